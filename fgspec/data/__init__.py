@@ -1,0 +1,1 @@
+"""Data sources and the batches made from them; no JAX here."""

@@ -1,0 +1,28 @@
+"""The errors a user can cause, each with the exit code the command line gives it.
+
+Everything else that is raised is a defect of fgspec and keeps its traceback.
+"""
+
+from typing import ClassVar
+
+
+class UserError(Exception):
+    """Something the user can mend; its text says where, what, what was expected and the remedy."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class DataError(UserError):
+    """A data set's file is missing, damaged or not what the spec says it is."""
+
+
+class ResumeError(UserError):
+    """A run cannot be resumed as asked, or its checkpoints cannot be trusted."""
+
+    exit_code: ClassVar[int] = 3
+
+
+class RunError(UserError):
+    """The run itself failed, for example because a loss became NaN."""
+
+    exit_code: ClassVar[int] = 1

@@ -1,0 +1,1 @@
+"""The sections of an experiment spec, one file each; no JAX here."""
