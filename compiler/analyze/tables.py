@@ -1,0 +1,98 @@
+"""A plan and its cost as tables for people and as plain values for machines."""
+
+from typing import Any
+
+from compiler.analyze.cost import CompiledUpdate, cost
+from compiler.plan import Plan
+from fgspec.report import mebibytes, quantity
+
+
+def cost_rows(plan: Plan, compiled: CompiledUpdate) -> dict[str, str]:
+    """What an update costs, as shown before a run."""
+    counted, batch = cost(plan), plan.experiment.data.batch_size
+    memory = f"{mebibytes(compiled.state_bytes)} state, {mebibytes(compiled.temporary_bytes)} temporary"
+    rows = {
+        "parameters": f"{counted.parameters:,}",
+        "FLOPs a step": f"{quantity(counted.flops)} (XLA counts {quantity(compiled.flops)})",
+        "memory": memory,
+        "losses": f"{counted.losses:,} copies over a batch of {batch}",
+        "perturbed elements": f"{counted.perturbed:,}" if counted.perturbed else "none",
+        "steps": f"{plan.steps:,} of {plan.steps_per_epoch:,} an epoch",
+    }
+    return rows
+
+
+def cost_values(plan: Plan, compiled: CompiledUpdate) -> dict[str, Any]:
+    """The same and its parts as JSON."""
+    counted = cost(plan)
+    parts = ("forward", "tangents", "weight_gradients", "input_gradients", "readouts")
+    return {
+        "parameters": counted.parameters,
+        "flops": {"total": counted.flops} | {part: getattr(counted, part) for part in parts},
+        "xla": {
+            "flops": compiled.flops,
+            "temporary_bytes": compiled.temporary_bytes,
+            "state_bytes": compiled.state_bytes,
+        },
+        "losses": counted.losses,
+        "perturbed": counted.perturbed,
+        "steps": plan.steps,
+        "steps_per_epoch": plan.steps_per_epoch,
+    }
+
+
+def layer_values(plan: Plan) -> list[dict[str, Any]]:
+    """Every layer: shapes, normalizations, its loss, and the credit route of what is perturbed."""
+    rows = []
+    for segment in plan.segments:
+        perturbed = plan.perturbed(segment)
+        for block in segment.blocks:
+            for layer in block.layers:
+                path = f"{block.name}/{layer.name}"
+                routes = {
+                    name: list(element.route)
+                    for name, element in perturbed.items()
+                    if name == path or name.startswith(f"{path}/")
+                }
+                rows.append(
+                    {
+                        "layer": path,
+                        "kind": layer.kind,
+                        "inputs": list(layer.inputs),
+                        "outputs": list(layer.outputs),
+                        "losses": [
+                            {"name": site.name, "axes": list(site.axes)}
+                            for site in segment.sites
+                            if site.block == block.name and layer is block.layers[-1]
+                        ],
+                        "credit": routes,
+                    }
+                )
+    return rows
+
+
+def layer_lines(plan: Plan) -> list[str]:
+    """Every layer as a line of text, with its shapes, losses and credit route."""
+    rows = [("layer", "kind", "in [p,g,c]", "out [p,g,c]", "answers for copies along", "loss")]
+    for row in layer_values(plan):
+        credit = row["credit"]
+        routes = "; ".join(
+            f"{name.removeprefix(row['layer']).strip('/') or 'output'}: {_route(route)}"
+            for name, route in credit.items()
+        )
+        losses = "; ".join(f"{loss['name']} [{', '.join(loss['axes'])}]" for loss in row["losses"])
+        shapes = (_shape(row["inputs"]), _shape(row["outputs"]))
+        rows.append((row["layer"], row["kind"], *shapes, routes or "exact", losses))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def _route(axes: list[str]) -> str:
+    return ",".join(axes) or "none (summed over all)"
+
+
+def _shape(shape: list[int]) -> str:
+    return "x".join(map(str, shape))

@@ -1,0 +1,1 @@
+"""Estimators of gradients: exact, and forward along perturbations of weights or activations."""

@@ -1,0 +1,28 @@
+"""The exact gradient of a segment's losses, in reverse mode."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+from jaxtyping import Array, Float
+
+from compiler.gradient.segment import Estimate, Losses, Segment
+from compiler.network.network import Trace, forward
+
+
+def exact(
+    segment: Segment, params: Mapping[str, Any], x: Float[Array, "n p g c"], losses: Losses
+) -> Estimate:
+    """Reverse-mode gradient of the sum over the sites of the mean loss.
+
+    Summed over the copies of a replicated loss the gradient is that of the one loss they are
+    copies of, so sites here are never replicated.
+    """
+
+    def objective(params: Mapping[str, Any]) -> tuple[Float[Array, ""], Trace]:
+        trace = forward(segment.blocks, params, x)
+        means = [losses(site, trace.features[site.block]).mean() for site in segment.sites]
+        return sum(means[1:], means[0]), trace
+
+    grads, trace = jax.grad(objective, has_aux=True)(params)
+    return Estimate(grads, trace)

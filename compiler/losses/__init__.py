@@ -1,0 +1,1 @@
+"""Objectives, and local losses replicated over named axes."""

@@ -1,0 +1,1 @@
+"""Networks: chains of blocks of layers that declare their axes."""

@@ -1,0 +1,183 @@
+"""The verbs of fgspec for Python: like the command line, where language and compiler meet.
+
+    import fgspec
+
+    spec = fgspec.load("specs/quickstart.yaml", ["training.epochs=3"])
+    program = fgspec.compile(spec)
+    state = program.init(spec.experiment.seed)
+    summary = fgspec.train(spec)
+    changes = fgspec.diff("specs/a.yaml", "specs/b.yaml")
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+from rich.console import Console
+
+from compiler.analyze.cost import CompiledUpdate, compile_update
+from compiler.analyze.tables import cost_rows
+from compiler.plan import Plan, make_plan
+from compiler.support import data_problems, refusals
+from compiler.update import Program, State, compile_plan
+from fgspec import loop, rundir, source
+from fgspec.canonical import Difference, differences, identity
+from fgspec.checkpoint import Checkpointer
+from fgspec.data.describe import describe
+from fgspec.data.sources import read
+from fgspec.errors import ResumeError
+from fgspec.loop import Timetable
+from fgspec.report import table
+from fgspec.run import Job, begin, execute
+from fgspec.source import Loaded
+
+Spec = Loaded | str | Path
+"""A spec as `load` returns it, or the path of one."""
+
+
+class Callables(NamedTuple):
+    """A program whose update is compiled already."""
+
+    init: Any
+    update: Any
+    evaluate: Any
+
+
+def load(path: str | Path, overrides: Sequence[str] = ()) -> Loaded:
+    """Read, merge, validate and complete the spec at `path`.
+
+    Args:
+        path: a YAML file.
+        overrides: `path=value` strings as given to `--set`.
+
+    Raises:
+        SpecError: with one line for everything that is wrong.
+    """
+    return source.load(path, overrides)
+
+
+def plan(spec: Spec) -> Plan:
+    """Shapes, named axes, loss sites and credit routes of a spec.
+
+    Raises:
+        SpecError: the spec is wrong, does not fit its data, or is not supported.
+        DataError: an `npz` archive is missing or damaged.
+    """
+    loaded = _loaded(spec)
+    loaded.refuse(refusals(loaded.experiment))
+    info = describe(loaded.experiment.data.source)
+    loaded.refuse(data_problems(loaded.experiment, info))
+    return make_plan(loaded.experiment, info)
+
+
+def compile(spec: Spec) -> Program:
+    """The pure functions of a spec; see `compiler.update.Program`.
+
+    Raises:
+        SpecError, DataError: as `plan`.
+    """
+    return compile_plan(plan(spec))
+
+
+def diff(a: Spec, b: Spec) -> list[Difference]:
+    """The fields in which two resolved specs differ, with both values and origins.
+
+    Raises:
+        SpecError: either is wrong.
+    """
+    return differences(_loaded(a), _loaded(b))
+
+
+def train(
+    spec: Spec | None = None,
+    *,
+    run_dir: str | Path = "runs",
+    resume: str | Path | None = None,
+    console: Console | None = None,
+) -> dict[str, Any]:
+    """Train a spec in a new folder below `run_dir`, or go on with the run at `resume`.
+
+    Args:
+        spec: what to train; with `resume` it may be left out, and must be the run's if given.
+        run_dir: the folder of all runs.
+        resume: the folder of a run.
+        console: where to show the cost table and the progress; nowhere by default.
+
+    Returns:
+        What `summary.json` holds, and `run`, the run's folder.
+
+    Raises:
+        SpecError, DataError: as `plan`.
+        ResumeError: the run cannot be resumed.
+        RunError: a loss is no longer finite.
+        Preempted: the process was told to stop; the state is saved.
+    """
+    console = console or Console(quiet=True)
+    run = None
+    if resume is not None:
+        run, loaded = rundir.reopen(Path(resume))
+        if spec is not None:
+            rundir.refuse_other(run, loaded, _loaded(spec))
+    elif spec is not None:
+        loaded = _loaded(spec)
+    else:
+        raise TypeError("train needs a spec or a run to resume")
+    program = compile(loaded)
+    dataset = read(loaded.experiment.data.source)
+    compiled = compile_update(program)
+    table(f"{loaded.experiment.name}", cost_rows(program.plan, compiled), console)
+    for note in program.plan.notes():
+        console.print(f"note: {note}", highlight=False, soft_wrap=True)
+    job = Job(loaded, _callables(program, compiled), _timetable(program.plan), dataset, console)
+    if run is None:
+        run = rundir.create(loaded, Path(run_dir))
+        begin(job, run)
+    console.print(f"run {run.path}", highlight=False, soft_wrap=True)
+    return execute(job, run) | {"run": str(run.path)}
+
+
+def evaluate(run: str | Path) -> dict[str, float]:
+    """One pass over the test set with the newest checkpoint of a run.
+
+    Returns:
+        `eval/loss`, `eval/error`, `eval/accuracy`, and the `step` of the checkpoint.
+
+    Raises:
+        ResumeError: there is no checkpoint that can be trusted.
+        DataError: its data are missing or damaged.
+    """
+    found, loaded = rundir.reopen(Path(run))
+    program = compile(loaded)
+    spec = loaded.experiment
+    checkpoints = Checkpointer(
+        found.checkpoints, keep=spec.checkpoint.keep, identity=identity(loaded.values())
+    )
+    try:
+        restored = checkpoints.restore(jax.eval_shape(program.init, spec.seed))
+    finally:
+        checkpoints.close()
+    if restored is None:
+        raise ResumeError(f"{run}: no checkpoint yet; resume it first")
+    job = Job(loaded, program, _timetable(program.plan), read(spec.data.source), Console(quiet=True))
+    state: State = restored.state
+    return {"step": restored.step} | loop.evaluate(program, state, job.test_batches)
+
+
+def _loaded(spec: Spec) -> Loaded:
+    return spec if isinstance(spec, Loaded) else load(spec)
+
+
+def _callables(program: Program, compiled: CompiledUpdate) -> Callables:
+    return Callables(program.init, compiled.call, program.evaluate)
+
+
+def _timetable(plan: Plan) -> Timetable:
+    training, checkpoint = plan.experiment.training, plan.experiment.checkpoint
+    return Timetable(
+        total=plan.steps,
+        log_every=plan.steps_of(training.log_every),
+        evaluate_every=plan.steps_of(training.evaluate_every),
+        checkpoint_every=plan.steps_of(checkpoint.every),
+        batch_size=plan.experiment.data.batch_size,
+    )

@@ -1,0 +1,102 @@
+"""The canonical form of a resolved spec: its text, its identity, and the differences of two."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fgspec.diagnostics import MISSING, Origin, dotted
+from fgspec.source import Loaded, set_by
+from fgspec.yaml12 import Path, YamlError, scalar
+
+_PLAIN = re.compile(r"[A-Za-z0-9_./+-][A-Za-z0-9_./+ -]*")
+
+
+def identity(values: Mapping[str, Any]) -> str:
+    """SHA-256, in hexadecimal, of a resolved spec: equal exactly if every value is equal."""
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def resolved_text(loaded: Loaded) -> str:
+    """The resolved spec as YAML, every line with a comment that says where its value comes from.
+
+    Reading it back gives an equal spec, whatever files it was made from.
+    """
+    rows = list(_rows(loaded.values(), (), 0, loaded))
+    width = max(len(line) for line, _ in rows)
+    body = "".join(f"{line:<{width}}  # {note}\n" if note else f"{line}\n" for line, note in rows)
+    return body
+
+
+def _rows(
+    tree: Mapping[str, Any], at: Path, depth: int, loaded: Loaded
+) -> Iterator[tuple[str, str]]:
+    for key, value in tree.items():
+        path = (*at, key)
+        if isinstance(value, Mapping):
+            yield f"{'  ' * depth}{key}:", ""
+            yield from _rows(value, path, depth + 1, loaded)
+        else:
+            yield f"{'  ' * depth}{key}: {_flow(value)}", str(set_by(loaded, path))
+
+
+def _flow(value: Any) -> str:
+    if isinstance(value, str):
+        return value if _stays_text(value) else json.dumps(value)
+    if isinstance(value, list):
+        return f"[{', '.join(_flow(item) for item in value)}]"
+    return json.dumps(value)
+
+
+def _stays_text(value: str) -> bool:
+    if not _PLAIN.fullmatch(value) or value != value.strip():
+        return False
+    try:
+        return scalar(value) == value
+    except YamlError:
+        return False
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One field in which two resolved specs differ; MISSING where one has no such field."""
+
+    path: Path
+    a: Any
+    b: Any
+    a_origin: Origin
+    b_origin: Origin
+
+    def json(self) -> dict[str, Any]:
+        """Plain values for `fgspec diff --json`."""
+        sides = {}
+        for side, value, origin in (("a", self.a, self.a_origin), ("b", self.b, self.b_origin)):
+            absent = value is MISSING
+            sides[side] = {"value": None if absent else value, "present": not absent}
+            sides[side]["origin"] = None if absent else str(origin)
+        return {"field": dotted(self.path)} | sides
+
+
+def leaves(tree: Any, at: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """Every value of nested mappings that is no mapping itself, with its path."""
+    if isinstance(tree, Mapping):
+        for key, value in tree.items():
+            yield from leaves(value, (*at, key))
+    else:
+        yield at, tree
+
+
+def differences(a: Loaded, b: Loaded) -> list[Difference]:
+    """The fields in which two resolved specs differ, in the order of the language."""
+    left, right = dict(leaves(a.values())), dict(leaves(b.values()))
+    paths = [path for path in dict.fromkeys([*left, *right])]
+    return [
+        Difference(
+            path, left.get(path, MISSING), right.get(path, MISSING), set_by(a, path), set_by(b, path)
+        )
+        for path in paths
+        if json.dumps(left.get(path, "\0")) != json.dumps(right.get(path, "\0"))
+    ]

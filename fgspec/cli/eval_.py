@@ -1,0 +1,26 @@
+"""`fgspec eval`."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fgspec import api
+from fgspec.cli.options import JsonOption
+
+
+def run(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Evaluate the newest checkpoint of a run on its whole test set.
+
+    Example: fgspec eval runs/quickstart/20260101T120000-0a1b2c3d
+    """
+    values = api.evaluate(run)
+    if as_json:
+        print(json.dumps(values))
+        return
+    metrics = ", ".join(f"{k} {v:.4f}" for k, v in values.items() if k != "step")
+    print(f"step {values['step']}: {metrics}")

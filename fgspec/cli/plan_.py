@@ -1,0 +1,35 @@
+"""`fgspec plan`."""
+
+import json
+
+from rich.console import Console
+
+from compiler.analyze.cost import compile_update
+from compiler.analyze.tables import cost_rows, cost_values, layer_lines, layer_values
+from fgspec import api
+from fgspec.canonical import identity
+from fgspec.cli.options import JsonOption, SetOption, SpecArgument
+from fgspec.report import table
+from fgspec.source import load
+
+
+def run(spec: SpecArgument, overrides: SetOption = None, as_json: JsonOption = False) -> None:
+    """Print every layer with its losses and credit routes, and what an update costs.
+
+    The update is compiled for this machine, but nothing is run and no data are read.
+
+    Example: fgspec plan specs/quickstart.yaml
+    """
+    loaded = load(spec, overrides or ())
+    program = api.compile(loaded)
+    plan, compiled = program.plan, compile_update(program)
+    if as_json:
+        values = {"name": loaded.experiment.name, "sha256": identity(loaded.values())}
+        values |= {"layers": layer_values(plan), "cost": cost_values(plan, compiled)}
+        print(json.dumps(values | {"notes": plan.notes()}, indent=2))
+        return
+    print("\n".join(layer_lines(plan)))
+    console = Console()
+    table(f"cost of an update of {loaded.experiment.name}", cost_rows(plan, compiled), console)
+    for note in plan.notes():
+        console.print(f"note: {note}", highlight=False, soft_wrap=True)

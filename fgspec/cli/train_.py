@@ -1,0 +1,56 @@
+"""`fgspec train`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from fgspec import api
+from fgspec.cli.options import ArgumentError, SetOption
+from fgspec.source import load
+
+SpecOrNothing = Annotated[
+    Path | None, typer.Argument(metavar="[SPEC]", help="A spec, a YAML file; optional with --resume.")
+]
+RunDirOption = Annotated[Path, typer.Option("--run-dir", help="Runs are made below this folder.")]
+ResumeOption = Annotated[
+    Path | None, typer.Option("--resume", metavar="RUN", help="Go on with the run in this folder.")
+]
+
+
+def run(
+    spec: SpecOrNothing = None,
+    overrides: SetOption = None,
+    run_dir: RunDirOption = Path("runs"),
+    resume: ResumeOption = None,
+) -> None:
+    """Train a spec: what it costs, its progress, and a folder with all that came of it.
+
+    A run that was stopped or killed goes on with --resume as if nothing had happened.
+
+    Example: fgspec train specs/quickstart.yaml --set training.epochs=20
+    """
+    if spec is None and resume is None:
+        raise ArgumentError("train: give a SPEC, or --resume RUN")
+    if spec is None and overrides:
+        raise ArgumentError("train: --set needs a SPEC; a resumed run keeps the spec it began with")
+    loaded = load(spec, overrides or ()) if spec is not None else None
+    console = Console()
+    summary = api.train(loaded, run_dir=run_dir, resume=resume, console=console)
+    for line in _ending(summary):
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def _ending(summary: dict[str, Any]) -> list[str]:
+    metrics = summary["metrics"]
+    named = [f"{name} {metrics[name]:.4f}" for name in ("eval/error", "eval/loss") if name in metrics]
+    lines = [f"done at step {summary['step']}: {', '.join(named)}"]
+    expected = summary.get("expectation")
+    if expected is not None:
+        agrees = "within" if expected["within"] else "NOT within"
+        lines.append(
+            f"expected {expected['metric']} {expected['expected']:g} +- {expected['tolerance']:g} "
+            f"({expected['source']}): measured {expected['measured']:.4f}, {agrees}"
+        )
+    return lines

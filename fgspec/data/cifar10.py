@@ -1,0 +1,187 @@
+"""CIFAR-10 from its published archives or the folders they unpack to."""
+
+import io
+import tarfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fgspec.data.dataset import Dataset, Labels, checked_labels
+from fgspec.data.describe import CIFAR10
+from fgspec.data.numpy_pickle import load_numpy_pickle
+from fgspec.data.places import candidates, usual_folders
+from fgspec.data.published import Publication, check_counts, check_md5, damage_reported, missing
+from fgspec.spec.data import Cifar10
+
+PUBLICATION = Publication("CIFAR-10", ("https://www.cs.toronto.edu/~kriz/cifar.html",))
+_PIXELS = 3 * 32 * 32
+
+_Decoded = tuple[NDArray[np.uint8], Labels]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One of the two published versions.
+
+    Attributes:
+        archive: name of the published archive.
+        archive_md5: its md5.
+        folder: name of the folder in it.
+        train: names of the files of training images, in order.
+        test: name of the file of test images.
+        md5: md5 of the unpacked files, as far as published.
+        decode: from a file's bytes to images [N, 32, 32, 3] uint8 and labels [N] int32; raises
+            ValueError.
+    """
+
+    archive: str
+    archive_md5: str
+    folder: str
+    train: tuple[str, ...]
+    test: str
+    md5: Mapping[str, str]
+    decode: Callable[[bytes], _Decoded]
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Names of all files, training images first."""
+        return (*self.train, self.test)
+
+
+def read_cifar10(source: Cifar10, search: Sequence[Path] | None = None) -> Dataset:
+    """Reads CIFAR-10: images [N, 32, 32, 3] uint8.
+
+    Args:
+        source: names the archive or folder and whether checksums count.
+        search: folders in which a relative path is looked for; None means the current directory,
+            then $FGSPEC_DATA.
+
+    Raises:
+        DataError: a file is missing, damaged or not the published one.
+    """
+    places = usual_folders("cifar10") if source.path is None else candidates(source.path, search)
+    place, layout = _located(places)
+    contents = (_from_folder if place.is_dir() else _from_archive)(place, layout, source.verify)
+    parts: dict[str, _Decoded] = {}
+    for name in layout.files:
+        with damage_reported(PUBLICATION, place / name, layout.md5.get(name)):
+            parts[name] = layout.decode(contents[name])
+    test_images, test_labels = parts[layout.test]
+    dataset = Dataset(
+        train_images=np.concatenate([parts[name][0] for name in layout.train]),
+        train_labels=np.concatenate([parts[name][1] for name in layout.train]),
+        test_images=test_images,
+        test_labels=test_labels,
+    )
+    if source.verify:
+        check_counts(PUBLICATION, place, dataset, CIFAR10)
+    return dataset
+
+
+def _located(places: Sequence[Path]) -> tuple[Path, Layout]:
+    """The first archive or folder there is; a place is one itself or the folder that holds it."""
+    for place in places:
+        for layout in LAYOUTS:
+            for found in (place / layout.folder, place):
+                if found.name == layout.folder and found.is_dir():
+                    return found, layout
+            for found in (place / layout.archive, place):
+                if found.name == layout.archive and found.is_file():
+                    return found, layout
+    wanted = ", ".join(f"{layout.archive} or {layout.folder}/" for layout in LAYOUTS)
+    md5 = ", ".join(f"{layout.archive_md5} of {layout.archive}" for layout in LAYOUTS)
+    raise missing(PUBLICATION, f"any of {wanted}", places, md5)
+
+
+def _from_folder(folder: Path, layout: Layout, verify: bool) -> dict[str, bytes]:
+    contents: dict[str, bytes] = {}
+    for name in layout.files:
+        file, md5 = folder / name, layout.md5.get(name)
+        if not file.is_file():
+            raise missing(PUBLICATION, name, [folder], md5)
+        with damage_reported(PUBLICATION, file, md5):
+            contents[name] = file.read_bytes()
+        if verify and md5:
+            check_md5(PUBLICATION, file, contents[name], md5)
+    return contents
+
+
+def _from_archive(archive: Path, layout: Layout, verify: bool) -> dict[str, bytes]:
+    with damage_reported(PUBLICATION, archive, layout.archive_md5):
+        packed = archive.read_bytes()
+    if verify:
+        check_md5(PUBLICATION, archive, packed, layout.archive_md5)
+    contents: dict[str, bytes] = {}
+    with (
+        damage_reported(PUBLICATION, archive, layout.archive_md5),
+        tarfile.open(fileobj=io.BytesIO(packed), mode="r:gz") as members,
+    ):
+        # In the archive's own order: going back in a gzip stream means unpacking it again.
+        for member in members:
+            name = PurePosixPath(member.name)
+            content = members.extractfile(member) if member.isfile() else None
+            if content and name.parent.name == layout.folder and name.name in layout.files:
+                contents[name.name] = content.read()
+        absent = [name for name in layout.files if name not in contents]
+        if absent:
+            raise ValueError(f"it lacks {layout.folder}/{absent[0]}")
+    return contents
+
+
+def _planes_to_images(planes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """From a red, a green and a blue plane a row, [N, 3072], to [N, 32, 32, 3]."""
+    return np.ascontiguousarray(planes.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+
+
+def _decode_python(content: bytes) -> _Decoded:
+    batch = load_numpy_pickle(content)
+    if not isinstance(batch, dict) or not {"data", "labels"} <= batch.keys():
+        raise ValueError("it is no dictionary with 'data' and 'labels'")
+    data, labels = batch["data"], batch["labels"]
+    if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape[1:] != (_PIXELS,):
+        raise ValueError(f"its 'data' is not an array of uint8 with the shape [N, {_PIXELS}]")
+    if not isinstance(labels, list) or not all(type(label) is int for label in labels):
+        raise ValueError("its 'labels' is not a list of integers")
+    if not labels or len(labels) != len(data):
+        raise ValueError(f"it holds {len(data)} images and {len(labels)} labels")
+    return _planes_to_images(data), checked_labels(np.asarray(labels), CIFAR10.classes)
+
+
+def _decode_binary(content: bytes) -> _Decoded:
+    record = 1 + _PIXELS
+    if not content or len(content) % record:
+        raise ValueError(f"it has {len(content)} bytes, expected a multiple of {record}")
+    records = np.frombuffer(content, np.uint8).reshape(-1, record)
+    return _planes_to_images(records[:, 1:]), checked_labels(records[:, 0], CIFAR10.classes)
+
+
+LAYOUTS = (
+    Layout(
+        archive="cifar-10-python.tar.gz",
+        archive_md5="c58f30108f718f92721af3b95e74349a",
+        folder="cifar-10-batches-py",
+        train=tuple(f"data_batch_{number}" for number in range(1, 6)),
+        test="test_batch",
+        md5={
+            "data_batch_1": "c99cafc152244af753f735de768cd75f",
+            "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+            "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+            "data_batch_4": "634d18415352ddfa80567beed471001a",
+            "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+            "test_batch": "40351d587109b95175f43aff81a1287e",
+        },
+        decode=_decode_python,
+    ),
+    Layout(
+        archive="cifar-10-binary.tar.gz",
+        archive_md5="c32a1d4ab5d03f1284b67883e8d87530",
+        folder="cifar-10-batches-bin",
+        train=tuple(f"data_batch_{number}.bin" for number in range(1, 6)),
+        test="test_batch.bin",
+        md5={},
+        decode=_decode_binary,
+    ),
+)

@@ -1,0 +1,114 @@
+"""MNIST from its published IDX files."""
+
+import gzip
+import math
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fgspec.data.dataset import Dataset, checked_labels
+from fgspec.data.describe import MNIST
+from fgspec.data.places import candidates, usual_folders
+from fgspec.data.published import Publication, check_counts, check_md5, damage_reported, missing
+from fgspec.errors import DataError
+from fgspec.spec.data import Mnist
+
+PUBLICATION = Publication(
+    "MNIST", ("http://yann.lecun.com/exdb/mnist", "https://ossci-datasets.s3.amazonaws.com/mnist/")
+)
+# Of the unpacked files: the same bytes are in circulation gzipped in more than one way, so the
+# md5 of a .gz file says less.
+MD5 = {
+    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+}
+_UNSIGNED_BYTE = 0x08
+_GZIP_MAGIC = b"\x1f\x8b"
+
+
+def read_mnist(source: Mnist, search: Sequence[Path] | None = None) -> Dataset:
+    """Reads the four files: images [N, 28, 28, 1] uint8.
+
+    Args:
+        source: names the folder and whether checksums count.
+        search: folders in which a relative path is looked for; None means the current directory,
+            then $FGSPEC_DATA.
+
+    Raises:
+        DataError: a file is missing, damaged or not the published one.
+    """
+    folders = usual_folders("mnist") if source.path is None else candidates(source.path, search)
+    holding = [folder for folder in folders if any(_found(folder, name) for name in MD5)]
+    looked_in = holding[:1] or folders
+    arrays = {name: _read_array(looked_in, name, source.verify) for name in MD5}
+    for part in ("train", "t10k"):
+        images, labels = (arrays[f"{part}-{kind}-ubyte"] for kind in ("images-idx3", "labels-idx1"))
+        if len(images) != len(labels):
+            raise DataError(
+                f"data.source: {looked_in[0]} holds {len(images)} images and {len(labels)} labels "
+                f"in its {part} files, expected one label an image; {PUBLICATION.remedy}"
+            )
+    dataset = Dataset(
+        train_images=arrays["train-images-idx3-ubyte"],
+        train_labels=arrays["train-labels-idx1-ubyte"].astype(np.int32),
+        test_images=arrays["t10k-images-idx3-ubyte"],
+        test_labels=arrays["t10k-labels-idx1-ubyte"].astype(np.int32),
+    )
+    if source.verify:
+        check_counts(PUBLICATION, looked_in[0], dataset, MNIST)
+    return dataset
+
+
+def _found(folder: Path, name: str) -> Path | None:
+    return next((file for file in (folder / name, folder / f"{name}.gz") if file.is_file()), None)
+
+
+def _read_array(looked_in: Sequence[Path], name: str, verify: bool) -> NDArray[np.uint8]:
+    """One file's images [N, 28, 28, 1] or labels [N], both uint8."""
+    file = _found(looked_in[0], name)
+    if file is None:
+        raise missing(PUBLICATION, f"{name} or {name}.gz", looked_in, MD5[name])
+    with damage_reported(PUBLICATION, file, MD5[name]):
+        content = file.read_bytes()
+        if content.startswith(_GZIP_MAGIC):
+            content = gzip.decompress(content)
+        array = parse_idx(content, axes=3 if "idx3" in name else 1)
+        if array.ndim == 1:
+            checked_labels(array, MNIST.classes)
+        elif array.shape[1:] != MNIST.image_shape[:2]:
+            raise ValueError(f"its images are {array.shape[1:]}, expected {MNIST.image_shape[:2]}")
+    if verify:
+        check_md5(PUBLICATION, file, content, MD5[name])
+    return array[..., np.newaxis] if array.ndim == 3 else array
+
+
+def parse_idx(content: bytes, axes: int) -> NDArray[np.uint8]:
+    """Decodes an IDX file of unsigned bytes.
+
+    Args:
+        content: two zero bytes, the type 0x08, the number of axes, each axis's length as a
+            big-endian uint32, then the data in C order.
+        axes: the number of axes there must be.
+
+    Returns:
+        uint8, with the shape that the file gives.
+
+    Raises:
+        ValueError: the start is another, an axis is 0, or the length disagrees with the axes.
+    """
+    start = bytes((0, 0, _UNSIGNED_BYTE, axes))
+    header = len(start) + 4 * axes
+    if not content.startswith(start):
+        raise ValueError(f"it starts with 0x{content[:4].hex()}, expected 0x{start.hex()}")
+    if len(content) < header:
+        raise ValueError(f"it ends after {len(content)} bytes, within its header of {header}")
+    shape = struct.unpack_from(f">{axes}I", content, len(start))
+    size = header + math.prod(shape)
+    if 0 in shape or len(content) != size:
+        raise ValueError(f"it has {len(content)} bytes, expected {size} for the shape {shape}")
+    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)

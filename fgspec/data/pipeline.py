@@ -1,0 +1,133 @@
+"""Batches addressed by step, so that a position in the data is one number.
+
+A record that Grain reads is a whole batch: Grain costs about 20 us of Python a record, which is
+dear for one image and nothing for a batch.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import fields
+from functools import lru_cache
+from typing import TypedDict
+
+import grain
+import grain.experimental
+import numpy as np
+from numpy.typing import NDArray
+
+from fgspec.data.dataset import Dataset, Images, Labels
+from fgspec.errors import DataError
+
+# Grain's own default would hold up to 500 batches; a thread and four of them hide the reading.
+_READ_OPTIONS = grain.ReadOptions(num_threads=1, prefetch_buffer_size=4)
+
+
+class Batch(TypedDict):
+    """Examples of one step: `image` [B, H, W, C], like the data set's; `label` [B], int32."""
+
+    image: Images
+    label: Labels
+
+
+class TrainBatches:
+    """The batches of a training run; a batch is a function of the seed and the step alone.
+
+    Each epoch is a permutation of the examples, drawn anew; its partial last batch is dropped.
+
+    Args:
+        images: [N, H, W, C].
+        labels: [N], int32.
+        batch_size: examples a batch.
+        seed: from 0 to 2**64 - 1.
+        total_steps: batches of the whole run, the length of this sequence; it changes no batch.
+
+    Raises:
+        DataError: a batch is larger than the data set.
+    """
+
+    def __init__(
+        self, images: Images, labels: Labels, batch_size: int, seed: int, total_steps: int
+    ) -> None:
+        if batch_size > len(images):
+            raise DataError(
+                f"data.batch_size: {batch_size} is larger than the training set; give at most "
+                f"{len(images)}"
+            )
+        self.steps_per_epoch = len(images) // batch_size
+        self._images = images
+        self._labels = labels
+        self._batch_size = batch_size
+        self._total_steps = total_steps
+        # Two, as prefetching reaches into the next epoch while the present one is still read.
+        self._order = lru_cache(maxsize=2)(lambda epoch: epoch_order(len(images), seed, epoch))
+
+    def __len__(self) -> int:
+        """The number of steps of the run."""
+        return self._total_steps
+
+    def __getitem__(self, step: int) -> Batch:
+        """The batch of one step, from 0 to `len(self) - 1`, in arrays of its own."""
+        if not 0 <= step < self._total_steps:
+            raise IndexError(f"step {step} of a run of {self._total_steps} steps")
+        epoch, position = divmod(step, self.steps_per_epoch)
+        start = position * self._batch_size
+        chosen = self._order(epoch)[start : start + self._batch_size]
+        return {
+            "image": self._images.take(chosen, axis=0),
+            "label": self._labels.take(chosen),
+        }
+
+
+def epoch_order(examples: int, seed: int, epoch: int) -> NDArray[np.intp]:
+    """The order, [examples], in which an epoch visits the examples."""
+    key = np.array([seed, epoch], np.uint64)
+    return np.random.Generator(np.random.Philox(key=key)).permutation(examples)
+
+
+def train_batches(
+    dataset: Dataset, batch_size: int, seed: int, start_step: int, total_steps: int
+) -> grain.DatasetIterator[Batch]:
+    """Iterates over the training batches from `start_step` on, without reading those before.
+
+    A thread reads ahead; `close()` of the iterator ends it.
+
+    Raises:
+        DataError: a batch is larger than the training set.
+        IndexError: `start_step` is not from 0 to `total_steps`.
+    """
+    batches = TrainBatches(
+        dataset.train_images, dataset.train_labels, batch_size, seed, total_steps
+    )
+    iterator = iter(grain.MapDataset.source(batches).to_iter_dataset(_READ_OPTIONS))
+    grain.experimental.set_next_index(iterator, start_step)
+    return iterator
+
+
+def evaluation_batches(images: Images, labels: Labels, batch_size: int) -> Iterator[Batch]:
+    """Yields every example once, in order; the last batch may be smaller.
+
+    Args:
+        images: [N, H, W, C].
+        labels: [N], int32.
+        batch_size: examples a batch, at least 1.
+    """
+    for start in range(0, len(images), batch_size):
+        part = slice(start, start + batch_size)
+        yield {"image": images[part], "label": labels[part]}
+
+
+def fingerprint(dataset: Dataset, batch_size: int, seed: int) -> str:
+    """A SHA-256 in hex that changes with anything that could change a batch of some step.
+
+    Covers contents, shapes and dtypes of all four arrays, batch size, seed, and the order of the
+    first epoch, as NumPy may change between its versions how a permutation is drawn.
+    """
+    digest = hashlib.sha256()
+    arrays = {field.name: getattr(dataset, field.name) for field in fields(dataset)}
+    arrays["order"] = epoch_order(len(dataset.train_labels), seed, epoch=0)
+    layout = {name: (array.dtype.str, array.shape) for name, array in arrays.items()}
+    digest.update(json.dumps([layout, batch_size, seed]).encode())
+    for array in arrays.values():
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()

@@ -1,0 +1,201 @@
+"""The one loop over steps. It knows pure functions, batches, checkpoints and a logbook; no rules."""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+
+from fgspec.errors import RunError, UserError
+
+Batch = Mapping[str, np.ndarray]
+
+
+class Preempted(UserError):
+    """A run stopped because it was told to, after saving its state."""
+
+    exit_code = 75
+
+
+class Trainable(Protocol):
+    """The part of a compiled program that a loop needs."""
+
+    def update(self, state: Any, batch: Batch) -> tuple[Any, Mapping[str, Any]]:
+        """One step; may take the buffers of `state` for its result."""
+        ...
+
+    def evaluate(self, state: Any, batch: Batch) -> Mapping[str, Any]:
+        """Sums over a batch: `loss`, `correct` and `count`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Timetable:
+    """Which steps do more than update; all counts are updates.
+
+    Attributes:
+        total: of the whole run.
+        log_every: a line of metrics, averaged since the last.
+        evaluate_every: a pass over the test set; the last step always has one.
+        checkpoint_every: the state is saved; the last step's always is.
+        batch_size: examples in an update.
+    """
+
+    total: int
+    log_every: int
+    evaluate_every: int
+    checkpoint_every: int
+    batch_size: int
+
+    def due(self, step: int, every: int) -> bool:
+        """Whether `step` ends an interval of `every` updates, or the run."""
+        return step % every == 0 or step == self.total
+
+
+@dataclass
+class Window:
+    """The metrics of the steps since the last line, fetched from the device only when read."""
+
+    steps: list[Mapping[str, Any]] = field(default_factory=list)
+    started: float = field(default_factory=time.perf_counter)
+    waited: float = 0.0
+    timed: int = 0
+
+    def add(self, metrics: Mapping[str, Any], waited: float) -> None:
+        """Keep one step's metrics and the seconds it waited for its batch."""
+        self.steps.append(metrics)
+        self.waited += waited
+        self.timed += 1
+
+    def values(self) -> dict[str, list[float]]:
+        """Every metric of every step, in order."""
+        self.steps = jax.device_get(self.steps)
+        names = self.steps[0] if self.steps else ()
+        return {name: [float(step[name]) for step in self.steps] for name in names}
+
+    def close(self, batch_size: int) -> dict[str, float]:
+        """Means of the metrics and the times since the last call; starts anew."""
+        means = {name: float(np.mean(v)) for name, v in self.values().items()}
+        seconds = time.perf_counter() - self.started
+        per_step = seconds / max(self.timed, 1)
+        means["perf/step_time_s"] = per_step
+        means["perf/examples_per_s"] = batch_size / per_step
+        means["data/wait_s"] = self.waited / max(self.timed, 1)
+        self.steps, self.waited, self.timed = [], 0.0, 0
+        self.started = time.perf_counter()
+        return means
+
+    @contextmanager
+    def paused(self, state: Any) -> Iterator[None]:
+        """Leave what happens inside out of the times; `state` is awaited first."""
+        jax.block_until_ready(state)
+        before = time.perf_counter()
+        yield
+        self.started += time.perf_counter() - before
+
+    def resume(self, values: Mapping[str, list[float]]) -> None:
+        """Take up the steps of a window that a checkpoint interrupted."""
+        rows = zip(*values.values(), strict=True)
+        self.steps = [dict(zip(values, row, strict=True)) for row in rows]
+
+
+@dataclass(frozen=True)
+class Outlets:
+    """Where a loop's results go.
+
+    Attributes:
+        write: (step, metrics) -> a line of the logbook.
+        save: (step, state, what else must survive) -> a checkpoint.
+        show: (step, metrics known so far) -> progress for a person.
+        stopping: whether the run was told to stop.
+    """
+
+    write: Callable[[int, Mapping[str, float]], None]
+    save: Callable[[int, Any, Mapping[str, Any]], None]
+    show: Callable[[int, Mapping[str, float]], None]
+    stopping: Callable[[], bool]
+
+
+def evaluate(
+    program: Trainable, state: Any, batches: Callable[[], Iterable[Batch]]
+) -> dict[str, float]:
+    """One pass over the test set: mean loss, and error and accuracy as fractions."""
+    totals = {"loss": 0.0, "correct": 0.0, "count": 0.0}
+    for batch in batches():
+        sums = jax.device_get(program.evaluate(state, batch))
+        totals = {name: total + float(sums[name]) for name, total in totals.items()}
+    accuracy = totals["correct"] / totals["count"]
+    return {
+        "eval/loss": totals["loss"] / totals["count"],
+        "eval/error": 1 - accuracy,
+        "eval/accuracy": accuracy,
+    }
+
+
+def train(
+    program: Trainable,
+    state: Any,
+    batches: tuple[Iterator[Batch], Callable[[], Iterable[Batch]]],
+    timetable: Timetable,
+    outlets: Outlets,
+    resumed: tuple[int, Mapping[str, list[float]]] = (0, {}),
+) -> Any:
+    """Run every step after the resumed one.
+
+    Args:
+        program: pure functions.
+        state: before the next step.
+        batches: training batches from the next step on; a function that gives the test batches.
+        timetable: when to log, evaluate and save.
+        outlets: where results go.
+        resumed: updates already done, and the metrics of a window they left open.
+
+    Returns:
+        The state after the last step.
+
+    Raises:
+        RunError: a loss is no longer finite.
+        Preempted: told to stop; the state is saved.
+    """
+    start, open_window = resumed
+    training, test = batches
+    window = Window()
+    window.resume(open_window)
+    known: dict[str, float] = {}
+    for step in range(start + 1, timetable.total + 1):
+        asked = time.perf_counter()
+        batch = next(training)
+        waited = time.perf_counter() - asked
+        state, metrics = program.update(state, batch)
+        window.add(metrics, waited)
+        record: dict[str, float] = {}
+        if timetable.due(step, timetable.log_every):
+            record |= window.close(timetable.batch_size)
+        if timetable.due(step, timetable.evaluate_every):
+            with window.paused(state):
+                record |= evaluate(program, state, test)
+        if record:
+            outlets.write(step, record)
+            known |= record
+            _refuse_divergence(step, record)
+        stopping = outlets.stopping()
+        if stopping or timetable.due(step, timetable.checkpoint_every):
+            with window.paused(state):
+                outlets.save(step, state, {"window": window.values()})
+        outlets.show(step, known)
+        if stopping and step < timetable.total:
+            raise Preempted(f"stopped at step {step} of {timetable.total}; its state is saved")
+    return state
+
+
+def _refuse_divergence(step: int, record: Mapping[str, float]) -> None:
+    for name in ("train/loss", "eval/loss"):
+        if not math.isfinite(record.get(name, 0.0)):
+            raise RunError(
+                f"step {step}: {name} is {record[name]}; "
+                "a smaller optimizer.learning_rate often helps; earlier checkpoints are kept"
+            )

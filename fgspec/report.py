@@ -1,0 +1,121 @@
+"""What a person sees: the cost before a run, its progress, and how it ended."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from fgspec.spec.run import Expect
+
+
+def table(title: str, rows: Mapping[str, str], console: Console) -> None:
+    """Print names and values in two columns."""
+    if not console.is_terminal:
+        width = max(map(len, rows))
+        console.print(title, highlight=False, soft_wrap=True)
+        for name, value in rows.items():
+            console.print(f"  {name:<{width}}  {value}", highlight=False, soft_wrap=True)
+        return
+    grid = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2))
+    for name, value in rows.items():
+        grid.add_row(Text(name, "dim"), value)
+    console.print(grid)
+
+
+def quantity(value: float, unit: str = "") -> str:
+    """`1.25 G` for 1.25e9: three digits and an SI prefix."""
+    for prefix, size in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if abs(value) >= size:
+            return f"{value / size:.3g} {prefix}{unit}"
+    return f"{value:.3g} {unit}".rstrip()
+
+
+def mebibytes(count: float) -> str:
+    """A number of bytes in MiB."""
+    return f"{count / 2**20:.3g} MiB"
+
+
+class _Rate(ProgressColumn):
+    """Updates a second since the run was started or resumed."""
+
+    def render(self, task: Task) -> Text:
+        """The rate of a task."""
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:.3g} steps/s" if speed else "- steps/s")
+
+
+class Reporter:
+    """Shows the progress of a run: a live line on a terminal, a plain line a log elsewhere.
+
+    Args:
+        total: updates of the run.
+        start: updates already done.
+        console: where to print.
+    """
+
+    def __init__(self, total: int, start: int, console: Console) -> None:
+        self._total, self._start, self._console = total, start, console
+        self._began = time.perf_counter()
+        self._shown: Mapping[str, float] = {}
+        self._progress: Progress | None = None
+        if console.is_terminal:
+            self._progress = Progress(
+                TextColumn("step {task.completed}/{task.total}"),
+                BarColumn(bar_width=20),
+                _Rate(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[known]}"),
+                console=console,
+                refresh_per_second=4,
+                speed_estimate_period=10,
+            )
+            self._task = self._progress.add_task("train", total=total, completed=start, known="")
+            self._progress.start()
+
+    def show(self, step: int, known: Mapping[str, float]) -> None:
+        """Show that `step` is done; `known` has the last value of each metric."""
+        if self._progress is not None:
+            self._progress.update(self._task, completed=step, known=headline(known))
+        elif known != self._shown:
+            self._shown = dict(known)
+            rate = (step - self._start) / max(time.perf_counter() - self._began, 1e-9)
+            left = (self._total - step) / max(rate, 1e-9)
+            self._console.print(
+                f"step {step}/{self._total}  {headline(known)}  "
+                f"{rate:.3g} steps/s  {left:.0f} s left",
+                highlight=False,
+                soft_wrap=True,
+            )
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        if self._progress is not None:
+            self._progress.stop()
+
+
+def headline(known: Mapping[str, float]) -> str:
+    """The metrics that a person follows, in one line."""
+    names = ("train/loss", "train/accuracy", "eval/error")
+    return "  ".join(f"{name} {known[name]:.4f}" for name in names if name in known)
+
+
+def expectation(expect: Expect | None, metrics: Mapping[str, float]) -> dict[str, Any]:
+    """Whether a run reached what its spec expects; empty if it expects nothing."""
+    if expect is None or expect.metric not in metrics:
+        return {}
+    measured = metrics[expect.metric]
+    within = abs(measured - expect.value) <= expect.tolerance
+    return {
+        "expectation": {
+            "metric": expect.metric,
+            "expected": expect.value,
+            "tolerance": expect.tolerance,
+            "measured": measured,
+            "within": within,
+            "source": expect.source,
+        }
+    }

@@ -1,0 +1,177 @@
+"""One run from its first step, or from its last checkpoint, to its summary."""
+
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import jax
+from rich.console import Console
+
+from fgspec import loop
+from fgspec.canonical import identity
+from fgspec.checkpoint import Checkpointer, Restored
+from fgspec.data.dataset import Dataset
+from fgspec.data.pipeline import evaluation_batches, fingerprint, train_batches
+from fgspec.errors import ResumeError, RunError
+from fgspec.logbook import Logbook, write_json
+from fgspec.loop import Outlets, Timetable, Trainable
+from fgspec.provenance import collect
+from fgspec.report import Reporter, expectation
+from fgspec.rundir import RunDir, write_summary
+from fgspec.source import Loaded
+
+
+class Runnable(Trainable, Protocol):
+    """A compiled program: pure functions, and the state before the first step."""
+
+    def init(self, seed: int) -> Any:
+        """The state before the first step."""
+        ...
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is run.
+
+    Attributes:
+        loaded: the resolved spec.
+        program: made from it.
+        timetable: made from it.
+        dataset: read as it says.
+        console: where progress is shown.
+    """
+
+    loaded: Loaded
+    program: Runnable
+    timetable: Timetable
+    dataset: Dataset
+    console: Console
+
+    def data_fingerprint(self) -> str:
+        """Of everything that decides the batches."""
+        experiment = self.loaded.experiment
+        return fingerprint(self.dataset, experiment.data.batch_size, experiment.seed)
+
+    def test_batches(self) -> Iterator[Any]:
+        """One pass over the test set."""
+        size = self.loaded.experiment.data.evaluation_batch_size
+        return evaluation_batches(self.dataset.test_images, self.dataset.test_labels, size)
+
+
+def begin(job: Job, run: RunDir) -> None:
+    """Write down what a new run is made of."""
+    record = collect(
+        command=sys.argv,
+        hashes={"spec": identity(job.loaded.values()), "data": job.data_fingerprint()},
+        seeds={"seed": job.loaded.experiment.seed},
+        source_dir=Path.cwd(),
+    )
+    write_json(run.provenance, record | {"overrides": list(job.loaded.overrides)})
+
+
+def execute(job: Job, run: RunDir) -> dict[str, Any]:
+    """Run a job from the last intact checkpoint of its folder, or from the start, to its end.
+
+    Returns:
+        What `summary.json` holds.
+
+    Raises:
+        RunError: a loss is no longer finite.
+        ResumeError: its checkpoints cannot be trusted or its data changed.
+        Preempted: the process was told to stop; the state is saved.
+    """
+    spec = job.loaded.experiment
+    checkpoints = Checkpointer(
+        run.checkpoints, keep=spec.checkpoint.keep, identity=identity(job.loaded.values())
+    )
+    try:
+        restored = checkpoints.restore(jax.eval_shape(job.program.init, spec.seed))
+        if restored is not None:
+            _refuse_other_data(job, run, restored)
+        start = restored.step if restored is not None else 0
+        with Logbook(run.metrics) as logbook:
+            logbook.truncate(start)
+            ended = _train(job, checkpoints, logbook, restored)
+    finally:
+        checkpoints.close()
+    return _finish(job, run, ended)
+
+
+def _refuse_other_data(job: Job, run: RunDir, restored: Restored) -> None:
+    if restored.extra["data"] != job.data_fingerprint():
+        raise ResumeError(
+            f"{run.path}: cannot be resumed: the {job.loaded.experiment.data.source.type} data "
+            "differ from those it was started with (contents, order or batches)"
+        )
+
+
+def _train(
+    job: Job, checkpoints: Checkpointer, logbook: Logbook, restored: Restored | None
+) -> Exception | None:
+    spec, timetable = job.loaded.experiment, job.timetable
+    state = restored.state if restored is not None else job.program.init(spec.seed)
+    start = restored.step if restored is not None else 0
+    window = restored.extra["window"] if restored is not None else {}
+    data = job.data_fingerprint()
+
+    def save(step: int, state: Any, extra: Mapping[str, Any]) -> None:
+        checkpoints.save(step, state, {"data": data} | dict(extra))
+
+    batches = train_batches(
+        job.dataset, spec.data.batch_size, spec.seed, start, timetable.total
+    )
+    reporter = Reporter(timetable.total, start, job.console)
+    try:
+        with _stop_signals() as stopping:
+            outlets = Outlets(logbook.write, save, reporter.show, stopping)
+            sources = (batches, job.test_batches)
+            loop.train(job.program, state, sources, timetable, outlets, (start, window))
+    except (loop.Preempted, RunError) as ended:
+        return ended
+    finally:
+        reporter.close()
+        batches.close()
+    return None
+
+
+def _finish(job: Job, run: RunDir, ended: Exception | None) -> dict[str, Any]:
+    status = {type(None): "done", loop.Preempted: "preempted"}.get(type(ended), "failed")
+    last = write_summary(run, status, _last_step(run), {})
+    extra = expectation(job.loaded.experiment.expect, last["metrics"]) if ended is None else {}
+    if ended is not None:
+        raise ended
+    return write_summary(run, status, job.timetable.total, extra)
+
+
+def _last_step(run: RunDir) -> int:
+    steps = [int(p.name) for p in run.checkpoints.iterdir() if p.name.isdigit()]
+    return max(steps, default=0)
+
+
+@contextmanager
+def _stop_signals() -> Iterator[Callable[[], bool]]:
+    """Turn the first SIGTERM or SIGINT into a request to stop after the step; yields the question.
+
+    A second signal acts as it always did.
+    """
+    asked: list[int] = []
+    before = {}
+
+    def remember(number: int, frame: Any) -> None:
+        asked.append(number)
+        signal.signal(number, before[number])
+
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            before[number] = signal.signal(number, remember)
+    except ValueError:  # not in the main thread, which alone may handle signals
+        before = {}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,127 @@
+"""The folder of a run: what is in it and how it is made, found again and trusted."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from fgspec.canonical import differences, identity, resolved_text
+from fgspec.diagnostics import SpecError, dotted, shown
+from fgspec.errors import ResumeError
+from fgspec.logbook import last_values, write_json, write_text
+from fgspec.source import Loaded, load
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """The files of one run, below `path`."""
+
+    path: Path
+
+    @property
+    def spec(self) -> Path:
+        """The user's file, as it was."""
+        return self.path / "spec.yaml"
+
+    @property
+    def resolved(self) -> Path:
+        """The resolved spec; a run is resumed from this alone."""
+        return self.path / "resolved.yaml"
+
+    @property
+    def provenance(self) -> Path:
+        """Versions, devices, commit, command, seeds and hashes."""
+        return self.path / "provenance.json"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON object a line."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def summary(self) -> Path:
+        """The last value of each metric, and how the run ended."""
+        return self.path / "summary.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the checkpoints."""
+        return self.path / "checkpoints"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def create(loaded: Loaded, parent: Path, now: Callable[[], datetime] = _now) -> RunDir:
+    """Make `<parent>/<name>/<time>-<hash8>/` and write both specs into it."""
+    label = f"{now():%Y%m%dT%H%M%S}-{identity(loaded.values())[:8]}"
+    base = parent / loaded.experiment.name
+    for attempt in range(1000):
+        path = base / (label if attempt == 0 else f"{label}-{attempt}")
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        run = RunDir(path)
+        write_text(run.spec, loaded.text)
+        write_text(run.resolved, resolved_text(loaded))
+        return run
+    raise FileExistsError(base / label)
+
+
+def reopen(path: Path) -> tuple[RunDir, Loaded]:
+    """A run's folder and its resolved spec.
+
+    Raises:
+        ResumeError: `path` is no run, or its resolved spec is not the one it was started with.
+    """
+    run = RunDir(path)
+    if not run.resolved.is_file() or not run.provenance.is_file():
+        raise ResumeError(f"{path}: not a run: it has no resolved.yaml and provenance.json")
+    try:
+        loaded = load(run.resolved)
+        recorded = json.loads(run.provenance.read_text())["hashes"]["spec"]
+    except (SpecError, ValueError, KeyError, TypeError) as error:
+        raise ResumeError(f"{path}: its record cannot be read: {error}") from None
+    if recorded != identity(loaded.values()):
+        raise ResumeError(
+            f"{run.resolved}: was changed since the run began "
+            f"(spec hash {identity(loaded.values())[:8]}, recorded {recorded[:8]}); "
+            "start a new run instead"
+        )
+    return run, loaded
+
+
+def refuse_other(run: RunDir, recorded: Loaded, given: Loaded) -> None:
+    """Raise if `given` is not the spec that `run` was started with.
+
+    Raises:
+        ResumeError: naming every field that differs, with both values.
+    """
+    found = differences(recorded, given)
+    if found:
+        lines = [
+            f"  {dotted(d.path)}: run {shown(d.a)}, spec {shown(d.b)} ({d.b_origin})" for d in found
+        ]
+        raise ResumeError(
+            f"{run.path}: cannot be resumed with {given.file}: they differ in\n"
+            + "\n".join(lines)
+            + "\nresume it without a spec, or start a new run"
+        )
+
+
+def write_summary(run: RunDir, status: str, step: int, extra: dict[str, Any]) -> dict[str, Any]:
+    """Write and return `summary.json`.
+
+    Args:
+        run: the run.
+        status: how it ended: `done`, `preempted` or `failed`.
+        step: updates done.
+        extra: what else to say, such as the expectation.
+    """
+    summary = {"status": status, "step": step, "metrics": last_values(run.metrics)} | extra
+    write_json(run.summary, summary)
+    return summary

@@ -1,0 +1,48 @@
+"""The root of the language: one experiment, and the keys that only a file has."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from fgspec.spec.architecture import Architecture, LocalMixer
+from fgspec.spec.base import Section
+from fgspec.spec.data import Data
+from fgspec.spec.gradient import Gradient
+from fgspec.spec.losses import Losses
+from fgspec.spec.optimizer import Optimizer, Sgd
+from fgspec.spec.presets import RuleName
+from fgspec.spec.run import Checkpoint, Compile, Expect, Mesh, Training
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+
+
+class Experiment(Section):
+    """One experiment: everything that decides its numbers, and nothing else."""
+
+    fgspec: Literal[1] = Field(description="Version of the language.")
+    name: Name = Field(description="Names the folder of its runs.")
+    description: str = Field("", description="One line for people.")
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(
+        0, description="Of initial weights, data order and perturbations."
+    )
+    data: Data = Field(Data(), description="Images, labels and batches.")
+    architecture: Architecture = Field(LocalMixer(), description="The network.")
+    losses: Losses = Field(Losses(), description="What is minimised and where.")
+    gradient: Gradient = Field(Gradient(), description="What is estimated and how.")
+    optimizer: Optimizer = Field(Sgd(), description="How estimates become steps.")
+    training: Training = Field(description="How long.")
+    mesh: Mesh = Field(Mesh(), description="Devices.")
+    checkpoint: Checkpoint = Field(Checkpoint(), description="What survives a stop.")
+    compile: Compile = Field(Compile(), description="How the program is lowered.")
+    expect: Expect | None = Field(None, description="The number this run should reach.")
+
+
+class SpecFile(Experiment):
+    """What a file may hold besides an experiment; `load` expands both keys away."""
+
+    extends: str = Field("", description="A spec this one changes, relative to this file.")
+    rule: RuleName | None = Field(
+        None,
+        description="Shorthand for the losses and gradient of a published rule; "
+        "`fgspec show` prints what it stands for.",
+    )
