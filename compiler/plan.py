@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from compiler.axes import Axis
-from compiler.gradient.credit import is_biased
+from compiler.gradient.credit import paper_route_is_biased
 from compiler.gradient.forward import Element, Perturbing, elements
 from compiler.gradient.segment import Segment, Site
 from compiler.losses.replicated import copy_axes
@@ -84,7 +84,7 @@ class Plan:
             for segment in self.segments
             for block in segment.blocks
             for layer in block.layers
-            if is_biased(
+            if paper_route_is_biased(
                 segment, self.readout_norm(segment), layer, layer_path(block, layer), how.space
             )
         ]

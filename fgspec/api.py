@@ -26,11 +26,29 @@ from fgspec.canonical import Difference, differences, identity
 from fgspec.checkpoint import Checkpointer
 from fgspec.data.describe import describe
 from fgspec.data.sources import read
-from fgspec.errors import ResumeError
+from fgspec.diagnostics import SpecError
+from fgspec.errors import DataError, ResumeError, RunError, UserError
 from fgspec.loop import Timetable
 from fgspec.report import table
 from fgspec.run import Job, begin, execute
 from fgspec.source import Loaded
+
+__all__ = [
+    "DataError",
+    "Loaded",
+    "Program",
+    "ResumeError",
+    "RunError",
+    "SpecError",
+    "State",
+    "UserError",
+    "compile",
+    "diff",
+    "evaluate",
+    "load",
+    "plan",
+    "train",
+]
 
 Spec = Loaded | str | Path
 """A spec as `load` returns it, or the path of one."""

@@ -4,6 +4,7 @@ Order of precedence, weakest first: the language's defaults, the rule, the specs
 `extends` from the furthest to the nearest, the file itself, `--set`.
 """
 
+import os.path
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path as FilePath
@@ -123,7 +124,8 @@ def _chain(file: FilePath, root: FilePath, seen: tuple[FilePath, ...]) -> _Layer
     if problem:
         tree = layer.tree | {"extends": target}
         raise render([Problem(("extends",), problem)], tree, layer.origins, str(file))
-    return _merge(_chain(file.parent / target, root, seen), layer)
+    base = FilePath(os.path.normpath(file.parent / target))
+    return _merge(_chain(base, root, seen), layer)
 
 
 def _extends_problem(
@@ -198,22 +200,21 @@ def _override(layer: _Layer, overrides: Sequence[str]) -> _Layer:
         if keys[0] == "extends":
             raise SpecError(["--set: extends: belongs in a file; it cannot be set"])
         tree: Any = scalar(value)
-        origins: dict[Path, Origin] = {
-            keys[:end]: Origin("--set") for end in range(1, len(keys) + 1)
-        }
-        origins |= {(*keys, *path): Origin("--set") for path in _paths(tree)}
+        origins = {(*keys, *path): Origin("--set") for path in [(), *_paths(tree)]}
+        for end in range(len(keys) - 1, 0, -1):
+            if keys[:end] not in layer.origins:
+                origins[keys[:end]] = Origin("--set")
         for key in reversed(keys):
             tree = {key: tree}
-        kept = {path: o for path, o in origins.items() if path not in layer.origins or path >= keys}
-        layer = _merge(layer, _Layer(tree, kept))
+        layer = _merge(layer, _Layer(tree, origins))
     return layer
 
 
 def _paths(tree: Any) -> list[Path]:
     """The path of everything below `tree`."""
-    pairs = tree.items() if isinstance(tree, dict) else enumerate(tree)
     if not isinstance(tree, dict | list):
         return []
+    pairs = tree.items() if isinstance(tree, dict) else enumerate(tree)
     return [path for key, value in pairs for path in [(key,), *((key, *p) for p in _paths(value))]]
 
 

@@ -31,7 +31,6 @@ def _normalization(norm: Norm | None) -> Iterator[_Operation]:
 
 def _operations(segment: Segment, readout: Norm | None) -> Iterator[_Operation]:
     for block in segment.blocks:
-        yield from _normalization(block.begin)
         for layer in block.layers:
             path = layer_path(block, layer)
             yield from _normalization(layer.before)
@@ -77,14 +76,17 @@ def weight_route(
     return tuple(axis for axis in ACTIVATION[:3] if axis in spec.axes and axis in own - mixed)
 
 
-def is_biased(segment: Segment, readout: Norm | None, layer: Layer, path: str, space: str) -> bool:
-    """Whether the paper's route of a layer leaves out copies that its elements move."""
-    if space == "activation":
-        routes = [activation_route(segment, readout, path, c) for c in ("paper", "influenced")]
-        return not set(routes[0]) <= set(routes[1])
+def paper_route_is_biased(
+    segment: Segment, readout: Norm | None, layer: Layer, path: str, space: str
+) -> bool:
+    """Whether the paper's route of a layer leaves out loss copies that its elements move."""
+    copies = set(segment.sites[-1].axes)
     specs = LINEARS[layer.kind].params(layer).values()
-    return any(
-        not set(weight_route(segment, readout, path, spec, "paper"))
-        <= set(weight_route(segment, readout, path, spec, "influenced"))
-        for spec in specs
-    )
+    routes = [
+        [weight_route(segment, readout, path, spec, credit) for spec in specs]
+        if space == "weight"
+        else [activation_route(segment, readout, path, credit)]
+        for credit in ("paper", "influenced")
+    ]
+    pairs = zip(*routes, strict=True)
+    return any(not copies & set(paper) <= set(influenced) for paper, influenced in pairs)

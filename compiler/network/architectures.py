@@ -1,6 +1,8 @@
 """Spec -> `Network`: one function an architecture, and one table row."""
 
+import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from compiler.axes import Axis
@@ -15,9 +17,8 @@ _OVER: dict[str, tuple[Axis, ...]] = {
 }
 
 
-def _norm(spec: Normalization, place: str, grouped: bool = False) -> Norm | None:
-    """The normalization at one place, if there is one; grouped places are local to the group."""
-    wanted = spec.readout if place == "readout" else place in spec.placement
+def _norm(spec: Normalization, wanted: bool, grouped: bool = False) -> Norm | None:
+    """The normalization at one place, if it is wanted there; grouped ones stay in their group."""
     if spec.type == "none" or not wanted:
         return None
     if grouped and spec.type == "local_layer_norm":
@@ -28,13 +29,24 @@ def _norm(spec: Normalization, place: str, grouped: bool = False) -> Norm | None
 def _layer(
     name: str,
     kind: str,
-    inputs: tuple[int, int, int],
-    outputs: tuple[int, int, int],
+    shapes: tuple[tuple[int, int, int], tuple[int, int, int]],
     norm: Normalization,
+    begins: bool = False,
 ) -> Layer:
+    """A layer from one shape [p, g, c] to another.
+
+    What begins a block is normalized once, whether `begin_block`, `before_linear` or both say so.
+    """
     grouped = kind == "grouped"
-    before, after = (_norm(norm, f"{side}_linear", grouped) for side in ("before", "after"))
-    return Layer(name, kind, inputs, outputs, before, after)
+    places = norm.placement
+    before = "before_linear" in places or (begins and "begin_block" in places)
+    return Layer(
+        name,
+        kind,
+        *shapes,
+        before=_norm(norm, before, grouped),
+        after=_norm(norm, "after_linear" in places, grouped),
+    )
 
 
 def local_mixer(spec: LocalMixer, image: tuple[int, int, int]) -> Network:
@@ -48,20 +60,16 @@ def local_mixer(spec: LocalMixer, image: tuple[int, int, int]) -> Network:
     tokens, norm = spec.patches**2, spec.normalization
     pixels = (tokens, 1, height // spec.patches * (width // spec.patches) * colours)
     features = (tokens, spec.groups, spec.channels // spec.groups)
-    grouped = _layer("group", "grouped", features, features, norm)
-    residual = Layer(
-        "group", "grouped", features, features, grouped.before, grouped.after, residual=True
-    )
-    token = _layer("token", "token", features, features, norm)
-    begin = _norm(norm, "begin_block")
-    first = Block("block0", (_layer("channel", "dense", pixels, features, norm), grouped), begin)
-    channel = _layer("channel", "dense", features, features, norm)
-    rest = [Block(f"block{b}", (token, channel, residual), begin) for b in range(1, spec.blocks)]
+    within = (features, features)
+    group = _layer("group", "grouped", within, norm)
+    first = Block("block0", (_layer("channel", "dense", (pixels, features), norm, True), group))
+    token = _layer("token", "token", within, norm, True)
+    chain = (token, _layer("channel", "dense", within, norm), replace(group, residual=True))
     return Network(
         patches=spec.patches,
-        blocks=(first, *rest),
-        head_norm=_norm(norm, "readout", grouped=True),
-        classifier_norm=_norm(norm, "readout"),
+        blocks=(first, *(Block(f"block{b}", chain) for b in range(1, spec.blocks))),
+        head_norm=_norm(norm, norm.readout, grouped=True),
+        classifier_norm=_norm(norm, norm.readout),
         initialization=spec.initialization,
     )
 
@@ -70,15 +78,12 @@ def mlp(spec: Mlp, image: tuple[int, int, int]) -> Network:
     """A perceptron: one dense layer a block, on the flattened image (one patch, one group)."""
     norm = spec.normalization
     widths = [image[0] * image[1] * image[2], *spec.hidden]
+    shapes = [((1, 1, a), (1, 1, b)) for a, b in itertools.pairwise(widths)]
     blocks = tuple(
-        Block(
-            f"block{b}",
-            (_layer("dense", "dense", (1, 1, before), (1, 1, after), norm),),
-            _norm(norm, "begin_block"),
-        )
-        for b, (before, after) in enumerate(zip(widths, widths[1:], strict=False))
+        Block(f"block{b}", (_layer("dense", "dense", shape, norm, True),))
+        for b, shape in enumerate(shapes)
     )
-    readout = _norm(norm, "readout")
+    readout = _norm(norm, norm.readout)
     return Network(1, blocks, readout, readout, spec.initialization)
 
 

@@ -14,11 +14,10 @@ BlockParams = Mapping[str, Mapping[str, Float[Array, "..."]]]
 
 @dataclass(frozen=True)
 class Block:
-    """A chain of layers; `begin` normalizes what the first of them reads."""
+    """A chain of layers; a residual layer in it adds the block's input."""
 
     name: str
     layers: tuple[Layer, ...]
-    begin: Norm | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,6 @@ def forward(
     layers: dict[str, LayerTrace] = {}
     for block in blocks:
         skip = x
-        x = block.begin(x) if block.begin is not None else x
         for layer in block.layers:
             path = layer_path(block, layer)
             x, layers[path] = apply_layer(

@@ -40,4 +40,4 @@ def run(
         except SpecError as error:
             lines += error.lines
     if lines:
-        raise SpecError(lines)
+        raise SpecError(list(dict.fromkeys(lines)))

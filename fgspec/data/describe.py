@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -27,6 +27,7 @@ class DatasetInfo:
         mean: per channel, of training pixels scaled to [0, 1].
         std: per channel, positive, of training pixels scaled to [0, 1]; 1 for a constant channel,
             so that it can always be divided by.
+        pixels: dtype of the images.
     """
 
     name: str
@@ -36,6 +37,7 @@ class DatasetInfo:
     test_examples: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    pixels: Literal["uint8", "float32"] = "uint8"
 
 
 DIGITS = DatasetInfo("digits", (8, 8, 1), 10, 1437, 360, (0.3054,), (0.3760,))

@@ -19,7 +19,8 @@ def read_digits() -> Dataset:
     """
     pixels, labels = load_digits(return_X_y=True)
     images = np.rint(pixels * 255 / _BRIGHTEST).astype(np.uint8).reshape(-1, 8, 8, 1)
-    train_images, test_images, train_labels, test_labels = train_test_split(
-        images, labels.astype(np.int32), test_size=TEST_EXAMPLES, random_state=0, stratify=labels
+    labels = labels.astype(np.int32)
+    train, test = train_test_split(
+        np.arange(len(labels)), test_size=TEST_EXAMPLES, random_state=0, stratify=labels
     )
-    return Dataset(train_images, train_labels, test_images, test_labels)
+    return Dataset(images[train], labels[train], images[test], labels[test])

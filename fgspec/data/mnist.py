@@ -70,10 +70,10 @@ def _found(folder: Path, name: str) -> Path | None:
 
 def _read_array(looked_in: Sequence[Path], name: str, verify: bool) -> NDArray[np.uint8]:
     """One file's images [N, 28, 28, 1] or labels [N], both uint8."""
-    file = _found(looked_in[0], name)
+    file, checksum = _found(looked_in[0], name), f"{MD5[name]} unpacked"
     if file is None:
-        raise missing(PUBLICATION, f"{name} or {name}.gz", looked_in, MD5[name])
-    with damage_reported(PUBLICATION, file, MD5[name]):
+        raise missing(PUBLICATION, f"{name} or {name}.gz", looked_in, checksum)
+    with damage_reported(PUBLICATION, file, checksum):
         content = file.read_bytes()
         if content.startswith(_GZIP_MAGIC):
             content = gzip.decompress(content)

@@ -17,6 +17,8 @@ from fgspec.errors import DataError
 from fgspec.spec.data import Npz
 
 _MAX_CLASSES = 2**31 - 1
+# RuntimeError: zipfile's word for an encrypted member or an unknown compression.
+_UNREADABLE = (OSError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 def read_npz(source: Npz, search: Sequence[Path] | None = None) -> Dataset:
@@ -37,7 +39,7 @@ def read_npz(source: Npz, search: Sequence[Path] | None = None) -> Dataset:
                 field: _array(archive, file, field, getattr(source, field))
                 for field in ("train_images", "train_labels", "test_images", "test_labels")
             }
-    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except _UNREADABLE as error:
         raise DataError(
             f"data.source.path: {file} cannot be read: {error}; write it again with numpy.savez"
         ) from error
@@ -79,13 +81,16 @@ def _array(archive: NpzFile, file: Path, field: str, name: str) -> NDArray[Any]:
         known = ", ".join(sorted(archive.files)) or "none"
         raise _fault(file, field, f"there is no array {name!r}; the arrays there: {known}{hint}")
     try:
-        return archive[name]
+        array = archive[name]
     except ValueError as error:
         # NumPy raises it for Python objects, which only a pickle could bring back, and for a
         # header that it cannot read.
         raise _fault(
             file, field, f"array {name!r} is not plain numbers ({error}); save uint8 or float32"
         ) from error
+    if not isinstance(array, np.ndarray):
+        raise _fault(file, field, f"{name!r} is a file that is no array; write it with numpy.savez")
+    return array
 
 
 def _images(file: Path, field: str, array: NDArray[Any]) -> Images:

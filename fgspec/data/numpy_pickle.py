@@ -35,7 +35,7 @@ def _latin1_bytes(text: str, encoding: str) -> bytes:
 
 
 # NumPy's own function without its private module.
-_reconstruct = np.empty(0).__reduce__()[0]
+_reconstruct: Any = np.empty(0).__reduce__()[0]
 
 _ALLOWED: Mapping[tuple[str, str], Callable[..., Any]] = {
     ("numpy.core.multiarray", "_reconstruct"): _reconstruct,

@@ -66,11 +66,11 @@ class TrainBatches:
         """The number of steps of the run."""
         return self._total_steps
 
-    def __getitem__(self, step: int) -> Batch:
-        """The batch of one step, from 0 to `len(self) - 1`, in arrays of its own."""
-        if not 0 <= step < self._total_steps:
-            raise IndexError(f"step {step} of a run of {self._total_steps} steps")
-        epoch, position = divmod(step, self.steps_per_epoch)
+    def __getitem__(self, index: int) -> Batch:
+        """The batch of step `index`, from 0 to `len(self) - 1`, in arrays of its own."""
+        if not 0 <= index < self._total_steps:
+            raise IndexError(f"step {index} of a run of {self._total_steps} steps")
+        epoch, position = divmod(index, self.steps_per_epoch)
         start = position * self._batch_size
         chosen = self._order(epoch)[start : start + self._batch_size]
         return {

@@ -27,23 +27,23 @@ class Publication:
         return f"download it from {' or '.join(self.pages)}"
 
 
-def _expected(md5: str | None) -> str:
-    return f" (expected md5 {md5})" if md5 else ""
+def _expected(checksum: str | None) -> str:
+    return f" (expected md5 {checksum})" if checksum else ""
 
 
 def missing(
-    publication: Publication, file: str, looked_in: Sequence[Path], md5: str | None
+    publication: Publication, file: str, looked_in: Sequence[Path], checksum: str | None
 ) -> DataError:
-    """The error for a file that is nowhere; `md5` is the published checksum, if there is one."""
+    """The error for a file that is nowhere; `checksum` is its published md5, if there is one."""
     return DataError(
         f"data.source: {file} of {publication.title} was not found; looked in "
-        f"{listed(looked_in)}; {publication.remedy}{_expected(md5)} and put it there, or name its "
+        f"{listed(looked_in)}; {publication.remedy}{_expected(checksum)} and put it there, or name its "
         f"place in data.source.path or ${DATA_VARIABLE}"
     )
 
 
 @contextmanager
-def damage_reported(publication: Publication, file: Path, md5: str | None) -> Iterator[None]:
+def damage_reported(publication: Publication, file: Path, checksum: str | None) -> Iterator[None]:
     """Turns what reading or decoding `file` raises into a DataError that names it.
 
     Raises:
@@ -55,7 +55,7 @@ def damage_reported(publication: Publication, file: Path, md5: str | None) -> It
         reason = " ".join(str(error).split())
         raise DataError(
             f"data.source: {file} is no intact file of {publication.title}: {reason}; "
-            f"{publication.remedy}{_expected(md5)}"
+            f"{publication.remedy}{_expected(checksum)}"
         ) from error
 
 
@@ -68,7 +68,7 @@ def check_md5(publication: Publication, file: Path, content: bytes, md5: str) ->
     found = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if found != md5:
         raise DataError(
-            f"data.source: {file} has md5 {found}, expected {md5}; {publication.remedy}, or "
+            f"data.source: the content of {file} has md5 {found}, expected {md5}; {publication.remedy}, or "
             "accept the file as it is with data.source.verify: false"
         )
 

@@ -10,36 +10,40 @@ from fgspec.spec.base import PositiveInt, Section
 class Digits(Section):
     """scikit-learn's 1,797 handwritten digits, 8x8 pixels; always there, nothing to download."""
 
-    type: Literal["digits"] = Field("digits", description="scikit-learn's 8x8 digits.")
+    type: Literal["digits"] = Field(default="digits", description="scikit-learn's 8x8 digits.")
 
 
 class Mnist(Section):
     """MNIST in its four published IDX files, gzipped or not."""
 
-    type: Literal["mnist"] = Field("mnist", description="MNIST, 28x28 grey digits.")
+    type: Literal["mnist"] = Field(default="mnist", description="MNIST, 28x28 grey digits.")
     path: str | None = Field(
-        None,
+        default=None,
         description="Folder that holds the four IDX files; a relative one is looked for in the "
         "current directory, then in $FGSPEC_DATA. null: $FGSPEC_DATA/mnist, then "
         "~/.cache/fgspec/mnist.",
     )
     verify: bool = Field(
-        True, description="Whether md5 and example counts must be those of the published files."
+        default=True,
+        description="Whether md5 and example counts must be those of the published files.",
     )
 
 
 class Cifar10(Section):
     """CIFAR-10 as published: the python or the binary version, as archive or unpacked."""
 
-    type: Literal["cifar10"] = Field("cifar10", description="CIFAR-10, 32x32 colour photographs.")
+    type: Literal["cifar10"] = Field(
+        default="cifar10", description="CIFAR-10, 32x32 colour photographs."
+    )
     path: str | None = Field(
-        None,
+        default=None,
         description="The archive, the unpacked folder, or the folder that holds one of them; a "
         "relative path is looked for in the current directory, then in $FGSPEC_DATA. null: "
         "$FGSPEC_DATA/cifar10, then ~/.cache/fgspec/cifar10.",
     )
     verify: bool = Field(
-        True, description="Whether md5 and example counts must be those of the published files."
+        default=True,
+        description="Whether md5 and example counts must be those of the published files.",
     )
 
 
@@ -49,34 +53,38 @@ class Npz(Section):
     Images are [N, H, W] or [N, H, W, C], uint8 or float32 in [0, 1]; labels are integers [N].
     """
 
-    type: Literal["npz"] = Field("npz", description="Arrays in a NumPy .npz archive.")
+    type: Literal["npz"] = Field(default="npz", description="Arrays in a NumPy .npz archive.")
     path: str = Field(
         description="The archive; a relative path is looked for in the current directory, then "
         "in $FGSPEC_DATA."
     )
     train_images: str = Field(
-        "train_images", description="Name in the archive of the training images."
+        default="train_images", description="Name in the archive of the training images."
     )
     train_labels: str = Field(
-        "train_labels", description="Name in the archive of the training labels."
+        default="train_labels", description="Name in the archive of the training labels."
     )
-    test_images: str = Field("test_images", description="Name in the archive of the test images.")
-    test_labels: str = Field("test_labels", description="Name in the archive of the test labels.")
+    test_images: str = Field(
+        default="test_images", description="Name in the archive of the test images."
+    )
+    test_labels: str = Field(
+        default="test_labels", description="Name in the archive of the test labels."
+    )
 
 
 class Synthetic(Section):
     """Random images around one random template a class; for benchmarks only."""
 
     type: Literal["synthetic"] = Field(
-        "synthetic", description="Made-up images, for benchmarks only."
+        default="synthetic", description="Made-up images, for benchmarks only."
     )
     # YAML and JSON know lists and no tuples; the sizes within stay strict.
     image: tuple[PositiveInt, PositiveInt, PositiveInt] = Field(
-        (32, 32, 3), strict=False, description="Height, width (pixels) and colour channels."
+        default=(32, 32, 3), strict=False, description="Height, width (pixels) and colour channels."
     )
-    classes: Annotated[int, Field(ge=2)] = Field(10, description="Number of classes.")
-    train_examples: PositiveInt = Field(4096, description="Number of training images.")
-    test_examples: PositiveInt = Field(1024, description="Number of test images.")
+    classes: Annotated[int, Field(ge=2)] = Field(default=10, description="Number of classes.")
+    train_examples: PositiveInt = Field(default=4096, description="Number of training images.")
+    test_examples: PositiveInt = Field(default=1024, description="Number of test images.")
 
 
 Source = Annotated[Digits | Mnist | Cifar10 | Npz | Synthetic, Field(discriminator="type")]
@@ -85,24 +93,24 @@ Source = Annotated[Digits | Mnist | Cifar10 | Npz | Synthetic, Field(discriminat
 class Data(Section):
     """The images and labels of an experiment, and how they are batched and changed."""
 
-    source: Source = Field(Digits(), description="Where images and labels come from.")
+    source: Source = Field(default=Digits(), description="Where images and labels come from.")
     batch_size: PositiveInt = Field(
-        128,
+        default=128,
         description="Training examples in one update; the last, partial batch of an epoch is "
         "dropped.",
     )
     evaluation_batch_size: PositiveInt = Field(
-        500,
+        default=500,
         description="Test examples in one evaluation batch; evaluation is one pass over the test "
         "set, and its last batch may be smaller.",
     )
     augment: Literal["none", "crop_flip", "byol"] = Field(
-        "none",
+        default="none",
         description="Random change of training images: none; crop_flip, a crop after padding and "
         "a horizontal flip; byol, two views by crop, flip and colour changes.",
     )
     standardize: bool = Field(
-        True,
+        default=True,
         description="Whether each colour channel is shifted and scaled to the training images' "
         "mean 0 and standard deviation 1; otherwise pixels lie in [0, 1].",
     )

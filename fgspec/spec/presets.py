@@ -7,7 +7,7 @@ RuleName = Literal[
 ]
 
 _FINAL = {"local": None, "isolate": "none"}
-_LOCAL = {"local": {"every": 1, "overlap": False}, "isolate": "none"}
+_LOCAL = {"local": {}, "isolate": "none"}
 _GREEDY = _LOCAL | {"isolate": "block"}
 
 
