@@ -1,6 +1,6 @@
 """The named axes of activations, weights and losses, and how derivatives travel between them."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 from jaxtyping import Array, Float
@@ -12,14 +12,14 @@ ACTIVATION: tuple[Axis, ...] = ("batch", "patch", "group", "channel")
 
 
 def sum_to(
-    derivative: Float[Array, "..."], axes: tuple[Axis, ...], kept: Collection[Axis]
+    derivative: Float[Array, "..."], axes: Sequence[Axis], kept: Collection[Axis]
 ) -> Float[Array, "..."]:
     """Sum an array with the named `axes` over those not in `kept`."""
     return derivative.sum(tuple(i for i, axis in enumerate(axes) if axis not in kept))
 
 
 def align(
-    derivative: Float[Array, "..."], kept: tuple[Axis, ...], axes: tuple[Axis | None, ...]
+    derivative: Float[Array, "..."], kept: Sequence[Axis], axes: Sequence[Axis | None]
 ) -> Float[Array, "..."]:
     """Insert axes of size 1 so that an array with axes `kept` broadcasts over one with `axes`.
 

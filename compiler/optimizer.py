@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import optax
-from flax.traverse_util import flatten_dict, unflatten_dict
 
+from compiler.trees import flatten, unflatten
 from fgspec.spec.optimizer import (
     Adam,
     AdamW,
@@ -48,7 +48,7 @@ SCHEDULES: dict[str, Callable[[Any, float, int, int], optax.Schedule]] = {
 
 def named(tree: Any, function: Callable[[str], Any]) -> Any:
     """A tree like `tree` with `function` of each leaf's path, such as `heads/block0/w`."""
-    return unflatten_dict({p: function(p) for p in flatten_dict(tree, sep="/")}, sep="/")
+    return unflatten({path: function(path) for path in flatten(tree)})
 
 
 def is_weight(path: str) -> bool:
@@ -109,6 +109,6 @@ def make_optimizer(spec: Optimizer, steps: int, per_epoch: int) -> optax.Gradien
 
 def named_scale(tree: Any, scale: Callable[[str], float]) -> Any:
     """Each leaf multiplied by `scale` of its path; untouched where that is 1."""
-    flat = flatten_dict(tree, sep="/")
+    flat = flatten(tree)
     scaled = {p: leaf if scale(p) == 1.0 else leaf * scale(p) for p, leaf in flat.items()}
-    return unflatten_dict(scaled, sep="/")
+    return unflatten(scaled)

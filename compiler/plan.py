@@ -91,7 +91,9 @@ class Plan:
         if not biased:
             return []
         where = ", ".join(biased)
-        return [f"biased: gradient.perturbation.credit: paper leaves out loss copies that {where} move"]
+        return [
+            f"biased: gradient.perturbation.credit: paper leaves out loss copies that {where} move"
+        ]
 
 
 def _readout(features: int, outputs: int) -> dict[str, ParamSpec]:

@@ -10,12 +10,12 @@ from jaxtyping import Array, Float, Int, UInt32
 
 from compiler.gradient.exact import exact
 from compiler.gradient.forward import forward_gradient
-from compiler.gradient.segment import Losses, Noise, Segment, Site
+from compiler.gradient.segment import Estimate, Losses, Noise, Segment, Site
 from compiler.losses.objectives import OBJECTIVES
 from compiler.losses.replicated import LOWERINGS
 from compiler.network.initialize import SCALES, initialize
 from compiler.network.network import forward, patchify, pooled, standardizer
-from compiler.noise import GUESSES, KeyData, address, key_data
+from compiler.noise import GUESSES, address, key_data
 from compiler.optimizer import make_optimizer
 from compiler.plan import Plan
 
@@ -56,7 +56,7 @@ class Program(NamedTuple):
 
     plan: Plan
     init: Callable[[int], State]
-    update: Callable[[State, Batch], tuple[State, Metrics]]
+    update: Any
     gradient: Callable[..., tuple[Params, Metrics]]
     evaluate: Callable[[State, Batch], Metrics]
 
@@ -87,7 +87,7 @@ def compile_plan(plan: Plan) -> Program:
         grads, metrics = _gradient(plan, state, batch, None)
         metrics["optim/grad_norm"] = optax.global_norm(grads)
         steps, moments = optimizer.update(grads, state.optimizer, state.params)
-        params = optax.apply_updates(state.params, steps)
+        params: Any = optax.apply_updates(state.params, steps)
         return State(state.step + 1, params, moments, state.key), metrics
 
     @precise
@@ -162,31 +162,44 @@ def _gradient(
     plan: Plan, state: State, batch: Batch, perturbations: Perturbations | None
 ) -> tuple[Params, Metrics]:
     params, labels = state.params, batch["label"]
-    losses, noise = _losses(plan, params, labels), _noise(plan, state, perturbations)
+    noise = _noise(plan, state, perturbations)
     x = _stem(plan, batch)
     blocks: dict[str, Any] = {}
     features: dict[str, Array] = {}
     for segment in plan.segments:
-        own = {block.name: params["blocks"][block.name] for block in segment.blocks}
-        estimate = _estimate(plan, segment)(own, x, losses, noise)
+        estimate = estimate_segment(plan, segment, params, x, labels, noise)
         blocks |= estimate.grads
         stopped = jax.lax.stop_gradient(estimate.trace)
         features |= stopped.features
         x = stopped.output
     readouts, metrics = _readout_gradient(plan, params, features, labels)
-    return {"blocks": blocks} | readouts, metrics
+    return {"blocks": blocks, **readouts}, metrics
 
 
-def _estimate(plan: Plan, segment: Segment) -> Callable[..., Any]:
+def estimate_segment(
+    plan: Plan,
+    segment: Segment,
+    params: Params,
+    x: Float[Array, "n p g c"],
+    labels: Int[Array, " n"],
+    noise: Noise,
+) -> Estimate:
+    """The gradient of one segment's blocks by the plan's estimator.
+
+    Args:
+        plan: of the whole network.
+        segment: one of its segments.
+        params: of the whole network.
+        x: the segment's input.
+        labels: of the examples.
+        noise: (name, shape, sample) -> perturbation; not read by an exact estimator.
+    """
+    own = {block.name: params["blocks"][block.name] for block in segment.blocks}
+    losses = _losses(plan, params, labels)
     if plan.perturbing is None:
-        return lambda params, x, losses, noise: exact(segment, params, x, losses)
-    elements = plan.perturbed(segment)
-
-    def estimate(params: Params, x: Array, losses: Losses, noise: Noise) -> Any:
-        assert plan.perturbing is not None
-        return forward_gradient(segment, params, x, losses, plan.perturbing, (elements, noise))
-
-    return estimate
+        return exact(segment, own, x, losses)
+    perturbed = (plan.perturbed(segment), noise)
+    return forward_gradient(segment, own, x, losses, plan.perturbing, perturbed)
 
 
 def _readout_gradient(

@@ -4,6 +4,9 @@
 do. They are imported on first use, so that reading a spec does not wait for JAX.
 """
 
+# The names of __all__ are those of __init__.pyi.
+# pyright: reportUnsupportedDunderAll=false
+
 import importlib
 from typing import Any
 

@@ -1,34 +1,38 @@
 """The verbs of fgspec for Python: like the command line, where language and compiler meet.
 
-    import fgspec
+import fgspec
 
-    spec = fgspec.load("specs/quickstart.yaml", ["training.epochs=3"])
-    program = fgspec.compile(spec)
-    state = program.init(spec.experiment.seed)
-    summary = fgspec.train(spec)
-    changes = fgspec.diff("specs/a.yaml", "specs/b.yaml")
+spec = fgspec.load("specs/quickstart.yaml", ["training.epochs=3"])
+program = fgspec.compile(spec)
+state = program.init(spec.experiment.seed)
+summary = fgspec.train(spec)
+changes = fgspec.diff("specs/a.yaml", "specs/b.yaml")
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 from rich.console import Console
 
-from compiler.analyze.cost import CompiledUpdate, compile_update
+from compiler.analyze.cost import compile_update
 from compiler.analyze.tables import cost_rows
 from compiler.plan import Plan, make_plan
 from compiler.support import data_problems, refusals
 from compiler.update import Program, State, compile_plan
 from fgspec import loop, rundir, source
 from fgspec.canonical import Difference, differences, identity
-from fgspec.checkpoint import Checkpointer
+from fgspec.checkpoint import newest
+from fgspec.data.dataset import Dataset
 from fgspec.data.describe import describe
+from fgspec.data.pipeline import evaluation_batches
 from fgspec.data.sources import read
 from fgspec.diagnostics import SpecError
 from fgspec.errors import DataError, ResumeError, RunError, UserError
-from fgspec.loop import Timetable
+from fgspec.loop import Functions, Timetable
 from fgspec.report import table
 from fgspec.run import Job, begin, execute
 from fgspec.source import Loaded
@@ -52,14 +56,6 @@ __all__ = [
 
 Spec = Loaded | str | Path
 """A spec as `load` returns it, or the path of one."""
-
-
-class Callables(NamedTuple):
-    """A program whose update is compiled already."""
-
-    init: Any
-    update: Any
-    evaluate: Any
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Loaded:
@@ -141,13 +137,13 @@ def train(
         loaded = _loaded(spec)
     else:
         raise TypeError("train needs a spec or a run to resume")
-    program = compile(loaded)
-    dataset = read(loaded.experiment.data.source)
+    program, dataset = _with_data(loaded)
     compiled = compile_update(program)
-    table(f"{loaded.experiment.name}", cost_rows(program.plan, compiled), console)
+    table(loaded.experiment.name, cost_rows(program.plan, compiled), console)
     for note in program.plan.notes():
         console.print(f"note: {note}", highlight=False, soft_wrap=True)
-    job = Job(loaded, _callables(program, compiled), _timetable(program.plan), dataset, console)
+    functions = Functions(program.init, compiled.call, program.evaluate)
+    job = Job(loaded, functions, _timetable(program.plan), dataset, console)
     if run is None:
         run = rundir.create(loaded, Path(run_dir))
         begin(job, run)
@@ -166,28 +162,32 @@ def evaluate(run: str | Path) -> dict[str, float]:
         DataError: its data are missing or damaged.
     """
     found, loaded = rundir.reopen(Path(run))
-    program = compile(loaded)
-    spec = loaded.experiment
-    checkpoints = Checkpointer(
-        found.checkpoints, keep=spec.checkpoint.keep, identity=identity(loaded.values())
-    )
-    try:
-        restored = checkpoints.restore(jax.eval_shape(program.init, spec.seed))
-    finally:
-        checkpoints.close()
+    program, dataset = _with_data(loaded)
+    template = jax.eval_shape(program.init, loaded.experiment.seed)
+    restored = newest(found.checkpoints, identity(loaded.values()), template)
     if restored is None:
         raise ResumeError(f"{run}: no checkpoint yet; resume it first")
-    job = Job(loaded, program, _timetable(program.plan), read(spec.data.source), Console(quiet=True))
-    state: State = restored.state
-    return {"step": restored.step} | loop.evaluate(program, state, job.test_batches)
+    functions = Functions(program.init, program.update, program.evaluate)
+    size = loaded.experiment.data.evaluation_batch_size
+    batches = partial(evaluation_batches, dataset.test_images, dataset.test_labels, size)
+    return {"step": restored.step} | loop.evaluate(functions, restored.state, batches)
+
+
+def _with_data(loaded: Loaded) -> tuple[Program, Dataset]:
+    """The program and the data of a spec; the sizes are those found in the files."""
+    planned = plan(loaded)
+    dataset = read(loaded.experiment.data.source)
+    sizes = {
+        "train_examples": len(dataset.train_labels),
+        "test_examples": len(dataset.test_labels),
+    }
+    info = replace(planned.data, **sizes)
+    loaded.refuse(data_problems(loaded.experiment, info))
+    return compile_plan(make_plan(loaded.experiment, info)), dataset
 
 
 def _loaded(spec: Spec) -> Loaded:
     return spec if isinstance(spec, Loaded) else load(spec)
-
-
-def _callables(program: Program, compiled: CompiledUpdate) -> Callables:
-    return Callables(program.init, compiled.call, program.evaluate)
 
 
 def _timetable(plan: Plan) -> Timetable:

@@ -54,13 +54,14 @@ class Checkpointer:
         directory: Where the step directories lie; made if missing.
         keep: How many of the newest steps stay on disk; at least 1.
         identity: SHA-256 of the resolved spec, in hexadecimal.
+        clean: Whether to remove what a killed process left half written; only a run's writer may.
     """
 
-    def __init__(self, directory: Path, *, keep: int, identity: str) -> None:
+    def __init__(self, directory: Path, *, keep: int, identity: str, clean: bool = True) -> None:
         self._directory = directory.resolve()
         self._identity = identity
         self._directory.mkdir(parents=True, exist_ok=True)
-        if jax.process_index() == 0:
+        if clean and jax.process_index() == 0:
             for leftover in self._directory.glob("*.orbax-checkpoint-tmp*"):
                 shutil.rmtree(leftover)
         self._foreign = set(self._steps_on_disk())
@@ -231,6 +232,15 @@ class _PatientReads(ocp.type_handlers.NumpyHandler):
                 raise outcome
             arrays.extend(outcome)
         return arrays
+
+
+def newest(directory: Path, identity: str, template: Any) -> Restored | None:
+    """The newest intact checkpoint of a run that may be going on; see `Checkpointer.restore`."""
+    reader = Checkpointer(directory, keep=1, identity=identity, clean=False)
+    try:
+        return reader.restore(template)
+    finally:
+        reader.close()
 
 
 def _open_manager(directory: Path, keep: int) -> ocp.CheckpointManager:

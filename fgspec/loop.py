@@ -1,18 +1,19 @@
-"""The one loop over steps. It knows pure functions, batches, checkpoints and a logbook; no rules."""
+"""The one loop over steps; it knows functions, batches, checkpoints and a logbook, no rules."""
 
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 import numpy as np
 
 from fgspec.errors import RunError, UserError
 
-Batch = Mapping[str, np.ndarray]
+Batch = Mapping[str, Any]
+"""`image` and `label` of examples, as the program takes them."""
 
 
 class Preempted(UserError):
@@ -21,16 +22,19 @@ class Preempted(UserError):
     exit_code = 75
 
 
-class Trainable(Protocol):
-    """The part of a compiled program that a loop needs."""
+@dataclass(frozen=True)
+class Functions:
+    """The pure functions of a compiled program.
 
-    def update(self, state: Any, batch: Batch) -> tuple[Any, Mapping[str, Any]]:
-        """One step; may take the buffers of `state` for its result."""
-        ...
+    Attributes:
+        init: seed -> the state before the first step.
+        update: (state, batch) -> (state, metrics); may take the state's buffers for its result.
+        evaluate: (state, batch) -> sums over the batch: `loss`, `correct` and `count`.
+    """
 
-    def evaluate(self, state: Any, batch: Batch) -> Mapping[str, Any]:
-        """Sums over a batch: `loss`, `correct` and `count`."""
-        ...
+    init: Callable[[int], Any]
+    update: Callable[[Any, Batch], tuple[Any, Mapping[str, Any]]]
+    evaluate: Callable[[Any, Batch], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,7 @@ class Outlets:
 
 
 def evaluate(
-    program: Trainable, state: Any, batches: Callable[[], Iterable[Batch]]
+    program: Functions, state: Any, batches: Callable[[], Iterable[Batch]]
 ) -> dict[str, float]:
     """One pass over the test set: mean loss, and error and accuracy as fractions."""
     totals = {"loss": 0.0, "correct": 0.0, "count": 0.0}
@@ -137,7 +141,7 @@ def evaluate(
 
 
 def train(
-    program: Trainable,
+    program: Functions,
     state: Any,
     batches: tuple[Iterator[Batch], Callable[[], Iterable[Batch]]],
     timetable: Timetable,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 from rich.console import Console
@@ -18,19 +18,11 @@ from fgspec.data.dataset import Dataset
 from fgspec.data.pipeline import evaluation_batches, fingerprint, train_batches
 from fgspec.errors import ResumeError, RunError
 from fgspec.logbook import Logbook, write_json
-from fgspec.loop import Outlets, Timetable, Trainable
+from fgspec.loop import Functions, Outlets, Timetable
 from fgspec.provenance import collect
 from fgspec.report import Reporter, expectation
 from fgspec.rundir import RunDir, write_summary
 from fgspec.source import Loaded
-
-
-class Runnable(Trainable, Protocol):
-    """A compiled program: pure functions, and the state before the first step."""
-
-    def init(self, seed: int) -> Any:
-        """The state before the first step."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -39,14 +31,14 @@ class Job:
 
     Attributes:
         loaded: the resolved spec.
-        program: made from it.
-        timetable: made from it.
+        program: its pure functions.
+        timetable: when it logs, evaluates and saves.
         dataset: read as it says.
         console: where progress is shown.
     """
 
     loaded: Loaded
-    program: Runnable
+    program: Functions
     timetable: Timetable
     dataset: Dataset
     console: Console
@@ -121,9 +113,7 @@ def _train(
     def save(step: int, state: Any, extra: Mapping[str, Any]) -> None:
         checkpoints.save(step, state, {"data": data} | dict(extra))
 
-    batches = train_batches(
-        job.dataset, spec.data.batch_size, spec.seed, start, timetable.total
-    )
+    batches = train_batches(job.dataset, spec.data.batch_size, spec.seed, start, timetable.total)
     reporter = Reporter(timetable.total, start, job.console)
     try:
         with _stop_signals() as stopping:

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from flax.traverse_util import flatten_dict
 
 from compiler.gradient.segment import Segment
 from compiler.network.layers import LINEARS, Layer
 from compiler.plan import Plan
+from compiler.trees import flatten
 from compiler.update import Program
 
 
@@ -58,7 +58,7 @@ def cost(plan: Plan) -> Cost:
     linear = sum(layer_flops(layer, batch) for layer in layers)
     # What enters a segment carries no derivative, so its first linear map needs none of it.
     entry = sum(layer_flops(s.blocks[0].layers[0], batch) for s in plan.segments)
-    flat = flatten_dict(plan.parameters(), sep="/")
+    flat = flatten(plan.parameters())
     readout = sum(6 * batch * prod(s.shape) for p, s in flat.items() if _is_readout(p))
     how = plan.perturbing
     tangents = 0

@@ -10,7 +10,9 @@ from fgspec.report import mebibytes, quantity
 def cost_rows(plan: Plan, compiled: CompiledUpdate) -> dict[str, str]:
     """What an update costs, as shown before a run."""
     counted, batch = cost(plan), plan.experiment.data.batch_size
-    memory = f"{mebibytes(compiled.state_bytes)} state, {mebibytes(compiled.temporary_bytes)} temporary"
+    memory = (
+        f"{mebibytes(compiled.state_bytes)} state, {mebibytes(compiled.temporary_bytes)} temporary"
+    )
     rows = {
         "parameters": f"{counted.parameters:,}",
         "FLOPs a step": f"{quantity(counted.flops)} (XLA counts {quantity(compiled.flops)})",

@@ -205,7 +205,7 @@ def _credited(
     tangent: Float[Array, "..."], axes: tuple[Axis, ...], element: Element
 ) -> Float[Array, "..."]:
     """The copies' tangents, summed and shaped to multiply the element's perturbation."""
-    kept = tuple(axis for axis in axes if axis in element.route)
+    kept: list[Axis] = [axis for axis in axes if axis in element.route]
     return align(sum_to(tangent, axes, kept), kept, element.axes)
 
 

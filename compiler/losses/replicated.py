@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float
 
-from compiler.axes import ACTIVATION, Axis, align, sum_to
+from compiler.axes import ACTIVATION, Axis, sum_to
 
 Value = Callable[[Any, Float[Array, "n f"]], Float[Array, " n"]]
 """(readout parameters, averaged features) -> loss per example."""
@@ -84,7 +84,6 @@ def _dense_tangent(tangent: Any, primal: Any) -> Any:
 
 def naive(value: Value, axes: tuple[Axis, ...]) -> Replicated:
     """Every copy evaluated by itself behind stop-gradients: slow, and the oracle of `fused`."""
-    wanted = copy_axes(axes)
 
     def copies(readout: Any, x: Float[Array, "n p g c"]) -> Float[Array, "..."]:
         _, patches, groups, _ = x.shape
@@ -95,9 +94,9 @@ def naive(value: Value, axes: tuple[Axis, ...]) -> Replicated:
             through = jnp.where(mask[None, :, :, None], x, jax.lax.stop_gradient(x))
             return value(readout, _average(through))
 
-        rows = jax.lax.map(one, own).T.reshape(x.shape[0], *sizes)
-        kept = tuple(a for a in ACTIVATION[:3] if a in wanted)
-        return align(rows.reshape([s for s, a in zip(rows.shape, ACTIVATION, strict=False) if a in wanted]), kept, wanted)
+        rows = jax.lax.map(one, own).T
+        kept = [size for size, axis in zip(sizes, ACTIVATION[1:3], strict=True) if axis in axes]
+        return rows.reshape(x.shape[0], *kept)
 
     return copies
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax.traverse_util import flatten_dict, unflatten_dict
 
 from compiler.network.layers import ParamSpec
 from compiler.noise import KeyData, address
+from compiler.trees import flatten, unflatten
 
 SCALES: dict[str, Callable[[int], float]] = {
     "kaiming": lambda fan_in: min(2 / fan_in**0.5, 0.1),
@@ -31,7 +31,7 @@ def initialize(
     Returns:
         float32 arrays under the same names.
     """
-    flat: dict[str, ParamSpec] = flatten_dict(specs, sep="/")
+    flat: dict[str, ParamSpec] = flatten(specs)
     drawn = {}
     for path, spec in flat.items():
         if path.endswith("/b") or path.startswith("classifier/"):
@@ -39,4 +39,4 @@ def initialize(
         else:
             noise = jax.random.normal(address(key, f"initial/{path}"), spec.shape, jnp.float32)
             drawn[path] = noise * scale(spec.fan_in)
-    return unflatten_dict(drawn, sep="/")
+    return unflatten(drawn)

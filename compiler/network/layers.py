@@ -161,7 +161,7 @@ def apply_layer(
     layer: Layer,
     params: LayerParams,
     x: Float[Array, "n p g c"],
-    skip: Float[Array, "n q h d"] | None,
+    skip: Float[Array, "..."],
     tap: Float[Array, "m q h d"] | None,
 ) -> tuple[Float[Array, "n q h d"], LayerTrace]:
     """Apply a layer.
@@ -176,6 +176,6 @@ def apply_layer(
     entering = layer.before(x) if layer.before is not None else x
     z = pre_activation(layer, params, entering)
     z = z if tap is None else z + tap
-    z = z + skip if layer.residual and skip is not None else z
+    z = z + skip if layer.residual else z
     out = jnp.maximum(z, 0)
     return out, LayerTrace(entering, out > 0)

@@ -1,4 +1,4 @@
-"""A network as data: a stem, a chain of blocks, and what the readouts read; and its forward pass."""
+"""A network as data, stem and blocks and what the readouts read, and its forward pass."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,7 +7,15 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
 
-from compiler.network.layers import LINEARS, Layer, LayerParams, LayerTrace, Norm, ParamSpec, apply_layer
+from compiler.network.layers import (
+    LINEARS,
+    Layer,
+    LayerParams,
+    LayerTrace,
+    Norm,
+    ParamSpec,
+    apply_layer,
+)
 
 BlockParams = Mapping[str, Mapping[str, Float[Array, "..."]]]
 

@@ -12,7 +12,9 @@ from fgspec.templates import quickstart
 
 def run(
     path: Annotated[Path, typer.Argument(help="The file to write.")] = Path("experiment.yaml"),
-    rule: Annotated[str, typer.Option("--rule", help="A learning rule, such as lg-bp.")] = "lg-fg-a",
+    rule: Annotated[
+        str, typer.Option("--rule", help="A learning rule, such as lg-bp.")
+    ] = "lg-fg-a",
 ) -> None:
     """Write a spec to start from: LocalMixer on the digits that come with scikit-learn.
 

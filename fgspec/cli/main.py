@@ -52,7 +52,9 @@ app = typer.Typer(
 
 @app.callback(epilog="Example: fgspec train specs/quickstart.yaml")
 def root(
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of users' errors.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks of users' errors.")
+    ] = False,
 ) -> None:
     """Compile and train experiment specs for learning rules beyond backprop.
 

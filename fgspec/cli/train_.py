@@ -11,7 +11,8 @@ from fgspec.cli.options import ArgumentError, SetOption
 from fgspec.source import load
 
 SpecOrNothing = Annotated[
-    Path | None, typer.Argument(metavar="[SPEC]", help="A spec, a YAML file; optional with --resume.")
+    Path | None,
+    typer.Argument(metavar="[SPEC]", help="A spec, a YAML file."),
 ]
 RunDirOption = Annotated[Path, typer.Option("--run-dir", help="Runs are made below this folder.")]
 ResumeOption = Annotated[
@@ -44,7 +45,9 @@ def run(
 
 def _ending(summary: dict[str, Any]) -> list[str]:
     metrics = summary["metrics"]
-    named = [f"{name} {metrics[name]:.4f}" for name in ("eval/error", "eval/loss") if name in metrics]
+    named = [
+        f"{name} {metrics[name]:.4f}" for name in ("eval/error", "eval/loss") if name in metrics
+    ]
     lines = [f"done at step {summary['step']}: {', '.join(named)}"]
     expected = summary.get("expectation")
     if expected is not None:

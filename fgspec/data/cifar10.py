@@ -1,5 +1,6 @@
 """CIFAR-10 from its published archives or the folders they unpack to."""
 
+import gzip
 import io
 import tarfile
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,7 @@ from fgspec.spec.data import Cifar10
 
 PUBLICATION = Publication("CIFAR-10", ("https://www.cs.toronto.edu/~kriz/cifar.html",))
 _PIXELS = 3 * 32 * 32
+_CHUNK = 1 << 20
 
 _Decoded = tuple[NDArray[np.uint8], Labels]
 
@@ -117,7 +119,8 @@ def _from_archive(archive: Path, layout: Layout, verify: bool) -> dict[str, byte
     contents: dict[str, bytes] = {}
     with (
         damage_reported(PUBLICATION, archive, layout.archive_md5),
-        tarfile.open(fileobj=io.BytesIO(packed), mode="r:gz") as members,
+        gzip.GzipFile(fileobj=io.BytesIO(packed)) as unpacked,
+        tarfile.open(fileobj=unpacked, mode="r:") as members,
     ):
         # In the archive's own order: going back in a gzip stream means unpacking it again.
         for member in members:
@@ -125,6 +128,9 @@ def _from_archive(archive: Path, layout: Layout, verify: bool) -> dict[str, byte
             content = members.extractfile(member) if member.isfile() else None
             if content and name.parent.name == layout.folder and name.name in layout.files:
                 contents[name.name] = content.read()
+        # A tar ends before its gzip stream does, whose end holds the checksum of all before it.
+        while unpacked.read(_CHUNK):
+            pass
         absent = [name for name in layout.files if name not in contents]
         if absent:
             raise ValueError(f"it lacks {layout.folder}/{absent[0]}")

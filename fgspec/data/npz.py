@@ -44,6 +44,8 @@ def read_npz(source: Npz, search: Sequence[Path] | None = None) -> Dataset:
             f"data.source.path: {file} cannot be read: {error}; write it again with numpy.savez"
         ) from error
     labels = _labels(file, "train_labels", arrays["train_labels"], _MAX_CLASSES)
+    if labels.max() < 1:
+        raise _fault(file, "train_labels", "all labels are 0, expected at least two classes")
     dataset = Dataset(
         train_images=_images(file, "train_images", arrays["train_images"]),
         train_labels=labels,
@@ -124,8 +126,6 @@ def _labels(file: Path, field: str, array: NDArray[Any], classes: int) -> Labels
 
 
 def _check_agreement(file: Path, dataset: Dataset) -> None:
-    if dataset.train_labels.max() < 1:
-        raise _fault(file, "train_labels", "all labels are 0, expected at least two classes")
     for part, images, labels in (
         ("train", dataset.train_images, dataset.train_labels),
         ("test", dataset.test_images, dataset.test_labels),

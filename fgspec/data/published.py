@@ -37,8 +37,8 @@ def missing(
     """The error for a file that is nowhere; `checksum` is its published md5, if there is one."""
     return DataError(
         f"data.source: {file} of {publication.title} was not found; looked in "
-        f"{listed(looked_in)}; {publication.remedy}{_expected(checksum)} and put it there, or name its "
-        f"place in data.source.path or ${DATA_VARIABLE}"
+        f"{listed(looked_in)}; {publication.remedy}{_expected(checksum)} and put it there, or "
+        f"name its place in data.source.path or ${DATA_VARIABLE}"
     )
 
 
@@ -68,8 +68,8 @@ def check_md5(publication: Publication, file: Path, content: bytes, md5: str) ->
     found = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if found != md5:
         raise DataError(
-            f"data.source: the content of {file} has md5 {found}, expected {md5}; {publication.remedy}, or "
-            "accept the file as it is with data.source.verify: false"
+            f"data.source: the content of {file} has md5 {found}, expected {md5}; "
+            f"{publication.remedy}, or accept the file as it is with data.source.verify: false"
         )
 
 

@@ -14,23 +14,23 @@ class Normalization(Section):
     """Normalization without affine parameters, epsilon 1e-5 (Ren et al. 2022, section 5)."""
 
     type: Literal["none", "local_layer_norm", "layer_norm", "batch_norm"] = Field(
-        "local_layer_norm",
+        default="local_layer_norm",
         description="local_layer_norm: over the channels of one patch, and of one group at a "
         "grouped layer. layer_norm: over patches and channels of one example. batch_norm: over "
         "batch and patches of one channel, with the statistics of the batch at hand, in "
         "evaluation too. none: no normalization.",
     )
     placement: tuple[Placement, ...] = Field(
-        ("before_linear", "after_linear"),
+        default=("before_linear", "after_linear"),
         description="Any of begin_block, before_linear, after_linear (Ren et al. 2022, table 6).",
     )
     readout: bool = Field(
-        True,
+        default=True,
         description="Also normalize what local heads read (per group under local_layer_norm) "
         "and, after averaging over patches, what the classifier reads.",
     )
     gradient: Literal["exact", "ignored"] = Field(
-        "exact",
+        default="exact",
         description="Whether an activity-space estimate is pulled back through the normalization "
         "that stands after the linear layer, or past it ('NG', Ren et al. 2022, table 5). "
         "Only activity perturbation reads it.",
@@ -38,10 +38,9 @@ class Normalization(Section):
 
 
 Initialization = Literal["kaiming", "lecun", "normal"]
-INITIALIZATION = Field(
-    "kaiming",
-    description="Standard deviation of the normal initial weights: kaiming min(2/sqrt(fan_in), "
-    "0.1), lecun min(1/sqrt(fan_in), 0.1), normal 0.1. Biases and the classifier are zero.",
+_INITIALIZATION = (
+    "Standard deviation of the normal initial weights: kaiming min(2/sqrt(fan_in), "
+    "0.1), lecun min(1/sqrt(fan_in), 0.1), normal 0.1. Biases and the classifier are zero."
 )
 
 
@@ -49,18 +48,22 @@ class LocalMixer(Section):
     """The network of Ren et al. 2022: token mixing, channel mixing, grouped channel mixing."""
 
     type: Literal["local_mixer"] = "local_mixer"
-    blocks: PositiveInt = Field(4, description="Blocks; the first has no token mixing.")
-    patches: PositiveInt = Field(8, description="Patches per side; there are patches^2 tokens.")
-    channels: PositiveInt = Field(512, description="Channels of every token.")
-    groups: PositiveInt = Field(16, description="Channel groups of the last layer of a block.")
+    blocks: PositiveInt = Field(default=4, description="Blocks; the first has no token mixing.")
+    patches: PositiveInt = Field(
+        default=8, description="Patches per side; there are patches^2 tokens."
+    )
+    channels: PositiveInt = Field(default=512, description="Channels of every token.")
+    groups: PositiveInt = Field(
+        default=16, description="Channel groups of the last layer of a block."
+    )
     token_mixing: Literal["dense", "depthwise"] = Field(
-        "dense",
+        default="dense",
         description="dense: one linear layer over all tokens. depthwise: a 3x3 convolution.",
     )
     normalization: Normalization = Field(
-        Normalization(), description="Normalization of every linear layer."
+        default=Normalization(), description="Normalization of every linear layer."
     )
-    initialization: Initialization = INITIALIZATION
+    initialization: Initialization = Field(default="kaiming", description=_INITIALIZATION)
 
 
 class Mlp(Section):
@@ -68,12 +71,12 @@ class Mlp(Section):
 
     type: Literal["mlp"] = "mlp"
     hidden: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = Field(
-        (256, 256), description="Width of each hidden layer."
+        default=(256, 256), description="Width of each hidden layer."
     )
     normalization: Normalization = Field(
-        Normalization(type="none"), description="Normalization of every hidden layer."
+        default=Normalization(type="none"), description="Normalization of every hidden layer."
     )
-    initialization: Initialization = INITIALIZATION
+    initialization: Initialization = Field(default="kaiming", description=_INITIALIZATION)
 
 
 Architecture = Annotated[LocalMixer | Mlp, Field(discriminator="type")]

@@ -27,5 +27,7 @@ class Section(BaseModel):
 class Interval(Section):
     """How often something happens: give `epochs` or `steps`, not both."""
 
-    epochs: PositiveInt | None = Field(None, description="Every so many passes over the data.")
-    steps: PositiveInt | None = Field(None, description="Every so many updates.")
+    epochs: PositiveInt | None = Field(
+        default=None, description="Every so many passes over the data."
+    )
+    steps: PositiveInt | None = Field(default=None, description="Every so many updates.")

@@ -21,28 +21,28 @@ class Experiment(Section):
 
     fgspec: Literal[1] = Field(description="Version of the language.")
     name: Name = Field(description="Names the folder of its runs.")
-    description: str = Field("", description="One line for people.")
+    description: str = Field(default="", description="One line for people.")
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(
-        0, description="Of initial weights, data order and perturbations."
+        default=0, description="Of initial weights, data order and perturbations."
     )
-    data: Data = Field(Data(), description="Images, labels and batches.")
-    architecture: Architecture = Field(LocalMixer(), description="The network.")
-    losses: Losses = Field(Losses(), description="What is minimised and where.")
-    gradient: Gradient = Field(Gradient(), description="What is estimated and how.")
-    optimizer: Optimizer = Field(Sgd(), description="How estimates become steps.")
+    data: Data = Field(default=Data(), description="Images, labels and batches.")
+    architecture: Architecture = Field(default=LocalMixer(), description="The network.")
+    losses: Losses = Field(default=Losses(), description="What is minimised and where.")
+    gradient: Gradient = Field(default=Gradient(), description="What is estimated and how.")
+    optimizer: Optimizer = Field(default=Sgd(), description="How estimates become steps.")
     training: Training = Field(description="How long.")
-    mesh: Mesh = Field(Mesh(), description="Devices.")
-    checkpoint: Checkpoint = Field(Checkpoint(), description="What survives a stop.")
-    compile: Compile = Field(Compile(), description="How the program is lowered.")
-    expect: Expect | None = Field(None, description="The number this run should reach.")
+    mesh: Mesh = Field(default=Mesh(), description="Devices.")
+    checkpoint: Checkpoint = Field(default=Checkpoint(), description="What survives a stop.")
+    compile: Compile = Field(default=Compile(), description="How the program is lowered.")
+    expect: Expect | None = Field(default=None, description="The number this run should reach.")
 
 
 class SpecFile(Experiment):
     """What a file may hold besides an experiment; `load` expands both keys away."""
 
-    extends: str = Field("", description="A spec this one changes, relative to this file.")
+    extends: str = Field(default="", description="A spec this one changes, relative to this file.")
     rule: RuleName | None = Field(
-        None,
+        default=None,
         description="Shorthand for the losses and gradient of a published rule; "
         "`fgspec show` prints what it stands for.",
     )

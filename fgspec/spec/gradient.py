@@ -23,7 +23,9 @@ class FiniteDifference(Section):
     """(l(eps u) - l(0)) / eps in place of the directional derivative."""
 
     type: Literal["finite_difference"] = "finite_difference"
-    epsilon: PositiveFloat = Field(1e-3, description="Length of the step along the perturbation.")
+    epsilon: PositiveFloat = Field(
+        default=1e-3, description="Length of the step along the perturbation."
+    )
 
 
 class Feedback(Section):
@@ -31,7 +33,7 @@ class Feedback(Section):
 
     type: Literal["feedback"] = "feedback"
     weights: Literal["random", "sign_symmetric"] = Field(
-        "random", description="sign_symmetric: with the signs of the forward weights."
+        default="random", description="sign_symmetric: with the signs of the forward weights."
     )
 
 
@@ -50,13 +52,13 @@ class Guess(Section):
     """The direction of a perturbation."""
 
     type: Literal["normal", "rademacher", "sphere", "local", "ntk", "fixed_ntk"] = Field(
-        "rademacher",
+        default="rademacher",
         description="normal, rademacher (random signs): zero mean, unit variance. sphere: "
         "uniform on the sphere of radius sqrt(dimension). local: gradient of the local loss; "
         "ntk: of a head drawn anew; fixed_ntk: of the head at initialisation (Fournier 2023).",
     )
     set: Literal["independent", "antithetic", "orthogonal"] = Field(
-        "independent", description="How the samples of one step relate to each other."
+        default="independent", description="How the samples of one step relate to each other."
     )
 
 
@@ -64,7 +66,7 @@ class Projection(Section):
     """What the product of derivative and guess is divided by (Fournier et al. 2023)."""
 
     type: Literal["none", "squared_norm", "dimension"] = Field(
-        "none",
+        default="none",
         description="none: for guesses of zero mean and unit variance. squared_norm: projection "
         "onto the guess. dimension: divided by the number of perturbed elements.",
     )
@@ -74,21 +76,25 @@ class Perturbation(Section):
     """What is perturbed, along which guess, how often, and who shares the noise."""
 
     space: Literal["weight", "activation", "block_output"] = Field(
-        "activation",
+        default="activation",
         description="weight: every weight and bias. activation: the pre-activation of every "
         "layer. block_output: the output of every block.",
     )
-    guess: Guess = Field(Guess(), description="The direction.")
-    samples: PositiveInt = Field(1, description="K, perturbations per step; estimates averaged.")
+    guess: Guess = Field(default=Guess(), description="The direction.")
+    samples: PositiveInt = Field(
+        default=1, description="K, perturbations per step; estimates averaged."
+    )
     sharing: Literal["example", "batch", "views"] | None = Field(
-        None,
+        default=None,
         description="example: each example draws its own noise (default for activations). batch: "
         "one draw for all examples (the only choice for weights). views: the two views of an "
         "example share theirs.",
     )
-    projection: Projection = Field(Projection(), description="Normalization of the estimate.")
+    projection: Projection = Field(
+        default=Projection(), description="Normalization of the estimate."
+    )
     credit: Literal["influenced", "paper"] = Field(
-        "influenced",
+        default="influenced",
         description="Which copies of a replicated loss an element answers for. influenced: every "
         "copy it can move (unbiased). paper: activations answer for their own example, patch and "
         "group, weights for their own group, whatever the normalizations couple; biased where "
@@ -100,11 +106,11 @@ class Gradient(Section):
     """Target, estimator and perturbation."""
 
     target: Literal["global", "local", "above", "sum"] = Field(
-        "global",
+        default="global",
         description="global: of the final loss. local: of the block's own local loss. above: of "
         "its own and the next block's. sum: of all losses downstream.",
     )
-    estimator: Estimator = Field(Exact(), description="How the target is estimated.")
+    estimator: Estimator = Field(default=Exact(), description="How the target is estimated.")
     perturbation: Perturbation | None = Field(
-        None, description="Read by forward and finite_difference estimators only."
+        default=None, description="Read by forward and finite_difference estimators only."
     )

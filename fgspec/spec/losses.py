@@ -20,8 +20,8 @@ class InfoNce(Section):
     """Contrastive loss of two augmented views (Ren et al. 2022, section 4)."""
 
     type: Literal["info_nce"] = "info_nce"
-    temperature: PositiveFloat = Field(0.5, description="Divides the cosine similarities.")
-    projection: PositiveInt = Field(128, description="Outputs of the linear projection.")
+    temperature: PositiveFloat = Field(default=0.5, description="Divides the cosine similarities.")
+    projection: PositiveInt = Field(default=128, description="Outputs of the linear projection.")
 
 
 Objective = Annotated[CrossEntropy | InfoNce, Field(discriminator="type")]
@@ -37,15 +37,15 @@ class MlpHead(Section):
     """An auxiliary perceptron (Fournier et al. 2023)."""
 
     type: Literal["mlp"] = "mlp"
-    width: PositiveInt = Field(1024, description="Width of its hidden layers.")
-    layers: PositiveInt = Field(3, description="How many hidden layers.")
+    width: PositiveInt = Field(default=1024, description="Width of its hidden layers.")
+    layers: PositiveInt = Field(default=3, description="How many hidden layers.")
 
 
 class CnnHead(Section):
     """An auxiliary convolutional net (Fournier et al. 2023)."""
 
     type: Literal["cnn"] = "cnn"
-    channels: PositiveInt = Field(32, description="Channels of its convolutions.")
+    channels: PositiveInt = Field(default=32, description="Channels of its convolutions.")
 
 
 Head = Annotated[LinearHead | MlpHead | CnnHead, Field(discriminator="type")]
@@ -54,34 +54,37 @@ Head = Annotated[LinearHead | MlpHead | CnnHead, Field(discriminator="type")]
 class Local(Section):
     """Local losses, one after every so many blocks."""
 
-    every: PositiveInt = Field(1, description="A loss after every so many blocks.")
+    every: PositiveInt = Field(default=1, description="A loss after every so many blocks.")
     overlap: bool = Field(
-        False, description="Each loss also trains the block before its own (overlapping pairs)."
+        default=False,
+        description="Each loss also trains the block before its own (overlapping pairs).",
     )
     replicate: tuple[LossAxis, ...] | None = Field(
-        None,
+        default=None,
         description="Axes that each loss is replicated over: any of patch, group; each copy lets "
         "through the gradient of its own features only (Ren et al. 2022, equations 4 and 5). "
         "Default: every axis the architecture has. Only forward estimators read it: summed over "
         "its copies, the exact gradient is the same.",
     )
     aggregation: Literal["replicated", "pooled"] = Field(
-        "replicated",
+        default="replicated",
         description="replicated: features are averaged over patches and concatenated over groups "
         "before a linear head. pooled: an auxiliary network does its own pooling.",
     )
-    head: Head = Field(LinearHead(), description="What turns features into the loss's outputs.")
+    head: Head = Field(
+        default=LinearHead(), description="What turns features into the loss's outputs."
+    )
 
 
 class Losses(Section):
     """What is minimised and where."""
 
-    objective: Objective = Field(CrossEntropy(), description="The loss of every site.")
+    objective: Objective = Field(default=CrossEntropy(), description="The loss of every site.")
     local: Local | None = Field(
-        None, description="Local losses; without them there is only the final loss."
+        default=None, description="Local losses; without them there is only the final loss."
     )
     isolate: Literal["none", "block", "layer"] = Field(
-        "none",
+        default="none",
         description="Where gradients stop: nowhere, between the blocks that end in a local loss "
         "(greedy), or between all layers (direct feedback).",
     )

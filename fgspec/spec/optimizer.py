@@ -24,61 +24,71 @@ class Linear(Section):
     """From the learning rate down to `end_factor` times it at the last step."""
 
     type: Literal["linear"] = "linear"
-    end_factor: Fraction = Field(0.0, description="Fraction of the learning rate at the end.")
+    end_factor: Fraction = Field(
+        default=0.0, description="Fraction of the learning rate at the end."
+    )
 
 
 class Staircase(Section):
     """Multiplied by `factor` after every so many epochs."""
 
     type: Literal["staircase"] = "staircase"
-    every_epochs: PositiveInt = Field(30, description="Epochs between two drops.")
-    factor: Annotated[float, Field(gt=0, lt=1)] = Field(0.2, description="Multiplier of a drop.")
+    every_epochs: PositiveInt = Field(default=30, description="Epochs between two drops.")
+    factor: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.2, description="Multiplier of a drop."
+    )
 
 
 class WarmupCosine(Section):
     """Linear from 0 during the warm-up, then half a cosine down to `end_factor` times the rate."""
 
     type: Literal["warmup_cosine"] = "warmup_cosine"
-    warmup_epochs: NonNegativeInt = Field(10, description="Epochs of warm-up.")
-    end_factor: Fraction = Field(0.0, description="Fraction of the learning rate at the end.")
+    warmup_epochs: NonNegativeInt = Field(default=10, description="Epochs of warm-up.")
+    end_factor: Fraction = Field(
+        default=0.0, description="Fraction of the learning rate at the end."
+    )
 
 
-Schedule = Annotated[
-    Constant | Linear | Staircase | WarmupCosine, Field(discriminator="type")
-]
+Schedule = Annotated[Constant | Linear | Staircase | WarmupCosine, Field(discriminator="type")]
 
 
 class Factors(Section):
     """Multipliers of the learning rate for readouts, which train on their exact gradient."""
 
-    heads: NonNegativeFloat = Field(1.0, description="For the heads of local losses.")
-    classifier: NonNegativeFloat = Field(1.0, description="For the final classifier.")
+    heads: NonNegativeFloat = Field(default=1.0, description="For the heads of local losses.")
+    classifier: NonNegativeFloat = Field(default=1.0, description="For the final classifier.")
 
 
 class _Common(Section):
-    learning_rate: PositiveFloat = Field(0.01, description="Peak learning rate, per update.")
-    weight_decay: NonNegativeFloat = Field(
-        0.0, description="Acts on weights only, never on biases."
+    learning_rate: PositiveFloat = Field(
+        default=0.01, description="Peak learning rate, per update."
     )
-    schedule: Schedule = Field(Constant(), description="Learning rate over the run.")
-    factors: Factors = Field(Factors(), description="Separate rates for heads and classifier.")
+    weight_decay: NonNegativeFloat = Field(
+        default=0.0, description="Acts on weights only, never on biases."
+    )
+    schedule: Schedule = Field(default=Constant(), description="Learning rate over the run.")
+    factors: Factors = Field(
+        default=Factors(), description="Separate rates for heads and classifier."
+    )
 
 
 class Sgd(_Common):
     """Stochastic gradient descent; weight decay is added to the gradient."""
 
     type: Literal["sgd"] = "sgd"
-    momentum: Fraction = Field(0.9, description="Decay of the accumulated gradient.")
-    nesterov: bool = Field(False, description="Look ahead along the momentum.")
+    momentum: Fraction = Field(default=0.9, description="Decay of the accumulated gradient.")
+    nesterov: bool = Field(default=False, description="Look ahead along the momentum.")
 
 
 class Adam(_Common):
     """Adam (Kingma and Ba 2015); weight decay is added to the gradient."""
 
     type: Literal["adam"] = "adam"
-    beta1: Fraction = Field(0.9, description="Decay of the first moment.")
-    beta2: Fraction = Field(0.999, description="Decay of the second moment.")
-    epsilon: PositiveFloat = Field(1e-8, description="Added to the root of the second moment.")
+    beta1: Fraction = Field(default=0.9, description="Decay of the first moment.")
+    beta2: Fraction = Field(default=0.999, description="Decay of the second moment.")
+    epsilon: PositiveFloat = Field(
+        default=1e-8, description="Added to the root of the second moment."
+    )
 
 
 class AdamW(Adam):
@@ -91,8 +101,8 @@ class Lars(_Common):
     """Layer-wise adaptive rates for large batches (You et al. 2017)."""
 
     type: Literal["lars"] = "lars"
-    momentum: Fraction = Field(0.9, description="Decay of the accumulated update.")
-    trust_coefficient: PositiveFloat = Field(0.001, description="Scale of the trust ratio.")
+    momentum: Fraction = Field(default=0.9, description="Decay of the accumulated update.")
+    trust_coefficient: PositiveFloat = Field(default=0.001, description="Scale of the trust ratio.")
 
 
 Optimizer = Annotated[Sgd | Adam | AdamW | Lars, Field(discriminator="type")]

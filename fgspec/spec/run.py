@@ -11,53 +11,57 @@ class Training(Section):
     """How long, and how often it is looked at."""
 
     epochs: PositiveInt | None = Field(
-        None, description="Passes over the training set; give this or steps."
+        default=None, description="Passes over the training set; give this or steps."
     )
-    steps: PositiveInt | None = Field(None, description="Updates; give this or epochs.")
+    steps: PositiveInt | None = Field(default=None, description="Updates; give this or epochs.")
     evaluate_every: Interval = Field(
-        Interval(epochs=1), description="Passes over the test set; there is always one at the end."
+        default=Interval(epochs=1),
+        description="Passes over the test set; there is always one at the end.",
     )
     log_every: Interval = Field(
-        Interval(epochs=1), description="Lines of metrics, averaged since the last."
+        default=Interval(epochs=1), description="Lines of metrics, averaged since the last."
     )
 
 
 class Checkpoint(Section):
     """When the whole state is saved; the end of a run always is."""
 
-    every: Interval = Field(Interval(epochs=1), description="Time between two checkpoints.")
-    keep: PositiveInt = Field(2, description="How many of the newest are kept.")
+    every: Interval = Field(default=Interval(epochs=1), description="Time between two checkpoints.")
+    keep: PositiveInt = Field(default=2, description="How many of the newest are kept.")
 
 
 class Mesh(Section):
     """Devices along each axis of the mesh; -1 takes what is left."""
 
-    data: Annotated[int, Field(ge=-1)] = Field(1, description="Shards of the batch.")
-    group: Annotated[int, Field(ge=-1)] = Field(1, description="Shards of the channel groups.")
-    stage: Annotated[int, Field(ge=-1)] = Field(1, description="Pipeline stages.")
+    data: Annotated[int, Field(ge=-1)] = Field(default=1, description="Shards of the batch.")
+    group: Annotated[int, Field(ge=-1)] = Field(
+        default=1, description="Shards of the channel groups."
+    )
+    stage: Annotated[int, Field(ge=-1)] = Field(default=1, description="Pipeline stages.")
 
 
 class Compile(Section):
     """How the program is lowered; never what it computes."""
 
     losses: Literal["auto", "fused", "naive"] = Field(
-        "auto",
+        default="auto",
         description="fused: a replicated loss is computed once for all copies. naive: every copy "
         "by itself with stop-gradients, the slow oracle. auto: fused.",
     )
     blocks: Literal["auto", "unrolled", "scanned"] = Field(
-        "auto", description="unrolled: each block is compiled. scanned: equal blocks share code."
+        default="auto",
+        description="unrolled: each block is compiled. scanned: equal blocks share code.",
     )
     samples: Literal["auto", "vectorized", "scanned"] = Field(
-        "auto",
+        default="auto",
         description="How K perturbations go through the one linearization: vectorized takes K "
         "times the memory of a tangent, scanned one. auto: scanned.",
     )
     precision: Literal["float32", "bfloat16"] = Field(
-        "float32", description="Of the arithmetic; parameters and losses are float32."
+        default="float32", description="Of the arithmetic; parameters and losses are float32."
     )
     steps_per_call: PositiveInt | Literal["auto"] = Field(
-        "auto", description="Updates in one call of the compiled program. auto: 1."
+        default="auto", description="Updates in one call of the compiled program. auto: 1."
     )
 
 

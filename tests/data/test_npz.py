@@ -82,7 +82,7 @@ def test_current_folder_goes_before_the_data_folder_and_search_before_both(tmp_p
 def refusal(source):
     with pytest.raises(DataError) as caught:
         read(source)
-    with pytest.raises(DataError, match="data.source"):
+    with pytest.raises(DataError, match=r"data\.source"):
         describe(source)
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -107,7 +107,8 @@ def test_damaged_archives(tmp_path):
     whole = file.read_bytes()
     file.write_bytes(whole[:-30])
     assert "is not an npz archive or is cut off" in refusal(Npz(path="own.npz"))
-    np.save(file.open("wb"), np.zeros(3))
+    with file.open("wb") as stream:
+        np.save(stream, np.zeros(3))
     assert "is not an npz archive or is cut off" in refusal(Npz(path="own.npz"))
     place = whole.index(arrays()["train_images"].tobytes())
     file.write_bytes(whole[:place] + b"~~~~" + whole[place + 4 :])

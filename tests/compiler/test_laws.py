@@ -1,0 +1,175 @@
+"""The laws that every estimator must keep, whatever its noise."""
+
+import jax
+import jax.numpy as jnp
+import networks
+import numpy as np
+import pytest
+
+TARGET = {"fg-w": "bp", "fg-a": "bp", "lg-fg-w": "lg-bp", "lg-fg-a": "lg-bp"}
+"""Each estimator's target: the rule whose exact gradient it estimates."""
+
+NORMS = {
+    "none": "{type: none}",
+    "local": "{type: local_layer_norm, placement: [begin_block, before_linear, after_linear]}",
+    "layer": "{type: layer_norm}",
+}
+
+
+def _over_basis(rule, norm, replicate, per_example, options=""):
+    """Sum of the estimates over a full orthonormal basis of every segment's perturbations."""
+    more = f"losses: {{local: {{replicate: {replicate}}}}}" if replicate else ""
+    once = networks.program(rule, norm=norm, more=more, perturbation=f"samples: 1{options}")
+    given, total = {}, 0
+    for elements in networks.elements(once):
+        shapes = {name: e.shape[1:] if per_example else e.shape for name, e in elements.items()}
+        vectors = networks.basis(shapes)
+        total = max(total, len(next(iter(vectors.values()))))
+        for name, rows in vectors.items():
+            size = elements[name].shape[0]
+            shape = (len(rows), size, *rows.shape[1:])
+            given[name] = np.broadcast_to(rows[:, None], shape) if per_example else rows
+    padded = {
+        name: jnp.asarray(np.pad(rows, [(0, total - len(rows))] + [(0, 0)] * (rows.ndim - 1)))
+        for name, rows in given.items()
+    }
+    made = networks.program(rule, norm=norm, more=more, perturbation=f"samples: {total}{options}")
+    grads, _ = made.gradient(networks.state_of(made), networks.batch_of(), padded)
+    return jax.tree.map(lambda g: g * total, grads["blocks"])
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("rule", TARGET)
+def test_full_basis_gives_exact_gradient(rule, norm):
+    replicate = "[patch, group]" if rule.startswith("lg") else ""
+    summed = _over_basis(rule, NORMS[norm], replicate, per_example=rule.endswith("a"))
+    made = networks.program(TARGET[rule], norm=NORMS[norm])
+    exact, _ = made.gradient(networks.state_of(made), networks.batch_of())
+    assert networks.distance(summed, exact["blocks"]) < 5e-5
+
+
+@pytest.mark.parametrize("replicate", ["[]", "[patch]", "[group]", "[patch, group]"])
+@pytest.mark.parametrize("rule", ["lg-fg-w", "lg-fg-a"])
+def test_scale_does_not_depend_on_replication(rule, replicate):
+    summed = _over_basis(rule, NORMS["local"], replicate, per_example=rule.endswith("a"))
+    made = networks.program("lg-bp", norm=NORMS["local"])
+    exact, _ = made.gradient(networks.state_of(made), networks.batch_of())
+    assert networks.distance(summed, exact["blocks"]) < 5e-5
+
+
+def test_full_basis_under_batch_norm_spans_the_batch():
+    summed = _over_basis("lg-fg-a", "{type: batch_norm}", "[patch, group]", per_example=False)
+    made = networks.program("lg-bp", norm="{type: batch_norm}")
+    exact, _ = made.gradient(networks.state_of(made), networks.batch_of())
+    assert networks.distance(summed, exact["blocks"]) < 5e-5
+
+
+def _z_scores(rule, perturbation, exact, norm=NORMS["local"]):
+    """Standardised deviations of mean estimates from the exact gradient, [round, element].
+
+    Elements share noise, so their scores are correlated; rounds are independent.
+    """
+    rounds, repeats = 10, 40
+    made = networks.program(rule, norm=norm, perturbation=f"samples: 32, {perturbation}")
+    state, batch = networks.state_of(made), networks.batch_of()
+    rows = []
+    for step in range(rounds * repeats):
+        grads, _ = made.gradient(state._replace(step=jnp.asarray(step, jnp.int32)), batch)
+        rows.append(jax.flatten_util.ravel_pytree(grads["blocks"])[0])
+    drawn = np.stack(rows).astype(np.float64).reshape(rounds, repeats, -1)
+    spread = drawn.std(1, ddof=1) / np.sqrt(repeats)
+    target = np.asarray(jax.flatten_util.ravel_pytree(exact)[0], np.float64)
+    moves = (spread > 1e-7).all(0)
+    return (drawn.mean(1) - target)[:, moves] / spread[:, moves]
+
+
+@pytest.mark.parametrize("guess", ["normal", "rademacher"])
+@pytest.mark.parametrize("sharing", ["example", "batch"])
+def test_lg_fg_a_is_unbiased(guess, sharing):
+    made = networks.program("lg-bp", norm=NORMS["local"])
+    exact, _ = made.gradient(networks.state_of(made), networks.batch_of())
+    z = _z_scores("lg-fg-a", f"guess: {{type: {guess}}}, sharing: {sharing}", exact["blocks"])
+    assert z.shape[1] > 150
+    assert 0.85 < z.std() < 1.18
+
+
+def test_lg_fg_w_is_unbiased_where_groups_are_coupled():
+    made = networks.program("lg-bp", norm=NORMS["local"])
+    exact, _ = made.gradient(networks.state_of(made), networks.batch_of())
+    z = _z_scores("lg-fg-w", "credit: influenced", exact["blocks"])
+    assert z.shape[1] > 500
+    assert 0.85 < z.std() < 1.18
+
+
+@pytest.mark.parametrize(("norm", "biased"), [("none", False), ("local", True)])
+def test_papers_weight_credit_is_biased_where_a_normalization_couples_groups(norm, biased):
+    summed = _over_basis("lg-fg-w", NORMS[norm], "[patch, group]", False, ", credit: paper")
+    made = networks.program("lg-bp", norm=NORMS[norm])
+    exact, _ = made.gradient(networks.state_of(made), networks.batch_of())
+    gap = networks.distance(summed, exact["blocks"])
+    assert gap > 0.1 if biased else gap < 5e-5
+    said = networks.program("lg-fg-w", norm=NORMS[norm], perturbation="credit: paper").plan.notes()
+    assert bool(said) == biased
+
+
+@pytest.mark.parametrize("rule", TARGET)
+def test_samples_are_averaged_and_lowerings_agree(rule):
+    made = networks.program(rule, perturbation="samples: 3")
+    state, batch = networks.state_of(made), networks.batch_of()
+    scanned, _ = made.gradient(state, batch)
+    other = networks.program(rule, perturbation="samples: 3", more="compile: {samples: vectorized}")
+    vectorized, _ = other.gradient(state, batch)
+    assert networks.distance(vectorized, scanned) < 1e-5
+    single = networks.program(rule)
+    drawn = {
+        name: jax.random.normal(jax.random.key(i), (3, *element.shape))
+        for part in networks.elements(made)
+        for i, (name, element) in enumerate(part.items())
+    }
+    each = [
+        single.gradient(state, batch, {n: u[k : k + 1] for n, u in drawn.items()})[0]
+        for k in range(3)
+    ]
+    mean = jax.tree.map(lambda *g: sum(g) / 3, *each)
+    together, _ = made.gradient(state, batch, drawn)
+    assert networks.distance(together, mean) < 1e-5
+
+
+@pytest.mark.parametrize("rule", ["lg-fg-w", "lg-fg-a"])
+@pytest.mark.parametrize("replicate", ["[]", "[patch]", "[group]", "[patch, group]"])
+def test_fused_losses_equal_naive_ones(rule, replicate):
+    more = f"losses: {{local: {{replicate: {replicate}}}}}"
+    fused = networks.program(rule, more=more)
+    naive = networks.program(rule, more=more + "\ncompile: {losses: naive}")
+    state, batch = networks.state_of(fused), networks.batch_of()
+    assert (
+        networks.distance(fused.gradient(state, batch)[0], naive.gradient(state, batch)[0]) < 1e-5
+    )
+
+
+def test_silent_units_get_no_credit():
+    made = networks.program("lg-fg-a", norm=networks.NO_NORM)
+    state = networks.state_of(made)
+    bias = state.params["blocks"]["block1"]["channel"]["b"]
+    state.params["blocks"]["block1"]["channel"]["b"] = jnp.full_like(bias, -100.0)
+    grads, _ = made.gradient(state, networks.batch_of())
+    assert networks.largest(grads["blocks"]["block1"]["channel"]) == 0.0
+    assert networks.largest(grads["blocks"]["block0"]["channel"]) > 0.0
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_local_losses_after_every_so_many_blocks(every):
+    more = f"losses: {{local: {{every: {every}}}}}"
+    made = networks.program("lg-fg-a", more=more)
+    assert [len(segment.blocks) for segment in made.plan.segments] == [every] * (2 // every)
+    grads, metrics = made.gradient(networks.state_of(made), networks.batch_of())
+    assert len([name for name in metrics if name.startswith("local_loss/")]) == 2 // every
+    assert networks.largest(grads["blocks"]["block0"]) > 0
+
+
+@pytest.mark.parametrize("rule", ["bp", "l-bp", "lg-bp", *TARGET])
+def test_mlp_under_every_rule(rule):
+    made = networks.program(rule, architecture="{type: mlp, hidden: [12, 6]}")
+    grads, _ = made.gradient(networks.state_of(made), networks.batch_of())
+    assert networks.largest(grads["blocks"]["block0"]) > 0
+    assert ("heads" in grads) == rule.startswith("l")

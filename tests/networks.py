@@ -1,0 +1,89 @@
+"""Small networks, batches and perturbations that several tests use."""
+
+from math import prod
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from compiler.plan import make_plan
+from compiler.update import compile_plan
+from fgspec.data.describe import DatasetInfo
+from fgspec.source import loads
+
+INFO = DatasetInfo(
+    name="small",
+    image_shape=(8, 8, 3),
+    classes=10,
+    train_examples=64,
+    test_examples=16,
+    mean=(0.4914, 0.4822, 0.4465),
+    std=(0.2023, 0.1994, 0.2010),
+)
+
+MIXER = "{type: local_mixer, blocks: 2, patches: 2, channels: 8, groups: 2, normalization: %s}"
+LOCAL_NORM = "{type: local_layer_norm}"
+NO_NORM = "{type: none}"
+
+
+def program(rule, *, architecture=None, norm=LOCAL_NORM, batch=4, perturbation="", more=""):
+    """The program of a small network under a rule."""
+    gradient = f"gradient: {{perturbation: {{{perturbation}}}}}" if perturbation else ""
+    text = f"""
+fgspec: 1
+name: small
+rule: {rule}
+data: {{source: {{type: cifar10}}, batch_size: {batch}}}
+architecture: {architecture or MIXER % norm}
+{gradient}
+training: {{epochs: 2}}
+{more}
+"""
+    return compile_plan(make_plan(loads(text).experiment, INFO))
+
+
+def batch_of(size=4, seed=0):
+    """Random images in [0, 1] and labels."""
+    rng = np.random.default_rng(seed)
+    image = rng.random((size, 8, 8, 3), np.float32)
+    return {"image": jnp.asarray(image), "label": jnp.asarray(rng.integers(0, 10, size), jnp.int32)}
+
+
+def state_of(made, seed=0):
+    """A state whose every parameter is random, so that no gradient vanishes."""
+    state = made.init(seed)
+    rng = np.random.default_rng(seed + 1)
+    leaves, structure = jax.tree.flatten(state.params)
+    moved = [p + 0.3 * jnp.asarray(rng.standard_normal(p.shape), jnp.float32) for p in leaves]
+    return state._replace(params=jax.tree.unflatten(structure, moved))
+
+
+def elements(made):
+    """Every perturbed array of a program by name, one dictionary a segment."""
+    return [made.plan.perturbed(segment) for segment in made.plan.segments]
+
+
+def basis(shapes, seed=0):
+    """A random orthonormal basis of the joint space of arrays of the given shapes, by name.
+
+    The arrays have a leading axis over the vectors of the basis.
+    """
+    sizes = {name: prod(shape) for name, shape in shapes.items()}
+    total = sum(sizes.values())
+    rows, _ = np.linalg.qr(np.random.default_rng(seed).standard_normal((total, total)))
+    parts = np.split(rows, np.cumsum(list(sizes.values()))[:-1], axis=1)
+    return {
+        name: part.reshape(total, *shapes[name]).astype(np.float32)
+        for name, part in zip(shapes, parts, strict=True)
+    }
+
+
+def largest(tree):
+    """The largest magnitude of any number in a tree."""
+    return max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(tree))
+
+
+def distance(a, b):
+    """The largest difference of two trees, relative to the largest magnitude of the second."""
+    gaps = jax.tree.map(lambda x, y: float(jnp.abs(x - y).max()), a, b)
+    return max(jax.tree.leaves(gaps)) / largest(b)
