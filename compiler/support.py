@@ -4,13 +4,16 @@ Each row names a field, the values that compile, and what to say of the others. 
 the last act of supporting something.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from fgspec.data.describe import DatasetInfo
 from fgspec.diagnostics import MISSING, Problem, lookup
 from fgspec.spec.architecture import LocalMixer
+from fgspec.spec.consistency import divisors
 from fgspec.spec.experiment import Experiment
+from fgspec.spec.optimizer import WarmupCosine
 from fgspec.yaml12 import Path
 
 
@@ -74,18 +77,31 @@ def _downstream(experiment: Experiment) -> Iterator[Problem]:
 
 def data_problems(experiment: Experiment, info: DatasetInfo) -> list[Problem]:
     """What of a spec does not fit its data set."""
-    problems = []
-    batch = experiment.data.batch_size
+    return [*_batches(experiment, info), *_patches(experiment, info)]
+
+
+def _batches(experiment: Experiment, info: DatasetInfo) -> Iterator[Problem]:
+    """A batch is at most an epoch, and a warm-up ends before the run does."""
+    batch, schedule = experiment.data.batch_size, experiment.optimizer.schedule
     if batch > info.train_examples:
         message = f"must be at most the {info.train_examples} training examples of {info.name}"
-        problems.append(Problem(("data", "batch_size"), message))
-    if isinstance(experiment.architecture, LocalMixer):
-        patches, (height, width, _) = experiment.architecture.patches, info.image_shape
-        if height % patches or width % patches:
-            legal = [p for p in range(1, height + 1) if height % p == 0 and width % p == 0]
-            message = (
-                f"must divide the {height}x{width} images of {info.name}; "
-                f"one of {', '.join(map(str, legal))}"
-            )
-            problems.append(Problem(("architecture", "patches"), message))
-    return problems
+        yield Problem(("data", "batch_size"), message)
+        return
+    per_epoch, steps = info.train_examples // batch, experiment.training.steps
+    if not isinstance(schedule, WarmupCosine) or steps is None:
+        return
+    if schedule.warmup_epochs * per_epoch >= steps:
+        message = f"must end before the run does; an epoch has {per_epoch} updates"
+        path: Path = ("optimizer", "schedule", "warmup_epochs")
+        yield Problem(path, message, others=(("training", "steps"),))
+
+
+def _patches(experiment: Experiment, info: DatasetInfo) -> Iterator[Problem]:
+    """Images fall into equal patches."""
+    height, width, _ = info.image_shape
+    common = math.gcd(height, width)
+    architecture = experiment.architecture
+    if isinstance(architecture, LocalMixer) and common % architecture.patches:
+        near = divisors(common, architecture.patches)
+        message = f"must divide the {height}x{width} images of {info.name}; {near}"
+        yield Problem(("architecture", "patches"), message)

@@ -85,8 +85,9 @@ def compile_plan(plan: Plan) -> Program:
     @precise
     def update(state: State, batch: Batch) -> tuple[State, Metrics]:
         grads, metrics = _gradient(plan, state, batch, None)
-        metrics["optim/grad_norm"] = optax.global_norm(grads)
-        steps, moments = optimizer.update(grads, state.optimizer, state.params)
+        metrics["optim/grad_norm"] = optax.tree.norm(grads)
+        with jax.numpy_dtype_promotion("standard"):  # optax mixes step counts with floats
+            steps, moments = optimizer.update(grads, state.optimizer, state.params)
         params: Any = optax.apply_updates(state.params, steps)
         return State(state.step + 1, params, moments, state.key), metrics
 

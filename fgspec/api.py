@@ -163,7 +163,7 @@ def evaluate(run: str | Path) -> dict[str, float]:
     """
     found, loaded = rundir.reopen(Path(run))
     program, dataset = _with_data(loaded)
-    template = jax.eval_shape(program.init, loaded.experiment.seed)
+    template = jax.eval_shape(lambda: program.init(loaded.experiment.seed))
     restored = newest(found.checkpoints, identity(loaded.values()), template)
     if restored is None:
         raise ResumeError(f"{run}: no checkpoint yet; resume it first")

@@ -2,16 +2,13 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fgspec.diagnostics import MISSING, Origin, dotted
+from fgspec.diagnostics import MISSING, Origin, dotted, flow
 from fgspec.source import Loaded, set_by
-from fgspec.yaml12 import Path, YamlError, scalar
-
-_PLAIN = re.compile(r"[A-Za-z0-9_./+-][A-Za-z0-9_./+ -]*")
+from fgspec.yaml12 import Path
 
 
 def identity(values: Mapping[str, Any]) -> str:
@@ -27,37 +24,19 @@ def resolved_text(loaded: Loaded) -> str:
     """
     rows = list(_rows(loaded.values(), (), 0, loaded))
     width = max(len(line) for line, _ in rows)
-    body = "".join(f"{line:<{width}}  # {note}\n" if note else f"{line}\n" for line, note in rows)
-    return body
+    return "".join(f"{line:<{width}}  # {note}\n" if note else f"{line}\n" for line, note in rows)
 
 
 def _rows(
     tree: Mapping[str, Any], at: Path, depth: int, loaded: Loaded
 ) -> Iterator[tuple[str, str]]:
-    for key, value in tree.items():
+    for key, value in sorted(tree.items(), key=lambda item: item[0] != "type"):
         path = (*at, key)
         if isinstance(value, Mapping):
             yield f"{'  ' * depth}{key}:", ""
             yield from _rows(value, path, depth + 1, loaded)
         else:
-            yield f"{'  ' * depth}{key}: {_flow(value)}", str(set_by(loaded, path))
-
-
-def _flow(value: Any) -> str:
-    if isinstance(value, str):
-        return value if _stays_text(value) else json.dumps(value)
-    if isinstance(value, list):
-        return f"[{', '.join(_flow(item) for item in value)}]"
-    return json.dumps(value)
-
-
-def _stays_text(value: str) -> bool:
-    if not _PLAIN.fullmatch(value) or value != value.strip():
-        return False
-    try:
-        return scalar(value) == value
-    except YamlError:
-        return False
+            yield f"{'  ' * depth}{key}: {flow(value)}", str(set_by(loaded, path))
 
 
 @dataclass(frozen=True)
@@ -92,11 +71,10 @@ def leaves(tree: Any, at: Path = ()) -> Iterator[tuple[Path, Any]]:
 def differences(a: Loaded, b: Loaded) -> list[Difference]:
     """The fields in which two resolved specs differ, in the order of the language."""
     left, right = dict(leaves(a.values())), dict(leaves(b.values()))
-    paths = [path for path in dict.fromkeys([*left, *right])]
-    return [
-        Difference(
-            path, left.get(path, MISSING), right.get(path, MISSING), set_by(a, path), set_by(b, path)
-        )
-        for path in paths
-        if json.dumps(left.get(path, "\0")) != json.dumps(right.get(path, "\0"))
-    ]
+    found = []
+    for path in dict.fromkeys([*left, *right]):
+        values = left.get(path, MISSING), right.get(path, MISSING)
+        # As text, for True == 1 == 1.0.
+        if MISSING in values or json.dumps(values[0]) != json.dumps(values[1]):
+            found.append(Difference(path, *values, set_by(a, path), set_by(b, path)))
+    return found

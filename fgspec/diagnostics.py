@@ -2,12 +2,18 @@
 
 import difflib
 import json
+import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from fgspec.errors import UserError
-from fgspec.yaml12 import Mark, Path
+from fgspec.yaml12 import Mark, Path, YamlError, scalar
+
+_PLAIN = re.compile(r"[\w./+-][\w./+ -]*")
+_NAME = re.compile(r"[\w-]+")
+_WIDTH = 60
 
 
 @dataclass(frozen=True)
@@ -69,71 +75,121 @@ def lookup(tree: Any, path: Path) -> Any:
 
 
 def dotted(path: Path) -> str:
-    """`optimizer.learning_rate`, `architecture.hidden[1]`."""
+    """`optimizer.learning_rate`, `architecture.hidden[1]`; a key that is no name is quoted."""
     text = ""
     for key in path:
-        text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else key
+        if isinstance(key, int):
+            text += f"[{key}]"
+        else:
+            text += ("." if text else "") + (key if _NAME.fullmatch(key) else _quoted(key))
     return text
 
 
+def flow(value: Any) -> str:
+    """A plain value as YAML on one line, from which `fgspec.yaml12` reads the same value."""
+    if isinstance(value, str):
+        return value if _stays_text(value) else _quoted(value)
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{flow(k)}: {flow(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(flow, value))}]"
+    if isinstance(value, float) and not math.isfinite(value):
+        return ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"
+    return json.dumps(value)
+
+
+def _quoted(text: str) -> str:
+    # JSON leaves DEL as it is; YAML refuses it.
+    return json.dumps(text).replace("\x7f", "\\u007f")
+
+
+def _stays_text(value: str) -> bool:
+    if not _PLAIN.fullmatch(value) or value != value.strip():
+        return False
+    try:
+        return scalar(value) == value
+    except YamlError:
+        return False
+
+
 def shown(value: Any) -> str:
-    """A value as it would stand in a spec, shortened to one line."""
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
-    text = text.replace('"', "") if isinstance(value, list | tuple | dict) else text
-    return text if len(text) <= 60 else text[:57] + "..."
+    """A value as it stands in a spec, shortened to a few words."""
+    text = flow(value)
+    return text if len(text) <= _WIDTH else text[: _WIDTH - 3] + "..."
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """`; did you mean x?` when a known name is close, otherwise the list of the known."""
+def closest(name: Any, known: Iterable[str]) -> str | None:
+    """The known name that `name` is probably a misspelling of, if any."""
+    spelled = {_folded(other): other for other in known}
+    found = difflib.get_close_matches(_folded(str(name)), spelled, n=1, cutoff=0.6)
+    return spelled[found[0]] if found else None
+
+
+def _folded(name: str) -> str:
+    return name.lower().replace("-", "_").replace(" ", "_")
+
+
+def nearest(name: Any, known: Iterable[str]) -> str:
+    """`did you mean x?` when a known name is close, otherwise the list of the known."""
     known = list(known)
-    close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.6)
-    return f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
-
-
-def origin_of(origins: Mapping[Path, Origin], path: Path) -> Origin:
-    """The origin of the nearest of `path` and its parents that has one."""
-    for end in range(len(path), -1, -1):
-        found = origins.get(path[:end])
-        if found is not None:
-            return found
-    return Origin("default")
+    close = closest(name, known)
+    return f"did you mean {close}?" if close else f"known: {', '.join(known)}"
 
 
 def _place(origins: Mapping[Path, Origin], problem: Problem, file: str) -> Mark | str:
-    origin = origin_of(origins, problem.path)
+    """That of the value or its key; else of the section around it; else of another that counts."""
+    parents = (problem.path[:end] for end in range(len(problem.path) - 1, 0, -1))
+    around = next((path for path in parents if path in origins), ())
+    other = next((path for path in problem.others if path in origins), ())
     exact = problem.path in origins
-    mark = origin.key if problem.at_key or not exact else origin.value
-    if origin.kind == "--set":
+    origin = origins.get(problem.path if exact else around or other, Origin("file"))
+    if origin.kind == "--set" or (origin.kind == "rule" and origin.key is None):
         return "--set"
-    return mark or Mark(file, 1, 1)
+    by_key = problem.at_key or (around and not exact)
+    return (None if by_key else origin.value) or origin.key or Mark(file, 1, 1)
 
 
-def _other(origins: Mapping[Path, Origin], tree: Any, path: Path) -> str:
-    origin = origins.get(path)
-    value = lookup(tree, path)
-    known = "" if value is MISSING else f" is {shown(value)}"
+def _value(value: Any, origin: Origin | None) -> str:
     if origin is None or origin.kind == "default":
-        return f"{dotted(path)}{known} by default"
-    return f"{dotted(path)}{known} at {origin.value or origin}"
+        return f"is {shown(value)} by default"
+    return f"is {shown(value)} by rule {origin.rule}" if origin.rule else f"got {shown(value)}"
+
+
+def _other(path: Path, value: Any, origin: Origin | None) -> str:
+    if origin is None or origin.kind == "default":
+        reason = "by default"
+    else:
+        reason = f"at {origin.value}" if origin.kind == "file" else f"by {origin}"
+    return f"{dotted(path)} is {shown(value)} {reason}"
 
 
 def render(
-    problems: Iterable[Problem], tree: Any, origins: Mapping[Path, Origin], file: str
+    problems: Iterable[Problem],
+    tree: Any,
+    origins: Mapping[Path, Origin],
+    file: str,
+    defaults: Any = None,
 ) -> SpecError:
     """The error that tells all `problems` of a spec in the order of their places.
 
     Args:
         problems: what is wrong.
-        tree: the plain values that `path` leads into.
+        tree: the plain values that `path` leads into, as given.
         origins: where each value of `tree` comes from.
         file: named where nothing better is known.
+        defaults: the plain values of fields that `tree` lacks, as far as they are known.
     """
+
+    def value_at(path: Path) -> Any:
+        value = lookup(tree, path)
+        return lookup(defaults, path) if value is MISSING else value
+
     rows: list[tuple[tuple[int, str, int, int], str]] = []
     for problem in problems:
-        place = _place(origins, problem, file)
-        value = lookup(tree, problem.path)
-        extra = [f"got {shown(value)}"] if problem.shows and value is not MISSING else []
-        extra += [_other(origins, tree, path) for path in problem.others]
+        place, value = _place(origins, problem, file), value_at(problem.path)
+        told = problem.shows and value is not MISSING
+        extra = [_value(value, origins.get(problem.path))] if told else []
+        extra += [_other(path, value_at(path), origins.get(path)) for path in problem.others]
         detail = f" ({'; '.join(extra)})" if extra else ""
         label = f"{dotted(problem.path)}: " if problem.path else ""
         key = (1, "", 0, 0) if isinstance(place, str) else (0, place.file, place.line, place.column)

@@ -81,7 +81,7 @@ def execute(job: Job, run: RunDir) -> dict[str, Any]:
         run.checkpoints, keep=spec.checkpoint.keep, identity=identity(job.loaded.values())
     )
     try:
-        restored = checkpoints.restore(jax.eval_shape(job.program.init, spec.seed))
+        restored = checkpoints.restore(jax.eval_shape(lambda: job.program.init(spec.seed)))
         if restored is not None:
             _refuse_other_data(job, run, restored)
         start = restored.step if restored is not None else 0

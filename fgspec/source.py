@@ -8,15 +8,25 @@ import os.path
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path as FilePath
-from typing import Any, get_args
+from typing import Any
 
-from fgspec.diagnostics import MISSING, Origin, Problem, SpecError, lookup, nearest, render
+from fgspec.diagnostics import (
+    MISSING,
+    Origin,
+    Problem,
+    SpecError,
+    dotted,
+    lookup,
+    render,
+    shown,
+)
+from fgspec.spec.base import Section
 from fgspec.spec.complete import complete
 from fgspec.spec.consistency import check
 from fgspec.spec.experiment import Experiment
-from fgspec.spec.presets import RULES, RuleName
+from fgspec.spec.presets import expand_rule
 from fgspec.validate import known_keys, valid_sections, validate
-from fgspec.yaml12 import Path, YamlError, parse, read, scalar
+from fgspec.yaml12 import MAX_DEPTH, Path, YamlError, parse, read, scalar
 
 
 @dataclass(frozen=True)
@@ -50,7 +60,7 @@ class Loaded:
             SpecError: if there are problems.
         """
         if problems:
-            raise render(problems, self.values(), self.origins, self.file)
+            raise render(problems, self.tree, self.origins, self.file, self.values())
 
 
 @dataclass(frozen=True)
@@ -73,7 +83,7 @@ def load(path: str | FilePath, overrides: Sequence[str] = ()) -> Loaded:
     """
     file = FilePath(path)
     try:
-        layer = _chain(file, _root(file), ())
+        layer = _chain(file, None, ())
         layer = _override(layer, overrides)
     except YamlError as error:
         raise SpecError(str(error).splitlines()) from None
@@ -114,12 +124,12 @@ def _root(file: FilePath) -> FilePath:
     return next((p for p in (folder, *folder.parents) if p.name == "specs"), folder)
 
 
-def _chain(file: FilePath, root: FilePath, seen: tuple[FilePath, ...]) -> _Layer:
+def _chain(file: FilePath, root: FilePath | None, seen: tuple[FilePath, ...]) -> _Layer:
     layer = _layer(read(file))
     target = layer.tree.pop("extends", MISSING)
     if target is MISSING:
         return layer
-    seen = (*seen, file.resolve())
+    root, seen = root or _root(file), (*seen, file.resolve())
     problem = _extends_problem(target, file, root, seen)
     if problem:
         tree = layer.tree | {"extends": target}
@@ -131,16 +141,18 @@ def _chain(file: FilePath, root: FilePath, seen: tuple[FilePath, ...]) -> _Layer
 def _extends_problem(
     target: Any, file: FilePath, root: FilePath, seen: tuple[FilePath, ...]
 ) -> str:
-    if not isinstance(target, str):
+    if not isinstance(target, str) or FilePath(target).is_absolute():
         return "must be the path of a spec, relative to this one"
-    if FilePath(target).is_absolute():
-        return "must be relative to this file"
-    base = (file.parent / target).resolve()
+    try:
+        base = (file.parent / target).resolve()
+        found = base.is_file()
+    except (OSError, RuntimeError, ValueError):  # too long a name, a loop of links, a NUL
+        return "is no path of a file"
     if not base.is_relative_to(root):
         return f"leaves {root.name}/, the folder of these specs; move the base inside"
     if base in seen:
-        return f"extends itself: {' -> '.join(p.name for p in (*seen, base))}"
-    if not base.is_file():
+        return f"goes in a circle: {' -> '.join(p.name for p in (*seen, base))}"
+    if not found:
         return "no such file"
     return ""
 
@@ -148,7 +160,8 @@ def _extends_problem(
 def _merge(base: _Layer, top: _Layer) -> _Layer:
     """`top` over `base`: mappings key by key, anything else replaced.
 
-    Where `type` changes, only the base's fields that the new type has too are kept.
+    Where `type` changes, only the base's fields that the new type has too are kept; the type `none`
+    has none.
     """
     tree, origins = dict(base.tree), dict(base.origins)
     _merge_into(tree, origins, top.tree, top.origins, ())
@@ -179,9 +192,10 @@ def _merge_into(
 
 def _shared_with(value: dict[str, Any], old: dict[str, Any], path: Path) -> dict[str, Any]:
     """The fields of `old` that mean something beside `value`: all, unless the type changes."""
-    if value.get("type", MISSING) in (old.get("type", MISSING), MISSING):
+    kind = value.get("type", MISSING)
+    if kind in (old.get("type", MISSING), MISSING):
         return dict(old)
-    known = known_keys(path, value["type"])
+    known = [] if kind == "none" else known_keys(path, kind)
     return {name: field for name, field in old.items() if name in known and name != "type"}
 
 
@@ -192,22 +206,30 @@ def _forget(origins: dict[Path, Origin], path: Path) -> None:
 
 def _override(layer: _Layer, overrides: Sequence[str]) -> _Layer:
     for text in overrides:
-        name, equals, value = text.partition("=")
-        keys = tuple(name.strip().split("."))
-        if not equals or not all(keys):
-            line = f"--set: {text}: must be path=value, such as optimizer.learning_rate=0.1"
-            raise SpecError([line])
-        if keys[0] == "extends":
-            raise SpecError(["--set: extends: belongs in a file; it cannot be set"])
-        tree: Any = scalar(value)
+        keys, tree = _setting(text)
         origins = {(*keys, *path): Origin("--set") for path in [(), *_paths(tree)]}
         for end in range(len(keys) - 1, 0, -1):
-            if keys[:end] not in layer.origins:
+            if not isinstance(lookup(layer.tree, keys[:end]), dict):
                 origins[keys[:end]] = Origin("--set")
         for key in reversed(keys):
             tree = {key: tree}
         layer = _merge(layer, _Layer(tree, origins))
     return layer
+
+
+def _setting(text: str) -> tuple[tuple[str, ...], Any]:
+    """The keys and the value of a `--set` argument."""
+    name, equals, value = text.partition("=")
+    keys = tuple(key.strip() for key in name.split("."))
+    if not equals or not all(keys) or len(keys) > MAX_DEPTH:
+        message = f"must be path=value, such as optimizer.learning_rate=0.1 (got {shown(text)})"
+        raise SpecError([f"--set: {message}"])
+    if keys[0] == "extends":
+        raise SpecError(["--set: extends: belongs in a file; it cannot be set"])
+    try:
+        return keys, scalar(value)
+    except YamlError as error:
+        raise SpecError([f"--set: {dotted(keys)}: {error.problem}"]) from None
 
 
 def _paths(tree: Any) -> list[Path]:
@@ -219,71 +241,22 @@ def _paths(tree: Any) -> list[Path]:
 
 
 def _resolve(layer: _Layer, file: str, text: str, overrides: tuple[str, ...]) -> Loaded:
-    tree, origins, problems = _expand_rule(layer)
-    experiment, found = validate(tree)
-    problems += found
+    tree, origins, conflicts = expand_rule(layer.tree, layer.origins)
+    experiment, problems = validate(tree)
+    wrong = {problem.path for problem in problems}
+    problems += [conflict for conflict in conflicts if conflict.path not in wrong]
     sections = valid_sections(tree, problems)
-
-    def given(path: Path) -> bool:
-        return path in origins
-
-    problems += check(sections, given)
+    problems += check(sections)
     if problems or experiment is None:
-        raise render(problems, tree, origins, file)
+        defaults = {
+            name: section.model_dump(mode="json")
+            for name, section in sections.items()
+            if isinstance(section, Section)
+        }
+        raise render(problems, layer.tree, origins, file, defaults)
     return Loaded(complete(experiment), origins, tree, file, text, overrides)
-
-
-def _expand_rule(layer: _Layer) -> tuple[dict[str, Any], dict[Path, Origin], list[Problem]]:
-    """Put the rule's fields under what was given; disagreement is a problem."""
-    tree, origins = dict(layer.tree), dict(layer.origins)
-    rule = tree.pop("rule", None)
-    if rule is None:
-        return tree, origins, []
-    if rule not in RULES:
-        known = get_args(RuleName)
-        tree["rule"] = rule
-        message = f"no such rule; {nearest(str(rule), known)}"
-        return tree, origins, [Problem(("rule",), message)]
-    source = Origin("rule", origins[("rule",)].key, None, rule)
-    problems = _apply_rule(tree, origins, RULES[rule], source, ())
-    return tree, origins, problems
-
-
-def _apply_rule(
-    tree: dict[str, Any],
-    origins: dict[Path, Origin],
-    fields: Mapping[str, Any],
-    source: Origin,
-    at: Path,
-) -> list[Problem]:
-    problems: list[Problem] = []
-    for key, value in fields.items():
-        path = (*at, key)
-        old = tree.get(key, MISSING)
-        if isinstance(value, Mapping) and (old is MISSING or isinstance(old, dict)):
-            origins.setdefault(path, source)
-            tree[key] = {} if old is MISSING else dict(old)
-            problems += _apply_rule(tree[key], origins, value, source, path)
-        elif old is MISSING:
-            tree[key] = value
-            origins[path] = source
-        elif old != value or type(old) is not type(value):
-            says = "never reads it" if value is None else f"sets it to {_brief(value)}"
-            place = f" at {source.key}" if source.key else ""
-            message = f"rule {source.rule}{place} {says}; remove one of the two"
-            problems.append(Problem(path, message, not isinstance(old, dict)))
-    return problems
-
-
-def _brief(value: Any) -> str:
-    return "a mapping" if isinstance(value, Mapping) else str(value).lower()
 
 
 def set_by(loaded: Loaded, path: Path) -> Origin:
     """Where the value at `path` of a resolved spec comes from."""
     return loaded.origins.get(path, Origin("default"))
-
-
-def value_at(loaded: Loaded, path: Path) -> Any:
-    """The resolved value at `path`, or MISSING."""
-    return lookup(loaded.values(), path)

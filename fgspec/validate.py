@@ -1,14 +1,14 @@
 """Plain values -> a validated `Experiment`, or problems in the language of the spec."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from fgspec.diagnostics import MISSING, Problem, dotted, lookup, nearest, shown
+from fgspec.diagnostics import Problem, closest, dotted, lookup, nearest, shown
+from fgspec.spec.base import Interval
 from fgspec.spec.experiment import Experiment
 from fgspec.yaml12 import Path
 
@@ -19,20 +19,18 @@ _EXPECTED: dict[str, str] = {
     "less_than_equal": "must be <= {le}",
     "int_type": "must be a whole number",
     "int_from_float": "must be a whole number",
-    "int_parsing": "must be a whole number",
     "float_type": "must be a number",
-    "float_parsing": "must be a number",
     "finite_number": "must be a finite number",
     "string_type": "must be text",
     "bool_type": "must be true or false",
-    "tuple_type": "must be a list, such as [a, b]",
-    "too_short": "must have at least {min_length} entries",
-    "too_long": "must have at most {max_length} entries",
+    "tuple_type": "must be a list",
+    "too_short": "must list at least {min_length}",
+    "too_long": "must list at most {max_length}",
     "string_too_long": "must have at most {max_length} characters",
-    "string_pattern_mismatch": "must be made of letters, digits, '.', '_' and '-' only",
+    "string_pattern_mismatch": "must start with a letter or digit and have only letters, digits, "
+    "'.', '_' and '-'",
     "none_required": "must be null",
     "model_type": "must be a mapping of keys to values",
-    "model_attributes_type": "must be a mapping of keys to values",
     "dict_type": "must be a mapping of keys to values",
 }
 
@@ -50,52 +48,87 @@ def validate(tree: Mapping[str, Any]) -> tuple[Experiment | None, list[Problem]]
 
 
 def valid_sections(tree: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any]:
-    """Those sections of `tree` that have no problem of their own, each validated."""
+    """Those sections of `tree` that have no problem of their own, each validated.
+
+    A key that is no section counts as a problem of the one that was probably meant.
+    """
     broken = {problem.path[0] for problem in problems if problem.path}
+    broken |= {closest(key, [*Experiment.model_fields, "rule"]) for key in broken}
+    broken |= {"losses", "gradient"} if "rule" in broken else set()
     kept = {key: value for key, value in tree.items() if key not in broken}
-    required = {"fgspec": 1, "name": "unnamed", "training": {}}
-    experiment, rest = validate(required | kept)
-    if experiment is None:
-        return {} if not rest else valid_sections(kept, rest)
-    return {name: getattr(experiment, name) for name in Experiment.model_fields if name not in broken}
+    stand_ins = {"fgspec": 1, "name": "unnamed", "training": {}}
+    experiment, _ = validate(stand_ins | kept)
+    unknown = broken | (stand_ins.keys() - kept.keys())
+    names = [name for name in Experiment.model_fields if experiment and name not in unknown]
+    return {name: getattr(experiment, name) for name in names}
 
 
 def _problems(errors: list[ErrorDetails], tree: Mapping[str, Any]) -> list[Problem]:
     merged: dict[Path, list[ErrorDetails]] = {}
     for error in errors:
-        merged.setdefault(_strip_tags(error["loc"], tree), []).append(error)
-    unknown = {path for path, found in merged.items() if found[0]["type"] == "extra_forbidden"}
-    problems = []
-    for path, found in merged.items():
-        if found[0]["type"] == "missing" and any(
-            other[:-1] == path[:-1] and nearest(str(other[-1]), [str(path[-1])]).startswith("did")
-            for other in unknown
-        ):
-            continue  # the misspelled key says it already
-        problems.append(_problem(path, found, tree))
-    return problems
+        path = _path(error["loc"], tree)
+        if error["type"] == "missing" and isinstance(path[-1], int):
+            merged[path[:-1]] = [error]  # the last of the missing items tells how many
+        else:
+            merged.setdefault(path, []).append(error)
+    misspelled = {
+        (*path[:-1], closest(path[-1], _known_keys(path[:-1], tree)))
+        for path, found in merged.items()
+        if found[0]["type"] == "extra_forbidden"
+    }
+    said = misspelled | {path[:-1] for path in merged if isinstance(path[-1], int)}
+    return [
+        _problem(path, found, tree)
+        for path, found in merged.items()
+        if path not in said or found[0]["type"] not in ("missing", "too_short")
+    ]
 
 
 def _problem(path: Path, found: list[ErrorDetails], tree: Mapping[str, Any]) -> Problem:
     kind = found[0]["type"]
-    context = found[0].get("ctx", {})
+    value = lookup(tree, path)
     if kind == "extra_forbidden":
-        known = _known_keys(path[:-1], tree)
-        return Problem(path, f"unknown key; {nearest(str(path[-1]), known)}", False, at_key=True)
+        return Problem(path, _unknown(path, tree), False, at_key=True)
+    last = found[0]["loc"][-1]
+    if kind == "missing" and isinstance(last, int):
+        return Problem(path, f"must list at least {last + 1}")
     if kind == "missing":
         return Problem(path, f"missing; add {dotted(path[-1:])}:", False)
     if kind == "union_tag_not_found":
         return Problem(path, f"needs a type; one of {', '.join(_tags(path, tree))}", False)
     if kind == "union_tag_invalid":
-        return Problem((*path, "type"), _one_of(_tags(path, tree), context["tag"]))
-    texts = dict.fromkeys(_text(error, lookup(tree, path)) for error in found)
+        path = (*path, "type")
+        return Problem(path, _one_of(_tags(path[:-1], tree), lookup(tree, path)))
+    texts = dict.fromkeys(_text(error, value) + _such_as(error, path, tree) for error in found)
     return Problem(path, " or ".join(texts).replace(" or must be", " or"))
+
+
+def _unknown(path: Path, tree: Mapping[str, Any]) -> str:
+    """What to say of a key that does not belong where it stands."""
+    *at, key = path
+    known = _known_keys(tuple(at), tree)
+    homes = list(dict.fromkeys(_homes(str(key))))
+    if homes and path not in homes and closest(key, known) is None:
+        return f"unknown key; did you mean {' or '.join(map(dotted, homes))}?"
+    tag = lookup(tree, (*at, "type"))
+    union = len(_candidates(tuple(at), tree)) > 1 and tag in _tags(tuple(at), tree)
+    return f"unknown key{f' of {tag}' if union else ''}; {nearest(key, known)}"
+
+
+def _homes(key: str, model: type[BaseModel] = Experiment, at: Path = ()) -> Iterator[Path]:
+    """Every path that ends in `key`, wherever the language has it."""
+    for name, field in model.model_fields.items():
+        if name == key:
+            yield (*at, name)
+        for below in _models(field.annotation):
+            yield from _homes(key, below, (*at, name))
 
 
 def _text(error: ErrorDetails, value: Any) -> str:
     context = error.get("ctx", {})
     if error["type"] == "literal_error":
-        return _one_of(str(context["expected"]).replace("'", "").replace(" or ", ", ").split(", "), value)
+        expected = str(context["expected"]).replace("'", "").replace(" or ", ", ")
+        return _one_of(expected.split(", "), value)
     text = _EXPECTED.get(error["type"])
     if text is None:
         return error["msg"][0].lower() + error["msg"][1:]
@@ -103,24 +136,40 @@ def _text(error: ErrorDetails, value: Any) -> str:
     return text.format_map(numbers)
 
 
+def _such_as(error: ErrorDetails, path: Path, tree: Mapping[str, Any]) -> str:
+    """An example where the shape of the value is wrong and the meaning can be guessed."""
+    value = lookup(tree, path)
+    if isinstance(value, Mapping | list) or value is None:
+        return ""
+    if error["type"] == "tuple_type":
+        return f", such as [{shown(value)}]"
+    if error["type"] == "string_type":
+        return "; put it in quotes"
+    if error["type"] not in ("model_type", "dict_type"):
+        return ""
+    if Interval in _candidates(path, tree):
+        return ", such as {epochs: 1}"
+    tag = closest(value, _tags(path, tree))
+    return f", such as {{type: {tag}}}" if tag else ""
+
+
 def _one_of(choices: list[str], value: Any) -> str:
     text = f"must be {choices[0]}" if len(choices) == 1 else f"must be one of {', '.join(choices)}"
-    guess = nearest(shown(value), choices)
-    return f"{text}; {guess}" if guess.startswith("did") else text
+    guess = closest(value, choices) if isinstance(value, str) else None
+    return f"{text}; did you mean {guess}?" if guess and guess != value else text
 
 
-def _strip_tags(location: tuple[int | str, ...], tree: Any) -> Path:
-    """The path in `tree`, without the tags of unions that pydantic puts between its keys."""
-    path: list[int | str] = []
-    for position, key in enumerate(location):
-        child = lookup(tree, (key,))
-        last = position == len(location) - 1
-        if child is not MISSING:
-            path.append(key)
-            tree = child
-        elif last and isinstance(tree, Mapping) and tree.get("type") != key:
-            path.append(key)
-    return tuple(path)
+def _path(location: tuple[int | str, ...], tree: Mapping[str, Any]) -> Path:
+    """The path in `tree`, without the names of union members that pydantic puts into it."""
+    path: Path = ()
+    in_union = False
+    for key in location:
+        models = _candidates(path, tree)
+        if len(models) > 1 and not in_union:
+            in_union = True  # the member's tag comes before its field
+        elif isinstance(key, int) or (models and isinstance(lookup(tree, path), Mapping)):
+            path, in_union = (*path, key), False
+    return path
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:
@@ -130,18 +179,19 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
     return [model for part in parts for model in _models(part)]
 
 
+def _candidates(path: Path, tree: Mapping[str, Any]) -> list[type[BaseModel]]:
+    """The models that the language has for the value at `path`, whatever its type."""
+    if not path:
+        return [Experiment]
+    fields = [model.model_fields.get(str(path[-1])) for model in _models_at(path[:-1], tree)]
+    return [model for field in fields if field for model in _models(field.annotation)]
+
+
 def _models_at(path: Path, tree: Mapping[str, Any]) -> list[type[BaseModel]]:
     """The model that the value at `path` is meant to be; several when its type is not known."""
-    models: list[type[BaseModel]] = [Experiment]
-    here: Any = tree
-    for key in path:
-        fields: list[FieldInfo] = [m.model_fields[str(key)] for m in models if key in m.model_fields]
-        here = lookup(here, (key,))
-        models = [model for field in fields for model in _models(field.annotation)]
-        tag = here.get("type", MISSING) if isinstance(here, Mapping) else MISSING
-        tagged = [m for m in models if tag in _tag(m)]
-        models = tagged or models
-    return models
+    models = _candidates(path, tree)
+    tag = lookup(tree, (*path, "type"))
+    return [model for model in models if tag in _tag(model)] or models
 
 
 def known_keys(path: Path, type: str) -> list[str]:
@@ -158,9 +208,10 @@ def _tag(model: type[BaseModel]) -> tuple[Any, ...]:
 
 
 def _tags(path: Path, tree: Mapping[str, Any]) -> list[str]:
-    return [tag for model in _models_at(path, tree) for tag in _tag(model)]
+    return [tag for model in _candidates(path, tree) for tag in _tag(model)]
 
 
 def _known_keys(path: Path, tree: Mapping[str, Any]) -> list[str]:
     keys = dict.fromkeys(key for model in _models_at(path, tree) for key in model.model_fields)
-    return [*keys, *(("extends", "rule") if not path else ())]
+    ordered = sorted(keys, key=lambda key: key != "type")
+    return ordered if path else [*ordered, "extends", "rule"]

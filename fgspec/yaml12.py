@@ -12,11 +12,14 @@ from typing import Any
 import yaml
 
 from fgspec.yaml_text import (
+    KINDS,
     MAX_BYTES,
+    TAGS,
     TOO_LARGE,
     Mark,
     YamlError,
     checked,
+    core_tag,
     end_of,
     plain,
     show,
@@ -50,13 +53,6 @@ class _Node:
     value: Any
     size: int
     height: int
-
-
-_CORE = "tag:yaml.org,2002:"
-KINDS = {str: "a string", int: "an integer", float: "a float", bool: "a boolean"}
-KINDS |= {type(None): "null", dict: "a mapping", list: "a list"}
-_TAGS = {"str": str, "int": int, "float": float, "bool": bool, "null": type(None)}
-_TAGS |= {"map": dict, "seq": list}
 
 
 class _Composer:
@@ -113,7 +109,7 @@ class _Composer:
         before = self.nodes
         nested = isinstance(event, yaml.CollectionStartEvent)
         self.grow(1, depth + nested, mark)
-        tag = _tag(event, mark)
+        tag = core_tag(event, mark)
         anchor = event.anchor
         if anchor is not None:
             self.anchors[anchor] = None
@@ -125,9 +121,9 @@ class _Composer:
             value = inner = self.items(depth + 1)
         else:
             value = _scalar_value(event, tag, mark)
-        if tag is not None and type(value) is not _TAGS[tag]:
+        if tag is not None and type(value) is not TAGS[tag]:
             problem = f"The tag !!{tag} stands before {KINDS[type(value)]}; expected "
-            raise YamlError(mark, f"{problem}{KINDS[_TAGS[tag]]}: remove the tag")
+            raise YamlError(mark, f"{problem}{KINDS[TAGS[tag]]}: remove the tag")
         height = max((child.height for child in inner), default=0) + nested
         node = _Node(mark, value, self.nodes - before, height)
         if anchor is not None:
@@ -200,18 +196,6 @@ def _is_plain(event: yaml.Event, text: str) -> bool:
         event.tag,
         event.anchor,
     ) == (text, None, None, None)
-
-
-def _tag(event: Any, mark: Mark) -> str | None:
-    """Return the name of the node's core tag; `!` alone is a string's, or says nothing."""
-    tag = event.tag
-    if tag is None or tag.removeprefix(_CORE) in _TAGS:
-        return tag and tag.removeprefix(_CORE)
-    if tag == "!":
-        return "str" if isinstance(event, yaml.ScalarEvent) else None
-    shown = show(f"!!{tag.removeprefix(_CORE)}" if tag.startswith(_CORE) else tag)
-    problem = f"The tag {shown} is not in YAML's core schema; expected a plain value: "
-    raise YamlError(mark, f"{problem}remove the tag")
 
 
 def _scalar_value(event: Any, tag: str | None, mark: Mark) -> Any:

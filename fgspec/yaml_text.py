@@ -147,3 +147,22 @@ def plain(text: str, mark: Mark) -> Any:
         problem = f"{shown} is no number in YAML 1.2; expected digits without '_': write "
         raise YamlError(mark, f"{problem}{text.replace('_', '')[:60]}, or quote it if it is text")
     return text
+
+
+_CORE = "tag:yaml.org,2002:"
+KINDS = {str: "a string", int: "an integer", float: "a float", bool: "a boolean"}
+KINDS |= {type(None): "null", dict: "a mapping", list: "a list"}
+TAGS = {"str": str, "int": int, "float": float, "bool": bool, "null": type(None)}
+TAGS |= {"map": dict, "seq": list}
+
+
+def core_tag(event: Any, mark: Mark) -> str | None:
+    """Return the name of the node's core tag; `!` alone is a string's, or says nothing."""
+    tag = event.tag
+    if tag is None or tag.removeprefix(_CORE) in TAGS:
+        return tag and tag.removeprefix(_CORE)
+    if tag == "!":
+        return "str" if isinstance(event, yaml.ScalarEvent) else None
+    shown = show(f"!!{tag.removeprefix(_CORE)}" if tag.startswith(_CORE) else tag)
+    problem = f"The tag {shown} is not in YAML's core schema; expected a plain value: "
+    raise YamlError(mark, f"{problem}remove the tag")

@@ -134,4 +134,4 @@ def abstract_arguments(program: Program) -> tuple[Any, Any]:
         "image": jax.ShapeDtypeStruct((size, *plan.data.image_shape), pixels),
         "label": jax.ShapeDtypeStruct((size,), jnp.int32),
     }
-    return jax.eval_shape(program.init, 0), batch
+    return jax.eval_shape(lambda: program.init(0)), batch

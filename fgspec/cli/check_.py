@@ -9,7 +9,8 @@ from compiler.support import data_problems, refusals
 from fgspec.canonical import identity
 from fgspec.cli.options import SetOption
 from fgspec.data.describe import describe
-from fgspec.diagnostics import SpecError
+from fgspec.diagnostics import Problem, SpecError
+from fgspec.errors import DataError
 from fgspec.source import Loaded, load
 
 
@@ -19,8 +20,14 @@ def checked(loaded: Loaded) -> Loaded:
     Raises:
         SpecError: with one line for each refusal.
     """
-    loaded.refuse(refusals(loaded.experiment))
-    loaded.refuse(data_problems(loaded.experiment, describe(loaded.experiment.data.source)))
+    spec = loaded.experiment
+    problems = refusals(spec)
+    try:
+        problems += data_problems(spec, describe(spec.data.source))
+    except DataError as error:
+        lines = str(error).splitlines()
+        problems += [Problem(("data", "source"), line, shows=False) for line in lines]
+    loaded.refuse(problems)
     return loaded
 
 

@@ -20,10 +20,14 @@ def run(
 
     Example: fgspec init my.yaml --rule lg-bp
     """
-    text = quickstart(rule, path.stem)
-    if path.exists():
-        raise ArgumentError(f"init: {path} is there already; nothing was written")
-    if not path.parent.is_dir():
-        raise ArgumentError(f"init: {path.parent} is no folder; nothing was written")
-    write_text(path, text)
+    # A name has at most 100 characters; a file's may have more.
+    text = quickstart(rule, path.stem[:100], str(path))
+    try:
+        if path.exists():
+            raise ArgumentError(f"init: {path} is there already; nothing was written")
+        if not path.parent.is_dir():
+            raise ArgumentError(f"init: {path.parent} is no folder; nothing was written")
+        write_text(path, text)
+    except (OSError, ValueError) as error:
+        raise ArgumentError(f"init: {path} cannot be written ({error})") from None
     print(f"{path} written; try: fgspec train {path}")

@@ -2,12 +2,36 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from fgspec.cli.options import ArgumentError
 from fgspec.logbook import write_text
 from fgspec.spec.experiment import SpecFile
+
+
+def language_schema() -> dict[str, Any]:
+    """The JSON Schema of what a file may hold; more lenient than `check`, for editors."""
+    schema = _lenient(SpecFile.model_json_schema())
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "fgspec experiment, language version 1"
+    del schema["required"]  # a base may have what the spec that extends it leaves out
+    for section in schema["$defs"].values():
+        kind = section["properties"].get("type", {})
+        kind.setdefault("description", section["description"])
+    return schema
+
+
+def _lenient(schema: Any) -> Any:
+    """`schema` with unions that need no `type:`, which a base may have."""
+    if isinstance(schema, list):
+        return [_lenient(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    renamed = {"anyOf" if key == "oneOf" else key: _lenient(v) for key, v in schema.items()}
+    renamed.pop("discriminator", None)
+    return renamed
 
 
 def run(
@@ -24,15 +48,13 @@ def run(
 
     Example: fgspec schema --out specs/fgspec.schema.json
     """
-    schema = SpecFile.model_json_schema()
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    schema["title"] = "fgspec experiment, language version 1"
-    # A spec that extends another may leave out what its base has.
-    schema["required"] = [] if "extends" in schema["properties"] else schema["required"]
-    text = json.dumps(schema, indent=2) + "\n"
+    text = json.dumps(language_schema(), indent=2) + "\n"
     if out is None:
         print(text, end="")
         return
-    write_text(out, text)
+    try:
+        write_text(out, text)
+    except (OSError, ValueError) as error:
+        raise ArgumentError(f"schema: {out} cannot be written ({error})") from None
     print(f"{out} written; begin a spec beside it with")
     print(f"# yaml-language-server: $schema={out.name}")

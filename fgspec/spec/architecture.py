@@ -48,7 +48,9 @@ class LocalMixer(Section):
     """The network of Ren et al. 2022: token mixing, channel mixing, grouped channel mixing."""
 
     type: Literal["local_mixer"] = "local_mixer"
-    blocks: PositiveInt = Field(default=4, description="Blocks; the first has no token mixing.")
+    blocks: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        default=4, description="Blocks; the first has no token mixing."
+    )
     patches: PositiveInt = Field(
         default=8, description="Patches per side; there are patches^2 tokens."
     )

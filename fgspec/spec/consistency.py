@@ -1,24 +1,23 @@
 """What must agree between the fields of a spec, one small check each.
 
-A check names the sections it reads as its parameters and runs when all of them are valid.
-`given` answers whether the user, a base spec, `--set` or the rule set a field.
+A check names the sections it reads as its parameters and runs when all of them are valid. A field
+that nothing reads may hold its default, as it does in a resolved spec, and nothing else.
 """
 
 import inspect
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from fgspec.diagnostics import Problem, nearest
-from fgspec.spec.architecture import Architecture, LocalMixer, Mlp
+from fgspec.spec.architecture import Architecture, LocalMixer, Mlp, Normalization
 from fgspec.spec.base import Interval
 from fgspec.spec.data import Data
-from fgspec.spec.gradient import Exact, Gradient
+from fgspec.spec.gradient import Exact, Gradient, Perturbation
 from fgspec.spec.losses import InfoNce, Losses
-from fgspec.spec.optimizer import Optimizer, WarmupCosine
-from fgspec.spec.run import Checkpoint, Compile, Expect, Training
+from fgspec.spec.optimizer import Factors, Optimizer, WarmupCosine
+from fgspec.spec.run import Checkpoint, Compile, Expect, Mesh, Training
 from fgspec.yaml12 import Path
-
-Given = Callable[[Path], bool]
 
 METRICS = (
     "train/loss",
@@ -31,17 +30,27 @@ METRICS = (
     "perf/examples_per_s",
     "data/wait_s",
 )
-"""The metrics every run has; local losses add `local_loss/<block>`."""
+"""The metrics every run has; local losses add `local_loss/block<k>`."""
 
 PERTURBING = ("forward", "finite_difference")
 
 
+def divisors(number: int, near: int) -> str:
+    """The divisors of `number` nearest to `near`, as a remedy says them."""
+    small = [d for d in range(1, math.isqrt(number) + 1) if number % d == 0]
+    every = {*small, *(number // d for d in small)}
+    found = sorted(sorted(every, key=lambda d: abs(d - near))[:3])
+    return f"nearest: {', '.join(map(str, found))}"
+
+
 def duration(training: Training) -> Iterator[Problem]:
     """Epochs or steps, not both and not neither."""
-    if (training.epochs is None) == (training.steps is None):
-        path: Path = ("training",) if training.epochs is None else ("training", "steps")
-        others = () if training.epochs is None else (("training", "epochs"),)
-        yield Problem(path, "give either epochs or steps", training.steps is not None, others)
+    epochs: Path = ("training", "epochs")
+    if training.epochs is None and training.steps is None:
+        yield Problem(("training",), "give either epochs or steps", False)
+    elif training.epochs is not None and training.steps is not None:
+        message = "give either epochs or steps; set one of the two to null"
+        yield Problem(("training", "steps"), message, others=(epochs,))
 
 
 def intervals(training: Training, checkpoint: Checkpoint) -> Iterator[Problem]:
@@ -59,51 +68,57 @@ def intervals(training: Training, checkpoint: Checkpoint) -> Iterator[Problem]:
 def groups(architecture: Architecture) -> Iterator[Problem]:
     """Channels fall into equal groups."""
     if isinstance(architecture, LocalMixer) and architecture.channels % architecture.groups:
-        channels = architecture.channels
-        legal = [g for g in range(1, channels + 1) if channels % g == 0]
-        near = sorted(sorted(legal, key=lambda g: abs(g - architecture.groups))[:3])
-        message = f"must divide channels; nearest: {', '.join(map(str, near))}"
+        near = divisors(architecture.channels, architecture.groups)
+        message = f"must divide channels; {near}"
         yield Problem(("architecture", "groups"), message, others=(("architecture", "channels"),))
 
 
-def normalization(architecture: Architecture, given: Given) -> Iterator[Problem]:
+def normalization(architecture: Architecture) -> Iterator[Problem]:
     """A normalization that is not there has no options."""
     base: Path = ("architecture", "normalization")
-    norm = architecture.normalization
+    norm, plain = architecture.normalization, Normalization()
     if norm.type == "none":
         for field in ("placement", "readout", "gradient"):
-            if given((*base, field)):
+            if getattr(norm, field) != getattr(plain, field):
                 message = "never read without a normalization; remove it"
                 yield Problem((*base, field), message, others=((*base, "type"),))
     elif not norm.placement and not norm.readout:
         yield Problem(base, "normalizes nothing; name a placement or say type: none", False)
+    elif norm.gradient == "ignored" and "after_linear" not in norm.placement:
+        message = "never read without a normalization after_linear; remove it"
+        yield Problem((*base, "gradient"), message, others=((*base, "placement"),))
     if len(set(norm.placement)) < len(norm.placement):
         yield Problem((*base, "placement"), "names a place twice")
 
 
-def token_mixing(architecture: Architecture, given: Given) -> Iterator[Problem]:
+def token_mixing(architecture: Architecture) -> Iterator[Problem]:
     """The first block mixes no tokens."""
-    if isinstance(architecture, LocalMixer) and architecture.blocks == 1:
+    if isinstance(architecture, Mlp) or architecture.blocks > 1:
+        return
+    if architecture.token_mixing != LocalMixer().token_mixing:
+        message = "never read: the first block has no token mixing; remove it"
         path: Path = ("architecture", "token_mixing")
-        if given(path):
-            message = "never read: the first block has no token mixing; remove it"
-            yield Problem(path, message, others=(("architecture", "blocks"),))
+        yield Problem(path, message, others=(("architecture", "blocks"),))
+
+
+def _blocks(architecture: Architecture) -> tuple[int, Path]:
+    """How many blocks there are, and the field that says so."""
+    if isinstance(architecture, Mlp):
+        return len(architecture.hidden), ("architecture", "hidden")
+    return architecture.blocks, ("architecture", "blocks")
 
 
 def loss_sites(architecture: Architecture, losses: Losses) -> Iterator[Problem]:
     """Local losses close the last block."""
-    blocks = len(architecture.hidden) if isinstance(architecture, Mlp) else architecture.blocks
+    blocks, path = _blocks(architecture)
     if losses.local is not None and blocks % losses.local.every:
-        legal = [k for k in range(1, blocks + 1) if blocks % k == 0]
-        message = (
-            f"must divide the {blocks} blocks, or the last would have no loss; "
-            f"one of {', '.join(map(str, legal))}"
-        )
-        yield Problem(("losses", "local", "every"), message)
+        near = divisors(blocks, losses.local.every)
+        message = f"must divide the {blocks} blocks, or the last would have no loss; {near}"
+        yield Problem(("losses", "local", "every"), message, others=(path,))
 
 
 def replication(
-    architecture: Architecture, losses: Losses, gradient: Gradient, given: Given
+    architecture: Architecture, losses: Losses, gradient: Gradient
 ) -> Iterator[Problem]:
     """Losses are replicated over axes that exist, where copies make a difference."""
     path: Path = ("losses", "local", "replicate")
@@ -111,9 +126,8 @@ def replication(
     if axes is None:
         return
     if gradient.estimator.type not in PERTURBING:
-        if given(path):
-            message = "never read: the copies of a loss sum to the same exact gradient; remove it"
-            yield Problem(path, message, others=(("gradient", "estimator", "type"),))
+        message = "never read: the copies of a loss sum to the same exact gradient; remove it"
+        yield Problem(path, message, others=(("gradient", "estimator", "type"),))
     elif isinstance(architecture, Mlp) and axes:
         message = "an mlp has neither a patch nor a group axis; remove it"
         yield Problem(path, message, others=(("architecture", "type"),))
@@ -138,7 +152,8 @@ def isolation(losses: Losses, gradient: Gradient) -> Iterator[Problem]:
         message = "only the own loss counts, so blocks are isolated; say isolate: block"
         yield Problem(isolate, message, others=(target,))
     elif (losses.isolate == "layer") != (gradient.estimator.type == "direct_feedback"):
-        message = "layers are isolated under direct feedback, and only there"
+        say = "only direct feedback isolates layers; say none or block"
+        message = say if losses.isolate == "layer" else "direct feedback isolates layers; say layer"
         yield Problem(isolate, message, others=(("gradient", "estimator", "type"),))
     elif gradient.target == "global" and losses.local is not None and not _guides(gradient):
         message = "never reaches a block under target global; remove it or say target: sum"
@@ -171,13 +186,15 @@ def perturbation(losses: Losses, gradient: Gradient) -> Iterator[Problem]:
 
 def norm_gradient(architecture: Architecture, gradient: Gradient) -> Iterator[Problem]:
     """Only an activity-space estimate is pulled back layer by layer."""
-    space = gradient.perturbation.space if gradient.perturbation is not None else None
-    if architecture.normalization.gradient == "ignored" and space != "activation":
-        other: Path = ("gradient", "perturbation", "space")
-        if space is None:
-            other = ("gradient", "estimator", "type")
-        message = "read only when activations are perturbed; remove it"
-        yield Problem(("architecture", "normalization", "gradient"), message, others=(other,))
+    norm = architecture.normalization
+    if norm.type == "none" or norm.gradient != "ignored":
+        return
+    message = "read only when activations are perturbed; remove it"
+    path: Path = ("architecture", "normalization", "gradient")
+    if gradient.estimator.type not in PERTURBING:
+        yield Problem(path, message, others=(("gradient", "estimator", "type"),))
+    elif (gradient.perturbation or Perturbation()).space != "activation":
+        yield Problem(path, message, others=(("gradient", "perturbation", "space"),))
 
 
 def lowering(compile: Compile, gradient: Gradient) -> Iterator[Problem]:
@@ -191,28 +208,40 @@ def lowering(compile: Compile, gradient: Gradient) -> Iterator[Problem]:
                 )
 
 
-def readout_factors(optimizer: Optimizer, losses: Losses, given: Given) -> Iterator[Problem]:
+def readout_factors(optimizer: Optimizer, losses: Losses) -> Iterator[Problem]:
     """A factor for heads needs heads."""
-    path: Path = ("optimizer", "factors", "heads")
-    if losses.local is None and given(path):
-        yield Problem(path, "never read: there are no local losses, so no heads; remove it")
+    if losses.local is None and optimizer.factors.heads != Factors().heads:
+        message = "never read: there are no local losses, so no heads; remove it"
+        yield Problem(("optimizer", "factors", "heads"), message)
 
 
 def warmup(optimizer: Optimizer, training: Training) -> Iterator[Problem]:
     """A warm-up ends before the run does."""
     schedule = optimizer.schedule
-    if isinstance(schedule, WarmupCosine) and training.epochs is not None:
-        if schedule.warmup_epochs >= training.epochs:
-            path: Path = ("optimizer", "schedule", "warmup_epochs")
-            yield Problem(path, "must be fewer than the run's", others=(("training", "epochs"),))
+    if not isinstance(schedule, WarmupCosine) or training.epochs is None:
+        return
+    if schedule.warmup_epochs >= training.epochs:
+        path: Path = ("optimizer", "schedule", "warmup_epochs")
+        yield Problem(path, "must be fewer than the run's", others=(("training", "epochs"),))
 
 
-def expectation(expect: Expect | None) -> Iterator[Problem]:
+def expectation(
+    expect: Expect | None, architecture: Architecture, losses: Losses
+) -> Iterator[Problem]:
     """An expectation is about a metric that a run writes."""
-    if expect is not None and expect.metric not in METRICS:
-        if not expect.metric.startswith("local_loss/"):
-            message = f"no such metric; {nearest(expect.metric, METRICS)}"
-            yield Problem(("expect", "metric"), message)
+    blocks, _ = _blocks(architecture)
+    every = losses.local.every if losses.local is not None else blocks + 1
+    known = [*METRICS, *(f"local_loss/block{k}" for k in range(every - 1, blocks, every))]
+    if expect is not None and expect.metric not in known:
+        yield Problem(("expect", "metric"), f"no such metric; {nearest(expect.metric, known)}")
+
+
+def mesh_axes(mesh: Mesh) -> Iterator[Problem]:
+    """At most one axis takes what is left."""
+    left = [name for name in Mesh.model_fields if getattr(mesh, name) == -1]
+    for name in left[1:]:
+        message = "only one axis can take what is left; say how many"
+        yield Problem(("mesh", name), message, others=(("mesh", left[0]),))
 
 
 def views(data: Data, losses: Losses) -> Iterator[Problem]:
@@ -237,21 +266,20 @@ CHECKS: tuple[Callable[..., Iterator[Problem]], ...] = (
     readout_factors,
     warmup,
     expectation,
+    mesh_axes,
     views,
 )
 
 
-def check(sections: Mapping[str, Any], given: Given) -> list[Problem]:
+def check(sections: Mapping[str, Any]) -> list[Problem]:
     """Run every check whose sections are all valid.
 
     Args:
         sections: validated sections by name.
-        given: whether a field was set by anything but the language's default.
     """
-    known = dict(sections) | {"given": given}
-    return [
-        problem
-        for run in CHECKS
-        if all(name in known for name in inspect.signature(run).parameters)
-        for problem in run(**{name: known[name] for name in inspect.signature(run).parameters})
-    ]
+    problems: list[Problem] = []
+    for run in CHECKS:
+        names = inspect.signature(run).parameters
+        if names.keys() <= sections.keys():
+            problems += run(**{name: sections[name] for name in names})
+    return problems

@@ -1,8 +1,9 @@
 """The root of the language: one experiment, and the keys that only a file has."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from fgspec.spec.architecture import Architecture, LocalMixer
 from fgspec.spec.base import Section
@@ -16,10 +17,19 @@ from fgspec.spec.run import Checkpoint, Compile, Expect, Mesh, Training
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
 
 
+def _whole(value: Any) -> Any:
+    if isinstance(value, bool | float):  # which a Literal takes for the equal whole number
+        raise PydanticCustomError("int_type", "must be a whole number")
+    return value
+
+
+Version = Annotated[Literal[1], BeforeValidator(_whole)]
+
+
 class Experiment(Section):
     """One experiment: everything that decides its numbers, and nothing else."""
 
-    fgspec: Literal[1] = Field(description="Version of the language.")
+    fgspec: Version = Field(description="Version of the language.")
     name: Name = Field(description="Names the folder of its runs.")
     description: str = Field(default="", description="One line for people.")
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(

@@ -1,6 +1,6 @@
 """`training:`, `checkpoint:`, `mesh:`, `compile:` and `expect:` how a run goes."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -30,14 +30,15 @@ class Checkpoint(Section):
     keep: PositiveInt = Field(default=2, description="How many of the newest are kept.")
 
 
+Devices = PositiveInt | Literal[-1]
+
+
 class Mesh(Section):
     """Devices along each axis of the mesh; -1 takes what is left."""
 
-    data: Annotated[int, Field(ge=-1)] = Field(default=1, description="Shards of the batch.")
-    group: Annotated[int, Field(ge=-1)] = Field(
-        default=1, description="Shards of the channel groups."
-    )
-    stage: Annotated[int, Field(ge=-1)] = Field(default=1, description="Pipeline stages.")
+    data: Devices = Field(default=1, description="Shards of the batch.")
+    group: Devices = Field(default=1, description="Shards of the channel groups.")
+    stage: Devices = Field(default=1, description="Pipeline stages.")
 
 
 class Compile(Section):

@@ -1,0 +1,109 @@
+"""Credit routes against a dependence probe: nudge every element, see which copies move."""
+
+import jax
+import jax.numpy as jnp
+import networks
+import numpy as np
+import pytest
+
+from compiler.axes import ACTIVATION
+from compiler.losses.objectives import cross_entropy
+from compiler.losses.replicated import naive
+from compiler.network.network import forward
+
+NORMS = [
+    "{type: none}",
+    "{type: local_layer_norm, placement: [begin_block, before_linear, after_linear]}",
+    "{type: local_layer_norm, placement: [before_linear], readout: false}",
+    "{type: local_layer_norm, placement: [after_linear]}",
+    "{type: layer_norm}",
+    "{type: layer_norm, placement: [begin_block], readout: false}",
+    "{type: batch_norm, placement: [after_linear], readout: false}",
+    "{type: batch_norm, placement: [begin_block]}",
+]
+MIXER = "{type: local_mixer, blocks: 2, patches: 2, channels: 6, groups: 2, normalization: %s}"
+MLP = "{type: mlp, hidden: [4, 3], normalization: %s}"
+
+
+def _copies(plan, segment, state, x, labels):
+    """The copies of a segment's loss as a function of weights and taps."""
+    readout = state.params["heads"][segment.sites[-1].name]
+
+    def value(readout, features):
+        return cross_entropy(features @ readout["w"] + readout["b"][None], labels)
+
+    def copies(weights, taps):
+        out = forward(segment.blocks, weights, x, taps).output
+        normed = plan.network.head_norm(out) if plan.network.head_norm is not None else out
+        return naive(value, ("patch", "group"))(readout, normed)
+
+    return copies
+
+
+def _moved(derivative, axes):
+    """For each loss axis: does an element move copies at its own index, and at others?
+
+    Args:
+        derivative: [n, p, g, *shape], of every copy by every element.
+        axes: the names of the axes of `shape`.
+    """
+    found = {}
+    for position, axis in enumerate(ACTIVATION[:3]):
+        if axis not in axes:
+            continue
+        own = 3 + axes.index(axis)
+        size = derivative.shape[own]
+        pairs = np.moveaxis(derivative, (position, own), (0, 1)).reshape(size, size, -1)
+        moves = (np.abs(pairs) > 1e-9).any(-1)
+        found[axis] = bool(moves[~np.eye(size, dtype=bool)].any())
+    return found
+
+
+def _probe(rule, architecture):
+    made = networks.program(rule, architecture=architecture, batch=3)
+    state, batch = networks.state_of(made), networks.batch_of(3)
+    plan = made.plan
+    rng = np.random.default_rng(0)
+    for segment in plan.segments:
+        elements = plan.perturbed(segment)
+        shape = segment.blocks[0].layers[0].inputs
+        x = jnp.asarray(rng.standard_normal((3, *shape)), jnp.float32)
+        copies = _copies(plan, segment, state, x, batch["label"])
+        weights = {b.name: state.params["blocks"][b.name] for b in segment.blocks}
+        taps = {
+            f"{b.name}/{layer.name}": jnp.zeros((3, *layer.outputs))
+            for b in segment.blocks
+            for layer in b.layers
+        }
+        by_weight, by_tap = jax.jacfwd(copies, (0, 1))(weights, taps)
+        for name, element in elements.items():
+            block, layer, *part = name.split("/")
+            derivative = by_weight[block][layer][part[0]] if part else by_tap[name]
+            yield name, element, _moved(np.asarray(derivative), element.axes)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("architecture", [MIXER, MLP])
+@pytest.mark.parametrize("rule", ["lg-fg-a", "lg-fg-w"])
+def test_routes_are_what_a_nudge_shows(rule, architecture, norm):
+    probed = 0
+    for name, element, moved in _probe(rule, architecture % norm):
+        for axis, moves_others in moved.items():
+            size = element.shape[element.axes.index(axis)]
+            if size > 1:
+                assert (axis in element.route) == (not moves_others), (name, axis)
+                probed += 1
+    assert probed > 0 or "mlp" in architecture
+
+
+def test_routes_of_the_paper():
+    """Semantics of LocalMixer under local layer norm (Ren et al. 2022)."""
+    made = networks.program("lg-fg-a")
+    routes = {n: e.route for part in networks.elements(made) for n, e in part.items()}
+    assert routes == {
+        "block0/channel": ("batch", "patch", "group"),
+        "block0/group": ("batch", "patch", "group"),
+        "block1/token": ("batch", "patch"),
+        "block1/channel": ("batch", "patch", "group"),
+        "block1/group": ("batch", "patch", "group"),
+    }

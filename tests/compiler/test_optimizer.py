@@ -1,0 +1,134 @@
+"""Optimizers and schedules against a few lines of NumPy."""
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from pydantic import TypeAdapter
+
+from compiler.optimizer import make_optimizer
+from fgspec.spec.optimizer import Optimizer
+
+PARAMS = {
+    "blocks": {"block0": {"channel": {"w": [[1.0, -2.0]], "b": [0.5, 3.0]}}},
+    "heads": {"block0": {"w": [[0.3]], "b": [2.0]}},
+    "classifier": {"w": [[-0.7]], "b": [1.0]},
+}
+GRADS = {
+    "blocks": {"block0": {"channel": {"w": [[0.1, 0.2]], "b": [0.3, -0.1]}}},
+    "heads": {"block0": {"w": [[1.0]], "b": [-2.0]}},
+    "classifier": {"w": [[0.4]], "b": [0.6]},
+}
+PATHS = [
+    ("blocks", "block0", "channel", "w"),
+    ("blocks", "block0", "channel", "b"),
+    ("heads", "block0", "w"),
+    ("heads", "block0", "b"),
+    ("classifier", "w"),
+    ("classifier", "b"),
+]
+
+
+def _arrays(tree):
+    if isinstance(tree, dict):
+        return {key: _arrays(value) for key, value in tree.items()}
+    return jnp.asarray(tree, jnp.float32)
+
+
+def _at(tree, path):
+    for key in path:
+        tree = tree[key]
+    return np.asarray(tree, np.float64)
+
+
+@pytest.fixture(autouse=True)
+def _as_the_update_does():
+    import jax
+
+    with jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+def _run(spec, steps=3, total=10, per_epoch=2):
+    optimizer = make_optimizer(TypeAdapter(Optimizer).validate_python(spec), total, per_epoch)
+    params, grads = _arrays(PARAMS), _arrays(GRADS)
+    state = optimizer.init(params)
+    for _ in range(steps):
+        updates, state = optimizer.update(grads, state, params)
+        params = optax.apply_updates(params, updates)
+    return params
+
+
+def _sgd(w, g, spec, rates):
+    velocity = np.zeros_like(w)
+    for rate in rates:
+        step = g + spec["decay"] * w
+        velocity = spec["momentum"] * velocity + step
+        w = w - rate * (spec["momentum"] * velocity + step if spec.get("nesterov") else velocity)
+    return w
+
+
+def _adam(w, g, spec, rates):
+    m, v = np.zeros_like(w), np.zeros_like(w)
+    for t, rate in enumerate(rates, 1):
+        coupled = g + (0 if spec.get("decoupled") else spec["decay"] * w)
+        m, v = 0.9 * m + 0.1 * coupled, 0.999 * v + 0.001 * coupled**2
+        step = m / (1 - 0.9**t) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+        w = w - rate * (step + (spec["decay"] * w if spec.get("decoupled") else 0))
+    return w
+
+
+CASES = [
+    ({"type": "sgd", "momentum": 0.9}, _sgd, {"momentum": 0.9}),
+    ({"type": "sgd", "momentum": 0.0}, _sgd, {"momentum": 0.0}),
+    ({"type": "sgd", "momentum": 0.8, "nesterov": True}, _sgd, {"momentum": 0.8, "nesterov": True}),
+    ({"type": "adam"}, _adam, {}),
+    ({"type": "adamw"}, _adam, {"decoupled": True}),
+]
+
+
+@pytest.mark.parametrize(("spec", "reference", "options"), CASES)
+def test_three_steps(spec, reference, options):
+    """Decay acts on weights only, heads and classifier have their own rates."""
+    factors = {"heads": 0.5, "classifier": 0.1}
+    common = {"learning_rate": 0.1, "weight_decay": 0.01, "factors": factors}
+    found = _run(spec | common)
+    for path in PATHS:
+        decay = 0.01 if path[-1] == "w" else 0.0
+        rates = [0.1 * factors.get(path[0], 1.0)] * 3
+        expected = reference(_at(PARAMS, path), _at(GRADS, path), {"decay": decay} | options, rates)
+        np.testing.assert_allclose(_at(found, path), expected, rtol=2e-5)
+
+
+def test_lars_scales_weights_by_the_trust_ratio():
+    found = _run({"type": "lars", "learning_rate": 0.1, "momentum": 0.9, "trust_coefficient": 0.01})
+    for path in PATHS:
+        w, g, velocity = _at(PARAMS, path), _at(GRADS, path), 0.0
+        for _ in range(3):
+            ratio = 0.01 * np.linalg.norm(w) / np.linalg.norm(g) if path[-1] == "w" else 1.0
+            velocity = 0.9 * velocity + 0.1 * ratio * g
+            w = w - velocity
+        np.testing.assert_allclose(_at(found, path), w, rtol=2e-5)
+
+
+SCHEDULES = [
+    ({"type": "constant"}, [1, 1, 1, 1, 1, 1]),
+    ({"type": "linear"}, [1, 0.9, 0.8, 0.7, 0.6, 0.5]),
+    ({"type": "linear", "end_factor": 0.5}, [1, 0.95, 0.9, 0.85, 0.8, 0.75]),
+    ({"type": "staircase", "every_epochs": 1, "factor": 0.2}, [1, 1, 0.2, 0.2, 0.04, 0.04]),
+    (
+        {"type": "warmup_cosine", "warmup_epochs": 1},
+        [0, 0.5, *[(1 + np.cos(np.pi * t / 8)) / 2 for t in range(4)]],
+    ),
+]
+
+
+@pytest.mark.parametrize(("schedule", "factors"), SCHEDULES)
+def test_schedules(schedule, factors):
+    """Ten steps of two an epoch; the gradient is constant and there is no momentum."""
+    spec = {"type": "sgd", "momentum": 0.0, "learning_rate": 0.3, "schedule": schedule}
+    path = PATHS[0]
+    for count in (1, 3, 6):
+        moved = _at(PARAMS, path) - _at(_run(spec, steps=count), path)
+        expected = 0.3 * sum(factors[:count]) * _at(GRADS, path)
+        np.testing.assert_allclose(moved, expected, rtol=1e-4, atol=1e-7)

@@ -1,0 +1,272 @@
+"""The specs of a clumsy user: fields that contradict each other, with both places."""
+
+# ruff: noqa: E501  (each message stands whole on its line)
+
+import pytest
+from language.clumsy import mistake, told
+
+MISTAKES = {
+    "neither epochs nor steps": mistake(
+        "training: {}\n",
+        "a.yaml:3:11: training: give either epochs or steps",
+        head="fgspec: 1\nname: a\n",
+    ),
+    "both epochs and steps": mistake(
+        "training: {epochs: 3, steps: 4}\n",
+        "a.yaml:3:30: training.steps: give either epochs or steps; set one of the two to null (got 4; training.epochs is 3 at a.yaml:3:20)",
+        head="fgspec: 1\nname: a\n",
+    ),
+    "a misspelled length of the run": mistake(
+        "training: {epoch: 3}\n",
+        "a.yaml:3:12: training.epoch: unknown key; did you mean epochs?",
+        head="fgspec: 1\nname: a\n",
+    ),
+    "an interval of neither": mistake(
+        "checkpoint: {every: {}}\n",
+        "a.yaml:4:21: checkpoint.every: give either epochs or steps, such as {epochs: 1} (got {})",
+    ),
+    "an interval of both": mistake(
+        "checkpoint: {every: {epochs: 1, steps: 1}}\n",
+        "a.yaml:4:21: checkpoint.every: give either epochs or steps, such as {epochs: 1} (got {epochs: 1, steps: 1})",
+    ),
+    "intervals of none": mistake(
+        "training: {epochs: 3, evaluate_every: {epochs: 0}, log_every: {step: 1}}\n",
+        "a.yaml:3:48: training.evaluate_every.epochs: must be >= 1 (got 0)",
+        "a.yaml:3:64: training.log_every.step: unknown key; did you mean steps?",
+        head="fgspec: 1\nname: a\n",
+    ),
+    "a warm-up as long as the run": mistake(
+        "optimizer: {type: sgd, schedule: {type: warmup_cosine, warmup_epochs: 2}}\n",
+        "a.yaml:4:71: optimizer.schedule.warmup_epochs: must be fewer than the run's (got 2; training.epochs is 2 at a.yaml:3:20)",
+    ),
+    "a warm-up longer by default": mistake(
+        "optimizer: {type: sgd, schedule: {type: warmup_cosine}}\n",
+        "a.yaml:4:24: optimizer.schedule.warmup_epochs: must be fewer than the run's (is 10 by default; training.epochs is 2 at a.yaml:3:20)",
+    ),
+    "groups that do not divide the channels": mistake(
+        "architecture:\n  type: local_mixer\n  channels: 128\n  groups: 7\n",
+        "a.yaml:7:11: architecture.groups: must divide channels; nearest: 2, 4, 8 (got 7; architecture.channels is 128 at a.yaml:6:13)",
+    ),
+    "groups that do not divide the default": mistake(
+        "architecture: {type: local_mixer, groups: 1000}\n",
+        "a.yaml:4:43: architecture.groups: must divide channels; nearest: 128, 256, 512 (got 1000; architecture.channels is 512 by default)",
+    ),
+    "channels that the default does not divide": mistake(
+        "architecture: {type: local_mixer, channels: 24}\n",
+        "a.yaml:4:1: architecture.groups: must divide channels; nearest: 8, 12, 24 (is 16 by default; architecture.channels is 24 at a.yaml:4:45)",
+    ),
+    "normalization options without one": mistake(
+        "architecture: {type: mlp, normalization: {type: none, placement: [], readout: false, gradient: ignored}}\n",
+        "a.yaml:4:66: architecture.normalization.placement: never read without a normalization; remove it (got []; architecture.normalization.type is none at a.yaml:4:49)",
+        "a.yaml:4:79: architecture.normalization.readout: never read without a normalization; remove it (got false; architecture.normalization.type is none at a.yaml:4:49)",
+        "a.yaml:4:96: architecture.normalization.gradient: never read without a normalization; remove it (got ignored; architecture.normalization.type is none at a.yaml:4:49)",
+        "a.yaml:4:96: architecture.normalization.gradient: read only when activations are perturbed; remove it (got ignored; gradient.estimator.type is exact by default)",
+    ),
+    "a normalization of nothing": mistake(
+        "architecture: {type: mlp, normalization: {type: layer_norm, placement: [], readout: false}}\n",
+        "a.yaml:4:42: architecture.normalization: normalizes nothing; name a placement or say type: none",
+    ),
+    "a normalization twice at one place": mistake(
+        "architecture: {type: mlp, normalization: {type: layer_norm, placement: [after_linear, after_linear]}}\n",
+        "a.yaml:4:72: architecture.normalization.placement: names a place twice (got [after_linear, after_linear])",
+    ),
+    "a scalar placement": mistake(
+        "architecture: {type: mlp, normalization: {type: layer_norm, placement: after_linear}}\n",
+        "a.yaml:4:72: architecture.normalization.placement: must be a list, such as [after_linear] (got after_linear)",
+    ),
+    "an ignored gradient under backprop": mistake(
+        "architecture: {type: local_mixer, normalization: {gradient: ignored}}\n",
+        "a.yaml:4:61: architecture.normalization.gradient: read only when activations are perturbed; remove it (got ignored; gradient.estimator.type is exact by default)",
+    ),
+    "an ignored gradient under weights": mistake(
+        "rule: fg-w\narchitecture: {type: local_mixer, normalization: {gradient: ignored}}\n",
+        "a.yaml:5:61: architecture.normalization.gradient: read only when activations are perturbed; remove it (got ignored; gradient.perturbation.space is weight by rule fg-w (a.yaml:4:1))",
+    ),
+    "an ignored gradient of nothing": mistake(
+        "rule: fg-a\narchitecture: {type: local_mixer, normalization: {gradient: ignored, placement: [before_linear]}}\n",
+        "a.yaml:5:61: architecture.normalization.gradient: never read without a normalization after_linear; remove it (got ignored; architecture.normalization.placement is [before_linear] at a.yaml:5:81)",
+    ),
+    "token mixing with one block": mistake(
+        "architecture: {type: local_mixer, blocks: 1, token_mixing: depthwise}\n",
+        "a.yaml:4:60: architecture.token_mixing: never read: the first block has no token mixing; remove it (got depthwise; architecture.blocks is 1 at a.yaml:4:43)",
+    ),
+    "losses that miss the last block": mistake(
+        "rule: lg-bp\narchitecture: {type: local_mixer, blocks: 6}\nlosses: {local: {every: 4}}\n",
+        "a.yaml:6:25: losses.local.every: must divide the 6 blocks, or the last would have no loss; nearest: 2, 3, 6 (got 4; architecture.blocks is 6 at a.yaml:5:43)",
+    ),
+    "losses that miss the last hidden layer": mistake(
+        "rule: lg-bp\narchitecture: {type: mlp, hidden: [8, 8, 8]}\nlosses: {local: {every: 2}}\n",
+        "a.yaml:6:25: losses.local.every: must divide the 3 blocks, or the last would have no loss; nearest: 1, 3 (got 2; architecture.hidden is [8, 8, 8] at a.yaml:5:35)",
+    ),
+    "losses after more blocks than there are": mistake(
+        "rule: lg-bp\nlosses: {local: {every: 5}}\n",
+        "a.yaml:5:25: losses.local.every: must divide the 4 blocks, or the last would have no loss; nearest: 1, 2, 4 (got 5; architecture.blocks is 4 by default)",
+    ),
+    "copies of an exact loss": mistake(
+        "rule: lg-bp\nlosses: {local: {replicate: [patch]}}\n",
+        "a.yaml:5:29: losses.local.replicate: never read: the copies of a loss sum to the same exact gradient; remove it (got [patch]; gradient.estimator.type is exact by rule lg-bp (a.yaml:4:1))",
+    ),
+    "copies along axes of an mlp": mistake(
+        "rule: lg-fg-a\narchitecture: {type: mlp}\nlosses: {local: {replicate: [patch]}}\n",
+        "a.yaml:6:29: losses.local.replicate: an mlp has neither a patch nor a group axis; remove it (got [patch]; architecture.type is mlp at a.yaml:5:22)",
+    ),
+    "copies twice along an axis": mistake(
+        "rule: lg-fg-a\nlosses: {local: {replicate: [patch, patch]}}\n",
+        "a.yaml:5:29: losses.local.replicate: names an axis twice (got [patch, patch])",
+    ),
+    "a local target without local losses": mistake(
+        "gradient: {target: local}\n",
+        "a.yaml:4:20: gradient.target: needs local losses; add losses.local: {every: 1} or say global (got local)",
+    ),
+    "a sum of local losses without any": mistake(
+        "gradient: {target: sum}\n",
+        "a.yaml:4:20: gradient.target: needs local losses; add losses.local: {every: 1} or say global (got sum)",
+    ),
+    "isolated blocks without losses": mistake(
+        "losses: {isolate: block}\n",
+        "a.yaml:4:19: losses.isolate: needs local losses to close a block; add losses.local: {every: 1} (got block)",
+    ),
+    "isolated blocks under a global target": mistake(
+        "losses: {local: {}, isolate: block}\n",
+        "a.yaml:4:21: gradient.target: no gradient crosses isolated blocks; say local (is global by default; losses.isolate is block at a.yaml:4:30)",
+    ),
+    "isolated blocks under a sum": mistake(
+        "losses: {local: {}, isolate: block}\ngradient: {target: sum}\n",
+        "a.yaml:5:20: gradient.target: no gradient crosses isolated blocks; say local (got sum; losses.isolate is block at a.yaml:4:30)",
+    ),
+    "a local target without isolation": mistake(
+        "losses: {local: {}}\ngradient: {target: local}\n",
+        "a.yaml:4:1: losses.isolate: only the own loss counts, so blocks are isolated; say isolate: block (is none by default; gradient.target is local at a.yaml:5:20)",
+    ),
+    "isolated layers under backprop": mistake(
+        "losses: {isolate: layer}\n",
+        "a.yaml:4:19: losses.isolate: only direct feedback isolates layers; say none or block (got layer; gradient.estimator.type is exact by default)",
+    ),
+    "direct feedback without isolation": mistake(
+        "gradient: {estimator: {type: direct_feedback}}\n",
+        "a.yaml:4:24: losses.isolate: direct feedback isolates layers; say layer (is none by default; gradient.estimator.type is direct_feedback at a.yaml:4:30)",
+    ),
+    "local losses that train nothing": mistake(
+        "losses: {local: {}}\n",
+        "a.yaml:4:17: losses.local: never reaches a block under target global; remove it or say target: sum (gradient.target is global by default)",
+    ),
+    "a perturbation under backprop": mistake(
+        "gradient: {perturbation: {samples: 2}}\n",
+        "a.yaml:4:26: gradient.perturbation: never read by this estimator; remove it (gradient.estimator.type is exact by default)",
+    ),
+    "a perturbation of nothing": mistake(
+        "gradient: {perturbation: {}}\n",
+        "a.yaml:4:26: gradient.perturbation: never read by this estimator; remove it (gradient.estimator.type is exact by default)",
+    ),
+    "a perturbation under rule bp": mistake(
+        "rule: bp\ngradient: {perturbation: {samples: 2}}\n",
+        "a.yaml:5:26: gradient.perturbation: rule bp at a.yaml:4:1 never reads it; remove one of the two",
+    ),
+    "weights perturbed for each example": mistake(
+        "gradient:\n  estimator: {type: forward}\n  perturbation: {space: weight, sharing: example}\n",
+        "a.yaml:6:42: gradient.perturbation.sharing: a perturbation of the weights is shared by the batch; say batch or remove it (got example; gradient.perturbation.space is weight at a.yaml:6:25)",
+    ),
+    "weights perturbed for each example under a rule": mistake(
+        "rule: fg-w\ngradient: {perturbation: {sharing: example}}\n",
+        "a.yaml:5:36: gradient.perturbation.sharing: a perturbation of the weights is shared by the batch; say batch or remove it (got example; gradient.perturbation.space is weight by rule fg-w (a.yaml:4:1))",
+    ),
+    "shared views where there are none": mistake(
+        "rule: fg-a\ngradient: {perturbation: {sharing: views}}\n",
+        "a.yaml:5:36: gradient.perturbation.sharing: there are two views under info_nce only; say example or batch (got views; losses.objective.type is cross_entropy by default)",
+    ),
+    "a contrastive loss without views": mistake(
+        "losses: {objective: {type: info_nce}}\n",
+        "a.yaml:4:22: data.augment: info_nce compares two augmented views; say byol (is none by default; losses.objective.type is info_nce at a.yaml:4:28)",
+    ),
+    "lowerings of tangents without tangents": mistake(
+        "compile: {losses: naive, samples: scanned}\n",
+        "a.yaml:4:19: compile.losses: never read by an exact estimator; remove it (got naive; gradient.estimator.type is exact by default)",
+        "a.yaml:4:35: compile.samples: never read by an exact estimator; remove it (got scanned; gradient.estimator.type is exact by default)",
+    ),
+    "a factor of heads that are not there": mistake(
+        "optimizer: {type: sgd, factors: {heads: 2}}\n",
+        "a.yaml:4:41: optimizer.factors.heads: never read: there are no local losses, so no heads; remove it (got 2)",
+    ),
+    "an unknown metric": mistake(
+        "expect: {metric: eval/eror, value: 0.1, tolerance: 0.1, source: x}\n",
+        "a.yaml:4:18: expect.metric: no such metric; did you mean eval/error? (got eval/eror)",
+    ),
+    "a metric of a block without a loss": mistake(
+        "rule: lg-bp\nlosses: {local: {every: 2}}\nexpect: {metric: local_loss/block0, value: 0.1, tolerance: 0.1, source: x}\n",
+        "a.yaml:6:18: expect.metric: no such metric; did you mean local_loss/block3? (got local_loss/block0)",
+    ),
+    "a local metric without local losses": mistake(
+        "expect: {metric: local_loss/block0, value: 0.1, tolerance: 0.1, source: x}\n",
+        "a.yaml:4:18: expect.metric: no such metric; known: train/loss, train/accuracy, eval/loss, eval/error, eval/accuracy, optim/grad_norm, perf/step_time_s, perf/examples_per_s, data/wait_s (got local_loss/block0)",
+    ),
+    "no devices": mistake(
+        "mesh: {data: 0, group: -2}\n",
+        "a.yaml:4:14: mesh.data: must be >= 1 or -1 (got 0)",
+        "a.yaml:4:24: mesh.group: must be >= 1 or -1 (got -2)",
+    ),
+    "two axes that take what is left": mistake(
+        "mesh: {data: -1, group: -1}\n",
+        "a.yaml:4:25: mesh.group: only one axis can take what is left; say how many (got -1; mesh.data is -1 at a.yaml:4:14)",
+    ),
+    "an unknown rule": mistake(
+        "rule: backprop\n",
+        "a.yaml:4:7: rule: no such rule; known: bp, l-bp, lg-bp, fa, l-fa, lg-fa, dfa, fg-w, fg-a, lg-fg-w, lg-fg-a (got backprop)",
+    ),
+    "a misspelled rule, and what follows from it": mistake(
+        "rule: lg-fga\ngradient: {perturbation: {samples: 2}}\n",
+        "a.yaml:4:7: rule: no such rule; did you mean lg-fg-a? (got lg-fga)",
+    ),
+    "a rule with underscores": mistake(
+        "rule: LG_FG_A\n",
+        "a.yaml:4:7: rule: no such rule; did you mean lg-fg-a? (got LG_FG_A)",
+    ),
+    "a list of rules": mistake(
+        "rule: [bp, fa]\n",
+        "a.yaml:4:7: rule: no such rule; known: bp, l-bp, lg-bp, fa, l-fa, lg-fa, dfa, fg-w, fg-a, lg-fg-w, lg-fg-a (got [bp, fa])",
+    ),
+    "a mapping for a rule": mistake(
+        "rule: {type: bp}\n",
+        "a.yaml:4:7: rule: no such rule; known: bp, l-bp, lg-bp, fa, l-fa, lg-fa, dfa, fg-w, fg-a, lg-fg-w, lg-fg-a (got {type: bp})",
+    ),
+    "a misspelled key of the rule": mistake(
+        "rul: lg-fg-a\ngradient: {perturbation: {samples: 2}}\n",
+        "a.yaml:4:1: rul: unknown key; did you mean rule?",
+    ),
+    "a rule and another target": mistake(
+        "rule: lg-fg-a\ngradient: {target: sum}\n",
+        "a.yaml:5:20: gradient.target: rule lg-fg-a at a.yaml:4:1 sets it to local; remove one of the two (got sum)",
+    ),
+    "a rule and another estimator": mistake(
+        "rule: lg-fg-a\ngradient: {estimator: {type: exact}}\n",
+        "a.yaml:5:30: gradient.estimator.type: rule lg-fg-a at a.yaml:4:1 sets it to forward; remove one of the two (got exact)",
+    ),
+    "a rule and another space": mistake(
+        "rule: lg-fg-a\ngradient: {perturbation: {space: weight}}\n",
+        "a.yaml:5:34: gradient.perturbation.space: rule lg-fg-a at a.yaml:4:1 sets it to activation; remove one of the two (got weight)",
+    ),
+    "a rule and another isolation": mistake(
+        "rule: lg-fg-a\nlosses: {isolate: none}\n",
+        "a.yaml:5:19: losses.isolate: rule lg-fg-a at a.yaml:4:1 sets it to block; remove one of the two (got none)",
+    ),
+    "a rule and losses it never reads": mistake(
+        "rule: bp\nlosses: {local: {every: 1}}\n",
+        "a.yaml:5:17: losses.local: rule bp at a.yaml:4:1 never reads it; remove one of the two",
+    ),
+    "a rule and no losses that it needs": mistake(
+        "rule: lg-fg-a\nlosses: {local: null}\n",
+        "a.yaml:5:17: losses.local: rule lg-fg-a at a.yaml:4:1 needs it; remove one of the two (got null)",
+    ),
+    "a rule and a misspelled estimator": mistake(
+        "rule: lg-fg-a\ngradient: {estimator: {type: forwrd}}\n",
+        "a.yaml:5:30: gradient.estimator.type: must be one of exact, forward, finite_difference, feedback, direct_feedback; did you mean forward? (got forwrd)",
+    ),
+    "a rule and an empty section": mistake(
+        "rule: lg-fg-a\ngradient:\n",
+        "a.yaml:5:10: gradient: must be a mapping of keys to values (got null)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_every_line_is_the_one_expected(name, tmp_path, monkeypatch):
+    assert told(MISTAKES[name], tmp_path, monkeypatch) == MISTAKES[name].lines

@@ -1,0 +1,238 @@
+"""One run from end to end: what it writes, and that a stop anywhere leaves no trace."""
+
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import runs
+
+import fgspec
+import fgspec.run
+from fgspec.loop import Preempted
+from fgspec.logbook import read
+
+METRICS = {
+    "train/loss",
+    "train/accuracy",
+    "eval/loss",
+    "eval/error",
+    "eval/accuracy",
+    "local_loss/block0",
+    "local_loss/block1",
+    "optim/grad_norm",
+    "perf/step_time_s",
+    "perf/examples_per_s",
+    "data/wait_s",
+}
+
+
+def _stop_after(monkeypatch, steps):
+    """Make the next run believe it is told to stop after so many steps."""
+
+    @contextlib.contextmanager
+    def signals():
+        asked = iter(range(1, 10**6))
+        yield lambda: next(asked) >= steps
+
+    monkeypatch.setattr(fgspec.run, "_stop_signals", signals)
+
+
+def _only_run(folder):
+    (run,) = (folder / "small").iterdir()
+    return run
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    summary = fgspec.train(runs.write_spec(folder), run_dir=folder)
+    return Path(summary["run"])
+
+
+def test_a_run_writes_what_it_should(undisturbed):
+    names = {path.name for path in undisturbed.iterdir()}
+    assert names == {
+        "spec.yaml",
+        "resolved.yaml",
+        "provenance.json",
+        "metrics.jsonl",
+        "summary.json",
+        "checkpoints",
+    }
+    summary = json.loads((undisturbed / "summary.json").read_text())
+    assert summary["status"] == "done"
+    assert summary["step"] == 25
+    assert set(summary["metrics"]) == METRICS
+    last = {k: v for line in read(undisturbed / "metrics.jsonl") for k, v in line.items()}
+    assert {k: v for k, v in last.items() if k != "step"} == summary["metrics"]
+    assert 0 <= summary["metrics"]["eval/error"] <= 1
+    steps = [line["step"] for line in read(undisturbed / "metrics.jsonl")]
+    assert steps == [7, 10, 14, 20, 21, 25]
+    provenance = json.loads((undisturbed / "provenance.json").read_text())
+    assert provenance["hashes"]["spec"].startswith(undisturbed.name.split("-")[1])
+    assert provenance["seeds"] == {"seed": 3}
+    assert "rule: lg-fg-a" in (undisturbed / "spec.yaml").read_text()
+
+
+def test_training_learns(undisturbed):
+    lines = read(undisturbed / "metrics.jsonl")
+    losses = [line["train/loss"] for line in lines if "train/loss" in line]
+    assert losses == sorted(losses, reverse=True)
+
+
+@pytest.mark.parametrize("stops", [[1], [6], [10], [11], [13, 5], [24]])
+def test_resumed_equals_uninterrupted(undisturbed, tmp_path, monkeypatch, stops):
+    spec = runs.write_spec(tmp_path)
+    for index, after in enumerate(stops):
+        _stop_after(monkeypatch, after)
+        resume = _only_run(tmp_path) if index else None
+        with pytest.raises(Preempted, match="its state is saved"):
+            fgspec.train(spec, run_dir=tmp_path, resume=resume)
+    monkeypatch.undo()
+    run = _only_run(tmp_path)
+    assert json.loads((run / "summary.json").read_text())["status"] == "preempted"
+    summary = fgspec.train(resume=run)
+    assert summary["status"] == "done"
+    runs.assert_same(run, undisturbed)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lars"])
+def test_moments_survive_a_stop(tmp_path, monkeypatch, optimizer):
+    spec = runs.write_spec(tmp_path, "bp", optimizer, steps=12)
+    whole = Path(fgspec.train(spec, run_dir=tmp_path / "whole")["run"])
+    _stop_after(monkeypatch, 5)
+    with pytest.raises(Preempted):
+        fgspec.train(spec, run_dir=tmp_path)
+    monkeypatch.undo()
+    run = _only_run(tmp_path)
+    fgspec.train(resume=run)
+    runs.assert_same(run, whole)
+
+
+def _start(folder, *arguments):
+    command = [sys.executable, "-m", "fgspec.cli.main", "train", *map(str, arguments)]
+    return subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def _wait_for_lines(folder, count):
+    """Wait until a run in `folder` has written so many lines of metrics."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        found = list(folder.glob("small/*/metrics.jsonl"))
+        if found and len(found[0].read_text().splitlines()) >= count:
+            return
+        time.sleep(0.005)
+    raise AssertionError("no progress in two minutes")
+
+
+def test_kill_9_at_a_random_step_leaves_no_trace(tmp_path):
+    spec = runs.write_spec(tmp_path, steps=400)
+    whole = Path(fgspec.train(spec, run_dir=tmp_path / "whole")["run"])
+    process = _start(tmp_path, spec, "--run-dir", tmp_path)
+    _wait_for_lines(tmp_path, int(np.random.default_rng().integers(5, 60)))
+    process.kill()
+    process.communicate()
+    run = _only_run(tmp_path)
+    assert not (run / "summary.json").exists()
+    resumed = _start(tmp_path, "--resume", run)
+    output, _ = resumed.communicate(timeout=120)
+    assert resumed.returncode == 0, output
+    runs.assert_same(run, whole)
+
+
+def test_sigterm_saves_and_exits_75(tmp_path):
+    spec = runs.write_spec(tmp_path, steps=100_000)
+    process = _start(tmp_path, spec, "--run-dir", tmp_path)
+    _wait_for_lines(tmp_path, 3)
+    process.terminate()
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 75, output
+    assert "its state is saved" in output
+    assert "Traceback" not in output
+    summary = json.loads((_only_run(tmp_path) / "summary.json").read_text())
+    assert summary["status"] == "preempted"
+    assert runs.final_state(_only_run(tmp_path)).step == summary["step"]
+
+
+def test_evaluate_repeats_the_last_evaluation(undisturbed):
+    values = fgspec.evaluate(undisturbed)
+    last = read(undisturbed / "metrics.jsonl")[-1]
+    assert values == {"step": 25} | {k: v for k, v in last.items() if k.startswith("eval/")}
+
+
+def test_another_spec_is_refused_with_the_fields_that_differ(undisturbed, tmp_path):
+    other = fgspec.load(runs.write_spec(tmp_path), ["optimizer.learning_rate=0.1", "seed=4"])
+    with pytest.raises(fgspec.ResumeError) as refused:
+        fgspec.train(other, resume=undisturbed)
+    assert "optimizer.learning_rate: run 0.05, spec 0.1 (--set)" in str(refused.value)
+    assert "seed: run 3, spec 4 (--set)" in str(refused.value)
+
+
+def test_a_changed_record_is_refused(undisturbed, tmp_path):
+    copied = tmp_path / "run"
+    subprocess.run(["cp", "-r", undisturbed, copied], check=True)
+    resolved = copied / "resolved.yaml"
+    resolved.write_text(resolved.read_text().replace("momentum: 0.9", "momentum: 0.8"))
+    with pytest.raises(fgspec.ResumeError, match="was changed since the run began"):
+        fgspec.train(resume=copied)
+    with pytest.raises(fgspec.ResumeError, match="not a run"):
+        fgspec.train(resume=tmp_path)
+
+
+def test_a_finished_run_resumes_to_itself(undisturbed):
+    before = (undisturbed / "metrics.jsonl").read_text()
+    assert fgspec.train(resume=undisturbed)["status"] == "done"
+    assert (undisturbed / "metrics.jsonl").read_text() == before
+
+
+def test_divergence_ends_the_run_and_says_where(tmp_path):
+    spec = fgspec.load(runs.write_spec(tmp_path, "bp"), ["optimizer.learning_rate=1e30"])
+    with pytest.raises(fgspec.RunError, match=r"step \d+: train/loss is nan"):
+        fgspec.train(spec, run_dir=tmp_path)
+    summary = json.loads((_only_run(tmp_path) / "summary.json").read_text())
+    assert summary["status"] == "failed"
+
+
+def test_expectation_is_checked_at_the_end(tmp_path):
+    changes = [
+        "expect.metric=eval/error",
+        "expect.value=0.5",
+        "expect.tolerance=0.5",
+        "expect.source=a guess",
+        "training.steps=3",
+    ]
+    summary = fgspec.train(fgspec.load(runs.write_spec(tmp_path), changes), run_dir=tmp_path)
+    assert summary["expectation"]["within"] is True
+    assert summary["expectation"]["measured"] == summary["metrics"]["eval/error"]
+
+
+def test_another_data_set_is_refused(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    monkeypatch.chdir(tmp_path)
+
+    def save(pixel):
+        images = rng.integers(0, 255, (300, 8, 8, 1), np.uint8)
+        images[0, 0, 0] = pixel
+        labels = np.arange(300) % 10
+        parts = {"train_images": images, "train_labels": labels}
+        np.savez("data.npz", test_images=images[:50], test_labels=labels[:50], **parts)
+
+    rng = np.random.default_rng(0)
+    save(1)
+    spec = fgspec.load(runs.write_spec(tmp_path), ["data.source={type: npz, path: data.npz}"])
+    _stop_after(monkeypatch, 3)
+    with pytest.raises(Preempted):
+        fgspec.train(spec, run_dir=tmp_path)
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    save(2)
+    with pytest.raises(fgspec.ResumeError, match="differ from those it was started with"):
+        fgspec.train(resume=_only_run(tmp_path))

@@ -1,0 +1,196 @@
+"""Imports point one way, the language knows no JAX, and the public names are these."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import fgspec
+
+ROOT = Path(__file__).parents[1]
+
+ORDER = [
+    "fgspec",
+    "fgspec.errors",
+    "fgspec.yaml_text",
+    "fgspec.yaml12",
+    "fgspec.diagnostics",
+    "fgspec.spec",
+    "fgspec.spec.base",
+    "fgspec.spec.data",
+    "fgspec.spec.architecture",
+    "fgspec.spec.losses",
+    "fgspec.spec.gradient",
+    "fgspec.spec.optimizer",
+    "fgspec.spec.run",
+    "fgspec.spec.presets",
+    "fgspec.spec.experiment",
+    "fgspec.spec.consistency",
+    "fgspec.spec.complete",
+    "fgspec.validate",
+    "fgspec.source",
+    "fgspec.canonical",
+    "fgspec.templates",
+    "fgspec.data",
+    "fgspec.data.dataset",
+    "fgspec.data.places",
+    "fgspec.data.numpy_pickle",
+    "fgspec.data.npz",
+    "fgspec.data.describe",
+    "fgspec.data.published",
+    "fgspec.data.digits",
+    "fgspec.data.mnist",
+    "fgspec.data.cifar10",
+    "fgspec.data.synthetic",
+    "fgspec.data.sources",
+    "fgspec.data.pipeline",
+    "fgspec.manifest",
+    "fgspec.checkpoint",
+    "fgspec.logbook",
+    "fgspec.provenance",
+    "fgspec.report",
+    "fgspec.rundir",
+    "fgspec.loop",
+    "fgspec.run",
+    "compiler",
+    "compiler.support",
+    "compiler.axes",
+    "compiler.trees",
+    "compiler.noise",
+    "compiler.network",
+    "compiler.network.layers",
+    "compiler.network.network",
+    "compiler.network.initialize",
+    "compiler.network.architectures",
+    "compiler.losses",
+    "compiler.losses.objectives",
+    "compiler.losses.replicated",
+    "compiler.gradient",
+    "compiler.gradient.segment",
+    "compiler.gradient.credit",
+    "compiler.gradient.exact",
+    "compiler.gradient.forward",
+    "compiler.plan",
+    "compiler.optimizer",
+    "compiler.update",
+    "compiler.analyze",
+    "compiler.analyze.cost",
+    "compiler.analyze.tables",
+    "fgspec.api",
+    "fgspec.cli",
+    "fgspec.cli.options",
+    "fgspec.cli.check_",
+    "fgspec.cli.show_",
+    "fgspec.cli.schema_",
+    "fgspec.cli.diff_",
+    "fgspec.cli.plan_",
+    "fgspec.cli.train_",
+    "fgspec.cli.eval_",
+    "fgspec.cli.init_",
+    "fgspec.cli.main",
+]
+"""Every module, after all that it imports."""
+
+ROOTS = ("fgspec.api", "fgspec.cli")
+"""Where language and compiler meet; nothing else in fgspec may import the compiler."""
+
+
+def _name(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _modules():
+    files = [p for package in ("fgspec", "compiler") for p in (ROOT / package).rglob("*.py")]
+    return {_name(path): ast.parse(path.read_text()) for path in files}
+
+
+MODULES = _modules()
+
+
+def _imports(tree):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                below = f"{node.module}.{alias.name}"
+                yield below if below in MODULES else node.module
+
+
+def test_the_order_names_every_module_once():
+    assert sorted(ORDER) == sorted(MODULES)
+
+
+def test_imports_point_one_way():
+    wrong = [
+        f"{name} imports {other}"
+        for name, tree in MODULES.items()
+        for other in _imports(tree)
+        if other in MODULES and ORDER.index(other) >= ORDER.index(name)
+    ]
+    assert wrong == []
+
+
+def test_only_the_roots_join_language_and_compiler():
+    wrong = [
+        f"{name} imports {other}"
+        for name, tree in MODULES.items()
+        if name.startswith("fgspec") and not name.startswith(ROOTS)
+        for other in _imports(tree)
+        if other.split(".")[0] == "compiler"
+    ]
+    assert wrong == []
+
+
+def test_imports_stand_at_the_top():
+    wrong = [
+        name
+        for name, tree in MODULES.items()
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    assert wrong == []
+
+
+def test_check_waits_for_neither_jax_nor_scikit_learn():
+    code = (
+        "import sys, fgspec.cli.check_\n"
+        "print([m for m in ('jax', 'sklearn', 'grain', 'orbax', 'optax') if m in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_public_names():
+    assert fgspec.__all__ == [
+        "DataError",
+        "Loaded",
+        "Program",
+        "ResumeError",
+        "RunError",
+        "SpecError",
+        "State",
+        "UserError",
+        "compile",
+        "diff",
+        "evaluate",
+        "load",
+        "plan",
+        "train",
+    ]
+    assert all(getattr(fgspec, name) is not None for name in fgspec.__all__)
+    stub = (ROOT / "fgspec" / "__init__.pyi").read_text()
+    assert all(f"import {name} as {name}\n" in stub for name in fgspec.__all__)
+
+
+def test_files_stay_small():
+    long = [n for n in MODULES if len((ROOT / _file(n)).read_text().splitlines()) > 300]
+    assert long == []
+
+
+def _file(name):
+    path = Path(*name.split("."))
+    return path / "__init__.py" if (ROOT / path).is_dir() else path.with_suffix(".py")
