@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from fgspec.spec.run import Expect
@@ -36,16 +36,17 @@ def quantity(value: float, unit: str = "") -> str:
 
 def mebibytes(count: float) -> str:
     """A number of bytes in MiB."""
-    return f"{count / 2**20:.3g} MiB"
+    size = count / 2**20
+    return f"{size:.3g} MiB" if size < 100 else f"{size:,.0f} MiB"
 
 
 class _Rate(ProgressColumn):
-    """Updates a second since the run was started or resumed."""
+    """Updates a second of late."""
 
     def render(self, task: Task) -> Text:
         """The rate of a task."""
         speed = task.finished_speed or task.speed
-        return Text(f"{speed:.3g} steps/s" if speed else "- steps/s")
+        return Text(f"{speed:.3g}/s" if speed else "-/s")
 
 
 class Reporter:
@@ -65,10 +66,10 @@ class Reporter:
         if console.is_terminal:
             self._progress = Progress(
                 TextColumn("step {task.completed}/{task.total}"),
-                BarColumn(bar_width=20),
+                BarColumn(bar_width=8),
                 _Rate(),
                 TimeRemainingColumn(),
-                TextColumn("{task.fields[known]}"),
+                TextColumn("{task.fields[known]}", table_column=Column(no_wrap=True)),
                 console=console,
                 refresh_per_second=4,
                 speed_estimate_period=10,
@@ -97,10 +98,15 @@ class Reporter:
             self._progress.stop()
 
 
+HEADLINE = {"train/loss": "loss", "train/accuracy": "accuracy", "eval/error": "eval error"}
+"""The metrics that a person follows, and what they are called in the progress line."""
+
+
 def headline(known: Mapping[str, float]) -> str:
     """The metrics that a person follows, in one line."""
-    names = ("train/loss", "train/accuracy", "eval/error")
-    return "  ".join(f"{name} {known[name]:.4f}" for name in names if name in known)
+    return "  ".join(
+        f"{short} {known[name]:.4f}" for name, short in HEADLINE.items() if name in known
+    )
 
 
 def expectation(expect: Expect | None, metrics: Mapping[str, float]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import networks
+import jax
 import numpy as np
 import pytest
 
@@ -10,6 +10,7 @@ import fgspec
 from compiler.analyze.cost import cost
 from compiler.plan import make_plan
 from compiler.support import data_problems, refusals
+from compiler.trees import flatten
 from compiler.update import compile_plan
 from fgspec.data.describe import describe
 from fgspec.source import load
@@ -57,16 +58,17 @@ def test_takes_a_step_when_shrunken(path):
         "label": rng.integers(0, info.classes, 8).astype(np.int32),
     }
     state = program.init(0)
-    before = float(networks.largest(state.params["blocks"]))
-    state, metrics = program.update(state, batch)
-    state, metrics = program.update(state, batch)
+    before = jax.device_get(flatten(state.params))
+    # The classifier begins at zero and shields the blocks of global rules from the first step.
+    for _ in range(2):
+        state, metrics = program.update(state, batch)
+    after = jax.device_get(flatten(state.params))
     assert np.isfinite(float(metrics["train/loss"]))
-    assert int(state.step) == 2
-    assert before > 0
+    assert [path for path in after if np.array_equal(after[path], before[path])] == []
 
 
 def test_quickstart_learns_the_digits(tmp_path):
-    """An eighth of the quickstart's budget already passes 90 %; the whole is measured in the README."""
+    """An eighth of the quickstart's budget already passes 90 %."""
     loaded = load(ROOT / "specs" / "quickstart.yaml", ["training.epochs=15"])
     summary = fgspec.train(loaded, run_dir=tmp_path)
     assert summary["metrics"]["eval/error"] < 0.1

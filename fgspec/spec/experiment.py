@@ -37,7 +37,9 @@ class Experiment(Section):
     )
     data: Data = Field(default=Data(), description="Images, labels and batches.")
     architecture: Architecture = Field(default=LocalMixer(), description="The network.")
-    losses: Losses = Field(default=Losses(), description="What is minimised and where.")
+    losses: Losses = Field(
+        default=Losses(), description="What is minimised, and where gradients stop."
+    )
     gradient: Gradient = Field(default=Gradient(), description="What is estimated and how.")
     optimizer: Optimizer = Field(default=Sgd(), description="How estimates become steps.")
     training: Training = Field(description="How long.")

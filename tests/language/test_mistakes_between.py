@@ -60,7 +60,6 @@ MISTAKES = {
         "a.yaml:4:66: architecture.normalization.placement: never read without a normalization; remove it (got []; architecture.normalization.type is none at a.yaml:4:49)",
         "a.yaml:4:79: architecture.normalization.readout: never read without a normalization; remove it (got false; architecture.normalization.type is none at a.yaml:4:49)",
         "a.yaml:4:96: architecture.normalization.gradient: never read without a normalization; remove it (got ignored; architecture.normalization.type is none at a.yaml:4:49)",
-        "a.yaml:4:96: architecture.normalization.gradient: read only when activations are perturbed; remove it (got ignored; gradient.estimator.type is exact by default)",
     ),
     "a normalization of nothing": mistake(
         "architecture: {type: mlp, normalization: {type: layer_norm, placement: [], readout: false}}\n",
@@ -128,7 +127,7 @@ MISTAKES = {
     ),
     "isolated blocks under a global target": mistake(
         "losses: {local: {}, isolate: block}\n",
-        "a.yaml:4:21: gradient.target: no gradient crosses isolated blocks; say local (is global by default; losses.isolate is block at a.yaml:4:30)",
+        "a.yaml:4:30: gradient.target: no gradient crosses isolated blocks; say local (is global by default; losses.isolate is block at a.yaml:4:30)",
     ),
     "isolated blocks under a sum": mistake(
         "losses: {local: {}, isolate: block}\ngradient: {target: sum}\n",
@@ -144,7 +143,7 @@ MISTAKES = {
     ),
     "direct feedback without isolation": mistake(
         "gradient: {estimator: {type: direct_feedback}}\n",
-        "a.yaml:4:24: losses.isolate: direct feedback isolates layers; say layer (is none by default; gradient.estimator.type is direct_feedback at a.yaml:4:30)",
+        "a.yaml:4:30: losses.isolate: direct feedback isolates layers; say layer (is none by default; gradient.estimator.type is direct_feedback at a.yaml:4:30)",
     ),
     "local losses that train nothing": mistake(
         "losses: {local: {}}\n",
@@ -176,7 +175,7 @@ MISTAKES = {
     ),
     "a contrastive loss without views": mistake(
         "losses: {objective: {type: info_nce}}\n",
-        "a.yaml:4:22: data.augment: info_nce compares two augmented views; say byol (is none by default; losses.objective.type is info_nce at a.yaml:4:28)",
+        "a.yaml:4:28: data.augment: info_nce compares two augmented views; say byol (is none by default; losses.objective.type is info_nce at a.yaml:4:28)",
     ),
     "lowerings of tangents without tangents": mistake(
         "compile: {losses: naive, samples: scanned}\n",

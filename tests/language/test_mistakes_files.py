@@ -177,7 +177,7 @@ MISTAKES = {
     ),
     "a setting below a scalar": mistake(
         "optimizer: {type: sgd, learning_rate: 0.1}\n",
-        "a.yaml:4:1: optimizer.learning_rate: must be a number (is {value: 3} by default)",
+        "--set: optimizer.learning_rate: must be a number (got {value: 3})",
         sets=["optimizer.learning_rate.value=3"],
     ),
     "a setting of an item": mistake(
@@ -187,7 +187,7 @@ MISTAKES = {
     ),
     "a setting of an item by its number": mistake(
         "architecture: {type: mlp, hidden: [3]}\n",
-        'a.yaml:4:1: architecture.hidden: must be a list (is {"0": 7} by default)',
+        '--set: architecture.hidden: must be a list (got {"0": 7})',
         sets=["architecture.hidden.0=7"],
     ),
     "a setting of a whole section": mistake(
@@ -207,7 +207,7 @@ MISTAKES = {
     ),
     "a setting of a rule against the file": mistake(
         "losses: {isolate: block}\n",
-        "a.yaml:4:19: losses.isolate: rule bp sets it to none; remove one of the two (got block)",
+        "a.yaml:4:19: losses.isolate: rule bp by --set sets it to none; remove one of the two (got block)",
         sets=["rule=bp"],
     ),
     "a setting against the file": mistake(

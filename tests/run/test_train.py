@@ -13,8 +13,8 @@ import runs
 
 import fgspec
 import fgspec.run
-from fgspec.loop import Preempted
 from fgspec.logbook import read
+from fgspec.loop import Preempted
 
 METRICS = {
     "train/loss",

@@ -1,0 +1,240 @@
+"""`fgspec check | show | diff | schema | init` as typed: output, exit codes, no tracebacks."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fgspec.cli.main import main
+from fgspec.cli.schema_ import language_schema
+from fgspec.source import load, loads
+from fgspec.spec.presets import RULES
+from fgspec.templates import quickstart
+
+ROOT = Path(__file__).parents[2]
+QUICKSTART = "specs/quickstart.yaml"
+BP = "specs/quickstart/bp.yaml"
+
+
+@pytest.fixture
+def fgspec(monkeypatch, capsys):
+    """Runs the command line in the root of the project; returns exit code, output and errors."""
+    monkeypatch.chdir(ROOT)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["fgspec", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        return stop.value.code or 0, out, err
+
+    return run
+
+
+@pytest.fixture
+def spec(tmp_path):
+    """Writes a file and returns its path."""
+
+    def write(content, name="a.yaml"):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write
+
+
+GOOD = "fgspec: 1\nname: a\ntraining: {epochs: 2}\narchitecture: {type: mlp}\n"
+
+
+def test_check_says_ok_with_the_name_and_the_hash(fgspec):
+    code, out, err = fgspec("check", QUICKSTART, BP)
+    assert (code, err) == (0, "")
+    assert [line.split(",")[0] for line in out.splitlines()] == [
+        f"{QUICKSTART}: ok (quickstart",
+        f"{BP}: ok (quickstart-bp",
+    ]
+
+
+def test_check_tells_the_mistakes_of_all_files_once(fgspec, spec):
+    wrong, worse = spec("seed: -1\n" + GOOD), spec("extends: a.yaml\nmesh: {data: 0}\n", "b.yaml")
+    code, out, err = fgspec("check", wrong, QUICKSTART, worse)
+    assert code == 2
+    assert out.startswith(f"{QUICKSTART}: ok")
+    assert err.splitlines() == [
+        f"{wrong}:1:7: seed: must be >= 0 (got -1)",
+        f"{worse}:2:14: mesh.data: must be >= 1 or -1 (got 0)",
+    ]
+
+
+def test_check_sets_fields(fgspec, spec):
+    assert fgspec("check", spec(GOOD), "--set", "seed=3", "--set", "rule=bp")[0] == 0
+    code, _, err = fgspec("check", spec(GOOD), "--set", "seed=-1")
+    assert (code, err) == (2, "--set: seed: must be >= 0 (got -1)\n")
+
+
+def test_check_places_what_is_wrong_with_an_archive(fgspec, spec):
+    source = "data:\n  source: {type: npz, path: nothing.npz}\nrule: fa\n"
+    code, _, err = fgspec("check", spec(GOOD + source))
+    assert code == 2
+    assert "a.yaml:6:11: data.source: " in err.splitlines()[0]
+    assert "nothing.npz" in err.splitlines()[0]
+    assert "a.yaml:7:1: gradient.estimator.type: not supported" in err
+
+
+def test_show_prints_a_spec(fgspec):
+    code, out, err = fgspec("show", QUICKSTART, "--set", "seed=9")
+    assert (code, err) == (0, "")
+    assert out.startswith("# sha256 ")
+    assert loads(out).values() == load(ROOT / QUICKSTART, ["seed=9"]).values()
+
+
+def test_diff_of_the_same(fgspec):
+    assert fgspec("diff", QUICKSTART, QUICKSTART) == (0, "the same\n", "")
+    code, out, _ = fgspec("diff", "--json", QUICKSTART, QUICKSTART)
+    found = json.loads(out)
+    assert code == 0
+    assert found["fields"] == []
+    assert found["sha256"]["a"] == found["sha256"]["b"]
+
+
+def test_diff_of_two_specs(fgspec):
+    code, out, err = fgspec("diff", QUICKSTART, BP)
+    assert (code, err) == (1, "")
+    assert "gradient.target\n  - local  (rule lg-fg-a (" in out
+    assert "  + absent\n" in out
+    code, out, _ = fgspec("diff", "--json", QUICKSTART, BP)
+    fields = {field["field"]: field for field in json.loads(out)["fields"]}
+    assert code == 1
+    assert fields["gradient.target"]["b"]["value"] == "global"
+    assert not fields["gradient.perturbation.space"]["b"]["present"]
+
+
+def test_schema_is_printed_or_written(fgspec, tmp_path):
+    code, out, _ = fgspec("schema")
+    assert (code, json.loads(out)) == (0, language_schema())
+    target = tmp_path / "s.json"
+    code, out, _ = fgspec("schema", "--out", target)
+    assert code == 0
+    assert out.splitlines()[-1] == "# yaml-language-server: $schema=s.json"
+    assert json.loads(target.read_text()) == language_schema()
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_init_writes_a_spec_for_every_rule(fgspec, tmp_path, rule):
+    target = tmp_path / "my first.yaml"
+    assert fgspec("init", target, "--rule", rule)[0] == 0
+    assert load(target).experiment.name == "my-first"
+    supported = "fa" not in rule.split("-") and rule != "dfa"
+    assert fgspec("check", target)[0] == (0 if supported else 2)
+
+
+def test_init_writes_once(fgspec, tmp_path):
+    target = tmp_path / "x.yaml"
+    assert fgspec("init", target)[0] == 0
+    assert fgspec("check", target)[0] == 0
+    text = target.read_text()
+    code, _, err = fgspec("init", target, "--rule", "bp")
+    assert (code, err) == (2, f"init: {target} is there already; nothing was written\n")
+    assert target.read_text() == text
+
+
+@pytest.mark.parametrize("name", ["a" * 200 + ".yaml", ".hidden.yaml", "é.yaml", "x"])
+def test_init_names_any_file(fgspec, tmp_path, name):
+    assert fgspec("init", tmp_path / name)[0] == 0
+    assert fgspec("check", tmp_path / name)[0] == 0
+
+
+def test_init_refuses_what_cannot_be_written(fgspec, tmp_path):
+    assert fgspec("init", tmp_path)[0] == 2
+    assert fgspec("init", tmp_path / "no" / "x.yaml")[0] == 2
+    assert fgspec("init", tmp_path / ("a" * 300))[0] == 2
+    code, _, err = fgspec("init", tmp_path / "x.yaml", "--rule", "lg-fga")
+    assert (code, err) == (2, "--rule: no such rule; did you mean lg-fg-a? (got lg-fga)\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_schema_refuses_what_cannot_be_written(fgspec, tmp_path):
+    assert fgspec("schema", "--out", tmp_path)[0] == 2
+    (tmp_path / "file").touch()
+    assert fgspec("schema", "--out", tmp_path / "file" / "s.json")[0] == 2
+
+
+def test_the_quickstart_is_the_template():
+    expected = quickstart("lg-fg-a", "quickstart", QUICKSTART)
+    assert (ROOT / QUICKSTART).read_text() == expected
+
+
+BAD_FILES = {
+    "missing": None,
+    "empty": b"",
+    "binary": bytes(range(256)),
+    "archive": b"PK\x03\x04" + bytes(100),
+    "latin": "name: café\n".encode("latin-1"),
+    "large": b"a" * (2 << 20),
+    "deep": b"[" * 5000,
+    "list": b"- 1\n",
+}
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+@pytest.mark.parametrize("verb", ["check", "show", "diff"])
+def test_files_that_are_no_specs(fgspec, spec, tmp_path, verb, name):
+    content = BAD_FILES[name]
+    path = tmp_path / "missing.yaml" if content is None else spec(content)
+    code, out, err = fgspec(verb, path, *([QUICKSTART] if verb == "diff" else []))
+    assert (code, out) == (2, "")
+    assert err.startswith(f"{path}:")
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("verb", ["check", "show", "diff"])
+def test_a_folder_is_no_spec(fgspec, verb):
+    code, _, err = fgspec(verb, "specs", *([QUICKSTART] if verb == "diff" else []))
+    assert code == 2
+    assert err.startswith("specs:1:1: This is a directory")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["chekc", QUICKSTART],
+        ["check"],
+        ["check", QUICKSTART, "--set"],
+        ["check", QUICKSTART, "--set", "seed"],
+        ["check", QUICKSTART, "--ste", "seed=1"],
+        ["show"],
+        ["show", QUICKSTART, BP],
+        ["show", QUICKSTART, "--json"],
+        ["diff", QUICKSTART],
+        ["diff", QUICKSTART, BP, "--set", "seed=1"],
+        ["init", "a", "b"],
+        ["schema", "a"],
+    ],
+    ids=" ".join,
+)
+def test_bad_arguments(fgspec, arguments):
+    code, out, err = fgspec(*arguments)
+    assert (code, out) == (2, "")
+    assert err
+
+
+@pytest.mark.parametrize("verb", ["check", "show", "diff", "schema", "init"])
+def test_help_has_an_example(fgspec, verb):
+    code, out, _ = fgspec(verb, "--help")
+    assert code == 0
+    assert f"Example: fgspec {verb}" in out
+
+
+def test_as_a_process_without_jax():
+    program = (
+        "import sys; from fgspec.cli.main import main\ntry: main()\nfinally: print(*sys.modules)"
+    )
+    command = [sys.executable, "-c", program, "check", QUICKSTART, "--set", "seed=-1"]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (2, "--set: seed: must be >= 0 (got -1)\n")
+    assert "jax" not in done.stdout.split()
