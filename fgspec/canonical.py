@@ -59,22 +59,20 @@ class Difference:
         return {"field": dotted(self.path)} | sides
 
 
-def leaves(tree: Any, at: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Every value of nested mappings that is no mapping itself, with its path."""
-    if isinstance(tree, Mapping):
-        for key, value in tree.items():
-            yield from leaves(value, (*at, key))
-    else:
-        yield at, tree
-
-
 def differences(a: Loaded, b: Loaded) -> list[Difference]:
-    """The fields in which two resolved specs differ, in the order of the language."""
-    left, right = dict(leaves(a.values())), dict(leaves(b.values()))
-    found = []
-    for path in dict.fromkeys([*left, *right]):
-        values = left.get(path, MISSING), right.get(path, MISSING)
-        # As text, for True == 1 == 1.0.
-        if MISSING in values or json.dumps(values[0]) != json.dumps(values[1]):
-            found.append(Difference(path, *values, set_by(a, path), set_by(b, path)))
-    return found
+    """The fields in which two resolved specs differ, in the order of the language.
+
+    Where only one of them has a mapping, the whole mapping is one difference.
+    """
+    return [
+        Difference(path, left, right, set_by(a, path), set_by(b, path))
+        for path, left, right in _compare(a.values(), b.values(), ())
+    ]
+
+
+def _compare(a: Any, b: Any, at: Path) -> Iterator[tuple[Path, Any, Any]]:
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        for key in dict.fromkeys([*a, *b]):
+            yield from _compare(a.get(key, MISSING), b.get(key, MISSING), (*at, key))
+    elif MISSING in (a, b) or json.dumps(a) != json.dumps(b):  # as text, for True == 1 == 1.0
+        yield at, a, b

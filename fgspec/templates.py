@@ -3,7 +3,7 @@
 import re
 from typing import get_args
 
-from fgspec.diagnostics import SpecError, nearest
+from fgspec.diagnostics import SpecError, flow, nearest
 from fgspec.spec.presets import RULES, RuleName
 
 _QUICKSTART = """\
@@ -61,4 +61,4 @@ def quickstart(rule: str, stem: str, file: str = "") -> str:
         raise SpecError([f"--rule: no such rule; {nearest(rule, get_args(RuleName))} (got {rule})"])
     name = re.sub(r"[^A-Za-z0-9._-]", "-", stem).lstrip("._-") or "experiment"
     title = TITLES.get(rule, rule.upper())
-    return _QUICKSTART.format(rule=rule, name=name, title=title, file=file or f"{stem}.yaml")
+    return _QUICKSTART.format(rule=rule, name=flow(name), title=title, file=file or f"{stem}.yaml")

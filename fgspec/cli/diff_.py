@@ -6,7 +6,7 @@ import typer
 
 from fgspec.canonical import Difference, differences, identity
 from fgspec.cli.options import JsonOption, SpecArgument
-from fgspec.diagnostics import MISSING, Origin, dotted, shown
+from fgspec.diagnostics import MISSING, Origin, dotted, flow
 from fgspec.source import load
 
 
@@ -38,4 +38,4 @@ def _lines(difference: Difference) -> list[str]:
 
 
 def _side(sign: str, value: object, origin: Origin) -> str:
-    return f"  {sign} " + ("absent" if value is MISSING else f"{shown(value)}  ({origin})")
+    return f"  {sign} " + ("absent" if value is MISSING else f"{flow(value)}  ({origin})")

@@ -47,3 +47,10 @@ def refuse(loaded):
     """Raise what the compiler and the data refuse of a spec."""
     spec = loaded.experiment
     loaded.refuse([*refusals(spec), *data_problems(spec, describe(spec.data.source))])
+
+
+def leaves(tree, at=()):
+    """Every value of nested mappings that is no mapping itself, with its path."""
+    if isinstance(tree, dict):
+        return [leaf for key, value in tree.items() for leaf in leaves(value, (*at, key))]
+    return [(at, tree)]

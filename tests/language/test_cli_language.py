@@ -104,7 +104,7 @@ def test_diff_of_two_specs(fgspec):
     code, out, err = fgspec("diff", QUICKSTART, BP)
     assert (code, err) == (1, "")
     assert "gradient.target\n  - local  (rule lg-fg-a (" in out
-    assert "  + absent\n" in out
+    assert "  + null  (rule bp (" in out
     code, out, _ = fgspec("diff", "--json", QUICKSTART, BP)
     fields = {field["field"]: field for field in json.loads(out)["fields"]}
     assert code == 1

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from language.clumsy import leaves
 
-from fgspec.canonical import differences, identity, leaves, resolved_text
+from fgspec.canonical import differences, identity, resolved_text
 from fgspec.diagnostics import SpecError, flow
 from fgspec.source import load, loads, set_by
 from fgspec.spec.presets import RULES
