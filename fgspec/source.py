@@ -191,10 +191,15 @@ def _merge_into(
 
 
 def _shared_with(value: dict[str, Any], old: dict[str, Any], path: Path) -> dict[str, Any]:
-    """The fields of `old` that mean something beside `value`: all, unless the type changes."""
+    """The fields of `old` that mean something beside `value`: all, unless the type changes.
+
+    Epochs given anew replace steps, and steps epochs.
+    """
     kind = value.get("type", MISSING)
     if kind in (old.get("type", MISSING), MISSING):
-        return dict(old)
+        given = {"epochs": "steps", "steps": "epochs"}
+        replaced = {other for name, other in given.items() if value.get(name) is not None}
+        return {name: field for name, field in old.items() if name not in replaced - value.keys()}
     known = [] if kind == "none" else known_keys(path, kind)
     return {name: field for name, field in old.items() if name in known and name != "type"}
 

@@ -49,7 +49,7 @@ def duration(training: Training) -> Iterator[Problem]:
     if training.epochs is None and training.steps is None:
         yield Problem(("training",), "give either epochs or steps", False)
     elif training.epochs is not None and training.steps is not None:
-        message = "give either epochs or steps; set one of the two to null"
+        message = "give either epochs or steps; remove one of the two"
         yield Problem(("training", "steps"), message, others=(epochs,))
 
 

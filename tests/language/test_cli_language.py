@@ -109,7 +109,8 @@ def test_diff_of_two_specs(fgspec):
     fields = {field["field"]: field for field in json.loads(out)["fields"]}
     assert code == 1
     assert fields["gradient.target"]["b"]["value"] == "global"
-    assert not fields["gradient.perturbation.space"]["b"]["present"]
+    assert fields["gradient.perturbation"]["a"]["value"]["space"] == "activation"
+    assert fields["gradient.perturbation"]["b"]["value"] is None
 
 
 def test_schema_is_printed_or_written(fgspec, tmp_path):

@@ -13,7 +13,7 @@ MISTAKES = {
     ),
     "both epochs and steps": mistake(
         "training: {epochs: 3, steps: 4}\n",
-        "a.yaml:3:30: training.steps: give either epochs or steps; set one of the two to null (got 4; training.epochs is 3 at a.yaml:3:20)",
+        "a.yaml:3:30: training.steps: give either epochs or steps; remove one of the two (got 4; training.epochs is 3 at a.yaml:3:20)",
         head="fgspec: 1\nname: a\n",
     ),
     "a misspelled length of the run": mistake(

@@ -98,11 +98,6 @@ MISTAKES = {
         "b.yaml:1:1: sede: unknown key; did you mean seed?",
         files={"b.yaml": "sede: 1\n"},
     ),
-    "a base that counts steps": mistake(
-        "extends: b.yaml\n",
-        "b.yaml:1:19: training.steps: give either epochs or steps; set one of the two to null (got 3; training.epochs is 2 at a.yaml:3:20)",
-        files={"b.yaml": "training: {steps: 3}\n"},
-    ),
     "a base with other channels": mistake(
         "extends: b.yaml\narchitecture: {groups: 7}\n",
         "a.yaml:5:24: architecture.groups: must divide channels; nearest: 4, 5, 10 (got 7; architecture.channels is 20 at b.yaml:1:45)",
@@ -214,11 +209,6 @@ MISTAKES = {
         "architecture:\n  type: local_mixer\n  groups: 16\n",
         "a.yaml:6:11: architecture.groups: must divide channels; nearest: 8, 12, 24 (got 16; architecture.channels is 24 by --set)",
         sets=["architecture.channels=24"],
-    ),
-    "a setting against a default": mistake(
-        "",
-        "--set: training.steps: give either epochs or steps; set one of the two to null (got 3; training.epochs is 2 at a.yaml:3:20)",
-        sets=["training.steps=3"],
     ),
     "a setting against a setting": mistake(
         "",

@@ -228,6 +228,17 @@ def test_type_none_keeps_nothing(family):
     assert loaded.tree["architecture"]["normalization"] == {"type": "none"}
 
 
+@pytest.mark.parametrize("key", ["epochs", "steps"])
+def test_epochs_and_steps_replace_each_other(family, key):
+    other = "steps" if key == "epochs" else "epochs"
+    loaded = family(BASE, f"training: {{{key}: 7, log_every: {{{key}: 3}}}}\n")
+    training = loaded.experiment.training
+    assert (getattr(training, key), getattr(training, other)) == (7, None)
+    assert (getattr(training.log_every, key), getattr(training.log_every, other)) == (3, None)
+    again = family(BASE, sets=[f"training.{key}=7"]).experiment.training
+    assert (getattr(again, key), getattr(again, other)) == (7, None)
+
+
 def test_null_takes_a_value_of_the_base_away(family):
     spec = family(BASE, "training: {epochs: null, steps: 5}\n").experiment
     assert (spec.training.epochs, spec.training.steps) == (None, 5)
