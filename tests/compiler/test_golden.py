@@ -108,7 +108,7 @@ def test_gradients(golden, rule):
             found = found[key]
         local = rule.startswith("lg") and "block0" in path
         exact = local or file != "ren_supervised_all_norms"  # see tests/golden/README.md
-        assert _agrees(found, expected, 1e-5 if exact else 1e-3), path
+        assert _agrees(found, expected, 3e-5 if exact else 1e-3), path
 
 
 @pytest.mark.parametrize("rule", ["lg-bp", "lg-fg-w", "lg-fg-a"])

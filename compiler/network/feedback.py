@@ -1,0 +1,58 @@
+"""Linear maps whose errors travel backward through other weights than their own.
+
+Lillicrap et al. 2016 (feedback alignment); Liao et al. 2016 (sign symmetry).
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+Params = Mapping[str, Float[Array, "..."]]
+LinearMap = Callable[[Params, Float[Array, "..."]], Float[Array, "..."]]
+"""(weights, x) -> y, linear in x."""
+
+
+def with_feedback(apply: LinearMap, feedback: Params) -> LinearMap:
+    """`apply` with the same value, whose error for `x` goes through the weights of `feedback`.
+
+    The gradient of the weights is exact, as it takes only the input and the output's error.
+
+    Args:
+        apply: linear in its input.
+        feedback: backward weights under the names and in the shapes of the forward ones; biases
+            have none.
+    """
+
+    @jax.custom_vjp
+    def mapped(params: Params, backward: Params, x: Float[Array, "..."]) -> Float[Array, "..."]:
+        return apply(params, x)
+
+    def ahead(params: Params, backward: Params, x: Float[Array, "..."]) -> tuple[Any, Any]:
+        return apply(params, x), (params, backward, x)
+
+    def back(kept: Any, error: Float[Array, "..."]) -> tuple[Any, Any, Any]:
+        params, backward, x = kept
+        (of_params,) = jax.vjp(lambda p: apply(p, x), params)[1](error)
+        (of_x,) = jax.vjp(lambda x: apply({**params, **backward}, x), x)[1](error)
+        return of_params, jax.tree.map(jnp.zeros_like, backward), of_x
+
+    mapped.defvjp(ahead, back)
+    return lambda params, x: mapped(params, feedback, x)
+
+
+def _random(feedback: Any, params: Any) -> Any:
+    return feedback
+
+
+def _sign_symmetric(feedback: Any, params: Any) -> Any:
+    return jnp.sign(params) * jnp.abs(feedback)
+
+
+KINDS: dict[str, Callable[[Any, Any], Any]] = {
+    "random": _random,
+    "sign_symmetric": _sign_symmetric,
+}
+"""(drawn, forward weight) -> backward weight, by `gradient.estimator.weights`."""
