@@ -11,6 +11,7 @@ from compiler.losses.replicated import copy_axes
 from compiler.network.architectures import ARCHITECTURES
 from compiler.network.layers import ParamSpec
 from compiler.network.network import Network, block_params, layer_path
+from compiler.trees import flatten, unflatten
 from fgspec.data.describe import DatasetInfo
 from fgspec.spec.base import Interval
 from fgspec.spec.experiment import Experiment
@@ -52,6 +53,30 @@ class Plan:
             _, groups, channels = block.layers[-1].outputs
             heads[site.name] = _readout(groups * channels, self.data.classes)
         return specs | ({"heads": heads} if heads else {})
+
+    def feedback(self) -> dict[str, Any]:
+        """`ParamSpec` of every fixed backward weight; none unless the estimator has them.
+
+        Feedback alignment has one for every forward weight, readouts included; direct feedback a
+        matrix from the outputs to every layer, [k, p, g, c].
+        """
+        kind = self.experiment.gradient.estimator.type
+        if kind == "feedback":
+            specs = flatten(self.parameters())
+            return unflatten({path: s for path, s in specs.items() if path.endswith("/w")})
+        if kind == "direct_feedback":
+            outputs = self.data.classes
+            axes: tuple[Axis | None, ...] = (None, "patch", "group", None)
+            return {
+                "blocks": {
+                    block.name: {
+                        layer.name: {"w": ParamSpec((outputs, *layer.outputs), axes, outputs)}
+                        for layer in block.layers
+                    }
+                    for block in self.network.blocks
+                }
+            }
+        return {}
 
     def local_sites(self) -> tuple[Site, ...]:
         """The sites of local losses, in order."""

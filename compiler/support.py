@@ -36,9 +36,12 @@ _ROWS: tuple[_Row, ...] = (
     _Row(("losses", "local", "overlap"), _one_of(False), "false"),
     _Row(("losses", "local", "aggregation"), _one_of("replicated"), "replicated"),
     _Row(("losses", "local", "head", "type"), _one_of("linear"), "linear"),
-    _Row(("losses", "isolate"), _one_of("none", "block"), "none or block"),
     _Row(("gradient", "target"), _one_of("global", "local", "sum"), "global, local or sum"),
-    _Row(("gradient", "estimator", "type"), _one_of("exact", "forward"), "exact or forward"),
+    _Row(
+        ("gradient", "estimator", "type"),
+        _one_of("exact", "forward", "feedback", "direct_feedback"),
+        "exact, forward, feedback or direct_feedback",
+    ),
     _Row((*_PERTURBATION, "space"), _one_of("weight", "activation"), "weight or activation"),
     _Row(
         (*_PERTURBATION, "guess", "type"),

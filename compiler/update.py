@@ -8,14 +8,12 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, UInt32
 
-from compiler.gradient.exact import exact
-from compiler.gradient.forward import forward_gradient
-from compiler.gradient.segment import Estimate, Losses, Noise, Segment, Site
+from compiler.estimate import drawn, estimate_segment, given, linear, make_context, site_losses
+from compiler.gradient.segment import Site
 from compiler.losses.objectives import OBJECTIVES
-from compiler.losses.replicated import LOWERINGS
 from compiler.network.initialize import SCALES, initialize
 from compiler.network.network import forward, patchify, pooled, standardizer
-from compiler.noise import GUESSES, address, key_data
+from compiler.noise import key_data
 from compiler.optimizer import make_optimizer
 from compiler.plan import Plan
 
@@ -32,12 +30,14 @@ class State(NamedTuple):
         step: updates done, int32 [].
         params: float32 arrays under blocks, heads and classifier.
         optimizer: state of the optax transformation.
+        feedback: fixed backward weights; empty unless the estimator has them.
         key: raw threefry key of the run; it never changes.
     """
 
     step: Int[Array, ""]
     params: Params
     optimizer: Any
+    feedback: Params
     key: UInt32[Array, "2"]
 
 
@@ -74,7 +74,8 @@ def compile_plan(plan: Plan) -> Program:
         key = key_data(seed)
         scale = SCALES[plan.network.initialization]
         params = initialize(plan.parameters(), key, scale)
-        return State(jnp.zeros((), jnp.int32), params, optimizer.init(params), key)
+        feedback = initialize(plan.feedback(), key, scale, "feedback", lambda path: False)
+        return State(jnp.zeros((), jnp.int32), params, optimizer.init(params), feedback, key)
 
     @precise
     def gradient(
@@ -89,7 +90,7 @@ def compile_plan(plan: Plan) -> Program:
         with jax.numpy_dtype_promotion("standard"):  # optax mixes step counts with floats
             steps, moments = optimizer.update(grads, state.optimizer, state.params)
         params: Any = optax.apply_updates(state.params, steps)
-        return State(state.step + 1, params, moments, state.key), metrics
+        return state._replace(step=state.step + 1, params=params, optimizer=moments), metrics
 
     @precise
     def evaluate(state: State, batch: Batch) -> Metrics:
@@ -113,94 +114,27 @@ def _stem(plan: Plan, batch: Batch) -> Float[Array, "n p 1 f"]:
     return patchify(standardizer(mean, std)(batch["image"]), plan.network.patches)
 
 
-def _linear(readout: Params, features: Float[Array, "n f"]) -> Float[Array, "n k"]:
-    return features @ readout["w"] + readout["b"][None]
-
-
 def _classify(plan: Plan, params: Params, output: Array) -> Float[Array, "n k"]:
-    return _linear(params["classifier"], pooled(output, plan.network.classifier_norm))
-
-
-def _readout_of(params: Params, site: Site) -> Params:
-    return params["classifier"] if site.name == "final" else params["heads"][site.name]
-
-
-def _losses(plan: Plan, params: Params, labels: Int[Array, " n"]) -> Losses:
-    """The copies of a site's loss from the features after its block."""
-    objective = OBJECTIVES[plan.experiment.losses.objective.type]
-    lowering = plan.experiment.compile.losses
-
-    def value(readout: Params, features: Float[Array, "n f"]) -> Float[Array, " n"]:
-        return objective(_linear(readout, features), labels)
-
-    def copies(site: Site, x: Float[Array, "n p g c"]) -> Float[Array, "..."]:
-        readout = _readout_of(params, site)
-        if site.name == "final":
-            return value(readout, pooled(x, plan.network.classifier_norm))
-        normed = plan.network.head_norm(x) if plan.network.head_norm is not None else x
-        replicate = LOWERINGS["fused" if lowering == "auto" else lowering]
-        return replicate(value, site.axes)(readout, normed)
-
-    return copies
-
-
-def _noise(plan: Plan, state: State, perturbations: Perturbations | None) -> Noise:
-    perturbation = plan.experiment.gradient.perturbation
-
-    def drawn(name: str, shape: tuple[int, ...], sample: Any) -> Float[Array, "..."]:
-        assert perturbation is not None
-        key = address(state.key, f"perturbation/{name}", state.step, sample)
-        return GUESSES[perturbation.guess.type](key, shape)
-
-    def given(name: str, shape: tuple[int, ...], sample: Any) -> Float[Array, "..."]:
-        assert perturbations is not None
-        return perturbations[name][sample].reshape(shape)
-
-    return drawn if perturbations is None else given
+    return linear(params["classifier"], pooled(output, plan.network.classifier_norm))
 
 
 def _gradient(
     plan: Plan, state: State, batch: Batch, perturbations: Perturbations | None
 ) -> tuple[Params, Metrics]:
     params, labels = state.params, batch["label"]
-    noise = _noise(plan, state, perturbations)
+    noise = drawn(plan, state.key, state.step) if perturbations is None else given(perturbations)
+    context = make_context(plan, params, state.feedback, labels, noise)
     x = _stem(plan, batch)
     blocks: dict[str, Any] = {}
     features: dict[str, Array] = {}
     for segment in plan.segments:
-        estimate = estimate_segment(plan, segment, params, x, labels, noise)
+        estimate = estimate_segment(plan, segment, params, x, context)
         blocks |= estimate.grads
         stopped = jax.lax.stop_gradient(estimate.trace)
         features |= stopped.features
         x = stopped.output
     readouts, metrics = _readout_gradient(plan, params, features, labels)
     return {"blocks": blocks, **readouts}, metrics
-
-
-def estimate_segment(
-    plan: Plan,
-    segment: Segment,
-    params: Params,
-    x: Float[Array, "n p g c"],
-    labels: Int[Array, " n"],
-    noise: Noise,
-) -> Estimate:
-    """The gradient of one segment's blocks by the plan's estimator.
-
-    Args:
-        plan: of the whole network.
-        segment: one of its segments.
-        params: of the whole network.
-        x: the segment's input.
-        labels: of the examples.
-        noise: (name, shape, sample) -> perturbation; not read by an exact estimator.
-    """
-    own = {block.name: params["blocks"][block.name] for block in segment.blocks}
-    losses = _losses(plan, params, labels)
-    if plan.perturbing is None:
-        return exact(segment, own, x, losses)
-    perturbed = (plan.perturbed(segment), noise)
-    return forward_gradient(segment, own, x, losses, plan.perturbing, perturbed)
 
 
 def _readout_gradient(
@@ -213,7 +147,7 @@ def _readout_gradient(
     readouts = {name: params[name] for name in ("heads", "classifier") if name in params}
 
     def objective(readouts: Params) -> tuple[Float[Array, ""], Metrics]:
-        losses = _losses(plan, readouts, labels)
+        losses = site_losses(plan, readouts, {}, labels)
         metrics: Metrics = {}
         for site in plan.local_sites():
             plain = Site(site.name, site.block)

@@ -23,7 +23,7 @@ class Cost:
         forward: FLOPs of the linear maps of the blocks, forward.
         tangents: FLOPs of pushing the perturbations of all samples forward.
         weight_gradients: FLOPs of turning errors or estimates into weight gradients.
-        input_gradients: FLOPs of sending errors backward through linear maps.
+        input_gradients: FLOPs of sending errors backward to layers.
         readouts: FLOPs of heads and classifier, forward and backward.
         losses: copies of losses, over the batch.
         perturbed: perturbed numbers, over batch and samples.
@@ -60,18 +60,20 @@ def cost(plan: Plan) -> Cost:
     entry = sum(layer_flops(s.blocks[0].layers[0], batch) for s in plan.segments)
     flat = flatten(plan.parameters())
     readout = sum(6 * batch * prod(s.shape) for p, s in flat.items() if _is_readout(p))
-    how = plan.perturbing
+    how, kind = plan.perturbing, plan.experiment.gradient.estimator.type
     tangents = 0
     if how is not None:
         through = linear - entry + (linear if how.space == "weight" else 0)
         tangents = how.samples * through
-    backward = how is None or how.space == "activation"
+    # What sends errors backward: through the linear maps, or from the outputs to every layer.
+    direct = sum(2 * batch * prod(layer.outputs) * plan.data.classes for layer in layers)
+    errors = {"forward": 0, "direct_feedback": direct}.get(kind, linear - entry)
     return Cost(
         parameters=sum(prod(spec.shape) for spec in flat.values()),
         forward=linear,
         tangents=tangents,
-        weight_gradients=linear if backward else 0,
-        input_gradients=linear - entry if how is None else 0,
+        weight_gradients=linear if how is None or how.space == "activation" else 0,
+        input_gradients=errors,
         readouts=readout,
         losses=sum(_copies(plan, segment) for segment in plan.segments),
         perturbed=sum(_perturbed(plan, segment) for segment in plan.segments),

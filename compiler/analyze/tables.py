@@ -75,6 +75,7 @@ def layer_values(plan: Plan) -> list[dict[str, Any]]:
 
 def layer_lines(plan: Plan) -> list[str]:
     """Every layer as a line of text, with its shapes, losses and credit route."""
+    estimator = plan.experiment.gradient.estimator.type
     rows = [("layer", "kind", "in [p,g,c]", "out [p,g,c]", "answers for copies along", "loss")]
     for row in layer_values(plan):
         credit = row["credit"]
@@ -84,7 +85,7 @@ def layer_lines(plan: Plan) -> list[str]:
         )
         losses = "; ".join(f"{loss['name']} [{', '.join(loss['axes'])}]" for loss in row["losses"])
         shapes = (_shape(row["inputs"]), _shape(row["outputs"]))
-        rows.append((row["layer"], row["kind"], *shapes, routes or "exact", losses))
+        rows.append((row["layer"], row["kind"], *shapes, routes or estimator, losses))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

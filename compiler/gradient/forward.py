@@ -7,7 +7,6 @@ in what is perturbed and in that pull-back only: one table row each.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -16,8 +15,9 @@ from jaxtyping import Array, Float
 
 from compiler.axes import ACTIVATION, Axis, align, sum_to
 from compiler.gradient.credit import Credit, activation_route, weight_route
+from compiler.gradient.pull_back import firing, layerwise
 from compiler.gradient.segment import Estimate, Losses, Noise, Segment
-from compiler.network.layers import LINEARS, LayerTrace, Norm, pre_activation
+from compiler.network.layers import LINEARS, Norm
 from compiler.network.network import Trace, forward, layer_path
 
 Tree = Mapping[str, Any]
@@ -82,24 +82,10 @@ def _activation_elements(
     return found
 
 
-def _firing(path: str, trace: Trace) -> Float[Array, "n p g c"]:
-    return trace.layers[path].active.astype(jnp.float32)
-
-
 def _layerwise(
     segment: Segment, how: Perturbing, params: Tree, trace: Trace, estimates: Tree
 ) -> Tree:
-    """Pull each layer's estimate back to its own weights, at its own input."""
-    grads: dict[str, Any] = {}
-    for block in segment.blocks:
-        grads[block.name] = {}
-        for layer in block.layers:
-            path = layer_path(block, layer)
-            taken: LayerTrace = trace.layers[path]
-            apply = partial(pre_activation, layer, x=taken.input, through_norm=how.through_norm)
-            _, pull = jax.vjp(apply, params[block.name][layer.name])
-            (grads[block.name][layer.name],) = pull(estimates[path])
-    return grads
+    return layerwise(segment, params, trace, estimates, how.through_norm)
 
 
 def _weight_elements(
@@ -136,7 +122,7 @@ SPACES: dict[str, Space] = {
     "activation": Space(
         elements=_activation_elements,
         place=lambda segment, params, by: (params, by),
-        mask=_firing,
+        mask=firing,
         pull_back=_layerwise,
     ),
     "weight": Space(

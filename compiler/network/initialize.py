@@ -18,15 +18,26 @@ SCALES: dict[str, Callable[[int], float]] = {
 """Standard deviation of a weight by fan-in, by `architecture.initialization`."""
 
 
+def starts_at_zero(path: str) -> bool:
+    """Whether a parameter starts at zero: biases and the whole classifier."""
+    return path.endswith("/b") or path.startswith("classifier/")
+
+
 def initialize(
-    specs: dict[str, Any], key: KeyData, scale: Callable[[int], float]
+    specs: dict[str, Any],
+    key: KeyData,
+    scale: Callable[[int], float],
+    stream: str = "initial",
+    zero: Callable[[str], bool] = starts_at_zero,
 ) -> dict[str, Any]:
-    """Draw normal weights; biases and the whole classifier are zero.
+    """Draw normal weights.
 
     Args:
-        specs: `ParamSpec` by nested names; a leaf named `b` is a bias.
+        specs: `ParamSpec` by nested names.
         key: of the run.
         scale: standard deviation by fan-in.
+        stream: begins the name of each leaf's stream.
+        zero: which leaves are zero instead, by path.
 
     Returns:
         float32 arrays under the same names.
@@ -34,9 +45,9 @@ def initialize(
     flat: dict[str, ParamSpec] = flatten(specs)
     drawn = {}
     for path, spec in flat.items():
-        if path.endswith("/b") or path.startswith("classifier/"):
+        if zero(path):
             drawn[path] = jnp.zeros(spec.shape, jnp.float32)
         else:
-            noise = jax.random.normal(address(key, f"initial/{path}"), spec.shape, jnp.float32)
+            noise = jax.random.normal(address(key, f"{stream}/{path}"), spec.shape, jnp.float32)
             drawn[path] = noise * scale(spec.fan_in)
     return unflatten(drawn)

@@ -12,6 +12,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float
 
 from compiler.axes import ACTIVATION, Axis
+from compiler.network.feedback import with_feedback
 
 EPSILON = 1e-5
 Activation = Float[Array, "n p g c"]
@@ -143,7 +144,11 @@ class LayerTrace(NamedTuple):
 
 
 def pre_activation(
-    layer: Layer, params: LayerParams, x: Float[Array, "n p g c"], through_norm: bool = True
+    layer: Layer,
+    params: LayerParams,
+    x: Float[Array, "n p g c"],
+    through_norm: bool = True,
+    feedback: LayerParams | None = None,
 ) -> Float[Array, "n q h d"]:
     """The layer's output before perturbation, residual and ReLU, from its linear map's input.
 
@@ -152,8 +157,13 @@ def pre_activation(
         params: its parameters.
         x: input of the linear map, after the normalization that stands before it.
         through_norm: whether to apply the normalization that stands after it.
+        feedback: backward weights, if errors do not travel through the forward ones.
     """
-    z = LINEARS[layer.kind].apply(params, x, layer.outputs)
+
+    def apply(params: LayerParams, x: Float[Array, "..."]) -> Float[Array, "..."]:
+        return LINEARS[layer.kind].apply(params, x, layer.outputs)
+
+    z = (apply if feedback is None else with_feedback(apply, feedback))(params, x)
     return layer.after(z) if layer.after is not None and through_norm else z
 
 
@@ -163,6 +173,7 @@ def apply_layer(
     x: Float[Array, "n p g c"],
     skip: Float[Array, "..."],
     tap: Float[Array, "m q h d"] | None,
+    feedback: LayerParams | None = None,
 ) -> tuple[Float[Array, "n q h d"], LayerTrace]:
     """Apply a layer.
 
@@ -172,9 +183,10 @@ def apply_layer(
         x: its input.
         skip: the block's input, added where the layer is residual.
         tap: perturbation of the pre-activation; m is n, or 1 when the batch shares it.
+        feedback: backward weights, if errors do not travel through the forward ones.
     """
     entering = layer.before(x) if layer.before is not None else x
-    z = pre_activation(layer, params, entering)
+    z = pre_activation(layer, params, entering, feedback=feedback)
     z = z if tap is None else z + tap
     z = z + skip if layer.residual else z
     out = jnp.maximum(z, 0)

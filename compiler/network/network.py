@@ -84,6 +84,7 @@ def forward(
     params: Mapping[str, Mapping[str, LayerParams]],
     x: Float[Array, "n p g c"],
     taps: Mapping[str, Float[Array, "m q h d"]] | None = None,
+    feedback: Mapping[str, Mapping[str, LayerParams]] | None = None,
 ) -> Trace:
     """Run a chain of blocks.
 
@@ -92,6 +93,7 @@ def forward(
         params: by block, layer and name.
         x: input of the first block.
         taps: perturbations of pre-activations by `block/layer`; absent ones are zero.
+        feedback: backward weights by block, layer and name, where they are not the forward ones.
     """
     taps = taps or {}
     features: dict[str, Float[Array, "n p g c"]] = {}
@@ -100,9 +102,9 @@ def forward(
         skip = x
         for layer in block.layers:
             path = layer_path(block, layer)
-            x, layers[path] = apply_layer(
-                layer, params[block.name][layer.name], x, skip, taps.get(path)
-            )
+            own = params[block.name][layer.name]
+            back = feedback[block.name][layer.name] if feedback is not None else None
+            x, layers[path] = apply_layer(layer, own, x, skip, taps.get(path), back)
         features[block.name] = x
     return Trace(x, features, layers)
 

@@ -13,7 +13,7 @@ from fgspec.diagnostics import Problem, nearest
 from fgspec.spec.architecture import Architecture, LocalMixer, Mlp, Normalization
 from fgspec.spec.base import Interval
 from fgspec.spec.data import Data
-from fgspec.spec.gradient import Exact, Gradient, Perturbation
+from fgspec.spec.gradient import Gradient, Perturbation
 from fgspec.spec.losses import InfoNce, Losses
 from fgspec.spec.optimizer import Factors, Optimizer, WarmupCosine
 from fgspec.spec.run import Checkpoint, Compile, Expect, Mesh, Training
@@ -151,6 +151,9 @@ def isolation(losses: Losses, gradient: Gradient) -> Iterator[Problem]:
     elif gradient.target == "local" and losses.isolate == "none":
         message = "only the own loss counts, so blocks are isolated; say isolate: block"
         yield Problem(isolate, message, others=(target,))
+    elif gradient.target != "global" and gradient.estimator.type == "direct_feedback":
+        message = "direct feedback sends the error of the final loss; say global"
+        yield Problem(target, message, others=(("gradient", "estimator", "type"),))
     elif (losses.isolate == "layer") != (gradient.estimator.type == "direct_feedback"):
         say = "only direct feedback isolates layers; say none or block"
         message = say if losses.isolate == "layer" else "direct feedback isolates layers; say layer"
@@ -199,10 +202,10 @@ def norm_gradient(architecture: Architecture, gradient: Gradient) -> Iterator[Pr
 
 def lowering(compile: Compile, gradient: Gradient) -> Iterator[Problem]:
     """Lowerings of tangents need tangents."""
-    if isinstance(gradient.estimator, Exact):
+    if gradient.estimator.type not in PERTURBING:
         for field, value in (("losses", compile.losses), ("samples", compile.samples)):
             if value != "auto":
-                message = "never read by an exact estimator; remove it"
+                message = "never read by this estimator; remove it"
                 yield Problem(
                     ("compile", field), message, others=(("gradient", "estimator", "type"),)
                 )

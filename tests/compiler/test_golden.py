@@ -7,7 +7,7 @@ import networks
 import numpy as np
 import pytest
 
-from compiler.update import estimate_segment
+from compiler.estimate import estimate_segment, given, make_context
 
 LAYERS = ["block0/channel", "block0/group", "block1/token", "block1/channel", "block1/group"]
 NORMS = {
@@ -119,14 +119,9 @@ def test_second_block_from_the_stored_output_of_the_first(golden, rule):
     params = _params(arrays, plan.parameters())
     segment = plan.segments[1]
     noise = _noise(arrays, rule, {n: e.shape for n, e in _all_elements(plan)})
-    grads = estimate_segment(
-        plan,
-        segment,
-        params,
-        jnp.asarray(arrays["state/block_0.post_1"]),
-        jnp.asarray(arrays["label"]),
-        lambda name, shape, sample: noise[name][sample],
-    ).grads
+    context = make_context(plan, params, {}, jnp.asarray(arrays["label"]), given(noise))
+    x = jnp.asarray(arrays["state/block_0.post_1"])
+    grads = estimate_segment(plan, segment, params, x, context).grads
     for path, expected in _expected(arrays, rule):
         if path[:2] == ("blocks", "block1"):
             assert _agrees(grads["block1"][path[2]][path[3]], expected, 2e-4), path
