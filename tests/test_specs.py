@@ -14,6 +14,7 @@ from compiler.trees import flatten
 from compiler.update import compile_plan
 from fgspec.data.describe import describe
 from fgspec.source import load
+from fgspec.spec.presets import RULES
 
 ROOT = Path(__file__).parents[1]
 SPECS = sorted(p for p in (ROOT / "specs").rglob("*.yaml") if not p.name.startswith("_"))
@@ -28,7 +29,7 @@ def _ids(path):
 
 
 def test_there_are_specs_of_every_rule():
-    rules = {"bp", "l_bp", "lg_bp", "fg_w", "fg_a", "lg_fg_w", "lg_fg_a"}
+    rules = {rule.replace("-", "_") for rule in RULES}
     for column in ("mnist_s_1_1", "mnist_m_1_16", "cifar10_m_8_16"):
         folder = ROOT / "specs" / "ren2022" / "table3" / column
         assert {p.stem for p in SPECS if p.parent == folder} == rules

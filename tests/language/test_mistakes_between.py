@@ -177,10 +177,18 @@ MISTAKES = {
         "losses: {objective: {type: info_nce}}\n",
         "a.yaml:4:28: data.augment: info_nce compares two augmented views; say byol (is none by default; losses.objective.type is info_nce at a.yaml:4:28)",
     ),
+    "lowerings of tangents under feedback": mistake(
+        "rule: fa\ncompile: {losses: naive}\n",
+        "a.yaml:5:19: compile.losses: never read by this estimator; remove it (got naive; gradient.estimator.type is feedback by rule fa (a.yaml:4:1))",
+    ),
+    "direct feedback of a local loss": mistake(
+        "losses: {local: {}, isolate: layer}\ngradient: {target: local, estimator: {type: direct_feedback}}\n",
+        "a.yaml:5:20: gradient.target: direct feedback sends the error of the final loss; say global (got local; gradient.estimator.type is direct_feedback at a.yaml:5:45)",
+    ),
     "lowerings of tangents without tangents": mistake(
         "compile: {losses: naive, samples: scanned}\n",
-        "a.yaml:4:19: compile.losses: never read by an exact estimator; remove it (got naive; gradient.estimator.type is exact by default)",
-        "a.yaml:4:35: compile.samples: never read by an exact estimator; remove it (got scanned; gradient.estimator.type is exact by default)",
+        "a.yaml:4:19: compile.losses: never read by this estimator; remove it (got naive; gradient.estimator.type is exact by default)",
+        "a.yaml:4:35: compile.samples: never read by this estimator; remove it (got scanned; gradient.estimator.type is exact by default)",
     ),
     "a factor of heads that are not there": mistake(
         "optimizer: {type: sgd, factors: {heads: 2}}\n",

@@ -32,20 +32,6 @@ MISTAKES = {
         "architecture: {type: local_mixer, patches: 2}\nlosses: {local: {head: {type: cnn}}}\nrule: lg-fg-a\n",
         "a.yaml:5:31: losses.local.head.type: not supported by this version; use linear (got cnn)",
     ),
-    "rule dfa": mistake(
-        "architecture: {type: local_mixer, patches: 2}\nrule: dfa\n",
-        "a.yaml:5:1: gradient.estimator.type: not supported by this version; use exact or forward (is direct_feedback by rule dfa)",
-        "a.yaml:5:1: losses.isolate: not supported by this version; use none or block (is layer by rule dfa)",
-    ),
-    "rule fa": mistake(
-        "architecture: {type: local_mixer, patches: 2}\nrule: fa\n",
-        "a.yaml:5:1: gradient.estimator.type: not supported by this version; use exact or forward (is feedback by rule fa)",
-    ),
-    "rule lg-fa by --set": mistake(
-        "architecture: {type: local_mixer, patches: 2}\n",
-        "--set: gradient.estimator.type: not supported by this version; use exact or forward (is feedback by rule lg-fa)",
-        sets=["rule=lg-fa"],
-    ),
     "the next block's loss": mistake(
         "architecture: {type: local_mixer, patches: 2}\nlosses: {local: {}}\ngradient: {target: above}\n",
         "a.yaml:6:20: gradient.target: not supported by this version; use global, local or sum (got above)",
@@ -56,7 +42,12 @@ MISTAKES = {
     ),
     "finite differences": mistake(
         "architecture: {type: local_mixer, patches: 2}\ngradient: {estimator: {type: finite_difference}}\n",
-        "a.yaml:5:30: gradient.estimator.type: not supported by this version; use exact or forward (got finite_difference)",
+        "a.yaml:5:30: gradient.estimator.type: not supported by this version; use exact, forward, feedback or direct_feedback (got finite_difference)",
+    ),
+    "an overlap by --set": mistake(
+        "architecture: {type: local_mixer, patches: 2}\n",
+        "--set: losses.local.overlap: not supported by this version; use false (got true)",
+        sets=["rule=lg-fa", "losses.local.overlap=true"],
     ),
     "perturbed outputs of blocks": mistake(
         "architecture: {type: local_mixer, patches: 2}\ngradient: {estimator: {type: forward}, perturbation: {space: block_output}}\n",
@@ -122,9 +113,9 @@ MISTAKES = {
         head="fgspec: 1\nname: a\n",
     ),
     "refusals of the compiler and of the data together": mistake(
-        "architecture: {type: local_mixer, patches: 5}\nrule: fa\ndata: {batch_size: 1438}\n",
+        "architecture: {type: local_mixer, patches: 5}\nmesh: {data: 2}\ndata: {batch_size: 1438}\n",
         "a.yaml:4:44: architecture.patches: must divide the 8x8 images of digits; nearest: 2, 4, 8 (got 5)",
-        "a.yaml:5:1: gradient.estimator.type: not supported by this version; use exact or forward (is feedback by rule fa)",
+        "a.yaml:5:14: mesh.data: not supported by this version; use 1 (got 2)",
         "a.yaml:6:20: data.batch_size: must be at most the 1437 training examples of digits (got 1438)",
     ),
 }
