@@ -10,7 +10,7 @@ from compiler.gradient.segment import Segment, Site
 from compiler.losses.replicated import copy_axes
 from compiler.network.architectures import ARCHITECTURES
 from compiler.network.layers import ParamSpec
-from compiler.network.network import Network, block_params, layer_path
+from compiler.network.network import Network, block_params, layers_in
 from compiler.trees import flatten, unflatten
 from fgspec.data.describe import DatasetInfo
 from fgspec.spec.base import Interval
@@ -67,15 +67,12 @@ class Plan:
         if kind == "direct_feedback":
             outputs = self.data.classes
             axes: tuple[Axis | None, ...] = (None, "patch", "group", None)
-            return {
-                "blocks": {
-                    block.name: {
-                        layer.name: {"w": ParamSpec((outputs, *layer.outputs), axes, outputs)}
-                        for layer in block.layers
-                    }
-                    for block in self.network.blocks
+            return unflatten(
+                {
+                    f"blocks/{path}/w": ParamSpec((outputs, *layer.outputs), axes, outputs)
+                    for path, layer in layers_in(self.network.blocks)
                 }
-            }
+            )
         return {}
 
     def local_sites(self) -> tuple[Site, ...]:
@@ -105,13 +102,10 @@ class Plan:
         if how is None or how.credit != "paper":
             return []
         biased = [
-            layer_path(block, layer)
+            path
             for segment in self.segments
-            for block in segment.blocks
-            for layer in block.layers
-            if paper_route_is_biased(
-                segment, self.readout_norm(segment), layer, layer_path(block, layer), how.space
-            )
+            for path, layer in layers_in(segment.blocks)
+            if paper_route_is_biased(segment, self.readout_norm(segment), layer, path, how.space)
         ]
         if not biased:
             return []

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from compiler.gradient.segment import Segment
 from compiler.network.layers import LINEARS, Layer
+from compiler.network.network import layers_in
 from compiler.plan import Plan
 from compiler.trees import flatten
 from compiler.update import Program
@@ -54,7 +55,7 @@ def layer_flops(layer: Layer, batch: int) -> int:
 def cost(plan: Plan) -> Cost:
     """Count one update of a plan."""
     batch = plan.experiment.data.batch_size
-    layers = [layer for block in plan.network.blocks for layer in block.layers]
+    layers = [layer for _, layer in layers_in(plan.network.blocks)]
     linear = sum(layer_flops(layer, batch) for layer in layers)
     # What enters a segment carries no derivative, so its first linear map needs none of it.
     entry = sum(layer_flops(s.blocks[0].layers[0], batch) for s in plan.segments)

@@ -8,7 +8,8 @@ from jaxtyping import Array, Float
 
 from compiler.gradient.pull_back import firing, layerwise
 from compiler.gradient.segment import Estimate, Segment
-from compiler.network.network import forward, layer_path
+from compiler.network.network import forward, layers_in
+from compiler.trees import flatten
 
 OutputError = Callable[[Float[Array, "n p g c"]], Float[Array, "n k"]]
 """Features after the last block -> derivative of each example's final loss by the outputs."""
@@ -35,10 +36,9 @@ def direct_feedback(
     """
     trace = forward(segment.blocks, params, x)
     e = error(trace.output) / x.shape[0]
+    matrices = flatten(feedback)
     estimates = {}
-    for block in segment.blocks:
-        for layer in block.layers:
-            path = layer_path(block, layer)
-            sent = jnp.einsum("nk,kpgc->npgc", e, feedback[block.name][layer.name]["w"])
-            estimates[path] = sent * firing(path, trace)
+    for path, _ in layers_in(segment.blocks):
+        sent = jnp.einsum("nk,kpgc->npgc", e, matrices[f"{path}/w"])
+        estimates[path] = sent * firing(path, trace)
     return Estimate(layerwise(segment, params, trace, estimates, through_norm=True), trace)

@@ -18,7 +18,8 @@ from compiler.gradient.credit import Credit, activation_route, weight_route
 from compiler.gradient.pull_back import firing, layerwise
 from compiler.gradient.segment import Estimate, Losses, Noise, Segment
 from compiler.network.layers import LINEARS, Norm
-from compiler.network.network import Trace, forward, layer_path
+from compiler.network.network import Trace, forward, layers_in
+from compiler.trees import unflatten
 
 Tree = Mapping[str, Any]
 
@@ -73,12 +74,10 @@ def _activation_elements(
     segment: Segment, readout: Norm | None, how: Perturbing, batch: int
 ) -> dict[str, Element]:
     found = {}
-    for block in segment.blocks:
-        for layer in block.layers:
-            path = layer_path(block, layer)
-            route = activation_route(segment, readout, path, how.credit)
-            shape = (1 if how.shared else batch, *layer.outputs)
-            found[path] = Element(shape, ACTIVATION, route)
+    for path, layer in layers_in(segment.blocks):
+        route = activation_route(segment, readout, path, how.credit)
+        shape = (1 if how.shared else batch, *layer.outputs)
+        found[path] = Element(shape, ACTIVATION, route)
     return found
 
 
@@ -92,30 +91,15 @@ def _weight_elements(
     segment: Segment, readout: Norm | None, how: Perturbing, batch: int
 ) -> dict[str, Element]:
     found = {}
-    for block in segment.blocks:
-        for layer in block.layers:
-            path = layer_path(block, layer)
-            for name, spec in LINEARS[layer.kind].params(layer).items():
-                route = weight_route(segment, readout, path, spec, how.credit)
-                found[f"{path}/{name}"] = Element(spec.shape, spec.axes, route)
+    for path, layer in layers_in(segment.blocks):
+        for name, spec in LINEARS[layer.kind].params(layer).items():
+            route = weight_route(segment, readout, path, spec, how.credit)
+            found[f"{path}/{name}"] = Element(spec.shape, spec.axes, route)
     return found
 
 
-def _nested(segment: Segment, flat: Tree) -> dict[str, Any]:
-    return {
-        block.name: {
-            layer.name: {
-                name: flat[f"{layer_path(block, layer)}/{name}"]
-                for name in LINEARS[layer.kind].params(layer)
-            }
-            for layer in block.layers
-        }
-        for block in segment.blocks
-    }
-
-
 def _move_weights(segment: Segment, params: Tree, by: Tree) -> tuple[Tree, Tree]:
-    return jax.tree.map(jnp.add, dict(params), _nested(segment, by)), {}
+    return jax.tree.map(jnp.add, dict(params), unflatten(by)), {}
 
 
 SPACES: dict[str, Space] = {
@@ -129,7 +113,7 @@ SPACES: dict[str, Space] = {
         elements=_weight_elements,
         place=_move_weights,
         mask=lambda name, trace: None,
-        pull_back=lambda segment, how, params, trace, estimates: _nested(segment, estimates),
+        pull_back=lambda segment, how, params, trace, estimates: unflatten(estimates),
     ),
 }
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from compiler.gradient.segment import Segment
 from compiler.network.layers import pre_activation
-from compiler.network.network import Trace, layer_path
+from compiler.network.network import Trace, layers_in
 
 
 def firing(path: str, trace: Trace) -> Float[Array, "n p g c"]:
@@ -34,13 +34,12 @@ def layerwise(
         estimates: gradients with respect to pre-activations, by `block/layer`.
         through_norm: whether they stand behind the normalization after the linear map.
     """
-    grads: dict[str, Any] = {}
-    for block in segment.blocks:
-        grads[block.name] = {}
-        for layer in block.layers:
-            path = layer_path(block, layer)
-            taken = trace.layers[path].input
-            apply = partial(pre_activation, layer, x=taken, through_norm=through_norm)
-            _, pull = jax.vjp(apply, params[block.name][layer.name])
-            (grads[block.name][layer.name],) = pull(estimates[path])
+    grads: dict[str, Any] = {block.name: {} for block in segment.blocks}
+    for path, layer in layers_in(segment.blocks):
+        block, name = path.split("/")
+        apply = partial(
+            pre_activation, layer, x=trace.layers[path].input, through_norm=through_norm
+        )
+        _, pull = jax.vjp(apply, params[block][name])
+        (grads[block][name],) = pull(estimates[path])
     return grads

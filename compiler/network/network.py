@@ -1,6 +1,6 @@
 """A network as data, stem and blocks and what the readouts read, and its forward pass."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -64,6 +64,11 @@ class Trace(NamedTuple):
 def layer_path(block: Block, layer: Layer) -> str:
     """`block0/channel`: names a layer in parameters, perturbations and plans."""
     return f"{block.name}/{layer.name}"
+
+
+def layers_in(blocks: tuple[Block, ...]) -> Iterator[tuple[str, Layer]]:
+    """Every layer of a chain of blocks with its path, in order."""
+    return ((layer_path(block, layer), layer) for block in blocks for layer in block.layers)
 
 
 def block_params(block: Block) -> dict[str, dict[str, ParamSpec]]:

@@ -119,7 +119,7 @@ def test_second_block_from_the_stored_output_of_the_first(golden, rule):
     params = _params(arrays, plan.parameters())
     segment = plan.segments[1]
     noise = _noise(arrays, rule, {n: e.shape for n, e in _all_elements(plan)})
-    context = make_context(plan, params, {}, jnp.asarray(arrays["label"]), given(noise))
+    context = make_context(plan, params, {}, jnp.asarray(arrays["label"]), given(noise or {}))
     x = jnp.asarray(arrays["state/block_0.post_1"])
     grads = estimate_segment(plan, segment, params, x, context).grads
     for path, expected in _expected(arrays, rule):
