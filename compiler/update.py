@@ -13,7 +13,7 @@ from compiler.gradient.segment import Site
 from compiler.losses.objectives import OBJECTIVES
 from compiler.network.initialize import SCALES, initialize
 from compiler.network.network import forward, patchify, pooled, standardizer
-from compiler.noise import key_data
+from compiler.noise import KeyData, key_data
 from compiler.optimizer import make_optimizer
 from compiler.plan import Plan
 
@@ -70,8 +70,7 @@ def compile_plan(plan: Plan) -> Program:
     optimizer = make_optimizer(plan.experiment.optimizer, plan.steps, plan.steps_per_epoch)
     precise = jax.default_matmul_precision("highest")
 
-    def init(seed: int) -> State:
-        key = key_data(seed)
+    def start(key: KeyData) -> State:
         scale = SCALES[plan.network.initialization]
         params = initialize(plan.parameters(), key, scale)
         feedback = initialize(plan.feedback(), key, scale, "feedback", lambda path: False)
@@ -101,6 +100,11 @@ def compile_plan(plan: Plan) -> Program:
         correct = (logits.argmax(-1) == batch["label"]).sum()
         count = jnp.asarray(loss.shape[0], jnp.int32)
         return {"loss": loss.sum(), "correct": correct, "count": count}
+
+    started = jax.jit(start)  # one compilation instead of one for every shape
+
+    def init(seed: int) -> State:
+        return started(key_data(seed))
 
     return Program(
         plan, init, jax.jit(update, donate_argnums=0), jax.jit(gradient), jax.jit(evaluate)

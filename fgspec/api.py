@@ -9,7 +9,7 @@ summary = fgspec.train(spec)
 changes = fgspec.diff("specs/a.yaml", "specs/b.yaml")
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,8 @@ from fgspec.diagnostics import SpecError
 from fgspec.errors import DataError, ResumeError, RunError, UserError
 from fgspec.loop import Functions, Timetable
 from fgspec.report import table
-from fgspec.run import Job, begin, execute
+from fgspec.run import Job, begin, execute, stop_signals
+from fgspec.rundir import RunDir
 from fgspec.source import Loaded
 
 __all__ = [
@@ -137,15 +138,26 @@ def train(
         loaded = _loaded(spec)
     else:
         raise TypeError("train needs a spec or a run to resume")
+    with stop_signals() as stopping:
+        return _train(loaded, run, Path(run_dir), console, stopping)
+
+
+def _train(
+    loaded: Loaded,
+    run: RunDir | None,
+    run_dir: Path,
+    console: Console,
+    stopping: Callable[[], bool],
+) -> dict[str, Any]:
     program, dataset = _with_data(loaded)
     compiled = compile_update(program)
     table(loaded.experiment.name, cost_rows(program.plan, compiled), console)
     for note in program.plan.notes():
         console.print(f"note: {note}", highlight=False, soft_wrap=True)
     functions = Functions(program.init, compiled.call, program.evaluate)
-    job = Job(loaded, functions, _timetable(program.plan), dataset, console)
+    job = Job(loaded, functions, _timetable(program.plan), dataset, console, stopping)
     if run is None:
-        run = rundir.create(loaded, Path(run_dir))
+        run = rundir.create(loaded, run_dir)
         begin(job, run)
     console.print(f"run {run.path}", highlight=False, soft_wrap=True)
     return execute(job, run) | {"run": str(run.path)}

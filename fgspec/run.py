@@ -35,6 +35,7 @@ class Job:
         timetable: when it logs, evaluates and saves.
         dataset: read as it says.
         console: where progress is shown.
+        stopping: whether the run was told to stop.
     """
 
     loaded: Loaded
@@ -42,6 +43,7 @@ class Job:
     timetable: Timetable
     dataset: Dataset
     console: Console
+    stopping: Callable[[], bool]
 
     def data_fingerprint(self) -> str:
         """Of everything that decides the batches."""
@@ -82,8 +84,7 @@ def execute(job: Job, run: RunDir) -> dict[str, Any]:
     )
     try:
         restored = checkpoints.restore(jax.eval_shape(lambda: job.program.init(spec.seed)))
-        if restored is not None:
-            _refuse_other_data(job, run, restored)
+        _refuse_other_data(job, run, restored)
         start = restored.step if restored is not None else 0
         with Logbook(run.metrics) as logbook:
             logbook.truncate(start)
@@ -93,8 +94,13 @@ def execute(job: Job, run: RunDir) -> dict[str, Any]:
     return _finish(job, run, ended)
 
 
-def _refuse_other_data(job: Job, run: RunDir, restored: Restored) -> None:
-    if restored.extra["data"] != job.data_fingerprint():
+def _refuse_other_data(job: Job, run: RunDir, restored: Restored | None) -> None:
+    if restored is None and run.summary.exists():
+        raise ResumeError(
+            f"{run.path}: cannot be resumed: it has a summary but no checkpoint any more, and "
+            "would begin again; start a new run"
+        )
+    if restored is not None and restored.extra["data"] != job.data_fingerprint():
         raise ResumeError(
             f"{run.path}: cannot be resumed: the {job.loaded.experiment.data.source.type} data "
             "differ from those it was started with (contents, order or batches)"
@@ -116,10 +122,9 @@ def _train(
     batches = train_batches(job.dataset, spec.data.batch_size, spec.seed, start, timetable.total)
     reporter = Reporter(timetable.total, start, job.console)
     try:
-        with _stop_signals() as stopping:
-            outlets = Outlets(logbook.write, save, reporter.show, stopping)
-            sources = (batches, job.test_batches)
-            loop.train(job.program, state, sources, timetable, outlets, (start, window))
+        outlets = Outlets(logbook.write, save, reporter.show, job.stopping)
+        sources = (batches, job.test_batches)
+        loop.train(job.program, state, sources, timetable, outlets, (start, window))
     except (loop.Preempted, RunError) as ended:
         return ended
     finally:
@@ -143,7 +148,7 @@ def _last_step(run: RunDir) -> int:
 
 
 @contextmanager
-def _stop_signals() -> Iterator[Callable[[], bool]]:
+def stop_signals() -> Iterator[Callable[[], bool]]:
     """Turn the first SIGTERM or SIGINT into a request to stop after the step; yields the question.
 
     A second signal acts as it always did.

@@ -9,7 +9,7 @@ from typing import Any
 
 from fgspec.canonical import differences, identity, resolved_text
 from fgspec.diagnostics import SpecError, dotted, shown
-from fgspec.errors import ResumeError
+from fgspec.errors import ResumeError, UserError
 from fgspec.logbook import last_values, write_json, write_text
 from fgspec.source import Loaded, load
 
@@ -56,20 +56,28 @@ def _now() -> datetime:
 
 
 def create(loaded: Loaded, parent: Path, now: Callable[[], datetime] = _now) -> RunDir:
-    """Make `<parent>/<name>/<time>-<hash8>/` and write both specs into it."""
+    """Make `<parent>/<name>/<time>-<hash8>/` and write both specs into it.
+
+    Raises:
+        UserError: the folder cannot be made.
+    """
     label = f"{now():%Y%m%dT%H%M%S}-{identity(loaded.values())[:8]}"
     base = parent / loaded.experiment.name
     for attempt in range(1000):
         path = base / (label if attempt == 0 else f"{label}-{attempt}")
         try:
-            path.mkdir(parents=True)
-        except FileExistsError:
-            continue
+            base.mkdir(parents=True, exist_ok=True)
+            path.mkdir()
+        except OSError as error:
+            if isinstance(error, FileExistsError) and path.is_dir():
+                continue
+            reason = error.strerror or str(error)
+            raise UserError(f"{path}: cannot be made ({reason}); choose another folder") from None
         run = RunDir(path)
         write_text(run.spec, loaded.text)
         write_text(run.resolved, resolved_text(loaded))
         return run
-    raise FileExistsError(base / label)
+    raise UserError(f"{base / label}: is taken a thousand times over; choose another folder")
 
 
 def reopen(path: Path) -> tuple[RunDir, Loaded]:

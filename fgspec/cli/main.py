@@ -63,6 +63,10 @@ def root(
     """
 
 
+def _complain(text: str) -> None:
+    Console(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)
+
+
 def main() -> None:
     """Run the command line and exit."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
@@ -71,10 +75,15 @@ def main() -> None:
     except UserError as error:
         if "--debug" in sys.argv:
             raise
-        Console(stderr=True).print(str(error), highlight=False, markup=False, soft_wrap=True)
+        _complain(str(error))
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.stderr.close()
+        sys.exit(1)
+    except OSError as error:  # a full disk, a folder that may not be written, a file taken away
+        if "--debug" in sys.argv:
+            raise
+        _complain(f"{error.filename or 'fgspec'}: {error.strerror or error}")
         sys.exit(1)
 
 

@@ -12,7 +12,7 @@ import pytest
 import runs
 
 import fgspec
-import fgspec.run
+import fgspec.api
 from fgspec.logbook import read
 from fgspec.loop import Preempted
 
@@ -39,7 +39,7 @@ def _stop_after(monkeypatch, steps):
         asked = iter(range(1, 10**6))
         yield lambda: next(asked) >= steps
 
-    monkeypatch.setattr(fgspec.run, "_stop_signals", signals)
+    monkeypatch.setattr(fgspec.api, "stop_signals", signals)
 
 
 def _only_run(folder):

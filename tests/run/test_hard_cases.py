@@ -1,0 +1,94 @@
+"""What may befall a run: bad folders, lost checkpoints, early signals, odd sizes."""
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import runs
+
+import fgspec
+
+
+def _cli(folder, *arguments):
+    command = [sys.executable, "-m", "fgspec.cli.main", *map(str, arguments)]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+def test_a_run_dir_that_is_a_file(tmp_path):
+    (tmp_path / "taken").write_text("mine")
+    spec = runs.write_spec(tmp_path, "bp", steps=1)
+    with pytest.raises(
+        fgspec.UserError, match=r"cannot be made \(Not a directory\); choose another"
+    ):
+        fgspec.train(spec, run_dir=tmp_path / "taken")
+    assert (tmp_path / "taken").read_text() == "mine"
+
+
+def test_paths_with_spaces_and_accents(tmp_path):
+    folder = tmp_path / "sp ace é"
+    folder.mkdir()
+    summary = fgspec.train(runs.write_spec(folder, "bp", steps=1), run_dir=folder)
+    assert fgspec.evaluate(summary["run"])["step"] == 1
+
+
+def test_two_runs_in_the_same_second_have_folders_of_their_own(tmp_path):
+    spec = fgspec.load(runs.write_spec(tmp_path, "bp", steps=1))
+    made = {fgspec.train(spec, run_dir=tmp_path)["run"] for _ in range(2)}
+    assert len(made) == 2
+
+
+def test_a_finished_run_without_checkpoints_is_not_begun_again(tmp_path):
+    run = fgspec.train(runs.write_spec(tmp_path, "bp", steps=1), run_dir=tmp_path)["run"]
+    shutil.rmtree(f"{run}/checkpoints")
+    with pytest.raises(fgspec.ResumeError, match="no checkpoint yet"):
+        fgspec.evaluate(run)
+    with pytest.raises(fgspec.ResumeError, match="has a summary but no checkpoint any more"):
+        fgspec.train(resume=run)
+    result = _cli(tmp_path, "train", "--resume", run)
+    assert result.returncode == 3
+    assert "Traceback" not in result.stderr
+
+
+def test_an_epoch_of_one_batch_and_intervals_longer_than_the_run(tmp_path):
+    changes = [
+        "data.batch_size=1437",
+        "data.evaluation_batch_size=5000",
+        "training.epochs=2",
+        "training.log_every.epochs=50",
+        "training.evaluate_every.steps=1000",
+        "checkpoint.every.epochs=99",
+    ]
+    spec = fgspec.load(runs.write_spec(tmp_path, "bp"), changes)
+    summary = fgspec.train(spec, run_dir=tmp_path)
+    assert summary["step"] == 2
+    assert {"train/loss", "eval/error"} <= summary["metrics"].keys()
+    assert runs.final_state(tmp_path / summary["run"]).step == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_before_the_first_step_is_not_lost(tmp_path, number):
+    spec = runs.write_spec(tmp_path, steps=100_000)
+    command = [sys.executable, "-m", "fgspec.cli.main", "train", spec, "--run-dir", tmp_path]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("small/*/spec.yaml")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 75, output
+    assert "stopped at step 1 of 100000; its state is saved" in output
+
+
+def test_errors_of_the_operating_system_are_one_line(tmp_path):
+    """A folder stands where the metrics should go; --debug shows the traceback."""
+    run = fgspec.train(runs.write_spec(tmp_path, "bp", steps=1), run_dir=tmp_path)["run"]
+    metrics = tmp_path / run / "metrics.jsonl"
+    metrics.unlink()
+    metrics.mkdir()
+    result = _cli(tmp_path, "train", "--resume", run)
+    assert result.returncode == 1
+    assert result.stderr == f"{metrics}: Is a directory\n"
+    assert "Traceback" in _cli(tmp_path, "--debug", "train", "--resume", run).stderr
