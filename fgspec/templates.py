@@ -22,6 +22,7 @@ architecture:
   patches: 2        # per side
   channels: 128
   groups: 16
+  normalization: {{epsilon: 0.01}}     # blank patches have no variance
 optimizer:
   type: sgd
   learning_rate: 0.05

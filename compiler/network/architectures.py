@@ -21,9 +21,8 @@ def _norm(spec: Normalization, wanted: bool, grouped: bool = False) -> Norm | No
     """The normalization at one place, if it is wanted there; grouped ones stay in their group."""
     if spec.type == "none" or not wanted:
         return None
-    if grouped and spec.type == "local_layer_norm":
-        return Norm(("channel",))
-    return Norm(_OVER[spec.type])
+    within = grouped and spec.type == "local_layer_norm"
+    return Norm(("channel",) if within else _OVER[spec.type], spec.epsilon)
 
 
 def _layer(

@@ -14,7 +14,6 @@ from jaxtyping import Array, Bool, Float
 from compiler.axes import ACTIVATION, Axis
 from compiler.network.feedback import with_feedback
 
-EPSILON = 1e-5
 Activation = Float[Array, "n p g c"]
 LayerParams = Mapping[str, Float[Array, "..."]]
 
@@ -24,13 +23,14 @@ class Norm:
     """Normalization to zero mean and unit variance over the named axes, no affine parameters."""
 
     over: tuple[Axis, ...]
+    epsilon: float
 
     def __call__(self, x: Float[Array, "n p g c"]) -> Float[Array, "n p g c"]:
-        """Normalize `x`; epsilon 1e-5 is added to the variance."""
+        """Normalize `x`; `epsilon` is added to the variance."""
         where = tuple(ACTIVATION.index(axis) for axis in self.over)
         centred = x - x.mean(where, keepdims=True)
         variance = (centred * centred).mean(where, keepdims=True)
-        return centred * lax.rsqrt(variance + EPSILON)
+        return centred * lax.rsqrt(variance + self.epsilon)
 
 
 @dataclass(frozen=True)

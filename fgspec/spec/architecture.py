@@ -11,7 +11,7 @@ Placement = Literal["begin_block", "before_linear", "after_linear"]
 
 
 class Normalization(Section):
-    """Normalization without affine parameters, epsilon 1e-5 (Ren et al. 2022, section 5)."""
+    """Normalization without affine parameters (Ren et al. 2022, section 5)."""
 
     type: Literal["none", "local_layer_norm", "layer_norm", "batch_norm"] = Field(
         default="local_layer_norm",
@@ -34,6 +34,11 @@ class Normalization(Section):
         description="Whether an activity-space estimate is pulled back through the normalization "
         "that stands after the linear layer, or past it ('NG', Ren et al. 2022, table 5). "
         "Only activity perturbation reads it.",
+    )
+    epsilon: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=1e-5,
+        description="Added to the variance. Where inputs can be constant (a blank patch), the "
+        "gradient is multiplied by up to 1/sqrt(epsilon).",
     )
 
 

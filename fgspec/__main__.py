@@ -1,0 +1,5 @@
+"""`python -m fgspec`: the command line."""
+
+from fgspec.cli.main import main
+
+main()
