@@ -12,7 +12,9 @@ from compiler.estimate import drawn, estimate_segment, given, linear, make_conte
 from compiler.gradient.segment import Site
 from compiler.losses.objectives import OBJECTIVES
 from compiler.network.initialize import SCALES, initialize
+from compiler.network.layers import LayerTrace, Moments
 from compiler.network.network import forward, patchify, pooled, standardizer
+from compiler.network.running import CLASSIFIER, Running, initial, moved
 from compiler.noise import KeyData, key_data
 from compiler.optimizer import make_optimizer
 from compiler.plan import Plan
@@ -31,6 +33,7 @@ class State(NamedTuple):
         params: float32 arrays under blocks, heads and classifier.
         optimizer: state of the optax transformation.
         feedback: fixed backward weights; empty unless the estimator has them.
+        statistics: running moments of batch normalizations; empty where there are none.
         key: raw threefry key of the run; it never changes.
     """
 
@@ -38,6 +41,7 @@ class State(NamedTuple):
     params: Params
     optimizer: Any
     feedback: Params
+    statistics: Running
     key: UInt32[Array, "2"]
 
 
@@ -74,28 +78,35 @@ def compile_plan(plan: Plan) -> Program:
         scale = SCALES[plan.network.initialization]
         params = initialize(plan.parameters(), key, scale)
         feedback = initialize(plan.feedback(), key, scale, "feedback", lambda path: False)
-        return State(jnp.zeros((), jnp.int32), params, optimizer.init(params), feedback, key)
+        statistics = initial(plan.network)
+        step = jnp.zeros((), jnp.int32)
+        return State(step, params, optimizer.init(params), feedback, statistics, key)
 
     @precise
     def gradient(
         state: State, batch: Batch, perturbations: Perturbations | None = None
     ) -> tuple[Params, Metrics]:
-        return _gradient(plan, state, batch, perturbations)
+        return _gradient(plan, state, batch, perturbations)[:2]
 
     @precise
     def update(state: State, batch: Batch) -> tuple[State, Metrics]:
-        grads, metrics = _gradient(plan, state, batch, None)
+        grads, metrics, statistics = _gradient(plan, state, batch, None)
         metrics["optim/grad_norm"] = optax.tree.norm(grads)
         with jax.numpy_dtype_promotion("standard"):  # optax mixes step counts with floats
             steps, moments = optimizer.update(grads, state.optimizer, state.params)
         params: Any = optax.apply_updates(state.params, steps)
-        return state._replace(step=state.step + 1, params=params, optimizer=moments), metrics
+        moved_on = state._replace(
+            step=state.step + 1, params=params, optimizer=moments, statistics=statistics
+        )
+        return moved_on, metrics
 
     @precise
     def evaluate(state: State, batch: Batch) -> Metrics:
         x = _stem(plan, batch)
-        output = forward(plan.network.blocks, state.params["blocks"], x).output
-        logits = _classify(plan, state.params, output)
+        known = state.statistics or None
+        output = forward(plan.network.blocks, state.params["blocks"], x, known=known).output
+        readout = known[CLASSIFIER].get("after") if known is not None else None
+        logits = _classify(plan, state.params, output, readout)
         loss = OBJECTIVES[plan.experiment.losses.objective.type](logits, batch["label"])
         correct = (logits.argmax(-1) == batch["label"]).sum()
         count = jnp.asarray(loss.shape[0], jnp.int32)
@@ -118,27 +129,32 @@ def _stem(plan: Plan, batch: Batch) -> Float[Array, "n p 1 f"]:
     return patchify(standardizer(mean, std)(batch["image"]), plan.network.patches)
 
 
-def _classify(plan: Plan, params: Params, output: Array) -> Float[Array, "n k"]:
-    return linear(params["classifier"], pooled(output, plan.network.classifier_norm))
+def _classify(
+    plan: Plan, params: Params, output: Array, known: Moments | None = None
+) -> Float[Array, "n k"]:
+    return linear(params["classifier"], pooled(output, plan.network.classifier_norm, known))
 
 
 def _gradient(
     plan: Plan, state: State, batch: Batch, perturbations: Perturbations | None
-) -> tuple[Params, Metrics]:
+) -> tuple[Params, Metrics, Running]:
     params, labels = state.params, batch["label"]
     noise = drawn(plan, state.key, state.step) if perturbations is None else given(perturbations)
     context = make_context(plan, params, state.feedback, labels, noise)
     x = _stem(plan, batch)
     blocks: dict[str, Any] = {}
     features: dict[str, Array] = {}
+    layers: dict[str, LayerTrace] = {}
     for segment in plan.segments:
         estimate = estimate_segment(plan, segment, params, x, context)
         blocks |= estimate.grads
         stopped = jax.lax.stop_gradient(estimate.trace)
         features |= stopped.features
+        layers |= stopped.layers
         x = stopped.output
     readouts, metrics = _readout_gradient(plan, params, features, labels)
-    return {"blocks": blocks, **readouts}, metrics
+    statistics = moved(state.statistics, plan.network, layers, x)
+    return {"blocks": blocks, **readouts}, metrics, statistics
 
 
 def _readout_gradient(

@@ -61,6 +61,7 @@ ORDER = [
     "compiler.network.feedback",
     "compiler.network.layers",
     "compiler.network.network",
+    "compiler.network.running",
     "compiler.network.initialize",
     "compiler.network.architectures",
     "compiler.losses",
@@ -92,6 +93,7 @@ ORDER = [
     "fgspec.cli.eval_",
     "fgspec.cli.init_",
     "fgspec.cli.main",
+    "fgspec.__main__",
 ]
 """Every module, after all that it imports."""
 

@@ -3,7 +3,7 @@
 Activations are [n, p, g, c]: example, patch, group, channel of the group (`compiler.axes`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,6 +18,13 @@ Activation = Float[Array, "n p g c"]
 LayerParams = Mapping[str, Float[Array, "..."]]
 
 
+class Moments(NamedTuple):
+    """Mean and (biased) variance, with axes of length 1 where they were taken."""
+
+    mean: Float[Array, "n p g c"]
+    variance: Float[Array, "n p g c"]
+
+
 @dataclass(frozen=True)
 class Norm:
     """Normalization to zero mean and unit variance over the named axes, no affine parameters."""
@@ -25,12 +32,28 @@ class Norm:
     over: tuple[Axis, ...]
     epsilon: float
 
-    def __call__(self, x: Float[Array, "n p g c"]) -> Float[Array, "n p g c"]:
-        """Normalize `x`; `epsilon` is added to the variance."""
+    @property
+    def running(self) -> bool:
+        """Whether it couples examples, and so needs running statistics in evaluation."""
+        return "batch" in self.over
+
+    def moments(self, x: Float[Array, "n p g c"]) -> Moments:
+        """The moments of `x` that it is normalized by."""
         where = tuple(ACTIVATION.index(axis) for axis in self.over)
-        centred = x - x.mean(where, keepdims=True)
-        variance = (centred * centred).mean(where, keepdims=True)
-        return centred * lax.rsqrt(variance + self.epsilon)
+        mean = x.mean(where, keepdims=True)
+        return Moments(mean, jnp.square(x - mean).mean(where, keepdims=True))
+
+    def shape(self, features: tuple[int, int, int]) -> tuple[int, ...]:
+        """The shape of the moments of features [p, g, c] of any number of examples."""
+        sizes = zip(ACTIVATION, (1, *features), strict=True)
+        return tuple(1 if axis in self.over else size for axis, size in sizes)
+
+    def __call__(
+        self, x: Float[Array, "n p g c"], known: Moments | None = None
+    ) -> Float[Array, "n p g c"]:
+        """Normalize `x` by its own moments or by `known` ones; adds `epsilon` to the variance."""
+        mean, variance = self.moments(x) if known is None else known
+        return (x - mean) * lax.rsqrt(variance + self.epsilon)
 
 
 @dataclass(frozen=True)
@@ -137,10 +160,12 @@ class LayerTrace(NamedTuple):
     Attributes:
         input: [n, p, g, c], normalized if a normalization stands before.
         active: [n, p, g, c], whether the ReLU let its input through.
+        moments: of this batch, under `before` and `after`, where a normalization couples examples.
     """
 
     input: Float[Array, "n p g c"]
     active: Bool[Array, "n q h d"]
+    moments: dict[str, Moments]
 
 
 def pre_activation(
@@ -171,9 +196,9 @@ def apply_layer(
     layer: Layer,
     params: LayerParams,
     x: Float[Array, "n p g c"],
-    skip: Float[Array, "..."],
-    tap: Float[Array, "m q h d"] | None,
+    added: Sequence[Float[Array, "m q h d"]],
     feedback: LayerParams | None = None,
+    known: Mapping[str, Moments] | None = None,
 ) -> tuple[Float[Array, "n q h d"], LayerTrace]:
     """Apply a layer.
 
@@ -181,13 +206,22 @@ def apply_layer(
         layer: the layer.
         params: its parameters.
         x: its input.
-        skip: the block's input, added where the layer is residual.
-        tap: perturbation of the pre-activation; m is n, or 1 when the batch shares it.
+        added: to the pre-activation: its perturbation (m is 1 when the batch shares it) and the
+            block's input where the layer is residual.
         feedback: backward weights, if errors do not travel through the forward ones.
+        known: moments to normalize by, under `before` and `after`, instead of the batch's.
     """
-    entering = layer.before(x) if layer.before is not None else x
-    z = pre_activation(layer, params, entering, feedback=feedback)
-    z = z if tap is None else z + tap
-    z = z + skip if layer.residual else z
-    out = jnp.maximum(z, 0)
-    return out, LayerTrace(entering, out > 0)
+    moments: dict[str, Moments] = {}
+
+    def normalized(place: str, norm: Norm | None, x: Float[Array, "..."]) -> Float[Array, "..."]:
+        if norm is None:
+            return x
+        if norm.running:
+            moments[place] = norm.moments(x) if known is None else known[place]
+        return norm(x, moments.get(place))
+
+    entering = normalized("before", layer.before, x)
+    z = pre_activation(layer, params, entering, through_norm=False, feedback=feedback)
+    z = normalized("after", layer.after, z)
+    out = jnp.maximum(sum(added, z), 0)
+    return out, LayerTrace(entering, out > 0, moments)

@@ -12,6 +12,7 @@ from compiler.network.layers import (
     Layer,
     LayerParams,
     LayerTrace,
+    Moments,
     Norm,
     ParamSpec,
     apply_layer,
@@ -90,6 +91,7 @@ def forward(
     x: Float[Array, "n p g c"],
     taps: Mapping[str, Float[Array, "m q h d"]] | None = None,
     feedback: Mapping[str, Mapping[str, LayerParams]] | None = None,
+    known: Mapping[str, Mapping[str, Moments]] | None = None,
 ) -> Trace:
     """Run a chain of blocks.
 
@@ -99,6 +101,7 @@ def forward(
         x: input of the first block.
         taps: perturbations of pre-activations by `block/layer`; absent ones are zero.
         feedback: backward weights by block, layer and name, where they are not the forward ones.
+        known: moments by `block/layer` and place, instead of the batch's.
     """
     taps = taps or {}
     features: dict[str, Float[Array, "n p g c"]] = {}
@@ -109,15 +112,25 @@ def forward(
             path = layer_path(block, layer)
             own = params[block.name][layer.name]
             back = feedback[block.name][layer.name] if feedback is not None else None
-            x, layers[path] = apply_layer(layer, own, x, skip, taps.get(path), back)
+            moments = known[path] if known is not None else None
+            added = [taps[path]] if path in taps else []
+            added += [skip] if layer.residual else []
+            x, layers[path] = apply_layer(layer, own, x, added, back, moments)
         features[block.name] = x
     return Trace(x, features, layers)
 
 
-def pooled(x: Float[Array, "n p g c"], norm: Norm | None) -> Float[Array, "n f"]:
-    """What the classifier reads: the average over patches, all groups in a row, normalized."""
-    mean = x.mean(1, keepdims=True).reshape(x.shape[0], 1, 1, -1)
-    return (norm(mean) if norm is not None else mean).reshape(x.shape[0], -1)
+def averaged(x: Float[Array, "n p g c"]) -> Float[Array, "n 1 1 f"]:
+    """The average over patches, all groups in a row."""
+    return x.mean(1, keepdims=True).reshape(x.shape[0], 1, 1, -1)
+
+
+def pooled(
+    x: Float[Array, "n p g c"], norm: Norm | None, known: Moments | None = None
+) -> Float[Array, "n f"]:
+    """What the classifier reads: `averaged`, normalized, by `known` moments if there are any."""
+    mean = averaged(x)
+    return (norm(mean, known) if norm is not None else mean).reshape(x.shape[0], -1)
 
 
 Standardize = Callable[[Shaped[Array, "n h w c"]], Float[Array, "n h w c"]]

@@ -17,8 +17,8 @@ class Normalization(Section):
         default="local_layer_norm",
         description="local_layer_norm: over the channels of one patch, and of one group at a "
         "grouped layer. layer_norm: over patches and channels of one example. batch_norm: over "
-        "batch and patches of one channel, with the statistics of the batch at hand, in "
-        "evaluation too. none: no normalization.",
+        "batch and patches of one channel; evaluation takes running statistics, of which 0.9 "
+        "remains after every step. none: no normalization.",
     )
     placement: tuple[Placement, ...] = Field(
         default=("before_linear", "after_linear"),
