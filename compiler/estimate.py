@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Int
 
 from compiler.gradient.direct_feedback import OutputError, direct_feedback
 from compiler.gradient.exact import exact
-from compiler.gradient.forward import forward_gradient
+from compiler.gradient.forward import SPACES, forward_gradient
 from compiler.gradient.segment import Estimate, Losses, Noise, Segment, Site
 from compiler.losses.objectives import OBJECTIVES
 from compiler.losses.replicated import LOWERINGS
@@ -89,11 +89,12 @@ def _output_error(plan: Plan, params: Params, labels: Int[Array, " n"]) -> Outpu
 def drawn(plan: Plan, key: KeyData, step: Int[Array, ""]) -> Noise:
     """The perturbations of one step of a run; a plan without any never calls it."""
     perturbation = plan.experiment.gradient.perturbation
-    guess = GUESSES[perturbation.guess.type] if perturbation is not None else None
 
     def noise(name: str, shape: tuple[int, ...], sample: Any) -> Float[Array, "..."]:
-        assert guess is not None
-        return guess(address(key, f"perturbation/{name}", step, sample), shape)
+        assert perturbation is not None
+        rows = SPACES[perturbation.space].rows
+        stream = address(key, f"perturbation/{name}", step, sample)
+        return GUESSES[perturbation.guess.type](stream, shape[:rows], shape[rows:])
 
     return noise
 

@@ -8,7 +8,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
 
-Guess = Callable[[PRNGKeyArray, tuple[int, ...]], Float[Array, "..."]]
+Guess = Callable[[PRNGKeyArray, tuple[int, ...], tuple[int, ...]], Float[Array, "..."]]
+"""(key, how many vectors, as a shape; shape of one) -> float32 array of both shapes in a row."""
+
 KeyData = UInt32[Array, "2"]
 
 
@@ -27,24 +29,37 @@ def address(
     return stream
 
 
-def normal(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
+def normal(key: PRNGKeyArray, rows: tuple[int, ...], shape: tuple[int, ...]) -> Float[Array, "..."]:
     """Independent normal numbers of zero mean and unit variance, float32."""
-    return jax.random.normal(key, shape, jnp.float32)
+    return jax.random.normal(key, (*rows, *shape), jnp.float32)
 
 
-def rademacher(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
+def sphere(key: PRNGKeyArray, rows: tuple[int, ...], shape: tuple[int, ...]) -> Float[Array, "..."]:
+    """Vectors uniform on the sphere of radius sqrt(dimension), float32.
+
+    Their elements are uncorrelated, of zero mean and unit variance, so estimates along them are
+    unbiased; unlike normal ones they all have the same length.
+    """
+    drawn, own = normal(key, rows, shape), tuple(range(len(rows), len(rows) + len(shape)))
+    return drawn * lax.rsqrt(jnp.square(drawn).mean(own, keepdims=True))
+
+
+def rademacher(
+    key: PRNGKeyArray, rows: tuple[int, ...], shape: tuple[int, ...]
+) -> Float[Array, "..."]:
     """Independent signs, -1 or 1 with equal chances, float32.
 
     32 signs come from each random word, put in place as the sign bit of 1.0: ten times cheaper
     than drawing a word for each.
     """
-    rows, length = shape[:-1], shape[-1] if shape else 1
-    words = jax.random.bits(key, (*rows, -(-length // 32)), jnp.uint32)
+    whole = (*rows, *shape)
+    lines, length = whole[:-1], whole[-1] if whole else 1
+    words = jax.random.bits(key, (*lines, -(-length // 32)), jnp.uint32)
     shifts = jnp.arange(32, dtype=jnp.uint32).reshape(*[1] * words.ndim, 32)
     signs = (words[..., None] << shifts) & jnp.uint32(0x80000000)
     ones = lax.bitcast_convert_type(signs | jnp.uint32(0x3F800000), jnp.float32)
-    return ones.reshape(*rows, -1)[..., :length].reshape(shape)
+    return ones.reshape(*lines, -1)[..., :length].reshape(whole)
 
 
-GUESSES: dict[str, Guess] = {"normal": normal, "rademacher": rademacher}
+GUESSES: dict[str, Guess] = {"normal": normal, "rademacher": rademacher, "sphere": sphere}
 """Directions of zero mean and unit variance, by `gradient.perturbation.guess.type`."""

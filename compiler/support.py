@@ -45,8 +45,8 @@ _ROWS: tuple[_Row, ...] = (
     _Row((*_PERTURBATION, "space"), _one_of("weight", "activation"), "weight or activation"),
     _Row(
         (*_PERTURBATION, "guess", "type"),
-        _one_of("normal", "rademacher"),
-        "normal or rademacher",
+        _one_of("normal", "rademacher", "sphere"),
+        "normal, rademacher or sphere",
     ),
     _Row((*_PERTURBATION, "guess", "set"), _one_of("independent"), "independent"),
     _Row((*_PERTURBATION, "sharing"), _one_of("example", "batch"), "example or batch"),

@@ -58,12 +58,14 @@ class Space(NamedTuple):
     """What is perturbed and how an estimate there becomes one of the weights.
 
     Attributes:
+        rows: leading axes of a perturbed array that count vectors instead of being part of one.
         elements: (segment, readout norm, how, batch size) -> the perturbed arrays by name.
         place: (segment, weights, perturbations by name) -> (weights, taps) of the forward pass.
         mask: (name, trace) -> what the perturbation of an element is multiplied by, or None.
         pull_back: (segment, how, weights, trace, estimates by name) -> gradient of the weights.
     """
 
+    rows: int
     elements: Callable[[Segment, Norm | None, Perturbing, int], dict[str, Element]]
     place: Callable[[Segment, Tree, Tree], tuple[Tree, Tree]]
     mask: Callable[[str, Trace], Float[Array, "..."] | None]
@@ -104,12 +106,14 @@ def _move_weights(segment: Segment, params: Tree, by: Tree) -> tuple[Tree, Tree]
 
 SPACES: dict[str, Space] = {
     "activation": Space(
+        rows=1,
         elements=_activation_elements,
         place=lambda segment, params, by: (params, by),
         mask=firing,
         pull_back=_layerwise,
     ),
     "weight": Space(
+        rows=0,
         elements=_weight_elements,
         place=_move_weights,
         mask=lambda name, trace: None,

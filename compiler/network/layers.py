@@ -196,7 +196,7 @@ def apply_layer(
     layer: Layer,
     params: LayerParams,
     x: Float[Array, "n p g c"],
-    added: Sequence[Float[Array, "m q h d"]],
+    added: Sequence[Float[Array, "_ q h d"]],
     feedback: LayerParams | None = None,
     known: Mapping[str, Moments] | None = None,
 ) -> tuple[Float[Array, "n q h d"], LayerTrace]:
@@ -206,8 +206,8 @@ def apply_layer(
         layer: the layer.
         params: its parameters.
         x: its input.
-        added: to the pre-activation: its perturbation (m is 1 when the batch shares it) and the
-            block's input where the layer is residual.
+        added: to the pre-activation: its perturbation, of one example when the batch shares it,
+            and the block's input where the layer is residual.
         feedback: backward weights, if errors do not travel through the forward ones.
         known: moments to normalize by, under `before` and `after`, instead of the batch's.
     """

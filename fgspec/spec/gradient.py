@@ -54,7 +54,8 @@ class Guess(Section):
     type: Literal["normal", "rademacher", "sphere", "local", "ntk", "fixed_ntk"] = Field(
         default="rademacher",
         description="normal, rademacher (random signs): zero mean, unit variance. sphere: "
-        "uniform on the sphere of radius sqrt(dimension). local: gradient of the local loss; "
+        "uniform on the sphere of radius sqrt(dimension), one for each example's activation or "
+        "each weight. local: gradient of the local loss; "
         "ntk: of a head drawn anew; fixed_ntk: of the head at initialisation (Fournier 2023).",
     )
     set: Literal["independent", "antithetic", "orthogonal"] = Field(

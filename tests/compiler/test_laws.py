@@ -83,7 +83,7 @@ def _z_scores(rule, perturbation, exact, norm=NORMS["local"]):
     return (drawn.mean(1) - target)[:, moves] / spread[:, moves]
 
 
-@pytest.mark.parametrize("guess", ["normal", "rademacher"])
+@pytest.mark.parametrize("guess", ["normal", "rademacher", "sphere"])
 @pytest.mark.parametrize("sharing", ["example", "batch"])
 def test_lg_fg_a_is_unbiased(guess, sharing):
     made = networks.program("lg-bp", norm=NORMS["local"])

@@ -53,13 +53,9 @@ MISTAKES = {
         "architecture: {type: local_mixer, patches: 2}\ngradient: {estimator: {type: forward}, perturbation: {space: block_output}}\n",
         "a.yaml:5:62: gradient.perturbation.space: not supported by this version; use weight or activation (got block_output)",
     ),
-    "a guess on the sphere": mistake(
-        "architecture: {type: local_mixer, patches: 2}\nrule: fg-a\ngradient: {perturbation: {guess: {type: sphere}}}\n",
-        "a.yaml:6:41: gradient.perturbation.guess.type: not supported by this version; use normal or rademacher (got sphere)",
-    ),
     "a guess from the local loss": mistake(
         "architecture: {type: local_mixer, patches: 2}\nlosses: {local: {}}\ngradient: {estimator: {type: forward}, perturbation: {guess: {type: local}}}\n",
-        "a.yaml:6:69: gradient.perturbation.guess.type: not supported by this version; use normal or rademacher (got local)",
+        "a.yaml:6:69: gradient.perturbation.guess.type: not supported by this version; use normal, rademacher or sphere (got local)",
     ),
     "orthogonal samples": mistake(
         "architecture: {type: local_mixer, patches: 2}\nrule: fg-a\ngradient: {perturbation: {samples: 2, guess: {set: orthogonal}}}\n",
