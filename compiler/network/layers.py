@@ -52,8 +52,10 @@ class Norm:
         self, x: Float[Array, "n p g c"], known: Moments | None = None
     ) -> Float[Array, "n p g c"]:
         """Normalize `x` by its own moments or by `known` ones; adds `epsilon` to the variance."""
-        mean, variance = self.moments(x) if known is None else known
-        return (x - mean) * lax.rsqrt(variance + self.epsilon)
+        where = tuple(ACTIVATION.index(axis) for axis in self.over)
+        centred = x - (x.mean(where, keepdims=True) if known is None else known.mean)
+        own = (centred * centred).mean(where, keepdims=True) if known is None else known.variance
+        return centred * lax.rsqrt(own + self.epsilon)
 
 
 @dataclass(frozen=True)
