@@ -1,11 +1,14 @@
 """Small networks, batches and perturbations that several tests use."""
 
+from functools import lru_cache
 from math import prod
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from compiler.network.running import initial
+from compiler.noise import key_data
 from compiler.plan import make_plan
 from compiler.update import compile_plan
 from fgspec.data.describe import DatasetInfo
@@ -26,8 +29,9 @@ LOCAL_NORM = "{type: local_layer_norm}"
 NO_NORM = "{type: none}"
 
 
+@lru_cache(maxsize=128)
 def program(rule, *, architecture=None, norm=LOCAL_NORM, batch=4, perturbation="", more=""):
-    """The program of a small network under a rule."""
+    """The program of a small network under a rule; asked for again it is compiled already."""
     gradient = f"gradient: {{perturbation: {{{perturbation}}}}}" if perturbation else ""
     text = f"""
 fgspec: 1
@@ -51,11 +55,19 @@ def batch_of(size=4, seed=0):
 
 def state_of(made, seed=0):
     """A state whose every parameter is random, so that no gradient vanishes."""
-    state = made.init(seed)
+    shapes = jax.eval_shape(lambda: made.init(seed))
     rng = np.random.default_rng(seed + 1)
-    leaves, structure = jax.tree.flatten(state.params)
-    moved = [p + 0.3 * jnp.asarray(rng.standard_normal(p.shape), jnp.float32) for p in leaves]
-    return state._replace(params=jax.tree.unflatten(structure, moved))
+
+    def drawn(leaf):
+        return jnp.asarray(0.3 * rng.standard_normal(leaf.shape), leaf.dtype)
+
+    still = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    return still._replace(
+        params=jax.tree.map(drawn, shapes.params),
+        feedback=jax.tree.map(drawn, shapes.feedback),
+        statistics=initial(made.plan.network),
+        key=key_data(seed),
+    )
 
 
 def elements(made):
