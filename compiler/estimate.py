@@ -1,25 +1,43 @@
-"""One segment's gradient by the plan's estimator: a table row for each estimator."""
+"""The gradient of the blocks by the plan's estimator: a table row for each estimator."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from compiler.gradient.direct_feedback import OutputError, direct_feedback
 from compiler.gradient.exact import exact
-from compiler.gradient.forward import SPACES, forward_gradient
-from compiler.gradient.segment import Estimate, Losses, Noise, Segment, Site
+from compiler.gradient.forward import forward_gradient
+from compiler.gradient.segment import Estimate, Losses, Noise, Segment
+from compiler.gradient.spaces import SPACES
+from compiler.guides import Source
 from compiler.losses.objectives import OBJECTIVES
-from compiler.losses.replicated import LOWERINGS
-from compiler.network.feedback import KINDS, with_feedback
-from compiler.network.network import pooled
+from compiler.losses.sites import linear, site_losses
+from compiler.network.feedback import KINDS
+from compiler.network.network import Trace, pooled
 from compiler.noise import GUESSES, KeyData, address
 from compiler.plan import Plan
+from compiler.project import project
 from fgspec.spec.gradient import Feedback
 
 Params = Mapping[str, Any]
 Features = Float[Array, "n p g c"]
+
+
+class Clock(NamedTuple):
+    """What randomness is addressed by, and the perturbations.
+
+    Attributes:
+        key: raw key of the run.
+        step: of the run.
+        noise: `drawn` or `given`.
+    """
+
+    key: KeyData
+    step: Int[Array, ""]
+    noise: Noise
 
 
 class Context(NamedTuple):
@@ -30,50 +48,14 @@ class Context(NamedTuple):
         error: derivative of each example's final loss by the outputs.
         noise: perturbations by name, shape and sample.
         feedback: backward weights by block, layer and name; empty unless the estimator has them.
+        source: of guesses made from the network.
     """
 
     losses: Losses
     error: OutputError
     noise: Noise
     feedback: Params
-
-
-def linear(readout: Params, features: Float[Array, "n f"]) -> Float[Array, "n k"]:
-    """A linear readout."""
-    return features @ readout["w"] + readout["b"][None]
-
-
-def site_losses(plan: Plan, params: Params, feedback: Params, labels: Int[Array, " n"]) -> Losses:
-    """The losses of a plan's sites.
-
-    Args:
-        plan: the plan.
-        params: readouts under `heads` and `classifier`.
-        feedback: backward weights of readouts in the same places; those absent have none.
-        labels: of the examples.
-    """
-    objective = OBJECTIVES[plan.experiment.losses.objective.type]
-    lowering = plan.experiment.compile.losses
-    replicate = LOWERINGS["fused" if lowering == "auto" else lowering]
-
-    def copies(site: Site, x: Features) -> Float[Array, "..."]:
-        back = _readout_of(feedback, site)
-        read = linear if back is None else with_feedback(linear, back)
-
-        def value(readout: Params, features: Float[Array, "n f"]) -> Float[Array, " n"]:
-            return objective(read(readout, features), labels)
-
-        readout = _readout_of(params, site)
-        if site.name == "final":
-            return value(readout, pooled(x, plan.network.classifier_norm))
-        normed = plan.network.head_norm(x) if plan.network.head_norm is not None else x
-        return replicate(value, site.axes)(readout, normed)
-
-    return copies
-
-
-def _readout_of(tree: Params, site: Site) -> Any:
-    return tree.get("classifier") if site.name == "final" else tree.get("heads", {}).get(site.name)
+    source: Source
 
 
 def _output_error(plan: Plan, params: Params, labels: Int[Array, " n"]) -> OutputError:
@@ -94,7 +76,8 @@ def drawn(plan: Plan, key: KeyData, step: Int[Array, ""]) -> Noise:
         assert perturbation is not None
         rows = SPACES[perturbation.space].rows
         stream = address(key, f"perturbation/{name}", step, sample)
-        return GUESSES[perturbation.guess.type](stream, shape[:rows], shape[rows:])
+        guess = GUESSES.get(perturbation.guess.type, GUESSES["normal"])
+        return guess.draw(stream, shape[:rows], shape[rows:])
 
     return noise
 
@@ -105,7 +88,7 @@ def given(perturbations: Mapping[str, Float[Array, "..."]]) -> Noise:
 
 
 def make_context(
-    plan: Plan, params: Params, feedback: Params, labels: Int[Array, " n"], noise: Noise
+    plan: Plan, params: Params, feedback: Params, labels: Int[Array, " n"], clock: Clock
 ) -> Context:
     """Everything the plan's estimator reads at one step.
 
@@ -114,7 +97,7 @@ def make_context(
         params: the whole state's.
         feedback: the whole state's backward weights, as drawn.
         labels: of the examples.
-        noise: `drawn` or `given`.
+        clock: the step and its noise.
     """
     backward = feedback
     if isinstance(plan.experiment.gradient.estimator, Feedback):
@@ -122,7 +105,8 @@ def make_context(
         backward = _matched(kind, feedback, params)
     losses = site_losses(plan, params, backward, labels)
     error = _output_error(plan, params, labels)
-    return Context(losses, error, noise, backward.get("blocks", {}))
+    source = Source(plan, params, labels, *clock)
+    return Context(losses, error, clock.noise, backward.get("blocks", {}), source)
 
 
 def _matched(kind: Callable[[Any, Any], Any], feedback: Params, params: Params) -> Params:
@@ -135,7 +119,8 @@ def _matched(kind: Callable[[Any, Any], Any], feedback: Params, params: Params) 
     }
 
 
-Estimator = Callable[[Plan, Segment, Params, Features, Context], Estimate]
+SegmentEstimator = Callable[[Plan, Segment, Params, Features, Context], Estimate]
+Estimator = Callable[[Plan, Params, Features, Context], Estimate]
 
 
 def _exact(plan: Plan, segment: Segment, params: Params, x: Features, context: Context) -> Estimate:
@@ -154,34 +139,57 @@ def _direct_feedback(
     return direct_feedback(segment, params, x, context.error, context.feedback)
 
 
-def _forward(
-    plan: Plan, segment: Segment, params: Params, x: Features, context: Context
-) -> Estimate:
+def _joint(plan: Plan, segment: Segment, params: Params, x: Features, context: Context) -> Estimate:
     assert plan.perturbing is not None
     perturbed = (plan.perturbed(segment), context.noise)
     return forward_gradient(segment, params, x, context.losses, plan.perturbing, perturbed)
 
 
+def segment_by_segment(one: SegmentEstimator) -> Estimator:
+    """An estimator of the whole network from one of a segment; where they overlap, they add up."""
+
+    def whole(plan: Plan, params: Params, x: Features, context: Context) -> Estimate:
+        grads: dict[str, Any] = {}
+        features: dict[str, Any] = {}
+        layers: dict[str, Any] = {}
+        for segment in plan.segments:
+            own = {block.name: params[block.name] for block in segment.blocks}
+            entering = plan.inputs(features, x)[segment.blocks[0].name]
+            found = one(plan, segment, own, entering, context)
+            for name, grad in found.grads.items():
+                grads[name] = jax.tree.map(jnp.add, grads[name], grad) if name in grads else grad
+            stopped = jax.lax.stop_gradient(found.trace)
+            features |= stopped.features
+            layers |= stopped.layers
+        return Estimate(grads, Trace(features[plan.network.blocks[-1].name], features, layers))
+
+    return whole
+
+
+def _forward(plan: Plan, params: Params, x: Features, context: Context) -> Estimate:
+    if plan.projecting is None:
+        return segment_by_segment(_joint)(plan, params, x, context)
+    return project(plan.projecting, params, x, context.losses, context.source)
+
+
 ESTIMATORS: dict[str, Estimator] = {
-    "exact": _exact,
+    "exact": segment_by_segment(_exact),
     "forward": _forward,
-    "feedback": _feedback,
-    "direct_feedback": _direct_feedback,
+    "finite_difference": segment_by_segment(_joint),
+    "feedback": segment_by_segment(_feedback),
+    "direct_feedback": segment_by_segment(_direct_feedback),
 }
 """By `gradient.estimator.type`."""
 
 
-def estimate_segment(
-    plan: Plan, segment: Segment, params: Params, x: Features, context: Context
-) -> Estimate:
-    """The gradient of one segment's blocks by the plan's estimator.
+def estimate(plan: Plan, params: Params, x: Features, context: Context) -> Estimate:
+    """The gradient of all blocks by the plan's estimator, and the unperturbed forward pass.
 
     Args:
-        plan: of the whole network.
-        segment: one of its segments.
+        plan: the plan.
         params: of the whole network.
-        x: the segment's input.
+        x: the network's input.
         context: see `make_context`.
     """
-    own = {block.name: params["blocks"][block.name] for block in segment.blocks}
-    return ESTIMATORS[plan.experiment.gradient.estimator.type](plan, segment, own, x, context)
+    kind = plan.experiment.gradient.estimator.type
+    return ESTIMATORS[kind](plan, params["blocks"], x, context)

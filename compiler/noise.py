@@ -2,14 +2,27 @@
 
 import zlib
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
 
-Guess = Callable[[PRNGKeyArray, tuple[int, ...], tuple[int, ...]], Float[Array, "..."]]
-"""(key, how many vectors, as a shape; shape of one) -> float32 array of both shapes in a row."""
+
+class Guess(NamedTuple):
+    """Random directions of zero mean and unit variance.
+
+    Attributes:
+        draw: (key, how many vectors, as a shape; shape of one) -> float32 array of both shapes in
+            a row.
+        kurtosis: such that E|<g, u> u|^2 = (d + kurtosis - 1) |g|^2 for d numbers; the fourth
+            moment of one number where they are independent.
+    """
+
+    draw: Callable[[PRNGKeyArray, tuple[int, ...], tuple[int, ...]], Float[Array, "..."]]
+    kurtosis: float
+
 
 KeyData = UInt32[Array, "2"]
 
@@ -61,5 +74,9 @@ def rademacher(
     return ones.reshape(*lines, -1)[..., :length].reshape(whole)
 
 
-GUESSES: dict[str, Guess] = {"normal": normal, "rademacher": rademacher, "sphere": sphere}
-"""Directions of zero mean and unit variance, by `gradient.perturbation.guess.type`."""
+GUESSES: dict[str, Guess] = {
+    "normal": Guess(normal, 3.0),
+    "rademacher": Guess(rademacher, 1.0),
+    "sphere": Guess(sphere, 1.0),
+}
+"""By `gradient.perturbation.guess.type`."""

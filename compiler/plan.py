@@ -1,20 +1,25 @@
 """Spec -> Plan: every shape, named axis, loss site and credit route, and nothing allocated."""
 
+import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from compiler.axes import Axis
 from compiler.gradient.credit import paper_route_is_biased
-from compiler.gradient.forward import Element, Perturbing, elements
-from compiler.gradient.segment import Segment, Site
+from compiler.gradient.projected import Projection
+from compiler.gradient.segment import TARGETS, Segment, Site, Unit, one_loss_each
+from compiler.gradient.spaces import Element, Perturbing, elements
 from compiler.losses.replicated import copy_axes
 from compiler.network.architectures import ARCHITECTURES
 from compiler.network.layers import ParamSpec
 from compiler.network.network import Network, block_params, layers_in
+from compiler.noise import GUESSES
 from compiler.trees import flatten, unflatten
 from fgspec.data.describe import DatasetInfo
 from fgspec.spec.base import Interval
 from fgspec.spec.experiment import Experiment
+from fgspec.spec.gradient import FiniteDifference
 
 
 @dataclass(frozen=True)
@@ -25,8 +30,10 @@ class Plan:
         experiment: the resolved spec.
         data: shapes and statistics of the data set.
         network: layers with shapes and axes.
-        segments: chains of blocks between which no gradient passes, with their losses.
-        perturbing: how segments are perturbed; None for an exact estimator.
+        units: the blocks, in chains closed by a loss.
+        segments: chains of blocks with the losses whose gradients add up to the target's.
+        perturbing: how segments are perturbed; None if they are not.
+        projecting: how targets are projected on guesses; None if they are not.
         steps: updates of the whole run.
         steps_per_epoch: updates of one pass over the training set; a partial batch is dropped.
     """
@@ -34,8 +41,10 @@ class Plan:
     experiment: Experiment
     data: DatasetInfo
     network: Network
+    units: tuple[Unit, ...]
     segments: tuple[Segment, ...]
     perturbing: Perturbing | None
+    projecting: Projection | None
     steps: int
     steps_per_epoch: int
 
@@ -47,12 +56,18 @@ class Plan:
             "blocks": {block.name: block_params(block) for block in self.network.blocks},
             "classifier": readout,
         }
-        heads = {}
-        for site in self.local_sites():
+        heads = self.heads()
+        trained = {site.name: heads[site.name] for site in self.local_sites()}
+        return specs | ({"heads": trained} if trained else {})
+
+    def heads(self) -> dict[str, Any]:
+        """`ParamSpec` of the head of every local loss, trained or not, by site and name."""
+        found = {}
+        for site in self._sites():
             block = next(b for b in self.network.blocks if b.name == site.block)
             _, groups, channels = block.layers[-1].outputs
-            heads[site.name] = _readout(groups * channels, self.data.classes)
-        return specs | ({"heads": heads} if heads else {})
+            found[site.name] = _readout(groups * channels, self.data.classes)
+        return found
 
     def feedback(self) -> dict[str, Any]:
         """`ParamSpec` of every fixed backward weight; none unless the estimator has them.
@@ -76,9 +91,29 @@ class Plan:
         return {}
 
     def local_sites(self) -> tuple[Site, ...]:
-        """The sites of local losses, in order."""
-        found = (site for segment in self.segments for site in segment.sites)
-        return tuple(site for site in found if site.name != "final")
+        """The sites of local losses that are trained, in order."""
+        gradient = self.experiment.gradient
+        guides = gradient.perturbation.guides if gradient.perturbation is not None else ()
+        read = gradient.target != "global" or {"local", "above"} & set(guides)
+        return self._sites() if read else ()
+
+    def _sites(self) -> tuple[Site, ...]:
+        local = self.experiment.losses.local is not None
+        return tuple(site for _, site in self.units if local and site.name != "final")
+
+    def inputs(self, features: Mapping[str, Any], x: Any) -> dict[str, Any]:
+        """What enters each block, by block: `x`, then the features after the block before."""
+        names = [block.name for block in self.network.blocks]
+        before = {b: features[a] for a, b in itertools.pairwise(names) if a in features}
+        return {names[0]: x} | before
+
+    @property
+    def exact_blocks(self) -> frozenset[str]:
+        """Blocks that take the exact gradient of the final loss beside others that do not."""
+        perturbation = self.experiment.gradient.perturbation
+        if perturbation is None or perturbation.last_block != "exact":
+            return frozenset()
+        return frozenset(block.name for block in self.units[-1][0])
 
     def perturbed(self, segment: Segment) -> dict[str, Element]:
         """The arrays of a segment that are perturbed, with their credit routes; none if exact."""
@@ -133,32 +168,54 @@ def make_plan(experiment: Experiment, data: DatasetInfo) -> Plan:
     per_epoch = data.train_examples // experiment.data.batch_size
     training = experiment.training
     steps = training.steps or (training.epochs or 0) * per_epoch
-    segments = _segments(experiment, network)
-    return Plan(experiment, data, network, segments, _perturbing(experiment), steps, per_epoch)
+    units = _units(experiment, network)
+    segments = tuple(TARGETS[experiment.gradient.target](units))
+    perturbing, projecting = _perturbing(experiment), _projecting(experiment)
+    if perturbing is not None:
+        segments = tuple(one_loss_each(segments))
+    return Plan(
+        experiment, data, network, units, segments, perturbing, projecting, steps, per_epoch
+    )
 
 
-def _segments(experiment: Experiment, network: Network) -> tuple[Segment, ...]:
+def _units(experiment: Experiment, network: Network) -> tuple[Unit, ...]:
+    """Chains of blocks closed by a loss; single blocks where there are no local losses."""
     blocks, local = network.blocks, experiment.losses.local
-    if local is None:
-        return (Segment(blocks, (Site("final", blocks[-1].name),)),)
-    copied: tuple[Axis, ...] = copy_axes(local.replicate or ())
-    ends = range(local.every - 1, len(blocks), local.every)
-    sites = [Site(blocks[end].name, blocks[end].name, copied) for end in ends]
-    if experiment.losses.isolate == "block":
-        chains = [blocks[end + 1 - local.every : end + 1] for end in ends]
-        return tuple(Segment(c, (s,)) for c, s in zip(chains, sites, strict=True))
-    return (Segment(blocks, tuple(sites)),)
+    copied: tuple[Axis, ...] = copy_axes((local.replicate or ()) if local is not None else ())
+    every, last = (local.every, local.last) if local is not None else (1, "final")
+    chains = [blocks[start : start + every] for start in range(0, len(blocks), every)]
+    sites = [Site(chain[-1].name, chain[-1].name, copied) for chain in chains]
+    if last == "final":
+        sites[-1] = Site("final", blocks[-1].name)
+    return tuple(zip(chains, sites, strict=True))
 
 
 def _perturbing(experiment: Experiment) -> Perturbing | None:
-    perturbation = experiment.gradient.perturbation
-    if perturbation is None:
+    perturbation, estimator = experiment.gradient.perturbation, experiment.gradient.estimator
+    if perturbation is None or perturbation.projects:
         return None
     return Perturbing(
         space=perturbation.space,
         samples=perturbation.samples,
+        set=perturbation.guess.set,
         shared=perturbation.sharing == "batch",
         credit=perturbation.credit,
         through_norm=experiment.architecture.normalization.gradient == "exact",
         vectorized=experiment.compile.samples == "vectorized",
+        step=estimator.epsilon if isinstance(estimator, FiniteDifference) else None,
+    )
+
+
+def _projecting(experiment: Experiment) -> Projection | None:
+    perturbation = experiment.gradient.perturbation
+    if perturbation is None or not perturbation.projects:
+        return None
+    how = perturbation.projection
+    return Projection(
+        normalization=how.type or "none",
+        coefficient=how.coefficient,
+        granularity=how.granularity or "example",
+        grouping=how.grouping or "net",
+        samples=perturbation.samples,
+        kurtosis=0.0 if perturbation.learned else GUESSES[perturbation.guess.type].kurtosis,
     )

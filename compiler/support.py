@@ -33,24 +33,9 @@ _ROWS: tuple[_Row, ...] = (
     _Row(("data", "augment"), _one_of("none"), "none"),
     _Row(("architecture", "token_mixing"), _one_of("dense"), "dense"),
     _Row(("losses", "objective", "type"), _one_of("cross_entropy"), "cross_entropy"),
-    _Row(("losses", "local", "overlap"), _one_of(False), "false"),
     _Row(("losses", "local", "aggregation"), _one_of("replicated"), "replicated"),
     _Row(("losses", "local", "head", "type"), _one_of("linear"), "linear"),
-    _Row(("gradient", "target"), _one_of("global", "local", "sum"), "global, local or sum"),
-    _Row(
-        ("gradient", "estimator", "type"),
-        _one_of("exact", "forward", "feedback", "direct_feedback"),
-        "exact, forward, feedback or direct_feedback",
-    ),
-    _Row((*_PERTURBATION, "space"), _one_of("weight", "activation"), "weight or activation"),
-    _Row(
-        (*_PERTURBATION, "guess", "type"),
-        _one_of("normal", "rademacher", "sphere"),
-        "normal, rademacher or sphere",
-    ),
-    _Row((*_PERTURBATION, "guess", "set"), _one_of("independent"), "independent"),
     _Row((*_PERTURBATION, "sharing"), _one_of("example", "batch"), "example or batch"),
-    _Row((*_PERTURBATION, "projection", "type"), _one_of("none"), "none"),
     _Row(("mesh", "data"), _one_of(1), "1"),
     _Row(("mesh", "group"), _one_of(1), "1"),
     _Row(("mesh", "stage"), _one_of(1), "1"),
@@ -63,19 +48,11 @@ _ROWS: tuple[_Row, ...] = (
 def refusals(experiment: Experiment) -> list[Problem]:
     """What of a resolved spec this version of the compiler does not support, one line each."""
     values = experiment.model_dump(mode="json")
-    found = [
+    return [
         Problem(row.path, f"not supported by this version; use {row.use}")
         for row in _ROWS
         if (value := lookup(values, row.path)) is not MISSING and not row.compiles(value)
     ]
-    return [*found, *_downstream(experiment)]
-
-
-def _downstream(experiment: Experiment) -> Iterator[Problem]:
-    """A forward estimator has one loss per chain of blocks."""
-    if experiment.gradient.estimator.type == "forward" and experiment.gradient.target == "sum":
-        message = "not supported by this version under a forward estimator; use global or local"
-        yield Problem(("gradient", "target"), message)
 
 
 def data_problems(experiment: Experiment, info: DatasetInfo) -> list[Problem]:

@@ -8,11 +8,12 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, UInt32
 
-from compiler.estimate import drawn, estimate_segment, given, linear, make_context, site_losses
+from compiler.estimate import Clock, drawn, estimate, given, make_context
 from compiler.gradient.segment import Site
 from compiler.losses.objectives import OBJECTIVES
+from compiler.losses.sites import linear, site_losses
 from compiler.network.initialize import SCALES, initialize
-from compiler.network.layers import LayerTrace, Moments
+from compiler.network.layers import Moments
 from compiler.network.network import forward, patchify, pooled, standardizer
 from compiler.network.running import CLASSIFIER, Running, initial, moved
 from compiler.noise import KeyData, key_data
@@ -140,21 +141,13 @@ def _gradient(
 ) -> tuple[Params, Metrics, Running]:
     params, labels = state.params, batch["label"]
     noise = drawn(plan, state.key, state.step) if perturbations is None else given(perturbations)
-    context = make_context(plan, params, state.feedback, labels, noise)
-    x = _stem(plan, batch)
-    blocks: dict[str, Any] = {}
-    features: dict[str, Array] = {}
-    layers: dict[str, LayerTrace] = {}
-    for segment in plan.segments:
-        estimate = estimate_segment(plan, segment, params, x, context)
-        blocks |= estimate.grads
-        stopped = jax.lax.stop_gradient(estimate.trace)
-        features |= stopped.features
-        layers |= stopped.layers
-        x = stopped.output
-    readouts, metrics = _readout_gradient(plan, params, features, labels)
-    statistics = moved(state.statistics, plan.network, layers, x)
-    return {"blocks": blocks, **readouts}, metrics, statistics
+    clock = Clock(state.key, state.step, noise)
+    context = make_context(plan, params, state.feedback, labels, clock)
+    found = estimate(plan, params, _stem(plan, batch), context)
+    trace = jax.lax.stop_gradient(found.trace)
+    readouts, metrics = _readout_gradient(plan, params, trace.features, labels)
+    statistics = moved(state.statistics, plan.network, trace.layers, trace.output)
+    return {"blocks": found.grads, **readouts}, metrics, statistics
 
 
 def _readout_gradient(

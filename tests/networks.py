@@ -30,20 +30,22 @@ NO_NORM = "{type: none}"
 
 
 @lru_cache(maxsize=128)
-def program(rule, *, architecture=None, norm=LOCAL_NORM, batch=4, perturbation="", more=""):
+def program(
+    rule, *, architecture=None, norm=LOCAL_NORM, batch=4, perturbation="", more="", info=INFO
+):
     """The program of a small network under a rule; asked for again it is compiled already."""
     gradient = f"gradient: {{perturbation: {{{perturbation}}}}}" if perturbation else ""
     text = f"""
 fgspec: 1
 name: small
-rule: {rule}
+{f"rule: {rule}" if rule else ""}
 data: {{source: {{type: cifar10}}, batch_size: {batch}}}
 architecture: {architecture or MIXER % norm}
 {gradient}
 training: {{epochs: 2}}
 {more}
 """
-    return compile_plan(make_plan(loads(text).experiment, INFO))
+    return compile_plan(make_plan(loads(text).experiment, info))
 
 
 def batch_of(size=4, seed=0):

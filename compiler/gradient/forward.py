@@ -1,132 +1,27 @@
 """The forward gradient: a directional derivative along a perturbation, times the perturbation.
 
 One primal pass is linearized; every sample sends its tangent through the linear map and the
-samples' estimates are averaged before anything is pulled back to weights. The two spaces differ
-in what is perturbed and in that pull-back only: one table row each.
+samples' estimates are summed before anything is pulled back to weights. Finite differences take
+the place of the tangent where no derivative is to be had.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from compiler.axes import ACTIVATION, Axis, align, sum_to
-from compiler.gradient.credit import Credit, activation_route, weight_route
-from compiler.gradient.pull_back import firing, layerwise
-from compiler.gradient.segment import Estimate, Losses, Noise, Segment
-from compiler.network.layers import LINEARS, Norm
-from compiler.network.network import Trace, forward, layers_in
-from compiler.trees import unflatten
+from compiler.axes import Axis, align, sum_to
+from compiler.gradient.segment import Estimate, Losses, Noise, Segment, Site
+from compiler.gradient.sets import SETS
+from compiler.gradient.spaces import SPACES, Element, Passed, Perturbing
+from compiler.network.network import Trace, forward
 
 Tree = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Perturbing:
-    """How a segment is perturbed.
-
-    Attributes:
-        space: a row of `SPACES`.
-        samples: K, perturbations whose estimates are averaged.
-        shared: whether all examples share the noise of an activation.
-        credit: which copies of a loss an element answers for.
-        through_norm: whether activity-space estimates are pulled back through the normalization
-            that stands after a linear map.
-        vectorized: whether samples are mapped over an axis instead of scanned.
-    """
-
-    space: str
-    samples: int
-    shared: bool
-    credit: Credit
-    through_norm: bool
-    vectorized: bool
-
-
-class Element(NamedTuple):
-    """One perturbed array: its shape, its named axes and its credit route."""
-
-    shape: tuple[int, ...]
-    axes: tuple[Axis | None, ...]
-    route: tuple[Axis, ...]
-
-
-class Space(NamedTuple):
-    """What is perturbed and how an estimate there becomes one of the weights.
-
-    Attributes:
-        rows: leading axes of a perturbed array that count vectors instead of being part of one.
-        elements: (segment, readout norm, how, batch size) -> the perturbed arrays by name.
-        place: (segment, weights, perturbations by name) -> (weights, taps) of the forward pass.
-        mask: (name, trace) -> what the perturbation of an element is multiplied by, or None.
-        pull_back: (segment, how, weights, trace, estimates by name) -> gradient of the weights.
-    """
-
-    rows: int
-    elements: Callable[[Segment, Norm | None, Perturbing, int], dict[str, Element]]
-    place: Callable[[Segment, Tree, Tree], tuple[Tree, Tree]]
-    mask: Callable[[str, Trace], Float[Array, "..."] | None]
-    pull_back: Callable[[Segment, Perturbing, Tree, Trace, Tree], Tree]
-
-
-def _activation_elements(
-    segment: Segment, readout: Norm | None, how: Perturbing, batch: int
-) -> dict[str, Element]:
-    found = {}
-    for path, layer in layers_in(segment.blocks):
-        route = activation_route(segment, readout, path, how.credit)
-        shape = (1 if how.shared else batch, *layer.outputs)
-        found[path] = Element(shape, ACTIVATION, route)
-    return found
-
-
-def _layerwise(
-    segment: Segment, how: Perturbing, params: Tree, trace: Trace, estimates: Tree
-) -> Tree:
-    return layerwise(segment, params, trace, estimates, how.through_norm)
-
-
-def _weight_elements(
-    segment: Segment, readout: Norm | None, how: Perturbing, batch: int
-) -> dict[str, Element]:
-    found = {}
-    for path, layer in layers_in(segment.blocks):
-        for name, spec in LINEARS[layer.kind].params(layer).items():
-            route = weight_route(segment, readout, path, spec, how.credit)
-            found[f"{path}/{name}"] = Element(spec.shape, spec.axes, route)
-    return found
-
-
-def _move_weights(segment: Segment, params: Tree, by: Tree) -> tuple[Tree, Tree]:
-    return jax.tree.map(jnp.add, dict(params), unflatten(by)), {}
-
-
-SPACES: dict[str, Space] = {
-    "activation": Space(
-        rows=1,
-        elements=_activation_elements,
-        place=lambda segment, params, by: (params, by),
-        mask=firing,
-        pull_back=_layerwise,
-    ),
-    "weight": Space(
-        rows=0,
-        elements=_weight_elements,
-        place=_move_weights,
-        mask=lambda name, trace: None,
-        pull_back=lambda segment, how, params, trace, estimates: unflatten(estimates),
-    ),
-}
-
-
-def elements(
-    segment: Segment, readout: Norm | None, how: Perturbing, batch: int
-) -> dict[str, Element]:
-    """The arrays of a segment that are perturbed, by name."""
-    return SPACES[how.space].elements(segment, readout, how, batch)
+Push = Callable[[Tree], Float[Array, "..."]]
+"""A perturbation by name -> the derivative of every copy of the loss along it."""
 
 
 def forward_gradient(
@@ -139,7 +34,7 @@ def forward_gradient(
 ) -> Estimate:
     """Estimate the gradient of the segment's one loss (Ren et al. 2022, equations 2 and 3).
 
-    For every perturbed array z with perturbation u the estimate is the sum of the tangents of
+    For every perturbed array z with perturbation u the estimate is the sum of the derivatives of
     those copies of the loss that an element of z answers for, times u.
 
     Args:
@@ -154,25 +49,75 @@ def forward_gradient(
     space, (arrays, noise) = SPACES[how.space], perturbed
     at_rest = {name: jnp.zeros(element.shape, jnp.float32) for name, element in arrays.items()}
 
-    def copies(by: Tree) -> tuple[Float[Array, "..."], Trace]:
-        weights, taps = space.place(segment, params, by)
-        trace = forward(segment.blocks, weights, x, taps)
-        return losses(site, trace.features[site.block]) / x.shape[0], trace
+    def run(by: Tree) -> Trace:
+        weights, taps = space.place(params, by)
+        return forward(segment.blocks, weights, x, taps)
 
-    _, push, trace = jax.linearize(copies, at_rest, has_aux=True)
+    difference = _tangent if how.step is None else partial(_difference, step=how.step)
+    push, trace = difference(run, at_rest, losses, site)
+    draw = _directions(arrays, noise, how)
 
     def one(sample: Any) -> Tree:
-        u = {name: noise(name, element.shape, sample) for name, element in arrays.items()}
+        u, partner = draw(sample)
         tangent = push(u)
         return {
-            name: _credited(tangent, site.axes, element) * u[name]
+            name: _credited(tangent, site.axes, element) * partner[name]
             for name, element in arrays.items()
         }
 
-    mean = _mean_over_samples(one, how)
+    total = _sum_over_samples(one, how)
     masks = {name: space.mask(name, trace) for name in arrays}
-    masked = {n: g if masks[n] is None else g * masks[n] for n, g in mean.items()}
-    return Estimate(space.pull_back(segment, how, params, trace, masked), trace)
+    masked = {n: g if masks[n] is None else g * masks[n] for n, g in total.items()}
+    passed = Passed(segment, params, x, trace)
+    return Estimate(space.pull_back(passed, masked, how.through_norm), trace)
+
+
+def _tangent(
+    run: Callable[[Tree], Trace], at_rest: Tree, losses: Losses, site: Site
+) -> tuple[Push, Trace]:
+    """Derivatives in forward mode."""
+
+    def copies(by: Tree) -> tuple[Float[Array, "..."], Trace]:
+        trace = run(by)
+        features = trace.features[site.block]
+        return losses(site, features, None) / features.shape[0], trace
+
+    _, push, trace = jax.linearize(copies, at_rest, has_aux=True)
+    return push, trace
+
+
+def _difference(
+    run: Callable[[Tree], Trace], at_rest: Tree, losses: Losses, site: Site, step: float
+) -> tuple[Push, Trace]:
+    """(l(step u) - l(0)) / step for every copy, of which each sees its own features move only."""
+    trace = run(at_rest)
+    features = trace.features[site.block]
+    start = losses(site, features, features)
+
+    def push(u: Tree) -> Float[Array, "..."]:
+        moved = run(jax.tree.map(lambda part: step * part, u)).features[site.block]
+        return (losses(site, moved, features) - start) / (step * features.shape[0])
+
+    return push, trace
+
+
+def _directions(
+    arrays: dict[str, Element], noise: Noise, how: Perturbing
+) -> Callable[[Any], tuple[Tree, Tree]]:
+    """Sample -> (direction, partner); drawn one by one where samples are independent."""
+
+    def draw(sample: Any) -> Tree:
+        return {name: noise(name, element.shape, sample) for name, element in arrays.items()}
+
+    def alone(sample: Any) -> tuple[Tree, Tree]:
+        u = draw(sample)
+        return u, u if how.samples == 1 else jax.tree.map(lambda part: part / how.samples, u)
+
+    if how.set == "independent":
+        return alone
+    together = jax.vmap(draw)(jnp.arange(how.samples))
+    both = SETS[how.set](together, SPACES[how.space].rows)
+    return lambda sample: jax.tree.map(lambda part: part[sample], both)
 
 
 def _credited(
@@ -183,17 +128,16 @@ def _credited(
     return align(sum_to(tangent, axes, kept), kept, element.axes)
 
 
-def _mean_over_samples(one: Callable[[Any], Tree], how: Perturbing) -> Tree:
+def _sum_over_samples(one: Callable[[Any], Tree], how: Perturbing) -> Tree:
     if how.samples == 1:
         return one(0)
     samples = jnp.arange(how.samples)
     if how.vectorized:
-        return jax.tree.map(lambda g: g.mean(0), jax.vmap(one)(samples))
+        return jax.tree.map(lambda g: g.sum(0), jax.vmap(one)(samples))
 
     def add(total: Tree, sample: Any) -> tuple[Tree, None]:
         return jax.tree.map(jnp.add, total, one(sample)), None
 
     shapes = jax.eval_shape(one, samples[0])
     zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
-    total, _ = jax.lax.scan(add, zeros, samples)
-    return jax.tree.map(lambda g: g / how.samples, total)
+    return jax.lax.scan(add, zeros, samples)[0]

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from compiler.gradient.segment import Segment
 from compiler.network.layers import pre_activation
-from compiler.network.network import Trace, layers_in
+from compiler.network.network import Trace, forward, layers_in
 
 
 def firing(path: str, trace: Trace) -> Float[Array, "n p g c"]:
@@ -42,4 +42,32 @@ def layerwise(
         )
         _, pull = jax.vjp(apply, params[block][name])
         (grads[block][name],) = pull(estimates[path])
+    return grads
+
+
+def blockwise(
+    segment: Segment,
+    params: Mapping[str, Any],
+    x: Float[Array, "n p g c"],
+    trace: Trace,
+    estimates: Mapping[str, Float[Array, "n p g c"]],
+) -> dict[str, Any]:
+    """Pull the estimate at each block's output back through that block alone.
+
+    Args:
+        segment: a chain of blocks.
+        params: by block, layer and name.
+        x: input of the first block.
+        trace: of the forward pass.
+        estimates: gradients with respect to the outputs of blocks, by block.
+    """
+    grads: dict[str, Any] = {}
+    for block in segment.blocks:
+
+        def run(own: Any, block: Any = block, x: Any = x) -> Float[Array, "n p g c"]:
+            return forward((block,), {block.name: own}, x).output
+
+        _, pull = jax.vjp(run, params[block.name])
+        (grads[block.name],) = pull(estimates[block.name])
+        x = trace.features[block.name]
     return grads

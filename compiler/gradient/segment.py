@@ -1,8 +1,9 @@
 """Segments: chains of blocks between which no gradient passes, and the losses inside each."""
 
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Array, Float
 
@@ -33,8 +34,66 @@ class Segment:
     sites: tuple[Site, ...]
 
 
-Losses = Callable[[Site, Float[Array, "n p g c"]], Float[Array, "..."]]
-"""(site, features after its block) -> the copies of its loss, with the axes of the site."""
+Unit = tuple[tuple[Block, ...], Site]
+"""A chain of blocks and the loss that closes it."""
+
+
+def _chain(units: Sequence[Unit]) -> tuple[Block, ...]:
+    return tuple(block for blocks, _ in units for block in blocks)
+
+
+def _own(units: Sequence[Unit]) -> Iterator[Segment]:
+    for blocks, site in units:
+        yield Segment(blocks, (site,))
+
+
+def _next_too(units: Sequence[Unit]) -> Iterator[Segment]:
+    yield Segment(units[0][0], (units[0][1],))
+    for before, last in itertools.pairwise(units):
+        yield Segment(_chain((before, last)), (last[1],))
+
+
+def _downstream(units: Sequence[Unit]) -> Iterator[Segment]:
+    yield Segment(_chain(units), tuple(site for _, site in units))
+
+
+def _last(units: Sequence[Unit]) -> Iterator[Segment]:
+    yield Segment(_chain(units), (units[-1][1],))
+
+
+TARGETS: dict[str, Callable[[Sequence[Unit]], Iterator[Segment]]] = {
+    "global": _last,
+    "local": _own,
+    "above": _next_too,
+    "sum": _downstream,
+}
+"""Segments whose gradients add up to the target's, by `gradient.target`; they may overlap."""
+
+
+def one_loss_each(segments: Sequence[Segment]) -> Iterator[Segment]:
+    """Segments with the same sum of gradients of which each has its only loss at its end."""
+    for segment in segments:
+        names = [block.name for block in segment.blocks]
+        for site in segment.sites:
+            yield Segment(segment.blocks[: names.index(site.block) + 1], (site,))
+
+
+@runtime_checkable
+class Losses(Protocol):
+    """The copies of a site's loss, with the axes of the site."""
+
+    def __call__(
+        self,
+        site: Site,
+        x: Float[Array, "n p g c"],
+        others: Float[Array, "n p g c"] | None = None,
+    ) -> Float[Array, "..."]:
+        """From the features `x` after the site's block.
+
+        With `others` every copy has a value of its own: that of its own features from `x` and all
+        else from `others`, for finite differences.
+        """
+        ...
 
 
 class Estimate(NamedTuple):

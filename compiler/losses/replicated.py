@@ -82,23 +82,32 @@ def _dense_tangent(tangent: Any, primal: Any) -> Any:
     return jnp.zeros_like(primal) if _is_zero(tangent) else tangent
 
 
-def naive(value: Value, axes: tuple[Axis, ...]) -> Replicated:
-    """Every copy evaluated by itself behind stop-gradients: slow, and the oracle of `fused`."""
+def apart(value: Value, axes: tuple[Axis, ...]) -> Callable[..., Float[Array, "..."]]:
+    """Every copy evaluated by itself, its own features from `x` and all else from `others`.
 
-    def copies(readout: Any, x: Float[Array, "n p g c"]) -> Float[Array, "..."]:
+    Returns:
+        (readout, x, others) -> copies.
+    """
+
+    def copies(readout: Any, x: Float[Array, "n p g c"], others: Any) -> Float[Array, "..."]:
         _, patches, groups, _ = x.shape
         sizes = (patches if "patch" in axes else 1, groups if "group" in axes else 1)
         own = jnp.eye(sizes[0] * sizes[1], dtype=bool).reshape(-1, *sizes)
 
         def one(mask: Any) -> Float[Array, " n"]:
-            through = jnp.where(mask[None, :, :, None], x, jax.lax.stop_gradient(x))
-            return value(readout, _average(through))
+            return value(readout, _average(jnp.where(mask[None, :, :, None], x, others)))
 
         rows = jax.lax.map(one, own).T
         kept = [size for size, axis in zip(sizes, ACTIVATION[1:3], strict=True) if axis in axes]
         return rows.reshape(x.shape[0], *kept)
 
     return copies
+
+
+def naive(value: Value, axes: tuple[Axis, ...]) -> Replicated:
+    """Every copy evaluated by itself behind stop-gradients: slow, and the oracle of `fused`."""
+    copies = apart(value, axes)
+    return lambda readout, x: copies(readout, x, jax.lax.stop_gradient(x))
 
 
 LOWERINGS: dict[str, Callable[[Value, tuple[Axis, ...]], Replicated]] = {

@@ -99,7 +99,8 @@ def forward(
         blocks: the chain.
         params: by block, layer and name.
         x: input of the first block.
-        taps: perturbations of pre-activations by `block/layer`; absent ones are zero.
+        taps: perturbations of pre-activations by `block/layer` and of the outputs of blocks by
+            `block`; absent ones are zero.
         feedback: backward weights by block, layer and name, where they are not the forward ones.
         known: moments by `block/layer` and place, instead of the batch's.
     """
@@ -116,6 +117,7 @@ def forward(
             added = [taps[path]] if path in taps else []
             added += [skip] if layer.residual else []
             x, layers[path] = apply_layer(layer, own, x, added, back, moments)
+        x = x + taps[block.name] if block.name in taps else x
         features[block.name] = x
     return Trace(x, features, layers)
 

@@ -1,28 +1,53 @@
 """Defaults that depend on other fields, filled in so that a resolved spec says everything."""
 
-from fgspec.spec.architecture import LocalMixer
-from fgspec.spec.consistency import PERTURBING
+from fgspec.spec.architecture import Architecture, LocalMixer
 from fgspec.spec.experiment import Experiment
-from fgspec.spec.gradient import Perturbation
+from fgspec.spec.gradient import PERTURBING, Perturbation, Projection
+from fgspec.spec.losses import Local
 
 
 def complete(experiment: Experiment) -> Experiment:
-    """`experiment` with every default that depends on other fields filled in.
-
-    Local losses under a perturbing estimator are replicated over every axis that the
-    architecture has; a perturbing estimator has a perturbation; activations draw noise per
-    example, weights per batch.
-    """
+    """`experiment` with every default that depends on other fields filled in."""
     gradient, losses = experiment.gradient, experiment.losses
-    if gradient.estimator.type not in PERTURBING:
-        return experiment
-    perturbation = gradient.perturbation or Perturbation()
-    if perturbation.sharing is None:
-        sharing = "batch" if perturbation.space == "weight" else "example"
-        perturbation = perturbation.model_copy(update={"sharing": sharing})
-    gradient = gradient.model_copy(update={"perturbation": perturbation})
-    if losses.local is not None and losses.local.replicate is None:
-        axes = ("patch", "group") if isinstance(experiment.architecture, LocalMixer) else ()
-        local = losses.local.model_copy(update={"replicate": axes})
+    if gradient.estimator.type in PERTURBING:
+        completed = _perturbation(gradient.perturbation or Perturbation())
+        gradient = gradient.model_copy(update={"perturbation": completed})
+    if losses.local is not None:
+        local = _local(losses.local, gradient.perturbation, experiment.architecture)
         losses = losses.model_copy(update={"local": local})
     return experiment.model_copy(update={"gradient": gradient, "losses": losses})
+
+
+def _perturbation(given: Perturbation) -> Perturbation:
+    """Activations draw noise per example, weights per batch; guesses are projected on."""
+    noisy = not given.learned
+    projection = given.projection
+    whole = noisy and given.space == "weight"
+    drawn = noisy and projection.granularity != "span"
+    defaults = {
+        "type": "none" if drawn or projection.coefficient != "raw" else "squared_norm",
+        "granularity": "batch" if whole else "example",
+        "grouping": "net" if noisy else "block" if given.space == "block_output" else "tensor",
+    }
+    sharing = given.sharing or ("batch" if given.space == "weight" else "example")
+    updates = {
+        "projection": _filled(projection, defaults),
+        "sharing": sharing if noisy else None,
+        "last_block": given.last_block or ("exact" if given.guides else "estimated"),
+    }
+    return given.model_copy(update=updates)
+
+
+def _filled(projection: Projection, defaults: dict[str, str]) -> Projection:
+    missing = {k: value for k, value in defaults.items() if getattr(projection, k) is None}
+    return projection.model_copy(update=missing)
+
+
+def _local(local: Local, perturbation: Perturbation | None, architecture: Architecture) -> Local:
+    """Losses are replicated over every axis, where all that is perturbed moves together."""
+    final = perturbation is not None and perturbation.last_block == "exact"
+    updates: dict[str, object] = {"last": local.last or ("final" if final else "local")}
+    if perturbation is not None and local.replicate is None:
+        joint = isinstance(architecture, LocalMixer) and not perturbation.projects
+        updates["replicate"] = ("patch", "group") if joint else ()
+    return local.model_copy(update=updates)

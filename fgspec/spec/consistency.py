@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from fgspec.diagnostics import Problem, nearest
+from fgspec.spec import perturbing
 from fgspec.spec.architecture import Architecture, LocalMixer, Mlp, Normalization
 from fgspec.spec.base import Interval
 from fgspec.spec.data import Data
-from fgspec.spec.gradient import Gradient, Perturbation
+from fgspec.spec.gradient import PERTURBING, Gradient, Perturbation
 from fgspec.spec.losses import InfoNce, Losses
 from fgspec.spec.optimizer import Factors, Optimizer, WarmupCosine
 from fgspec.spec.run import Checkpoint, Compile, Expect, Mesh, Training
@@ -31,8 +32,6 @@ METRICS = (
     "data/wait_s",
 )
 """The metrics every run has; local losses add `local_loss/block<k>`."""
-
-PERTURBING = ("forward", "finite_difference")
 
 
 def divisors(number: int, near: int) -> str:
@@ -111,7 +110,9 @@ def _blocks(architecture: Architecture) -> tuple[int, Path]:
 def loss_sites(architecture: Architecture, losses: Losses) -> Iterator[Problem]:
     """Local losses close the last block."""
     blocks, path = _blocks(architecture)
-    if losses.local is not None and blocks % losses.local.every:
+    if losses.local is None or losses.local.last == "final":
+        return
+    if blocks % losses.local.every:
         near = divisors(blocks, losses.local.every)
         message = f"must divide the {blocks} blocks, or the last would have no loss; {near}"
         yield Problem(("losses", "local", "every"), message, others=(path,))
@@ -158,33 +159,13 @@ def isolation(losses: Losses, gradient: Gradient) -> Iterator[Problem]:
         say = "only direct feedback isolates layers; say none or block"
         message = say if losses.isolate == "layer" else "direct feedback isolates layers; say layer"
         yield Problem(isolate, message, others=(("gradient", "estimator", "type"),))
-    elif gradient.target == "global" and losses.local is not None and not _guides(gradient):
+    elif (
+        gradient.target == "global"
+        and losses.local is not None
+        and not perturbing.reads_heads(gradient)
+    ):
         message = "never reaches a block under target global; remove it or say target: sum"
         yield Problem(local, message, shows=False, others=(target,))
-
-
-def _guides(gradient: Gradient) -> bool:
-    """Whether local losses provide the guess."""
-    perturbation = gradient.perturbation
-    return perturbation is not None and perturbation.guess.type in ("local", "ntk", "fixed_ntk")
-
-
-def perturbation(losses: Losses, gradient: Gradient) -> Iterator[Problem]:
-    """Perturbations belong to the estimators that perturb, and have what their space needs."""
-    base: Path = ("gradient", "perturbation")
-    kind: Path = ("gradient", "estimator", "type")
-    found = gradient.perturbation
-    if found is None:
-        return
-    if gradient.estimator.type not in PERTURBING:
-        yield Problem(base, "never read by this estimator; remove it", False, (kind,))
-        return
-    if found.space == "weight" and found.sharing == "example":
-        message = "a perturbation of the weights is shared by the batch; say batch or remove it"
-        yield Problem((*base, "sharing"), message, others=((*base, "space"),))
-    if found.sharing == "views" and not isinstance(losses.objective, InfoNce):
-        message = "there are two views under info_nce only; say example or batch"
-        yield Problem((*base, "sharing"), message, others=(("losses", "objective", "type"),))
 
 
 def norm_gradient(architecture: Architecture, gradient: Gradient) -> Iterator[Problem]:
@@ -198,6 +179,9 @@ def norm_gradient(architecture: Architecture, gradient: Gradient) -> Iterator[Pr
         yield Problem(path, message, others=(("gradient", "estimator", "type"),))
     elif (gradient.perturbation or Perturbation()).space != "activation":
         yield Problem(path, message, others=(("gradient", "perturbation", "space"),))
+    elif gradient.perturbation is not None and gradient.perturbation.projects:
+        message = "projections are pulled back exactly; remove it"
+        yield Problem(path, message, others=(("gradient", "perturbation", "projection"),))
 
 
 def lowering(compile: Compile, gradient: Gradient) -> Iterator[Problem]:
@@ -263,7 +247,7 @@ CHECKS: tuple[Callable[..., Iterator[Problem]], ...] = (
     loss_sites,
     replication,
     isolation,
-    perturbation,
+    *perturbing.CHECKS,
     norm_gradient,
     lowering,
     readout_factors,

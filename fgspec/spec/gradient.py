@@ -48,28 +48,65 @@ Estimator = Annotated[
 ]
 
 
+PERTURBING = ("forward", "finite_difference")
+"""Estimators that move something and see how the loss changes."""
+
+BuiltInGuess = Literal[
+    "normal", "rademacher", "sphere", "local", "ntk", "fixed_ntk", "global", "above", "jacobian"
+]
+LEARNED = ("local", "ntk", "fixed_ntk", "global", "above", "jacobian")
+"""Guesses that are made from the network instead of drawn."""
+
+
 class Guess(Section):
     """The direction of a perturbation."""
 
-    type: Literal["normal", "rademacher", "sphere", "local", "ntk", "fixed_ntk"] = Field(
+    type: BuiltInGuess = Field(
         default="rademacher",
         description="normal, rademacher (random signs): zero mean, unit variance. sphere: "
         "uniform on the sphere of radius sqrt(dimension), one for each example's activation or "
-        "each weight. local: gradient of the local loss; "
-        "ntk: of a head drawn anew; fixed_ntk: of the head at initialisation (Fournier 2023).",
+        "each weight. local: gradient of the local loss; ntk: of the local loss under a head "
+        "drawn anew at every step; fixed_ntk: under the head as initialised (Fournier et al. "
+        "2023). global, above: the gradients of these targets, as controls. jacobian: a random "
+        "direction at the next block's output, pulled back through that block (Singhal et al. "
+        "2023).",
     )
-    set: Literal["independent", "antithetic", "orthogonal"] = Field(
-        default="independent", description="How the samples of one step relate to each other."
+    set: Literal["independent", "antithetic", "orthogonal", "projected"] = Field(
+        default="independent",
+        description="How the K samples of one step relate to each other. independent: averaged. "
+        "antithetic: K/2 and their opposites (finite differences only). orthogonal: K orthogonal "
+        "normal directions, averaged; unbiased, of less variance. projected: the orthogonal "
+        "projection of the gradient on K normal directions (Fluegel et al. 2024); biased.",
     )
 
 
 class Projection(Section):
-    """What the product of derivative and guess is divided by (Fournier et al. 2023)."""
+    """What becomes of the derivative along the guess (Fournier et al. 2023)."""
 
-    type: Literal["none", "squared_norm", "dimension"] = Field(
-        default="none",
-        description="none: for guesses of zero mean and unit variance. squared_norm: projection "
-        "onto the guess. dimension: divided by the number of perturbed elements.",
+    type: Literal["none", "squared_norm", "dimension", "optimal"] | None = Field(
+        default=None,
+        description="What the product of derivative and guess is divided by. none: nothing, for "
+        "guesses of zero mean and unit variance. squared_norm: |G|^2, the projection on the "
+        "guess. dimension: d, the numbers that share a coefficient. optimal: d + kurtosis - 1, "
+        "biased with the least mean squared error. Default: squared_norm for guesses made from "
+        "the network, none for those that are drawn.",
+    )
+    coefficient: Literal["raw", "sign", "coin"] = Field(
+        default="raw",
+        description="raw: the derivative along the guess. sign: its sign. coin: a random sign "
+        "instead, a control.",
+    )
+    granularity: Literal["example", "batch", "span"] | None = Field(
+        default=None,
+        description="example: every example is projected on its own guess. batch: one derivative "
+        "for the batch. span: every example is projected on the span of all examples' guesses. "
+        "Default: batch where weights are perturbed by noise, else example.",
+    )
+    grouping: Literal["tensor", "block", "net"] | None = Field(
+        default=None,
+        description="What shares one derivative: every tensor (weight, bias, layer's activation) "
+        "its own, a block, or all blocks between which gradients pass. Default: net for drawn "
+        "guesses; for others tensor, and block at block outputs.",
     )
 
 
@@ -92,7 +129,18 @@ class Perturbation(Section):
         "example share theirs.",
     )
     projection: Projection = Field(
-        default=Projection(), description="Normalization of the estimate."
+        default=Projection(), description="What becomes of the derivative."
+    )
+    control_variate: Literal["local", "ntk", "fixed_ntk"] | None = Field(
+        default=None,
+        description="A guess made from the network that noise corrects: P + <T - P, u> u has the "
+        "mean of the target and the variance of the difference only (arXiv 2511.05187).",
+    )
+    last_block: Literal["estimated", "exact"] | None = Field(
+        default=None,
+        description="exact: the block that the final loss closes takes its exact gradient "
+        "(Fournier et al. 2023; default where guesses are made from the network). estimated: as "
+        "all others.",
     )
     credit: Literal["influenced", "paper"] = Field(
         default="influenced",
@@ -101,6 +149,30 @@ class Perturbation(Section):
         "group, weights for their own group, whatever the normalizations couple; biased where "
         "they do (the route behind Ren et al. 2022, table 3, LG-FG-W).",
     )
+
+    @property
+    def learned(self) -> bool:
+        """Whether the guess is made from the network instead of drawn."""
+        return self.guess.type in LEARNED
+
+    @property
+    def guides(self) -> tuple[str, ...]:
+        """The guesses made from the network that this perturbation takes."""
+        own = (self.guess.type,) if self.learned else ()
+        return own + ((self.control_variate,) if self.control_variate else ())
+
+    @property
+    def projects(self) -> bool:
+        """Whether derivatives are inner products of whole targets and guesses.
+
+        Otherwise all that is perturbed in a chain of blocks moves together, and every copy of a
+        loss has one derivative along that.
+        """
+        granularity = "batch" if self.space == "weight" else "example"
+        joint = Projection(type="none", grouping="net", granularity=granularity).model_dump()
+        told = self.projection.model_dump()
+        differs = any(value not in (None, joint[field]) for field, value in told.items())
+        return bool(self.guides) or self.last_block == "exact" or differs
 
 
 class Gradient(Section):

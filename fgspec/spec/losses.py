@@ -55,9 +55,11 @@ class Local(Section):
     """Local losses, one after every so many blocks."""
 
     every: PositiveInt = Field(default=1, description="A loss after every so many blocks.")
-    overlap: bool = Field(
-        default=False,
-        description="Each loss also trains the block before its own (overlapping pairs).",
+    last: Literal["local", "final"] | None = Field(
+        default=None,
+        description="What closes the last block. local: a local loss like the others; the final "
+        "classifier reads stopped features (Ren et al. 2022). final: the final loss (Fournier et "
+        "al. 2023). Default: final where guesses are made from the network, else local.",
     )
     replicate: tuple[LossAxis, ...] | None = Field(
         default=None,

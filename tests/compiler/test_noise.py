@@ -7,13 +7,15 @@ import pytest
 
 from compiler.noise import GUESSES, address, key_data
 
+DRAW = {name: guess.draw for name, guess in GUESSES.items()}
+
 
 @pytest.mark.parametrize("guess", GUESSES)
 @pytest.mark.parametrize("shape", [(4, 3, 5, 7), (100, 33), (7, 64)])
 def test_zero_mean_unit_variance_uncorrelated(guess, shape):
     draws = 400
     keys = [address(key_data(0), "x", step) for step in range(draws)]
-    drawn = np.stack([GUESSES[guess](key, shape[:1], shape[1:]).reshape(-1)[:64] for key in keys])
+    drawn = np.stack([DRAW[guess](key, shape[:1], shape[1:]).reshape(-1)[:64] for key in keys])
     error = 1 / np.sqrt(draws)
     assert drawn.dtype == np.float32
     assert np.abs(drawn.mean(0)).max() < 5 * error
@@ -23,25 +25,25 @@ def test_zero_mean_unit_variance_uncorrelated(guess, shape):
 
 
 def test_rademacher_is_signs_only():
-    drawn = GUESSES["rademacher"](address(key_data(1), "x"), (11,), (45,))
+    drawn = DRAW["rademacher"](address(key_data(1), "x"), (11,), (45,))
     assert set(np.unique(drawn)) == {-1.0, 1.0}
 
 
 def test_on_the_sphere_every_vector_has_the_length_of_its_dimension():
-    drawn = GUESSES["sphere"](address(key_data(1), "x"), (6,), (3, 4, 5))
+    drawn = DRAW["sphere"](address(key_data(1), "x"), (6,), (3, 4, 5))
     np.testing.assert_allclose(jnp.square(drawn).sum((1, 2, 3)), 60, rtol=1e-5)
-    whole = GUESSES["sphere"](address(key_data(1), "x"), (), (7,))
+    whole = DRAW["sphere"](address(key_data(1), "x"), (), (7,))
     assert float(jnp.square(whole).sum()) == pytest.approx(7, rel=1e-5)
 
 
 def test_an_address_is_all_that_matters():
     key = key_data(7)
-    base = GUESSES["normal"](address(key, "a", 3, 1), (), (5,))
-    again = jax.jit(lambda k, s: GUESSES["normal"](address(k, "a", s, 1), (), (5,)))
+    base = DRAW["normal"](address(key, "a", 3, 1), (), (5,))
+    again = jax.jit(lambda k, s: DRAW["normal"](address(k, "a", s, 1), (), (5,)))
     np.testing.assert_array_equal(base, again(key, jnp.asarray(3)))
     for other in [("b", 3, 1), ("a", 4, 1), ("a", 3, 0)]:
-        assert not np.array_equal(base, GUESSES["normal"](address(key, *other), (), (5,)))
-    assert not np.array_equal(base, GUESSES["normal"](address(key_data(8), "a", 3, 1), (), (5,)))
+        assert not np.array_equal(base, DRAW["normal"](address(key, *other), (), (5,)))
+    assert not np.array_equal(base, DRAW["normal"](address(key_data(8), "a", 3, 1), (), (5,)))
 
 
 @pytest.mark.parametrize("guess", GUESSES)
@@ -49,7 +51,7 @@ def test_vmap_over_samples_equals_a_loop(guess):
     key = key_data(0)
 
     def drawn(sample):
-        return GUESSES[guess](address(key, "a", 0, sample), (3,), (40,))
+        return DRAW[guess](address(key, "a", 0, sample), (3,), (40,))
 
     together = jax.vmap(drawn)(jnp.arange(4))
     np.testing.assert_array_equal(together, np.stack([drawn(sample) for sample in range(4)]))

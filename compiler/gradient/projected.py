@@ -1,0 +1,178 @@
+"""Target gradients projected on guesses (Fournier et al. 2023): <T, G> G and its variations.
+
+The derivative of the target along a guess is taken as their inner product: the same number as in
+forward mode, at the cost of one reverse pass for all blocks and samples together.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from compiler.gradient.segment import Losses, Segment
+from compiler.gradient.spaces import SPACES
+from compiler.gradient.views import Signals, View
+from compiler.network.network import forward
+
+Tree = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Projection:
+    """What becomes of the inner product of target and guess.
+
+    Attributes:
+        normalization: a row of `NORMALIZATIONS`.
+        coefficient: a row of `COEFFICIENTS`.
+        granularity: whether every example, or the batch, has coefficients of its own; `span`
+            projects on the span of the guesses of all examples.
+        grouping: what shares a coefficient: a `tensor`, a `block`, the whole `net`.
+        samples: K guesses whose estimates are averaged.
+        kurtosis: of one number of the guess.
+    """
+
+    normalization: str
+    coefficient: str
+    granularity: str
+    grouping: str
+    samples: int
+    kurtosis: float
+
+
+class Group(NamedTuple):
+    """The inner products of one group: target with guess, guess with itself, and its numbers."""
+
+    along: Float[Array, "..."]
+    square: Float[Array, "..."]
+    size: int
+
+
+def _none(group: Group, how: Projection) -> Float[Array, "..."]:
+    return jnp.ones_like(group.along)
+
+
+def _squared_norm(group: Group, how: Projection) -> Float[Array, "..."]:
+    return jnp.where(group.square > 0, 1 / jnp.where(group.square > 0, group.square, 1), 0)
+
+
+def _dimension(group: Group, how: Projection) -> Float[Array, "..."]:
+    return jnp.full_like(group.along, 1 / group.size)
+
+
+def _optimal(group: Group, how: Projection) -> Float[Array, "..."]:
+    """K / (K + d + kurtosis - 2): the scale of least mean squared error (arXiv 2310.14168)."""
+    return jnp.full_like(group.along, how.samples / (how.samples + group.size + how.kurtosis - 2))
+
+
+NORMALIZATIONS: dict[str, Callable[[Group, Projection], Float[Array, "..."]]] = {
+    "none": _none,
+    "squared_norm": _squared_norm,
+    "dimension": _dimension,
+    "optimal": _optimal,
+}
+"""What multiplies the coefficient, by `projection.type`."""
+
+Coin = Callable[[str, tuple[int, ...]], Float[Array, "..."]]
+"""(name of a group, shape) -> random signs."""
+
+COEFFICIENTS: dict[str, Callable[[Float[Array, "..."], Float[Array, "..."]], Any]] = {
+    "raw": lambda along, coin: along,
+    "sign": lambda along, coin: jnp.sign(along),
+    "coin": lambda along, coin: coin,
+}
+"""(inner product, random signs) -> coefficient, by `projection.coefficient`."""
+
+
+def signals(
+    space: str, segments: Sequence[Segment], params: Tree, inputs: Tree, losses: Losses
+) -> dict[str, Float[Array, "..."]]:
+    """Reverse-mode derivatives of the segments' mean losses at what a space perturbs, summed.
+
+    Args:
+        space: a row of `SPACES`.
+        segments: they may overlap.
+        params: of all blocks, by block, layer and name.
+        inputs: of every block, by block.
+        losses: of their sites.
+    """
+    total: dict[str, Any] = {}
+    for segment in segments:
+        own = {block.name: params[block.name] for block in segment.blocks}
+        x = inputs[segment.blocks[0].name]
+
+        def objective(by: Tree, segment: Any = segment, own: Any = own, x: Any = x) -> Any:
+            weights, taps = SPACES[space].place(own, by)
+            trace = forward(segment.blocks, weights, x, taps)
+            means = [losses(site, trace.features[site.block]).mean() for site in segment.sites]
+            return sum(means[1:], means[0])
+
+        for name, found in jax.grad(objective)(at_rest(space, segment, len(x))).items():
+            total[name] = total[name] + found if name in total else found
+    return total
+
+
+def at_rest(space: str, segment: Segment, batch: int) -> dict[str, Float[Array, "..."]]:
+    """Zeros in the shape of everything that a space perturbs in a segment."""
+    shapes = SPACES[space].shapes(segment, batch)
+    return {name: jnp.zeros(shape, jnp.float32) for name, shape in shapes.items()}
+
+
+def coefficients(
+    view: View, target: Signals, guess: Signals, how: Projection, coin: Coin
+) -> dict[str, Float[Array, "..."]]:
+    """What the guess at each name is multiplied by.
+
+    Args:
+        view: inner products in the space and granularity.
+        target: T.
+        guess: G, under the same names.
+        how: the projection.
+        coin: random signs.
+    """
+    along, square = view.inner(target, guess), view.inner(guess, guess)
+    found = {}
+    for title, names in _members(along, how.grouping).items():
+        size = sum(view.size(name) for name in names)
+        group = Group(_total(along, names), _total(square, names), size)
+        signs = coin(title, group.along.shape)
+        value = COEFFICIENTS[how.coefficient](group.along, signs)
+        found |= dict.fromkeys(names, value * NORMALIZATIONS[how.normalization](group, how))
+    return found
+
+
+GROUPINGS: dict[str, Callable[[str], str]] = {
+    "tensor": lambda name: name,
+    "block": lambda name: name.split("/")[0],
+    "net": lambda name: "net",
+}
+"""The group that shares the coefficient of a name such as `block0/dense/w`."""
+
+
+def _total(parts: Mapping[str, Float[Array, "..."]], names: list[str]) -> Float[Array, "..."]:
+    return sum((parts[name] for name in names[1:]), parts[names[0]])
+
+
+def _members(names: Iterable[str], grouping: str) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(GROUPINGS[grouping](name), []).append(name)
+    return found
+
+
+def span(
+    view: View, target: Signals, guess: Signals, how: Projection
+) -> dict[str, Float[Array, "m n"]]:
+    """[m, n]: how much of guess m is in the projection of target n on the span of all guesses.
+
+    Guesses can be linearly dependent, so the Gram matrix is inverted on its range only.
+    """
+    targets, guesses = view.rows(target), view.rows(guess)
+    found = {}
+    for names in _members(guesses, how.grouping).values():
+        gram = sum(guesses[n] @ guesses[n].T for n in names)
+        cross = sum(guesses[n] @ targets[n].T for n in names)
+        found |= dict.fromkeys(names, jnp.linalg.pinv(gram, hermitian=True, rtol=1e-6) @ cross)
+    return found

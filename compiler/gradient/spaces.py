@@ -1,0 +1,188 @@
+"""What is perturbed or estimated: weights, pre-activations, outputs of blocks; one row each."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from compiler.axes import ACTIVATION, Axis
+from compiler.gradient.credit import Credit, activation_route, weight_route
+from compiler.gradient.pull_back import blockwise, firing, layerwise
+from compiler.gradient.segment import Segment
+from compiler.network.layers import LINEARS, Norm, ParamSpec
+from compiler.network.network import Trace, layer_path, layers_in
+from compiler.trees import unflatten
+
+Tree = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Perturbing:
+    """How a segment is perturbed.
+
+    Attributes:
+        space: a row of `SPACES`.
+        samples: K, perturbations whose estimates are averaged.
+        set: a row of `compiler.gradient.sets.SETS`, how the K relate to each other.
+        shared: whether all examples share the noise of an activation.
+        credit: which copies of a loss an element answers for.
+        through_norm: whether activity-space estimates are pulled back through the normalization
+            that stands after a linear map.
+        vectorized: whether samples are mapped over an axis instead of scanned.
+        step: length of a finite difference; None for the tangent.
+    """
+
+    space: str
+    samples: int
+    set: str
+    shared: bool
+    credit: Credit
+    through_norm: bool
+    vectorized: bool
+    step: float | None
+
+
+class Element(NamedTuple):
+    """One perturbed array: its shape, its named axes and its credit route."""
+
+    shape: tuple[int, ...]
+    axes: tuple[Axis | None, ...]
+    route: tuple[Axis, ...]
+
+
+class Passed(NamedTuple):
+    """A forward pass through a segment, unperturbed: where estimates are pulled back.
+
+    Attributes:
+        segment: the blocks.
+        params: of the blocks, by block, layer and name.
+        x: input of the first block.
+        trace: what the pass left behind.
+    """
+
+    segment: Segment
+    params: Tree
+    x: Float[Array, "n p g c"]
+    trace: Trace
+
+
+class Space(NamedTuple):
+    """What is perturbed and how an estimate there becomes one of the weights.
+
+    Attributes:
+        rows: leading axes of a perturbed array that count vectors instead of being part of one.
+        shapes: (segment, batch size) -> the shape of every perturbed array by name.
+        elements: (segment, readout norm, how, batch size) -> the perturbed arrays by name.
+        place: (weights, perturbations by name) -> (weights, taps) of the forward pass.
+        mask: (name, trace) -> what the perturbation of an element is multiplied by, or None.
+        pull_back: (pass, estimates by name, through_norm) -> gradient of the weights.
+    """
+
+    rows: int
+    shapes: Callable[[Segment, int], dict[str, tuple[int, ...]]]
+    elements: Callable[[Segment, Norm | None, Perturbing, int], dict[str, Element]]
+    place: Callable[[Tree, Tree], tuple[Tree, Tree]]
+    mask: Callable[[str, Trace], Float[Array, "..."] | None]
+    pull_back: Callable[[Passed, Tree, bool], Tree]
+
+
+def _activation_shapes(segment: Segment, batch: int) -> dict[str, tuple[int, ...]]:
+    return {path: (batch, *layer.outputs) for path, layer in layers_in(segment.blocks)}
+
+
+def _output_shapes(segment: Segment, batch: int) -> dict[str, tuple[int, ...]]:
+    return {block.name: (batch, *block.layers[-1].outputs) for block in segment.blocks}
+
+
+def _weight_shapes(segment: Segment, batch: int) -> dict[str, tuple[int, ...]]:
+    return {path: spec.shape for path, spec in _weights(segment)}
+
+
+def _weights(segment: Segment) -> Iterator[tuple[str, ParamSpec]]:
+    for path, layer in layers_in(segment.blocks):
+        for name, spec in LINEARS[layer.kind].params(layer).items():
+            yield f"{path}/{name}", spec
+
+
+def _activation_elements(
+    segment: Segment, readout: Norm | None, how: Perturbing, batch: int
+) -> dict[str, Element]:
+    found = {}
+    for path, shape in _activation_shapes(segment, 1 if how.shared else batch).items():
+        route = activation_route(segment, readout, path, how.credit)
+        found[path] = Element(shape, ACTIVATION, route)
+    return found
+
+
+def _output_elements(
+    segment: Segment, readout: Norm | None, how: Perturbing, batch: int
+) -> dict[str, Element]:
+    """Behind the last layer of a block nothing is mixed that its pre-activations do not mix."""
+    inside = _activation_elements(segment, readout, how, batch)
+    ends = {block.name: layer_path(block, block.layers[-1]) for block in segment.blocks}
+    return {name: inside[path] for name, path in ends.items()}
+
+
+def _weight_elements(
+    segment: Segment, readout: Norm | None, how: Perturbing, batch: int
+) -> dict[str, Element]:
+    found = {}
+    for name, spec in _weights(segment):
+        route = weight_route(segment, readout, name.rpartition("/")[0], spec, how.credit)
+        found[name] = Element(spec.shape, spec.axes, route)
+    return found
+
+
+def _tap(params: Tree, by: Tree) -> tuple[Tree, Tree]:
+    return params, by
+
+
+def _move_weights(params: Tree, by: Tree) -> tuple[Tree, Tree]:
+    return jax.tree.map(jnp.add, dict(params), unflatten(by)), {}
+
+
+def _unmasked(name: str, trace: Trace) -> None:
+    return None
+
+
+SPACES: dict[str, Space] = {
+    "activation": Space(
+        rows=1,
+        shapes=_activation_shapes,
+        elements=_activation_elements,
+        place=_tap,
+        mask=firing,
+        pull_back=lambda at, estimates, through_norm: layerwise(
+            at.segment, at.params, at.trace, estimates, through_norm
+        ),
+    ),
+    "block_output": Space(
+        rows=1,
+        shapes=_output_shapes,
+        elements=_output_elements,
+        place=_tap,
+        mask=_unmasked,
+        pull_back=lambda at, estimates, through_norm: blockwise(
+            at.segment, at.params, at.x, at.trace, estimates
+        ),
+    ),
+    "weight": Space(
+        rows=0,
+        shapes=_weight_shapes,
+        elements=_weight_elements,
+        place=_move_weights,
+        mask=_unmasked,
+        pull_back=lambda at, estimates, through_norm: unflatten(estimates),
+    ),
+}
+"""By `gradient.perturbation.space`."""
+
+
+def elements(
+    segment: Segment, readout: Norm | None, how: Perturbing, batch: int
+) -> dict[str, Element]:
+    """The arrays of a segment that are perturbed, by name."""
+    return SPACES[how.space].elements(segment, readout, how, batch)
