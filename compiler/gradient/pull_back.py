@@ -50,7 +50,7 @@ def blockwise(
     params: Mapping[str, Any],
     x: Float[Array, "n p g c"],
     trace: Trace,
-    estimates: Mapping[str, Float[Array, "n p g c"]],
+    estimates: Mapping[str, Float[Array, "..."]],
 ) -> dict[str, Any]:
     """Pull the estimate at each block's output back through that block alone.
 

@@ -119,9 +119,9 @@ def test_second_block_from_the_stored_output_of_the_first(golden, rule):
     file, arrays = golden
     plan = _program(file, rule).plan
     params = _params(arrays, plan.parameters())
+    noise = _noise(arrays, rule, {n: e.shape for n, e in _all_elements(plan)})
     rest = replace(plan.network, blocks=plan.network.blocks[1:])
     plan = replace(plan, segments=plan.segments[1:], network=rest)
-    noise = _noise(arrays, rule, {n: e.shape for n, e in _all_elements(plan)})
     clock = Clock(key_data(0), jnp.zeros((), jnp.int32), given(noise or {}))
     context = make_context(plan, params, {}, jnp.asarray(arrays["label"]), clock)
     x = jnp.asarray(arrays["state/block_0.post_1"])
