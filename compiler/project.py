@@ -43,7 +43,9 @@ def project(
         guess = guided(perturbation.guess.type, space, source, inputs)
         estimate = _along(view, how, (target, guess), plan.exact_blocks, _coin(source, 0))
     else:
-        estimate = _along_noise(view, how, target, source, _predicted(space, source, inputs))
+        masks = {name: SPACES[space].mask(name, trace) for name in target}
+        predicted = _predicted(space, source, inputs)
+        estimate = _along_noise(view, how, (target, masks), source, predicted)
     return Estimate(view.finish(estimate), trace)
 
 
@@ -90,23 +92,31 @@ def _predicted(space: str, source: Source, inputs: Params) -> Signals | None:
 
 
 def _along_noise(
-    view: View, how: Projection, target: Signals, source: Source, predicted: Signals | None
+    view: View,
+    how: Projection,
+    pair: tuple[Signals, Mapping[str, Any]],
+    source: Source,
+    predicted: Signals | None,
 ) -> Signals:
-    """The mean of the estimates along K random guesses, around what is predicted."""
-    plan = source.plan
+    """The mean of the estimates along K random guesses, around what is predicted.
+
+    `pair` holds the targets and what masks the noise: behind a silent ReLU there is no gradient.
+    """
+    plan, (target, masks) = source.plan, pair
     base = {} if predicted is None else predicted
     left = {name: part - base[name] if name in base else part for name, part in target.items()}
-    exact = plan.exact_blocks
-    shared = plan.experiment.gradient.perturbation
-    one_for_all = shared is not None and shared.sharing == "batch" and shared.space != "weight"
+    perturbation = plan.experiment.gradient.perturbation
+    assert perturbation is not None
+    shared = perturbation.sharing == "batch" and perturbation.space != "weight"
+
+    def noise(name: str, part: Any, sample: Any) -> Any:
+        shape = (1, *part.shape[1:]) if shared else part.shape
+        u = jnp.broadcast_to(source.noise(name, shape, sample), part.shape)
+        return u if masks[name] is None else u * masks[name]
 
     def along(sample: Any) -> Signals:
-        def u(name: str, part: Any) -> Any:
-            shape = (1, *part.shape[1:]) if one_for_all else part.shape
-            return jnp.broadcast_to(source.noise(name, shape, sample), part.shape)
-
-        guess = {name: u(name, part) for name, part in left.items()}
-        return _along(view, how, (left, guess), exact, _coin(source, sample))
+        guess = {name: noise(name, part, sample) for name, part in left.items()}
+        return _along(view, how, (left, guess), plan.exact_blocks, _coin(source, sample))
 
     def add(total: Signals, sample: Any) -> tuple[Signals, None]:
         return jax.tree.map(jnp.add, total, along(sample)), None

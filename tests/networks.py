@@ -10,6 +10,7 @@ import numpy as np
 from compiler.network.running import initial
 from compiler.noise import key_data
 from compiler.plan import make_plan
+from compiler.project import project
 from compiler.update import compile_plan
 from fgspec.data.describe import DatasetInfo
 from fgspec.source import loads
@@ -101,3 +102,8 @@ def distance(a, b):
     """The largest difference of two trees, relative to the largest magnitude of the second."""
     gaps = jax.tree.map(lambda x, y: float(jnp.abs(x - y).max()), a, b)
     return max(jax.tree.leaves(gaps)) / largest(b)
+
+
+def estimated(plan, params, x, source, losses):
+    """The gradient of the blocks by the plan's projection."""
+    return project(plan.projecting, params["blocks"], x, losses, source).grads

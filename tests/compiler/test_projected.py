@@ -1,0 +1,208 @@
+"""Laws of targets projected on guesses, and of sets of perturbations."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import networks
+import numpy as np
+import pytest
+
+from compiler.estimate import Clock, drawn, make_context
+from compiler.gradient.sets import SETS
+from compiler.network.network import forward
+
+MLP = "{type: mlp, hidden: [6, 5, 4]}"
+TINY = "{type: mlp, hidden: [3, 2]}"
+HEADS = "losses: {local: {every: 1}}\n"
+INFO = replace(networks.INFO, image_shape=(1, 1, 4), mean=(0.0,) * 4, std=(1.0,) * 4)
+
+
+def _program(target, perturbation, *, heads=HEADS, architecture=MLP, estimator="forward", **more):
+    perturbing = f", perturbation: {{{perturbation}}}" if perturbation else ""
+    gradient = f"gradient: {{target: {target}, estimator: {{type: {estimator}}}{perturbing}}}"
+    return networks.program("", architecture=architecture, more=heads + gradient, **more)
+
+
+def _gradient(made, noise=None, seed=0):
+    batch = networks.batch_of()
+    if made.plan.data.image_shape == (1, 1, 4):
+        rng = np.random.default_rng(seed)
+        batch["image"] = jnp.asarray(rng.standard_normal((4, 1, 1, 4)), jnp.float32)
+    return made.gradient(networks.state_of(made), batch, noise)[0]["blocks"]
+
+
+@pytest.mark.parametrize("granularity", ["example", "batch", "span"])
+@pytest.mark.parametrize("space", ["weight", "activation", "block_output"])
+def test_a_target_projected_on_itself_is_itself(space, granularity):
+    how = f"space: {space}, guess: {{type: global}}, projection: {{granularity: {granularity}}}"
+    for architecture in (MLP, networks.MIXER % networks.LOCAL_NORM):
+        found = _gradient(_program("global", how, heads="", architecture=architecture))
+        exact = _program("global", "", heads="", architecture=architecture, estimator="exact")
+        tolerance = 1e-3 if granularity == "span" else 1e-4
+        assert networks.distance(found, _gradient(exact)) < tolerance
+
+
+def test_batch_norm_is_pulled_back_exactly():
+    mixer = networks.MIXER % "{type: batch_norm}"
+    exact = _gradient(_program("global", "", heads="", architecture=mixer, estimator="exact"))
+    for space in ("weight", "activation", "block_output"):
+        how = f"space: {space}, guess: {{type: global}}"
+        found = _gradient(_program("global", how, heads="", architecture=mixer))
+        assert networks.distance(found, exact) < 1e-4
+
+
+def test_the_coefficient_is_the_derivative_in_forward_mode():
+    made = _program("global", "space: block_output, guess: {type: local}, projection: {type: none}")
+    state, batch = networks.state_of(made), networks.batch_of()
+    params, blocks = state.params, made.plan.network.blocks
+    x = (batch["image"] - np.float32(INFO.mean[0])).reshape(4, 1, 1, -1)
+    clock = Clock(state.key, state.step, drawn(made.plan, state.key, state.step))
+    losses = make_context(made.plan, params, {}, batch["label"], clock).losses
+    own = {name: params["blocks"][name] for name in ("block0", "block1", "block2")}
+    site = made.plan.units[0][1]
+    out = forward(blocks[:1], own, x).output
+    guess = jax.grad(lambda f: losses(site, f).mean())(out)
+
+    def final(features):
+        return losses(made.plan.units[-1][1], forward(blocks[1:], own, features).output) / 4
+
+    _, along = jax.jvp(final, (out,), (guess,))
+    _, pull = jax.vjp(lambda p: forward(blocks[:1], {"block0": p}, x).output, own["block0"])
+    expected = pull(along[:, None, None, None] * guess)[0]
+    source = make_context(made.plan, params, {}, batch["label"], clock).source
+    found = networks.estimated(made.plan, params, x, source, losses)["block0"]
+    assert networks.distance(found, expected) < 1e-5
+
+
+@pytest.mark.parametrize("space", ["weight", "activation"])
+def test_inner_products_equal_pushed_tangents(space):
+    """1/d times the joint estimate is the projection with normalization 1/d."""
+    joint = _program("global", f"space: {space}, guess: {{type: normal}}, samples: 3", heads="")
+    scaled = "projection: {type: dimension}"
+    how = f"space: {space}, guess: {{type: normal}}, samples: 3, {scaled}"
+    dot = _program("global", how, heads="")
+    shapes = {n: e.shape for part in networks.elements(joint) for n, e in part.items()}
+    rows = 1 if space == "activation" else 0
+    size = sum(int(np.prod(shape[rows:])) for shape in shapes.values())
+    pushed = jax.tree.map(lambda g: g / size, _gradient(joint))
+    assert networks.distance(_gradient(dot), pushed) < 1e-4
+
+
+@pytest.mark.parametrize("control", ["local", "ntk", "fixed_ntk"])
+def test_a_control_variate_keeps_the_mean(control):
+    """A full basis of the block outputs, scaled to unit variance, gives the exact gradient."""
+    size = 4 * (3 + 2 + 2)
+    how = (
+        f"space: block_output, guess: {{type: normal}}, control_variate: {control}, "
+        f"projection: {{granularity: batch, grouping: net}}, samples: {size}"
+    )
+    small = "{type: mlp, hidden: [3, 2, 2]}"
+    made = _program("global", how, architecture=small, info=INFO)
+    shapes = {f"block{b}": (4, 1, 1, width) for b, width in enumerate((3, 2, 2))}
+    noise = {n: jnp.asarray(u) * size**0.5 for n, u in networks.basis(shapes).items()}
+    exact = _program("global", "", heads="", architecture=small, estimator="exact", info=INFO)
+    assert networks.distance(_gradient(made, noise), _gradient(exact)) < 1e-4
+    assert networks.distance(_gradient(made), _gradient(exact)) > 1e-3
+
+
+@pytest.mark.parametrize("kind", ["orthogonal", "projected"])
+@pytest.mark.parametrize("space", ["weight", "activation", "block_output"])
+def test_as_many_directions_as_dimensions_leave_nothing_out(kind, space):
+    size = {"weight": 4 * 3 + 3 + 3 * 2 + 2, "activation": 5, "block_output": 5}[space]
+    how = f"space: {space}, guess: {{type: normal, set: {kind}}}, samples: {size}"
+    made = _program("global", how, heads="", architecture=TINY, info=INFO)
+    exact = _program("global", "", heads="", architecture=TINY, estimator="exact", info=INFO)
+    assert networks.distance(_gradient(made), _gradient(exact)) < 2e-3
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_orthogonal_directions_are_orthogonal_over_all_arrays(rows):
+    draws = {
+        "a": jax.random.normal(jax.random.key(0), (3, 2, 4)),
+        "b": jax.random.normal(jax.random.key(1), (3, 2, 5)),
+    }
+    u, v = SETS["orthogonal"](draws, rows)
+    flat = np.concatenate([np.asarray(u[n]).reshape(3, 2 if rows else 1, -1) for n in "ab"], -1)
+    gram = np.einsum("krd,jrd->rkj", flat, flat)
+    np.testing.assert_allclose(
+        gram, np.broadcast_to(np.eye(3) * flat.shape[-1], gram.shape), atol=1e-4
+    )
+    np.testing.assert_allclose(v["a"], u["a"] / 3, rtol=1e-6)
+
+
+def test_the_orthogonal_projection_is_the_nearest_of_the_span():
+    rng = np.random.default_rng(0)
+    directions, gradient = rng.standard_normal((3, 7)), rng.standard_normal(7)
+    u, v = SETS["projected"]({"w": jnp.asarray(directions, jnp.float32)}, 0)
+    found = (np.asarray(u["w"]) @ gradient) @ np.asarray(v["w"])
+    nearest = directions.T @ np.linalg.lstsq(directions.T, gradient, rcond=None)[0]
+    np.testing.assert_allclose(found, nearest, rtol=1e-4)
+
+
+def test_finite_differences_approach_the_tangent_and_opposites_faster():
+    made = networks.program("lg-fg-a", perturbation="guess: {type: normal}, samples: 2")
+    shapes = {n: e.shape for part in networks.elements(made) for n, e in part.items()}
+    rng = np.random.default_rng(3)
+    half = {n: jnp.asarray(rng.standard_normal((1, *s)), jnp.float32) for n, s in shapes.items()}
+    state, batch = networks.state_of(made), networks.batch_of()
+    twice = {n: jnp.concatenate([u, u]) for n, u in half.items()}
+    tangent, _ = made.gradient(state, batch, twice)
+    gaps = {}
+    for kind in ("independent", "antithetic"):
+        more = "gradient: {estimator: {type: finite_difference, epsilon: 0.001}, target: local, "
+        more += f"perturbation: {{samples: 2, guess: {{type: normal, set: {kind}}}}}}}\n"
+        more += "losses: {local: {every: 1}, isolate: block}"
+        found, _ = networks.program("", more=more).gradient(state, batch, twice)
+        gaps[kind] = networks.distance(found["blocks"], tangent["blocks"])
+    assert gaps["antithetic"] < 1e-3
+    assert gaps["antithetic"] < gaps["independent"] < 0.03
+
+
+def test_above_is_the_own_and_the_next_loss():
+    made = _program("above", "", estimator="exact")
+    both, each = _gradient(made), _gradient(_program("sum", "", estimator="exact"))
+    for last in ("block1", "block2"):
+        assert networks.distance(both[last], each[last]) < 1e-5
+    own = networks.program("lg-bp", architecture=MLP)
+    local = _gradient(own)
+    assert networks.distance(both["block2"], local["block2"]) < 1e-5
+    assert networks.distance(both["block0"], each["block0"]) > 1e-3
+    assert networks.distance(both["block0"], local["block0"]) > 1e-3
+
+
+@pytest.mark.parametrize("target", ["above", "sum"])
+def test_several_losses_in_a_chain_under_forward_mode(target):
+    size = 4 * 6
+    heads = "losses: {local: {every: 1, replicate: []}}\n"
+    small = "{type: mlp, hidden: [3, 2, 1]}"
+    how = f"space: activation, sharing: batch, samples: {size}"
+    made = _program(target, how, heads=heads, architecture=small, info=INFO)
+    shapes = {f"block{b}/dense": (4, 1, 1, width) for b, width in enumerate((3, 2, 1))}
+    noise = {n: jnp.asarray(u) * size**0.5 for n, u in networks.basis(shapes).items()}
+    made = _program(
+        target, how.replace("sharing: batch", "sharing: example"), heads=heads, architecture=small,
+        info=INFO,
+    )  # fmt: skip
+    exact = _program(target, "", architecture=small, estimator="exact", info=INFO)
+    assert networks.distance(_gradient(made, noise), _gradient(exact)) < 1e-4
+
+
+def test_the_optimal_scale_has_the_least_error():
+    rng, d, trials = np.random.default_rng(0), 12, 20000
+    g = rng.standard_normal(d)
+    for kurtosis, draws in (
+        (3.0, rng.standard_normal((trials, d))),
+        (1.0, rng.choice([-1.0, 1.0], (trials, d))),
+    ):
+        raw = (draws @ g)[:, None] * draws
+        best = (raw @ g).mean() / (raw**2).sum(1).mean()
+        assert abs(best * (d + kurtosis - 1) - 1) < 0.1
+
+
+def test_sign_and_coin():
+    base = "space: block_output, guess: {type: local}, projection: {type: none, coefficient: %s}"
+    raw, sign, coin = (_gradient(_program("global", base % c)) for c in ("raw", "sign", "coin"))
+    assert networks.distance(sign["block0"], raw["block0"]) > 0.1
+    assert networks.distance(coin["block0"], sign["block0"]) > 0.01
+    assert networks.distance(coin["block2"], raw["block2"]) < 1e-6
