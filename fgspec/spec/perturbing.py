@@ -110,7 +110,11 @@ def _projection(found: Perturbation, gradient: Gradient) -> Iterator[tuple[Path,
     at: Path = (*BASE, "projection")
     how = found.projection
     if gradient.estimator.type == "finite_difference":
-        yield ESTIMATOR, "differences are taken along noise that moves together; say forward", (at,)
+        yield (
+            ESTIMATOR,
+            "differences are taken along noise that moves together; say forward",
+            (GUESS,),
+        )
     if found.learned and how.type in ("dimension", "optimal"):
         message = "is the scale of noise of unit variance; say squared_norm or none"
         yield (*at, "type"), message, (GUESS,)
@@ -122,7 +126,7 @@ def _projection(found: Perturbation, gradient: Gradient) -> Iterator[tuple[Path,
     elif how.granularity == "span" and how.type not in (None, "squared_norm"):
         yield (*at, "type"), "a span is projected on; say squared_norm", (span,)
     if found.credit != "influenced":
-        yield (*BASE, "credit"), "never read: losses have no copies here; remove it", (at,)
+        yield (*BASE, "credit"), "never read: losses have no copies here; remove it", (GUESS,)
 
 
 CHECKS: tuple[Callable[..., Iterator[Problem]], ...] = (belongs, samples, guides, projection)

@@ -19,10 +19,6 @@ MISTAKES = {
         "a.yaml:5:28: losses.objective.type: not supported by this version; use cross_entropy (got info_nce)",
         "a.yaml:6:17: data.augment: not supported by this version; use none (got byol)",
     ),
-    "overlapping losses": mistake(
-        "architecture: {type: local_mixer, patches: 2}\nlosses: {local: {overlap: true}}\nrule: lg-fg-a\n",
-        "a.yaml:5:27: losses.local.overlap: not supported by this version; use false (got true)",
-    ),
     "auxiliary networks": mistake(
         "architecture: {type: local_mixer, patches: 2}\nlosses: {local: {aggregation: pooled, head: {type: mlp}}}\nrule: lg-fg-a\n",
         "a.yaml:5:31: losses.local.aggregation: not supported by this version; use replicated (got pooled)",
@@ -31,39 +27,6 @@ MISTAKES = {
     "a convolutional head": mistake(
         "architecture: {type: local_mixer, patches: 2}\nlosses: {local: {head: {type: cnn}}}\nrule: lg-fg-a\n",
         "a.yaml:5:31: losses.local.head.type: not supported by this version; use linear (got cnn)",
-    ),
-    "the next block's loss": mistake(
-        "architecture: {type: local_mixer, patches: 2}\nlosses: {local: {}}\ngradient: {target: above}\n",
-        "a.yaml:6:20: gradient.target: not supported by this version; use global, local or sum (got above)",
-    ),
-    "all downstream losses under a forward estimator": mistake(
-        "architecture: {type: local_mixer, patches: 2}\nlosses: {local: {}}\ngradient: {target: sum, estimator: {type: forward}}\n",
-        "a.yaml:6:20: gradient.target: not supported by this version under a forward estimator; use global or local (got sum)",
-    ),
-    "finite differences": mistake(
-        "architecture: {type: local_mixer, patches: 2}\ngradient: {estimator: {type: finite_difference}}\n",
-        "a.yaml:5:30: gradient.estimator.type: not supported by this version; use exact, forward, feedback or direct_feedback (got finite_difference)",
-    ),
-    "an overlap by --set": mistake(
-        "architecture: {type: local_mixer, patches: 2}\n",
-        "--set: losses.local.overlap: not supported by this version; use false (got true)",
-        sets=["rule=lg-fa", "losses.local.overlap=true"],
-    ),
-    "perturbed outputs of blocks": mistake(
-        "architecture: {type: local_mixer, patches: 2}\ngradient: {estimator: {type: forward}, perturbation: {space: block_output}}\n",
-        "a.yaml:5:62: gradient.perturbation.space: not supported by this version; use weight or activation (got block_output)",
-    ),
-    "a guess from the local loss": mistake(
-        "architecture: {type: local_mixer, patches: 2}\nlosses: {local: {}}\ngradient: {estimator: {type: forward}, perturbation: {guess: {type: local}}}\n",
-        "a.yaml:6:69: gradient.perturbation.guess.type: not supported by this version; use normal, rademacher or sphere (got local)",
-    ),
-    "orthogonal samples": mistake(
-        "architecture: {type: local_mixer, patches: 2}\nrule: fg-a\ngradient: {perturbation: {samples: 2, guess: {set: orthogonal}}}\n",
-        "a.yaml:6:52: gradient.perturbation.guess.set: not supported by this version; use independent (got orthogonal)",
-    ),
-    "a projection": mistake(
-        "architecture: {type: local_mixer, patches: 2}\nrule: fg-a\ngradient: {perturbation: {projection: {type: squared_norm}}}\n",
-        "a.yaml:6:46: gradient.perturbation.projection.type: not supported by this version; use none (got squared_norm)",
     ),
     "noise shared by views": mistake(
         "architecture: {type: local_mixer, patches: 2}\ndata: {augment: byol}\nlosses: {objective: {type: info_nce}}\nrule: fg-a\ngradient: {perturbation: {sharing: views}}\n",

@@ -1,0 +1,107 @@
+"""What is said of perturbations, guesses and projections that do not fit together."""
+
+# ruff: noqa: E501  (each message stands whole on its line)
+
+import pytest
+from language.clumsy import mistake, told
+
+MISTAKES = {
+    "several samples of one direction": mistake(
+        "architecture: {type: mlp, hidden: [8, 6]}\nlosses: {local: {every: 1}}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {type: local}, samples: 3}}\n",
+        "a.yaml:6:102: gradient.perturbation.samples: never read: this guess is one direction; remove it (got 3; gradient.perturbation.guess.type is local at a.yaml:6:85)",
+    ),
+    "a set of one direction": mistake(
+        "architecture: {type: mlp, hidden: [8, 6]}\nlosses: {local: {every: 1}}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {type: ntk, set: orthogonal}}}\n",
+        "a.yaml:6:95: gradient.perturbation.guess.set: never read: this guess is one direction; remove it (got orthogonal; gradient.perturbation.guess.type is ntk at a.yaml:6:85)",
+    ),
+    "a shared guess that is not drawn": mistake(
+        "architecture: {type: mlp, hidden: [8, 6]}\nlosses: {local: {every: 1}}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {type: fixed_ntk}, sharing: batch}}\n",
+        "a.yaml:6:106: gradient.perturbation.sharing: never read: this guess is not drawn; remove it (got batch; gradient.perturbation.guess.type is fixed_ntk at a.yaml:6:85)",
+    ),
+    "opposites in forward mode": mistake(
+        "architecture: {type: mlp, hidden: [8, 6]}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {set: antithetic}, samples: 2}}\n",
+        "a.yaml:5:84: gradient.perturbation.guess.set: a derivative along -u says what the one along u does; say independent (got antithetic; gradient.estimator.type is forward at a.yaml:5:46)",
+    ),
+    "opposites that are odd": mistake(
+        "architecture: {type: mlp, hidden: [8, 6]}\ngradient: {target: global, estimator: {type: finite_difference}, perturbation: {guess: {set: antithetic}, samples: 3}}\n",
+        "a.yaml:5:116: gradient.perturbation.samples: must be even: opposites come in pairs (got 3; gradient.perturbation.guess.set is antithetic at a.yaml:5:94)",
+    ),
+    "orthogonal signs": mistake(
+        "architecture: {type: mlp, hidden: [8, 6]}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {set: orthogonal}, samples: 2}}\n",
+        "a.yaml:5:71: gradient.perturbation.guess.type: spans a uniformly random subspace if the guess is normal; say normal (is rademacher by default; gradient.perturbation.guess.set is orthogonal at a.yaml:5:84)",
+    ),
+    "an orthogonal set of one": mistake(
+        "architecture: {type: mlp, hidden: [8, 6]}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {type: normal, set: projected}}}\n",
+        "a.yaml:5:56: gradient.perturbation.samples: must be at least 2 for a set (is 1 by default; gradient.perturbation.guess.set is projected at a.yaml:5:98)",
+    ),
+    "a set that is projected": mistake(
+        "architecture: {type: mlp, hidden: [8, 6]}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {type: normal, set: orthogonal}, samples: 2, projection: {grouping: block}}}\n",
+        "a.yaml:5:98: gradient.perturbation.guess.set: all that is perturbed must move together; say independent (got orthogonal; gradient.perturbation.projection is {grouping: block} at a.yaml:5:135)",
+    ),
+    "a local guess without local losses": mistake(
+        "architecture: {type: mlp, hidden: [8, 6]}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {type: local}}}\n",
+        "a.yaml:5:85: gradient.perturbation.guess.type: is made from local losses; add losses.local: {every: 1} (got local)",
+    ),
+    "a control variate without local losses": mistake(
+        "architecture: {type: mlp, hidden: [8, 6]}\ngradient: {target: global, estimator: {type: forward}, perturbation: {control_variate: ntk}}\n",
+        "a.yaml:5:88: gradient.perturbation.control_variate: is made from local losses; add losses.local: {every: 1} (got ntk)",
+    ),
+    "a local guess behind a local loss": mistake(
+        "architecture: {type: mlp, hidden: [8, 6]}\nlosses: {local: {last: local}}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {type: local}}}\n",
+        "a.yaml:5:24: losses.local.last: the last block takes its exact gradient of the final loss; say final (got local; gradient.perturbation.guess.type is local at a.yaml:6:85)",
+    ),
+    "an estimate of a block without a guess": mistake(
+        "architecture: {type: mlp, hidden: [8, 6]}\nlosses: {local: {every: 1}}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {type: local}, last_block: estimated}}\n",
+        "a.yaml:6:105: gradient.perturbation.last_block: there is no guess for the last block; say exact (got estimated; gradient.perturbation.guess.type is local at a.yaml:6:85)",
+    ),
+    "noise that corrects no noise": mistake(
+        "architecture: {type: mlp, hidden: [8, 6]}\nlosses: {local: {every: 1}}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {type: ntk}, control_variate: local}}\n",
+        "a.yaml:6:85: gradient.perturbation.guess.type: corrects a prediction by noise; say normal, rademacher or sphere (got ntk; gradient.perturbation.control_variate is local at a.yaml:6:108)",
+    ),
+    "replicated losses of a projection": mistake(
+        "architecture: {type: local_mixer, patches: 2}\nlosses: {local: {replicate: [patch]}, isolate: block}\ngradient: {target: local, estimator: {type: forward}, perturbation: {projection: {type: dimension}}}\n",
+        "a.yaml:5:29: losses.local.replicate: copies of a loss have derivatives of their own only where all that is perturbed moves together; say [] (got [patch]; gradient.perturbation.projection is {type: dimension} at a.yaml:6:82)",
+    ),
+    "an exact block behind a local loss": mistake(
+        "architecture: {type: mlp, hidden: [8, 6]}\nlosses: {local: {last: local}}\ngradient: {target: sum, estimator: {type: forward}, perturbation: {last_block: exact}}\n",
+        "a.yaml:5:24: losses.local.last: exact is the gradient of the final loss; say final (got local; gradient.perturbation.last_block is exact at a.yaml:6:80)",
+    ),
+    "differences along a guess from the network": mistake(
+        "architecture: {type: mlp, hidden: [8, 6]}\nlosses: {local: {every: 1}}\ngradient: {target: global, estimator: {type: finite_difference}, perturbation: {guess: {type: local}}}\n",
+        "a.yaml:6:46: gradient.estimator.type: differences are taken along noise that moves together; say forward (got finite_difference; gradient.perturbation.guess.type is local at a.yaml:6:95)",
+    ),
+    "the scale of noise for a local guess": mistake(
+        "architecture: {type: mlp, hidden: [8, 6]}\nlosses: {local: {every: 1}}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {type: local}, projection: {type: optimal}}}\n",
+        "a.yaml:6:112: gradient.perturbation.projection.type: is the scale of noise of unit variance; say squared_norm or none (got optimal; gradient.perturbation.guess.type is local at a.yaml:6:85)",
+    ),
+    "noise of examples on weights": mistake(
+        "architecture: {type: mlp, hidden: [8, 6]}\ngradient: {target: global, estimator: {type: forward}, perturbation: {space: weight, projection: {granularity: example}}}\n",
+        "a.yaml:5:112: gradient.perturbation.projection.granularity: noise on weights is the batch's; say batch (got example; gradient.perturbation.space is weight at a.yaml:5:78)",
+    ),
+    "the sign of a span": mistake(
+        "architecture: {type: mlp, hidden: [8, 6]}\nlosses: {local: {every: 1}}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {type: local}, projection: {granularity: span, coefficient: sign}}}\n",
+        "a.yaml:6:138: gradient.perturbation.projection.coefficient: a projection on a span has raw coefficients; say raw (got sign; gradient.perturbation.projection.granularity is span at a.yaml:6:119)",
+    ),
+    "a span that is not projected on": mistake(
+        "architecture: {type: mlp, hidden: [8, 6]}\nlosses: {local: {every: 1}}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {type: local}, projection: {granularity: span, type: none}}}\n",
+        "a.yaml:6:131: gradient.perturbation.projection.type: a span is projected on; say squared_norm (got none; gradient.perturbation.projection.granularity is span at a.yaml:6:119)",
+    ),
+    "the credit of a projection": mistake(
+        "architecture: {type: mlp, hidden: [8, 6]}\nlosses: {local: {every: 1}}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {type: local}, credit: paper}}\n",
+        "a.yaml:6:101: gradient.perturbation.credit: never read: losses have no copies here; remove it (got paper; gradient.perturbation.guess.type is local at a.yaml:6:85)",
+    ),
+    "a guess that is misspelled": mistake(
+        "architecture: {type: mlp, hidden: [8, 6]}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {type: jakobian}}}\n",
+        "a.yaml:5:85: gradient.perturbation.guess.type: must be one of normal, rademacher, sphere, local, ntk, fixed_ntk, global, above, jacobian; did you mean jacobian? (got jakobian)",
+    ),
+    "overlapping pairs by their old name": mistake(
+        "architecture: {type: mlp, hidden: [8, 6]}\nlosses: {local: {overlap: true}}\n",
+        "a.yaml:5:18: losses.local.overlap: unknown key; known: every, last, replicate, aggregation, head",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_every_line_is_the_one_expected(name, tmp_path, monkeypatch):
+    assert MISTAKES[name].lines
+    assert told(MISTAKES[name], tmp_path, monkeypatch) == MISTAKES[name].lines
