@@ -6,14 +6,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, UInt32
+from jaxtyping import Array, Float, Int, Shaped, UInt32
 
+from compiler.augment.recipes import augmented
 from compiler.estimate import drawn, estimate_segment, given, linear, make_context, site_losses
 from compiler.gradient.segment import Site
 from compiler.losses.objectives import OBJECTIVES
 from compiler.network.initialize import SCALES, initialize
 from compiler.network.layers import LayerTrace, Moments
-from compiler.network.network import forward, patchify, pooled, standardizer
+from compiler.network.network import forward, in_unit_interval, patchify, pooled, standardizer
 from compiler.network.running import CLASSIFIER, Running, initial, moved
 from compiler.noise import KeyData, key_data
 from compiler.optimizer import make_optimizer
@@ -102,7 +103,7 @@ def compile_plan(plan: Plan) -> Program:
 
     @precise
     def evaluate(state: State, batch: Batch) -> Metrics:
-        x = _stem(plan, batch)
+        x = _stem(plan, batch["image"])
         known = state.statistics or None
         output = forward(plan.network.blocks, state.params["blocks"], x, known=known).output
         readout = known[CLASSIFIER].get("after") if known is not None else None
@@ -122,11 +123,18 @@ def compile_plan(plan: Plan) -> Program:
     )
 
 
-def _stem(plan: Plan, batch: Batch) -> Float[Array, "n p 1 f"]:
+def _stem(plan: Plan, image: Shaped[Array, "n h w c"]) -> Float[Array, "n p 1 f"]:
     data = plan.data
     raw = ((0.0,) * len(data.mean), (1.0,) * len(data.std))
     mean, std = (data.mean, data.std) if plan.experiment.data.standardize else raw
-    return patchify(standardizer(mean, std)(batch["image"]), plan.network.patches)
+    return patchify(standardizer(mean, std)(image), plan.network.patches)
+
+
+def _views(plan: Plan, state: State, image: Shaped[Array, "n h w c"]) -> Float[Array, "m p 1 f"]:
+    """What the blocks train on: every view of every example, augmented."""
+    augment = plan.experiment.data.augment
+    views = augmented(augment, 1, in_unit_interval(image), state.key, state.step)
+    return _stem(plan, views)
 
 
 def _classify(
@@ -141,7 +149,7 @@ def _gradient(
     params, labels = state.params, batch["label"]
     noise = drawn(plan, state.key, state.step) if perturbations is None else given(perturbations)
     context = make_context(plan, params, state.feedback, labels, noise)
-    x = _stem(plan, batch)
+    x = _views(plan, state, batch["image"])
     blocks: dict[str, Any] = {}
     features: dict[str, Array] = {}
     layers: dict[str, LayerTrace] = {}

@@ -30,14 +30,23 @@ NO_NORM = "{type: none}"
 
 
 @lru_cache(maxsize=128)
-def program(rule, *, architecture=None, norm=LOCAL_NORM, batch=4, perturbation="", more=""):
+def program(
+    rule,
+    *,
+    architecture=None,
+    norm=LOCAL_NORM,
+    batch=4,
+    perturbation="",
+    augment="none",
+    more="",
+):
     """The program of a small network under a rule; asked for again it is compiled already."""
     gradient = f"gradient: {{perturbation: {{{perturbation}}}}}" if perturbation else ""
     text = f"""
 fgspec: 1
 name: small
 rule: {rule}
-data: {{source: {{type: cifar10}}, batch_size: {batch}}}
+data: {{source: {{type: cifar10}}, batch_size: {batch}, augment: {augment}}}
 architecture: {architecture or MIXER % norm}
 {gradient}
 training: {{epochs: 2}}

@@ -12,7 +12,7 @@ from typing import Any
 from fgspec.diagnostics import Problem, nearest
 from fgspec.spec.architecture import Architecture, LocalMixer, Mlp, Normalization
 from fgspec.spec.base import Interval
-from fgspec.spec.data import Data
+from fgspec.spec.data import Data, NoAugment
 from fgspec.spec.gradient import Gradient, Perturbation
 from fgspec.spec.losses import InfoNce, Losses
 from fgspec.spec.optimizer import Factors, Optimizer, WarmupCosine
@@ -249,9 +249,11 @@ def mesh_axes(mesh: Mesh) -> Iterator[Problem]:
 
 def views(data: Data, losses: Losses) -> Iterator[Problem]:
     """A contrastive loss compares two augmented views."""
-    if isinstance(losses.objective, InfoNce) and data.augment == "none":
+    if isinstance(losses.objective, InfoNce) and isinstance(data.augment, NoAugment):
         message = "info_nce compares two augmented views; say byol"
-        yield Problem(("data", "augment"), message, others=(("losses", "objective", "type"),))
+        yield Problem(
+            ("data", "augment", "type"), message, others=(("losses", "objective", "type"),)
+        )
 
 
 CHECKS: tuple[Callable[..., Iterator[Problem]], ...] = (

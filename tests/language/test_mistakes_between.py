@@ -175,7 +175,7 @@ MISTAKES = {
     ),
     "a contrastive loss without views": mistake(
         "losses: {objective: {type: info_nce}}\n",
-        "a.yaml:4:28: data.augment: info_nce compares two augmented views; say byol (is none by default; losses.objective.type is info_nce at a.yaml:4:28)",
+        "a.yaml:4:28: data.augment.type: info_nce compares two augmented views; say byol (is none by default; losses.objective.type is info_nce at a.yaml:4:28)",
     ),
     "lowerings of tangents under feedback": mistake(
         "rule: fa\ncompile: {losses: naive}\n",
