@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from compiler.gradient.direct_feedback import OutputError, direct_feedback
 from compiler.gradient.exact import exact
 from compiler.gradient.forward import SPACES, forward_gradient
 from compiler.gradient.segment import Estimate, Losses, Noise, Segment, Site
-from compiler.losses.objectives import OBJECTIVES
 from compiler.losses.replicated import LOWERINGS
 from compiler.network.feedback import KINDS, with_feedback
 from compiler.network.network import pooled
@@ -52,18 +52,18 @@ def site_losses(plan: Plan, params: Params, feedback: Params, labels: Int[Array,
         feedback: backward weights of readouts in the same places; those absent have none.
         labels: of the examples.
     """
-    objective = OBJECTIVES[plan.experiment.losses.objective.type]
+    objective = plan.objective.value
     lowering = plan.experiment.compile.losses
     replicate = LOWERINGS["fused" if lowering == "auto" else lowering]
 
     def copies(site: Site, x: Features) -> Float[Array, "..."]:
-        back = _readout_of(feedback, site)
+        back = _readout_of(feedback, plan.readout(site))
         read = linear if back is None else with_feedback(linear, back)
 
         def value(readout: Params, features: Float[Array, "n f"]) -> Float[Array, " n"]:
             return objective(read(readout, features), labels)
 
-        readout = _readout_of(params, site)
+        readout = _readout_of(params, plan.readout(site))
         if site.name == "final":
             return value(readout, pooled(x, plan.network.classifier_norm))
         normed = plan.network.head_norm(x) if plan.network.head_norm is not None else x
@@ -72,29 +72,38 @@ def site_losses(plan: Plan, params: Params, feedback: Params, labels: Int[Array,
     return copies
 
 
-def _readout_of(tree: Params, site: Site) -> Any:
-    return tree.get("classifier") if site.name == "final" else tree.get("heads", {}).get(site.name)
+def _readout_of(tree: Any, path: tuple[str, ...]) -> Any:
+    for name in path:
+        tree = tree.get(name, {})
+    return tree or None
 
 
 def _output_error(plan: Plan, params: Params, labels: Int[Array, " n"]) -> OutputError:
-    objective = OBJECTIVES[plan.experiment.losses.objective.type]
+    objective = plan.objective.value
 
     def error(x: Features) -> Float[Array, "n k"]:
-        outputs = linear(params["classifier"], pooled(x, plan.network.classifier_norm))
+        readout = _readout_of(params, plan.readout(plan.segments[-1].sites[-1]))
+        outputs = linear(readout, pooled(x, plan.network.classifier_norm))
         return jax.grad(lambda outputs: objective(outputs, labels).sum())(outputs)
 
     return error
 
 
 def drawn(plan: Plan, key: KeyData, step: Int[Array, ""]) -> Noise:
-    """The perturbations of one step of a run; a plan without any never calls it."""
+    """The perturbations of one step of a run; a plan without any never calls it.
+
+    Where views share them, those of the first view are repeated in the others.
+    """
     perturbation = plan.experiment.gradient.perturbation
 
     def noise(name: str, shape: tuple[int, ...], sample: Any) -> Float[Array, "..."]:
         assert perturbation is not None
         rows = SPACES[perturbation.space].rows
+        times = plan.objective.views if perturbation.sharing == "views" else 1
         stream = address(key, f"perturbation/{name}", step, sample)
-        return GUESSES[perturbation.guess.type](stream, shape[:rows], shape[rows:])
+        counted = tuple(size // times for size in shape[:rows])
+        once = GUESSES[perturbation.guess.type](stream, counted, shape[rows:])
+        return jnp.tile(once, (times, *[1] * (len(shape) - 1)))
 
     return noise
 

@@ -7,6 +7,7 @@ from compiler.axes import Axis
 from compiler.gradient.credit import paper_route_is_biased
 from compiler.gradient.forward import Element, Perturbing, elements
 from compiler.gradient.segment import Segment, Site
+from compiler.losses.objectives import OBJECTIVES, Objective
 from compiler.losses.replicated import copy_axes
 from compiler.network.architectures import ARCHITECTURES
 from compiler.network.layers import ParamSpec
@@ -39,6 +40,17 @@ class Plan:
     steps: int
     steps_per_epoch: int
 
+    @property
+    def objective(self) -> Objective:
+        """What is minimised at every site."""
+        spec = self.experiment.losses.objective
+        return OBJECTIVES[spec.type](spec, self.data.classes)
+
+    @property
+    def rows(self) -> int:
+        """Rows of an update's batch: every view of every example."""
+        return self.experiment.data.batch_size * self.objective.views
+
     def parameters(self) -> dict[str, Any]:
         """`ParamSpec` of every parameter, nested under blocks, heads and classifier."""
         features = self.network.blocks[-1].layers[-1].outputs
@@ -48,10 +60,10 @@ class Plan:
             "classifier": readout,
         }
         heads = {}
-        for site in self.local_sites():
+        for site in self.headed_sites():
             block = next(b for b in self.network.blocks if b.name == site.block)
             _, groups, channels = block.layers[-1].outputs
-            heads[site.name] = _readout(groups * channels, self.data.classes)
+            heads[site.name] = _readout(groups * channels, self.objective.outputs)
         return specs | ({"heads": heads} if heads else {})
 
     def feedback(self) -> dict[str, Any]:
@@ -65,7 +77,7 @@ class Plan:
             specs = flatten(self.parameters())
             return unflatten({path: s for path, s in specs.items() if path.endswith("/w")})
         if kind == "direct_feedback":
-            outputs = self.data.classes
+            outputs = self.objective.outputs
             axes: tuple[Axis | None, ...] = (None, "patch", "group", None)
             return unflatten(
                 {
@@ -80,12 +92,21 @@ class Plan:
         found = (site for segment in self.segments for site in segment.sites)
         return tuple(site for site in found if site.name != "final")
 
+    def readout(self, site: Site) -> tuple[str, ...]:
+        """Where the readout of a site's loss stands among the parameters."""
+        classifies = site.name == "final" and self.objective.classifies
+        return ("classifier",) if classifies else ("heads", site.name)
+
+    def headed_sites(self) -> tuple[Site, ...]:
+        """The sites whose readout is a head of their own, in order."""
+        found = (site for segment in self.segments for site in segment.sites)
+        return tuple(site for site in found if self.readout(site)[0] == "heads")
+
     def perturbed(self, segment: Segment) -> dict[str, Element]:
         """The arrays of a segment that are perturbed, with their credit routes; none if exact."""
         if self.perturbing is None:
             return {}
-        batch = self.experiment.data.batch_size
-        return elements(segment, self.readout_norm(segment), self.perturbing, batch)
+        return elements(segment, self.readout_norm(segment), self.perturbing, self.rows)
 
     def readout_norm(self, segment: Segment) -> Any:
         """The normalization between a segment's last block and its last loss."""

@@ -32,7 +32,6 @@ _PERTURBATION: Path = ("gradient", "perturbation")
 
 _ROWS: tuple[_Row, ...] = (
     _Row(("architecture", "token_mixing"), _one_of("dense"), "dense"),
-    _Row(("losses", "objective", "type"), _one_of("cross_entropy"), "cross_entropy"),
     _Row(("losses", "local", "overlap"), _one_of(False), "false"),
     _Row(("losses", "local", "aggregation"), _one_of("replicated"), "replicated"),
     _Row(("losses", "local", "head", "type"), _one_of("linear"), "linear"),
@@ -49,7 +48,6 @@ _ROWS: tuple[_Row, ...] = (
         "normal, rademacher or sphere",
     ),
     _Row((*_PERTURBATION, "guess", "set"), _one_of("independent"), "independent"),
-    _Row((*_PERTURBATION, "sharing"), _one_of("example", "batch"), "example or batch"),
     _Row((*_PERTURBATION, "projection", "type"), _one_of("none"), "none"),
     _Row(("mesh", "data"), _one_of(1), "1"),
     _Row(("mesh", "group"), _one_of(1), "1"),

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int, Shaped, UInt32
 from compiler.augment.recipes import augmented
 from compiler.estimate import drawn, estimate_segment, given, linear, make_context, site_losses
 from compiler.gradient.segment import Site
-from compiler.losses.objectives import OBJECTIVES
+from compiler.losses.objectives import cross_entropy
 from compiler.network.initialize import SCALES, initialize
 from compiler.network.layers import LayerTrace, Moments
 from compiler.network.network import forward, in_unit_interval, patchify, pooled, standardizer
@@ -103,12 +103,10 @@ def compile_plan(plan: Plan) -> Program:
 
     @precise
     def evaluate(state: State, batch: Batch) -> Metrics:
-        x = _stem(plan, batch["image"])
-        known = state.statistics or None
-        output = forward(plan.network.blocks, state.params["blocks"], x, known=known).output
-        readout = known[CLASSIFIER].get("after") if known is not None else None
+        output = _frozen(plan, state, batch["image"])
+        readout = state.statistics.get(CLASSIFIER, {}).get("after")
         logits = _classify(plan, state.params, output, readout)
-        loss = OBJECTIVES[plan.experiment.losses.objective.type](logits, batch["label"])
+        loss = cross_entropy(logits, batch["label"])
         correct = (logits.argmax(-1) == batch["label"]).sum()
         count = jnp.asarray(loss.shape[0], jnp.int32)
         return {"loss": loss.sum(), "correct": correct, "count": count}
@@ -133,7 +131,8 @@ def _stem(plan: Plan, image: Shaped[Array, "n h w c"]) -> Float[Array, "n p 1 f"
 def _views(plan: Plan, state: State, image: Shaped[Array, "n h w c"]) -> Float[Array, "m p 1 f"]:
     """What the blocks train on: every view of every example, augmented."""
     augment = plan.experiment.data.augment
-    views = augmented(augment, 1, in_unit_interval(image), state.key, state.step)
+    count = plan.objective.views
+    views = augmented(augment, count, in_unit_interval(image), state.key, state.step)
     return _stem(plan, views)
 
 
@@ -146,7 +145,8 @@ def _classify(
 def _gradient(
     plan: Plan, state: State, batch: Batch, perturbations: Perturbations | None
 ) -> tuple[Params, Metrics, Running]:
-    params, labels = state.params, batch["label"]
+    params, objective = state.params, plan.objective
+    labels = jnp.tile(batch["label"], objective.views)
     noise = drawn(plan, state.key, state.step) if perturbations is None else given(perturbations)
     context = make_context(plan, params, state.feedback, labels, noise)
     x = _views(plan, state, batch["image"])
@@ -160,29 +160,49 @@ def _gradient(
         features |= stopped.features
         layers |= stopped.layers
         x = stopped.output
-    readouts, metrics = _readout_gradient(plan, params, features, labels)
-    statistics = moved(state.statistics, plan.network, layers, x)
+    clean = x if objective.classifies else _frozen(plan, state, batch["image"])
+    readouts, metrics = _readout_gradient(plan, params, features, labels, clean)
+    statistics = moved(state.statistics, plan.network, layers, clean)
     return {"blocks": blocks, **readouts}, metrics, statistics
 
 
+def _frozen(plan: Plan, state: State, image: Shaped[Array, "n h w c"]) -> Float[Array, "n p g c"]:
+    """What the blocks make of clean images in evaluation."""
+    known = state.statistics or None
+    x = _stem(plan, image)
+    return forward(plan.network.blocks, state.params["blocks"], x, known=known).output
+
+
 def _readout_gradient(
-    plan: Plan, params: Params, features: Mapping[str, Array], labels: Int[Array, " n"]
+    plan: Plan,
+    params: Params,
+    features: Mapping[str, Array],
+    labels: Int[Array, " m"],
+    clean: Float[Array, "n p g c"],
 ) -> tuple[Params, Metrics]:
     """The exact one-layer gradient of every head and of the classifier, and the metrics.
 
-    A head's is that of the mean loss, whatever the replication.
+    A head's is that of the mean loss over the rows, whatever the replication.
+
+    Args:
+        plan: the plan.
+        params: of the whole network.
+        features: after every block, of all m rows of the batch.
+        labels: of the rows, one view after the other.
+        clean: features that the classifier reads, of n examples.
     """
     readouts = {name: params[name] for name in ("heads", "classifier") if name in params}
 
     def objective(readouts: Params) -> tuple[Float[Array, ""], Metrics]:
         losses = site_losses(plan, readouts, {}, labels)
         metrics: Metrics = {}
-        for site in plan.local_sites():
+        for site in plan.headed_sites():
             plain = Site(site.name, site.block)
-            metrics[f"local_loss/{site.name}"] = losses(plain, features[site.block]).mean()
-        logits = _classify(plan, readouts, features[plan.network.blocks[-1].name])
-        final = OBJECTIVES[plan.experiment.losses.objective.type](logits, labels).mean()
-        correct = (logits.argmax(-1) == labels).astype(jnp.float32)
+            name = "train/objective" if site.name == "final" else f"local_loss/{site.name}"
+            metrics[name] = losses(plain, features[site.block]).mean()
+        logits, wanted = _classify(plan, readouts, clean), labels[: clean.shape[0]]
+        final = cross_entropy(logits, wanted).mean()
+        correct = (logits.argmax(-1) == wanted).astype(jnp.float32)
         total = sum(metrics.values(), final)
         return total, {"train/loss": final, "train/accuracy": correct.mean()} | metrics
 

@@ -4,6 +4,7 @@ from fgspec.spec.architecture import LocalMixer
 from fgspec.spec.consistency import PERTURBING
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.gradient import Perturbation
+from fgspec.spec.losses import InfoNce
 
 
 def complete(experiment: Experiment) -> Experiment:
@@ -11,14 +12,15 @@ def complete(experiment: Experiment) -> Experiment:
 
     Local losses under a perturbing estimator are replicated over every axis that the
     architecture has; a perturbing estimator has a perturbation; activations draw noise per
-    example, weights per batch.
+    example, which its views share if there are two, weights per batch.
     """
     gradient, losses = experiment.gradient, experiment.losses
     if gradient.estimator.type not in PERTURBING:
         return experiment
     perturbation = gradient.perturbation or Perturbation()
     if perturbation.sharing is None:
-        sharing = "batch" if perturbation.space == "weight" else "example"
+        own = "views" if isinstance(losses.objective, InfoNce) else "example"
+        sharing = "batch" if perturbation.space == "weight" else own
         perturbation = perturbation.model_copy(update={"sharing": sharing})
     gradient = gradient.model_copy(update={"perturbation": perturbation})
     if losses.local is not None and losses.local.replicate is None:

@@ -30,7 +30,8 @@ METRICS = (
     "perf/examples_per_s",
     "data/wait_s",
 )
-"""The metrics every run has; local losses add `local_loss/block<k>`."""
+"""The metrics every run has; local losses add `local_loss/block<k>`, a final contrastive loss
+`train/objective`."""
 
 PERTURBING = ("forward", "finite_difference")
 
@@ -179,7 +180,7 @@ def perturbation(losses: Losses, gradient: Gradient) -> Iterator[Problem]:
     if gradient.estimator.type not in PERTURBING:
         yield Problem(base, "never read by this estimator; remove it", False, (kind,))
         return
-    if found.space == "weight" and found.sharing == "example":
+    if found.space == "weight" and found.sharing not in ("batch", None):
         message = "a perturbation of the weights is shared by the batch; say batch or remove it"
         yield Problem((*base, "sharing"), message, others=((*base, "space"),))
     if found.sharing == "views" and not isinstance(losses.objective, InfoNce):
@@ -213,7 +214,8 @@ def lowering(compile: Compile, gradient: Gradient) -> Iterator[Problem]:
 
 def readout_factors(optimizer: Optimizer, losses: Losses) -> Iterator[Problem]:
     """A factor for heads needs heads."""
-    if losses.local is None and optimizer.factors.heads != Factors().heads:
+    contrastive = isinstance(losses.objective, InfoNce)
+    if losses.local is None and not contrastive and optimizer.factors.heads != Factors().heads:
         message = "never read: there are no local losses, so no heads; remove it"
         yield Problem(("optimizer", "factors", "heads"), message)
 
@@ -235,6 +237,8 @@ def expectation(
     blocks, _ = _blocks(architecture)
     every = losses.local.every if losses.local is not None else blocks + 1
     known = [*METRICS, *(f"local_loss/block{k}" for k in range(every - 1, blocks, every))]
+    if isinstance(losses.objective, InfoNce) and losses.local is None:
+        known.append("train/objective")
     if expect is not None and expect.metric not in known:
         yield Problem(("expect", "metric"), f"no such metric; {nearest(expect.metric, known)}")
 
@@ -248,8 +252,13 @@ def mesh_axes(mesh: Mesh) -> Iterator[Problem]:
 
 
 def views(data: Data, losses: Losses) -> Iterator[Problem]:
-    """A contrastive loss compares two augmented views."""
-    if isinstance(losses.objective, InfoNce) and isinstance(data.augment, NoAugment):
+    """A contrastive loss compares two augmented views of several examples."""
+    if not isinstance(losses.objective, InfoNce):
+        return
+    if data.batch_size == 1:
+        message = "info_nce has no negatives in a batch of one example; give at least 2"
+        yield Problem(("data", "batch_size"), message, others=(("losses", "objective", "type"),))
+    if isinstance(data.augment, NoAugment):
         message = "info_nce compares two augmented views; say byol"
         yield Problem(
             ("data", "augment", "type"), message, others=(("losses", "objective", "type"),)
