@@ -166,7 +166,7 @@ def _gradient(
     return {"blocks": blocks, **readouts}, metrics, statistics
 
 
-def _frozen(plan: Plan, state: State, image: Shaped[Array, "n h w c"]) -> Float[Array, "n p g c"]:
+def _frozen(plan: Plan, state: State, image: Shaped[Array, "n h w k"]) -> Float[Array, "n p g c"]:
     """What the blocks make of clean images in evaluation."""
     known = state.statistics or None
     x = _stem(plan, image)

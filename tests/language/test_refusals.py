@@ -14,10 +14,6 @@ MISTAKES = {
         "architecture: {type: local_mixer, patches: 2, token_mixing: depthwise}\n",
         "a.yaml:4:61: architecture.token_mixing: not supported by this version; use dense (got depthwise)",
     ),
-    "a contrastive loss": mistake(
-        "architecture: {type: local_mixer, patches: 2}\nlosses: {objective: {type: info_nce}}\ndata: {augment: byol}\n",
-        "a.yaml:5:28: losses.objective.type: not supported by this version; use cross_entropy (got info_nce)",
-    ),
     "overlapping losses": mistake(
         "architecture: {type: local_mixer, patches: 2}\nlosses: {local: {overlap: true}}\nrule: lg-fg-a\n",
         "a.yaml:5:27: losses.local.overlap: not supported by this version; use false (got true)",
@@ -63,11 +59,6 @@ MISTAKES = {
     "a projection": mistake(
         "architecture: {type: local_mixer, patches: 2}\nrule: fg-a\ngradient: {perturbation: {projection: {type: squared_norm}}}\n",
         "a.yaml:6:46: gradient.perturbation.projection.type: not supported by this version; use none (got squared_norm)",
-    ),
-    "noise shared by views": mistake(
-        "architecture: {type: local_mixer, patches: 2}\ndata: {augment: byol}\nlosses: {objective: {type: info_nce}}\nrule: fg-a\ngradient: {perturbation: {sharing: views}}\n",
-        "a.yaml:6:28: losses.objective.type: not supported by this version; use cross_entropy (got info_nce)",
-        "a.yaml:8:36: gradient.perturbation.sharing: not supported by this version; use example or batch (got views)",
     ),
     "a mesh": mistake(
         "architecture: {type: local_mixer, patches: 2}\nmesh: {data: 2, group: -1, stage: 4}\n",
