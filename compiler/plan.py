@@ -87,11 +87,6 @@ class Plan:
             )
         return {}
 
-    def local_sites(self) -> tuple[Site, ...]:
-        """The sites of local losses, in order."""
-        found = (site for segment in self.segments for site in segment.sites)
-        return tuple(site for site in found if site.name != "final")
-
     def readout(self, site: Site) -> tuple[str, ...]:
         """Where the readout of a site's loss stands among the parameters."""
         classifies = site.name == "final" and self.objective.classifies

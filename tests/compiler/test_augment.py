@@ -86,6 +86,7 @@ RECIPES = {
     "byol": Byol(),
 }
 KEY = key_data(3)
+MLP = "{type: mlp, hidden: [6, 5]}"
 
 
 @lru_cache
@@ -184,7 +185,9 @@ def _box_of(i):
 
 
 def test_training_is_augmented_and_evaluation_is_not():
-    made = {kind: networks.program("bp", augment=kind) for kind in ("none", "byol")}
+    made = {
+        kind: networks.program("bp", augment=kind, architecture=MLP) for kind in ("none", "byol")
+    }
     state, batch = networks.state_of(made["none"]), networks.batch_of()
     losses = {k: float(m.gradient(state, batch)[1]["train/loss"]) for k, m in made.items()}
     assert len(set(losses.values())) == 2
@@ -195,7 +198,10 @@ def test_training_is_augmented_and_evaluation_is_not():
 def test_augmentation_does_not_depend_on_how_much_noise_is_drawn():
     """Mistake 21: the same images whatever else a step draws."""
     few, many = (
-        networks.program("fg-a", augment="crop_flip", perturbation=f"samples: {k}") for k in (1, 3)
+        networks.program(
+            "fg-a", augment="crop_flip", architecture=MLP, perturbation=f"samples: {k}"
+        )
+        for k in (1, 3)
     )
     state, batch = networks.state_of(few), networks.batch_of()
     losses = [float(m.gradient(state, batch)[1]["train/loss"]) for m in (few, many)]
