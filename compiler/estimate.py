@@ -13,8 +13,7 @@ from compiler.gradient.forward import forward_gradient
 from compiler.gradient.segment import Estimate, Losses, Noise, Segment
 from compiler.gradient.spaces import SPACES
 from compiler.guides import Source
-from compiler.losses.objectives import OBJECTIVES
-from compiler.losses.sites import linear, site_losses
+from compiler.losses.sites import linear, readout_of, site_losses
 from compiler.network.feedback import KINDS
 from compiler.network.network import Trace, pooled
 from compiler.noise import GUESSES, KeyData, address
@@ -59,25 +58,32 @@ class Context(NamedTuple):
 
 
 def _output_error(plan: Plan, params: Params, labels: Int[Array, " n"]) -> OutputError:
-    objective = OBJECTIVES[plan.experiment.losses.objective.type]
+    objective = plan.objective.value
 
     def error(x: Features) -> Float[Array, "n k"]:
-        outputs = linear(params["classifier"], pooled(x, plan.network.classifier_norm))
+        readout = readout_of(params, plan.readout(plan.units[-1][1]))
+        outputs = linear(readout, pooled(x, plan.network.classifier_norm))
         return jax.grad(lambda outputs: objective(outputs, labels).sum())(outputs)
 
     return error
 
 
 def drawn(plan: Plan, key: KeyData, step: Int[Array, ""]) -> Noise:
-    """The perturbations of one step of a run; a plan without any never calls it."""
+    """The perturbations of one step of a run; a plan without any never calls it.
+
+    Where views share them, those of the first view are repeated in the others.
+    """
     perturbation = plan.experiment.gradient.perturbation
 
     def noise(name: str, shape: tuple[int, ...], sample: Any) -> Float[Array, "..."]:
         assert perturbation is not None
         rows = SPACES[perturbation.space].rows
+        times = plan.objective.views if perturbation.sharing == "views" else 1
         stream = address(key, f"perturbation/{name}", step, sample)
+        counted = tuple(size // times for size in shape[:rows])
         guess = GUESSES.get(perturbation.guess.type, GUESSES["normal"])
-        return guess.draw(stream, shape[:rows], shape[rows:])
+        once = guess.draw(stream, counted, shape[rows:])
+        return jnp.tile(once, (times, *[1] * (len(shape) - 1)))
 
     return noise
 

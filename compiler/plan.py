@@ -1,7 +1,7 @@
 """Spec -> Plan: every shape, named axis, loss site and credit route, and nothing allocated."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from compiler.gradient.credit import paper_route_is_biased
 from compiler.gradient.projected import Projection
 from compiler.gradient.segment import TARGETS, Segment, Site, Unit, one_loss_each
 from compiler.gradient.spaces import Element, Perturbing, elements
+from compiler.losses.objectives import OBJECTIVES, Objective
 from compiler.losses.replicated import copy_axes
 from compiler.network.architectures import ARCHITECTURES
 from compiler.network.layers import ParamSpec
@@ -48,6 +49,17 @@ class Plan:
     steps: int
     steps_per_epoch: int
 
+    @property
+    def objective(self) -> Objective:
+        """What is minimised at every site."""
+        spec = self.experiment.losses.objective
+        return OBJECTIVES[spec.type](spec, self.data.classes)
+
+    @property
+    def rows(self) -> int:
+        """Rows of an update's batch: every view of every example."""
+        return self.experiment.data.batch_size * self.objective.views
+
     def parameters(self) -> dict[str, Any]:
         """`ParamSpec` of every parameter, nested under blocks, heads and classifier."""
         features = self.network.blocks[-1].layers[-1].outputs
@@ -57,16 +69,16 @@ class Plan:
             "classifier": readout,
         }
         heads = self.heads()
-        trained = {site.name: heads[site.name] for site in self.local_sites()}
+        trained = {site.name: heads[site.name] for site in self.headed_sites()}
         return specs | ({"heads": trained} if trained else {})
 
     def heads(self) -> dict[str, Any]:
-        """`ParamSpec` of the head of every local loss, trained or not, by site and name."""
+        """`ParamSpec` of every head, trained or not, by site and name."""
         found = {}
-        for site in self._sites():
+        for site in self._headed():
             block = next(b for b in self.network.blocks if b.name == site.block)
             _, groups, channels = block.layers[-1].outputs
-            found[site.name] = _readout(groups * channels, self.data.classes)
+            found[site.name] = _readout(groups * channels, self.objective.outputs)
         return found
 
     def feedback(self) -> dict[str, Any]:
@@ -80,7 +92,7 @@ class Plan:
             specs = flatten(self.parameters())
             return unflatten({path: s for path, s in specs.items() if path.endswith("/w")})
         if kind == "direct_feedback":
-            outputs = self.data.classes
+            outputs = self.objective.outputs
             axes: tuple[Axis | None, ...] = (None, "patch", "group", None)
             return unflatten(
                 {
@@ -90,16 +102,23 @@ class Plan:
             )
         return {}
 
-    def local_sites(self) -> tuple[Site, ...]:
-        """The sites of local losses that are trained, in order."""
+    def readout(self, site: Site) -> tuple[str, ...]:
+        """Where the readout of a site's loss stands among the parameters."""
+        classifies = site.name == "final" and self.objective.classifies
+        return ("classifier",) if classifies else ("heads", site.name)
+
+    def headed_sites(self) -> tuple[Site, ...]:
+        """The sites whose readout is a head of their own that is trained, in order."""
         gradient = self.experiment.gradient
         guides = gradient.perturbation.guides if gradient.perturbation is not None else ()
-        read = gradient.target != "global" or {"local", "above"} & set(guides)
-        return self._sites() if read else ()
+        read = gradient.target != "global" or bool({"local", "above"} & set(guides))
+        return tuple(site for site in self._headed() if read or site.name == "final")
 
-    def _sites(self) -> tuple[Site, ...]:
+    def _headed(self) -> Iterator[Site]:
         local = self.experiment.losses.local is not None
-        return tuple(site for _, site in self.units if local and site.name != "final")
+        for _, site in self.units:
+            if self.readout(site)[0] == "heads" and (local or site.name == "final"):
+                yield site
 
     def inputs(self, features: Mapping[str, Any], x: Any) -> dict[str, Any]:
         """What enters each block, by block: `x`, then the features after the block before."""
@@ -119,8 +138,7 @@ class Plan:
         """The arrays of a segment that are perturbed, with their credit routes; none if exact."""
         if self.perturbing is None:
             return {}
-        batch = self.experiment.data.batch_size
-        return elements(segment, self.readout_norm(segment), self.perturbing, batch)
+        return elements(segment, self.readout_norm(segment), self.perturbing, self.rows)
 
     def readout_norm(self, segment: Segment) -> Any:
         """The normalization between a segment's last block and its last loss."""

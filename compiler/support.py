@@ -12,6 +12,7 @@ from fgspec.data.describe import DatasetInfo
 from fgspec.diagnostics import MISSING, Problem, lookup
 from fgspec.spec.architecture import LocalMixer
 from fgspec.spec.consistency import divisors
+from fgspec.spec.data import Byol
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.optimizer import WarmupCosine
 from fgspec.yaml12 import Path
@@ -30,12 +31,9 @@ def _one_of(*values: Any) -> Callable[[Any], bool]:
 _PERTURBATION: Path = ("gradient", "perturbation")
 
 _ROWS: tuple[_Row, ...] = (
-    _Row(("data", "augment"), _one_of("none"), "none"),
     _Row(("architecture", "token_mixing"), _one_of("dense"), "dense"),
-    _Row(("losses", "objective", "type"), _one_of("cross_entropy"), "cross_entropy"),
     _Row(("losses", "local", "aggregation"), _one_of("replicated"), "replicated"),
     _Row(("losses", "local", "head", "type"), _one_of("linear"), "linear"),
-    _Row((*_PERTURBATION, "sharing"), _one_of("example", "batch"), "example or batch"),
     _Row(("mesh", "data"), _one_of(1), "1"),
     _Row(("mesh", "group"), _one_of(1), "1"),
     _Row(("mesh", "stage"), _one_of(1), "1"),
@@ -57,7 +55,15 @@ def refusals(experiment: Experiment) -> list[Problem]:
 
 def data_problems(experiment: Experiment, info: DatasetInfo) -> list[Problem]:
     """What of a spec does not fit its data set."""
-    return [*_batches(experiment, info), *_patches(experiment, info)]
+    return [*_batches(experiment, info), *_patches(experiment, info), *_colours(experiment, info)]
+
+
+def _colours(experiment: Experiment, info: DatasetInfo) -> Iterator[Problem]:
+    """Changes of colour know grey images, and red, green and blue."""
+    colours = info.image_shape[-1]
+    if isinstance(experiment.data.augment, Byol) and colours not in (1, 3):
+        message = f"byol changes images of 1 or 3 colours; those of {info.name} have {colours}"
+        yield Problem(("data", "augment"), message, False)
 
 
 def _batches(experiment: Experiment, info: DatasetInfo) -> Iterator[Problem]:

@@ -6,15 +6,16 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, UInt32
+from jaxtyping import Array, Float, Int, Shaped, UInt32
 
+from compiler.augment.recipes import augmented
 from compiler.estimate import Clock, drawn, estimate, given, make_context
 from compiler.gradient.segment import Site
-from compiler.losses.objectives import OBJECTIVES
+from compiler.losses.objectives import cross_entropy
 from compiler.losses.sites import linear, site_losses
 from compiler.network.initialize import SCALES, initialize
 from compiler.network.layers import Moments
-from compiler.network.network import forward, patchify, pooled, standardizer
+from compiler.network.network import forward, in_unit_interval, patchify, pooled, standardizer
 from compiler.network.running import CLASSIFIER, Running, initial, moved
 from compiler.noise import KeyData, key_data
 from compiler.optimizer import make_optimizer
@@ -103,12 +104,10 @@ def compile_plan(plan: Plan) -> Program:
 
     @precise
     def evaluate(state: State, batch: Batch) -> Metrics:
-        x = _stem(plan, batch)
-        known = state.statistics or None
-        output = forward(plan.network.blocks, state.params["blocks"], x, known=known).output
-        readout = known[CLASSIFIER].get("after") if known is not None else None
+        output = _frozen(plan, state, batch["image"])
+        readout = state.statistics.get(CLASSIFIER, {}).get("after")
         logits = _classify(plan, state.params, output, readout)
-        loss = OBJECTIVES[plan.experiment.losses.objective.type](logits, batch["label"])
+        loss = cross_entropy(logits, batch["label"])
         correct = (logits.argmax(-1) == batch["label"]).sum()
         count = jnp.asarray(loss.shape[0], jnp.int32)
         return {"loss": loss.sum(), "correct": correct, "count": count}
@@ -123,11 +122,19 @@ def compile_plan(plan: Plan) -> Program:
     )
 
 
-def _stem(plan: Plan, batch: Batch) -> Float[Array, "n p 1 f"]:
+def _stem(plan: Plan, image: Shaped[Array, "n h w c"]) -> Float[Array, "n p 1 f"]:
     data = plan.data
     raw = ((0.0,) * len(data.mean), (1.0,) * len(data.std))
     mean, std = (data.mean, data.std) if plan.experiment.data.standardize else raw
-    return patchify(standardizer(mean, std)(batch["image"]), plan.network.patches)
+    return patchify(standardizer(mean, std)(image), plan.network.patches)
+
+
+def _views(plan: Plan, state: State, image: Shaped[Array, "n h w c"]) -> Float[Array, "m p 1 f"]:
+    """What the blocks train on: every view of every example, augmented."""
+    augment = plan.experiment.data.augment
+    count = plan.objective.views
+    views = augmented(augment, count, in_unit_interval(image), state.key, state.step)
+    return _stem(plan, views)
 
 
 def _classify(
@@ -139,35 +146,56 @@ def _classify(
 def _gradient(
     plan: Plan, state: State, batch: Batch, perturbations: Perturbations | None
 ) -> tuple[Params, Metrics, Running]:
-    params, labels = state.params, batch["label"]
+    params, objective = state.params, plan.objective
+    labels = jnp.tile(batch["label"], objective.views)
     noise = drawn(plan, state.key, state.step) if perturbations is None else given(perturbations)
     clock = Clock(state.key, state.step, noise)
     context = make_context(plan, params, state.feedback, labels, clock)
-    found = estimate(plan, params, _stem(plan, batch), context)
+    found = estimate(plan, params, _views(plan, state, batch["image"]), context)
     trace = jax.lax.stop_gradient(found.trace)
-    readouts, metrics = _readout_gradient(plan, params, trace.features, labels)
-    statistics = moved(state.statistics, plan.network, trace.layers, trace.output)
+    clean = trace.output if objective.classifies else _frozen(plan, state, batch["image"])
+    readouts, metrics = _readout_gradient(plan, params, trace.features, labels, clean)
+    statistics = moved(state.statistics, plan.network, trace.layers, clean)
     return {"blocks": found.grads, **readouts}, metrics, statistics
 
 
+def _frozen(plan: Plan, state: State, image: Shaped[Array, "n h w k"]) -> Float[Array, "n p g c"]:
+    """What the blocks make of clean images in evaluation."""
+    known = state.statistics or None
+    x = _stem(plan, image)
+    return forward(plan.network.blocks, state.params["blocks"], x, known=known).output
+
+
 def _readout_gradient(
-    plan: Plan, params: Params, features: Mapping[str, Array], labels: Int[Array, " n"]
+    plan: Plan,
+    params: Params,
+    features: Mapping[str, Array],
+    labels: Int[Array, " m"],
+    clean: Float[Array, "n p g c"],
 ) -> tuple[Params, Metrics]:
     """The exact one-layer gradient of every head and of the classifier, and the metrics.
 
-    A head's is that of the mean loss, whatever the replication.
+    A head's is that of the mean loss over the rows, whatever the replication.
+
+    Args:
+        plan: the plan.
+        params: of the whole network.
+        features: after every block, of all m rows of the batch.
+        labels: of the rows, one view after the other.
+        clean: features that the classifier reads, of n examples.
     """
     readouts = {name: params[name] for name in ("heads", "classifier") if name in params}
 
     def objective(readouts: Params) -> tuple[Float[Array, ""], Metrics]:
         losses = site_losses(plan, readouts, {}, labels)
         metrics: Metrics = {}
-        for site in plan.local_sites():
+        for site in plan.headed_sites():
             plain = Site(site.name, site.block)
-            metrics[f"local_loss/{site.name}"] = losses(plain, features[site.block]).mean()
-        logits = _classify(plan, readouts, features[plan.network.blocks[-1].name])
-        final = OBJECTIVES[plan.experiment.losses.objective.type](logits, labels).mean()
-        correct = (logits.argmax(-1) == labels).astype(jnp.float32)
+            name = "train/objective" if site.name == "final" else f"local_loss/{site.name}"
+            metrics[name] = losses(plain, features[site.block]).mean()
+        logits, wanted = _classify(plan, readouts, clean), labels[: clean.shape[0]]
+        final = cross_entropy(logits, wanted).mean()
+        correct = (logits.argmax(-1) == wanted).astype(jnp.float32)
         total = sum(metrics.values(), final)
         return total, {"train/loss": final, "train/accuracy": correct.mean()} | metrics
 

@@ -98,7 +98,12 @@ class Reporter:
             self._progress.stop()
 
 
-HEADLINE = {"train/loss": "loss", "train/accuracy": "accuracy", "eval/error": "eval error"}
+HEADLINE = {
+    "train/objective": "objective",
+    "train/loss": "loss",
+    "train/accuracy": "accuracy",
+    "eval/error": "eval error",
+}
 """The metrics that a person follows, and what they are called in the progress line."""
 
 

@@ -25,6 +25,7 @@ from fgspec.spec.complete import complete
 from fgspec.spec.consistency import check
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.presets import expand_rule
+from fgspec.spec.shorthand import spelled_out
 from fgspec.validate import known_keys, valid_sections, validate
 from fgspec.yaml12 import MAX_DEPTH, Path, YamlError, parse, read, scalar
 
@@ -115,7 +116,7 @@ def _layer(document: Any) -> _Layer:
         path: Origin("file", document.keys.get(path, mark), mark)
         for path, mark in document.values.items()
     }
-    return _Layer(document.value, origins)
+    return _Layer(*spelled_out(document.value, origins))
 
 
 def _root(file: FilePath) -> FilePath:
@@ -218,7 +219,7 @@ def _override(layer: _Layer, overrides: Sequence[str]) -> _Layer:
                 origins[keys[:end]] = Origin("--set")
         for key in reversed(keys):
             tree = {key: tree}
-        layer = _merge(layer, _Layer(tree, origins))
+        layer = _merge(layer, _Layer(*spelled_out(tree, origins)))
     return layer
 
 

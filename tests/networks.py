@@ -32,7 +32,15 @@ NO_NORM = "{type: none}"
 
 @lru_cache(maxsize=128)
 def program(
-    rule, *, architecture=None, norm=LOCAL_NORM, batch=4, perturbation="", more="", info=INFO
+    rule,
+    *,
+    architecture=None,
+    norm=LOCAL_NORM,
+    batch=4,
+    perturbation="",
+    augment="none",
+    more="",
+    info=INFO,
 ):
     """The program of a small network under a rule; asked for again it is compiled already."""
     gradient = f"gradient: {{perturbation: {{{perturbation}}}}}" if perturbation else ""
@@ -40,7 +48,7 @@ def program(
 fgspec: 1
 name: small
 {f"rule: {rule}" if rule else ""}
-data: {{source: {{type: cifar10}}, batch_size: {batch}}}
+data: {{source: {{type: cifar10}}, batch_size: {batch}, augment: {augment}}}
 architecture: {architecture or MIXER % norm}
 {gradient}
 training: {{epochs: 2}}

@@ -21,11 +21,11 @@ class Cost:
 
     Attributes:
         parameters: trained numbers.
-        forward: FLOPs of the linear maps of the blocks, forward.
+        forward: FLOPs of the linear maps of the blocks, forward, clean images included.
         tangents: FLOPs of pushing the perturbations of all samples forward.
         weight_gradients: FLOPs of turning errors or estimates into weight gradients.
         input_gradients: FLOPs of sending errors backward to layers.
-        readouts: FLOPs of heads and classifier, forward and backward.
+        readouts: FLOPs of heads and classifier, and between rows of a loss, forward and backward.
         losses: copies of losses, over the batch.
         perturbed: perturbed numbers, over batch and samples.
     """
@@ -54,24 +54,27 @@ def layer_flops(layer: Layer, batch: int) -> int:
 
 def cost(plan: Plan) -> Cost:
     """Count one update of a plan."""
-    batch = plan.experiment.data.batch_size
+    examples, rows = plan.experiment.data.batch_size, plan.rows
     layers = [layer for _, layer in layers_in(plan.network.blocks)]
-    linear = sum(layer_flops(layer, batch) for layer in layers)
+    linear = sum(layer_flops(layer, rows) for layer in layers)
+    clean = 0 if plan.objective.classifies else linear * examples // rows
     # What enters a segment carries no derivative, so its first linear map needs none of it.
-    entry = sum(layer_flops(s.blocks[0].layers[0], batch) for s in plan.segments)
+    entry = sum(layer_flops(s.blocks[0].layers[0], rows) for s in plan.segments)
     flat = flatten(plan.parameters())
-    readout = sum(6 * batch * prod(s.shape) for p, s in flat.items() if _is_readout(p))
+    read = {p: examples if p.startswith("classifier/") else rows for p in flat if _is_readout(p)}
+    readout = sum(6 * count * prod(flat[path].shape) for path, count in read.items())
+    readout += len(plan.headed_sites()) * 4 * rows**2 * plan.objective.pairwise
     how, kind = plan.perturbing, plan.experiment.gradient.estimator.type
     tangents = 0
     if how is not None:
         through = linear - entry + (linear if how.space == "weight" else 0)
         tangents = how.samples * through
     # What sends errors backward: through the linear maps, or from the outputs to every layer.
-    direct = sum(2 * batch * prod(layer.outputs) * plan.data.classes for layer in layers)
+    direct = sum(2 * rows * prod(layer.outputs) * plan.objective.outputs for layer in layers)
     errors = {"forward": 0, "direct_feedback": direct}.get(kind, linear - entry)
     return Cost(
         parameters=sum(prod(spec.shape) for spec in flat.values()),
-        forward=linear,
+        forward=linear + clean,
         tangents=tangents,
         weight_gradients=linear if how is None or how.space == "activation" else 0,
         input_gradients=errors,
@@ -90,7 +93,7 @@ def _copies(plan: Plan, segment: Segment) -> int:
     for site in segment.sites:
         block = next(b for b in segment.blocks if b.name == site.block)
         patches, groups, _ = block.layers[-1].outputs
-        sizes = {"batch": plan.experiment.data.batch_size, "patch": patches, "group": groups}
+        sizes = {"batch": plan.rows, "patch": patches, "group": groups}
         total += prod(sizes[axis] for axis in site.axes)
     return total
 

@@ -10,6 +10,7 @@ from fgspec.report import mebibytes, quantity
 def cost_rows(plan: Plan, compiled: CompiledUpdate) -> dict[str, str]:
     """What an update costs, as shown before a run."""
     counted, batch = cost(plan), plan.experiment.data.batch_size
+    views = f" in {plan.objective.views} views" if plan.objective.views > 1 else ""
     memory = (
         f"{mebibytes(compiled.state_bytes)} state, {mebibytes(compiled.temporary_bytes)} temporary"
     )
@@ -17,7 +18,7 @@ def cost_rows(plan: Plan, compiled: CompiledUpdate) -> dict[str, str]:
         "parameters": f"{counted.parameters:,}",
         "FLOPs a step": f"{quantity(counted.flops)} (XLA counts {quantity(compiled.flops)})",
         "memory": memory,
-        "losses": f"{counted.losses:,} copies over a batch of {batch}",
+        "losses": f"{counted.losses:,} copies over a batch of {batch}{views}",
         "perturbed elements": f"{counted.perturbed:,}" if counted.perturbed else "none",
         "steps": f"{plan.steps:,} of {plan.steps_per_epoch:,} an epoch",
     }

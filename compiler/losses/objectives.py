@@ -5,13 +5,37 @@ other rows stands behind a stop-gradient. The fused replication of losses rests 
 """
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-Objective = Callable[[Float[Array, "n k"], Int[Array, " n"]], Float[Array, " n"]]
+from fgspec.spec.losses import CrossEntropy, InfoNce
+
+Value = Callable[[Float[Array, "n k"], Int[Array, " n"]], Float[Array, " n"]]
+"""(outputs, labels) -> loss of every row."""
+
+
+class Objective(NamedTuple):
+    """What is minimised at every site, and what it needs.
+
+    Attributes:
+        value: the loss of every row, from a readout's outputs.
+        outputs: of each readout that it trains.
+        views: of each example; example i of n is row i of the first view, row n + i of the second.
+        classifies: whether outputs are scores of the classes, so that the classifier is the readout
+            of the final loss. Otherwise the final loss has a head of its own, and the classifier
+            is trained by cross entropy on stopped features of clean images.
+        pairwise: multiply-adds between the outputs of any two rows.
+    """
+
+    value: Value
+    outputs: int
+    views: int
+    classifies: bool
+    pairwise: int
 
 
 def cross_entropy(outputs: Float[Array, "n k"], labels: Int[Array, " n"]) -> Float[Array, " n"]:
@@ -35,7 +59,9 @@ def info_nce(
         example; every other row of either view is a negative; keys carry no gradient.
     """
     del labels
-    anchors = outputs / jnp.linalg.norm(outputs, axis=-1, keepdims=True)
+    # An image without any contrast may project to zero, where a norm has no derivative.
+    squared = jnp.square(outputs).sum(-1, keepdims=True)
+    anchors = outputs * jax.lax.rsqrt(jnp.maximum(squared, 1e-12))
     logits = anchors @ jax.lax.stop_gradient(anchors).T / temperature
     rows = jnp.arange(outputs.shape[0])
     others = jnp.where(rows[:, None] == rows[None], -jnp.inf, logits)
@@ -43,5 +69,17 @@ def info_nce(
     return -jnp.take_along_axis(jax.nn.log_softmax(others), positive[:, None], axis=-1)[:, 0]
 
 
-OBJECTIVES: dict[str, Callable[..., Any]] = {"cross_entropy": cross_entropy}
-"""What a spec can train on, by `losses.objective.type`."""
+def _cross_entropy(spec: CrossEntropy, classes: int) -> Objective:
+    return Objective(cross_entropy, classes, views=1, classifies=True, pairwise=0)
+
+
+def _info_nce(spec: InfoNce, classes: int) -> Objective:
+    value = partial(info_nce, temperature=spec.temperature)
+    return Objective(value, spec.projection, views=2, classifies=False, pairwise=spec.projection)
+
+
+OBJECTIVES: dict[str, Callable[[Any, int], Objective]] = {
+    "cross_entropy": _cross_entropy,
+    "info_nce": _info_nce,
+}
+"""(options, classes) -> what a spec can train on, by `losses.objective.type`."""

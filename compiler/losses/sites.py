@@ -6,7 +6,6 @@ from typing import Any
 from jaxtyping import Array, Float, Int
 
 from compiler.gradient.segment import Losses, Site
-from compiler.losses.objectives import OBJECTIVES
 from compiler.losses.replicated import LOWERINGS, apart
 from compiler.network.feedback import with_feedback
 from compiler.network.network import pooled
@@ -30,18 +29,18 @@ def site_losses(plan: Plan, params: Params, feedback: Params, labels: Int[Array,
         feedback: backward weights of readouts in the same places; those absent have none.
         labels: of the examples.
     """
-    objective = OBJECTIVES[plan.experiment.losses.objective.type]
+    objective = plan.objective.value
     lowering = plan.experiment.compile.losses
     replicate = LOWERINGS["fused" if lowering == "auto" else lowering]
 
     def copies(site: Site, x: Features, others: Features | None = None) -> Float[Array, "..."]:
-        back = _readout_of(feedback, site)
+        back = readout_of(feedback, plan.readout(site))
         read = linear if back is None else with_feedback(linear, back)
 
         def value(readout: Params, features: Float[Array, "n f"]) -> Float[Array, " n"]:
             return objective(read(readout, features), labels)
 
-        readout = _readout_of(params, site)
+        readout = readout_of(params, plan.readout(site))
         if site.name == "final":
             return value(readout, pooled(x, plan.network.classifier_norm))
         norm = plan.network.head_norm
@@ -54,5 +53,8 @@ def site_losses(plan: Plan, params: Params, feedback: Params, labels: Int[Array,
     return copies
 
 
-def _readout_of(tree: Params, site: Site) -> Any:
-    return tree.get("classifier") if site.name == "final" else tree.get("heads", {}).get(site.name)
+def readout_of(tree: Any, path: tuple[str, ...]) -> Any:
+    """What stands at `path` in nested dictionaries, or None."""
+    for name in path:
+        tree = tree.get(name, {})
+    return tree or None

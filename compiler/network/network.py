@@ -138,16 +138,17 @@ def pooled(
 Standardize = Callable[[Shaped[Array, "n h w c"]], Float[Array, "n h w c"]]
 
 
-def standardizer(mean: tuple[float, ...], std: tuple[float, ...]) -> Standardize:
-    """A function that scales pixels to [0, 1] and standardises them per colour.
+def in_unit_interval(image: Shaped[Array, "n h w c"]) -> Float[Array, "n h w c"]:
+    """Pixels in [0, 1]: integer ones are in 0..255, floating ones are there already."""
+    pixels = image.astype(jnp.float32)
+    return pixels / 255 if jnp.issubdtype(image.dtype, jnp.integer) else pixels
 
-    Integer pixels are in 0..255, floating ones already in [0, 1].
-    """
+
+def standardizer(mean: tuple[float, ...], std: tuple[float, ...]) -> Standardize:
+    """A function that scales pixels to [0, 1] and standardises them per colour."""
 
     def standardize(image: Shaped[Array, "n h w c"]) -> Float[Array, "n h w c"]:
-        pixels = image.astype(jnp.float32)
-        scaled = pixels / 255 if jnp.issubdtype(image.dtype, jnp.integer) else pixels
         shift, scale = (jnp.asarray(v, jnp.float32)[None, None, None] for v in (mean, std))
-        return (scaled - shift) / scale
+        return (in_unit_interval(image) - shift) / scale
 
     return standardize

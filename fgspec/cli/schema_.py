@@ -9,6 +9,7 @@ import typer
 from fgspec.cli.options import ArgumentError
 from fgspec.logbook import write_text
 from fgspec.spec.experiment import SpecFile
+from fgspec.spec.shorthand import SHORTHANDS
 
 
 def language_schema() -> dict[str, Any]:
@@ -17,10 +18,21 @@ def language_schema() -> dict[str, Any]:
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "fgspec experiment, language version 1"
     del schema["required"]  # a base may have what the spec that extends it leaves out
+    for *_, field in SHORTHANDS:
+        for section in schema["$defs"].values():
+            _allow_names(section["properties"].get(field, {}), schema["$defs"])
     for section in schema["$defs"].values():
         kind = section["properties"].get("type", {})
         kind.setdefault("description", section["description"])
     return schema
+
+
+def _allow_names(field: dict[str, Any], sections: dict[str, Any]) -> None:
+    """Let the name of a union's member stand for the member."""
+    members = [sections[one["$ref"].split("/")[-1]] for one in field.get("anyOf", ())]
+    if members:
+        names = [member["properties"]["type"]["const"] for member in members]
+        field["anyOf"].append({"type": "string", "enum": names})
 
 
 def _lenient(schema: Any) -> Any:

@@ -3,14 +3,14 @@
 from fgspec.spec.architecture import Architecture, LocalMixer
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.gradient import PERTURBING, Perturbation, Projection
-from fgspec.spec.losses import Local
+from fgspec.spec.losses import InfoNce, Local, Losses
 
 
 def complete(experiment: Experiment) -> Experiment:
     """`experiment` with every default that depends on other fields filled in."""
     gradient, losses = experiment.gradient, experiment.losses
     if gradient.estimator.type in PERTURBING:
-        completed = _perturbation(gradient.perturbation or Perturbation())
+        completed = _perturbation(gradient.perturbation or Perturbation(), losses)
         gradient = gradient.model_copy(update={"perturbation": completed})
     if losses.local is not None:
         local = _local(losses.local, gradient.perturbation, experiment.architecture)
@@ -18,8 +18,11 @@ def complete(experiment: Experiment) -> Experiment:
     return experiment.model_copy(update={"gradient": gradient, "losses": losses})
 
 
-def _perturbation(given: Perturbation) -> Perturbation:
-    """Activations draw noise per example, weights per batch; guesses are projected on."""
+def _perturbation(given: Perturbation, losses: Losses) -> Perturbation:
+    """Activations draw noise per example, shared by its views, weights per batch.
+
+    Guesses that are not drawn are projected on.
+    """
     noisy = not given.learned
     projection = given.projection
     whole = noisy and given.space == "weight"
@@ -29,7 +32,8 @@ def _perturbation(given: Perturbation) -> Perturbation:
         "granularity": "batch" if whole else "example",
         "grouping": "net" if noisy else "block" if given.space == "block_output" else "tensor",
     }
-    sharing = given.sharing or ("batch" if given.space == "weight" else "example")
+    own = "views" if isinstance(losses.objective, InfoNce) else "example"
+    sharing = given.sharing or ("batch" if given.space == "weight" else own)
     updates = {
         "projection": _filled(projection, defaults),
         "sharing": sharing if noisy else None,

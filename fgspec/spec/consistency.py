@@ -13,7 +13,7 @@ from fgspec.diagnostics import Problem, nearest
 from fgspec.spec import perturbing
 from fgspec.spec.architecture import Architecture, LocalMixer, Mlp, Normalization
 from fgspec.spec.base import Interval
-from fgspec.spec.data import Data
+from fgspec.spec.data import Data, NoAugment
 from fgspec.spec.gradient import PERTURBING, Gradient, Perturbation
 from fgspec.spec.losses import InfoNce, Losses
 from fgspec.spec.optimizer import Factors, Optimizer, WarmupCosine
@@ -31,7 +31,8 @@ METRICS = (
     "perf/examples_per_s",
     "data/wait_s",
 )
-"""The metrics every run has; local losses add `local_loss/block<k>`."""
+"""The metrics every run has; local losses add `local_loss/block<k>`, a final contrastive loss
+`train/objective`."""
 
 
 def divisors(number: int, near: int) -> str:
@@ -197,7 +198,8 @@ def lowering(compile: Compile, gradient: Gradient) -> Iterator[Problem]:
 
 def readout_factors(optimizer: Optimizer, losses: Losses) -> Iterator[Problem]:
     """A factor for heads needs heads."""
-    if losses.local is None and optimizer.factors.heads != Factors().heads:
+    contrastive = isinstance(losses.objective, InfoNce)
+    if losses.local is None and not contrastive and optimizer.factors.heads != Factors().heads:
         message = "never read: there are no local losses, so no heads; remove it"
         yield Problem(("optimizer", "factors", "heads"), message)
 
@@ -219,6 +221,8 @@ def expectation(
     blocks, _ = _blocks(architecture)
     every = losses.local.every if losses.local is not None else blocks + 1
     known = [*METRICS, *(f"local_loss/block{k}" for k in range(every - 1, blocks, every))]
+    if isinstance(losses.objective, InfoNce) and losses.local is None:
+        known.append("train/objective")
     if expect is not None and expect.metric not in known:
         yield Problem(("expect", "metric"), f"no such metric; {nearest(expect.metric, known)}")
 
@@ -232,10 +236,17 @@ def mesh_axes(mesh: Mesh) -> Iterator[Problem]:
 
 
 def views(data: Data, losses: Losses) -> Iterator[Problem]:
-    """A contrastive loss compares two augmented views."""
-    if isinstance(losses.objective, InfoNce) and data.augment == "none":
+    """A contrastive loss compares two augmented views of several examples."""
+    if not isinstance(losses.objective, InfoNce):
+        return
+    if data.batch_size == 1:
+        message = "info_nce has no negatives in a batch of one example; give at least 2"
+        yield Problem(("data", "batch_size"), message, others=(("losses", "objective", "type"),))
+    if isinstance(data.augment, NoAugment):
         message = "info_nce compares two augmented views; say byol"
-        yield Problem(("data", "augment"), message, others=(("losses", "objective", "type"),))
+        yield Problem(
+            ("data", "augment", "type"), message, others=(("losses", "objective", "type"),)
+        )
 
 
 CHECKS: tuple[Callable[..., Iterator[Problem]], ...] = (

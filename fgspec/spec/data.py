@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from fgspec.spec.base import PositiveInt, Section
+from fgspec.spec.base import NonNegativeInt, PositiveInt, Section
 
 
 class Digits(Section):
@@ -87,6 +87,45 @@ class Synthetic(Section):
     test_examples: PositiveInt = Field(default=1024, description="Number of test images.")
 
 
+class NoAugment(Section):
+    """Training images as they are."""
+
+    type: Literal["none"] = Field(default="none", description="Training images as they are.")
+
+
+class CropFlip(Section):
+    """A crop after padding and a flip (the CIFAR-10 recipe of Fournier et al. 2023)."""
+
+    type: Literal["crop_flip"] = Field(
+        default="crop_flip", description="A crop after padding, and a flip."
+    )
+    padding: NonNegativeInt = Field(
+        default=4, description="Black pixels put on each side before cropping to the old size."
+    )
+    flip: bool = Field(
+        default=True, description="Whether half of the images are mirrored left to right."
+    )
+
+
+class Byol(Section):
+    """Crop, flip, colour jitter, greyscale, blur and solarization (Grill et al. 2020)."""
+
+    type: Literal["byol"] = Field(
+        default="byol",
+        description="Crop, flip, colour jitter, greyscale, blur, and in a second view "
+        "solarization, at the chances of BYOL.",
+    )
+    crop_area: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.08,
+        description="Smallest share of the image that a crop covers; the largest is 1.",
+    )
+    flip: bool = Field(
+        default=True, description="Whether half of the images are mirrored left to right."
+    )
+
+
+Augment = Annotated[NoAugment | CropFlip | Byol, Field(discriminator="type")]
+
 Source = Annotated[Digits | Mnist | Cifar10 | Npz | Synthetic, Field(discriminator="type")]
 
 
@@ -104,10 +143,10 @@ class Data(Section):
         description="Test examples in one evaluation batch; evaluation is one pass over the test "
         "set, and its last batch may be smaller.",
     )
-    augment: Literal["none", "crop_flip", "byol"] = Field(
-        default="none",
-        description="Random change of training images: none; crop_flip, a crop after padding and "
-        "a horizontal flip; byol, two views by crop, flip and colour changes.",
+    augment: Augment = Field(
+        default=NoAugment(),
+        description="Random change of training images, never of test images: none, crop_flip or "
+        "byol. The name alone stands for {type: name}.",
     )
     standardize: bool = Field(
         default=True,

@@ -124,9 +124,9 @@ class Perturbation(Section):
     )
     sharing: Literal["example", "batch", "views"] | None = Field(
         default=None,
-        description="example: each example draws its own noise (default for activations). batch: "
-        "one draw for all examples (the only choice for weights). views: the two views of an "
-        "example share theirs.",
+        description="example: each example draws its own noise, and each of its views (default for "
+        "activations). batch: one draw for all (the only choice for weights). views: the two "
+        "views of an example share theirs (default for activations under info_nce).",
     )
     projection: Projection = Field(
         default=Projection(), description="What becomes of the derivative."

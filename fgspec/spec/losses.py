@@ -17,7 +17,10 @@ class CrossEntropy(Section):
 
 
 class InfoNce(Section):
-    """Contrastive loss of two augmented views (Ren et al. 2022, section 4)."""
+    """Contrastive loss of two augmented views, each anchor against stopped keys (Ren et al. 2022).
+
+    The classifier is trained beside it by cross entropy, on stopped features of clean images.
+    """
 
     type: Literal["info_nce"] = "info_nce"
     temperature: PositiveFloat = Field(default=0.5, description="Divides the cosine similarities.")

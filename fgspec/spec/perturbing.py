@@ -34,7 +34,7 @@ def belongs(losses: Losses, gradient: Gradient) -> Iterator[Problem]:
     if found.learned and found.sharing is not None:
         message = "never read: this guess is not drawn; remove it"
         yield Problem((*BASE, "sharing"), message, others=(GUESS,))
-    elif found.space == "weight" and found.sharing == "example":
+    elif found.space == "weight" and found.sharing not in ("batch", None):
         message = "a perturbation of the weights is shared by the batch; say batch or remove it"
         yield Problem((*BASE, "sharing"), message, others=(SPACE,))
     if found.sharing == "views" and not isinstance(losses.objective, InfoNce):

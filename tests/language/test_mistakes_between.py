@@ -173,9 +173,21 @@ MISTAKES = {
         "rule: fg-a\ngradient: {perturbation: {sharing: views}}\n",
         "a.yaml:5:36: gradient.perturbation.sharing: there are two views under info_nce only; say example or batch (got views; losses.objective.type is cross_entropy by default)",
     ),
+    "views that share the noise of weights": mistake(
+        "data: {augment: byol}\nlosses: {objective: {type: info_nce}}\nrule: fg-w\ngradient: {perturbation: {sharing: views}}\n",
+        "a.yaml:7:36: gradient.perturbation.sharing: a perturbation of the weights is shared by the batch; say batch or remove it (got views; gradient.perturbation.space is weight by rule fg-w (a.yaml:6:1))",
+    ),
+    "a contrastive loss without negatives": mistake(
+        "data: {augment: byol, batch_size: 1}\nlosses: {objective: {type: info_nce}}\n",
+        "a.yaml:4:35: data.batch_size: info_nce has no negatives in a batch of one example; give at least 2 (got 1; losses.objective.type is info_nce at a.yaml:5:28)",
+    ),
+    "an expectation of a final loss that is not there": mistake(
+        "data: {augment: byol}\nrule: lg-bp\nlosses: {objective: {type: info_nce}}\nexpect: {metric: train/objective, value: 1, tolerance: 1, source: x}\n",
+        "a.yaml:7:18: expect.metric: no such metric; known: train/loss, train/accuracy, eval/loss, eval/error, eval/accuracy, optim/grad_norm, perf/step_time_s, perf/examples_per_s, data/wait_s, local_loss/block0, local_loss/block1, local_loss/block2, local_loss/block3 (got train/objective)",
+    ),
     "a contrastive loss without views": mistake(
         "losses: {objective: {type: info_nce}}\n",
-        "a.yaml:4:28: data.augment: info_nce compares two augmented views; say byol (is none by default; losses.objective.type is info_nce at a.yaml:4:28)",
+        "a.yaml:4:28: data.augment.type: info_nce compares two augmented views; say byol (is none by default; losses.objective.type is info_nce at a.yaml:4:28)",
     ),
     "lowerings of tangents under feedback": mistake(
         "rule: fa\ncompile: {losses: naive}\n",

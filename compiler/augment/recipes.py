@@ -1,0 +1,138 @@
+"""Which changes an augmentation makes, at which chances: one function and one table row each."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from compiler.augment import colour, geometry
+from compiler.noise import KeyData, address
+from fgspec.spec.data import Augment, Byol, CropFlip, NoAugment
+
+Draw = Callable[[str, tuple[int, ...]], Float[Array, "n ..."]]
+"""(name of a choice, shape) -> uniform numbers in [0, 1), of that shape for every example."""
+
+Recipe = Callable[[Any, Float[Array, "n h w c"], Draw, int], Float[Array, "n h w c"]]
+"""(options, images in [0, 1], draw, view) -> images in [0, 1]."""
+
+PROPOSALS = 10
+"""Boxes proposed for a crop; the first that fits is taken, the whole image if none does."""
+
+ASPECT = (3 / 4, 4 / 3)
+JITTER = 0.8
+BRIGHTNESS, CONTRAST, SATURATION, HUE = 0.4, 0.4, 0.2, 0.1
+GREYSCALE = 0.2
+BLUR = (1.0, 0.1)
+SIGMA = (0.1, 2.0)
+SOLARIZE = (0.0, 0.2)
+"""Of BYOL (Grill et al. 2020, appendix B): chances by view, else of both views."""
+
+
+def _between(u: Float[Array, "..."], low: float, high: float) -> Float[Array, "..."]:
+    return low + u * (high - low)
+
+
+def _where(
+    chosen: Bool[Array, " n"], x: Float[Array, "n h w c"], y: Float[Array, "n h w c"]
+) -> Float[Array, "n h w c"]:
+    return jnp.where(chosen.reshape(-1, 1, 1, 1), x, y)
+
+
+def _none(
+    spec: NoAugment, x: Float[Array, "n h w c"], draw: Draw, view: int
+) -> Float[Array, "n h w c"]:
+    return x
+
+
+def _flipped(wanted: bool, x: Float[Array, "n h w c"], draw: Draw) -> Float[Array, "n h w c"]:
+    return geometry.flip(x, draw("flip", ()) < 0.5) if wanted else x
+
+
+def _crop_flip(
+    spec: CropFlip, x: Float[Array, "n h w c"], draw: Draw, view: int
+) -> Float[Array, "n h w c"]:
+    corner = jnp.floor(draw("corner", (2,)) * (2 * spec.padding + 1)).astype(jnp.int32)
+    return _flipped(spec.flip, geometry.shift(x, spec.padding, corner), draw)
+
+
+def _box(
+    shape: tuple[int, int], crop_area: float, draw: Draw
+) -> tuple[Float[Array, "n 2"], Float[Array, "n 2"]]:
+    """Corner and size, in whole pixels, of a box of random area and aspect."""
+    whole = jnp.asarray(shape, jnp.float32)[None]
+    u = draw("box", (PROPOSALS, 2))
+    area = _between(u[..., 0], crop_area, 1.0) * (shape[0] * shape[1])
+    aspect = _between(u[..., 1], *ASPECT)
+    proposed = jnp.round(jnp.sqrt(jnp.stack([area / aspect, area * aspect], -1)))
+    fits = (proposed <= whole[None]).all(-1)
+    first = jnp.take_along_axis(proposed, fits.argmax(-1)[:, None, None], 1)[:, 0]
+    size = jnp.where(fits.any(-1, keepdims=True), jnp.maximum(first, 1), whole)
+    return jnp.floor(draw("corner", (2,)) * (whole - size + 1)), size
+
+
+def _jittered(x: Float[Array, "n h w c"], draw: Draw) -> Float[Array, "n h w c"]:
+    """Brightness, contrast, saturation and hue in random order, each clipped to [0, 1]."""
+    order = jnp.argsort(draw("jitter/order", (4,)), -1)
+    strength = _between(draw("jitter/strength", (4,)), -1.0, 1.0)
+    changed = x
+    for turn in range(4):
+        now = order[:, turn]
+        hue = jnp.where(now == 3, HUE * strength[:, 3], 0)
+        saturation = jnp.where(now == 2, 1 + SATURATION * strength[:, 2], 1)
+        brighter = colour.brighten(changed, BRIGHTNESS * strength[:, 0])
+        contrast = colour.scale_contrast(changed, 1 + CONTRAST * strength[:, 1])
+        tinted = colour.change_hue_and_saturation(changed, hue, saturation)
+        tinted = _where(now == 1, contrast, tinted)
+        changed = jnp.clip(_where(now == 0, brighter, tinted), 0, 1)
+    return _where(draw("jitter/chosen", ()) < JITTER, changed, x)
+
+
+def _byol(spec: Byol, x: Float[Array, "n h w c"], draw: Draw, view: int) -> Float[Array, "n h w c"]:
+    corner, size = _box((x.shape[1], x.shape[2]), spec.crop_area, draw)
+    x = jnp.clip(geometry.resized_crop(x, corner, size), 0, 1)
+    x = _jittered(_flipped(spec.flip, x, draw), draw)
+    x = _where(draw("greyscale", ()) < GREYSCALE, colour.greyscale(x), x)
+    blurred = geometry.blur(x, x.shape[1] // 20, _between(draw("blur/sigma", ()), *SIGMA))
+    x = _where(draw("blur/chosen", ()) < BLUR[view], blurred, x)
+    return _where(draw("solarize", ()) < SOLARIZE[view], colour.solarize(x), x)
+
+
+RECIPES: dict[str, Recipe] = {"none": _none, "crop_flip": _crop_flip, "byol": _byol}
+"""By `data.augment.type`."""
+
+
+def augmented(
+    spec: Augment,
+    views: int,
+    images: Float[Array, "n h w c"],
+    key: KeyData,
+    step: Int[Array, ""] | int,
+    first: Int[Array, ""] | int = 0,
+) -> Float[Array, "m h w c"]:
+    """Augmented views of images, the views in a row: view v of example i at row v n + i.
+
+    Every choice is a function of the run, the step, the view, its own name and the index of the
+    example in the whole batch, so neither splitting the batch nor another draw changes it.
+
+    Args:
+        spec: the section `data.augment`.
+        views: how many views, 1 or 2.
+        images: in [0, 1].
+        key: of the run.
+        step: updates done.
+        first: index in the whole batch of the first of `images`.
+    """
+    index = first + jnp.arange(images.shape[0], dtype=jnp.int32)
+    recipe = RECIPES[spec.type]
+
+    def draw_of(view: int) -> Draw:
+        def draw(name: str, shape: tuple[int, ...]) -> Float[Array, "n ..."]:
+            stream = address(key, f"augment/view{view}/{name}", step)
+            keys = jax.vmap(lambda i: jax.random.fold_in(stream, i))(index)
+            return jax.vmap(lambda own: jax.random.uniform(own, shape, jnp.float32))(keys)
+
+        return draw
+
+    return jnp.concatenate([recipe(spec, images, draw_of(v), v) for v in range(views)])

@@ -1,0 +1,258 @@
+"""Contrastive training: scale, shared noise, heads, readout, statistics, and that it learns."""
+
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import networks
+import numpy as np
+import pytest
+
+import fgspec
+from compiler.analyze.cost import compile_update, cost
+from compiler.augment.recipes import augmented
+from compiler.estimate import drawn
+from compiler.network.network import forward, patchify, pooled, standardizer
+from compiler.network.running import CLASSIFIER, MOMENTUM
+from compiler.noise import key_data
+from compiler.trees import flatten, unflatten
+from fgspec.logbook import read
+from fgspec.source import loads
+
+TARGET = {"bp": ["fg-a"], "lg-bp": ["lg-fg-a", "lg-fg-w"]}
+MORE = "losses: {objective: {type: info_nce, projection: 6, temperature: 0.4}}"
+MLP = "{type: mlp, hidden: [6, 5]%s}"
+MIXER = "{type: local_mixer, blocks: 2, patches: 2, channels: 8, groups: 2}"
+
+
+def _program(rule, more=MORE, architecture=MIXER, **options):
+    made = partial(networks.program, augment="crop_flip", architecture=architecture)
+    return made(rule, more=more, **options)
+
+
+def _views(made, state, batch):
+    """What the blocks train on, [2 N, p, g, c]."""
+    data = made.plan.experiment.data
+    images = augmented(data.augment, 2, batch["image"], state.key, state.step)
+    return _stem(made, images)
+
+
+def _stem(made, images):
+    return patchify(
+        standardizer(made.plan.data.mean, made.plan.data.std)(images), made.plan.network.patches
+    )
+
+
+def _info_nce(outputs):
+    """Ren et al. 2022, section 4, temperature 0.4: mean over both directions."""
+    first, second = jnp.split(outputs / jnp.linalg.norm(outputs, axis=1, keepdims=True), 2)
+    total = jnp.zeros(())
+    for anchor, other in ((first, second), (second, first)):
+        across = jnp.exp(anchor @ jax.lax.stop_gradient(other).T / 0.4)
+        within = jnp.exp(anchor @ jax.lax.stop_gradient(anchor).T / 0.4)
+        negatives = across.sum(1) + within.sum(1) - jnp.diag(within)
+        total += jnp.log(negatives / jnp.diag(across)).mean() / 2
+    return total
+
+
+def _by_hand(made, state, batch):
+    """Gradient of blocks and heads: of the losses after the blocks that have a head, and the final.
+
+    Features do not pass a block with a head, as nothing passes it under greedy isolation.
+    """
+    network, x = made.plan.network, _views(made, state, batch)
+
+    def loss(params):
+        total, h, heads = jnp.zeros(()), x, params["heads"]
+        for block in network.blocks:
+            h = forward((block,), params["blocks"], h).output
+            if block.name in heads:
+                total += _info_nce(_read(network.head_norm(h).mean(1), heads[block.name]))
+                h = jax.lax.stop_gradient(h)
+        if "final" in heads:
+            total += _info_nce(_read(pooled(h, network.classifier_norm), heads["final"]))
+        return total
+
+    return jax.jit(jax.grad(loss))({name: state.params[name] for name in ("blocks", "heads")})
+
+
+def _read(features, head):
+    return features.reshape(len(features), -1) @ head["w"] + head["b"][None]
+
+
+def _over_basis(rule):
+    """Sum of the estimates over a full orthonormal basis, both views perturbed alike."""
+    once, given, activation = _program(rule), {}, rule.endswith("a")
+    for elements in networks.elements(once):
+        shapes = {n: e.shape[1:] if activation else e.shape for n, e in elements.items()}
+        for name, rows in networks.basis(shapes).items():
+            shape = (len(rows), *elements[name].shape)
+            given[name] = np.broadcast_to(rows[:, None], shape) if activation else rows
+    total = max(len(rows) for rows in given.values())
+    padded = {
+        name: jnp.asarray(np.pad(rows, [(0, total - len(rows))] + [(0, 0)] * (rows.ndim - 1)))
+        for name, rows in given.items()
+    }
+    made = _program(rule, perturbation=f"samples: {total}")
+    grads, _ = made.gradient(networks.state_of(made), networks.batch_of(), padded)
+    return jax.tree.map(lambda g: g * total, grads["blocks"]) | {"heads": grads["heads"]}
+
+
+@pytest.mark.parametrize("target", TARGET)
+def test_gradients_are_those_of_the_mean_over_anchors(target):
+    """Mistakes 6 and 18: neither half scale, nor projections untrained or divided by copies.
+
+    Each view has its own tangent along the perturbation that both share.
+    """
+    made = _program(target)
+    state, batch = networks.state_of(made), networks.batch_of()
+    expected = _by_hand(made, state, batch)
+    found, _ = made.gradient(state, batch)
+    assert networks.distance({n: found[n] for n in expected}, expected) < 2e-5
+    for rule in TARGET[target]:
+        summed = _over_basis(rule)
+        assert networks.distance(summed.pop("heads"), expected["heads"]) < 2e-5
+        assert networks.distance(summed, expected["blocks"]) < 5e-5
+
+
+@pytest.mark.parametrize(
+    ("sharing", "rows", "equal"), [("", 8, True), ("example", 8, False), ("batch", 1, None)]
+)
+def test_views_share_their_noise_by_default(sharing, rows, equal):
+    options = f"sharing: {sharing}" if sharing else "samples: 1"
+    plan = _program("lg-fg-a", perturbation=options).plan
+    element = plan.perturbed(plan.segments[1])["block1/token"]
+    assert element.shape[0] == rows
+    noise = drawn(plan, key_data(0), jnp.zeros((), jnp.int32))("block1/token", element.shape, 0)
+    if equal is not None:
+        assert bool((noise[:4] == noise[4:]).all()) == equal
+        assert not (noise[0] == noise[1]).all()
+
+
+def test_fused_losses_equal_naive_ones():
+    fused = _program("lg-fg-a")
+    naive = _program("lg-fg-a", more=MORE + "\ncompile: {losses: naive}")
+    state, batch = networks.state_of(fused), networks.batch_of()
+    found, expected = (made.gradient(state, batch)[0] for made in (fused, naive))
+    assert networks.distance(found, expected) < 1e-5
+
+
+def test_with_the_forward_weights_feedback_alignment_is_backprop():
+    made, twin = (_program(rule, architecture=MLP % "") for rule in ("fa", "bp"))
+    state, batch = networks.state_of(made), networks.batch_of()
+    params = flatten(state.params)
+    state = state._replace(feedback=unflatten({p: params[p] for p in flatten(state.feedback)}))
+    found, _ = made.gradient(state, batch)
+    expected, _ = twin.gradient(networks.state_of(twin), batch)
+    assert networks.distance(found, expected) < 1e-5
+
+
+def test_direct_feedback_sends_the_error_of_the_projections():
+    made = _program("dfa", architecture=MLP % "")
+    state, batch = networks.state_of(made), networks.batch_of()
+    trace = forward(made.plan.network.blocks, state.params["blocks"], _views(made, state, batch))
+    head = state.params["heads"]["final"]
+    outputs = trace.output.reshape(8, -1) @ head["w"] + head["b"][None]
+    error = jax.grad(_info_nce)(outputs)
+    found, _ = made.gradient(state, batch)
+    for block, layer in (("block0", "block0/dense"), ("block1", "block1/dense")):
+        back = state.feedback["blocks"][block]["dense"]["w"]
+        sent = jnp.where(trace.layers[layer].active, jnp.einsum("nk,kpgc->npgc", error, back), 0)
+        expected = jnp.einsum("npgc,npgd->cd", trace.layers[layer].input, sent)
+        np.testing.assert_allclose(
+            found["blocks"][block]["dense"]["w"][:, 0], expected, rtol=1e-4, atol=1e-6
+        )
+
+
+def test_the_readout_learns_labels_from_clean_images_and_nothing_else_does():
+    made = _program("lg-fg-a", architecture=MLP % "")
+    state, batch = networks.state_of(made), networks.batch_of()
+    plain = networks.program("bp", architecture=MLP % "")
+    expected, of_plain = plain.gradient(
+        networks.state_of(plain)._replace(params=state.params), batch
+    )
+    found, metrics = made.gradient(state, batch)
+    assert networks.distance(found["classifier"], expected["classifier"]) < 1e-5
+    assert float(metrics["train/loss"]) == pytest.approx(float(of_plain["train/loss"]), rel=1e-5)
+    other, _ = made.gradient(state, batch | {"label": (batch["label"] + 1) % 10})
+    assert networks.largest(jax.tree.map(jnp.subtract, other["blocks"], found["blocks"])) == 0
+    assert networks.largest(jax.tree.map(jnp.subtract, other["heads"], found["heads"])) == 0
+
+
+def test_evaluation_is_that_of_the_readout():
+    made, plain = (
+        _program("lg-fg-a", architecture=MLP % ""),
+        networks.program("bp", architecture=MLP % ""),
+    )
+    state, batch = networks.state_of(made), networks.batch_of()
+    found, expected = (m.evaluate(state, batch) for m in (made, plain))
+    assert jax.tree.map(float, found) == pytest.approx(jax.tree.map(float, expected), rel=1e-5)
+
+
+def test_statistics_are_moved_once_by_both_views_and_the_readouts_by_clean_images():
+    norm = ", normalization: {type: batch_norm, placement: [after_linear]}"
+    made = _program("bp", architecture=MLP % norm)
+    state, batch = networks.state_of(made), networks.batch_of()
+    blocks, params = made.plan.network.blocks, state.params["blocks"]
+    clean = forward(blocks, params, _stem(made, batch["image"]), known=state.statistics).output
+    seen = forward(blocks, params, _views(made, state, batch)).layers
+    old = jax.device_get(state.statistics)
+    after, _ = made.update(state, batch)
+    expected = {path: layer.moments["after"] for path, layer in seen.items()}
+    expected[CLASSIFIER] = made.plan.network.classifier_norm.moments(clean)
+    for path, moments in expected.items():
+        mixed = jax.tree.map(
+            lambda o, n: MOMENTUM * o + (1 - MOMENTUM) * n, old[path]["after"], moments
+        )
+        assert networks.distance(after.statistics[path]["after"], mixed) < 1e-5
+
+
+def test_flops_against_xla():
+    """Both views, the clean images and the products of the projections are counted."""
+    sizes = "blocks: 2, patches: 2, channels: 128, groups: 2"
+    mixer = f"{{type: local_mixer, {sizes}, normalization: {{type: none}}}}"
+    more = "losses: {objective: {type: info_nce, projection: 128}}"
+    made = _program("lg-fg-a", more=more, architecture=mixer, batch=64)
+    ratio = compile_update(made).flops / cost(made.plan).flops
+    assert 0.95 < ratio < 1.25
+
+
+def test_both_views_are_counted():
+    one, two = networks.program("lg-fg-a", architecture=MIXER).plan, _program("lg-fg-a").plan
+    assert cost(two).losses == 2 * cost(one).losses
+    assert cost(two).perturbed == 2 * cost(one).perturbed
+    assert cost(two).forward == 3 * cost(one).forward
+    assert hash(two) != hash(one)
+
+
+def test_an_image_without_contrast_gives_no_nan():
+    made = _program("lg-fg-a")
+    batch = networks.batch_of()
+    state = made.init(0)
+    blank = batch | {"image": jnp.zeros_like(batch["image"])}
+    grads, metrics = made.gradient(state, blank)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((grads, metrics)))
+
+
+SPEC = """
+fgspec: 1
+name: contrast
+rule: lg-fg-a
+data: {source: {type: synthetic, image: [8, 8, 3], classes: 4, train_examples: 256,
+  test_examples: 64}, batch_size: 64, augment: {type: byol, crop_area: 0.5, flip: false}}
+architecture: {type: local_mixer, blocks: 2, patches: 2, channels: 32, groups: 4}
+losses: {objective: {type: info_nce, projection: 16}}
+optimizer: {type: sgd, learning_rate: 0.3}
+training: {epochs: 30}
+"""
+
+
+def test_it_learns(tmp_path):
+    summary = fgspec.train(loads(SPEC), run_dir=tmp_path)
+    first, *_, last = read(Path(summary["run"]) / "metrics.jsonl")
+    for block in ("block0", "block1"):
+        assert last[f"local_loss/{block}"] < first[f"local_loss/{block}"] - 0.1
+    assert first["local_loss/block0"] == pytest.approx(np.log(127), abs=0.1)
+    assert last["train/loss"] < 0.5 * first["train/loss"]
+    assert last["eval/error"] < 0.2
