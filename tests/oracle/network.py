@@ -63,7 +63,11 @@ def norm_axes(kind, layer):
 
 
 def make_network(chain, norm="none", places=(), readout=True, eps=1e-5):
-    """A network of `chain`: [(block, residual, [(layer, kind), ...]), ...]."""
+    """A network of `chain`: [(block, residual, [(layer, kind), ...]), ...].
+
+    Begin of the block and before its first linear layer are one place: the golden arrays are
+    normalized there once (1 - var of `state/block_1.pre_0` is eps / (var + eps), not eps).
+    """
     blocks = []
     for name, residual, kinds in chain:
         layers = tuple(
@@ -76,7 +80,8 @@ def make_network(chain, norm="none", places=(), readout=True, eps=1e-5):
             )
             for index, (layer, kind) in enumerate(kinds)
         )
-        begin = norm_axes(norm, "dense") if "begin_block" in places else None
+        once = "begin_block" in places and "before_linear" not in places
+        begin = norm_axes(norm, "dense") if once else None
         blocks.append(Block(name, layers, begin))
     head = norm_axes(norm, "grouped") if readout else None
     last = ((0,) if norm == "batch_norm" else (1,)) if readout and norm != "none" else None

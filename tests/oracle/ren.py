@@ -78,7 +78,7 @@ def direct_feedback(net, params, x, onehot, matrices):
     made = forward(net, params, x)
     head = Head(net, "classifier", params, made.outputs[net.blocks[-1].name], onehot)
     g_z = {
-        layer.path: np.einsum("nk,kpgc->npgc", head.e / len(x), matrices[f"blocks/{layer.path}/w"])
+        layer.path: np.einsum("nk,kpgc->npgc", head.e / len(x), matrices[f"{layer.path}/w"])
         * made.layers[layer.path].firing
         for layer in net.layers()
     }

@@ -124,6 +124,8 @@ def test_ren_states_and_losses(file):
             x_in = made.layers[path].before.y
             turned = x_in.reshape(4, 4, 16).transpose(0, 2, 1) if "token" in path else x_in
             assert _gap(turned.reshape(stored.shape), stored) < 1e-4, path
+            if path == "block0/channel":
+                assert np.abs(x_in.var((2, 3)) - stored.astype(float).var(-1)).max() < 1e-6
     for index, name in enumerate(["block0", "block1"]):
         head = Head(net, f"heads/{name}", params, made.outputs[name], onehot)
         expected = arrays[f"loss/local{index}"]
