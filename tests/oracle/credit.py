@@ -58,28 +58,25 @@ def influenced(net, shapes, x_shape, readout, path):
 
 
 def paper(net, shapes, x_shape, readout, path):
-    """The same mask by the papers' route: the own example, patch and group, whatever couples.
+    """The same mask by the papers' route: whatever the linear maps couple, normalizations ignored.
 
-    Token mixing answers for every group at its output patch; weights for every example and patch
-    of their own group. The final loss has one copy an example.
+    So an activation answers for its own example, patch and group, in token mixing for every group;
+    a weight for its own group, and always for every example and patch.
     """
-    mask = influenced(net, shapes, x_shape, readout, path)
-    p, g = mask.shape[-2:]
-    kind = next(layer.kind for layer in net.layers() if path.startswith(layer.path))
-    own = np.ones_like(mask)
+    plain = replace(
+        net,
+        blocks=tuple(
+            replace(
+                block,
+                begin=None,
+                layers=tuple(replace(layer, before=None, after=None) for layer in block.layers),
+            )
+            for block in net.blocks
+        ),
+        head_norm=None,
+        classifier_norm=None,
+    )
+    mask = influenced(plain, shapes, x_shape, readout, path)
     if not path.endswith(("/w", "/b")):
-        own &= _same(mask.shape, 0, -3)
-        own &= _same(mask.shape, 1, -2) | (p == 1)
-        own &= _same(mask.shape, 2, -1) | (kind == "token") | (g == 1)
-    elif kind != "token" and g > 1:
-        group = 0 if kind == "grouped" or path.endswith("/b") else 1
-        own &= _same(mask.shape, group, -1)
-    return own
-
-
-def _same(shape, element_axis, copy_axis):
-    """Whether element and copy have the same index along two axes."""
-    ranks = [np.arange(size) for size in (shape[element_axis], shape[copy_axis])]
-    a, b = (np.ones(len(shape), int) for _ in range(2))
-    a[element_axis], b[copy_axis] = -1, -1
-    return ranks[0].reshape(a) == ranks[1].reshape(b)
+        return mask
+    return np.broadcast_to(mask.any((-3, -2), keepdims=True), mask.shape)
