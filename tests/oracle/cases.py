@@ -15,7 +15,7 @@ from compiler.support import data_problems, refusals
 from compiler.update import compile_plan
 from fgspec.diagnostics import Problem, SpecError
 from fgspec.source import loads
-from oracle import network, ren
+from oracle import fournier, network, ren
 
 LOSSES = {"l": "local", "lg": "greedy", "": "final"}
 
@@ -45,9 +45,13 @@ class Norm:
 
 @dataclass(frozen=True)
 class Case:
-    """One program: a rule, an architecture with its sizes, and what its perturbation says."""
+    """One program: a rule, an architecture with its sizes, and what its perturbation says.
 
-    rule: str
+    Without a rule (Fournier et al. 2023) `target` says what is estimated, and heads are on every
+    block.
+    """
+
+    rule: str = ""
     architecture: str = "local_mixer"
     sizes: tuple = (2, 2, 2, 3)
     norm: Norm = Norm()
@@ -60,16 +64,23 @@ class Case:
     every: int = 1
     samples: int = 1
     weights: str = "random"
+    target: str | None = None
+    projection: str | None = None
     batch: int = 3
     seed: int = 0
 
     @property
     def perturbs(self):
-        return "fg" in self.rule
+        return "fg" in self.rule or self.target is not None
 
     @property
     def local(self):
-        return self.rule.startswith("l")
+        return self.rule.startswith("l") or (not self.rule and self.target != "global")
+
+    @property
+    def guided(self):
+        """Whether the guess is a gradient."""
+        return self.guess not in GUESSES
 
 
 def _mixer_text(sizes, norm):
@@ -117,15 +128,19 @@ GUESSES = {
 def text(case):
     """The spec of a case."""
     made = ARCHITECTURES[case.architecture][0](case.sizes, case.norm)
-    lines = ["fgspec: 1", "name: oracle", f"rule: {case.rule}", f"architecture: {made}"]
+    lines = ["fgspec: 1", "name: oracle", f"architecture: {made}"]
+    lines += [f"rule: {case.rule}"] if case.rule else []
     lines += [f"data: {{source: {{type: cifar10}}, batch_size: {case.batch}}}"]
     lines += ["training: {epochs: 2}"]
     if case.local:
         keep = "" if case.replicate is None else f", replicate: [{', '.join(case.replicate)}]"
-        lines += [f"losses: {{local: {{every: {case.every}{keep}}}}}"]
-    elif case.guess in ("local", "ntk", "fixed_ntk"):
+        isolate = ", isolate: block" if case.target == "local" else ""
+        lines += [f"losses: {{local: {{every: {case.every}{keep}}}{isolate}}}"]
+    elif case.perturbs and case.guided:
         lines += ["losses: {local: {every: 1}}"]
-    gradient = [f"estimator: {{type: {case.estimator}}}"] if case.estimator else []
+    estimator = case.estimator or ("forward" if case.target else None)
+    gradient = [f"estimator: {{type: {estimator}}}"] if estimator else []
+    gradient += [f"target: {case.target}"] if case.target else []
     if case.weights != "random":
         gradient = [f"estimator: {{type: feedback, weights: {case.weights}}}"]
     if case.perturbs:
@@ -133,6 +148,7 @@ def text(case):
         words += [f"credit: {case.credit}"]
         words += [f"space: {case.space}"] if case.space else []
         words += [f"sharing: {case.sharing}"] if case.sharing else []
+        words += [f"projection: {{type: {case.projection}}}"] if case.projection else []
         gradient += [f"perturbation: {{{', '.join(words)}}}"]
     return "\n".join([*lines, f"gradient: {{{', '.join(gradient)}}}"] if gradient else lines)
 
@@ -163,7 +179,7 @@ def _flat(tree, prefix=""):
 
 def _noise(case, made):
     rng = np.random.default_rng(case.seed + 2)
-    draw = GUESSES[case.guess]
+    draw = GUESSES["normal" if case.guided else case.guess]
     shapes = {n: e.shape for part in networks.elements(made) for n, e in part.items()}
     return {
         name: np.float32(draw(rng, (case.samples, *shape), not name.endswith(("/w", "/b"))))
@@ -196,13 +212,52 @@ def expected(case, state, batch, noise):
         if case.weights == "sign_symmetric":
             back = {path: np.sign(params[path]) * np.abs(v) for path, v in feedback.items()}
         return ren.reverse(net, params, x, onehot, LOSSES[prefix], case.every, back)
+    space = case.space or ("weight" if case.rule.endswith("w") else "activation")
+    if case.guided or space == "block_output" or case.target in ("above", "sum"):
+        return _guided(case, params, x, batch["label"], space, noise)
     how = {"losses": "greedy" if case.local else "final", "every": case.every}
     how |= {"credit": case.credit, "ignore_norm": case.norm.gradient == "ignored"}
     how |= {} if case.replicate is None else {"replicate": case.replicate}
     how |= {"epsilon": 1e-3} if case.estimator == "finite_difference" else {}
     noise = {name: v.astype(float) for name, v in noise.items()}
-    space = case.space or ("weight" if case.rule.endswith("w") else "activation")
     return ren.perturbed(net, params, x, onehot, noise, space, **how)
+
+
+def _guided(case, params, x, labels, space, noise):
+    """The oracle of Fournier et al. on a perceptron without normalization; others have none."""
+    if case.architecture != "mlp" or case.norm.type != "none":
+        raise NotImplementedError("no oracle")
+    count = len(case.sizes)
+    blocks = [
+        {"w": params[f"block{j}/dense/w"][:, 0], "b": params[f"block{j}/dense/b"][0]}
+        for j in range(count)
+    ]
+    paths = [*(f"heads/block{j}" for j in range(count - 1)), "classifier"]
+    heads = [{part: params[f"{path}/{part}"] for part in "wb"} for path in paths]
+    how = {"target": case.target, "space": space, "guess": case.guess}
+    how |= {"normalisation": case.projection or ("squared_norm" if case.guided else "none")}
+    if not case.guided:
+        how |= {"guess": "noise", "noise": _by_block(noise, count)}
+    made = fournier.gradients(blocks, heads, x[:, 0, 0], labels, **how)
+    shapes = {path: value.shape for path, value in params.items()}
+    named = {f"block{j}/dense/{k}": v for j in range(count) for k, v in made["blocks"][j].items()}
+    for path, grads in zip(paths, made["heads"], strict=True):
+        named |= {f"{path}/{part}": v for part, v in (grads or {}).items()}
+    return {path: value.reshape(shapes[path]) for path, value in named.items()}
+
+
+def _by_block(noise, count):
+    """Stored noise of the one sample by block, in the oracle's shapes [n or 1, width]."""
+    found = [{} for _ in range(count - 1)]
+    for name, value in noise.items():
+        block, *rest = name.split("/")
+        index = int(block.removeprefix("block"))
+        if index < count - 1:
+            kind = "block_output" if not rest else "activation"
+            found[index][rest[-1] if rest and rest[-1] in "wb" else kind] = value[0]
+    return [
+        {k: np.float64(v if k in "wb" else v[:, 0, 0]) for k, v in one.items()} for one in found
+    ]
 
 
 def patches(image, side):
