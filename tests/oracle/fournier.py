@@ -66,9 +66,10 @@ def _flat(arrays):
 def scale(guess, normalisation, epsilon, kurtosis):
     """What a coefficient is multiplied by, per row of [n, d]."""
     d = guess.shape[1]
+    square = (guess**2).sum(1) + epsilon
     return {
         "none": np.ones(len(guess)),
-        "squared_norm": 1.0 / ((guess**2).sum(1) + epsilon),
+        "squared_norm": 1.0 / np.where(square > 0, square, 1.0),  # a guess of zero adds nothing
         "dimension": np.full(len(guess), 1.0 / d),
         "optimal": np.full(len(guess), 1.0 / (d + kurtosis - 1.0)),
     }[normalisation]
