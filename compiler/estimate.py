@@ -12,8 +12,7 @@ from compiler.gradient.forward import SPACES, forward_gradient
 from compiler.gradient.segment import Estimate, Losses, Noise, Segment, Site
 from compiler.losses.objectives import OBJECTIVES
 from compiler.losses.replicated import LOWERINGS
-from compiler.network.feedback import KINDS, with_feedback
-from compiler.network.network import pooled
+from compiler.network.feedback import KINDS
 from compiler.noise import GUESSES, KeyData, address
 from compiler.plan import Plan
 from fgspec.spec.gradient import Feedback
@@ -38,11 +37,6 @@ class Context(NamedTuple):
     feedback: Params
 
 
-def linear(readout: Params, features: Float[Array, "n f"]) -> Float[Array, "n k"]:
-    """A linear readout."""
-    return features @ readout["w"] + readout["b"][None]
-
-
 def site_losses(plan: Plan, params: Params, feedback: Params, labels: Int[Array, " n"]) -> Losses:
     """The losses of a plan's sites.
 
@@ -57,17 +51,16 @@ def site_losses(plan: Plan, params: Params, feedback: Params, labels: Int[Array,
     replicate = LOWERINGS["fused" if lowering == "auto" else lowering]
 
     def copies(site: Site, x: Features) -> Float[Array, "..."]:
-        back = _readout_of(feedback, site)
-        read = linear if back is None else with_feedback(linear, back)
+        readout, back = plan.readout(site), _readout_of(feedback, site)
 
-        def value(readout: Params, features: Float[Array, "n f"]) -> Float[Array, " n"]:
-            return objective(read(readout, features), labels)
+        def value(params: Params, features: Features) -> Float[Array, " n"]:
+            return objective(readout.outputs(params, features, back)[0], labels)
 
-        readout = _readout_of(params, site)
-        if site.name == "final":
-            return value(readout, pooled(x, plan.network.classifier_norm))
-        normed = plan.network.head_norm(x) if plan.network.head_norm is not None else x
-        return replicate(value, site.axes)(readout, normed)
+        own, entering = _readout_of(params, site), readout.entering(x)
+        if site.name == "final" or not readout.averages:
+            return value(own, entering)
+        flat = replicate(lambda params, mean: value(params, mean[:, None, None]), site.axes)
+        return flat(own, entering)
 
     return copies
 
@@ -80,7 +73,7 @@ def _output_error(plan: Plan, params: Params, labels: Int[Array, " n"]) -> Outpu
     objective = OBJECTIVES[plan.experiment.losses.objective.type]
 
     def error(x: Features) -> Float[Array, "n k"]:
-        outputs = linear(params["classifier"], pooled(x, plan.network.classifier_norm))
+        outputs, _ = plan.network.classifier.outputs(params["classifier"], x)
         return jax.grad(lambda outputs: objective(outputs, labels).sum())(outputs)
 
     return error

@@ -7,10 +7,13 @@ from compiler.axes import Axis
 from compiler.gradient.credit import paper_route_is_biased
 from compiler.gradient.forward import Element, Perturbing, elements
 from compiler.gradient.segment import Segment, Site
+from compiler.losses.heads import make_head
 from compiler.losses.replicated import copy_axes
 from compiler.network.architectures import ARCHITECTURES
-from compiler.network.layers import ParamSpec
-from compiler.network.network import Network, block_params, layers_in
+from compiler.network.block import block_params
+from compiler.network.network import Network, layers_in
+from compiler.network.readout import Readout
+from compiler.network.shapes import ParamSpec
 from compiler.trees import flatten, unflatten
 from fgspec.data.describe import DatasetInfo
 from fgspec.spec.base import Interval
@@ -41,18 +44,19 @@ class Plan:
 
     def parameters(self) -> dict[str, Any]:
         """`ParamSpec` of every parameter, nested under blocks, heads and classifier."""
-        features = self.network.blocks[-1].layers[-1].outputs
-        readout = _readout(features[1] * features[2], self.data.classes)
         specs: dict[str, Any] = {
             "blocks": {block.name: block_params(block) for block in self.network.blocks},
-            "classifier": readout,
+            "classifier": self.network.classifier.params(),
         }
-        heads = {}
-        for site in self.local_sites():
-            block = next(b for b in self.network.blocks if b.name == site.block)
-            _, groups, channels = block.layers[-1].outputs
-            heads[site.name] = _readout(groups * channels, self.data.classes)
+        heads = {site.name: self.readout(site).params() for site in self.local_sites()}
         return specs | ({"heads": heads} if heads else {})
+
+    def readout(self, site: Site) -> Readout:
+        """What turns the features of a site into the outputs that its loss is of."""
+        local = self.experiment.losses.local
+        if site.name == "final" or local is None:
+            return self.network.classifier
+        return make_head(local, self.network, site.block, self.data.classes)
 
     def feedback(self) -> dict[str, Any]:
         """`ParamSpec` of every fixed backward weight; none unless the estimator has them.
@@ -85,12 +89,11 @@ class Plan:
         if self.perturbing is None:
             return {}
         batch = self.experiment.data.batch_size
-        return elements(segment, self.readout_norm(segment), self.perturbing, batch)
+        return elements(segment, self.readout_mixes(segment), self.perturbing, batch)
 
-    def readout_norm(self, segment: Segment) -> Any:
-        """The normalization between a segment's last block and its last loss."""
-        final = segment.sites[-1].name == "final"
-        return self.network.classifier_norm if final else self.network.head_norm
+    def readout_mixes(self, segment: Segment) -> frozenset[Axis]:
+        """The axes that are mixed between a segment's last block and its last loss."""
+        return self.readout(segment.sites[-1]).mixes()
 
     def steps_of(self, interval: Interval) -> int:
         """An interval in updates."""
@@ -105,7 +108,7 @@ class Plan:
             path
             for segment in self.segments
             for path, layer in layers_in(segment.blocks)
-            if paper_route_is_biased(segment, self.readout_norm(segment), layer, path, how.space)
+            if paper_route_is_biased(segment, self.readout_mixes(segment), layer, path, how.space)
         ]
         if not biased:
             return []
@@ -115,13 +118,6 @@ class Plan:
         ]
 
 
-def _readout(features: int, outputs: int) -> dict[str, ParamSpec]:
-    return {
-        "w": ParamSpec((features, outputs), (None, None), features),
-        "b": ParamSpec((outputs,), (None,), features),
-    }
-
-
 def make_plan(experiment: Experiment, data: DatasetInfo) -> Plan:
     """Plan a resolved spec that `compiler.support` does not refuse.
 
@@ -129,7 +125,8 @@ def make_plan(experiment: Experiment, data: DatasetInfo) -> Plan:
         experiment: the resolved spec.
         data: the data set it trains on.
     """
-    network = ARCHITECTURES[experiment.architecture.type](experiment.architecture, data.image_shape)
+    architecture = experiment.architecture
+    network = ARCHITECTURES[architecture.type](architecture, data.image_shape, data.classes)
     per_epoch = data.train_examples // experiment.data.batch_size
     training = experiment.training
     steps = training.steps or (training.epochs or 0) * per_epoch

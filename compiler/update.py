@@ -8,13 +8,13 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, UInt32
 
-from compiler.estimate import drawn, estimate_segment, given, linear, make_context, site_losses
+from compiler.estimate import drawn, estimate_segment, given, make_context, site_losses
 from compiler.gradient.segment import Site
 from compiler.losses.objectives import OBJECTIVES
-from compiler.network.initialize import SCALES, initialize
-from compiler.network.layers import LayerTrace, Moments
-from compiler.network.network import forward, patchify, pooled, standardizer
-from compiler.network.running import CLASSIFIER, Running, initial, moved
+from compiler.network.initialize import SCHEMES, initialize
+from compiler.network.layers import LayerTrace
+from compiler.network.network import forward, patchify, standardizer
+from compiler.network.running import CLASSIFIER, Running, initial, moved, of_classifier
 from compiler.noise import KeyData, key_data
 from compiler.optimizer import make_optimizer
 from compiler.plan import Plan
@@ -75,9 +75,9 @@ def compile_plan(plan: Plan) -> Program:
     precise = jax.default_matmul_precision("highest")
 
     def start(key: KeyData) -> State:
-        scale = SCALES[plan.network.initialization]
-        params = initialize(plan.parameters(), key, scale)
-        feedback = initialize(plan.feedback(), key, scale, "feedback", lambda path: False)
+        scheme = SCHEMES[plan.network.initialization]
+        params = initialize(plan.parameters(), key, scheme)
+        feedback = initialize(plan.feedback(), key, scheme._replace(classifier=True), "feedback")
         statistics = initial(plan.network)
         step = jnp.zeros((), jnp.int32)
         return State(step, params, optimizer.init(params), feedback, statistics, key)
@@ -105,8 +105,9 @@ def compile_plan(plan: Plan) -> Program:
         x = _stem(plan, batch)
         known = state.statistics or None
         output = forward(plan.network.blocks, state.params["blocks"], x, known=known).output
-        readout = known[CLASSIFIER].get("after") if known is not None else None
-        logits = _classify(plan, state.params, output, readout)
+        moments = of_classifier(known) if known is not None else None
+        read = plan.network.classifier.outputs
+        logits, _ = read(state.params["classifier"], output, known=moments)
         loss = OBJECTIVES[plan.experiment.losses.objective.type](logits, batch["label"])
         correct = (logits.argmax(-1) == batch["label"]).sum()
         count = jnp.asarray(loss.shape[0], jnp.int32)
@@ -126,13 +127,7 @@ def _stem(plan: Plan, batch: Batch) -> Float[Array, "n p 1 f"]:
     data = plan.data
     raw = ((0.0,) * len(data.mean), (1.0,) * len(data.std))
     mean, std = (data.mean, data.std) if plan.experiment.data.standardize else raw
-    return patchify(standardizer(mean, std)(batch["image"]), plan.network.patches)
-
-
-def _classify(
-    plan: Plan, params: Params, output: Array, known: Moments | None = None
-) -> Float[Array, "n k"]:
-    return linear(params["classifier"], pooled(output, plan.network.classifier_norm, known))
+    return patchify(standardizer(mean, std)(batch["image"]), plan.network.grid)
 
 
 def _gradient(
@@ -152,31 +147,33 @@ def _gradient(
         features |= stopped.features
         layers |= stopped.layers
         x = stopped.output
-    readouts, metrics = _readout_gradient(plan, params, features, labels)
-    statistics = moved(state.statistics, plan.network, layers, x)
+    readouts, metrics, read = _readout_gradient(plan, params, features, labels)
+    statistics = moved(state.statistics, layers | read)
     return {"blocks": blocks, **readouts}, metrics, statistics
 
 
 def _readout_gradient(
     plan: Plan, params: Params, features: Mapping[str, Array], labels: Int[Array, " n"]
-) -> tuple[Params, Metrics]:
-    """The exact one-layer gradient of every head and of the classifier, and the metrics.
+) -> tuple[Params, Metrics, dict[str, LayerTrace]]:
+    """The exact gradient of every head and of the classifier, the metrics, the classifier's trace.
 
     A head's is that of the mean loss, whatever the replication.
     """
     readouts = {name: params[name] for name in ("heads", "classifier") if name in params}
 
-    def objective(readouts: Params) -> tuple[Float[Array, ""], Metrics]:
+    def objective(readouts: Params) -> tuple[Float[Array, ""], tuple[Metrics, Any]]:
         losses = site_losses(plan, readouts, {}, labels)
         metrics: Metrics = {}
         for site in plan.local_sites():
             plain = Site(site.name, site.block)
             metrics[f"local_loss/{site.name}"] = losses(plain, features[site.block]).mean()
-        logits = _classify(plan, readouts, features[plan.network.blocks[-1].name])
+        last = features[plan.network.blocks[-1].name]
+        logits, traces = plan.network.classifier.outputs(readouts["classifier"], last)
         final = OBJECTIVES[plan.experiment.losses.objective.type](logits, labels).mean()
         correct = (logits.argmax(-1) == labels).astype(jnp.float32)
         total = sum(metrics.values(), final)
-        return total, {"train/loss": final, "train/accuracy": correct.mean()} | metrics
+        metrics |= {"train/loss": final, "train/accuracy": correct.mean()}
+        return total, (metrics, {f"{CLASSIFIER}/{name}": t for name, t in traces.items()})
 
-    grads, metrics = jax.grad(objective, has_aux=True)(readouts)
-    return grads, metrics
+    grads, (metrics, traces) = jax.grad(objective, has_aux=True)(readouts)
+    return grads, metrics, traces

@@ -1,5 +1,6 @@
 """What one update of a plan costs, from shapes alone, and what XLA says of the compiled update."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
 from typing import Any, NamedTuple
@@ -8,8 +9,10 @@ import jax
 import jax.numpy as jnp
 
 from compiler.gradient.segment import Segment
-from compiler.network.layers import LINEARS, Layer
-from compiler.network.network import layers_in
+from compiler.network.block import is_trained
+from compiler.network.linear import LINEARS
+from compiler.network.network import every_layer
+from compiler.network.shapes import INPUT, Layer
 from compiler.plan import Plan
 from compiler.trees import flatten
 from compiler.update import Program
@@ -25,7 +28,8 @@ class Cost:
         tangents: FLOPs of pushing the perturbations of all samples forward.
         weight_gradients: FLOPs of turning errors or estimates into weight gradients.
         input_gradients: FLOPs of sending errors backward to layers.
-        readouts: FLOPs of heads and classifier, forward and backward.
+        heads: FLOPs of the heads of local losses, forward and backward.
+        classifier: FLOPs of the classifier, forward and backward.
         losses: copies of losses, over the batch.
         perturbed: perturbed numbers, over batch and samples.
     """
@@ -35,7 +39,8 @@ class Cost:
     tangents: int
     weight_gradients: int
     input_gradients: int
-    readouts: int
+    heads: int
+    classifier: int
     losses: int
     perturbed: int
 
@@ -43,53 +48,67 @@ class Cost:
     def flops(self) -> int:
         """All FLOPs of linear maps; what is applied element by element is left out."""
         parts = (self.forward, self.tangents, self.weight_gradients, self.input_gradients)
-        return sum(parts) + self.readouts
+        return sum(parts) + self.heads + self.classifier
 
 
 def layer_flops(layer: Layer, batch: int) -> int:
-    """FLOPs of a layer's linear map, forward, over a batch: two per multiply-add."""
-    weight = LINEARS[layer.kind].params(layer)["w"]
-    return 2 * batch * prod(layer.outputs) * weight.fan_in
+    """FLOPs of a layer's map, forward, over a batch: two per multiply-add."""
+    return batch * LINEARS[layer.kind].flops(layer)
+
+
+def _flops(layers: Iterable[Layer], batch: int) -> int:
+    return sum(layer_flops(layer, batch) for layer in layers)
+
+
+def _reached(segment: Segment) -> list[Layer]:
+    """The layers whose input depends on parameters of the segment, and so has a derivative."""
+    found, varies = [], False
+    for block in segment.blocks:
+        depends, sources = {INPUT: varies}, block.sources()
+        for layer in block.layers:
+            enters = depends[sources[layer.name]]
+            found += [layer] if enters else []
+            depends[layer.name] = (
+                enters or is_trained(layer) or any(depends[name] for name in layer.adds)
+            )
+        varies = depends[block.layers[-1].name]
+    return found
 
 
 def cost(plan: Plan) -> Cost:
     """Count one update of a plan."""
     batch = plan.experiment.data.batch_size
-    layers = [layer for _, layer in layers_in(plan.network.blocks)]
-    linear = sum(layer_flops(layer, batch) for layer in layers)
-    # What enters a segment carries no derivative, so its first linear map needs none of it.
-    entry = sum(layer_flops(s.blocks[0].layers[0], batch) for s in plan.segments)
-    flat = flatten(plan.parameters())
-    readout = sum(6 * batch * prod(s.shape) for p, s in flat.items() if _is_readout(p))
+    layers = [layer for _, layer in every_layer(plan.network.blocks)]
+    linear = _flops(layers, batch)
+    trained = _flops((layer for layer in layers if is_trained(layer)), batch)
+    reached = sum(_flops(_reached(segment), batch) for segment in plan.segments)
+    heads = sum(_flops(plan.readout(site).layers, batch) for site in plan.local_sites())
     how, kind = plan.perturbing, plan.experiment.gradient.estimator.type
     tangents = 0
     if how is not None:
-        through = linear - entry + (linear if how.space == "weight" else 0)
-        tangents = how.samples * through
+        tangents = how.samples * (reached + (trained if how.space == "weight" else 0))
     # What sends errors backward: through the linear maps, or from the outputs to every layer.
-    direct = sum(2 * batch * prod(layer.outputs) * plan.data.classes for layer in layers)
-    errors = {"forward": 0, "direct_feedback": direct}.get(kind, linear - entry)
+    direct = sum(
+        2 * batch * prod(layer.outputs) * plan.data.classes for layer in layers if is_trained(layer)
+    )
+    errors = {"forward": 0, "direct_feedback": direct}.get(kind, reached)
     return Cost(
-        parameters=sum(prod(spec.shape) for spec in flat.values()),
+        parameters=sum(prod(spec.shape) for spec in flatten(plan.parameters()).values()),
         forward=linear,
         tangents=tangents,
-        weight_gradients=linear if how is None or how.space == "activation" else 0,
+        weight_gradients=trained if how is None or how.space == "activation" else 0,
         input_gradients=errors,
-        readouts=readout,
+        heads=3 * heads,
+        classifier=3 * _flops(plan.network.classifier.layers, batch),
         losses=sum(_copies(plan, segment) for segment in plan.segments),
         perturbed=sum(_perturbed(plan, segment) for segment in plan.segments),
     )
 
 
-def _is_readout(path: str) -> bool:
-    return not path.startswith("blocks/") and path.endswith("/w")
-
-
 def _copies(plan: Plan, segment: Segment) -> int:
     total = 0
     for site in segment.sites:
-        block = next(b for b in segment.blocks if b.name == site.block)
-        patches, groups, _ = block.layers[-1].outputs
+        patches, groups, _ = plan.network.block(site.block).end.features
         sizes = {"batch": plan.experiment.data.batch_size, "patch": patches, "group": groups}
         total += prod(sizes[axis] for axis in site.axes)
     return total

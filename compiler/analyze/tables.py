@@ -27,7 +27,7 @@ def cost_rows(plan: Plan, compiled: CompiledUpdate) -> dict[str, str]:
 def cost_values(plan: Plan, compiled: CompiledUpdate) -> dict[str, Any]:
     """The same and its parts as JSON."""
     counted = cost(plan)
-    parts = ("forward", "tangents", "weight_gradients", "input_gradients", "readouts")
+    parts = ("forward", "tangents", "weight_gradients", "input_gradients", "heads", "classifier")
     return {
         "parameters": counted.parameters,
         "flops": {"total": counted.flops} | {part: getattr(counted, part) for part in parts},

@@ -17,7 +17,7 @@ from compiler.axes import ACTIVATION, Axis, align, sum_to
 from compiler.gradient.credit import Credit, activation_route, weight_route
 from compiler.gradient.pull_back import firing, layerwise
 from compiler.gradient.segment import Estimate, Losses, Noise, Segment
-from compiler.network.layers import LINEARS, Norm
+from compiler.network.layers import LINEARS
 from compiler.network.network import Trace, forward, layers_in
 from compiler.trees import unflatten
 
@@ -59,21 +59,22 @@ class Space(NamedTuple):
 
     Attributes:
         rows: leading axes of a perturbed array that count vectors instead of being part of one.
-        elements: (segment, readout norm, how, batch size) -> the perturbed arrays by name.
+        elements: (segment, axes that the readout mixes, how, batch size) -> the perturbed arrays
+            by name.
         place: (segment, weights, perturbations by name) -> (weights, taps) of the forward pass.
         mask: (name, trace) -> what the perturbation of an element is multiplied by, or None.
         pull_back: (segment, how, weights, trace, estimates by name) -> gradient of the weights.
     """
 
     rows: int
-    elements: Callable[[Segment, Norm | None, Perturbing, int], dict[str, Element]]
+    elements: Callable[[Segment, frozenset[Axis], Perturbing, int], dict[str, Element]]
     place: Callable[[Segment, Tree, Tree], tuple[Tree, Tree]]
     mask: Callable[[str, Trace], Float[Array, "..."] | None]
     pull_back: Callable[[Segment, Perturbing, Tree, Trace, Tree], Tree]
 
 
 def _activation_elements(
-    segment: Segment, readout: Norm | None, how: Perturbing, batch: int
+    segment: Segment, readout: frozenset[Axis], how: Perturbing, batch: int
 ) -> dict[str, Element]:
     found = {}
     for path, layer in layers_in(segment.blocks):
@@ -90,7 +91,7 @@ def _layerwise(
 
 
 def _weight_elements(
-    segment: Segment, readout: Norm | None, how: Perturbing, batch: int
+    segment: Segment, readout: frozenset[Axis], how: Perturbing, batch: int
 ) -> dict[str, Element]:
     found = {}
     for path, layer in layers_in(segment.blocks):
@@ -123,7 +124,7 @@ SPACES: dict[str, Space] = {
 
 
 def elements(
-    segment: Segment, readout: Norm | None, how: Perturbing, batch: int
+    segment: Segment, readout: frozenset[Axis], how: Perturbing, batch: int
 ) -> dict[str, Element]:
     """The arrays of a segment that are perturbed, by name."""
     return SPACES[how.space].elements(segment, readout, how, batch)

@@ -6,8 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from compiler.axes import Axis
-from compiler.network.layers import Layer, Norm
-from compiler.network.network import Block, Network
+from compiler.network.block import Block
+from compiler.network.network import Network
+from compiler.network.norms import Norm
+from compiler.network.readout import Readout
+from compiler.network.shapes import INPUT, Extent, Layer
 from fgspec.spec.architecture import LocalMixer, Mlp, Normalization
 
 _OVER: dict[str, tuple[Axis, ...]] = {
@@ -26,13 +29,9 @@ def _norm(spec: Normalization, wanted: bool, grouped: bool = False) -> Norm | No
 
 
 def _layer(
-    name: str,
-    kind: str,
-    shapes: tuple[tuple[int, int, int], tuple[int, int, int]],
-    norm: Normalization,
-    begins: bool = False,
+    name: str, kind: str, shapes: tuple[Extent, Extent], norm: Normalization, begins: bool = False
 ) -> Layer:
-    """A layer from one shape [p, g, c] to another.
+    """A layer from one shape to another.
 
     What begins a block is normalized once, whether `begin_block`, `before_linear` or both say so.
     """
@@ -48,45 +47,53 @@ def _layer(
     )
 
 
-def local_mixer(spec: LocalMixer, image: tuple[int, int, int]) -> Network:
+def _averaging(spec: Normalization, features: Extent, outputs: int) -> Readout:
+    """A linear classifier of the normalized average over patches (Ren et al. 2022, figure 1)."""
+    shapes = (Extent(1, 1, 1, features.groups * features.channels), Extent(1, 1, 1, outputs))
+    norm = _norm(spec, spec.readout)
+    return Readout((Layer("linear", "full", *shapes, before=norm, activation="none"),))
+
+
+def local_mixer(spec: LocalMixer, image: tuple[int, int, int], outputs: int) -> Network:
     """LocalMixer (Ren et al. 2022, figures 1 and 2).
 
     Args:
         spec: the section `architecture`.
         image: height, width and colours, in pixels.
+        outputs: of the classifier.
     """
     height, width, colours = image
-    tokens, norm = spec.patches**2, spec.normalization
-    pixels = (tokens, 1, height // spec.patches * (width // spec.patches) * colours)
-    features = (tokens, spec.groups, spec.channels // spec.groups)
+    side, norm = spec.patches, spec.normalization
+    pixels = Extent(side, side, 1, height // side * (width // side) * colours)
+    features = Extent(side, side, spec.groups, spec.channels // spec.groups)
     within = (features, features)
     group = _layer("group", "grouped", within, norm)
     first = Block("block0", (_layer("channel", "dense", (pixels, features), norm, True), group))
     token = _layer("token", "token", within, norm, True)
-    chain = (token, _layer("channel", "dense", within, norm), replace(group, residual=True))
+    chain = (token, _layer("channel", "dense", within, norm), replace(group, adds=(INPUT,)))
     return Network(
-        patches=spec.patches,
         blocks=(first, *(Block(f"block{b}", chain) for b in range(1, spec.blocks))),
         head_norm=_norm(norm, norm.readout, grouped=True),
-        classifier_norm=_norm(norm, norm.readout),
+        classifier=_averaging(norm, features, outputs),
         initialization=spec.initialization,
     )
 
 
-def mlp(spec: Mlp, image: tuple[int, int, int]) -> Network:
+def mlp(spec: Mlp, image: tuple[int, int, int], outputs: int) -> Network:
     """A perceptron: one dense layer a block, on the flattened image (one patch, one group)."""
     norm = spec.normalization
     widths = [image[0] * image[1] * image[2], *spec.hidden]
-    shapes = [((1, 1, a), (1, 1, b)) for a, b in itertools.pairwise(widths)]
+    extents = [Extent(1, 1, 1, width) for width in widths]
     blocks = tuple(
-        Block(f"block{b}", (_layer("dense", "dense", shape, norm, True),))
-        for b, shape in enumerate(shapes)
+        Block(f"block{b}", (_layer("dense", "dense", shapes, norm, True),))
+        for b, shapes in enumerate(itertools.pairwise(extents))
     )
-    readout = _norm(norm, norm.readout)
-    return Network(1, blocks, readout, readout, spec.initialization)
+    classifier = _averaging(norm, extents[-1], outputs)
+    return Network(blocks, _norm(norm, norm.readout), classifier, spec.initialization)
 
 
-ARCHITECTURES: dict[str, Callable[[Any, tuple[int, int, int]], Network]] = {
+ARCHITECTURES: dict[str, Callable[[Any, tuple[int, int, int], int], Network]] = {
     "local_mixer": local_mixer,
     "mlp": mlp,
 }
+"""(spec, image shape, outputs) -> network, by `architecture.type`."""

@@ -27,15 +27,15 @@ MLP = "{type: mlp, hidden: [4, 3], normalization: %s}"
 
 def _copies(plan, segment, state, x, labels):
     """The copies of a segment's loss as a function of weights and taps."""
-    readout = state.params["heads"][segment.sites[-1].name]
+    site = segment.sites[-1]
+    head, readout = plan.readout(site), state.params["heads"][site.name]
 
     def value(readout, features):
-        return cross_entropy(features @ readout["w"] + readout["b"][None], labels)
+        return cross_entropy(head.outputs(readout, features[:, None, None])[0], labels)
 
     def copies(weights, taps):
         out = forward(segment.blocks, weights, x, taps).output
-        normed = plan.network.head_norm(out) if plan.network.head_norm is not None else out
-        return naive(value, ("patch", "group"))(readout, normed)
+        return naive(value, ("patch", "group"))(readout, head.entering(out))
 
     return copies
 
