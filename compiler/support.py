@@ -8,12 +8,13 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from compiler.layout import laid_out
 from fgspec.data.describe import DatasetInfo
 from fgspec.diagnostics import MISSING, Problem, lookup
-from fgspec.spec.architecture import LocalMixer
-from fgspec.spec.consistency import divisors
+from fgspec.spec.architecture import Chain, LocalMixer
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.optimizer import WarmupCosine
+from fgspec.spec.structure import divisors
 from fgspec.yaml12 import Path
 
 
@@ -31,11 +32,8 @@ _PERTURBATION: Path = ("gradient", "perturbation")
 
 _ROWS: tuple[_Row, ...] = (
     _Row(("data", "augment"), _one_of("none"), "none"),
-    _Row(("architecture", "token_mixing"), _one_of("dense"), "dense"),
     _Row(("losses", "objective", "type"), _one_of("cross_entropy"), "cross_entropy"),
     _Row(("losses", "local", "overlap"), _one_of(False), "false"),
-    _Row(("losses", "local", "aggregation"), _one_of("replicated"), "replicated"),
-    _Row(("losses", "local", "head", "type"), _one_of("linear"), "linear"),
     _Row(("gradient", "target"), _one_of("global", "local", "sum"), "global, local or sum"),
     _Row(
         ("gradient", "estimator", "type"),
@@ -80,7 +78,14 @@ def _downstream(experiment: Experiment) -> Iterator[Problem]:
 
 def data_problems(experiment: Experiment, info: DatasetInfo) -> list[Problem]:
     """What of a spec does not fit its data set."""
-    return [*_batches(experiment, info), *_patches(experiment, info)]
+    patches = list(_patches(experiment, info))
+    return [*_batches(experiment, info), *patches, *([] if patches else _chain(experiment, info))]
+
+
+def _chain(experiment: Experiment, info: DatasetInfo) -> list[Problem]:
+    """The layers of a chain fit each other."""
+    architecture = experiment.architecture
+    return laid_out(architecture, info.image_shape)[1] if isinstance(architecture, Chain) else []
 
 
 def _batches(experiment: Experiment, info: DatasetInfo) -> Iterator[Problem]:
@@ -104,7 +109,8 @@ def _patches(experiment: Experiment, info: DatasetInfo) -> Iterator[Problem]:
     height, width, _ = info.image_shape
     common = math.gcd(height, width)
     architecture = experiment.architecture
-    if isinstance(architecture, LocalMixer) and common % architecture.patches:
-        near = divisors(common, architecture.patches)
+    patches = architecture.patches if isinstance(architecture, LocalMixer | Chain) else None
+    if patches is not None and common % patches:
+        near = divisors(common, patches)
         message = f"must divide the {height}x{width} images of {info.name}; {near}"
         yield Problem(("architecture", "patches"), message)

@@ -10,9 +10,10 @@ import jax.numpy as jnp
 
 from compiler.gradient.segment import Segment
 from compiler.network.block import is_trained
+from compiler.network.extent import INPUT
 from compiler.network.linear import LINEARS
 from compiler.network.network import every_layer
-from compiler.network.shapes import INPUT, Layer
+from compiler.network.shapes import Layer
 from compiler.plan import Plan
 from compiler.trees import flatten
 from compiler.update import Program

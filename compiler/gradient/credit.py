@@ -9,17 +9,18 @@ from typing import Literal
 
 from compiler.axes import ACTIVATION, Axis
 from compiler.gradient.segment import Segment
+from compiler.network.extent import INPUT
 from compiler.network.linear import LINEARS
 from compiler.network.network import every_layer, layer_path
 from compiler.network.norms import Norm
-from compiler.network.shapes import INPUT, Layer, ParamSpec
+from compiler.network.shapes import Layer, ParamSpec
 
 Credit = Literal["influenced", "paper"]
 
 
 def _over(norm: Norm | None, credit: Credit) -> frozenset[Axis]:
     """What a normalization mixes, as far as the credit counts normalizations."""
-    return frozenset(norm.over if norm is not None and credit == "influenced" else ())
+    return norm.mixes if norm is not None and credit == "influenced" else frozenset()
 
 
 def _mixed_after(

@@ -6,10 +6,11 @@ from typing import Any
 
 from jaxtyping import Array, Float
 
+from compiler.network.extent import INPUT, Extent
 from compiler.network.layers import LayerTrace, apply_layer
 from compiler.network.linear import LINEARS
 from compiler.network.norms import Moments
-from compiler.network.shapes import INPUT, Extent, Layer, ParamSpec
+from compiler.network.shapes import Layer, ParamSpec
 
 
 @dataclass(frozen=True)

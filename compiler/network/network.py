@@ -22,12 +22,14 @@ class Network:
     Attributes:
         blocks: in order; the first reads the image cut into its grid of positions.
         head_norm: normalizes the features that heads average.
+        auxiliary_norm: follows the hidden layers of heads.
         classifier: reads the last block.
         initialization: a row of `compiler.network.initialize.SCHEMES`.
     """
 
     blocks: tuple[Block, ...]
     head_norm: Norm | None
+    auxiliary_norm: Norm | None
     classifier: Readout
     initialization: str
 

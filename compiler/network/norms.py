@@ -40,6 +40,12 @@ class Norm:
         """Whether it couples examples, and so needs running statistics in evaluation."""
         return "batch" in self.over
 
+    @property
+    def mixes(self) -> frozenset[Axis]:
+        """The axes that it mixes: those of its moments, and groups that parts may cut across."""
+        parts: tuple[Axis, ...] = ("group",) if self.split > 1 else ()
+        return frozenset((*self.over, *parts))
+
     def moments(self, x: Float[Array, "n p g c"]) -> Moments:
         """The moments of `x` that it is normalized by."""
         where = tuple(ACTIVATION.index(axis) for axis in self.over)

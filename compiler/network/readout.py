@@ -43,7 +43,7 @@ class Readout:
         A normalization of the features mixes its axes; one among the layers mixes only examples,
         as whatever else it mixes has been averaged; what is not averaged is read as a whole.
         """
-        mixed: set[Axis] = set(self.norm.over) if self.norm is not None else set()
+        mixed: set[Axis] = set(self.norm.mixes) if self.norm is not None else set()
         norms = [n for layer in self.layers for n in (layer.before, layer.after) if n is not None]
         if any(norm.running for norm in norms):
             mixed.add("batch")

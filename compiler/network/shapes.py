@@ -1,27 +1,11 @@
 """What a layer is before it has any number: its shapes, its neighbours, its parameters."""
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from compiler.axes import Axis
+from compiler.network.extent import Extent
 from compiler.network.norms import Norm
-
-INPUT = "input"
-"""Names the input of a block where its layers are named."""
-
-
-class Extent(NamedTuple):
-    """How far an activation extends: positions in a grid, row by row, and channels in groups."""
-
-    rows: int
-    columns: int
-    groups: int
-    channels: int
-
-    @property
-    def features(self) -> tuple[int, int, int]:
-        """The shape [p, g, c] of one example."""
-        return (self.rows * self.columns, self.groups, self.channels)
 
 
 @dataclass(frozen=True)

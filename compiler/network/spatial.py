@@ -15,16 +15,9 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from compiler.axes import Axis
-from compiler.network.shapes import Extent, Layer, ParamSpec
+from compiler.network.shapes import Layer, ParamSpec
 
 LayerParams = Mapping[str, Float[Array, "..."]]
-
-
-def slid(size: int, stride: int, start: Extent) -> Extent:
-    """The grid of the positions of a window that slides over the grid of `start`."""
-    padded = 2 * ((size - 1) // 2) - size
-    rows, columns = ((side + padded) // stride + 1 for side in start[:2])
-    return start._replace(rows=rows, columns=columns)
 
 
 def mixed_positions(layer: Layer) -> frozenset[Axis]:
