@@ -76,7 +76,8 @@ def _problems(errors: list[ErrorDetails], tree: Mapping[str, Any]) -> list[Probl
         for path, found in merged.items()
         if found[0]["type"] == "extra_forbidden"
     }
-    said = misspelled | {path[:-1] for path in merged if isinstance(path[-1], int)}
+    lists = {path[:at] for path in merged for at, key in enumerate(path) if isinstance(key, int)}
+    said = misspelled | lists  # a list with a wrong item counts as one too short as well
     return [
         _problem(path, found, tree)
         for path, found in merged.items()

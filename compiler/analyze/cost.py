@@ -25,6 +25,7 @@ class Cost:
 
     Attributes:
         parameters: trained numbers.
+        head_parameters: those in the heads of local losses.
         forward: FLOPs of the linear maps of the blocks, forward.
         tangents: FLOPs of pushing the perturbations of all samples forward.
         weight_gradients: FLOPs of turning errors or estimates into weight gradients.
@@ -36,6 +37,7 @@ class Cost:
     """
 
     parameters: int
+    head_parameters: int
     forward: int
     tangents: int
     weight_gradients: int
@@ -84,6 +86,7 @@ def cost(plan: Plan) -> Cost:
     trained = _flops((layer for layer in layers if is_trained(layer)), batch)
     reached = sum(_flops(_reached(segment), batch) for segment in plan.segments)
     heads = sum(_flops(plan.readout(site).layers, batch) for site in plan.local_sites())
+    sizes = {path: prod(spec.shape) for path, spec in flatten(plan.parameters()).items()}
     how, kind = plan.perturbing, plan.experiment.gradient.estimator.type
     tangents = 0
     if how is not None:
@@ -94,7 +97,8 @@ def cost(plan: Plan) -> Cost:
     )
     errors = {"forward": 0, "direct_feedback": direct}.get(kind, reached)
     return Cost(
-        parameters=sum(prod(spec.shape) for spec in flatten(plan.parameters()).values()),
+        parameters=sum(sizes.values()),
+        head_parameters=sum(size for path, size in sizes.items() if path.startswith("heads/")),
         forward=linear,
         tangents=tangents,
         weight_gradients=trained if how is None or how.space == "activation" else 0,

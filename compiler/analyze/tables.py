@@ -21,6 +21,9 @@ def cost_rows(plan: Plan, compiled: CompiledUpdate) -> dict[str, str]:
         "perturbed elements": f"{counted.perturbed:,}" if counted.perturbed else "none",
         "steps": f"{plan.steps:,} of {plan.steps_per_epoch:,} an epoch",
     }
+    if counted.heads:
+        share = f"{quantity(counted.heads)} FLOPs ({counted.heads / counted.flops:.1%} of all)"
+        rows["heads of local losses"] = f"{counted.head_parameters:,} parameters, {share}"
     return rows
 
 
@@ -30,6 +33,7 @@ def cost_values(plan: Plan, compiled: CompiledUpdate) -> dict[str, Any]:
     parts = ("forward", "tangents", "weight_gradients", "input_gradients", "heads", "classifier")
     return {
         "parameters": counted.parameters,
+        "head_parameters": counted.head_parameters,
         "flops": {"total": counted.flops} | {part: getattr(counted, part) for part in parts},
         "xla": {
             "flops": compiled.flops,

@@ -52,7 +52,7 @@ def apply_block(
     block: Block,
     params: Mapping[str, Any],
     x: Float[Array, "n p g c"],
-    taps: Mapping[str, Float[Array, "m q h d"]] | None = None,
+    taps: Mapping[str, Float[Array, "..."]] | None = None,
     feedback: Mapping[str, Any] | None = None,
     known: Mapping[str, Mapping[str, Moments]] | None = None,
 ) -> tuple[Float[Array, "n q h d"], dict[str, LayerTrace]]:

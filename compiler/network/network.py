@@ -90,7 +90,7 @@ def forward(
     blocks: tuple[Block, ...],
     params: Mapping[str, Mapping[str, LayerParams]],
     x: Float[Array, "n p g c"],
-    taps: Mapping[str, Float[Array, "m q h d"]] | None = None,
+    taps: Mapping[str, Float[Array, "..."]] | None = None,
     feedback: Mapping[str, Mapping[str, LayerParams]] | None = None,
     known: Mapping[str, Mapping[str, Moments]] | None = None,
 ) -> Trace:

@@ -7,6 +7,7 @@ from pydantic import Field
 from fgspec.spec.base import PositiveInt, Section
 
 Grid = Annotated[int, Field(ge=1, le=1024)]
+Window = Annotated[int, Field(ge=1, le=64)]
 
 
 class _Layer(Section):
@@ -67,7 +68,7 @@ class ConvLayer(_Trained):
 
     type: Literal["conv"] = "conv"
     channels: PositiveInt = Field(default=64, description="Channels that it gives.")
-    size: PositiveInt = Field(default=3, description="Side of its window.")
+    size: Window = Field(default=3, description="Side of its window.")
     stride: PositiveInt = Field(default=1, description="Positions between windows.")
 
 
@@ -75,7 +76,7 @@ class DepthwiseLayer(_Trained):
     """A convolution over the grid of positions, every channel by itself."""
 
     type: Literal["depthwise"] = "depthwise"
-    size: PositiveInt = Field(default=3, description="Side of its window.")
+    size: Window = Field(default=3, description="Side of its window.")
     stride: PositiveInt = Field(default=1, description="Positions between windows.")
 
 
@@ -89,7 +90,7 @@ class MaxPoolLayer(_Pool):
     """The largest value in every window."""
 
     type: Literal["max_pool"] = "max_pool"
-    size: PositiveInt = Field(default=3, description="Side of its window.")
+    size: Window = Field(default=3, description="Side of its window.")
     stride: PositiveInt = Field(default=2, description="Positions between windows.")
 
 

@@ -140,7 +140,7 @@ def downsampling(architecture: Architecture) -> Iterator[Problem]:
         count = len(architecture.channels)
         for index, at in enumerate(architecture.downsample):
             if at >= count:
-                message = f"there are {count} convolutions, counted from 0"
+                message = f"must be less than {count}, the number of convolutions"
                 path: Path = ("architecture", "downsample", index)
                 yield Problem(path, message, others=(("architecture", "channels"),))
 

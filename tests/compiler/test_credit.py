@@ -96,6 +96,28 @@ def test_routes_are_what_a_nudge_shows(rule, architecture, norm):
     assert probed > 0 or "mlp" in architecture
 
 
+GRIDS = [
+    networks.DEPTHWISE % "{type: local_layer_norm}",
+    networks.CONV_NET % "{type: batch_norm}",
+    networks.CONV_NET % "{type: none}",
+    networks.RESNET % "{type: layer_norm, affine: true}",
+    networks.CHAIN % "{type: none}",
+    networks.CHAIN % "{type: batch_norm}",
+]
+
+
+@pytest.mark.parametrize("architecture", GRIDS)
+@pytest.mark.parametrize("rule", ["lg-fg-a", "lg-fg-w"])
+def test_routes_on_grids_are_what_a_nudge_shows(rule, architecture):
+    probed = 0
+    for name, element, moved in _probe(rule, architecture):
+        for axis, moves_others in moved.items():
+            if element.shape[element.axes.index(axis)] > 1:
+                assert (axis in element.route) == (not moves_others), (name, axis)
+                probed += 1
+    assert probed > 0 or rule == "lg-fg-w"
+
+
 def test_routes_of_the_paper():
     """Semantics of LocalMixer under local layer norm (Ren et al. 2022)."""
     made = networks.program("lg-fg-a")

@@ -10,10 +10,6 @@ MISTAKES = {
         "architecture: {type: local_mixer, patches: 2}\ndata: {augment: crop_flip}\n",
         "a.yaml:5:17: data.augment: not supported by this version; use none (got crop_flip)",
     ),
-    "a convolution over tokens": mistake(
-        "architecture: {type: local_mixer, patches: 2, token_mixing: depthwise}\n",
-        "a.yaml:4:61: architecture.token_mixing: not supported by this version; use dense (got depthwise)",
-    ),
     "a contrastive loss": mistake(
         "architecture: {type: local_mixer, patches: 2}\nlosses: {objective: {type: info_nce}}\ndata: {augment: byol}\n",
         "a.yaml:5:28: losses.objective.type: not supported by this version; use cross_entropy (got info_nce)",
@@ -22,15 +18,6 @@ MISTAKES = {
     "overlapping losses": mistake(
         "architecture: {type: local_mixer, patches: 2}\nlosses: {local: {overlap: true}}\nrule: lg-fg-a\n",
         "a.yaml:5:27: losses.local.overlap: not supported by this version; use false (got true)",
-    ),
-    "auxiliary networks": mistake(
-        "architecture: {type: local_mixer, patches: 2}\nlosses: {local: {aggregation: pooled, head: {type: mlp}}}\nrule: lg-fg-a\n",
-        "a.yaml:5:31: losses.local.aggregation: not supported by this version; use replicated (got pooled)",
-        "a.yaml:5:52: losses.local.head.type: not supported by this version; use linear (got mlp)",
-    ),
-    "a convolutional head": mistake(
-        "architecture: {type: local_mixer, patches: 2}\nlosses: {local: {head: {type: cnn}}}\nrule: lg-fg-a\n",
-        "a.yaml:5:31: losses.local.head.type: not supported by this version; use linear (got cnn)",
     ),
     "the next block's loss": mistake(
         "architecture: {type: local_mixer, patches: 2}\nlosses: {local: {}}\ngradient: {target: above}\n",
