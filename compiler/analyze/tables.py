@@ -53,6 +53,7 @@ def layer_values(plan: Plan) -> list[dict[str, Any]]:
     for segment in plan.segments:
         perturbed = plan.perturbed(segment)
         for block in segment.blocks:
+            sources = block.sources()
             for layer in block.layers:
                 path = f"{block.name}/{layer.name}"
                 routes = {
@@ -64,6 +65,11 @@ def layer_values(plan: Plan) -> list[dict[str, Any]]:
                     {
                         "layer": path,
                         "kind": layer.kind,
+                        "size": layer.size,
+                        "stride": layer.stride,
+                        "reads": sources[layer.name],
+                        "adds": list(layer.adds),
+                        "activation": layer.activation,
                         "inputs": list(layer.inputs),
                         "outputs": list(layer.outputs),
                         "losses": [
@@ -89,12 +95,19 @@ def layer_lines(plan: Plan) -> list[str]:
         )
         losses = "; ".join(f"{loss['name']} [{', '.join(loss['axes'])}]" for loss in row["losses"])
         shapes = (_shape(row["inputs"]), _shape(row["outputs"]))
-        rows.append((row["layer"], row["kind"], *shapes, routes or estimator, losses))
+        rows.append((row["layer"], _kind(row), *shapes, routes or estimator, losses))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
+
+
+def _kind(row: dict[str, Any]) -> str:
+    """`conv 3x3/2 + input`: the map, its window and stride, and what is added to it."""
+    window = f" {row['size']}x{row['size']}" if row["size"] > 1 or row["stride"] > 1 else ""
+    stride = f"/{row['stride']}" if row["stride"] > 1 else ""
+    return f"{row['kind']}{window}{stride}" + "".join(f" + {name}" for name in row["adds"])
 
 
 def _route(axes: list[str]) -> str:
