@@ -53,6 +53,9 @@ def _moved(derivative, axes):
             continue
         own = 3 + axes.index(axis)
         size = derivative.shape[own]
+        if derivative.shape[position] != size:  # a pooling or a map between groups stands between
+            found[axis] = True
+            continue
         pairs = np.moveaxis(derivative, (position, own), (0, 1)).reshape(size, size, -1)
         moves = (np.abs(pairs) > 1e-9).any(-1)
         found[axis] = bool(moves[~np.eye(size, dtype=bool)].any())

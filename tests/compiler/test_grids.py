@@ -122,3 +122,30 @@ def test_flops_against_xla(rule):
     made = networks.program(rule, architecture=net, batch=16)
     ratio = compile_update(made).flops / cost(made.plan).flops
     assert 0.95 < ratio < 1.25
+
+
+HEADS = [
+    "{}",
+    "{aggregation: replicated, head: {type: mlp, width: 5, layers: 2}}",
+    *[f"{{aggregation: pooled, head: {{type: {t}}}}}" for t in ("linear", "cnn", "next_blocks")],
+    "{aggregation: pooled, head: {type: mlp, width: 5, layers: 2}}",
+]
+MLP_NET = "{type: mlp, hidden: [5, 4], bias: false, normalization: %s}"
+
+
+RULES = [("lg-fg-a", BATCH), ("lg-fg-w", LAYER), ("l-fa", PLAIN)]
+
+
+@pytest.mark.parametrize("head", range(len(HEADS)))
+@pytest.mark.parametrize("network", range(5))
+def test_every_head_fits_every_network(network, head):
+    """Traced, not compiled: gradients have the shapes of the parameters."""
+    rule, norm = RULES[(network + head) % 3]
+    architecture = [*NETWORKS.values(), MLP_NET][network] % norm
+    more = f"losses: {{local: {HEADS[head]}}}"
+    made = networks.program(rule, architecture=architecture, more=more)
+    state = jax.eval_shape(lambda: made.init(0))
+    grads, metrics = jax.eval_shape(made.gradient, state, networks.batch_of())
+    shapes = [{p: leaf.shape for p, leaf in flatten(t).items()} for t in (grads, state.params)]
+    assert shapes[0] == shapes[1]
+    assert {"local_loss/block0", "local_loss/block1"} <= metrics.keys()
