@@ -13,9 +13,9 @@ from compiler.gradient.forward import forward_gradient
 from compiler.gradient.segment import Estimate, Losses, Noise, Segment
 from compiler.gradient.spaces import SPACES
 from compiler.guides import Source
-from compiler.losses.sites import linear, readout_of, site_losses
+from compiler.losses.sites import readout_of, site_losses
 from compiler.network.feedback import KINDS
-from compiler.network.network import Trace, pooled
+from compiler.network.network import Trace
 from compiler.noise import GUESSES, KeyData, address
 from compiler.plan import Plan
 from compiler.project import project
@@ -61,8 +61,9 @@ def _output_error(plan: Plan, params: Params, labels: Int[Array, " n"]) -> Outpu
     objective = plan.objective.value
 
     def error(x: Features) -> Float[Array, "n k"]:
-        readout = readout_of(params, plan.readout(plan.units[-1][1]))
-        outputs = linear(readout, pooled(x, plan.network.classifier_norm))
+        final = plan.units[-1][1]
+        own = readout_of(params, plan.place(final))
+        outputs, _ = plan.readout(final).outputs(own, x)
         return jax.grad(lambda outputs: objective(outputs, labels).sum())(outputs)
 
     return error

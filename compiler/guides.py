@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 from compiler.gradient.projected import signals
 from compiler.gradient.segment import TARGETS, Losses, Noise, Segment, Site
 from compiler.losses.sites import site_losses
-from compiler.network.initialize import SCALES, initialize
+from compiler.network.initialize import SCHEMES, initialize
 from compiler.noise import KeyData, address
 from compiler.plan import Plan
 
@@ -59,8 +59,8 @@ def _target(name: str, source: Source) -> Guide:
 
 def _under(source: Source, key: KeyData) -> Guide:
     """The local losses under heads drawn from `key`."""
-    scale = SCALES[source.plan.network.initialization]
-    heads = initialize({"heads": source.plan.heads()}, key, scale)
+    scheme = SCHEMES[source.plan.network.initialization]
+    heads = initialize({"heads": source.plan.heads()}, key, scheme)
     losses = site_losses(source.plan, {**source.params, **heads}, {}, source.labels)
     return Guide(tuple(TARGETS["local"](source.plan.units)), losses)
 

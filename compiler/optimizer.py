@@ -52,8 +52,8 @@ def named(tree: Any, function: Callable[[str], Any]) -> Any:
 
 
 def is_weight(path: str) -> bool:
-    """Whether a parameter is a weight rather than a bias."""
-    return not path.endswith("/b")
+    """Whether a parameter is a weight rather than a bias, a scale or a shift."""
+    return path.endswith("/w")
 
 
 def _decay(spec: Any) -> optax.GradientTransformation:

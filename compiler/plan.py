@@ -10,11 +10,14 @@ from compiler.gradient.credit import paper_route_is_biased
 from compiler.gradient.projected import Projection
 from compiler.gradient.segment import TARGETS, Segment, Site, Unit, one_loss_each
 from compiler.gradient.spaces import Element, Perturbing, elements
+from compiler.losses.heads import final_head, make_head
 from compiler.losses.objectives import OBJECTIVES, Objective
 from compiler.losses.replicated import copy_axes
 from compiler.network.architectures import ARCHITECTURES
-from compiler.network.layers import ParamSpec
-from compiler.network.network import Network, block_params, layers_in
+from compiler.network.block import block_params
+from compiler.network.network import Network, layers_in
+from compiler.network.readout import Readout
+from compiler.network.shapes import ParamSpec
 from compiler.noise import GUESSES
 from compiler.trees import flatten, unflatten
 from fgspec.data.describe import DatasetInfo
@@ -62,11 +65,9 @@ class Plan:
 
     def parameters(self) -> dict[str, Any]:
         """`ParamSpec` of every parameter, nested under blocks, heads and classifier."""
-        features = self.network.blocks[-1].layers[-1].outputs
-        readout = _readout(features[1] * features[2], self.data.classes)
         specs: dict[str, Any] = {
             "blocks": {block.name: block_params(block) for block in self.network.blocks},
-            "classifier": readout,
+            "classifier": self.network.classifier.params(),
         }
         heads = self.heads()
         trained = {site.name: heads[site.name] for site in self.headed_sites()}
@@ -74,12 +75,16 @@ class Plan:
 
     def heads(self) -> dict[str, Any]:
         """`ParamSpec` of every head, trained or not, by site and name."""
-        found = {}
-        for site in self._headed():
-            block = next(b for b in self.network.blocks if b.name == site.block)
-            _, groups, channels = block.layers[-1].outputs
-            found[site.name] = _readout(groups * channels, self.objective.outputs)
-        return found
+        return {site.name: self.readout(site).params() for site in self._headed()}
+
+    def readout(self, site: Site) -> Readout:
+        """What turns the features of a site into the outputs that its loss is of."""
+        local = self.experiment.losses.local
+        if self.place(site) == ("classifier",):
+            return self.network.classifier
+        if site.name == "final" or local is None:
+            return final_head(self.network, self.objective.outputs)
+        return make_head(local, self.network, site.block, self.objective.outputs)
 
     def feedback(self) -> dict[str, Any]:
         """`ParamSpec` of every fixed backward weight; none unless the estimator has them.
@@ -102,7 +107,7 @@ class Plan:
             )
         return {}
 
-    def readout(self, site: Site) -> tuple[str, ...]:
+    def place(self, site: Site) -> tuple[str, ...]:
         """Where the readout of a site's loss stands among the parameters."""
         classifies = site.name == "final" and self.objective.classifies
         return ("classifier",) if classifies else ("heads", site.name)
@@ -117,7 +122,7 @@ class Plan:
     def _headed(self) -> Iterator[Site]:
         local = self.experiment.losses.local is not None
         for _, site in self.units:
-            if self.readout(site)[0] == "heads" and (local or site.name == "final"):
+            if self.place(site)[0] == "heads" and (local or site.name == "final"):
                 yield site
 
     def inputs(self, features: Mapping[str, Any], x: Any) -> dict[str, Any]:
@@ -138,12 +143,12 @@ class Plan:
         """The arrays of a segment that are perturbed, with their credit routes; none if exact."""
         if self.perturbing is None:
             return {}
-        return elements(segment, self.readout_norm(segment), self.perturbing, self.rows)
+        mixed = self.readout_mixes(segment)
+        return elements(segment, mixed, self.perturbing, self.rows)
 
-    def readout_norm(self, segment: Segment) -> Any:
-        """The normalization between a segment's last block and its last loss."""
-        final = segment.sites[-1].name == "final"
-        return self.network.classifier_norm if final else self.network.head_norm
+    def readout_mixes(self, segment: Segment) -> frozenset[Axis]:
+        """The axes that are mixed between a segment's last block and its last loss."""
+        return self.readout(segment.sites[-1]).mixes()
 
     def steps_of(self, interval: Interval) -> int:
         """An interval in updates."""
@@ -158,7 +163,7 @@ class Plan:
             path
             for segment in self.segments
             for path, layer in layers_in(segment.blocks)
-            if paper_route_is_biased(segment, self.readout_norm(segment), layer, path, how.space)
+            if paper_route_is_biased(segment, self.readout_mixes(segment), layer, path, how.space)
         ]
         if not biased:
             return []
@@ -168,13 +173,6 @@ class Plan:
         ]
 
 
-def _readout(features: int, outputs: int) -> dict[str, ParamSpec]:
-    return {
-        "w": ParamSpec((features, outputs), (None, None), features),
-        "b": ParamSpec((outputs,), (None,), features),
-    }
-
-
 def make_plan(experiment: Experiment, data: DatasetInfo) -> Plan:
     """Plan a resolved spec that `compiler.support` does not refuse.
 
@@ -182,7 +180,8 @@ def make_plan(experiment: Experiment, data: DatasetInfo) -> Plan:
         experiment: the resolved spec.
         data: the data set it trains on.
     """
-    network = ARCHITECTURES[experiment.architecture.type](experiment.architecture, data.image_shape)
+    architecture = experiment.architecture
+    network = ARCHITECTURES[architecture.type](architecture, data.image_shape, data.classes)
     per_epoch = data.train_examples // experiment.data.batch_size
     training = experiment.training
     steps = training.steps or (training.epochs or 0) * per_epoch

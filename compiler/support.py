@@ -8,13 +8,14 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from compiler.layout import laid_out
 from fgspec.data.describe import DatasetInfo
 from fgspec.diagnostics import MISSING, Problem, lookup
-from fgspec.spec.architecture import LocalMixer
-from fgspec.spec.consistency import divisors
+from fgspec.spec.architecture import Chain, LocalMixer
 from fgspec.spec.data import Byol
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.optimizer import WarmupCosine
+from fgspec.spec.structure import divisors
 from fgspec.yaml12 import Path
 
 
@@ -31,9 +32,6 @@ def _one_of(*values: Any) -> Callable[[Any], bool]:
 _PERTURBATION: Path = ("gradient", "perturbation")
 
 _ROWS: tuple[_Row, ...] = (
-    _Row(("architecture", "token_mixing"), _one_of("dense"), "dense"),
-    _Row(("losses", "local", "aggregation"), _one_of("replicated"), "replicated"),
-    _Row(("losses", "local", "head", "type"), _one_of("linear"), "linear"),
     _Row(("mesh", "data"), _one_of(1), "1"),
     _Row(("mesh", "group"), _one_of(1), "1"),
     _Row(("mesh", "stage"), _one_of(1), "1"),
@@ -55,7 +53,9 @@ def refusals(experiment: Experiment) -> list[Problem]:
 
 def data_problems(experiment: Experiment, info: DatasetInfo) -> list[Problem]:
     """What of a spec does not fit its data set."""
-    return [*_batches(experiment, info), *_patches(experiment, info), *_colours(experiment, info)]
+    found = [*_batches(experiment, info), *_colours(experiment, info)]
+    patches = list(_patches(experiment, info))
+    return [*found, *patches, *([] if patches else _chain(experiment, info))]
 
 
 def _colours(experiment: Experiment, info: DatasetInfo) -> Iterator[Problem]:
@@ -64,6 +64,12 @@ def _colours(experiment: Experiment, info: DatasetInfo) -> Iterator[Problem]:
     if isinstance(experiment.data.augment, Byol) and colours not in (1, 3):
         message = f"byol changes images of 1 or 3 colours; those of {info.name} have {colours}"
         yield Problem(("data", "augment"), message, False)
+
+
+def _chain(experiment: Experiment, info: DatasetInfo) -> list[Problem]:
+    """The layers of a chain fit each other."""
+    architecture = experiment.architecture
+    return laid_out(architecture, info.image_shape)[1] if isinstance(architecture, Chain) else []
 
 
 def _batches(experiment: Experiment, info: DatasetInfo) -> Iterator[Problem]:
@@ -87,7 +93,8 @@ def _patches(experiment: Experiment, info: DatasetInfo) -> Iterator[Problem]:
     height, width, _ = info.image_shape
     common = math.gcd(height, width)
     architecture = experiment.architecture
-    if isinstance(architecture, LocalMixer) and common % architecture.patches:
-        near = divisors(common, architecture.patches)
+    patches = architecture.patches if isinstance(architecture, LocalMixer | Chain) else None
+    if patches is not None and common % patches:
+        near = divisors(common, patches)
         message = f"must divide the {height}x{width} images of {info.name}; {near}"
         yield Problem(("architecture", "patches"), message)

@@ -12,11 +12,11 @@ from compiler.augment.recipes import augmented
 from compiler.estimate import Clock, drawn, estimate, given, make_context
 from compiler.gradient.segment import Site
 from compiler.losses.objectives import cross_entropy
-from compiler.losses.sites import linear, site_losses
-from compiler.network.initialize import SCALES, initialize
-from compiler.network.layers import Moments
-from compiler.network.network import forward, in_unit_interval, patchify, pooled, standardizer
-from compiler.network.running import CLASSIFIER, Running, initial, moved
+from compiler.losses.sites import site_losses
+from compiler.network.initialize import SCHEMES, initialize
+from compiler.network.layers import LayerTrace
+from compiler.network.network import forward, in_unit_interval, patchify, standardizer
+from compiler.network.running import CLASSIFIER, Running, initial, moved, of_classifier
 from compiler.noise import KeyData, key_data
 from compiler.optimizer import make_optimizer
 from compiler.plan import Plan
@@ -77,9 +77,9 @@ def compile_plan(plan: Plan) -> Program:
     precise = jax.default_matmul_precision("highest")
 
     def start(key: KeyData) -> State:
-        scale = SCALES[plan.network.initialization]
-        params = initialize(plan.parameters(), key, scale)
-        feedback = initialize(plan.feedback(), key, scale, "feedback", lambda path: False)
+        scheme = SCHEMES[plan.network.initialization]
+        params = initialize(plan.parameters(), key, scheme)
+        feedback = initialize(plan.feedback(), key, scheme._replace(classifier=True), "feedback")
         statistics = initial(plan.network)
         step = jnp.zeros((), jnp.int32)
         return State(step, params, optimizer.init(params), feedback, statistics, key)
@@ -105,8 +105,9 @@ def compile_plan(plan: Plan) -> Program:
     @precise
     def evaluate(state: State, batch: Batch) -> Metrics:
         output = _frozen(plan, state, batch["image"])
-        readout = state.statistics.get(CLASSIFIER, {}).get("after")
-        logits = _classify(plan, state.params, output, readout)
+        moments = of_classifier(state.statistics) if state.statistics else None
+        read = plan.network.classifier.outputs
+        logits, _ = read(state.params["classifier"], output, known=moments)
         loss = cross_entropy(logits, batch["label"])
         correct = (logits.argmax(-1) == batch["label"]).sum()
         count = jnp.asarray(loss.shape[0], jnp.int32)
@@ -126,7 +127,7 @@ def _stem(plan: Plan, image: Shaped[Array, "n h w c"]) -> Float[Array, "n p 1 f"
     data = plan.data
     raw = ((0.0,) * len(data.mean), (1.0,) * len(data.std))
     mean, std = (data.mean, data.std) if plan.experiment.data.standardize else raw
-    return patchify(standardizer(mean, std)(image), plan.network.patches)
+    return patchify(standardizer(mean, std)(image), plan.network.grid)
 
 
 def _views(plan: Plan, state: State, image: Shaped[Array, "n h w c"]) -> Float[Array, "m p 1 f"]:
@@ -135,12 +136,6 @@ def _views(plan: Plan, state: State, image: Shaped[Array, "n h w c"]) -> Float[A
     count = plan.objective.views
     views = augmented(augment, count, in_unit_interval(image), state.key, state.step)
     return _stem(plan, views)
-
-
-def _classify(
-    plan: Plan, params: Params, output: Array, known: Moments | None = None
-) -> Float[Array, "n k"]:
-    return linear(params["classifier"], pooled(output, plan.network.classifier_norm, known))
 
 
 def _gradient(
@@ -154,8 +149,8 @@ def _gradient(
     found = estimate(plan, params, _views(plan, state, batch["image"]), context)
     trace = jax.lax.stop_gradient(found.trace)
     clean = trace.output if objective.classifies else _frozen(plan, state, batch["image"])
-    readouts, metrics = _readout_gradient(plan, params, trace.features, labels, clean)
-    statistics = moved(state.statistics, plan.network, trace.layers, clean)
+    readouts, metrics, read = _readout_gradient(plan, params, trace.features, labels, clean)
+    statistics = moved(state.statistics, {**trace.layers, **read})
     return {"blocks": found.grads, **readouts}, metrics, statistics
 
 
@@ -172,8 +167,8 @@ def _readout_gradient(
     features: Mapping[str, Array],
     labels: Int[Array, " m"],
     clean: Float[Array, "n p g c"],
-) -> tuple[Params, Metrics]:
-    """The exact one-layer gradient of every head and of the classifier, and the metrics.
+) -> tuple[Params, Metrics, dict[str, LayerTrace]]:
+    """The exact gradient of every head and of the classifier, the metrics, the classifier's trace.
 
     A head's is that of the mean loss over the rows, whatever the replication.
 
@@ -186,18 +181,20 @@ def _readout_gradient(
     """
     readouts = {name: params[name] for name in ("heads", "classifier") if name in params}
 
-    def objective(readouts: Params) -> tuple[Float[Array, ""], Metrics]:
+    def objective(readouts: Params) -> tuple[Float[Array, ""], tuple[Metrics, Any]]:
         losses = site_losses(plan, readouts, {}, labels)
         metrics: Metrics = {}
         for site in plan.headed_sites():
             plain = Site(site.name, site.block)
             name = "train/objective" if site.name == "final" else f"local_loss/{site.name}"
             metrics[name] = losses(plain, features[site.block]).mean()
-        logits, wanted = _classify(plan, readouts, clean), labels[: clean.shape[0]]
+        logits, traces = plan.network.classifier.outputs(readouts["classifier"], clean)
+        wanted = labels[: clean.shape[0]]
         final = cross_entropy(logits, wanted).mean()
         correct = (logits.argmax(-1) == wanted).astype(jnp.float32)
         total = sum(metrics.values(), final)
-        return total, {"train/loss": final, "train/accuracy": correct.mean()} | metrics
+        metrics |= {"train/loss": final, "train/accuracy": correct.mean()}
+        return total, (metrics, {f"{CLASSIFIER}/{name}": t for name, t in traces.items()})
 
-    grads, metrics = jax.grad(objective, has_aux=True)(readouts)
-    return grads, metrics
+    grads, (metrics, traces) = jax.grad(objective, has_aux=True)(readouts)
+    return grads, metrics, traces

@@ -76,7 +76,8 @@ def _problems(errors: list[ErrorDetails], tree: Mapping[str, Any]) -> list[Probl
         for path, found in merged.items()
         if found[0]["type"] == "extra_forbidden"
     }
-    said = misspelled | {path[:-1] for path in merged if isinstance(path[-1], int)}
+    lists = {path[:at] for path in merged for at, key in enumerate(path) if isinstance(key, int)}
+    said = misspelled | lists  # a list with a wrong item counts as one too short as well
     return [
         _problem(path, found, tree)
         for path, found in merged.items()
@@ -165,9 +166,11 @@ def _path(location: tuple[int | str, ...], tree: Mapping[str, Any]) -> Path:
     in_union = False
     for key in location:
         models = _candidates(path, tree)
-        if len(models) > 1 and not in_union:
+        if isinstance(key, int):
+            path, in_union = (*path, key), False
+        elif len(models) > 1 and not in_union:
             in_union = True  # the member's tag comes before its field
-        elif isinstance(key, int) or (models and isinstance(lookup(tree, path), Mapping)):
+        elif models and isinstance(lookup(tree, path), Mapping):
             path, in_union = (*path, key), False
     return path
 
@@ -183,6 +186,8 @@ def _candidates(path: Path, tree: Mapping[str, Any]) -> list[type[BaseModel]]:
     """The models that the language has for the value at `path`, whatever its type."""
     if not path:
         return [Experiment]
+    if isinstance(path[-1], int):  # an item of a list is what the list is of
+        return _candidates(path[:-1], tree)
     fields = [model.model_fields.get(str(path[-1])) for model in _models_at(path[:-1], tree)]
     return [model for field in fields if field for model in _models(field.annotation)]
 

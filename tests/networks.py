@@ -29,6 +29,31 @@ MIXER = "{type: local_mixer, blocks: 2, patches: 2, channels: 8, groups: 2, norm
 LOCAL_NORM = "{type: local_layer_norm}"
 NO_NORM = "{type: none}"
 
+CONV_NET = "{type: conv_net, channels: [2, 3], downsample: [0, 1], normalization: %s}"
+RESNET = "{type: resnet18, blocks: 2, width: 0.02, normalization: %s}"
+CHAIN = """
+  type: chain
+  patches: 4
+  normalization: %s
+  blocks:
+    - - {type: dense, channels: 4, groups: 2}
+      - {type: depthwise, activation: none}
+      - {type: grouped, channels: 4, adds: [dense0]}
+      - {type: max_pool}
+    - - {type: conv, channels: 3, name: left, activation: none}
+      - {type: conv, channels: 3, size: 1, source: input, bias: true, adds: [left]}
+      - {type: average_pool, grid: [1, 2]}
+"""
+DEPTHWISE = """
+  type: local_mixer
+  blocks: 2
+  patches: 4
+  channels: 6
+  groups: 2
+  token_mixing: depthwise
+  normalization: %s
+"""
+
 
 @lru_cache(maxsize=128)
 def program(

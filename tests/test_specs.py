@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 SPECS = sorted(p for p in (ROOT / "specs").rglob("*.yaml") if not p.name.startswith("_"))
 SHRUNKEN = {
     "local_mixer": ["architecture.channels=32", "data.batch_size=8"],
+    "resnet18": ["architecture.blocks=2", "architecture.width=0.05", "data.batch_size=8"],
     "mlp": ["architecture.hidden=[16, 8]", "data.batch_size=8"],
 }
 

@@ -1,5 +1,6 @@
 """What one update of a plan costs, from shapes alone, and what XLA says of the compiled update."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
 from typing import Any, NamedTuple
@@ -8,8 +9,11 @@ import jax
 import jax.numpy as jnp
 
 from compiler.gradient.segment import Segment
-from compiler.network.layers import LINEARS, Layer
-from compiler.network.network import layers_in
+from compiler.network.block import is_trained
+from compiler.network.extent import INPUT
+from compiler.network.linear import LINEARS
+from compiler.network.network import every_layer
+from compiler.network.shapes import Layer
 from compiler.plan import Plan
 from compiler.trees import flatten
 from compiler.update import Program
@@ -21,21 +25,25 @@ class Cost:
 
     Attributes:
         parameters: trained numbers.
+        head_parameters: those in the heads of local losses.
         forward: FLOPs of the linear maps of the blocks, forward, clean images included.
         tangents: FLOPs of pushing the perturbations of all samples forward.
         weight_gradients: FLOPs of turning errors or estimates into weight gradients.
         input_gradients: FLOPs of sending errors backward to layers.
-        readouts: FLOPs of heads and classifier, and between rows of a loss, forward and backward.
+        heads: FLOPs of heads, and between rows of a loss, forward and backward.
+        classifier: FLOPs of the classifier, forward and backward.
         losses: copies of losses, over the batch.
         perturbed: perturbed numbers, over batch and samples.
     """
 
     parameters: int
+    head_parameters: int
     forward: int
     tangents: int
     weight_gradients: int
     input_gradients: int
-    readouts: int
+    heads: int
+    classifier: int
     losses: int
     perturbed: int
 
@@ -43,56 +51,70 @@ class Cost:
     def flops(self) -> int:
         """All FLOPs of linear maps; what is applied element by element is left out."""
         parts = (self.forward, self.tangents, self.weight_gradients, self.input_gradients)
-        return sum(parts) + self.readouts
+        return sum(parts) + self.heads + self.classifier
 
 
 def layer_flops(layer: Layer, batch: int) -> int:
-    """FLOPs of a layer's linear map, forward, over a batch: two per multiply-add."""
-    weight = LINEARS[layer.kind].params(layer)["w"]
-    return 2 * batch * prod(layer.outputs) * weight.fan_in
+    """FLOPs of a layer's map, forward, over a batch: two per multiply-add."""
+    return batch * LINEARS[layer.kind].flops(layer)
+
+
+def _flops(layers: Iterable[Layer], batch: int) -> int:
+    return sum(layer_flops(layer, batch) for layer in layers)
+
+
+def _reached(segment: Segment) -> list[Layer]:
+    """The layers whose input depends on parameters of the segment, and so has a derivative."""
+    found, varies = [], False
+    for block in segment.blocks:
+        depends, sources = {INPUT: varies}, block.sources()
+        for layer in block.layers:
+            enters = depends[sources[layer.name]]
+            found += [layer] if enters else []
+            depends[layer.name] = (
+                enters or is_trained(layer) or any(depends[name] for name in layer.adds)
+            )
+        varies = depends[block.layers[-1].name]
+    return found
 
 
 def cost(plan: Plan) -> Cost:
     """Count one update of a plan."""
     examples, rows = plan.experiment.data.batch_size, plan.rows
-    layers = [layer for _, layer in layers_in(plan.network.blocks)]
-    linear = sum(layer_flops(layer, rows) for layer in layers)
+    layers = [layer for _, layer in every_layer(plan.network.blocks)]
+    linear = _flops(layers, rows)
     clean = 0 if plan.objective.classifies else linear * examples // rows
-    # What enters a segment carries no derivative, so its first linear map needs none of it.
-    entry = sum(layer_flops(s.blocks[0].layers[0], rows) for s in plan.segments)
-    flat = flatten(plan.parameters())
-    read = {p: examples if p.startswith("classifier/") else rows for p in flat if _is_readout(p)}
-    readout = sum(6 * count * prod(flat[path].shape) for path, count in read.items())
-    readout += len(plan.headed_sites()) * 4 * rows**2 * plan.objective.pairwise
+    trained = _flops((layer for layer in layers if is_trained(layer)), rows)
+    reached = sum(_flops(_reached(segment), rows) for segment in plan.segments)
+    heads = sum(_flops(plan.readout(site).layers, rows) for site in plan.headed_sites())
+    pairs = len(plan.headed_sites()) * 4 * rows**2 * plan.objective.pairwise
+    sizes = {path: prod(spec.shape) for path, spec in flatten(plan.parameters()).items()}
     how, kind = plan.perturbing, plan.experiment.gradient.estimator.type
     tangents = 0
     if how is not None:
-        through = linear - entry + (linear if how.space == "weight" else 0)
-        tangents = how.samples * through
+        tangents = how.samples * (reached + (trained if how.space == "weight" else 0))
     # What sends errors backward: through the linear maps, or from the outputs to every layer.
-    direct = sum(2 * rows * prod(layer.outputs) * plan.objective.outputs for layer in layers)
-    errors = {"forward": 0, "direct_feedback": direct}.get(kind, linear - entry)
+    width = 2 * rows * plan.objective.outputs
+    direct = sum(width * prod(layer.outputs) for layer in layers if is_trained(layer))
+    errors = {"forward": 0, "direct_feedback": direct}.get(kind, reached)
     return Cost(
-        parameters=sum(prod(spec.shape) for spec in flat.values()),
+        parameters=sum(sizes.values()),
+        head_parameters=sum(size for path, size in sizes.items() if path.startswith("heads/")),
         forward=linear + clean,
         tangents=tangents,
-        weight_gradients=linear if how is None or how.space == "activation" else 0,
+        weight_gradients=trained if how is None or how.space == "activation" else 0,
         input_gradients=errors,
-        readouts=readout,
+        heads=3 * heads + pairs,
+        classifier=3 * _flops(plan.network.classifier.layers, examples),
         losses=sum(_copies(plan, segment) for segment in plan.segments),
         perturbed=sum(_perturbed(plan, segment) for segment in plan.segments),
     )
 
 
-def _is_readout(path: str) -> bool:
-    return not path.startswith("blocks/") and path.endswith("/w")
-
-
 def _copies(plan: Plan, segment: Segment) -> int:
     total = 0
     for site in segment.sites:
-        block = next(b for b in segment.blocks if b.name == site.block)
-        patches, groups, _ = block.layers[-1].outputs
+        patches, groups, _ = plan.network.block(site.block).end.features
         sizes = {"batch": plan.rows, "patch": patches, "group": groups}
         total += prod(sizes[axis] for axis in site.axes)
     return total

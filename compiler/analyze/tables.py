@@ -22,15 +22,19 @@ def cost_rows(plan: Plan, compiled: CompiledUpdate) -> dict[str, str]:
         "perturbed elements": f"{counted.perturbed:,}" if counted.perturbed else "none",
         "steps": f"{plan.steps:,} of {plan.steps_per_epoch:,} an epoch",
     }
+    if counted.heads:
+        share = f"{quantity(counted.heads)} FLOPs ({counted.heads / counted.flops:.1%} of all)"
+        rows["heads of local losses"] = f"{counted.head_parameters:,} parameters, {share}"
     return rows
 
 
 def cost_values(plan: Plan, compiled: CompiledUpdate) -> dict[str, Any]:
     """The same and its parts as JSON."""
     counted = cost(plan)
-    parts = ("forward", "tangents", "weight_gradients", "input_gradients", "readouts")
+    parts = ("forward", "tangents", "weight_gradients", "input_gradients", "heads", "classifier")
     return {
         "parameters": counted.parameters,
+        "head_parameters": counted.head_parameters,
         "flops": {"total": counted.flops} | {part: getattr(counted, part) for part in parts},
         "xla": {
             "flops": compiled.flops,
@@ -50,6 +54,7 @@ def layer_values(plan: Plan) -> list[dict[str, Any]]:
     for segment in plan.segments:
         perturbed = plan.perturbed(segment)
         for block in segment.blocks:
+            sources = block.sources()
             for layer in block.layers:
                 path = f"{block.name}/{layer.name}"
                 routes = {
@@ -61,6 +66,11 @@ def layer_values(plan: Plan) -> list[dict[str, Any]]:
                     {
                         "layer": path,
                         "kind": layer.kind,
+                        "size": layer.size,
+                        "stride": layer.stride,
+                        "reads": sources[layer.name],
+                        "adds": list(layer.adds),
+                        "activation": layer.activation,
                         "inputs": list(layer.inputs),
                         "outputs": list(layer.outputs),
                         "losses": [
@@ -86,12 +96,19 @@ def layer_lines(plan: Plan) -> list[str]:
         )
         losses = "; ".join(f"{loss['name']} [{', '.join(loss['axes'])}]" for loss in row["losses"])
         shapes = (_shape(row["inputs"]), _shape(row["outputs"]))
-        rows.append((row["layer"], row["kind"], *shapes, routes or estimator, losses))
+        rows.append((row["layer"], _kind(row), *shapes, routes or estimator, losses))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
+
+
+def _kind(row: dict[str, Any]) -> str:
+    """`conv 3x3/2 + input`: the map, its window and stride, and what is added to it."""
+    window = f" {row['size']}x{row['size']}" if row["size"] > 1 or row["stride"] > 1 else ""
+    stride = f"/{row['stride']}" if row["stride"] > 1 else ""
+    return f"{row['kind']}{window}{stride}" + "".join(f" + {name}" for name in row["adds"])
 
 
 def _route(axes: list[str]) -> str:

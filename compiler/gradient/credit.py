@@ -5,79 +5,79 @@ copies at index i of that axis, as long as nothing between the element and the l
 axis; otherwise it answers for all copies along it, and the copies' derivatives are summed.
 """
 
-from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from compiler.axes import ACTIVATION, Axis
 from compiler.gradient.segment import Segment
-from compiler.network.layers import LINEARS, Layer, Norm, ParamSpec
-from compiler.network.network import layer_path
+from compiler.network.extent import INPUT
+from compiler.network.linear import LINEARS
+from compiler.network.network import every_layer, layer_path
+from compiler.network.norms import Norm
+from compiler.network.shapes import Layer, ParamSpec
 
 Credit = Literal["influenced", "paper"]
 
 
-class _Operation(NamedTuple):
-    """One operation of a chain: `name` is the layer whose linear map or tap it is."""
-
-    kind: Literal["norm", "linear", "tap"]
-    name: str
-    mixes: frozenset[Axis]
-
-
-def _normalization(norm: Norm | None) -> Iterator[_Operation]:
-    if norm is not None:
-        yield _Operation("norm", "", frozenset(norm.over))
-
-
-def _operations(segment: Segment, readout: Norm | None) -> Iterator[_Operation]:
-    for block in segment.blocks:
-        for layer in block.layers:
-            path = layer_path(block, layer)
-            yield from _normalization(layer.before)
-            yield _Operation("linear", path, LINEARS[layer.kind].mixes)
-            yield from _normalization(layer.after)
-            yield _Operation("tap", path, frozenset())
-    yield from _normalization(readout)
+def _over(norm: Norm | None, credit: Credit) -> frozenset[Axis]:
+    """What a normalization mixes, as far as the credit counts normalizations."""
+    return norm.mixes if norm is not None and credit == "influenced" else frozenset()
 
 
 def _mixed_after(
-    segment: Segment, readout: Norm | None, start: tuple[str, str], credit: Credit
-) -> frozenset[Axis]:
-    chain = list(_operations(segment, readout))
-    position = next(i for i, op in enumerate(chain) if (op.kind, op.name) == start)
-    counted = [op for op in chain[position + 1 :] if op.kind != "norm" or credit == "influenced"]
-    return frozenset(axis for op in counted for axis in op.mixes)
+    segment: Segment, readout: frozenset[Axis], credit: Credit
+) -> dict[str, frozenset[Axis]]:
+    """The axes mixed between the output of every layer and the loss, by `block/layer`.
+
+    An output is mixed by all that reads it, directly or through other layers.
+    """
+    found: dict[str, frozenset[Axis]] = {}
+    below: frozenset[Axis] = readout if credit == "influenced" else frozenset()
+    for block in reversed(segment.blocks):
+        sources = block.sources()
+        mixed = dict.fromkeys((INPUT, *sources), frozenset[Axis]())
+        mixed[block.layers[-1].name] = below
+        for layer in reversed(block.layers):
+            after = found[layer_path(block, layer)] = mixed[layer.name]
+            for name in layer.adds:
+                mixed[name] |= after
+            own = LINEARS[layer.kind].mixes(layer)
+            norms = _over(layer.before, credit) | _over(layer.after, credit)
+            mixed[sources[layer.name]] |= after | own | norms
+        below = mixed[INPUT]
+    return found
 
 
 def activation_route(
-    segment: Segment, readout: Norm | None, path: str, credit: Credit
+    segment: Segment, readout: frozenset[Axis], path: str, credit: Credit
 ) -> tuple[Axis, ...]:
     """The axes along which the pre-activations of a layer answer for their own copies.
 
     Args:
         segment: the chain, with one site at its end.
-        readout: the normalization between the last block and the loss.
+        readout: the axes that normalizations between the last block and the loss mix.
         path: `block/layer`.
         credit: `paper` leaves out what normalizations mix.
     """
-    mixed = _mixed_after(segment, readout, ("tap", path), credit)
+    mixed = _mixed_after(segment, readout, credit)[path]
     return tuple(axis for axis in ACTIVATION[:3] if axis not in mixed)
 
 
 def weight_route(
-    segment: Segment, readout: Norm | None, path: str, spec: ParamSpec, credit: Credit
+    segment: Segment, readout: frozenset[Axis], path: str, spec: ParamSpec, credit: Credit
 ) -> tuple[Axis, ...]:
     """The axes along which a weight answers for its own copies; see `activation_route`.
 
     `paper`: the group axis only, disregarding normalizations.
     """
-    mixed = _mixed_after(segment, readout, ("linear", path), credit)
+    mixed = _mixed_after(segment, readout, credit)[path]
+    if spec.role in ("weight", "bias"):
+        mixed |= _over(dict(every_layer(segment.blocks))[path].after, credit)
     own = {"group"} if credit == "paper" else set(spec.axes)
     return tuple(axis for axis in ACTIVATION[:3] if axis in spec.axes and axis in own - mixed)
 
 
 def paper_route_is_biased(
-    segment: Segment, readout: Norm | None, layer: Layer, path: str, space: str
+    segment: Segment, readout: frozenset[Axis], layer: Layer, path: str, space: str
 ) -> bool:
     """Whether the paper's route of a layer leaves out loss copies that its elements move."""
     copies = set(segment.sites[-1].axes)

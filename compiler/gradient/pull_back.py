@@ -14,7 +14,7 @@ from compiler.network.network import Trace, forward, layers_in
 
 
 def firing(path: str, trace: Trace) -> Float[Array, "n p g c"]:
-    """1 where the ReLU of a layer let its input through, else 0."""
+    """1 where the activation of a layer let its input through, else 0."""
     return trace.layers[path].active.astype(jnp.float32)
 
 

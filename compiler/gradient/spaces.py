@@ -12,8 +12,9 @@ from compiler.axes import ACTIVATION, Axis
 from compiler.gradient.credit import Credit, activation_route, weight_route
 from compiler.gradient.pull_back import blockwise, firing, layerwise
 from compiler.gradient.segment import Segment
-from compiler.network.layers import LINEARS, Norm, ParamSpec
+from compiler.network.linear import LINEARS
 from compiler.network.network import Trace, layer_path, layers_in
+from compiler.network.shapes import ParamSpec
 from compiler.trees import unflatten
 
 Tree = Mapping[str, Any]
@@ -75,7 +76,8 @@ class Space(NamedTuple):
     Attributes:
         rows: leading axes of a perturbed array that count vectors instead of being part of one.
         shapes: (segment, batch size) -> the shape of every perturbed array by name.
-        elements: (segment, readout norm, how, batch size) -> the perturbed arrays by name.
+        elements: (segment, axes that the readout mixes, how, batch size) -> the perturbed arrays
+            by name.
         place: (weights, perturbations by name) -> (weights, taps) of the forward pass.
         mask: (name, trace) -> what the perturbation of an element is multiplied by, or None.
         pull_back: (pass, estimates by name, through_norm) -> gradient of the weights.
@@ -83,7 +85,7 @@ class Space(NamedTuple):
 
     rows: int
     shapes: Callable[[Segment, int], dict[str, tuple[int, ...]]]
-    elements: Callable[[Segment, Norm | None, Perturbing, int], dict[str, Element]]
+    elements: Callable[[Segment, frozenset[Axis], Perturbing, int], dict[str, Element]]
     place: Callable[[Tree, Tree], tuple[Tree, Tree]]
     mask: Callable[[str, Trace], Float[Array, "..."] | None]
     pull_back: Callable[[Passed, Tree, bool], Tree]
@@ -108,7 +110,7 @@ def _weights(segment: Segment) -> Iterator[tuple[str, ParamSpec]]:
 
 
 def _activation_elements(
-    segment: Segment, readout: Norm | None, how: Perturbing, batch: int
+    segment: Segment, readout: frozenset[Axis], how: Perturbing, batch: int
 ) -> dict[str, Element]:
     found = {}
     for path, shape in _activation_shapes(segment, 1 if how.shared else batch).items():
@@ -118,16 +120,19 @@ def _activation_elements(
 
 
 def _output_elements(
-    segment: Segment, readout: Norm | None, how: Perturbing, batch: int
+    segment: Segment, readout: frozenset[Axis], how: Perturbing, batch: int
 ) -> dict[str, Element]:
     """Behind the last layer of a block nothing is mixed that its pre-activations do not mix."""
-    inside = _activation_elements(segment, readout, how, batch)
-    ends = {block.name: layer_path(block, block.layers[-1]) for block in segment.blocks}
-    return {name: inside[path] for name, path in ends.items()}
+    found, shapes = {}, _output_shapes(segment, 1 if how.shared else batch)
+    for block in segment.blocks:
+        end = layer_path(block, block.layers[-1])
+        route = activation_route(segment, readout, end, how.credit)
+        found[block.name] = Element(shapes[block.name], ACTIVATION, route)
+    return found
 
 
 def _weight_elements(
-    segment: Segment, readout: Norm | None, how: Perturbing, batch: int
+    segment: Segment, readout: frozenset[Axis], how: Perturbing, batch: int
 ) -> dict[str, Element]:
     found = {}
     for name, spec in _weights(segment):
@@ -182,7 +187,7 @@ SPACES: dict[str, Space] = {
 
 
 def elements(
-    segment: Segment, readout: Norm | None, how: Perturbing, batch: int
+    segment: Segment, readout: frozenset[Axis], how: Perturbing, batch: int
 ) -> dict[str, Element]:
     """The arrays of a segment that are perturbed, by name."""
     return SPACES[how.space].elements(segment, readout, how, batch)

@@ -7,17 +7,10 @@ from jaxtyping import Array, Float, Int
 
 from compiler.gradient.segment import Losses, Site
 from compiler.losses.replicated import LOWERINGS, apart
-from compiler.network.feedback import with_feedback
-from compiler.network.network import pooled
 from compiler.plan import Plan
 
 Params = Mapping[str, Any]
 Features = Float[Array, "n p g c"]
-
-
-def linear(readout: Params, features: Float[Array, "n f"]) -> Float[Array, "n k"]:
-    """A linear readout."""
-    return features @ readout["w"] + readout["b"][None]
 
 
 def site_losses(plan: Plan, params: Params, feedback: Params, labels: Int[Array, " n"]) -> Losses:
@@ -34,21 +27,21 @@ def site_losses(plan: Plan, params: Params, feedback: Params, labels: Int[Array,
     replicate = LOWERINGS["fused" if lowering == "auto" else lowering]
 
     def copies(site: Site, x: Features, others: Features | None = None) -> Float[Array, "..."]:
-        back = readout_of(feedback, plan.readout(site))
-        read = linear if back is None else with_feedback(linear, back)
+        readout, place = plan.readout(site), plan.place(site)
+        own, back = readout_of(params, place), readout_of(feedback, place)
 
-        def value(readout: Params, features: Float[Array, "n f"]) -> Float[Array, " n"]:
-            return objective(read(readout, features), labels)
+        def value(params: Params, features: Features) -> Float[Array, " n"]:
+            return objective(readout.outputs(params, features, back)[0], labels)
 
-        readout = readout_of(params, plan.readout(site))
-        if site.name == "final":
-            return value(readout, pooled(x, plan.network.classifier_norm))
-        norm = plan.network.head_norm
-        normed = norm(x) if norm is not None else x
+        def of_mean(params: Params, mean: Float[Array, "n f"]) -> Float[Array, " n"]:
+            return value(params, mean[:, None, None])
+
+        entering = readout.entering(x)
+        if site.name == "final" or not readout.averages:
+            return value(own, entering)
         if others is None:
-            return replicate(value, site.axes)(readout, normed)
-        rest = norm(others) if norm is not None else others
-        return apart(value, site.axes)(readout, normed, rest)
+            return replicate(of_mean, site.axes)(own, entering)
+        return apart(of_mean, site.axes)(own, entering, readout.entering(others))
 
     return copies
 

@@ -6,8 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 from compiler.axes import Axis
-from compiler.network.layers import Layer, Norm
-from compiler.network.network import Block, Network
+from compiler.network.block import Block
+from compiler.network.conv_nets import chain, conv_net, resnet18
+from compiler.network.extend import averaging, full
+from compiler.network.extent import INPUT, Extent, flat
+from compiler.network.network import Network
+from compiler.network.norms import Norm
+from compiler.network.readout import Readout
+from compiler.network.shapes import Layer
 from fgspec.spec.architecture import LocalMixer, Mlp, Normalization
 
 _OVER: dict[str, tuple[Axis, ...]] = {
@@ -26,13 +32,9 @@ def _norm(spec: Normalization, wanted: bool, grouped: bool = False) -> Norm | No
 
 
 def _layer(
-    name: str,
-    kind: str,
-    shapes: tuple[tuple[int, int, int], tuple[int, int, int]],
-    norm: Normalization,
-    begins: bool = False,
+    name: str, kind: str, shapes: tuple[Extent, Extent], norm: Normalization, begins: bool = False
 ) -> Layer:
-    """A layer from one shape [p, g, c] to another.
+    """A layer from one shape to another.
 
     What begins a block is normalized once, whether `begin_block`, `before_linear` or both say so.
     """
@@ -48,45 +50,94 @@ def _layer(
     )
 
 
-def local_mixer(spec: LocalMixer, image: tuple[int, int, int]) -> Network:
-    """LocalMixer (Ren et al. 2022, figures 1 and 2).
+def _readouts(spec: Normalization, features: Extent, outputs: int) -> dict[str, Any]:
+    """What a network says of its readouts.
+
+    The classifier is linear, of the normalized average over patches (Ren et al. 2022, figure 1).
+    """
+    norm = _norm(spec, spec.readout)
+    hidden = _norm(spec, True)
+    return {
+        "head_norm": _norm(spec, spec.readout, grouped=True),
+        "auxiliary_norm": replace(hidden, affine=True) if hidden is not None else None,
+        "classifier": Readout((full("linear", flat(features.width), outputs, before=norm),)),
+    }
+
+
+def local_mixer(spec: LocalMixer, image: tuple[int, int, int], outputs: int) -> Network:
+    """LocalMixer (Ren et al. 2022, figures 1 and 2), and further stages of it.
 
     Args:
         spec: the section `architecture`.
         image: height, width and colours, in pixels.
+        outputs: of the classifier.
     """
     height, width, colours = image
-    tokens, norm = spec.patches**2, spec.normalization
-    pixels = (tokens, 1, height // spec.patches * (width // spec.patches) * colours)
-    features = (tokens, spec.groups, spec.channels // spec.groups)
-    within = (features, features)
-    group = _layer("group", "grouped", within, norm)
-    first = Block("block0", (_layer("channel", "dense", (pixels, features), norm, True), group))
-    token = _layer("token", "token", within, norm, True)
-    chain = (token, _layer("channel", "dense", within, norm), replace(group, residual=True))
+    side, norm = spec.patches, spec.normalization
+    start = Extent(side, side, 1, height // side * (width // side) * colours)
+    hidden, groups = spec.hidden or spec.channels, spec.groups
+    end = start.grouped(spec.channels, groups)
+    layers = _channels(start, end, hidden, norm, begins=True)
+    blocks, later = [layers], _mixed(spec, end, end, hidden)
+    blocks += [later] * (spec.blocks - 1)
+    for stage in spec.stages:
+        hidden *= stage.channel_ratio
+        start, groups = end, groups * stage.group_ratio
+        end = start.grouped(start.width * stage.channel_ratio, groups)
+        end = end.grid(start.rows // stage.downsample, start.columns // stage.downsample)
+        later = _mixed(spec, end, end, hidden)
+        blocks += [_mixed(spec, start, end, hidden), *[later] * (stage.blocks - 1)]
     return Network(
-        patches=spec.patches,
-        blocks=(first, *(Block(f"block{b}", chain) for b in range(1, spec.blocks))),
-        head_norm=_norm(norm, norm.readout, grouped=True),
-        classifier_norm=_norm(norm, norm.readout),
+        blocks=tuple(Block(f"block{b}", own) for b, own in enumerate(blocks)),
         initialization=spec.initialization,
+        **_readouts(norm, end, outputs),
     )
 
 
-def mlp(spec: Mlp, image: tuple[int, int, int]) -> Network:
+def _channels(
+    start: Extent, end: Extent, hidden: int, norm: Normalization, begins: bool = False
+) -> tuple[Layer, ...]:
+    """The channel layer and the grouped one."""
+    within = end.grouped(hidden, end.groups)
+    channel = _layer("channel", "dense", (start, within), norm, begins)
+    return (channel, _layer("group", "grouped", (within, end), norm))
+
+
+def _mixed(spec: LocalMixer, start: Extent, end: Extent, hidden: int) -> tuple[Layer, ...]:
+    """A block after the first; it averages patches where the grid of its end is coarser."""
+    norm, within = spec.normalization, start.grid(end.rows, end.columns)
+    pool = (averaging("pool", start, (end.rows, end.columns)),) if within != start else ()
+    kind = _TOKEN_MIXING[spec.token_mixing]
+    size = 3 if kind == "depthwise" else 1
+    token = replace(_layer("token", kind, (within, within), norm, True), size=size)
+    channel, group = _channels(within, end, hidden, norm)
+    skip = (pool[0].name if pool else INPUT,) if within == end else ()
+    return (*pool, token, channel, replace(group, adds=skip))
+
+
+_TOKEN_MIXING = {"dense": "token", "depthwise": "depthwise"}
+"""Kinds of layers by `architecture.token_mixing`."""
+
+
+def mlp(spec: Mlp, image: tuple[int, int, int], outputs: int) -> Network:
     """A perceptron: one dense layer a block, on the flattened image (one patch, one group)."""
     norm = spec.normalization
-    widths = [image[0] * image[1] * image[2], *spec.hidden]
-    shapes = [((1, 1, a), (1, 1, b)) for a, b in itertools.pairwise(widths)]
-    blocks = tuple(
-        Block(f"block{b}", (_layer("dense", "dense", shape, norm, True),))
-        for b, shape in enumerate(shapes)
+    extents = [flat(width) for width in (image[0] * image[1] * image[2], *spec.hidden)]
+    made = (_layer("dense", "dense", pair, norm, True) for pair in itertools.pairwise(extents))
+    return Network(
+        blocks=tuple(
+            Block(f"block{b}", (replace(layer, bias=spec.bias),)) for b, layer in enumerate(made)
+        ),
+        initialization=spec.initialization,
+        **_readouts(norm, extents[-1], outputs),
     )
-    readout = _norm(norm, norm.readout)
-    return Network(1, blocks, readout, readout, spec.initialization)
 
 
-ARCHITECTURES: dict[str, Callable[[Any, tuple[int, int, int]], Network]] = {
+ARCHITECTURES: dict[str, Callable[[Any, tuple[int, int, int], int], Network]] = {
     "local_mixer": local_mixer,
     "mlp": mlp,
+    "conv_net": conv_net,
+    "resnet18": resnet18,
+    "chain": chain,
 }
+"""(spec, image shape, outputs) -> network, by `architecture.type`."""

@@ -1,53 +1,75 @@
 """Initial parameters, each drawn from a stream named by its path."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
 
-from compiler.network.layers import ParamSpec
+from compiler.network.shapes import ParamSpec
 from compiler.noise import KeyData, address
 from compiler.trees import flatten, unflatten
 
-SCALES: dict[str, Callable[[int], float]] = {
-    "kaiming": lambda fan_in: min(2 / fan_in**0.5, 0.1),
-    "lecun": lambda fan_in: min(1 / fan_in**0.5, 0.1),
-    "normal": lambda fan_in: 0.1,
+
+class Scheme(NamedTuple):
+    """How parameters begin.
+
+    Attributes:
+        weight: (key, shape, fan-in) -> initial weights.
+        bias: every bias.
+        classifier: whether the classifier is drawn like all others; zero if not.
+    """
+
+    weight: Callable[[PRNGKeyArray, tuple[int, ...], int], Float[Array, "..."]]
+    bias: float = 0.0
+    classifier: bool = False
+
+
+def _normal(deviation: Callable[[int], float]) -> Scheme:
+    def drawn(key: PRNGKeyArray, shape: tuple[int, ...], fan_in: int) -> Float[Array, "..."]:
+        return jax.random.normal(key, shape, jnp.float32) * deviation(fan_in)
+
+    return Scheme(drawn)
+
+
+def _kaiming_uniform(key: PRNGKeyArray, shape: tuple[int, ...], fan_in: int) -> Float[Array, "..."]:
+    bound = (6 / fan_in) ** 0.5
+    return jax.random.uniform(key, shape, jnp.float32, -bound, bound)
+
+
+SCHEMES: dict[str, Scheme] = {
+    "kaiming": _normal(lambda fan_in: min(2 / fan_in**0.5, 0.1)),
+    "lecun": _normal(lambda fan_in: min(1 / fan_in**0.5, 0.1)),
+    "normal": _normal(lambda fan_in: 0.1),
+    "kaiming_uniform": Scheme(_kaiming_uniform, bias=0.01, classifier=True),
 }
-"""Standard deviation of a weight by fan-in, by `architecture.initialization`."""
-
-
-def starts_at_zero(path: str) -> bool:
-    """Whether a parameter starts at zero: biases and the whole classifier."""
-    return path.endswith("/b") or path.startswith("classifier/")
+"""By `architecture.initialization`: Ren et al. 2022, the last Fournier et al. 2023."""
 
 
 def initialize(
-    specs: dict[str, Any],
-    key: KeyData,
-    scale: Callable[[int], float],
-    stream: str = "initial",
-    zero: Callable[[str], bool] = starts_at_zero,
+    specs: dict[str, Any], key: KeyData, scheme: Scheme, stream: str = "initial"
 ) -> dict[str, Any]:
-    """Draw normal weights.
+    """Draw parameters; scales are one and shifts zero.
 
     Args:
         specs: `ParamSpec` by nested names.
         key: of the run.
-        scale: standard deviation by fan-in.
+        scheme: a row of `SCHEMES`.
         stream: begins the name of each leaf's stream.
-        zero: which leaves are zero instead, by path.
 
     Returns:
         float32 arrays under the same names.
     """
     flat: dict[str, ParamSpec] = flatten(specs)
+    constant = {"bias": scheme.bias, "scale": 1.0, "shift": 0.0}
     drawn = {}
     for path, spec in flat.items():
-        if zero(path):
-            drawn[path] = jnp.zeros(spec.shape, jnp.float32)
+        zero = path.startswith("classifier/") and not scheme.classifier and spec.role != "scale"
+        if zero or spec.role != "weight":
+            value = 0.0 if zero else constant[spec.role]
+            drawn[path] = jnp.full(spec.shape, value, jnp.float32)
         else:
-            noise = jax.random.normal(address(key, f"{stream}/{path}"), spec.shape, jnp.float32)
-            drawn[path] = noise * scale(spec.fan_in)
+            own = address(key, f"{stream}/{path}")
+            drawn[path] = scheme.weight(own, spec.shape, spec.fan_in)
     return unflatten(drawn)

@@ -1,32 +1,18 @@
-"""A network as data, stem and blocks and what the readouts read, and its forward pass."""
+"""A network as data, blocks between a stem and a classifier, and its forward pass."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
 
-from compiler.network.layers import (
-    LINEARS,
-    Layer,
-    LayerParams,
-    LayerTrace,
-    Moments,
-    Norm,
-    ParamSpec,
-    apply_layer,
-)
-
-BlockParams = Mapping[str, Mapping[str, Float[Array, "..."]]]
-
-
-@dataclass(frozen=True)
-class Block:
-    """A chain of layers; a residual layer in it adds the block's input."""
-
-    name: str
-    layers: tuple[Layer, ...]
+from compiler.network.block import Block, apply_block, is_trained
+from compiler.network.layers import LayerTrace
+from compiler.network.norms import Moments, Norm
+from compiler.network.readout import Readout
+from compiler.network.shapes import Layer
+from compiler.network.spatial import LayerParams
 
 
 @dataclass(frozen=True)
@@ -34,18 +20,28 @@ class Network:
     """A chain of blocks between a stem and readouts.
 
     Attributes:
-        patches: patches per side of the image.
-        blocks: in order.
-        head_norm: normalizes the features that local heads read.
-        classifier_norm: normalizes the averaged features that the classifier reads.
-        initialization: a row of `compiler.network.initialize.SCALES`.
+        blocks: in order; the first reads the image cut into its grid of positions.
+        head_norm: normalizes the features that heads average.
+        auxiliary_norm: follows the hidden layers of heads.
+        classifier: reads the last block.
+        initialization: a row of `compiler.network.initialize.SCHEMES`.
     """
 
-    patches: int
     blocks: tuple[Block, ...]
     head_norm: Norm | None
-    classifier_norm: Norm | None
+    auxiliary_norm: Norm | None
+    classifier: Readout
     initialization: str
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of positions that an image is cut into."""
+        start = self.blocks[0].start
+        return (start.rows, start.columns)
+
+    def block(self, name: str) -> Block:
+        """The block of a name."""
+        return next(block for block in self.blocks if block.name == name)
 
 
 class Trace(NamedTuple):
@@ -67,29 +63,34 @@ def layer_path(block: Block, layer: Layer) -> str:
     return f"{block.name}/{layer.name}"
 
 
-def layers_in(blocks: tuple[Block, ...]) -> Iterator[tuple[str, Layer]]:
+def every_layer(blocks: tuple[Block, ...]) -> Iterator[tuple[str, Layer]]:
     """Every layer of a chain of blocks with its path, in order."""
     return ((layer_path(block, layer), layer) for block in blocks for layer in block.layers)
 
 
-def block_params(block: Block) -> dict[str, dict[str, ParamSpec]]:
-    """The parameters of a block, by layer and name."""
-    return {layer.name: LINEARS[layer.kind].params(layer) for layer in block.layers}
+def layers_in(blocks: tuple[Block, ...]) -> Iterator[tuple[str, Layer]]:
+    """Every layer that has parameters, with its path, in order."""
+    return ((path, layer) for path, layer in every_layer(blocks) if is_trained(layer))
 
 
-def patchify(image: Shaped[Array, "n h w c"], patches: int) -> Shaped[Array, "n p 1 f"]:
-    """Cut images into patches^2 non-overlapping patches, each flattened as (h, w, colour)."""
+def patchify(image: Shaped[Array, "n h w c"], grid: tuple[int, int]) -> Shaped[Array, "n p 1 f"]:
+    """Cut images into a grid of equal patches, each flattened as (h, w, colour).
+
+    Args:
+        image: whose sides the grid divides.
+        grid: rows and columns; those of the image make every pixel a position.
+    """
     n, height, width, colours = image.shape
-    h, w = height // patches, width // patches
-    cut = image.reshape(n, patches, h, patches, w, colours).transpose(0, 1, 3, 2, 4, 5)
-    return cut.reshape(n, patches * patches, 1, h * w * colours)
+    (rows, columns), h, w = grid, height // grid[0], width // grid[1]
+    cut = image.reshape(n, rows, h, columns, w, colours).transpose(0, 1, 3, 2, 4, 5)
+    return cut.reshape(n, rows * columns, 1, h * w * colours)
 
 
 def forward(
     blocks: tuple[Block, ...],
     params: Mapping[str, Mapping[str, LayerParams]],
     x: Float[Array, "n p g c"],
-    taps: Mapping[str, Float[Array, "m q h d"]] | None = None,
+    taps: Mapping[str, Float[Array, "..."]] | None = None,
     feedback: Mapping[str, Mapping[str, LayerParams]] | None = None,
     known: Mapping[str, Mapping[str, Moments]] | None = None,
 ) -> Trace:
@@ -104,35 +105,25 @@ def forward(
         feedback: backward weights by block, layer and name, where they are not the forward ones.
         known: moments by `block/layer` and place, instead of the batch's.
     """
-    taps = taps or {}
     features: dict[str, Float[Array, "n p g c"]] = {}
     layers: dict[str, LayerTrace] = {}
     for block in blocks:
-        skip = x
-        for layer in block.layers:
-            path = layer_path(block, layer)
-            own = params[block.name][layer.name]
-            back = feedback[block.name][layer.name] if feedback is not None else None
-            moments = known[path] if known is not None else None
-            added = [taps[path]] if path in taps else []
-            added += [skip] if layer.residual else []
-            x, layers[path] = apply_layer(layer, own, x, added, back, moments)
-        x = x + taps[block.name] if block.name in taps else x
+        back = feedback.get(block.name) if feedback is not None else None
+        x, traces = apply_block(
+            block, params[block.name], x, _under(block, taps), back, _under(block, known)
+        )
+        x = x + taps[block.name] if taps is not None and block.name in taps else x
         features[block.name] = x
+        layers |= {f"{block.name}/{name}": trace for name, trace in traces.items()}
     return Trace(x, features, layers)
 
 
-def averaged(x: Float[Array, "n p g c"]) -> Float[Array, "n 1 1 f"]:
-    """The average over patches, all groups in a row."""
-    return x.mean(1, keepdims=True).reshape(x.shape[0], 1, 1, -1)
-
-
-def pooled(
-    x: Float[Array, "n p g c"], norm: Norm | None, known: Moments | None = None
-) -> Float[Array, "n f"]:
-    """What the classifier reads: `averaged`, normalized, by `known` moments if there are any."""
-    mean = averaged(x)
-    return (norm(mean, known) if norm is not None else mean).reshape(x.shape[0], -1)
+def _under(block: Block, flat: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Those of `block/layer` that are of one block, by layer."""
+    if flat is None:
+        return None
+    start = f"{block.name}/"
+    return {path.removeprefix(start): v for path, v in flat.items() if path.startswith(start)}
 
 
 Standardize = Callable[[Shaped[Array, "n h w c"]], Float[Array, "n h w c"]]

@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from fgspec.spec.base import PositiveInt, Section
+from fgspec.spec.base import PositiveFloat, PositiveInt, Section
+from fgspec.spec.layer import ChainLayer, FullLayer
 
 Placement = Literal["begin_block", "before_linear", "after_linear"]
 """Where a normalization stands (Ren et al. 2022, table 6)."""
@@ -42,11 +43,50 @@ class Normalization(Section):
     )
 
 
-Initialization = Literal["kaiming", "lecun", "normal"]
+class ConvNormalization(Section):
+    """Normalization after every convolution, before its activation."""
+
+    type: Literal["none", "batch_norm", "layer_norm", "group_norm"] = Field(
+        default="batch_norm",
+        description="batch_norm: over batch and positions of one channel; evaluation takes running "
+        "statistics, of which 0.9 remains after every step. layer_norm: over positions and "
+        "channels of one example. group_norm: the same, of each of several parts of the channels.",
+    )
+    affine: bool = Field(
+        default=True, description="Whether a learnt scale and shift of every channel follow."
+    )
+    parts: PositiveInt = Field(
+        default=32, description="Parts that group_norm cuts the channels into."
+    )
+    gradient: Literal["exact", "ignored"] = Field(
+        default="exact",
+        description="Whether an activity-space estimate is pulled back through the normalization, "
+        "or past it. Only activity perturbation reads it.",
+    )
+    epsilon: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=1e-5, description="Added to the variance."
+    )
+
+
+Initialization = Literal["kaiming", "lecun", "normal", "kaiming_uniform"]
 _INITIALIZATION = (
-    "Standard deviation of the normal initial weights: kaiming min(2/sqrt(fan_in), "
-    "0.1), lecun min(1/sqrt(fan_in), 0.1), normal 0.1. Biases and the classifier are zero."
+    "Initial weights. Normal with the standard deviation min(2/sqrt(fan_in), 0.1) for kaiming, "
+    "min(1/sqrt(fan_in), 0.1) for lecun, 0.1 for normal, with zero biases and a zero classifier. "
+    "kaiming_uniform: uniform between -sqrt(6/fan_in) and sqrt(6/fan_in), all biases 0.01."
 )
+
+
+class Stage(Section):
+    """Further blocks of a LocalMixer, whose first makes the grid of patches coarser."""
+
+    blocks: PositiveInt = Field(default=1, description="Blocks of the stage.")
+    downsample: PositiveInt = Field(
+        default=2, description="By which its first block divides the patches per side (averages)."
+    )
+    channel_ratio: PositiveInt = Field(
+        default=1, description="By which it multiplies the channels."
+    )
+    group_ratio: PositiveInt = Field(default=1, description="By which it multiplies the groups.")
 
 
 class LocalMixer(Section):
@@ -63,9 +103,19 @@ class LocalMixer(Section):
     groups: PositiveInt = Field(
         default=16, description="Channel groups of the last layer of a block."
     )
+    hidden: PositiveInt | None = Field(
+        default=None,
+        description="Channels between the two channel layers of a block. Default: channels.",
+    )
     token_mixing: Literal["dense", "depthwise"] = Field(
         default="dense",
-        description="dense: one linear layer over all tokens. depthwise: a 3x3 convolution.",
+        description="dense: one linear layer over all tokens. depthwise: a 3x3 convolution of "
+        "every channel, the same at all tokens.",
+    )
+    stages: tuple[Stage, ...] = Field(
+        default=(),
+        description="Stages after the one of blocks, channels and groups. The first block of a "
+        "stage has no residual where it changes channels or groups.",
     )
     normalization: Normalization = Field(
         default=Normalization(), description="Normalization of every linear layer."
@@ -80,10 +130,70 @@ class Mlp(Section):
     hidden: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = Field(
         default=(256, 256), description="Width of each hidden layer."
     )
+    bias: bool = Field(default=True, description="Whether the hidden layers have a bias.")
     normalization: Normalization = Field(
         default=Normalization(type="none"), description="Normalization of every hidden layer."
     )
     initialization: Initialization = Field(default="kaiming", description=_INITIALIZATION)
 
 
-Architecture = Annotated[LocalMixer | Mlp, Field(discriminator="type")]
+class ConvNet(Section):
+    """Convolutions in a row, 3x3, normalized, ReLU; every convolution is one block."""
+
+    type: Literal["conv_net"] = "conv_net"
+    channels: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = Field(
+        default=(64, 64, 128, 128, 256, 256), description="Channels of each convolution."
+    )
+    downsample: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        default=(), description="Convolutions of stride 2, counted from 0."
+    )
+    normalization: ConvNormalization = Field(
+        default=ConvNormalization(), description="Normalization of every convolution."
+    )
+    initialization: Initialization = Field(default="kaiming_uniform", description=_INITIALIZATION)
+
+
+class Resnet18(Section):
+    """ResNet-18 cut into blocks (He et al. 2016; Fournier et al. 2023).
+
+    8 blocks are its basic blocks, the stem in the first. 2 blocks are the stem with the two basic
+    blocks of 64 channels, and the two of 128. 16 blocks are convolutions without residuals, the
+    first two in one block.
+    """
+
+    type: Literal["resnet18"] = "resnet18"
+    blocks: Literal[2, 8, 16] = Field(
+        default=8,
+        description="8: one basic block each. 2: two basic blocks each, 64 and 128 channels. 16: "
+        "convolutions without residuals.",
+    )
+    stem: Literal["cifar", "imagenet"] = Field(
+        default="cifar",
+        description="cifar: a 3x3 convolution. imagenet: 7x7 with stride 2, then max pooling.",
+    )
+    width: PositiveFloat = Field(default=1.0, description="Multiplies the channels.")
+    normalization: ConvNormalization = Field(
+        default=ConvNormalization(), description="Normalization of every convolution."
+    )
+    initialization: Initialization = Field(default="kaiming_uniform", description=_INITIALIZATION)
+
+
+class Chain(Section):
+    """Blocks of your own, each a list of layers."""
+
+    type: Literal["chain"] = "chain"
+    blocks: Annotated[
+        tuple[Annotated[tuple[ChainLayer, ...], Field(min_length=1)], ...], Field(min_length=1)
+    ] = Field(
+        default=((FullLayer(),),), description="Each block as a list of layers, from first to last."
+    )
+    patches: PositiveInt | None = Field(
+        default=None, description="Patches per side of the image. Default: every pixel is one."
+    )
+    normalization: ConvNormalization = Field(
+        default=ConvNormalization(type="none"), description="What normalize stands for in layers."
+    )
+    initialization: Initialization = Field(default="kaiming_uniform", description=_INITIALIZATION)
+
+
+Architecture = Annotated[LocalMixer | Mlp | ConvNet | Resnet18 | Chain, Field(discriminator="type")]

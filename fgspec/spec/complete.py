@@ -1,9 +1,10 @@
 """Defaults that depend on other fields, filled in so that a resolved spec says everything."""
 
-from fgspec.spec.architecture import Architecture, LocalMixer
+from fgspec.spec.architecture import Architecture
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.gradient import PERTURBING, Perturbation, Projection
 from fgspec.spec.losses import InfoNce, Local, Losses
+from fgspec.spec.structure import LOSS_AXES
 
 
 def complete(experiment: Experiment) -> Experiment:
@@ -52,6 +53,6 @@ def _local(local: Local, perturbation: Perturbation | None, architecture: Archit
     final = perturbation is not None and perturbation.last_block == "exact"
     updates: dict[str, object] = {"last": local.last or ("final" if final else "local")}
     if perturbation is not None and local.replicate is None:
-        joint = isinstance(architecture, LocalMixer) and not perturbation.projects
-        updates["replicate"] = ("patch", "group") if joint else ()
+        whole = perturbation.projects or local.aggregation == "pooled"
+        updates["replicate"] = () if whole else LOSS_AXES[architecture.type]
     return local.model_copy(update=updates)

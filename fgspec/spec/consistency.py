@@ -5,19 +5,19 @@ that nothing reads may hold its default, as it does in a resolved spec, and noth
 """
 
 import inspect
-import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from fgspec.diagnostics import Problem, nearest
 from fgspec.spec import perturbing
-from fgspec.spec.architecture import Architecture, LocalMixer, Mlp, Normalization
+from fgspec.spec.architecture import Architecture, Mlp
 from fgspec.spec.base import Interval
 from fgspec.spec.data import Data, NoAugment
 from fgspec.spec.gradient import PERTURBING, Gradient, Perturbation
 from fgspec.spec.losses import InfoNce, Losses
 from fgspec.spec.optimizer import Factors, Optimizer, WarmupCosine
 from fgspec.spec.run import Checkpoint, Compile, Expect, Mesh, Training
+from fgspec.spec.structure import LOSS_AXES, STRUCTURE, block_count, divisors
 from fgspec.yaml12 import Path
 
 METRICS = (
@@ -33,14 +33,6 @@ METRICS = (
 )
 """The metrics every run has; local losses add `local_loss/block<k>`, a final contrastive loss
 `train/objective`."""
-
-
-def divisors(number: int, near: int) -> str:
-    """The divisors of `number` nearest to `near`, as a remedy says them."""
-    small = [d for d in range(1, math.isqrt(number) + 1) if number % d == 0]
-    every = {*small, *(number // d for d in small)}
-    found = sorted(sorted(every, key=lambda d: abs(d - near))[:3])
-    return f"nearest: {', '.join(map(str, found))}"
 
 
 def duration(training: Training) -> Iterator[Problem]:
@@ -65,58 +57,26 @@ def intervals(training: Training, checkpoint: Checkpoint) -> Iterator[Problem]:
             yield Problem(path, "give either epochs or steps, such as {epochs: 1}")
 
 
-def groups(architecture: Architecture) -> Iterator[Problem]:
-    """Channels fall into equal groups."""
-    if isinstance(architecture, LocalMixer) and architecture.channels % architecture.groups:
-        near = divisors(architecture.channels, architecture.groups)
-        message = f"must divide channels; {near}"
-        yield Problem(("architecture", "groups"), message, others=(("architecture", "channels"),))
-
-
-def normalization(architecture: Architecture) -> Iterator[Problem]:
-    """A normalization that is not there has no options."""
-    base: Path = ("architecture", "normalization")
-    norm, plain = architecture.normalization, Normalization()
-    if norm.type == "none":
-        for field in ("placement", "readout", "gradient"):
-            if getattr(norm, field) != getattr(plain, field):
-                message = "never read without a normalization; remove it"
-                yield Problem((*base, field), message, others=((*base, "type"),))
-    elif not norm.placement and not norm.readout:
-        yield Problem(base, "normalizes nothing; name a placement or say type: none", False)
-    elif norm.gradient == "ignored" and "after_linear" not in norm.placement:
-        message = "never read without a normalization after_linear; remove it"
-        yield Problem((*base, "gradient"), message, others=((*base, "placement"),))
-    if len(set(norm.placement)) < len(norm.placement):
-        yield Problem((*base, "placement"), "names a place twice")
-
-
-def token_mixing(architecture: Architecture) -> Iterator[Problem]:
-    """The first block mixes no tokens."""
-    if isinstance(architecture, Mlp) or architecture.blocks > 1:
-        return
-    if architecture.token_mixing != LocalMixer().token_mixing:
-        message = "never read: the first block has no token mixing; remove it"
-        path: Path = ("architecture", "token_mixing")
-        yield Problem(path, message, others=(("architecture", "blocks"),))
-
-
-def _blocks(architecture: Architecture) -> tuple[int, Path]:
-    """How many blocks there are, and the field that says so."""
-    if isinstance(architecture, Mlp):
-        return len(architecture.hidden), ("architecture", "hidden")
-    return architecture.blocks, ("architecture", "blocks")
-
-
 def loss_sites(architecture: Architecture, losses: Losses) -> Iterator[Problem]:
     """Local losses close the last block."""
-    blocks, path = _blocks(architecture)
+    blocks, path = block_count(architecture)
     if losses.local is None or losses.local.last == "final":
         return
     if blocks % losses.local.every:
         near = divisors(blocks, losses.local.every)
         message = f"must divide the {blocks} blocks, or the last would have no loss; {near}"
         yield Problem(("losses", "local", "every"), message, others=(path,))
+
+
+def head(losses: Losses) -> Iterator[Problem]:
+    """A head that needs the grid of positions is given it."""
+    local = losses.local
+    if local is not None and local.aggregation == "replicated":
+        path: Path = ("losses", "local", "head", "type")
+        needs = {"cnn": "a convolution reads the grid", "next_blocks": "later blocks read the grid"}
+        if local.head.type in needs:
+            message = f"{needs[local.head.type]}, which replicated averages away; say pooled"
+            yield Problem(path, message, others=(("losses", "local", "aggregation"),))
 
 
 def replication(
@@ -133,6 +93,12 @@ def replication(
     elif isinstance(architecture, Mlp) and axes:
         message = "an mlp has neither a patch nor a group axis; remove it"
         yield Problem(path, message, others=(("architecture", "type"),))
+    elif not set(axes) <= set(LOSS_AXES[architecture.type]):
+        message = f"a {architecture.type} has no group axis; remove it"
+        yield Problem(path, message, others=(("architecture", "type"),))
+    elif axes and losses.local is not None and losses.local.aggregation == "pooled":
+        message = "a pooled head reads all patches and groups as one; remove it"
+        yield Problem(path, message, others=(("losses", "local", "aggregation"),))
     elif len(set(axes)) < len(axes):
         yield Problem(path, "names an axis twice")
 
@@ -218,7 +184,7 @@ def expectation(
     expect: Expect | None, architecture: Architecture, losses: Losses
 ) -> Iterator[Problem]:
     """An expectation is about a metric that a run writes."""
-    blocks, _ = _blocks(architecture)
+    blocks, _ = block_count(architecture)
     every = losses.local.every if losses.local is not None else blocks + 1
     known = [*METRICS, *(f"local_loss/block{k}" for k in range(every - 1, blocks, every))]
     if isinstance(losses.objective, InfoNce) and losses.local is None:
@@ -252,10 +218,9 @@ def views(data: Data, losses: Losses) -> Iterator[Problem]:
 CHECKS: tuple[Callable[..., Iterator[Problem]], ...] = (
     duration,
     intervals,
-    groups,
-    normalization,
-    token_mixing,
+    *STRUCTURE,
     loss_sites,
+    head,
     replication,
     isolation,
     *perturbing.CHECKS,

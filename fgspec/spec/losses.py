@@ -31,13 +31,13 @@ Objective = Annotated[CrossEntropy | InfoNce, Field(discriminator="type")]
 
 
 class LinearHead(Section):
-    """One linear layer on features averaged over patches and concatenated over groups."""
+    """One linear layer; pooled: normalization, average pooling to 2x2, one linear layer."""
 
     type: Literal["linear"] = "linear"
 
 
 class MlpHead(Section):
-    """An auxiliary perceptron (Fournier et al. 2023)."""
+    """An auxiliary perceptron: linear layers with batch norm and ReLU, then a linear layer."""
 
     type: Literal["mlp"] = "mlp"
     width: PositiveInt = Field(default=1024, description="Width of its hidden layers.")
@@ -45,13 +45,23 @@ class MlpHead(Section):
 
 
 class CnnHead(Section):
-    """An auxiliary convolutional net (Fournier et al. 2023)."""
+    """An auxiliary convolutional net (Fournier et al. 2023).
+
+    A 1x1 convolution, three 3x3 convolutions of stride 2, each with batch norm and ReLU, average
+    pooling to 2x2, a linear layer.
+    """
 
     type: Literal["cnn"] = "cnn"
     channels: PositiveInt = Field(default=32, description="Channels of its convolutions.")
 
 
-Head = Annotated[LinearHead | MlpHead | CnnHead, Field(discriminator="type")]
+class NextBlocksHead(Section):
+    """A copy of all later blocks and of the classifier, with parameters of its own."""
+
+    type: Literal["next_blocks"] = "next_blocks"
+
+
+Head = Annotated[LinearHead | MlpHead | CnnHead | NextBlocksHead, Field(discriminator="type")]
 
 
 class Local(Section):
@@ -73,8 +83,9 @@ class Local(Section):
     )
     aggregation: Literal["replicated", "pooled"] = Field(
         default="replicated",
-        description="replicated: features are averaged over patches and concatenated over groups "
-        "before a linear head. pooled: an auxiliary network does its own pooling.",
+        description="replicated: the head reads features averaged over patches and concatenated "
+        "over groups. pooled: it reads all positions and does its own pooling (to 2x2 but for "
+        "next_blocks), and the loss has no copies.",
     )
     head: Head = Field(
         default=LinearHead(), description="What turns features into the loss's outputs."

@@ -27,15 +27,15 @@ MLP = "{type: mlp, hidden: [4, 3], normalization: %s}"
 
 def _copies(plan, segment, state, x, labels):
     """The copies of a segment's loss as a function of weights and taps."""
-    readout = state.params["heads"][segment.sites[-1].name]
+    site = segment.sites[-1]
+    head, readout = plan.readout(site), state.params["heads"][site.name]
 
     def value(readout, features):
-        return cross_entropy(features @ readout["w"] + readout["b"][None], labels)
+        return cross_entropy(head.outputs(readout, features[:, None, None])[0], labels)
 
     def copies(weights, taps):
         out = forward(segment.blocks, weights, x, taps).output
-        normed = plan.network.head_norm(out) if plan.network.head_norm is not None else out
-        return naive(value, ("patch", "group"))(readout, normed)
+        return naive(value, ("patch", "group"))(readout, head.entering(out))
 
     return copies
 
@@ -53,6 +53,9 @@ def _moved(derivative, axes):
             continue
         own = 3 + axes.index(axis)
         size = derivative.shape[own]
+        if derivative.shape[position] != size:  # a pooling or a map between groups stands between
+            found[axis] = True
+            continue
         pairs = np.moveaxis(derivative, (position, own), (0, 1)).reshape(size, size, -1)
         moves = (np.abs(pairs) > 1e-9).any(-1)
         found[axis] = bool(moves[~np.eye(size, dtype=bool)].any())
@@ -94,6 +97,28 @@ def test_routes_are_what_a_nudge_shows(rule, architecture, norm):
                 assert (axis in element.route) == (not moves_others), (name, axis)
                 probed += 1
     assert probed > 0 or "mlp" in architecture
+
+
+GRIDS = [
+    networks.DEPTHWISE % "{type: local_layer_norm}",
+    networks.CONV_NET % "{type: batch_norm}",
+    networks.CONV_NET % "{type: none}",
+    networks.RESNET % "{type: layer_norm, affine: true}",
+    networks.CHAIN % "{type: none}",
+    networks.CHAIN % "{type: batch_norm}",
+]
+
+
+@pytest.mark.parametrize("architecture", GRIDS)
+@pytest.mark.parametrize("rule", ["lg-fg-a", "lg-fg-w"])
+def test_routes_on_grids_are_what_a_nudge_shows(rule, architecture):
+    probed = 0
+    for name, element, moved in _probe(rule, architecture):
+        for axis, moves_others in moved.items():
+            if element.shape[element.axes.index(axis)] > 1:
+                assert (axis in element.route) == (not moves_others), (name, axis)
+                probed += 1
+    assert probed > 0 or rule == "lg-fg-w"
 
 
 def test_routes_of_the_paper():

@@ -24,13 +24,15 @@ def test_only_norms_that_couple_examples_have_them():
     statistics = networks.program("bp", norm=BATCH_NORM).init(0).statistics
     places = {path: sorted(own) for path, own in statistics.items()}
     assert places["block0/channel"] == places["block1/token"] == ["after", "before"]
-    assert places[CLASSIFIER] == ["after"]
+    assert places[f"{CLASSIFIER}/linear"] == ["before"]
     assert statistics["block0/group"]["after"].mean.shape == (1, 1, 2, 4)
 
 
 def test_a_step_moves_them_by_a_tenth_towards_the_moments_of_the_batch():
     made, batch = networks.program("bp", norm=BATCH_NORM), networks.batch_of()
-    x = np.asarray(patchify(standardizer(networks.INFO.mean, networks.INFO.std)(batch["image"]), 2))
+    x = np.asarray(
+        patchify(standardizer(networks.INFO.mean, networks.INFO.std)(batch["image"]), (2, 2))
+    )
     state, _ = made.update(networks.state_of(made), batch)
     mean, variance = state.statistics["block0/channel"]["before"]
     np.testing.assert_allclose(mean[0, 0], 0.1 * x.mean((0, 1)), rtol=1e-4, atol=1e-6)

@@ -18,9 +18,11 @@ from fgspec.spec.presets import RULES
 
 SPECS = Path(__file__).parents[2] / "specs"
 QUICKSTART = SPECS / "quickstart.yaml"
+CHAIN = "[[{type: conv, channels: 4}, {type: max_pool}], [{type: full, adds: []}]]"
 BASES = [dict(load(SPECS / name).tree) for name in ("quickstart.yaml", "quickstart/bp.yaml")]
 BASES += [load(QUICKSTART, ["rule=lg-fg-w"]).values()]
 BASES += [dict(load(QUICKSTART, ["architecture={type: mlp, hidden: [8, 8]}"]).tree)]
+BASES += [dict(load(QUICKSTART, [f"architecture={{type: chain, blocks: {CHAIN}}}"]).tree)]
 PLACED = re.compile(r"(<text>:\d+:\d+: |--set: )[^\n]+")
 
 WORDS = [*Experiment.model_fields, *RULES, "type", "extends", "rule", "none", "mlp", "sgd", "npz"]

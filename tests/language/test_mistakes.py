@@ -132,7 +132,7 @@ MISTAKES = {
     ),
     "a key of another architecture": mistake(
         "architecture: {type: mlp, blocks: 3}\n",
-        "a.yaml:4:27: architecture.blocks: unknown key of mlp; known: type, hidden, normalization, initialization",
+        "a.yaml:4:27: architecture.blocks: unknown key of mlp; known: type, hidden, bias, normalization, initialization",
     ),
     "a key one level too high": mistake(
         "gradient: {samples: 4}\n",
@@ -186,7 +186,7 @@ MISTAKES = {
     ),
     "an unknown architecture": mistake(
         "architecture: {type: resnet}\n",
-        "a.yaml:4:22: architecture.type: must be one of local_mixer, mlp (got resnet)",
+        "a.yaml:4:22: architecture.type: must be one of local_mixer, mlp, conv_net, resnet18, chain; did you mean resnet18? (got resnet)",
     ),
     "no type": mistake(
         "optimizer: {learning_rate: 0.1}\n",
@@ -230,7 +230,7 @@ MISTAKES = {
     ),
     "an unknown enumeration": mistake(
         "architecture: {type: mlp, initialization: he}\n",
-        "a.yaml:4:43: architecture.initialization: must be one of kaiming, lecun, normal (got he)",
+        "a.yaml:4:43: architecture.initialization: must be one of kaiming, lecun, normal, kaiming_uniform (got he)",
     ),
     "a short enumeration": mistake(
         "compile: {precision: bf16}\n",
