@@ -5,7 +5,8 @@ are what each example adds to the gradient of each weight; they are made from th
 pre-activations layer by layer and never all at once.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from math import prod
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -14,8 +15,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from compiler.gradient.spaces import SPACES, Passed
-from compiler.network.layers import Layer, pre_activation
+from compiler.network.layers import mapped, scaled
 from compiler.network.network import layers_in
+from compiler.network.shapes import Layer
 
 Signals = Mapping[str, Float[Array, "..."]]
 """Derivatives at what a space perturbs, by name."""
@@ -95,12 +97,24 @@ class Arrays(NamedTuple):
         return SPACES[self.space].pull_back(self.at, estimates, True)
 
 
+_AFFINE = ("scale", "shift")
+
+
+class _Behind(NamedTuple):
+    """A layer's input and normalized output, the error behind its map and before its activation."""
+
+    x: Any
+    normed: Any
+    mapped: Any
+    scaled: Any
+
+
 class Contributions(NamedTuple):
     """What every example adds to the gradient of every weight; see `View`.
 
-    The derivatives are those at pre-activations, by `block/layer`; tensors are weights and biases,
-    by `block/layer/name`. Where a normalization couples examples, its derivative is exact and an
-    example's contribution is what its own linear map makes of it.
+    The derivatives are those at pre-activations, by `block/layer`; tensors are weights, biases,
+    scales and shifts, by `block/layer/name`. Where a normalization couples examples, its
+    derivative is exact and an example's contribution is what its own linear map makes of it.
     """
 
     at: Passed
@@ -108,25 +122,22 @@ class Contributions(NamedTuple):
     def inner(self, a: Signals, b: Signals) -> dict[str, Float[Array, " n"]]:
         """Inner products of contributions, a few examples at a time."""
         found: dict[str, Any] = {}
-        for path, layer, back in self._layers(a):
+        for path, layer in self._layers(a):
 
             def one(parts: Any, layer: Layer = layer, path: str = path) -> Any:
-                x, first, second = parts
-                pull = self._contribution(path, layer)
-                return jax.tree.map(lambda p, q: (p * q).sum(), pull(x, first), pull(x, second))
+                first, second = (self._contribution(path, layer, part) for part in parts)
+                return jax.tree.map(lambda p, q: (p * q).sum(), first, second)
 
-            x = self.at.trace.layers[path].input
-            found |= _named(
-                path, jax.lax.map(one, (x, back(a[path]), back(b[path])), batch_size=_CHUNK)
-            )
+            parts = tuple(self._behind(path, layer, of[path]) for of in (a, b))
+            found |= _named(path, jax.lax.map(one, parts, batch_size=_CHUNK))
         return found
 
     def rows(self, a: Signals) -> dict[str, Float[Array, "n d"]]:
         """Contributions flattened."""
         found: dict[str, Any] = {}
-        for path, layer, back in self._layers(a):
-            x = self.at.trace.layers[path].input
-            every = jax.vmap(self._contribution(path, layer))(x, back(a[path]))
+        for path, layer in self._layers(a):
+            own = self._behind(path, layer, a[path])
+            every = jax.vmap(partial(self._contribution, path, layer))(own)
             found |= _named(path, jax.tree.map(lambda part: part.reshape(len(part), -1), every))
         return found
 
@@ -136,13 +147,14 @@ class Contributions(NamedTuple):
         return self.at.params[block][layer][name].size
 
     def times(self, a: Signals, by: Signals) -> Signals:
-        """The derivative behind the linear map, once for each of the layer's tensors."""
+        """The error behind each of the layer's tensors, multiplied by its coefficients."""
         found = {}
-        for path, _, back in self._layers(a):
-            behind = back(a[path])
+        for path, layer in self._layers(a):
+            behind = self._behind(path, layer, a[path])
             for name in self._params(path):
                 tensor = f"{path}/{name}"
-                found[tensor] = _stretch(by[tensor], behind.ndim) * behind
+                error = behind.scaled if name in _AFFINE else behind.mapped
+                found[tensor] = _stretch(by[tensor], error.ndim) * error
         return found
 
     def mixed(self, a: Signals, by: Mapping[str, Float[Array, "m n"]]) -> Signals:
@@ -150,13 +162,13 @@ class Contributions(NamedTuple):
         return self.times(a, {tensor: part.sum(1) for tensor, part in by.items()})
 
     def finish(self, estimates: Signals) -> Mapping[str, Any]:
-        """Every tensor from its own scaled derivative."""
+        """Every tensor from its own multiplied error."""
         grads: dict[str, Any] = {block.name: {} for block in self.at.segment.blocks}
         for path, layer in layers_in(self.at.segment.blocks):
             block, name = path.split("/")
-            x = self.at.trace.layers[path].input
+            x, normed = self._values(path, layer)[:2]
             grads[block][name] = {
-                tensor: self._pull(path, layer, x, estimates[f"{path}/{tensor}"])[tensor]
+                tensor: self._pull(path, layer, (x, normed), estimates[f"{path}/{tensor}"])[tensor]
                 for tensor in self._params(path)
             }
         return grads
@@ -165,30 +177,35 @@ class Contributions(NamedTuple):
         block, layer = path.split("/")
         return self.at.params[block][layer]
 
-    def _layers(self, among: Signals) -> Any:
-        """Layers and the way of a derivative back through the normalization behind each."""
-        for path, layer in layers_in(self.at.segment.blocks):
-            if path not in among:
-                continue
-            x = self.at.trace.layers[path].input
-            raw = pre_activation(layer, self._params(path), x, through_norm=False)
-            yield path, layer, _before(layer, raw)
+    def _layers(self, among: Signals) -> Iterator[tuple[str, Layer]]:
+        return ((p, layer) for p, layer in layers_in(self.at.segment.blocks) if p in among)
 
-    def _pull(self, path: str, layer: Layer, x: Any, behind: Any) -> Mapping[str, Any]:
-        def run(params: Any) -> Any:
-            return pre_activation(layer, params, x, through_norm=False)
+    def _values(self, path: str, layer: Layer) -> tuple[Any, Any, Callable[[Any], Any]]:
+        """The map's input, the normalized output, and the way back through the normalization."""
+        x = self.at.trace.layers[path].input
+        raw = mapped(layer, self._params(path), x, None)
+        normed, pull = jax.vjp(lambda z: z if layer.after is None else layer.after(z), raw)
+        return x, normed, lambda error: pull(error)[0]
 
-        return jax.vjp(run, self._params(path))[1](behind)[0]
+    def _behind(self, path: str, layer: Layer, error: Float[Array, "n p g c"]) -> _Behind:
+        x, normed, pull = self._values(path, layer)
+        params = self._params(path)
+        (through,) = jax.vjp(lambda z: scaled(layer, params, z), normed)[1](error)
+        return _Behind(x, normed, pull(through), error)
 
-    def _contribution(self, path: str, layer: Layer) -> Callable[[Any, Any], Any]:
-        return lambda x, behind: self._pull(path, layer, x[None], behind[None])
+    def _pull(self, path: str, layer: Layer, at: tuple[Any, Any], error: Any) -> Mapping[str, Any]:
+        """Gradients of the layer's tensors from an error that stands behind each of them."""
+        params, (x, normed) = self._params(path), at
+        of_map = jax.vjp(lambda p: mapped(layer, p, x, None), params)[1](error)[0]
+        of_scale = jax.vjp(lambda p: scaled(layer, p, normed), params)[1](error)[0]
+        return {name: (of_scale if name in _AFFINE else of_map)[name] for name in params}
 
-
-def _before(layer: Layer, raw: Float[Array, "n p g c"]) -> Callable[[Any], Any]:
-    if layer.after is None:
-        return lambda error: error
-    pull = jax.vjp(layer.after, raw)[1]
-    return lambda error: pull(error)[0]
+    def _contribution(self, path: str, layer: Layer, own: _Behind) -> Mapping[str, Any]:
+        """Of one example, whose values have no axis of examples."""
+        x, normed, behind_map, behind_scale = (part[None] for part in own)
+        of_map = self._pull(path, layer, (x, normed), behind_map)
+        of_scale = self._pull(path, layer, (x, normed), behind_scale)
+        return {n: (of_scale if n in _AFFINE else of_map)[n] for n in self._params(path)}
 
 
 def _named(path: str, parts: Mapping[str, Any]) -> dict[str, Any]:

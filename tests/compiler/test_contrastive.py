@@ -13,7 +13,8 @@ import fgspec
 from compiler.analyze.cost import compile_update, cost
 from compiler.augment.recipes import augmented
 from compiler.estimate import drawn
-from compiler.network.network import forward, patchify, pooled, standardizer
+from compiler.network.network import forward, patchify, standardizer
+from compiler.network.readout import averaged
 from compiler.network.running import CLASSIFIER, MOMENTUM
 from compiler.noise import key_data
 from compiler.trees import flatten, unflatten
@@ -40,7 +41,7 @@ def _views(made, state, batch):
 
 def _stem(made, images):
     return patchify(
-        standardizer(made.plan.data.mean, made.plan.data.std)(images), made.plan.network.patches
+        standardizer(made.plan.data.mean, made.plan.data.std)(images), made.plan.network.grid
     )
 
 
@@ -71,7 +72,9 @@ def _by_hand(made, state, batch):
                 total += _info_nce(_read(network.head_norm(h).mean(1), heads[block.name]))
                 h = jax.lax.stop_gradient(h)
         if "final" in heads:
-            total += _info_nce(_read(pooled(h, network.classifier_norm), heads["final"]))
+            total += _info_nce(
+                _read(network.classifier.layers[0].before(averaged(h)), heads["final"])
+            )
         return total
 
     return jax.jit(jax.grad(loss))({name: state.params[name] for name in ("blocks", "heads")})
@@ -200,7 +203,16 @@ def test_statistics_are_moved_once_by_both_views_and_the_readouts_by_clean_image
     old = jax.device_get(state.statistics)
     after, _ = made.update(state, batch)
     expected = {path: layer.moments["after"] for path, layer in seen.items()}
-    expected[CLASSIFIER] = made.plan.network.classifier_norm.moments(clean)
+    readout = made.plan.network.classifier.layers[0]
+    read = {"before": readout.before.moments(averaged(clean))}
+    assert networks.distance(
+        after.statistics[f"{CLASSIFIER}/{readout.name}"],
+        jax.tree.map(
+            lambda o, n: MOMENTUM * o + (1 - MOMENTUM) * n,
+            old[f"{CLASSIFIER}/{readout.name}"],
+            read,
+        ),
+    ) < 1e-5  # fmt: skip
     for path, moments in expected.items():
         mixed = jax.tree.map(
             lambda o, n: MOMENTUM * o + (1 - MOMENTUM) * n, old[path]["after"], moments
