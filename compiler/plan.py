@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from compiler.axes import Axis
-from compiler.gradient.credit import paper_route_is_biased
 from compiler.gradient.projected import Projection
 from compiler.gradient.segment import TARGETS, Segment, Site, Unit, one_loss_each
 from compiler.gradient.spaces import Element, Perturbing, elements
@@ -153,24 +152,6 @@ class Plan:
     def steps_of(self, interval: Interval) -> int:
         """An interval in updates."""
         return interval.steps or (interval.epochs or 1) * self.steps_per_epoch
-
-    def notes(self) -> list[str]:
-        """What a reader of results must know, such as a biased credit route."""
-        how = self.perturbing
-        if how is None or how.credit != "paper":
-            return []
-        biased = [
-            path
-            for segment in self.segments
-            for path, layer in layers_in(segment.blocks)
-            if paper_route_is_biased(segment, self.readout_mixes(segment), layer, path, how.space)
-        ]
-        if not biased:
-            return []
-        where = ", ".join(biased)
-        return [
-            f"biased: gradient.perturbation.credit: paper leaves out loss copies that {where} move"
-        ]
 
 
 def make_plan(experiment: Experiment, data: DatasetInfo) -> Plan:

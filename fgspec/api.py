@@ -19,6 +19,7 @@ import jax
 from rich.console import Console
 
 from compiler.analyze.cost import compile_update
+from compiler.analyze.notes import notes
 from compiler.analyze.tables import cost_rows
 from compiler.plan import Plan, make_plan
 from compiler.support import data_problems, refusals
@@ -152,7 +153,7 @@ def _train(
     program, dataset = _with_data(loaded)
     compiled = compile_update(program)
     table(loaded.experiment.name, cost_rows(program.plan, compiled), console)
-    for note in program.plan.notes():
+    for note in notes(program.plan):
         console.print(f"note: {note}", highlight=False, soft_wrap=True)
     functions = Functions(program.init, compiled.call, program.evaluate)
     job = Job(loaded, functions, _timetable(program.plan), dataset, console, stopping)

@@ -107,6 +107,7 @@ ORDER = [
     "compiler.analyze",
     "compiler.analyze.cost",
     "compiler.analyze.tables",
+    "compiler.analyze.notes",
     "fgspec.api",
     "fgspec.cli",
     "fgspec.cli.options",

@@ -1,6 +1,6 @@
 """What one update of a plan costs, from shapes alone, and what XLA says of the compiled update."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
 from typing import Any, NamedTuple
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from compiler.gradient.segment import Segment
+from compiler.gradient.segment import TARGETS, Segment
 from compiler.network.block import is_trained
 from compiler.network.extent import INPUT
 from compiler.network.linear import LINEARS
@@ -86,6 +86,7 @@ def cost(plan: Plan) -> Cost:
     clean = 0 if plan.objective.classifies else linear * examples // rows
     trained = _flops((layer for layer in layers if is_trained(layer)), rows)
     reached = sum(_flops(_reached(segment), rows) for segment in plan.segments)
+    guided = sum(_flops(_reached(segment), rows) for segment in _guides(plan))
     heads = sum(_flops(plan.readout(site).layers, rows) for site in plan.headed_sites())
     pairs = len(plan.headed_sites()) * 4 * rows**2 * plan.objective.pairwise
     sizes = {path: prod(spec.shape) for path, spec in flatten(plan.parameters()).items()}
@@ -96,7 +97,8 @@ def cost(plan: Plan) -> Cost:
     # What sends errors backward: through the linear maps, or from the outputs to every layer.
     width = 2 * rows * plan.objective.outputs
     direct = sum(width * prod(layer.outputs) for layer in layers if is_trained(layer))
-    errors = {"forward": 0, "direct_feedback": direct}.get(kind, reached)
+    pushed = how is not None
+    errors = {"direct_feedback": direct}.get(kind, 0 if pushed else reached + guided)
     return Cost(
         parameters=sum(sizes.values()),
         head_parameters=sum(size for path, size in sizes.items() if path.startswith("heads/")),
@@ -109,6 +111,14 @@ def cost(plan: Plan) -> Cost:
         losses=sum(_copies(plan, segment) for segment in plan.segments),
         perturbed=sum(_perturbed(plan, segment) for segment in plan.segments),
     )
+
+
+def _guides(plan: Plan) -> Iterator[Segment]:
+    """The chains that guesses made from the network send errors through."""
+    perturbation = plan.experiment.gradient.perturbation
+    for guide in perturbation.guides if perturbation is not None else ():
+        own = {"ntk": "local", "fixed_ntk": "local", "jacobian": "above"}.get(guide, guide)
+        yield from TARGETS[own](plan.units)
 
 
 def _copies(plan: Plan, segment: Segment) -> int:

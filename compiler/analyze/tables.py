@@ -3,6 +3,7 @@
 from typing import Any
 
 from compiler.analyze.cost import CompiledUpdate, cost
+from compiler.gradient.segment import Site
 from compiler.plan import Plan
 from fgspec.report import mebibytes, quantity
 
@@ -50,49 +51,56 @@ def cost_values(plan: Plan, compiled: CompiledUpdate) -> dict[str, Any]:
 
 def layer_values(plan: Plan) -> list[dict[str, Any]]:
     """Every layer: shapes, normalizations, its loss, and the credit route of what is perturbed."""
+    ends = {blocks[-1].name: site for blocks, site in plan.units}
+    heard = {site for segment in plan.segments for site in segment.sites}
     rows = []
-    for segment in plan.segments:
-        perturbed = plan.perturbed(segment)
-        for block in segment.blocks:
-            sources = block.sources()
-            for layer in block.layers:
-                path = f"{block.name}/{layer.name}"
-                routes = {
-                    name: list(element.route)
-                    for name, element in perturbed.items()
-                    if name == path or name.startswith(f"{path}/")
+    for block in plan.network.blocks:
+        sources, closing = block.sources(), ends.get(block.name)
+        for layer in block.layers:
+            last = layer is block.layers[-1]
+            rows.append(
+                {
+                    "layer": f"{block.name}/{layer.name}",
+                    "kind": layer.kind,
+                    "size": layer.size,
+                    "stride": layer.stride,
+                    "reads": sources[layer.name],
+                    "adds": list(layer.adds),
+                    "activation": layer.activation,
+                    "inputs": list(layer.inputs),
+                    "outputs": list(layer.outputs),
+                    "losses": _losses(closing if last and closing in heard else None),
+                    "credit": _credit(plan, block.name, layer.name, last),
                 }
-                rows.append(
-                    {
-                        "layer": path,
-                        "kind": layer.kind,
-                        "size": layer.size,
-                        "stride": layer.stride,
-                        "reads": sources[layer.name],
-                        "adds": list(layer.adds),
-                        "activation": layer.activation,
-                        "inputs": list(layer.inputs),
-                        "outputs": list(layer.outputs),
-                        "losses": [
-                            {"name": site.name, "axes": list(site.axes)}
-                            for site in segment.sites
-                            if site.block == block.name and layer is block.layers[-1]
-                        ],
-                        "credit": routes,
-                    }
-                )
+            )
     return rows
+
+
+def _losses(site: Site | None) -> list[dict[str, Any]]:
+    return [] if site is None else [{"name": site.name, "axes": list(site.axes)}]
+
+
+def _credit(plan: Plan, block: str, layer: str, last: bool) -> dict[str, list[str]]:
+    """The routes of what is perturbed at a layer, by name; of each loss where there are several."""
+    path, found = f"{block}/{layer}", {}
+    owners = [s for s in plan.segments if any(own.name == block for own in s.blocks)]
+    for segment in owners:
+        of = f" for {segment.sites[-1].name}" if len(owners) > 1 else ""
+        for name, element in plan.perturbed(segment).items():
+            here = name == path or name.startswith(f"{path}/") or (last and name == block)
+            if here:
+                found[f"{name}{of}"] = list(element.route)
+    return found
 
 
 def layer_lines(plan: Plan) -> list[str]:
     """Every layer as a line of text, with its shapes, losses and credit route."""
-    estimator = plan.experiment.gradient.estimator.type
+    estimator = _estimator(plan)
     rows = [("layer", "kind", "in [p,g,c]", "out [p,g,c]", "answers for copies along", "loss")]
     for row in layer_values(plan):
         credit = row["credit"]
         routes = "; ".join(
-            f"{name.removeprefix(row['layer']).strip('/') or 'output'}: {_route(route)}"
-            for name, route in credit.items()
+            f"{_part(name, row['layer'])}: {_route(route)}" for name, route in credit.items()
         )
         losses = "; ".join(f"{loss['name']} [{', '.join(loss['axes'])}]" for loss in row["losses"])
         shapes = (_shape(row["inputs"]), _shape(row["outputs"]))
@@ -102,6 +110,22 @@ def layer_lines(plan: Plan) -> list[str]:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
+
+
+def _part(name: str, layer: str) -> str:
+    """`w` of `block0/dense/w`, `output` of the layer or the block itself."""
+    own, *of = name.split(" ", 1)
+    part = own.removeprefix(layer).strip("/") if own.startswith(layer) else ""
+    return " ".join((part or "output", *of))
+
+
+def _estimator(plan: Plan) -> str:
+    """What stands where nothing is perturbed jointly."""
+    perturbation = plan.experiment.gradient.perturbation
+    if plan.projecting is None or perturbation is None:
+        return plan.experiment.gradient.estimator.type
+    how = plan.projecting
+    return f"<T, {perturbation.guess.type}> per {how.granularity} and {how.grouping}"
 
 
 def _kind(row: dict[str, Any]) -> str:

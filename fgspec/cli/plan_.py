@@ -5,6 +5,7 @@ import json
 from rich.console import Console
 
 from compiler.analyze.cost import compile_update
+from compiler.analyze.notes import notes
 from compiler.analyze.tables import cost_rows, cost_values, layer_lines, layer_values
 from fgspec import api
 from fgspec.canonical import identity
@@ -26,10 +27,10 @@ def run(spec: SpecArgument, overrides: SetOption = None, as_json: JsonOption = F
     if as_json:
         values = {"name": loaded.experiment.name, "sha256": identity(loaded.values())}
         values |= {"layers": layer_values(plan), "cost": cost_values(plan, compiled)}
-        print(json.dumps(values | {"notes": plan.notes()}, indent=2))
+        print(json.dumps(values | {"notes": notes(plan)}, indent=2))
         return
     print("\n".join(layer_lines(plan)))
     console = Console()
     table(f"cost of an update of {loaded.experiment.name}", cost_rows(plan, compiled), console)
-    for note in plan.notes():
+    for note in notes(plan):
         console.print(f"note: {note}", highlight=False, soft_wrap=True)

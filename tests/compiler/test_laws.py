@@ -6,6 +6,8 @@ import networks
 import numpy as np
 import pytest
 
+from compiler.analyze.notes import notes
+
 TARGET = {"fg-w": "bp", "fg-a": "bp", "lg-fg-w": "lg-bp", "lg-fg-a": "lg-bp"}
 """Each estimator's target: the rule whose exact gradient it estimates."""
 
@@ -109,7 +111,7 @@ def test_papers_weight_credit_is_biased_where_a_normalization_couples_groups(nor
     gap = networks.distance(summed, exact["blocks"])
     assert (gap > 0.01) == biased
     assert biased or gap < 5e-5
-    said = networks.program("lg-fg-w", norm=NORMS[norm], perturbation="credit: paper").plan.notes()
+    said = notes(networks.program("lg-fg-w", norm=NORMS[norm], perturbation="credit: paper").plan)
     assert bool(said) == biased
 
 
