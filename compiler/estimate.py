@@ -16,7 +16,7 @@ from compiler.guides import Source
 from compiler.losses.sites import readout_of, site_losses
 from compiler.network.feedback import KINDS
 from compiler.network.network import Trace
-from compiler.noise import GUESSES, KeyData, address
+from compiler.noise import KeyData, address, guess_of
 from compiler.plan import Plan
 from compiler.project import project
 from fgspec.spec.gradient import Feedback
@@ -82,7 +82,7 @@ def drawn(plan: Plan, key: KeyData, step: Int[Array, ""]) -> Noise:
         times = plan.objective.views if perturbation.sharing == "views" else 1
         stream = address(key, f"perturbation/{name}", step, sample)
         counted = tuple(size // times for size in shape[:rows])
-        guess = GUESSES.get(perturbation.guess.type, GUESSES["normal"])
+        guess = guess_of("normal" if perturbation.learned else perturbation.guess.type)
         once = guess.draw(stream, counted, shape[rows:])
         return jnp.tile(once, (times, *[1] * (len(shape) - 1)))
 

@@ -9,6 +9,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
 
+from fgspec import plugins
+from fgspec.errors import UserError
+
 
 class Guess(NamedTuple):
     """Random directions of zero mean and unit variance.
@@ -80,3 +83,17 @@ GUESSES: dict[str, Guess] = {
     "sphere": Guess(sphere, 1.0),
 }
 """By `gradient.perturbation.guess.type`."""
+
+
+def guess_of(name: str) -> Guess:
+    """A row of `GUESSES`, or what an installed package adds under that name.
+
+    Raises:
+        UserError: the package's guess cannot be imported, or is no `Guess`.
+    """
+    if name in GUESSES:
+        return GUESSES[name]
+    found = plugins.load(plugins.GUESSES, name)
+    if not isinstance(found, Guess):
+        raise UserError(f"the installed guess {name} is no compiler.noise.Guess; mend its package")
+    return found

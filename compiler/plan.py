@@ -17,7 +17,7 @@ from compiler.network.block import block_params
 from compiler.network.network import Network, layers_in
 from compiler.network.readout import Readout
 from compiler.network.shapes import ParamSpec
-from compiler.noise import GUESSES
+from compiler.noise import guess_of
 from compiler.trees import flatten, unflatten
 from fgspec.data.describe import DatasetInfo
 from fgspec.spec.base import Interval
@@ -215,5 +215,5 @@ def _projecting(experiment: Experiment) -> Projection | None:
         granularity=how.granularity or "example",
         grouping=how.grouping or "net",
         samples=perturbation.samples,
-        kurtosis=0.0 if perturbation.learned else GUESSES[perturbation.guess.type].kurtosis,
+        kurtosis=0.0 if perturbation.learned else guess_of(perturbation.guess.type).kurtosis,
     )

@@ -15,6 +15,7 @@ ORDER = [
     "fgspec.yaml_text",
     "fgspec.yaml12",
     "fgspec.diagnostics",
+    "fgspec.plugins",
     "fgspec.spec",
     "fgspec.spec.base",
     "fgspec.spec.data",

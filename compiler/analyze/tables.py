@@ -53,6 +53,7 @@ def layer_values(plan: Plan) -> list[dict[str, Any]]:
     """Every layer: shapes, normalizations, its loss, and the credit route of what is perturbed."""
     ends = {blocks[-1].name: site for blocks, site in plan.units}
     heard = {site for segment in plan.segments for site in segment.sites}
+    heard |= set(plan.headed_sites())
     rows = []
     for block in plan.network.blocks:
         sources, closing = block.sources(), ends.get(block.name)

@@ -1,9 +1,11 @@
 """`gradient:` which gradient is targeted and how it is estimated."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
+from fgspec import plugins
 from fgspec.spec.base import PositiveFloat, PositiveInt, Section
 
 
@@ -54,6 +56,28 @@ PERTURBING = ("forward", "finite_difference")
 BuiltInGuess = Literal[
     "normal", "rademacher", "sphere", "local", "ntk", "fixed_ntk", "global", "above", "jacobian"
 ]
+
+
+def _known(name: str) -> str:
+    known = guess_names()
+    if name not in known:
+        expected = {"expected": ", ".join(known)}
+        raise PydanticCustomError("literal_error", "must be a guess", expected)
+    return name
+
+
+def guess_names() -> tuple[str, ...]:
+    """The guesses of the language and those that installed packages add."""
+    own = get_args(BuiltInGuess)
+    return (*own, *(name for name in plugins.names(plugins.GUESSES) if name not in own))
+
+
+GuessName = Annotated[
+    str,
+    AfterValidator(_known),
+    WithJsonSchema({"type": "string", "enum": list(guess_names())}),
+]
+
 LEARNED = ("local", "ntk", "fixed_ntk", "global", "above", "jacobian")
 """Guesses that are made from the network instead of drawn."""
 
@@ -61,7 +85,7 @@ LEARNED = ("local", "ntk", "fixed_ntk", "global", "above", "jacobian")
 class Guess(Section):
     """The direction of a perturbation."""
 
-    type: BuiltInGuess = Field(
+    type: GuessName = Field(
         default="rademacher",
         description="normal, rademacher (random signs): zero mean, unit variance. sphere: "
         "uniform on the sphere of radius sqrt(dimension), one for each example's activation or "
@@ -69,7 +93,7 @@ class Guess(Section):
         "drawn anew at every step; fixed_ntk: under the head as initialised (Fournier et al. "
         "2023). global, above: the gradients of these targets, as controls. jacobian: a random "
         "direction at the next block's output, pulled back through that block (Singhal et al. "
-        "2023).",
+        "2023). Installed packages can add others.",
     )
     set: Literal["independent", "antithetic", "orthogonal", "projected"] = Field(
         default="independent",
