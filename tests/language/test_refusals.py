@@ -10,19 +10,6 @@ MISTAKES = {
         "architecture: {type: local_mixer, patches: 2}\ndata: {augment: byol, source: {type: synthetic, image: [8, 8, 4]}}\n",
         "a.yaml:5:17: data.augment: byol changes images of 1 or 3 colours; those of synthetic have 4",
     ),
-    "a convolution over tokens": mistake(
-        "architecture: {type: local_mixer, patches: 2, token_mixing: depthwise}\n",
-        "a.yaml:4:61: architecture.token_mixing: not supported by this version; use dense (got depthwise)",
-    ),
-    "auxiliary networks": mistake(
-        "architecture: {type: local_mixer, patches: 2}\nlosses: {local: {aggregation: pooled, head: {type: mlp}}}\nrule: lg-fg-a\n",
-        "a.yaml:5:31: losses.local.aggregation: not supported by this version; use replicated (got pooled)",
-        "a.yaml:5:52: losses.local.head.type: not supported by this version; use linear (got mlp)",
-    ),
-    "a convolutional head": mistake(
-        "architecture: {type: local_mixer, patches: 2}\nlosses: {local: {head: {type: cnn}}}\nrule: lg-fg-a\n",
-        "a.yaml:5:31: losses.local.head.type: not supported by this version; use linear (got cnn)",
-    ),
     "a mesh": mistake(
         "architecture: {type: local_mixer, patches: 2}\nmesh: {data: 2, group: -1, stage: 4}\n",
         "a.yaml:5:14: mesh.data: not supported by this version; use 1 (got 2)",
