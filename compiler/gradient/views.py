@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 
 from compiler.gradient.spaces import SPACES, Passed
 from compiler.network.layers import mapped, scaled
+from compiler.network.linear import LINEARS
 from compiler.network.network import layers_in
 from compiler.network.shapes import Layer
 
@@ -203,8 +204,12 @@ class Contributions(NamedTuple):
     def _contribution(self, path: str, layer: Layer, own: _Behind) -> Mapping[str, Any]:
         """Of one example, whose values have no axis of examples."""
         x, normed, behind_map, behind_scale = (part[None] for part in own)
-        of_map = self._pull(path, layer, (x, normed), behind_map)
+        of_map = dict(self._pull(path, layer, (x, normed), behind_map))
         of_scale = self._pull(path, layer, (x, normed), behind_scale)
+        windows = LINEARS[layer.kind].windows
+        if windows is not None:
+            error = behind_map.reshape(*behind_map.shape[1:2], -1)
+            of_map["w"] = (windows(x, layer)[0].T @ error).reshape(of_map["w"].shape)
         return {n: (of_scale if n in _AFFINE else of_map)[n] for n in self._params(path)}
 
 

@@ -26,6 +26,9 @@ class Linear(NamedTuple):
         mixes: the axes along which an output depends on more than its own input.
         flops: of the map, forward, of one example.
         bias: the axes of the output that its bias has.
+        windows: (x, layer) -> the numbers [n, q, k] that the weight is multiplied by at every
+            position, if all positions share it and every output channel has all of them; then the
+            weight's gradient of one example is a product of two matrices.
     """
 
     apply: Callable[[LayerParams, Float[Array, "n p g c"], Layer], Float[Array, "n q h d"]]
@@ -33,6 +36,7 @@ class Linear(NamedTuple):
     mixes: Callable[[Layer], frozenset[Axis]]
     flops: Callable[[Layer], int]
     bias: tuple[Axis, ...] = ("group", "channel")
+    windows: Callable[[Float[Array, "n p g c"], Layer], Float[Array, "n q k"]] | None = None
 
     def params(self, layer: Layer) -> dict[str, ParamSpec]:
         """All parameters of a layer of this kind: weight, bias, scale and shift."""
@@ -65,6 +69,10 @@ def _dense(
     flat = x.reshape(*x.shape[:2], -1)
     out = flat @ params["w"].reshape(flat.shape[-1], -1)
     return out.reshape(x.shape[0], *layer.outputs)
+
+
+def _dense_windows(x: Float[Array, "n p g c"], layer: Layer) -> Float[Array, "n p k"]:
+    return x.reshape(*x.shape[:2], -1)
 
 
 def _dense_weights(layer: Layer) -> dict[str, ParamSpec]:
@@ -121,7 +129,11 @@ def _always(*axes: Axis) -> Callable[[Layer], frozenset[Axis]]:
 
 LINEARS: dict[str, Linear] = {
     "dense": Linear(
-        _dense, _dense_weights, _always("group", "channel"), _product_flops(_dense_weights)
+        _dense,
+        _dense_weights,
+        _always("group", "channel"),
+        _product_flops(_dense_weights),
+        windows=_dense_windows,
     ),
     "token": Linear(
         _token, _token_weights, _always("patch"), _product_flops(_token_weights), ("patch",)
@@ -141,6 +153,7 @@ LINEARS: dict[str, Linear] = {
         spatial.conv_weights,
         lambda layer: spatial.mixed_positions(layer) | frozenset[Axis](("group", "channel")),
         spatial.conv_flops,
+        windows=spatial.conv_windows,
     ),
     "depthwise": Linear(
         spatial.depthwise,

@@ -44,6 +44,19 @@ def conv(params: LayerParams, x: Float[Array, "n p g c"], layer: Layer) -> Float
     return out.reshape(x.shape[0], *layer.outputs)
 
 
+def conv_windows(x: Float[Array, "n p g c"], layer: Layer) -> Float[Array, "n q k"]:
+    """What a convolution multiplies its weight by, in the weight's order, zero beyond the edges."""
+    (rows, columns), pad = layer.end[:2], (layer.size - 1) // 2
+    image = _on_grid(x, layer).reshape(x.shape[0], *layer.start[:2], -1)
+    padded = jnp.pad(image, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+    far = (layer.stride * (rows - 1) + 1, layer.stride * (columns - 1) + 1)
+    moved = [
+        padded[:, i : i + far[0] : layer.stride, j : j + far[1] : layer.stride]
+        for i, j in product(range(layer.size), repeat=2)
+    ]
+    return jnp.concatenate(moved, -1).reshape(x.shape[0], rows * columns, -1)
+
+
 def conv_weights(layer: Layer) -> dict[str, ParamSpec]:
     """[size, size, in, g, c]."""
     (_, groups_in, inside), (_, groups, channels) = layer.inputs, layer.outputs

@@ -157,3 +157,14 @@ def test_layers_read_and_add_what_they_name():
     np.testing.assert_allclose(out, np.maximum(expected, 0), rtol=1e-5, atol=1e-6)
     assert bool(traces["b"].active.all())
     np.testing.assert_array_equal(traces["c"].active, expected > 0)
+
+
+@pytest.mark.parametrize(("size", "stride"), [(3, 1), (3, 2), (1, 1), (1, 2), (7, 2)])
+def test_windows_times_the_weight_are_the_convolution(size, stride):
+    start = Extent(7, 6, 1, 3)
+    layer = conv("conv", start, 5, None, size=size, stride=stride, bias=False)
+    params, x = _params(layer), _drawn(2, *layer.inputs)
+    kind = LINEARS["conv"]
+    product = kind.windows(x, layer) @ params["w"].reshape(-1, 5)
+    found = product.reshape(2, *layer.outputs)
+    np.testing.assert_allclose(found, kind(params, x, layer), rtol=1e-5, atol=1e-5)

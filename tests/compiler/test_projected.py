@@ -206,3 +206,47 @@ def test_sign_and_coin():
     assert networks.distance(sign["block0"], raw["block0"]) > 0.1
     assert networks.distance(coin["block0"], sign["block0"]) > 0.01
     assert networks.distance(coin["block2"], raw["block2"]) < 1e-6
+
+
+CONV = "{type: conv_net, channels: [3, 4], normalization: {type: %s}}"
+
+
+def test_contributions_to_convolutions_are_gradients_of_single_examples():
+    """Without coupling: the sum over n of <T_n, G_n> G_n with every gradient taken by itself."""
+    how = "space: weight, guess: {type: local}, projection: {type: none}"
+    made = _program("global", how, architecture=CONV % "none")
+    state, batch = networks.state_of(made), networks.batch_of()
+    blocks, own = made.plan.network.blocks, state.params["blocks"]
+    x = ((batch["image"] - np.float32(INFO.mean[0])) / 1).reshape(4, 64, 1, 3)
+    clock = Clock(state.key, state.step, drawn(made.plan, state.key, state.step))
+
+    def gradients(example, label, unit):
+        labels = label[None]
+        losses = make_context(made.plan, state.params, {}, labels, clock).losses
+
+        def loss(block0):
+            trace = forward(blocks, {**own, "block0": block0}, example[None])
+            site = made.plan.units[unit][1]
+            return losses(site, trace.features[site.block]).mean() / 4
+
+        return jax.grad(loss)(own["block0"])
+
+    each = [jax.vmap(lambda e, y, u=u: gradients(e, y, u))(x, batch["label"]) for u in (-1, 0)]
+
+    def estimate(target, guess):
+        along = (target * guess).reshape(4, -1).sum(1)
+        return jnp.tensordot(along, guess, 1)
+
+    expected = jax.tree.map(estimate, *each)
+    losses = make_context(made.plan, state.params, {}, batch["label"], clock)
+    found = networks.estimated(made.plan, state.params, x, losses.source, losses.losses)["block0"]
+    assert networks.distance(found, expected) < 1e-5
+
+
+@pytest.mark.parametrize("granularity", ["example", "span"])
+def test_scales_and_shifts_of_a_batch_norm_are_projected_too(granularity):
+    how = f"space: weight, guess: {{type: global}}, projection: {{granularity: {granularity}}}"
+    found = _gradient(_program("global", how, heads="", architecture=CONV % "batch_norm"))
+    assert set(found["block0"]["conv"]) == {"w", "scale", "shift"}
+    exact = _program("global", "", heads="", architecture=CONV % "batch_norm", estimator="exact")
+    assert networks.distance(found, _gradient(exact)) < 2e-3
