@@ -1,6 +1,7 @@
 """The gradient of the blocks by the plan's estimator: a table row for each estimator."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -10,7 +11,7 @@ from jaxtyping import Array, Float, Int
 from compiler.gradient.direct_feedback import OutputError, direct_feedback
 from compiler.gradient.exact import exact
 from compiler.gradient.forward import forward_gradient
-from compiler.gradient.segment import Estimate, Losses, Noise, Segment
+from compiler.gradient.segment import TARGETS, Estimate, Losses, Noise, Segment
 from compiler.gradient.spaces import SPACES
 from compiler.guides import Source
 from compiler.losses.sites import readout_of, site_losses
@@ -106,14 +107,19 @@ def make_context(
         labels: of the examples.
         clock: the step and its noise.
     """
-    backward = feedback
-    if isinstance(plan.experiment.gradient.estimator, Feedback):
-        kind = KINDS[plan.experiment.gradient.estimator.weights]
-        backward = _matched(kind, feedback, params)
+    backward = matched(plan, feedback, params)
     losses = site_losses(plan, params, backward, labels)
     error = _output_error(plan, params, labels)
     source = Source(plan, params, labels, *clock)
     return Context(losses, error, clock.noise, backward.get("blocks", {}), source)
+
+
+def matched(plan: Plan, feedback: Params, params: Params) -> Params:
+    """The backward weights that errors travel through, from those drawn and the forward ones."""
+    estimator = plan.experiment.gradient.estimator
+    if not isinstance(estimator, Feedback):
+        return feedback
+    return _matched(KINDS[estimator.weights], feedback, params)
 
 
 def _matched(kind: Callable[[Any, Any], Any], feedback: Params, params: Params) -> Params:
@@ -200,3 +206,18 @@ def estimate(plan: Plan, params: Params, x: Features, context: Context) -> Estim
     """
     kind = plan.experiment.gradient.estimator.type
     return ESTIMATORS[kind](plan, params["blocks"], x, context)
+
+
+def target_gradient(plan: Plan, params: Params, x: Features, context: Context) -> Estimate:
+    """The exact gradient of the plan's target, whatever its estimator.
+
+    Args:
+        plan: the plan.
+        params: of the whole network.
+        x: the network's input.
+        context: without backward weights.
+    """
+    segments = tuple(TARGETS[plan.experiment.gradient.target](plan.units))
+    return segment_by_segment(_exact)(
+        replace(plan, segments=segments), params["blocks"], x, context
+    )

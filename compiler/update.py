@@ -9,6 +9,7 @@ import optax
 from jaxtyping import Array, Float, Int, Shaped, UInt32
 
 from compiler.augment.recipes import augmented
+from compiler.diagnose import diagnosed
 from compiler.estimate import Clock, drawn, estimate, given, make_context
 from compiler.gradient.segment import Site
 from compiler.losses.objectives import cross_entropy
@@ -58,6 +59,7 @@ class Program(NamedTuple):
             has the structure of `State.params` and no learning-rate factor. `perturbations`, by
             the names the plan prints, each with a leading axis of samples, replace the noise.
         evaluate: (State, batch) -> sums over the batch: `loss`, `correct`, `count`; jitted.
+        diagnose: (State, batch) -> what the estimate of this step is worth; jitted.
     """
 
     plan: Plan
@@ -65,6 +67,7 @@ class Program(NamedTuple):
     update: Any
     gradient: Callable[..., tuple[Params, Metrics]]
     evaluate: Callable[[State, Batch], Metrics]
+    diagnose: Callable[[State, Batch], Metrics]
 
 
 def compile_plan(plan: Plan) -> Program:
@@ -104,23 +107,32 @@ def compile_plan(plan: Plan) -> Program:
 
     @precise
     def evaluate(state: State, batch: Batch) -> Metrics:
-        output = _frozen(plan, state, batch["image"])
-        moments = of_classifier(state.statistics) if state.statistics else None
-        read = plan.network.classifier.outputs
-        logits, _ = read(state.params["classifier"], output, known=moments)
-        loss = cross_entropy(logits, batch["label"])
-        correct = (logits.argmax(-1) == batch["label"]).sum()
-        count = jnp.asarray(loss.shape[0], jnp.int32)
-        return {"loss": loss.sum(), "correct": correct, "count": count}
+        return _evaluate(plan, state, batch)
+
+    @precise
+    def diagnose(state: State, batch: Batch) -> Metrics:
+        labels = jnp.tile(batch["label"], plan.objective.views)
+        rows = (_views(plan, state, batch["image"]), labels)
+        return diagnosed(plan, state.params, state.feedback, rows, (state.key, state.step))
 
     started = jax.jit(start)  # one compilation instead of one for every shape
 
     def init(seed: int) -> State:
         return started(key_data(seed))
 
-    return Program(
-        plan, init, jax.jit(update, donate_argnums=0), jax.jit(gradient), jax.jit(evaluate)
-    )
+    donating = jax.jit(update, donate_argnums=0)
+    return Program(plan, init, donating, jax.jit(gradient), jax.jit(evaluate), jax.jit(diagnose))
+
+
+def _evaluate(plan: Plan, state: State, batch: Batch) -> Metrics:
+    output = _frozen(plan, state, batch["image"])
+    moments = of_classifier(state.statistics) if state.statistics else None
+    read = plan.network.classifier.outputs
+    logits, _ = read(state.params["classifier"], output, known=moments)
+    loss = cross_entropy(logits, batch["label"])
+    correct = (logits.argmax(-1) == batch["label"]).sum()
+    count = jnp.asarray(loss.shape[0], jnp.int32)
+    return {"loss": loss.sum(), "correct": correct, "count": count}
 
 
 def _stem(plan: Plan, image: Shaped[Array, "n h w c"]) -> Float[Array, "n p 1 f"]:

@@ -155,7 +155,7 @@ def _train(
     table(loaded.experiment.name, cost_rows(program.plan, compiled), console)
     for note in notes(program.plan):
         console.print(f"note: {note}", highlight=False, soft_wrap=True)
-    functions = Functions(program.init, compiled.call, program.evaluate)
+    functions = Functions(program.init, compiled.call, program.evaluate, program.diagnose)
     job = Job(loaded, functions, _timetable(program.plan), dataset, console, stopping)
     if run is None:
         run = rundir.create(loaded, run_dir)
@@ -180,7 +180,7 @@ def evaluate(run: str | Path) -> dict[str, float]:
     restored = newest(found.checkpoints, identity(loaded.values()), template)
     if restored is None:
         raise ResumeError(f"{run}: no checkpoint yet; resume it first")
-    functions = Functions(program.init, program.update, program.evaluate)
+    functions = Functions(program.init, program.update, program.evaluate, program.diagnose)
     size = loaded.experiment.data.evaluation_batch_size
     batches = partial(evaluation_batches, dataset.test_images, dataset.test_labels, size)
     return {"step": restored.step} | loop.evaluate(functions, restored.state, batches)
@@ -205,10 +205,12 @@ def _loaded(spec: Spec) -> Loaded:
 
 def _timetable(plan: Plan) -> Timetable:
     training, checkpoint = plan.experiment.training, plan.experiment.checkpoint
+    measured = plan.experiment.diagnostics.every
     return Timetable(
         total=plan.steps,
         log_every=plan.steps_of(training.log_every),
         evaluate_every=plan.steps_of(training.evaluate_every),
         checkpoint_every=plan.steps_of(checkpoint.every),
         batch_size=plan.experiment.data.batch_size,
+        diagnose_every=0 if measured is None else plan.steps_of(measured),
     )

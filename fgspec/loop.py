@@ -30,11 +30,13 @@ class Functions:
         init: seed -> the state before the first step.
         update: (state, batch) -> (state, metrics); may take the state's buffers for its result.
         evaluate: (state, batch) -> sums over the batch: `loss`, `correct` and `count`.
+        diagnose: (state, batch) -> what the next update's estimate is worth.
     """
 
     init: Callable[[int], Any]
     update: Callable[[Any, Batch], tuple[Any, Mapping[str, Any]]]
     evaluate: Callable[[Any, Batch], Mapping[str, Any]]
+    diagnose: Callable[[Any, Batch], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Timetable:
         evaluate_every: a pass over the test set; the last step always has one.
         checkpoint_every: the state is saved; the last step's always is.
         batch_size: examples in an update.
+        diagnose_every: the estimate is measured before the update; 0 is never.
     """
 
     total: int
@@ -54,6 +57,7 @@ class Timetable:
     evaluate_every: int
     checkpoint_every: int
     batch_size: int
+    diagnose_every: int = 0
 
     def due(self, step: int, every: int) -> bool:
         """Whether `step` ends an interval of `every` updates, or the run."""
@@ -174,9 +178,12 @@ def train(
         asked = time.perf_counter()
         batch = next(training)
         waited = time.perf_counter() - asked
+        record: dict[str, float] = {}
+        if timetable.diagnose_every and timetable.due(step, timetable.diagnose_every):
+            with window.paused(state):
+                record |= _fetched(program.diagnose(state, batch))
         state, metrics = program.update(state, batch)
         window.add(metrics, waited)
-        record: dict[str, float] = {}
         if timetable.due(step, timetable.log_every):
             record |= window.close(timetable.batch_size)
         if timetable.due(step, timetable.evaluate_every):
@@ -194,6 +201,10 @@ def train(
         if stopping and step < timetable.total:
             raise Preempted(f"stopped at step {step} of {timetable.total}; its state is saved")
     return state
+
+
+def _fetched(metrics: Mapping[str, Any]) -> dict[str, float]:
+    return {name: float(value) for name, value in jax.device_get(metrics).items()}
 
 
 def _refuse_divergence(step: int, record: Mapping[str, float]) -> None:

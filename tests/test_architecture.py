@@ -103,6 +103,7 @@ ORDER = [
     "compiler.guides",
     "compiler.project",
     "compiler.estimate",
+    "compiler.diagnose",
     "compiler.optimizer",
     "compiler.update",
     "compiler.analyze",

@@ -45,16 +45,8 @@ def forward_gradient(
         how: space, samples and lowering.
         perturbed: the arrays of `elements` and the noise that perturbs them.
     """
-    (site,) = segment.sites
-    space, (arrays, noise) = SPACES[how.space], perturbed
-    at_rest = {name: jnp.zeros(element.shape, jnp.float32) for name, element in arrays.items()}
-
-    def run(by: Tree) -> Trace:
-        weights, taps = space.place(params, by)
-        return forward(segment.blocks, weights, x, taps)
-
-    difference = _tangent if how.step is None else partial(_difference, step=how.step)
-    push, trace = difference(run, at_rest, losses, site)
+    (site,), (arrays, noise) = segment.sites, perturbed
+    push, trace = _derivative(segment, params, x, losses, (how, arrays))
     draw = _directions(arrays, noise, how)
 
     def one(sample: Any) -> Tree:
@@ -65,11 +57,30 @@ def forward_gradient(
             for name, element in arrays.items()
         }
 
-    total = _sum_over_samples(one, how)
+    space, total = SPACES[how.space], _sum_over_samples(one, how)
     masks = {name: space.mask(name, trace) for name in arrays}
     masked = {n: g if masks[n] is None else g * masks[n] for n, g in total.items()}
     passed = Passed(segment, params, x, trace)
     return Estimate(space.pull_back(passed, masked, how.through_norm), trace)
+
+
+def _derivative(
+    segment: Segment,
+    params: Tree,
+    x: Float[Array, "n p g c"],
+    losses: Losses,
+    moved: tuple[Perturbing, dict[str, Element]],
+) -> tuple[Push, Trace]:
+    """Derivatives of the copies along perturbations, and the unperturbed pass."""
+    how, arrays = moved
+    at_rest = {name: jnp.zeros(element.shape, jnp.float32) for name, element in arrays.items()}
+
+    def run(by: Tree) -> Trace:
+        weights, taps = SPACES[how.space].place(params, by)
+        return forward(segment.blocks, weights, x, taps)
+
+    difference = _tangent if how.step is None else partial(_difference, step=how.step)
+    return difference(run, at_rest, losses, segment.sites[0])
 
 
 def _tangent(

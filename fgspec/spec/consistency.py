@@ -16,7 +16,7 @@ from fgspec.spec.data import Data, NoAugment
 from fgspec.spec.gradient import PERTURBING, Gradient, Perturbation
 from fgspec.spec.losses import InfoNce, Losses
 from fgspec.spec.optimizer import Factors, Optimizer, WarmupCosine
-from fgspec.spec.run import Checkpoint, Compile, Expect, Mesh, Training
+from fgspec.spec.run import Checkpoint, Compile, Diagnostics, Expect, Mesh, Training
 from fgspec.spec.structure import LOSS_AXES, STRUCTURE, block_count, divisors
 from fgspec.yaml12 import Path
 
@@ -45,13 +45,20 @@ def duration(training: Training) -> Iterator[Problem]:
         yield Problem(("training", "steps"), message, others=(epochs,))
 
 
-def intervals(training: Training, checkpoint: Checkpoint) -> Iterator[Problem]:
+def intervals(
+    training: Training, checkpoint: Checkpoint, diagnostics: Diagnostics
+) -> Iterator[Problem]:
     """Every interval counts epochs or steps."""
     found: dict[Path, Interval] = {
         ("training", "evaluate_every"): training.evaluate_every,
         ("training", "log_every"): training.log_every,
         ("checkpoint", "every"): checkpoint.every,
     }
+    if diagnostics.every is not None:
+        found["diagnostics", "every"] = diagnostics.every
+    elif diagnostics.samples != Diagnostics().samples:
+        message = "never read without an interval; add diagnostics.every or remove it"
+        yield Problem(("diagnostics", "samples"), message)
     for path, interval in found.items():
         if (interval.epochs is None) == (interval.steps is None):
             yield Problem(path, "give either epochs or steps, such as {epochs: 1}")

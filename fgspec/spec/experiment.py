@@ -12,7 +12,7 @@ from fgspec.spec.gradient import Gradient
 from fgspec.spec.losses import Losses
 from fgspec.spec.optimizer import Optimizer, Sgd
 from fgspec.spec.presets import RuleName
-from fgspec.spec.run import Checkpoint, Compile, Expect, Mesh, Training
+from fgspec.spec.run import Checkpoint, Compile, Diagnostics, Expect, Mesh, Training
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
 
@@ -45,6 +45,9 @@ class Experiment(Section):
     training: Training = Field(description="How long.")
     mesh: Mesh = Field(default=Mesh(), description="Devices.")
     checkpoint: Checkpoint = Field(default=Checkpoint(), description="What survives a stop.")
+    diagnostics: Diagnostics = Field(
+        default=Diagnostics(), description="What the estimate is worth, at intervals."
+    )
     compile: Compile = Field(default=Compile(), description="How the program is lowered.")
     expect: Expect | None = Field(default=None, description="The number this run should reach.")
 

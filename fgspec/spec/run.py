@@ -1,6 +1,6 @@
 """`training:`, `checkpoint:`, `mesh:`, `compile:` and `expect:` how a run goes."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -28,6 +28,25 @@ class Checkpoint(Section):
 
     every: Interval = Field(default=Interval(epochs=1), description="Time between two checkpoints.")
     keep: PositiveInt = Field(default=2, description="How many of the newest are kept.")
+
+
+class Diagnostics(Section):
+    """What the estimate is worth, measured now and then against the exact gradient of its target.
+
+    fg/cosine/<block>, fg/norm_ratio/<block>: of the estimate with the exact gradient.
+    fg/snr/<block>: |gradient|^2 of the variance of the estimate over fresh draws.
+    fg/alignment/<layer>: cosine of backward with forward weights (feedback alignment).
+    local_accuracy/<block>: of the local heads, on the training batch.
+    """
+
+    every: Interval | None = Field(
+        default=None,
+        description="Time between two measurements, on the training batch of that step; null: "
+        "never. One costs an exact gradient and 1 + samples estimates.",
+    )
+    samples: Annotated[int, Field(ge=2, le=10_000)] = Field(
+        default=8, description="Fresh draws for the variance, where guesses are drawn."
+    )
 
 
 Devices = PositiveInt | Literal[-1]

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 import runs
@@ -237,3 +238,23 @@ def test_another_data_set_is_refused(tmp_path, monkeypatch):
     save(2)
     with pytest.raises(fgspec.ResumeError, match="differ from those it was started with"):
         fgspec.train(resume=_only_run(tmp_path))
+
+
+def test_diagnostics_are_written_and_change_nothing(tmp_path, undisturbed):
+    spec = runs.write_spec(tmp_path)
+    spec.write_text(spec.read_text() + "diagnostics: {every: {steps: 10}, samples: 2}\n")
+    run = Path(fgspec.train(spec, run_dir=tmp_path)["run"])
+    measured = {
+        line["step"]: line for line in read(run / "metrics.jsonl") if "fg/snr/block0" in line
+    }
+    assert list(measured) == [10, 20, 25]
+    for line in measured.values():
+        assert -1 <= line["fg/cosine/block1"] <= 1
+        assert 0 <= line["local_accuracy/block0"] <= 1
+        assert line["fg/norm_ratio/block0"] > 0
+    for x, y in zip(
+        jax.tree.leaves(runs.final_state(run).state),
+        jax.tree.leaves(runs.final_state(undisturbed).state),
+        strict=True,
+    ):
+        assert np.asarray(x).tobytes() == np.asarray(y).tobytes()

@@ -1,0 +1,62 @@
+"""What the estimate of a step is worth, measured against the exact gradient of its target."""
+
+import jax
+import networks
+import numpy as np
+import pytest
+
+from compiler.trees import flatten
+
+MLP = "{type: mlp, hidden: [8, 6]}"
+
+
+def _measured(rule, samples=4, **options):
+    more = f"diagnostics: {{every: {{steps: 1}}, samples: {samples}}}"
+    made = networks.program(rule, architecture=MLP, more=more, **options)
+    state, batch = networks.state_of(made), networks.batch_of()
+    return made, state, batch, jax.tree.map(float, made.diagnose(state, batch))
+
+
+def _flat(block):
+    return np.concatenate([np.asarray(part).ravel() for part in flatten(block).values()])
+
+
+@pytest.mark.parametrize("rule", ["bp", "l-bp", "lg-bp"])
+def test_exact_rules_agree_with_themselves(rule):
+    found = _measured(rule)[-1]
+    for block in ("block0", "block1"):
+        assert found[f"fg/cosine/{block}"] == pytest.approx(1, abs=1e-5)
+        assert found[f"fg/norm_ratio/{block}"] == pytest.approx(1, abs=1e-5)
+        assert (f"local_accuracy/{block}" in found) == rule.startswith("l")
+    assert not [name for name in found if "snr" in name or "alignment" in name]
+
+
+@pytest.mark.parametrize(("rule", "target"), [("fg-w", "bp"), ("lg-fg-a", "lg-bp"), ("dfa", "bp")])
+def test_cosine_and_ratio_are_of_the_update_with_the_exact_gradient(rule, target):
+    made, state, batch, found = _measured(rule)
+    own = made.gradient(state, batch)[0]["blocks"]
+    exact = networks.program(target, architecture=MLP)
+    reference = networks.state_of(exact)._replace(params=state.params)
+    wanted = exact.gradient(reference, batch)[0]["blocks"]
+    for block in own:
+        a, b = (
+            np.concatenate([v.ravel() for v in flatten(t[block]).values()]) for t in (own, wanted)
+        )
+        size = np.linalg.norm(a), np.linalg.norm(b)
+        assert found[f"fg/cosine/{block}"] == pytest.approx(a @ b / size[0] / size[1], abs=1e-5)
+        assert found[f"fg/norm_ratio/{block}"] == pytest.approx(size[0] / size[1], rel=1e-4)
+
+
+def test_signal_to_noise_grows_with_the_samples_averaged():
+    one, four = (_measured("fg-w", 200, perturbation=f"samples: {k}")[-1] for k in (1, 4))
+    for block in ("block0", "block1"):
+        ratio = four[f"fg/snr/{block}"] / one[f"fg/snr/{block}"]
+        assert 2.6 < ratio < 6.0
+
+
+def test_alignment_of_backward_weights():
+    _, state, _, found = _measured("fa")
+    forward = np.asarray(state.params["blocks"]["block1"]["dense"]["w"]).ravel()
+    backward = np.asarray(state.feedback["blocks"]["block1"]["dense"]["w"]).ravel()
+    cosine = forward @ backward / np.linalg.norm(forward) / np.linalg.norm(backward)
+    assert found["fg/alignment/block1/dense"] == pytest.approx(cosine, abs=1e-5)
