@@ -136,7 +136,7 @@ MISTAKES = {
     ),
     "a key one level too high": mistake(
         "gradient: {samples: 4}\n",
-        "a.yaml:4:12: gradient.samples: unknown key; did you mean gradient.perturbation.samples or compile.samples?",
+        "a.yaml:4:12: gradient.samples: unknown key; did you mean gradient.perturbation.samples or diagnostics.samples or compile.samples?",
     ),
     "a key at the root": mistake(
         "learning_rate: 0.1\n",
@@ -149,8 +149,8 @@ MISTAKES = {
     ),
     "a key that is not a name": mistake(
         "\"a\\nb\": 3\n'': 4\n",
-        'a.yaml:4:1: "a\\nb": unknown key; known: fgspec, name, description, seed, data, architecture, losses, gradient, optimizer, training, mesh, checkpoint, compile, expect, extends, rule',
-        'a.yaml:5:1: "": unknown key; known: fgspec, name, description, seed, data, architecture, losses, gradient, optimizer, training, mesh, checkpoint, compile, expect, extends, rule',
+        'a.yaml:4:1: "a\\nb": unknown key; known: fgspec, name, description, seed, data, architecture, losses, gradient, optimizer, training, mesh, checkpoint, diagnostics, compile, expect, extends, rule',
+        'a.yaml:5:1: "": unknown key; known: fgspec, name, description, seed, data, architecture, losses, gradient, optimizer, training, mesh, checkpoint, diagnostics, compile, expect, extends, rule',
     ),
     "a key like the type beside it": mistake(
         "optimizer: {type: sgd, sgd: {}}\n",
@@ -327,7 +327,7 @@ MISTAKES = {
     "another key for the version": mistake(
         "version: 1\nname: a\ntraining: {epochs: 2}\n",
         "a.yaml:1:1: fgspec: missing; add fgspec:",
-        "a.yaml:1:1: version: unknown key; known: fgspec, name, description, seed, data, architecture, losses, gradient, optimizer, training, mesh, checkpoint, compile, expect, extends, rule",
+        "a.yaml:1:1: version: unknown key; known: fgspec, name, description, seed, data, architecture, losses, gradient, optimizer, training, mesh, checkpoint, diagnostics, compile, expect, extends, rule",
         head="",
     ),
     "no name": mistake(

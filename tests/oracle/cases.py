@@ -10,12 +10,14 @@ import jax.numpy as jnp
 import networks
 import numpy as np
 
+from compiler.gradient.segment import Segment
+from compiler.gradient.spaces import SPACES
 from compiler.plan import make_plan
 from compiler.support import data_problems, refusals
 from compiler.update import compile_plan
 from fgspec.diagnostics import Problem, SpecError
 from fgspec.source import loads
-from oracle import fournier, network, ren
+from oracle import guided, network, ren
 
 LOSSES = {"l": "local", "lg": "greedy", "": "final"}
 
@@ -76,6 +78,12 @@ class Case:
     @property
     def local(self):
         return self.rule.startswith("l") or (not self.rule and self.target != "global")
+
+    @property
+    def apart(self):
+        """Whether noise perturbs every tensor by itself, as the oracle of Fournier et al. does."""
+        several = self.target in ("above", "sum") or self.space == "block_output"
+        return several and not self.guided and self.estimator != "finite_difference"
 
     @property
     def guided(self):
@@ -148,7 +156,10 @@ def text(case):
         words += [f"credit: {case.credit}"]
         words += [f"space: {case.space}"] if case.space else []
         words += [f"sharing: {case.sharing}"] if case.sharing else []
-        words += [f"projection: {{type: {case.projection}}}"] if case.projection else []
+        how = [f"type: {case.projection}"] if case.projection else []
+        how += ["grouping: tensor"] if case.apart else []
+        words += [f"projection: {{{', '.join(how)}}}"] if how else []
+        words += ["last_block: exact"] if case.apart else []
         gradient += [f"perturbation: {{{', '.join(words)}}}"]
     return "\n".join([*lines, f"gradient: {{{', '.join(gradient)}}}"] if gradient else lines)
 
@@ -181,6 +192,8 @@ def _noise(case, made):
     rng = np.random.default_rng(case.seed + 2)
     draw = GUESSES["normal" if case.guided else case.guess]
     shapes = {n: e.shape for part in networks.elements(made) for n, e in part.items()}
+    if case.apart:
+        shapes = SPACES[case.space].shapes(Segment(made.plan.network.blocks, ()), case.batch)
     return {
         name: np.float32(draw(rng, (case.samples, *shape), not name.endswith(("/w", "/b"))))
         for name, shape in shapes.items()
@@ -194,6 +207,8 @@ def compiled(case):
     noise = _noise(case, made) if case.perturbs else None
     given = None if noise is None else {name: jnp.asarray(v) for name, v in noise.items()}
     grads, _ = made.gradient(state, batch, given)
+    if case.guess in ("ntk", "fixed_ntk"):
+        noise = {"guess_heads": guided.untrained(case.guess, made, state)}
     return _flat(jax.device_get(grads)), jax.device_get(state), jax.device_get(batch), noise
 
 
@@ -214,50 +229,13 @@ def expected(case, state, batch, noise):
         return ren.reverse(net, params, x, onehot, LOSSES[prefix], case.every, back)
     space = case.space or ("weight" if case.rule.endswith("w") else "activation")
     if case.guided or space == "block_output" or case.target in ("above", "sum"):
-        return _guided(case, params, x, batch["label"], space, noise)
+        return guided.guided(case, params, x, batch["label"], space, noise)
     how = {"losses": "greedy" if case.local else "final", "every": case.every}
     how |= {"credit": case.credit, "ignore_norm": case.norm.gradient == "ignored"}
     how |= {} if case.replicate is None else {"replicate": case.replicate}
     how |= {"epsilon": 1e-3} if case.estimator == "finite_difference" else {}
     noise = {name: v.astype(float) for name, v in noise.items()}
     return ren.perturbed(net, params, x, onehot, noise, space, **how)
-
-
-def _guided(case, params, x, labels, space, noise):
-    """The oracle of Fournier et al. on a perceptron without normalization; others have none."""
-    if case.architecture != "mlp" or case.norm.type != "none":
-        raise NotImplementedError("no oracle")
-    count = len(case.sizes)
-    blocks = [
-        {"w": params[f"block{j}/dense/w"][:, 0], "b": params[f"block{j}/dense/b"][0]}
-        for j in range(count)
-    ]
-    paths = [*(f"heads/block{j}" for j in range(count - 1)), "classifier"]
-    heads = [{part: params[f"{path}/{part}"] for part in "wb"} for path in paths]
-    how = {"target": case.target, "space": space, "guess": case.guess}
-    how |= {"normalisation": case.projection or ("squared_norm" if case.guided else "none")}
-    if not case.guided:
-        how |= {"guess": "noise", "noise": _by_block(noise, count)}
-    made = fournier.gradients(blocks, heads, x[:, 0, 0], labels, **how)
-    shapes = {path: value.shape for path, value in params.items()}
-    named = {f"block{j}/dense/{k}": v for j in range(count) for k, v in made["blocks"][j].items()}
-    for path, grads in zip(paths, made["heads"], strict=True):
-        named |= {f"{path}/{part}": v for part, v in (grads or {}).items()}
-    return {path: value.reshape(shapes[path]) for path, value in named.items()}
-
-
-def _by_block(noise, count):
-    """Stored noise of the one sample by block, in the oracle's shapes [n or 1, width]."""
-    found = [{} for _ in range(count - 1)]
-    for name, value in noise.items():
-        block, *rest = name.split("/")
-        index = int(block.removeprefix("block"))
-        if index < count - 1:
-            kind = "block_output" if not rest else "activation"
-            found[index][rest[-1] if rest and rest[-1] in "wb" else kind] = value[0]
-    return [
-        {k: np.float64(v if k in "wb" else v[:, 0, 0]) for k, v in one.items()} for one in found
-    ]
 
 
 def patches(image, side):

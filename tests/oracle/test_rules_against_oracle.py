@@ -81,6 +81,23 @@ def test_forward_rules(rule, kind):
     few(given(cases(rule).map(lambda case: with_norm(case, kind)))(check))()
 
 
+@st.composite
+def projections(draw, target):
+    """A perceptron under a target, a guess and a space of Fournier et al."""
+    width = st.lists(st.integers(3, 6), min_size=2, max_size=3).map(tuple)
+    names = ["local", "ntk", "fixed_ntk", "global", "above", "normal", "rademacher"]
+    space = draw(st.sampled_from(["weight", "activation", "block_output"]))
+    found = {"rule": "", "architecture": "mlp", "target": target, "norm": Norm("none")}
+    guess = draw(st.sampled_from(names if target in ("above", "sum") else names[:5]))
+    found |= {"sizes": draw(width), "guess": guess, "space": space}
+    return Case(**found, seed=draw(st.integers(0, 1000)), batch=draw(st.integers(2, 4)))
+
+
+@pytest.mark.parametrize("target", ["global", "local", "above", "sum"])
+def test_targets_along_guesses(target):
+    few(given(projections(target))(check))()
+
+
 def with_norm(case, kind):
     """The case with another type of normalization."""
     gradient = case.norm.gradient if kind != "none" else "exact"
