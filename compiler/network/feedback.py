@@ -51,8 +51,13 @@ def _sign_symmetric(feedback: Any, params: Any) -> Any:
     return jnp.sign(params) * jnp.abs(feedback)
 
 
+def _signs(feedback: Any, params: Any) -> Any:
+    return jnp.sign(params)
+
+
 KINDS: dict[str, Callable[[Any, Any], Any]] = {
     "random": _random,
     "sign_symmetric": _sign_symmetric,
+    "signs": _signs,
 }
 """(drawn, forward weight) -> backward weight, by `gradient.estimator.weights`."""

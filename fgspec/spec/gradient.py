@@ -34,8 +34,10 @@ class Feedback(Section):
     """Reverse mode with fixed random backward weights (Lillicrap et al. 2016)."""
 
     type: Literal["feedback"] = "feedback"
-    weights: Literal["random", "sign_symmetric"] = Field(
-        default="random", description="sign_symmetric: with the signs of the forward weights."
+    weights: Literal["random", "sign_symmetric", "signs"] = Field(
+        default="random",
+        description="sign_symmetric: random magnitudes with the signs of the forward weights. "
+        "signs: these signs alone, of magnitude 1 (Liao et al. 2016, uSF).",
     )
 
 

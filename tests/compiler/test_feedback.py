@@ -105,13 +105,14 @@ def test_direct_feedback_through_the_classifier_is_backprop_of_the_last_layer():
     assert changed == ["blocks/block1/group/b", "blocks/block1/group/w"]
 
 
-def test_sign_symmetric_weights_have_the_signs_of_the_forward_ones():
-    more = "gradient: {estimator: {weights: sign_symmetric}}"
+@pytest.mark.parametrize("kind", ["sign_symmetric", "signs"])
+def test_sign_symmetric_weights_have_the_signs_of_the_forward_ones(kind):
+    more = f"gradient: {{estimator: {{weights: {kind}}}}}"
     made = networks.program("fa", architecture=MLP, more=more)
     state, batch = networks.state_of(made), networks.batch_of()
     found, _ = made.gradient(state, batch)
     signed = jax.tree.map(
-        lambda p, b: jnp.sign(p) * jnp.abs(b),
+        lambda p, b: jnp.sign(p) * (1 if kind == "signs" else jnp.abs(b)),
         {p: flatten(state.params)[p] for p in flatten(state.feedback)},
         flatten(state.feedback),
     )

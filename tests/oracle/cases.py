@@ -224,6 +224,8 @@ def expected(case, state, batch, noise):
         return ren.direct_feedback(net, params, x, onehot, feedback)
     if kind:
         back = feedback if kind == "fa" else None
+        if case.weights == "signs":
+            back = {path: np.sign(params[path]) for path in feedback}
         if case.weights == "sign_symmetric":
             back = {path: np.sign(params[path]) * np.abs(v) for path, v in feedback.items()}
         return ren.reverse(net, params, x, onehot, LOSSES[prefix], case.every, back)

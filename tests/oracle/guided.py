@@ -34,10 +34,8 @@ def guided(case, params, x, labels, space, noise):
     if noise and "guess_heads" in noise:
         drawn = [noise["guess_heads"][f"block{j}"] for j in range(count - 1)]
         how["guess_heads"] = [*drawn, heads[-1]]
-        drawn = [*drawn, heads[-1]]
-    else:
-        drawn = heads
-    heads = [a if a["w"] is not None else b for a, b in zip(heads, drawn, strict=True)]
+    still = [{"w": np.zeros((block["w"].shape[1], 10)), "b": np.zeros(10)} for block in blocks]
+    heads = [a if a["w"] is not None else b for a, b in zip(heads, still, strict=True)]
     how |= {"normalisation": case.projection or ("squared_norm" if case.guided else "none")}
     if not case.guided:
         how |= {"guess": "noise", "noise": _by_block(noise, count)}

@@ -30,8 +30,8 @@ def rows() -> Iterator[tuple[str, str, str, dict]]:
     for rule in REVERSE:
         yield rule, "-", "-", {"rule": rule}
     for weights in ("fa", "l-fa", "lg-fa"):
-        signs = {"rule": weights, "weights": "sign_symmetric"}
-        yield f"{weights}, signs", "-", "-", signs
+        for kind in ("sign_symmetric", "signs"):
+            yield f"{weights}, {kind}", "-", "-", {"rule": weights, "weights": kind}
     for rule in FORWARD:
         space = "weight" if rule.endswith("w") else "activation"
         for guess in GUESSES:

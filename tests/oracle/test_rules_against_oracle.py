@@ -57,7 +57,7 @@ def cases(draw, rule, **words):
         if rule.startswith("l") and "architecture" not in found:
             found |= {"replicate": draw(AXES)}
     if rule.endswith("fa") and rule != "dfa":
-        found |= {"weights": draw(st.sampled_from(["random", "sign_symmetric"]))}
+        found |= {"weights": draw(st.sampled_from(["random", "sign_symmetric", "signs"]))}
     return Case(**{**found, **words})
 
 
