@@ -57,6 +57,6 @@ def _by_block(noise, count):
         if index < count - 1:
             kind = "block_output" if not rest else "activation"
             found[index][rest[-1] if rest and rest[-1] in "wb" else kind] = value[0]
-    return [
-        {k: np.float64(v if k in "wb" else v[:, 0, 0]) for k, v in one.items()} for one in found
-    ]
+    shaped = {"w": lambda v: v[:, 0][None], "b": lambda v: v}
+    shaped |= dict.fromkeys(("activation", "block_output"), lambda v: v[:, 0, 0])
+    return [{k: np.float64(shaped[k](v)) for k, v in one.items()} for one in found]
