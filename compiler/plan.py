@@ -3,12 +3,13 @@
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 from compiler.axes import Axis
 from compiler.gradient.projected import Projection
 from compiler.gradient.segment import TARGETS, Segment, Site, Unit, one_loss_each
-from compiler.gradient.spaces import Element, Perturbing, elements
+from compiler.gradient.spaces import SPACES, Element, Perturbing, elements
 from compiler.losses.heads import final_head, make_head
 from compiler.losses.objectives import OBJECTIVES, Objective
 from compiler.losses.replicated import copy_axes
@@ -20,6 +21,7 @@ from compiler.network.shapes import ParamSpec
 from compiler.noise import guess_of
 from compiler.trees import flatten, unflatten
 from fgspec.data.describe import DatasetInfo
+from fgspec.errors import UserError
 from fgspec.spec.base import Interval
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.gradient import FiniteDifference
@@ -160,6 +162,9 @@ def make_plan(experiment: Experiment, data: DatasetInfo) -> Plan:
     Args:
         experiment: the resolved spec.
         data: the data set it trains on.
+
+    Raises:
+        UserError: more orthogonal samples than dimensions.
     """
     architecture = experiment.architecture
     network = ARCHITECTURES[architecture.type](architecture, data.image_shape, data.classes)
@@ -171,9 +176,27 @@ def make_plan(experiment: Experiment, data: DatasetInfo) -> Plan:
     perturbing, projecting = _perturbing(experiment), _projecting(experiment)
     if perturbing is not None:
         segments = tuple(one_loss_each(segments))
-    return Plan(
+    plan = Plan(
         experiment, data, network, units, segments, perturbing, projecting, steps, per_epoch
     )
+    _refuse_too_many(plan)
+    return plan
+
+
+def _refuse_too_many(plan: Plan) -> None:
+    """There are no more orthogonal directions than numbers that move together."""
+    how = plan.perturbing
+    if how is None or how.set not in ("orthogonal", "projected"):
+        return
+    rows = SPACES[how.space].rows
+    for segment in plan.segments:
+        size = sum(prod(e.shape[rows:]) for e in plan.perturbed(segment).values())
+        if how.samples > size:
+            raise UserError(
+                f"gradient.perturbation.samples: at most {size} {how.set} directions fit the "
+                f"{size} numbers perturbed together in {segment.blocks[0].name} "
+                f"(got {how.samples}); take fewer"
+            )
 
 
 def _units(experiment: Experiment, network: Network) -> tuple[Unit, ...]:

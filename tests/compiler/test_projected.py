@@ -11,6 +11,7 @@ import pytest
 from compiler.estimate import Clock, drawn, make_context
 from compiler.gradient.sets import SETS
 from compiler.network.network import forward
+from fgspec.errors import UserError
 
 MLP = "{type: mlp, hidden: [6, 5, 4]}"
 TINY = "{type: mlp, hidden: [3, 2]}"
@@ -250,3 +251,9 @@ def test_scales_and_shifts_of_a_batch_norm_are_projected_too(granularity):
     assert set(found["block0"]["conv"]) == {"w", "scale", "shift"}
     exact = _program("global", "", heads="", architecture=CONV % "batch_norm", estimator="exact")
     assert networks.distance(found, _gradient(exact)) < 2e-3
+
+
+def test_more_directions_than_dimensions_are_refused():
+    how = "space: activation, guess: {type: normal, set: orthogonal}, samples: 6"
+    with pytest.raises(UserError, match="at most 5 orthogonal directions fit the 5 numbers"):
+        _program("global", how, heads="", architecture=TINY, info=INFO)
