@@ -71,8 +71,13 @@ def _z_scores(rule, perturbation, exact, norm=NORMS["local"]):
 
     Elements share noise, so their scores are correlated; rounds are independent.
     """
+    return _deviations(
+        networks.program(rule, norm=norm, perturbation=f"samples: 32, {perturbation}"), exact
+    )
+
+
+def _deviations(made, exact):
     rounds, repeats = 10, 40
-    made = networks.program(rule, norm=norm, perturbation=f"samples: 32, {perturbation}")
     state, batch = networks.state_of(made), networks.batch_of()
     rows = []
     for step in range(rounds * repeats):
@@ -92,6 +97,33 @@ def test_lg_fg_a_is_unbiased(guess, sharing):
     exact, _ = made.gradient(networks.state_of(made), networks.batch_of())
     z = _z_scores("lg-fg-a", f"guess: {{type: {guess}}}, sharing: {sharing}", exact["blocks"])
     assert z.shape[1] > 150
+    assert 0.85 < z.std() < 1.18
+
+
+CELLS = {
+    "fg-w": "space: weight",
+    "fg-a": "space: activation",
+    "a scalar a tensor": "space: weight, projection: {grouping: tensor}",
+    "a scalar a layer and example": "space: activation, projection: {grouping: tensor}",
+    "a scalar a block and example": "space: block_output, projection: {grouping: block}",
+    "local control variate": "space: block_output, projection: {grouping: block}, "
+    "control_variate: local",
+    "orthogonal": "space: weight, guess: {type: normal, set: orthogonal}",
+}
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_global_targets_are_estimated_without_bias(cell):
+    heads = "losses: {local: {every: 1}}\n" if "control" in cell else ""
+    how = f"perturbation: {{samples: 8, {CELLS[cell]}}}"
+    gradient = f"gradient: {{target: global, estimator: {{type: forward}}, {how}}}"
+    made = networks.program("", more=heads + gradient)
+    state = networks.state_of(made)
+    exact = networks.program("bp")
+    reference = networks.state_of(exact)._replace(params=state.params)
+    target = exact.gradient(reference, networks.batch_of())[0]["blocks"]
+    z = _deviations(made, target)
+    assert z.shape[1] > 100
     assert 0.85 < z.std() < 1.18
 
 
