@@ -102,7 +102,7 @@ GUIDES: dict[str, Callable[[Source], Guide]] = {
 
 
 def guided(name: str, space: str, source: Source, inputs: Params) -> dict[str, Float[Array, "..."]]:
-    """The guess at everything that a space perturbs, by name; zero where there is none.
+    """The guess at everything that a space perturbs, by name; none where nothing guides it.
 
     Args:
         name: a row of `GUIDES`.

@@ -240,6 +240,19 @@ def expected(case, state, batch, noise):
     return ren.perturbed(net, params, x, onehot, noise, space, **how)
 
 
+def overlapping(case):
+    """Each local loss also trains the block before it: the compiler's and the oracle's gradient."""
+    spec, build, side, _ = ARCHITECTURES[case.architecture]
+    more = "losses: {local: {every: 1}}\ngradient: {target: above}"
+    made = networks.program("", architecture=spec(case.sizes, case.norm), more=more)
+    state, batch = networks.state_of(made, case.seed), networks.batch_of(4, case.seed)
+    params, onehot = _flat(jax.device_get(state.params)), np.eye(10)[batch["label"]]
+    x = patches(np.asarray(batch["image"], float), side(case.sizes))
+    net = build(case.sizes, case.norm)
+    found = _flat(jax.device_get(made.gradient(state, batch)[0]))
+    return found, ren.reverse(net, params, x, onehot, "overlapping")
+
+
 def patches(image, side):
     """Standardised [n, h, w, 3] -> [n, p, 1, features], flattened in the order h, w, colour."""
     image = (image - np.array(networks.INFO.mean)) / np.array(networks.INFO.std)

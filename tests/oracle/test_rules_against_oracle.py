@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from oracle.cases import Case, Norm, compare, refused
+from oracle.cases import Case, Norm, compare, gap, overlapping, refused
 
 few = settings(
     max_examples=3,
@@ -96,6 +96,13 @@ def projections(draw, target):
 @pytest.mark.parametrize("target", ["global", "local", "above", "sum"])
 def test_targets_along_guesses(target):
     few(given(projections(target))(check))()
+
+
+@pytest.mark.parametrize("kind", ["none", "local_layer_norm"])
+def test_overlapping_pairs_are_the_target_above(kind):
+    case = Case(sizes=(3, 2, 2, 3), norm=Norm(kind), seed=3)
+    found, wanted = overlapping(case)
+    assert gap(found, wanted)[0] < 1e-4
 
 
 def with_norm(case, kind):
