@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from compiler.gradient.direct_feedback import OutputError, direct_feedback
+from compiler.gradient.direct_feedback import Final, direct_feedback, learned_direct_feedback
 from compiler.gradient.exact import exact
 from compiler.gradient.forward import forward_gradient
 from compiler.gradient.segment import TARGETS, Estimate, Losses, Noise, Segment
@@ -20,7 +20,7 @@ from compiler.network.network import Trace
 from compiler.noise import KeyData, address, guess_of
 from compiler.plan import Plan
 from compiler.project import project
-from fgspec.spec.gradient import Feedback
+from fgspec.spec.gradient import Feedback, LearnedDirectFeedback
 
 Params = Mapping[str, Any]
 Features = Float[Array, "n p g c"]
@@ -45,46 +45,44 @@ class Context(NamedTuple):
 
     Attributes:
         losses: copies of a site's loss from the features after its block.
-        error: derivative of each example's final loss by the outputs.
+        final: what follows the last block.
         noise: perturbations by name, shape and sample.
         feedback: backward weights by block, layer and name; empty unless the estimator has them.
         source: of guesses made from the network.
     """
 
     losses: Losses
-    error: OutputError
+    final: Final
     noise: Noise
     feedback: Params
     source: Source
 
 
-def _output_error(plan: Plan, params: Params, labels: Int[Array, " n"]) -> OutputError:
-    objective = plan.objective.value
-
-    def error(x: Features) -> Float[Array, "n k"]:
-        final = plan.units[-1][1]
-        own = readout_of(params, plan.place(final))
-        outputs, _ = plan.readout(final).outputs(own, x)
-        return jax.grad(lambda outputs: objective(outputs, labels).sum())(outputs)
-
-    return error
+def _final(plan: Plan, params: Params, labels: Int[Array, " n"]) -> Final:
+    site, objective = plan.units[-1][1], plan.objective.value
+    readout, own = plan.readout(site), readout_of(params, plan.place(site))
+    return Final(
+        outputs=lambda x: readout.outputs(own, x)[0],
+        error=jax.grad(lambda outputs: objective(outputs, labels).sum()),
+    )
 
 
 def drawn(plan: Plan, key: KeyData, step: Int[Array, ""]) -> Noise:
-    """The perturbations of one step of a run; a plan without any never calls it.
+    """The perturbations of one step of a run; normal ones where the spec does not say.
 
     Where views share them, those of the first view are repeated in the others.
     """
     perturbation = plan.experiment.gradient.perturbation
-
-    def noise(name: str, shape: tuple[int, ...], sample: Any) -> Float[Array, "..."]:
-        assert perturbation is not None
+    rows, times, kind = 1, 1, "normal"
+    if perturbation is not None:
         rows = SPACES[perturbation.space].rows
         times = plan.objective.views if perturbation.sharing == "views" else 1
+        kind = kind if perturbation.learned else perturbation.guess.type
+
+    def noise(name: str, shape: tuple[int, ...], sample: Any) -> Float[Array, "..."]:
         stream = address(key, f"perturbation/{name}", step, sample)
         counted = tuple(size // times for size in shape[:rows])
-        guess = guess_of("normal" if perturbation.learned else perturbation.guess.type)
-        once = guess.draw(stream, counted, shape[rows:])
+        once = guess_of(kind).draw(stream, counted, shape[rows:])
         return jnp.tile(once, (times, *[1] * (len(shape) - 1)))
 
     return noise
@@ -109,9 +107,9 @@ def make_context(
     """
     backward = matched(plan, feedback, params)
     losses = site_losses(plan, params, backward, labels)
-    error = _output_error(plan, params, labels)
+    final = _final(plan, params, labels)
     source = Source(plan, params, labels, *clock)
-    return Context(losses, error, clock.noise, backward.get("blocks", {}), source)
+    return Context(losses, final, clock.noise, backward.get("blocks", {}), source)
 
 
 def matched(plan: Plan, feedback: Params, params: Params) -> Params:
@@ -149,7 +147,16 @@ def _feedback(
 def _direct_feedback(
     plan: Plan, segment: Segment, params: Params, x: Features, context: Context
 ) -> Estimate:
-    return direct_feedback(segment, params, x, context.error, context.feedback)
+    return direct_feedback(segment, params, x, context.final, context.feedback)
+
+
+def _learned_direct_feedback(
+    plan: Plan, params: Params, x: Features, context: Context
+) -> Estimate:
+    estimator = plan.experiment.gradient.estimator
+    assert isinstance(estimator, LearnedDirectFeedback)
+    learned = (context.feedback, context.noise, estimator.momentum)
+    return learned_direct_feedback(plan.segments[0], params, x, context.final, learned)
 
 
 def _joint(plan: Plan, segment: Segment, params: Params, x: Features, context: Context) -> Estimate:
@@ -191,6 +198,7 @@ ESTIMATORS: dict[str, Estimator] = {
     "finite_difference": segment_by_segment(_joint),
     "feedback": segment_by_segment(_feedback),
     "direct_feedback": segment_by_segment(_direct_feedback),
+    "learned_direct_feedback": _learned_direct_feedback,
 }
 """By `gradient.estimator.type`."""
 

@@ -24,7 +24,7 @@ from fgspec.data.describe import DatasetInfo
 from fgspec.errors import UserError
 from fgspec.spec.base import Interval
 from fgspec.spec.experiment import Experiment
-from fgspec.spec.gradient import FiniteDifference
+from fgspec.spec.gradient import DIRECT, FiniteDifference
 
 
 @dataclass(frozen=True)
@@ -88,21 +88,22 @@ class Plan:
         return make_head(local, self.network, site.block, self.objective.outputs)
 
     def feedback(self) -> dict[str, Any]:
-        """`ParamSpec` of every fixed backward weight; none unless the estimator has them.
+        """`ParamSpec` of every backward weight; none unless the estimator has them.
 
         Feedback alignment has one for every forward weight, readouts included; direct feedback a
-        matrix from the outputs to every layer, [k, p, g, c].
+        matrix from the outputs to every layer, [k, p, g, c], zero at first where it is learned.
         """
         kind = self.experiment.gradient.estimator.type
         if kind == "feedback":
             specs = flatten(self.parameters())
             return unflatten({path: s for path, s in specs.items() if path.endswith("/w")})
-        if kind == "direct_feedback":
+        if kind in DIRECT:
             outputs = self.objective.outputs
+            role = "weight" if kind == "direct_feedback" else "average"
             axes: tuple[Axis | None, ...] = (None, "patch", "group", None)
             return unflatten(
                 {
-                    f"blocks/{path}/w": ParamSpec((outputs, *layer.outputs), axes, outputs)
+                    f"blocks/{path}/w": ParamSpec((outputs, *layer.outputs), axes, outputs, role)
                     for path, layer in layers_in(self.network.blocks)
                 }
             )

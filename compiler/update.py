@@ -35,7 +35,7 @@ class State(NamedTuple):
         step: updates done, int32 [].
         params: float32 arrays under blocks, heads and classifier.
         optimizer: state of the optax transformation.
-        feedback: fixed backward weights; empty unless the estimator has them.
+        feedback: backward weights, fixed or learned; empty unless the estimator has them.
         statistics: running moments of batch normalizations; empty where there are none.
         key: raw threefry key of the run; it never changes.
     """
@@ -95,15 +95,13 @@ def compile_plan(plan: Plan) -> Program:
 
     @precise
     def update(state: State, batch: Batch) -> tuple[State, Metrics]:
-        grads, metrics, statistics = _gradient(plan, state, batch, None)
+        grads, metrics, changed = _gradient(plan, state, batch, None)
         metrics["optim/grad_norm"] = optax.tree.norm(grads)
         with jax.numpy_dtype_promotion("standard"):  # optax mixes step counts with floats
             steps, moments = optimizer.update(grads, state.optimizer, state.params)
         params: Any = optax.apply_updates(state.params, steps)
-        moved_on = state._replace(
-            step=state.step + 1, params=params, optimizer=moments, statistics=statistics
-        )
-        return moved_on, metrics
+        moved_on = state._replace(step=state.step + 1, params=params, optimizer=moments)
+        return moved_on._replace(**changed), metrics
 
     @precise
     def evaluate(state: State, batch: Batch) -> Metrics:
@@ -152,7 +150,8 @@ def _views(plan: Plan, state: State, image: Shaped[Array, "n h w c"]) -> Float[A
 
 def _gradient(
     plan: Plan, state: State, batch: Batch, perturbations: Perturbations | None
-) -> tuple[Params, Metrics, Running]:
+) -> tuple[Params, Metrics, dict[str, Any]]:
+    """The gradient, the metrics, and what else of the state is of the next step."""
     params, objective = state.params, plan.objective
     labels = jnp.tile(batch["label"], objective.views)
     noise = drawn(plan, state.key, state.step) if perturbations is None else given(perturbations)
@@ -163,7 +162,9 @@ def _gradient(
     clean = trace.output if objective.classifies else _frozen(plan, state, batch["image"])
     readouts, metrics, read = _readout_gradient(plan, params, trace.features, labels, clean)
     statistics = moved(state.statistics, {**trace.layers, **read})
-    return {"blocks": found.grads, **readouts}, metrics, statistics
+    feedback = state.feedback if found.feedback is None else {"blocks": found.feedback}
+    changed = {"statistics": statistics, "feedback": feedback}
+    return {"blocks": found.grads, **readouts}, metrics, changed
 
 
 def _frozen(plan: Plan, state: State, image: Shaped[Array, "n h w k"]) -> Float[Array, "n p g c"]:

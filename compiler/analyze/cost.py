@@ -17,6 +17,7 @@ from compiler.network.shapes import Layer
 from compiler.plan import Plan
 from compiler.trees import flatten
 from compiler.update import Program
+from fgspec.spec.gradient import DIRECT
 
 
 @dataclass(frozen=True)
@@ -90,15 +91,17 @@ def cost(plan: Plan) -> Cost:
     heads = sum(_flops(plan.readout(site).layers, rows) for site in plan.headed_sites())
     pairs = len(plan.headed_sites()) * 4 * rows**2 * plan.objective.pairwise
     sizes = {path: prod(spec.shape) for path, spec in flatten(plan.parameters()).items()}
-    how, kind = plan.perturbing, plan.experiment.gradient.estimator.type
-    tangents = 0
-    if how is not None:
-        tangents = how.samples * (reached + (trained if how.space == "weight" else 0))
     # What sends errors backward: through the linear maps, or from the outputs to every layer.
     width = 2 * rows * plan.objective.outputs
     direct = sum(width * prod(layer.outputs) for layer in layers if is_trained(layer))
+    how, kind = plan.perturbing, plan.experiment.gradient.estimator.type
+    tangents = 0
+    if kind == "learned_direct_feedback":
+        tangents = reached + direct
+    elif how is not None:
+        tangents = how.samples * (reached + (trained if how.space == "weight" else 0))
     pushed = how is not None
-    errors = {"direct_feedback": direct}.get(kind, 0 if pushed else reached + guided)
+    errors = direct if kind in DIRECT else 0 if pushed else reached + guided
     return Cost(
         parameters=sum(sizes.values()),
         head_parameters=sum(size for path, size in sizes.items() if path.startswith("heads/")),

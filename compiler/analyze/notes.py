@@ -9,7 +9,7 @@ from compiler.plan import Plan
 
 def notes(plan: Plan) -> list[str]:
     """One line for everything that makes the mean of the estimates differ from the target."""
-    return [*_credit(plan), *_shared(plan), *_set(plan), *_projection(plan)]
+    return [*_credit(plan), *_shared(plan), *_set(plan), *_projection(plan), *_feedback(plan)]
 
 
 def _credit(plan: Plan) -> Iterator[str]:
@@ -74,3 +74,17 @@ def _projection(plan: Plan) -> Iterator[str]:
     elif perturbation.learned:
         yield f"biased by design: <T, G> G with a guess G that is not of unit variance{where}"
     yield "derivatives along guesses are inner products with the target's reverse-mode gradient"
+
+
+_FEEDBACK = {
+    "feedback": "errors travel through backward weights that are not the forward ones",
+    "direct_feedback": "the output error goes to every layer through a fixed random matrix",
+    "learned_direct_feedback": "the output error goes to every layer through its mean Jacobian, "
+    "averaged over past batches",
+}
+
+
+def _feedback(plan: Plan) -> Iterator[str]:
+    kind = plan.experiment.gradient.estimator.type
+    if kind in _FEEDBACK:
+        yield f"biased by design: {_FEEDBACK[kind]}"

@@ -102,10 +102,12 @@ class Estimate(NamedTuple):
     Attributes:
         grads: by block, layer and name, of the sum over the sites of the mean loss.
         trace: of the whole segment.
+        feedback: backward weights of the next step, where they are learned.
     """
 
     grads: Mapping[str, Any]
     trace: Trace
+    feedback: Mapping[str, Any] | None = None
 
 
 Noise = Callable[[str, tuple[int, ...], Any], Float[Array, "..."]]

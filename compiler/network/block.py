@@ -13,6 +13,10 @@ from compiler.network.norms import Moments
 from compiler.network.shapes import Layer, ParamSpec
 
 
+OUTPUT = "output"
+"""What a layer gives, behind its activation, in the names of perturbations."""
+
+
 @dataclass(frozen=True)
 class Block:
     """Layers, each of which reads the output of an earlier one or the block's input."""
@@ -62,7 +66,8 @@ def apply_block(
         block: the block.
         params: by layer and name.
         x: its input.
-        taps: perturbations of pre-activations by layer; absent ones are zero.
+        taps: perturbations of pre-activations by layer, of layers' outputs by `layer/output`;
+            absent ones are zero.
         feedback: backward weights by layer and name, where they are not the forward ones.
         known: moments by layer and place, instead of the batch's.
     """
@@ -81,4 +86,6 @@ def apply_block(
             feedback.get(name),
             known[name] if known is not None else None,
         )
+        if f"{name}/{OUTPUT}" in taps:
+            outputs[name] += taps[f"{name}/{OUTPUT}"]
     return outputs[block.layers[-1].name], traces

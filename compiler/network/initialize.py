@@ -50,7 +50,7 @@ SCHEMES: dict[str, Scheme] = {
 def initialize(
     specs: dict[str, Any], key: KeyData, scheme: Scheme, stream: str = "initial"
 ) -> dict[str, Any]:
-    """Draw parameters; scales are one and shifts zero.
+    """Draw parameters; scales are one, shifts and averages zero.
 
     Args:
         specs: `ParamSpec` by nested names.
@@ -62,7 +62,7 @@ def initialize(
         float32 arrays under the same names.
     """
     flat: dict[str, ParamSpec] = flatten(specs)
-    constant = {"bias": scheme.bias, "scale": 1.0, "shift": 0.0}
+    constant = {"bias": scheme.bias, "scale": 1.0, "shift": 0.0, "average": 0.0}
     drawn = {}
     for path, spec in flat.items():
         zero = path.startswith("classifier/") and not scheme.classifier and spec.role != "scale"

@@ -100,8 +100,8 @@ def forward(
         blocks: the chain.
         params: by block, layer and name.
         x: input of the first block.
-        taps: perturbations of pre-activations by `block/layer` and of the outputs of blocks by
-            `block`; absent ones are zero.
+        taps: perturbations of pre-activations by `block/layer`, of layers' outputs by
+            `block/layer/output` and of blocks' by `block`; absent ones are zero.
         feedback: backward weights by block, layer and name, where they are not the forward ones.
         known: moments by `block/layer` and place, instead of the batch's.
     """

@@ -15,7 +15,7 @@ class ParamSpec:
     shape: tuple[int, ...]
     axes: tuple[Axis | None, ...]
     fan_in: int
-    role: Literal["weight", "bias", "scale", "shift"] = "weight"
+    role: Literal["weight", "bias", "scale", "shift", "average"] = "weight"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from fgspec.spec import perturbing
 from fgspec.spec.architecture import Architecture, Mlp
 from fgspec.spec.base import Interval
 from fgspec.spec.data import Data, NoAugment
-from fgspec.spec.gradient import PERTURBING, Gradient, Perturbation
+from fgspec.spec.gradient import DIRECT, PERTURBING, Gradient, Perturbation
 from fgspec.spec.losses import InfoNce, Losses
 from fgspec.spec.optimizer import Factors, Optimizer, WarmupCosine
 from fgspec.spec.run import Checkpoint, Compile, Diagnostics, Expect, Mesh, Training
@@ -126,10 +126,10 @@ def isolation(losses: Losses, gradient: Gradient) -> Iterator[Problem]:
     elif gradient.target == "local" and losses.isolate == "none":
         message = "only the own loss counts, so blocks are isolated; say isolate: block"
         yield Problem(isolate, message, others=(target,))
-    elif gradient.target != "global" and gradient.estimator.type == "direct_feedback":
+    elif gradient.target != "global" and gradient.estimator.type in DIRECT:
         message = "direct feedback sends the error of the final loss; say global"
         yield Problem(target, message, others=(("gradient", "estimator", "type"),))
-    elif (losses.isolate == "layer") != (gradient.estimator.type == "direct_feedback"):
+    elif (losses.isolate == "layer") != (gradient.estimator.type in DIRECT):
         say = "only direct feedback isolates layers; say none or block"
         message = say if losses.isolate == "layer" else "direct feedback isolates layers; say layer"
         yield Problem(isolate, message, others=(("gradient", "estimator", "type"),))

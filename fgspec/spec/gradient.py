@@ -47,9 +47,27 @@ class DirectFeedback(Section):
     type: Literal["direct_feedback"] = "direct_feedback"
 
 
+class LearnedDirectFeedback(Section):
+    """Direct feedback through moving averages of what layers do to the outputs (Bacho et al. 2022).
+
+    At every step normal noise moves the outputs of all layers, and what comes of it at the network's
+    outputs, times that noise, is one more sample of each layer's mean Jacobian.
+    """
+
+    type: Literal["learned_direct_feedback"] = "learned_direct_feedback"
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.99, description="What the average keeps of itself at a step; it starts at zero."
+    )
+
+
 Estimator = Annotated[
-    Exact | Forward | FiniteDifference | Feedback | DirectFeedback, Field(discriminator="type")
+    Exact | Forward | FiniteDifference | Feedback | DirectFeedback | LearnedDirectFeedback,
+    Field(discriminator="type"),
 ]
+
+
+DIRECT = ("direct_feedback", "learned_direct_feedback")
+"""Estimators that send the output error to every layer past the others."""
 
 
 PERTURBING = ("forward", "finite_difference")

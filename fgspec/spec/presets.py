@@ -1,4 +1,6 @@
-"""`rule:` the published rules as points of the product losses x gradient (Ren et al. 2022)."""
+"""`rule:` the published rules as points of the product losses x gradient (Ren et al. 2022;
+fdfa: Bacho and Chu 2022).
+"""
 
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
@@ -7,7 +9,18 @@ from fgspec.diagnostics import MISSING, Origin, Problem, nearest, shown
 from fgspec.yaml12 import Path
 
 RuleName = Literal[
-    "bp", "l-bp", "lg-bp", "fa", "l-fa", "lg-fa", "dfa", "fg-w", "fg-a", "lg-fg-w", "lg-fg-a"
+    "bp",
+    "l-bp",
+    "lg-bp",
+    "fa",
+    "l-fa",
+    "lg-fa",
+    "dfa",
+    "fdfa",
+    "fg-w",
+    "fg-a",
+    "lg-fg-w",
+    "lg-fg-a",
 ]
 
 _FINAL = {"local": None, "isolate": "none"}
@@ -37,6 +50,10 @@ RULES: dict[str, dict[str, Any]] = {
     "dfa": {
         "losses": _FINAL | {"isolate": "layer"},
         "gradient": _reverse("global", "direct_feedback"),
+    },
+    "fdfa": {
+        "losses": _FINAL | {"isolate": "layer"},
+        "gradient": _reverse("global", "learned_direct_feedback"),
     },
     "fg-w": {"losses": _FINAL, "gradient": _forward("global", "weight")},
     "fg-a": {"losses": _FINAL, "gradient": _forward("global", "activation")},

@@ -6,7 +6,10 @@ import networks
 import numpy as np
 import pytest
 
+from compiler.estimate import Clock, drawn, estimate, make_context
+from compiler.network.network import forward, layers_in
 from compiler.trees import flatten, unflatten
+from compiler.update import _stem
 
 TWIN = {"fa": "bp", "l-fa": "l-bp", "lg-fa": "lg-bp"}
 MLP = "{type: mlp, hidden: [6, 5]}"
@@ -134,3 +137,86 @@ def test_backward_weights_stay_as_they_were_drawn(rule):
 
 def test_other_rules_have_no_backward_weights():
     assert networks.program("lg-fg-a").init(0).feedback == {}
+
+
+LINEAR = """
+  type: chain
+  patches: 2
+  normalization: {type: none}
+  blocks:
+    - - {type: dense, channels: 4, activation: none}
+    - - {type: full, channels: 5, activation: none}
+"""
+
+
+def _jacobians(made, state, batch):
+    """Mean over the batch of the derivative of an example's outputs by its layers' outputs."""
+    blocks, readout = made.plan.network.blocks, made.plan.network.classifier
+    x = _stem(made.plan, batch["image"])
+
+    def outputs(by):
+        taps = {f"{path}/output": part for path, part in by.items()}
+        features = forward(blocks, state.params["blocks"], x, taps=taps).output
+        return readout.outputs(state.params["classifier"], features)[0]
+
+    zero = {path: jnp.zeros((len(x), *layer.outputs)) for path, layer in layers_in(blocks)}
+    every = jax.jacrev(outputs)(zero)
+    return {path: jnp.einsum("nkn...->k...", part) / len(x) for path, part in every.items()}
+
+
+def _with_classifier(state):
+    """A state whose classifier sends something back: it begins at zero."""
+    flat = flatten(state.params["classifier"])
+    drawn = {p: jax.random.normal(jax.random.key(5), part.shape) for p, part in flat.items()}
+    return state._replace(params=state.params | {"classifier": unflatten(drawn)})
+
+
+@pytest.mark.parametrize("norm", [networks.LOCAL_NORM, "{type: batch_norm}"])
+def test_learned_feedback_has_the_mean_jacobian_as_its_mean(norm):
+    """With momentum 0 one update replaces a matrix by one sample of the Jacobian."""
+    more = "gradient: {estimator: {momentum: 0}}"
+    made = networks.program("fdfa", norm=norm, more=more, batch=3)
+    state, batch = _with_classifier(networks.state_of(made)), networks.batch_of(3)
+    wanted = _jacobians(made, state, batch)
+
+    @jax.jit
+    def draws(steps):
+        def one(step):
+            clock = Clock(state.key, step, drawn(made.plan, state.key, step))
+            context = make_context(
+                made.plan, state.params, state.feedback, batch["label"], clock
+            )
+            x = _stem(made.plan, batch["image"])
+            return estimate(made.plan, state.params, x, context).feedback
+
+        return jax.lax.map(one, steps)
+
+    scores = []
+    for path, part in flatten(jax.device_get(draws(jnp.arange(3000)))).items():
+        error = part.std(0, ddof=1) / len(part) ** 0.5
+        scores.append(((part.mean(0) - wanted[path.removesuffix("/w")]) / error).reshape(-1))
+    z = np.concatenate(scores)
+    assert np.abs(z).max() < 5.5 and 0.85 < z.std() < 1.18
+
+
+def test_learned_feedback_that_is_the_jacobian_of_a_linear_network_is_backprop():
+    made = networks.program("fdfa", architecture=LINEAR)
+    twin = networks.program("bp", architecture=LINEAR)
+    state, batch = _with_classifier(networks.state_of(made)), networks.batch_of()
+    matrices = {f"blocks/{p}/w": j for p, j in _jacobians(made, state, batch).items()}
+    found, _ = made.gradient(state._replace(feedback=unflatten(matrices)), batch)
+    same = networks.state_of(twin)._replace(params=state.params)
+    assert networks.distance(found, twin.gradient(same, batch)[0]) < 1e-5
+
+
+def test_learned_feedback_begins_at_zero_and_keeps_what_momentum_says():
+    made = networks.program("fdfa", more="gradient: {estimator: {momentum: 0.75}}")
+    state, batch = _with_classifier(made.init(0)), networks.batch_of()
+    assert all(not np.any(part) for part in flatten(state.feedback).values())
+    found, _ = made.gradient(state, batch)
+    assert all(not np.any(part) for part in flatten(found["blocks"]).values())
+    ones = jax.tree.map(jnp.ones_like, state.feedback)
+    copies = [jax.tree.map(jnp.copy, state._replace(feedback=f)) for f in (state.feedback, ones)]
+    moved = [flatten(made.update(copy, batch)[0].feedback) for copy in copies]
+    for path, zero in moved[0].items():
+        np.testing.assert_allclose(moved[1][path] - zero, 0.75, rtol=1e-4)

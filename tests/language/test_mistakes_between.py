@@ -229,7 +229,7 @@ MISTAKES = {
     ),
     "an unknown rule": mistake(
         "rule: backprop\n",
-        "a.yaml:4:7: rule: no such rule; known: bp, l-bp, lg-bp, fa, l-fa, lg-fa, dfa, fg-w, fg-a, lg-fg-w, lg-fg-a (got backprop)",
+        "a.yaml:4:7: rule: no such rule; known: bp, l-bp, lg-bp, fa, l-fa, lg-fa, dfa, fdfa, fg-w, fg-a, lg-fg-w, lg-fg-a (got backprop)",
     ),
     "a misspelled rule, and what follows from it": mistake(
         "rule: lg-fga\ngradient: {perturbation: {samples: 2}}\n",
@@ -241,11 +241,11 @@ MISTAKES = {
     ),
     "a list of rules": mistake(
         "rule: [bp, fa]\n",
-        "a.yaml:4:7: rule: no such rule; known: bp, l-bp, lg-bp, fa, l-fa, lg-fa, dfa, fg-w, fg-a, lg-fg-w, lg-fg-a (got [bp, fa])",
+        "a.yaml:4:7: rule: no such rule; known: bp, l-bp, lg-bp, fa, l-fa, lg-fa, dfa, fdfa, fg-w, fg-a, lg-fg-w, lg-fg-a (got [bp, fa])",
     ),
     "a mapping for a rule": mistake(
         "rule: {type: bp}\n",
-        "a.yaml:4:7: rule: no such rule; known: bp, l-bp, lg-bp, fa, l-fa, lg-fa, dfa, fg-w, fg-a, lg-fg-w, lg-fg-a (got {type: bp})",
+        "a.yaml:4:7: rule: no such rule; known: bp, l-bp, lg-bp, fa, l-fa, lg-fa, dfa, fdfa, fg-w, fg-a, lg-fg-w, lg-fg-a (got {type: bp})",
     ),
     "a misspelled key of the rule": mistake(
         "rul: lg-fg-a\ngradient: {perturbation: {samples: 2}}\n",
@@ -277,7 +277,7 @@ MISTAKES = {
     ),
     "a rule and a misspelled estimator": mistake(
         "rule: lg-fg-a\ngradient: {estimator: {type: forwrd}}\n",
-        "a.yaml:5:30: gradient.estimator.type: must be one of exact, forward, finite_difference, feedback, direct_feedback; did you mean forward? (got forwrd)",
+        "a.yaml:5:30: gradient.estimator.type: must be one of exact, forward, finite_difference, feedback, direct_feedback, learned_direct_feedback; did you mean forward? (got forwrd)",
     ),
     "a rule and an empty section": mistake(
         "rule: lg-fg-a\ngradient:\n",
