@@ -12,7 +12,7 @@ from compiler.gradient.direct_feedback import Final, direct_feedback, learned_di
 from compiler.gradient.exact import exact
 from compiler.gradient.forward import forward_gradient
 from compiler.gradient.segment import TARGETS, Estimate, Losses, Noise, Segment
-from compiler.gradient.spaces import SPACES
+from compiler.gradient.spaces import SPACES, space_of
 from compiler.guides import Source
 from compiler.losses.sites import readout_of, site_losses
 from compiler.network.feedback import KINDS
@@ -75,7 +75,7 @@ def drawn(plan: Plan, key: KeyData, step: Int[Array, ""]) -> Noise:
     perturbation = plan.experiment.gradient.perturbation
     rows, times, kind = 1, 1, "normal"
     if perturbation is not None:
-        rows = SPACES[perturbation.space].rows
+        rows = SPACES[space_of(perturbation)].rows
         times = plan.objective.views if perturbation.sharing == "views" else 1
         kind = kind if perturbation.learned else perturbation.guess.type
 
@@ -135,13 +135,19 @@ Estimator = Callable[[Plan, Params, Features, Context], Estimate]
 
 
 def _exact(plan: Plan, segment: Segment, params: Params, x: Features, context: Context) -> Estimate:
-    return exact(segment, params, x, context.losses)
+    return exact(segment, params, x, context.losses, every=_stored(plan))
 
 
 def _feedback(
     plan: Plan, segment: Segment, params: Params, x: Features, context: Context
 ) -> Estimate:
-    return exact(segment, params, x, context.losses, context.feedback)
+    return exact(segment, params, x, context.losses, context.feedback, _stored(plan))
+
+
+def _stored(plan: Plan) -> int | None:
+    """Blocks between two stored inputs of a reverse pass."""
+    every = plan.experiment.compile.rematerialize
+    return None if isinstance(every, str) else every
 
 
 def _direct_feedback(
@@ -150,9 +156,7 @@ def _direct_feedback(
     return direct_feedback(segment, params, x, context.final, context.feedback)
 
 
-def _learned_direct_feedback(
-    plan: Plan, params: Params, x: Features, context: Context
-) -> Estimate:
+def _learned_direct_feedback(plan: Plan, params: Params, x: Features, context: Context) -> Estimate:
     estimator = plan.experiment.gradient.estimator
     assert isinstance(estimator, LearnedDirectFeedback)
     learned = (context.feedback, context.noise, estimator.momentum)

@@ -9,7 +9,7 @@ from typing import Any
 from compiler.axes import Axis
 from compiler.gradient.projected import Projection
 from compiler.gradient.segment import TARGETS, Segment, Site, Unit, one_loss_each
-from compiler.gradient.spaces import SPACES, Element, Perturbing, elements
+from compiler.gradient.spaces import SPACES, Element, Perturbing, elements, space_of
 from compiler.losses.heads import final_head, make_head
 from compiler.losses.objectives import OBJECTIVES, Objective
 from compiler.losses.replicated import copy_axes
@@ -217,7 +217,7 @@ def _perturbing(experiment: Experiment) -> Perturbing | None:
     if perturbation is None or perturbation.projects:
         return None
     return Perturbing(
-        space=perturbation.space,
+        space=space_of(perturbation),
         samples=perturbation.samples,
         set=perturbation.guess.set,
         shared=perturbation.sharing == "batch",

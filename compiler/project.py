@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from compiler.gradient.credit import WEIGHTS
 from compiler.gradient.projected import Coin, Projection, coefficients, signals, span
 from compiler.gradient.segment import Estimate, Losses, Segment
 from compiler.gradient.spaces import SPACES, Passed
@@ -107,7 +108,7 @@ def _along_noise(
     left = {name: part - base[name] if name in base else part for name, part in target.items()}
     perturbation = plan.experiment.gradient.perturbation
     assert perturbation is not None
-    shared = perturbation.sharing == "batch" and perturbation.space != "weight"
+    shared = perturbation.sharing == "batch" and perturbation.space not in WEIGHTS
 
     def noise(name: str, part: Any, sample: Any) -> Any:
         shape = (1, *part.shape[1:]) if shared else part.shape

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from compiler.gradient.credit import WEIGHTS
 from compiler.gradient.segment import TARGETS, Segment
 from compiler.network.block import is_trained
 from compiler.network.extent import INPUT
@@ -99,7 +100,7 @@ def cost(plan: Plan) -> Cost:
     if kind == "learned_direct_feedback":
         tangents = reached + direct
     elif how is not None:
-        tangents = how.samples * (reached + (trained if how.space == "weight" else 0))
+        tangents = how.samples * (reached + (trained if how.space in WEIGHTS else 0))
     pushed = how is not None
     errors = direct if kind in DIRECT else 0 if pushed else reached + guided
     return Cost(

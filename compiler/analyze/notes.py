@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 
 from compiler.gradient.credit import paper_route_is_biased
-from compiler.network.network import every_layer, layers_in
+from compiler.network.network import layers_in
 from compiler.plan import Plan
 
 
 def notes(plan: Plan) -> list[str]:
     """One line for everything that makes the mean of the estimates differ from the target."""
-    return [*_credit(plan), *_shared(plan), *_set(plan), *_projection(plan), *_feedback(plan)]
+    return [*_credit(plan), *_set(plan), *_projection(plan), *_feedback(plan)]
 
 
 def _credit(plan: Plan) -> Iterator[str]:
@@ -26,20 +26,6 @@ def _credit(plan: Plan) -> Iterator[str]:
         where = ", ".join(dict.fromkeys(biased))
         yield (
             f"biased: gradient.perturbation.credit: paper leaves out loss copies that {where} move"
-        )
-
-
-def _shared(plan: Plan) -> Iterator[str]:
-    """Noise that all examples share cannot tell them apart where a normalization couples them."""
-    how = plan.perturbing
-    if how is None or not how.shared or how.space == "weight":
-        return
-    layers = [layer for _, layer in every_layer(plan.network.blocks)]
-    norms = (norm for layer in layers for norm in (layer.before, layer.after))
-    if any(norm is not None and norm.running for norm in norms):
-        yield (
-            "biased: gradient.perturbation.sharing: batch under a normalization that couples "
-            "examples gives every example the derivative of all"
         )
 
 

@@ -17,6 +17,9 @@ from compiler.network.shapes import Layer, ParamSpec
 
 Credit = Literal["influenced", "paper"]
 
+WEIGHTS = ("weight", "example_weight")
+"""The spaces that perturb weights; all others perturb features."""
+
 
 def _over(norm: Norm | None, credit: Credit) -> frozenset[Axis]:
     """What a normalization mixes, as far as the credit counts normalizations."""
@@ -84,7 +87,7 @@ def paper_route_is_biased(
     specs = LINEARS[layer.kind].params(layer).values()
     routes = [
         [weight_route(segment, readout, path, spec, credit) for spec in specs]
-        if space == "weight"
+        if space in WEIGHTS
         else [activation_route(segment, readout, path, credit)]
         for credit in ("paper", "influenced")
     ]

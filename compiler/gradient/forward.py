@@ -17,7 +17,7 @@ from compiler.axes import Axis, align, sum_to
 from compiler.gradient.segment import Estimate, Losses, Noise, Segment, Site
 from compiler.gradient.sets import SETS
 from compiler.gradient.spaces import SPACES, Element, Passed, Perturbing
-from compiler.network.network import Trace, forward
+from compiler.network.network import Trace
 
 Tree = Mapping[str, Any]
 Push = Callable[[Tree], Float[Array, "..."]]
@@ -76,8 +76,7 @@ def _derivative(
     at_rest = {name: jnp.zeros(element.shape, jnp.float32) for name, element in arrays.items()}
 
     def run(by: Tree) -> Trace:
-        weights, taps = SPACES[how.space].place(params, by)
-        return forward(segment.blocks, weights, x, taps)
+        return SPACES[how.space].run(segment.blocks, params, x, by)
 
     difference = _tangent if how.step is None else partial(_difference, step=how.step)
     return difference(run, at_rest, losses, segment.sites[0])

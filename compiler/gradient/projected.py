@@ -15,7 +15,6 @@ from jaxtyping import Array, Float
 from compiler.gradient.segment import Losses, Segment
 from compiler.gradient.spaces import SPACES
 from compiler.gradient.views import Signals, View
-from compiler.network.network import forward
 
 Tree = Mapping[str, Any]
 
@@ -104,8 +103,7 @@ def signals(
         x = inputs[segment.blocks[0].name]
 
         def objective(by: Tree, segment: Any = segment, own: Any = own, x: Any = x) -> Any:
-            weights, taps = SPACES[space].place(own, by)
-            trace = forward(segment.blocks, weights, x, taps)
+            trace = SPACES[space].run(segment.blocks, own, x, by)
             means = [losses(site, trace.features[site.block]).mean() for site in segment.sites]
             return sum(means[1:], means[0])
 

@@ -12,10 +12,12 @@ from compiler.axes import ACTIVATION, Axis
 from compiler.gradient.credit import Credit, activation_route, weight_route
 from compiler.gradient.pull_back import blockwise, firing, layerwise
 from compiler.gradient.segment import Segment
+from compiler.network.block import Block
 from compiler.network.linear import LINEARS
-from compiler.network.network import Trace, layer_path, layers_in
+from compiler.network.network import Trace, forward, layer_path, layers_in
 from compiler.network.shapes import ParamSpec
 from compiler.trees import unflatten
+from fgspec.spec.gradient import Perturbation
 
 Tree = Mapping[str, Any]
 
@@ -78,7 +80,7 @@ class Space(NamedTuple):
         shapes: (segment, batch size) -> the shape of every perturbed array by name.
         elements: (segment, axes that the readout mixes, how, batch size) -> the perturbed arrays
             by name.
-        place: (weights, perturbations by name) -> (weights, taps) of the forward pass.
+        run: (blocks, weights, x, perturbations by name) -> the forward pass.
         mask: (name, trace) -> what the perturbation of an element is multiplied by, or None.
         pull_back: (pass, estimates by name, through_norm) -> gradient of the weights.
     """
@@ -86,7 +88,7 @@ class Space(NamedTuple):
     rows: int
     shapes: Callable[[Segment, int], dict[str, tuple[int, ...]]]
     elements: Callable[[Segment, frozenset[Axis], Perturbing, int], dict[str, Element]]
-    place: Callable[[Tree, Tree], tuple[Tree, Tree]]
+    run: Callable[[tuple[Block, ...], Tree, Float[Array, "n p g c"], Tree], Trace]
     mask: Callable[[str, Trace], Float[Array, "..."] | None]
     pull_back: Callable[[Passed, Tree, bool], Tree]
 
@@ -101,6 +103,10 @@ def _output_shapes(segment: Segment, batch: int) -> dict[str, tuple[int, ...]]:
 
 def _weight_shapes(segment: Segment, batch: int) -> dict[str, tuple[int, ...]]:
     return {path: spec.shape for path, spec in _weights(segment)}
+
+
+def _example_weight_shapes(segment: Segment, batch: int) -> dict[str, tuple[int, ...]]:
+    return {path: (batch, *spec.shape) for path, spec in _weights(segment)}
 
 
 def _weights(segment: Segment) -> Iterator[tuple[str, ParamSpec]]:
@@ -141,12 +147,35 @@ def _weight_elements(
     return found
 
 
-def _tap(params: Tree, by: Tree) -> tuple[Tree, Tree]:
-    return params, by
+def _example_weight_elements(
+    segment: Segment, readout: frozenset[Axis], how: Perturbing, batch: int
+) -> dict[str, Element]:
+    """Noise of its own for every example, each of which answers for its own copies."""
+    return {
+        name: Element((batch, *e.shape), ("batch", *e.axes), ("batch", *e.route))
+        for name, e in _weight_elements(segment, readout, how, batch).items()
+    }
 
 
-def _move_weights(params: Tree, by: Tree) -> tuple[Tree, Tree]:
-    return jax.tree.map(jnp.add, dict(params), unflatten(by)), {}
+def _moved(params: Tree, by: Tree) -> Tree:
+    return jax.tree.map(jnp.add, dict(params), unflatten(by))
+
+
+def _with_weights_moved(
+    blocks: tuple[Block, ...], params: Tree, x: Float[Array, "n p g c"], by: Tree
+) -> Trace:
+    return forward(blocks, _moved(params, by), x)
+
+
+def _each_with_weights_moved(
+    blocks: tuple[Block, ...], params: Tree, x: Float[Array, "n p g c"], by: Tree
+) -> Trace:
+    """Every example through weights of its own; nothing may couple examples."""
+
+    def one(x: Float[Array, "p g c"], by: Tree) -> Trace:
+        return forward(blocks, _moved(params, by), x[None])
+
+    return jax.tree.map(lambda part: part[:, 0], jax.vmap(one)(x, dict(by)))
 
 
 def _unmasked(name: str, trace: Trace) -> None:
@@ -158,7 +187,7 @@ SPACES: dict[str, Space] = {
         rows=1,
         shapes=_activation_shapes,
         elements=_activation_elements,
-        place=_tap,
+        run=forward,
         mask=firing,
         pull_back=lambda at, estimates, through_norm: layerwise(
             at.segment, at.params, at.trace, estimates, through_norm
@@ -168,7 +197,7 @@ SPACES: dict[str, Space] = {
         rows=1,
         shapes=_output_shapes,
         elements=_output_elements,
-        place=_tap,
+        run=forward,
         mask=_unmasked,
         pull_back=lambda at, estimates, through_norm: blockwise(
             at.segment, at.params, at.x, at.trace, estimates
@@ -178,12 +207,29 @@ SPACES: dict[str, Space] = {
         rows=0,
         shapes=_weight_shapes,
         elements=_weight_elements,
-        place=_move_weights,
+        run=_with_weights_moved,
         mask=_unmasked,
         pull_back=lambda at, estimates, through_norm: unflatten(estimates),
     ),
+    "example_weight": Space(
+        rows=1,
+        shapes=_example_weight_shapes,
+        elements=_example_weight_elements,
+        run=_each_with_weights_moved,
+        mask=_unmasked,
+        pull_back=lambda at, estimates, through_norm: unflatten(
+            {name: part.sum(0) for name, part in estimates.items()}
+        ),
+    ),
 }
-"""By `gradient.perturbation.space`."""
+"""By `space_of`."""
+
+
+def space_of(perturbation: Perturbation) -> str:
+    """The row of `SPACES`: noise of its own for every example makes weights another space."""
+    if perturbation.space == "weight" and perturbation.sharing == "example":
+        return "example_weight"
+    return perturbation.space
 
 
 def elements(

@@ -11,7 +11,9 @@ def complete(experiment: Experiment) -> Experiment:
     """`experiment` with every default that depends on other fields filled in."""
     gradient, losses = experiment.gradient, experiment.losses
     if gradient.estimator.type in PERTURBING:
-        completed = _perturbation(gradient.perturbation or Perturbation(), losses)
+        coupled = experiment.architecture.normalization.type == "batch_norm"
+        given = gradient.perturbation or Perturbation()
+        completed = _perturbation(given, losses, coupled)
         gradient = gradient.model_copy(update={"perturbation": completed})
     if losses.local is not None:
         local = _local(losses.local, gradient.perturbation, experiment.architecture)
@@ -19,10 +21,10 @@ def complete(experiment: Experiment) -> Experiment:
     return experiment.model_copy(update={"gradient": gradient, "losses": losses})
 
 
-def _perturbation(given: Perturbation, losses: Losses) -> Perturbation:
+def _perturbation(given: Perturbation, losses: Losses, coupled: bool) -> Perturbation:
     """Activations draw noise per example, shared by its views, weights per batch.
 
-    Guesses that are not drawn are projected on.
+    Guesses that are not drawn are projected on. Views that a normalization couples share nothing.
     """
     noisy = not given.learned
     projection = given.projection
@@ -33,7 +35,7 @@ def _perturbation(given: Perturbation, losses: Losses) -> Perturbation:
         "granularity": "batch" if whole else "example",
         "grouping": "net" if noisy else "block" if given.space == "block_output" else "tensor",
     }
-    own = "views" if isinstance(losses.objective, InfoNce) else "example"
+    own = "views" if isinstance(losses.objective, InfoNce) and not coupled else "example"
     sharing = given.sharing or ("batch" if given.space == "weight" else own)
     updates = {
         "projection": _filled(projection, defaults),

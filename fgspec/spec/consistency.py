@@ -13,7 +13,7 @@ from fgspec.spec import perturbing
 from fgspec.spec.architecture import Architecture, Mlp
 from fgspec.spec.base import Interval
 from fgspec.spec.data import Data, NoAugment
-from fgspec.spec.gradient import DIRECT, PERTURBING, Gradient, Perturbation
+from fgspec.spec.gradient import DIRECT, PERTURBING, REVERSE, Gradient, Perturbation
 from fgspec.spec.losses import InfoNce, Losses
 from fgspec.spec.optimizer import Factors, Optimizer, WarmupCosine
 from fgspec.spec.run import Checkpoint, Compile, Diagnostics, Expect, Mesh, Training
@@ -159,7 +159,11 @@ def norm_gradient(architecture: Architecture, gradient: Gradient) -> Iterator[Pr
 
 
 def lowering(compile: Compile, gradient: Gradient) -> Iterator[Problem]:
-    """Lowerings of tangents need tangents."""
+    """Lowerings of tangents need tangents, rematerialisation a reverse pass of its own."""
+    if compile.rematerialize != "auto" and gradient.estimator.type not in REVERSE:
+        message = "read where errors travel backward through blocks; remove it"
+        path: Path = ("compile", "rematerialize")
+        yield Problem(path, message, others=(("gradient", "estimator", "type"),))
     if gradient.estimator.type not in PERTURBING:
         for field, value in (("losses", compile.losses), ("samples", compile.samples)):
             if value != "auto":

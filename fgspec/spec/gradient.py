@@ -66,6 +66,9 @@ Estimator = Annotated[
 ]
 
 
+REVERSE = ("exact", "feedback")
+"""Estimators that send errors backward from block to block."""
+
 DIRECT = ("direct_feedback", "learned_direct_feedback")
 """Estimators that send the output error to every layer past the others."""
 
@@ -169,8 +172,8 @@ class Perturbation(Section):
     sharing: Literal["example", "batch", "views"] | None = Field(
         default=None,
         description="example: each example draws its own noise, and each of its views (default for "
-        "activations). batch: one draw for all (the only choice for weights). views: the two "
-        "views of an example share theirs (default for activations under info_nce).",
+        "activations). batch: one draw for all (default for weights). views: the two views of an "
+        "example share theirs (default for activations under info_nce without batch_norm).",
     )
     projection: Projection = Field(
         default=Projection(), description="What becomes of the derivative."

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from fgspec.diagnostics import Problem
+from fgspec.spec.architecture import Architecture
 from fgspec.spec.gradient import PERTURBING, Gradient, Perturbation
 from fgspec.spec.losses import InfoNce, Losses
 from fgspec.yaml12 import Path
@@ -34,12 +35,29 @@ def belongs(losses: Losses, gradient: Gradient) -> Iterator[Problem]:
     if found.learned and found.sharing is not None:
         message = "never read: this guess is not drawn; remove it"
         yield Problem((*BASE, "sharing"), message, others=(GUESS,))
-    elif found.space == "weight" and found.sharing not in ("batch", None):
-        message = "a perturbation of the weights is shared by the batch; say batch or remove it"
+    elif found.space == "weight" and found.sharing == "views":
+        message = "views share noise on features; say batch or example"
         yield Problem((*BASE, "sharing"), message, others=(SPACE,))
     if found.sharing == "views" and not isinstance(losses.objective, InfoNce):
         message = "there are two views under info_nce only; say example or batch"
         yield Problem((*BASE, "sharing"), message, others=(("losses", "objective", "type"),))
+
+
+def sharing(architecture: Architecture, losses: Losses, gradient: Gradient) -> Iterator[Problem]:
+    """Noise can tell apart the examples whose losses it tells apart."""
+    found, at = gradient.perturbation, (*BASE, "sharing")
+    if found is None or found.learned or found.sharing is None:
+        return
+    own = found.sharing == "example"
+    if found.projects:
+        if found.space == "weight" and own:
+            message = "projections take noise on weights that is the batch's; say batch"
+            yield Problem(at, message, others=((*BASE, "projection"),))
+    elif architecture.normalization.type == "batch_norm" and own == (found.space == "weight"):
+        say = "batch" if own else "example"
+        why = "couples examples, which then answer for each other's losses"
+        norm: Path = ("architecture", "normalization", "type")
+        yield Problem(at, f"batch_norm {why}; say {say}", others=(norm,))
 
 
 def samples(gradient: Gradient) -> Iterator[Problem]:
@@ -129,4 +147,10 @@ def _projection(found: Perturbation, gradient: Gradient) -> Iterator[tuple[Path,
         yield (*BASE, "credit"), "never read: losses have no copies here; remove it", (GUESS,)
 
 
-CHECKS: tuple[Callable[..., Iterator[Problem]], ...] = (belongs, samples, guides, projection)
+CHECKS: tuple[Callable[..., Iterator[Problem]], ...] = (
+    belongs,
+    sharing,
+    samples,
+    guides,
+    projection,
+)

@@ -77,6 +77,12 @@ class Compile(Section):
         description="How K perturbations go through the one linearization: vectorized takes K "
         "times the memory of a tangent, scanned one. auto: scanned.",
     )
+    rematerialize: PositiveInt | Literal["auto", "never"] = Field(
+        default="auto",
+        description="Reverse mode stores what enters every so many blocks and computes what is "
+        "inside them again (Chen et al. 2016), the memory that local rules are compared with "
+        "(arXiv 2506.21833). never: all is stored. auto: never.",
+    )
     precision: Literal["float32", "bfloat16"] = Field(
         default="float32", description="Of the arithmetic; parameters and losses are float32."
     )

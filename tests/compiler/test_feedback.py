@@ -183,9 +183,7 @@ def test_learned_feedback_has_the_mean_jacobian_as_its_mean(norm):
     def draws(steps):
         def one(step):
             clock = Clock(state.key, step, drawn(made.plan, state.key, step))
-            context = make_context(
-                made.plan, state.params, state.feedback, batch["label"], clock
-            )
+            context = make_context(made.plan, state.params, state.feedback, batch["label"], clock)
             x = _stem(made.plan, batch["image"])
             return estimate(made.plan, state.params, x, context).feedback
 

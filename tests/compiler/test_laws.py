@@ -11,6 +11,8 @@ from compiler.analyze.notes import notes
 TARGET = {"fg-w": "bp", "fg-a": "bp", "lg-fg-w": "lg-bp", "lg-fg-a": "lg-bp"}
 """Each estimator's target: the rule whose exact gradient it estimates."""
 
+BATCH = networks.batch_of()
+
 NORMS = {
     "none": "{type: none}",
     "local": "{type: local_layer_norm, placement: [begin_block, before_linear, after_linear]}",
@@ -48,6 +50,31 @@ def test_full_basis_gives_exact_gradient(rule, norm):
     made = networks.program(TARGET[rule], norm=NORMS[norm])
     exact, _ = made.gradient(networks.state_of(made), networks.batch_of())
     assert networks.distance(summed, exact["blocks"]) < 5e-5
+
+
+@pytest.mark.parametrize("rule", ["fg-w", "lg-fg-w"])
+def test_full_basis_of_every_examples_own_weights_gives_the_exact_gradient(rule):
+    replicate = "[patch, group]" if rule.startswith("lg") else ""
+    own = ", sharing: example"
+    summed = _over_basis(rule, NORMS["layer"], replicate, per_example=True, options=own)
+    made = networks.program(TARGET[rule], norm=NORMS["layer"])
+    exact, _ = made.gradient(networks.state_of(made), networks.batch_of())
+    assert networks.distance(summed, exact["blocks"]) < 5e-5
+
+
+def test_noise_of_every_examples_own_weights_is_averaged():
+    """The variance falls with the batch; noise that the batch shares leaves most of it."""
+    copies = jax.tree.map(lambda part: jnp.tile(part[:1], (8, *[1] * (part.ndim - 1))), BATCH)
+    variances = {}
+    for sharing in ("batch", "example"):
+        perturbation = f"sharing: {sharing}"
+        made = networks.program("fg-w", norm=NORMS["none"], batch=8, perturbation=perturbation)
+        state, rows = networks.state_of(made), []
+        for step in range(200):
+            grads, _ = made.gradient(state._replace(step=jnp.asarray(step, jnp.int32)), copies)
+            rows.append(jax.flatten_util.ravel_pytree(grads["blocks"])[0])
+        variances[sharing] = np.var(np.stack(rows), 0, ddof=1).sum()
+    assert 6.5 < variances["batch"] / variances["example"] < 9.5
 
 
 @pytest.mark.parametrize("replicate", ["[]", "[patch]", "[group]", "[patch, group]"])

@@ -161,21 +161,29 @@ MISTAKES = {
         "rule: bp\ngradient: {perturbation: {samples: 2}}\n",
         "a.yaml:5:26: gradient.perturbation: rule bp at a.yaml:4:1 never reads it; remove one of the two",
     ),
-    "weights perturbed for each example": mistake(
-        "gradient:\n  estimator: {type: forward}\n  perturbation: {space: weight, sharing: example}\n",
-        "a.yaml:6:42: gradient.perturbation.sharing: a perturbation of the weights is shared by the batch; say batch or remove it (got example; gradient.perturbation.space is weight at a.yaml:6:25)",
+    "weights perturbed for each example under batch norm": mistake(
+        "architecture: {type: conv_net}\ngradient:\n  estimator: {type: forward}\n  perturbation: {space: weight, sharing: example}\n",
+        "a.yaml:7:42: gradient.perturbation.sharing: batch_norm couples examples, which then answer for each other's losses; say batch (got example; architecture.normalization.type is batch_norm by default)",
     ),
-    "weights perturbed for each example under a rule": mistake(
-        "rule: fg-w\ngradient: {perturbation: {sharing: example}}\n",
-        "a.yaml:5:36: gradient.perturbation.sharing: a perturbation of the weights is shared by the batch; say batch or remove it (got example; gradient.perturbation.space is weight by rule fg-w (a.yaml:4:1))",
+    "projections on noise of every example's weights": mistake(
+        "rule: fg-w\ngradient: {perturbation: {sharing: example, projection: {grouping: block}}}\n",
+        "a.yaml:5:36: gradient.perturbation.sharing: projections take noise on weights that is the batch's; say batch (got example; gradient.perturbation.projection is {grouping: block} at a.yaml:5:57)",
     ),
     "shared views where there are none": mistake(
         "rule: fg-a\ngradient: {perturbation: {sharing: views}}\n",
         "a.yaml:5:36: gradient.perturbation.sharing: there are two views under info_nce only; say example or batch (got views; losses.objective.type is cross_entropy by default)",
     ),
+    "noise of the batch under batch norm": mistake(
+        "architecture: {type: conv_net}\nrule: fg-a\ngradient: {perturbation: {sharing: batch}}\n",
+        "a.yaml:6:36: gradient.perturbation.sharing: batch_norm couples examples, which then answer for each other's losses; say example (got batch; architecture.normalization.type is batch_norm by default)",
+    ),
+    "memory saved where nothing goes backward": mistake(
+        "rule: fg-a\ncompile: {rematerialize: 1}\n",
+        "a.yaml:5:26: compile.rematerialize: read where errors travel backward through blocks; remove it (got 1; gradient.estimator.type is forward by rule fg-a (a.yaml:4:1))",
+    ),
     "views that share the noise of weights": mistake(
         "data: {augment: byol}\nlosses: {objective: {type: info_nce}}\nrule: fg-w\ngradient: {perturbation: {sharing: views}}\n",
-        "a.yaml:7:36: gradient.perturbation.sharing: a perturbation of the weights is shared by the batch; say batch or remove it (got views; gradient.perturbation.space is weight by rule fg-w (a.yaml:6:1))",
+        "a.yaml:7:36: gradient.perturbation.sharing: views share noise on features; say batch or example (got views; gradient.perturbation.space is weight by rule fg-w (a.yaml:6:1))",
     ),
     "a contrastive loss without negatives": mistake(
         "data: {augment: byol, batch_size: 1}\nlosses: {objective: {type: info_nce}}\n",
