@@ -12,7 +12,6 @@ from compiler.network.linear import LINEARS
 from compiler.network.norms import Moments
 from compiler.network.shapes import Layer, ParamSpec
 
-
 OUTPUT = "output"
 """What a layer gives, behind its activation, in the names of perturbations."""
 

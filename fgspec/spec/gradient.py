@@ -50,8 +50,8 @@ class DirectFeedback(Section):
 class LearnedDirectFeedback(Section):
     """Direct feedback through moving averages of what layers do to the outputs (Bacho et al. 2022).
 
-    At every step normal noise moves the outputs of all layers, and what comes of it at the network's
-    outputs, times that noise, is one more sample of each layer's mean Jacobian.
+    At every step normal noise moves the outputs of all layers, and what comes of it at the outputs
+    of the network, times that noise, is one more sample of each layer's mean Jacobian.
     """
 
     type: Literal["learned_direct_feedback"] = "learned_direct_feedback"

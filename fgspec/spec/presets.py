@@ -1,5 +1,6 @@
-"""`rule:` the published rules as points of the product losses x gradient (Ren et al. 2022;
-fdfa: Bacho and Chu 2022).
+"""`rule:` the published rules as points of the product losses x gradient.
+
+Ren et al. 2022, and Bacho and Chu 2022 (fdfa).
 """
 
 from collections.abc import Mapping

@@ -194,7 +194,8 @@ def test_learned_feedback_has_the_mean_jacobian_as_its_mean(norm):
         error = part.std(0, ddof=1) / len(part) ** 0.5
         scores.append(((part.mean(0) - wanted[path.removesuffix("/w")]) / error).reshape(-1))
     z = np.concatenate(scores)
-    assert np.abs(z).max() < 5.5 and 0.85 < z.std() < 1.18
+    assert np.abs(z).max() < 5.5
+    assert 0.85 < z.std() < 1.18
 
 
 def test_learned_feedback_that_is_the_jacobian_of_a_linear_network_is_backprop():
