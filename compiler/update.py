@@ -97,9 +97,10 @@ def compile_plan(plan: Plan) -> Program:
     def update(state: State, batch: Batch) -> tuple[State, Metrics]:
         grads, metrics, changed = _gradient(plan, state, batch, None)
         metrics["optim/grad_norm"] = optax.tree.norm(grads)
-        with jax.numpy_dtype_promotion("standard"):  # optax mixes step counts with floats
-            steps, moments = optimizer.update(grads, state.optimizer, state.params)
-        params: Any = optax.apply_updates(state.params, steps)
+        with jax.named_scope("optimizer"):
+            with jax.numpy_dtype_promotion("standard"):  # optax mixes step counts with floats
+                steps, moments = optimizer.update(grads, state.optimizer, state.params)
+            params: Any = optax.apply_updates(state.params, steps)
         moved_on = state._replace(step=state.step + 1, params=params, optimizer=moments)
         return moved_on._replace(**changed), metrics
 
@@ -140,6 +141,7 @@ def _stem(plan: Plan, image: Shaped[Array, "n h w c"]) -> Float[Array, "n p 1 f"
     return patchify(standardizer(mean, std)(image), plan.network.grid)
 
 
+@jax.named_scope("views")
 def _views(plan: Plan, state: State, image: Shaped[Array, "n h w c"]) -> Float[Array, "m p 1 f"]:
     """What the blocks train on: every view of every example, augmented."""
     augment = plan.experiment.data.augment
@@ -174,6 +176,7 @@ def _frozen(plan: Plan, state: State, image: Shaped[Array, "n h w k"]) -> Float[
     return forward(plan.network.blocks, state.params["blocks"], x, known=known).output
 
 
+@jax.named_scope("readouts")
 def _readout_gradient(
     plan: Plan,
     params: Params,

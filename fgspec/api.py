@@ -20,6 +20,7 @@ from rich.console import Console
 
 from compiler.analyze.cost import compile_update
 from compiler.analyze.notes import notes
+from compiler.analyze.scopes import scopes
 from compiler.analyze.tables import cost_rows
 from compiler.plan import Plan, make_plan
 from compiler.support import data_problems, refusals
@@ -27,6 +28,7 @@ from compiler.update import Program, State, compile_plan
 from fgspec import loop, rundir, source
 from fgspec.canonical import Difference, differences, identity
 from fgspec.checkpoint import newest
+from fgspec.compile_cache import CacheUse, compilation_cache
 from fgspec.data.dataset import Dataset
 from fgspec.data.describe import describe
 from fgspec.data.pipeline import evaluation_batches
@@ -34,9 +36,9 @@ from fgspec.data.sources import read
 from fgspec.diagnostics import SpecError
 from fgspec.errors import DataError, ResumeError, RunError, UserError
 from fgspec.loop import Functions, Timetable
+from fgspec.profile import Profile
 from fgspec.report import table
 from fgspec.run import Job, begin, execute, stop_signals
-from fgspec.rundir import RunDir
 from fgspec.source import Loaded
 
 __all__ = [
@@ -111,6 +113,7 @@ def train(
     run_dir: str | Path = "runs",
     resume: str | Path | None = None,
     console: Console | None = None,
+    profile: int = 0,
 ) -> dict[str, Any]:
     """Train a spec in a new folder below `run_dir`, or go on with the run at `resume`.
 
@@ -119,6 +122,7 @@ def train(
         run_dir: the folder of all runs.
         resume: the folder of a run.
         console: where to show the cost table and the progress; nowhere by default.
+        profile: how many updates to trace, after some to warm up, into the run's folder.
 
     Returns:
         What `summary.json` holds, and `run`, the run's folder.
@@ -127,6 +131,7 @@ def train(
         SpecError, DataError: as `plan`.
         ResumeError: the run cannot be resumed.
         RunError: a loss is no longer finite.
+        UserError: more updates are to be traced than the run has.
         Preempted: the process was told to stop; the state is saved.
     """
     console = console or Console(quiet=True)
@@ -139,29 +144,32 @@ def train(
         loaded = _loaded(spec)
     else:
         raise TypeError("train needs a spec or a run to resume")
-    with stop_signals() as stopping:
-        return _train(loaded, run, Path(run_dir), console, stopping)
+    with stop_signals() as stopping, compilation_cache() as cache:
+        job = _prepared(loaded, profile, console, stopping, cache)
+        if run is None:
+            run = rundir.create(loaded, Path(run_dir))
+            begin(job, run)
+        console.print(f"run {run.path}", highlight=False, soft_wrap=True)
+        return execute(job, run) | {"run": str(run.path)}
 
 
-def _train(
-    loaded: Loaded,
-    run: RunDir | None,
-    run_dir: Path,
-    console: Console,
-    stopping: Callable[[], bool],
-) -> dict[str, Any]:
+def _prepared(
+    loaded: Loaded, profile: int, console: Console, stopping: Callable[[], bool], cache: CacheUse
+) -> Job:
+    """Everything that a run needs; its update is compiled and what it costs is shown."""
     program, dataset = _with_data(loaded)
+    timetable = _timetable(program.plan)
+    if profile > timetable.total:
+        raise UserError(
+            f"profile: {profile} steps are more than the {timetable.total} of the run; give less"
+        )
     compiled = compile_update(program)
     table(loaded.experiment.name, cost_rows(program.plan, compiled), console)
-    for note in notes(program.plan):
-        console.print(f"note: {note}", highlight=False, soft_wrap=True)
+    for line in [f"note: {note}" for note in notes(program.plan)] + cache.lines():
+        console.print(line, highlight=False, soft_wrap=True)
     functions = Functions(program.init, compiled.call, program.evaluate, program.diagnose)
-    job = Job(loaded, functions, _timetable(program.plan), dataset, console, stopping)
-    if run is None:
-        run = rundir.create(loaded, run_dir)
-        begin(job, run)
-    console.print(f"run {run.path}", highlight=False, soft_wrap=True)
-    return execute(job, run) | {"run": str(run.path)}
+    traced = Profile(profile, lambda: scopes(compiled.call.as_text())) if profile else None
+    return Job(loaded, functions, timetable, dataset, console, stopping, traced)
 
 
 def evaluate(run: str | Path) -> dict[str, float]:
@@ -174,7 +182,12 @@ def evaluate(run: str | Path) -> dict[str, float]:
         ResumeError: there is no checkpoint that can be trusted.
         DataError: its data are missing or damaged.
     """
-    found, loaded = rundir.reopen(Path(run))
+    with compilation_cache():
+        return _evaluate(Path(run))
+
+
+def _evaluate(run: Path) -> dict[str, float]:
+    found, loaded = rundir.reopen(run)
     program, dataset = _with_data(loaded)
     template = jax.eval_shape(lambda: program.init(loaded.experiment.seed))
     restored = newest(found.checkpoints, identity(loaded.values()), template)

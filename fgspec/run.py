@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from fgspec.data.pipeline import evaluation_batches, fingerprint, train_batches
 from fgspec.errors import ResumeError, RunError
 from fgspec.logbook import Logbook, write_json
 from fgspec.loop import Functions, Outlets, Timetable
+from fgspec.profile import Profile, profiled
 from fgspec.provenance import collect
 from fgspec.report import Reporter, expectation
 from fgspec.rundir import RunDir, write_summary
@@ -36,6 +38,7 @@ class Job:
         dataset: read as it says.
         console: where progress is shown.
         stopping: whether the run was told to stop.
+        profile: which steps to trace, if any.
     """
 
     loaded: Loaded
@@ -44,6 +47,7 @@ class Job:
     dataset: Dataset
     console: Console
     stopping: Callable[[], bool]
+    profile: Profile | None = None
 
     def data_fingerprint(self) -> str:
         """Of everything that decides the batches."""
@@ -88,7 +92,7 @@ def execute(job: Job, run: RunDir) -> dict[str, Any]:
         start = restored.step if restored is not None else 0
         with Logbook(run.metrics) as logbook:
             logbook.truncate(start)
-            ended = _train(job, checkpoints, logbook, restored)
+            ended = _train(job, run, (checkpoints, logbook), restored)
     finally:
         checkpoints.close()
     return _finish(job, run, ended)
@@ -108,8 +112,9 @@ def _refuse_other_data(job: Job, run: RunDir, restored: Restored | None) -> None
 
 
 def _train(
-    job: Job, checkpoints: Checkpointer, logbook: Logbook, restored: Restored | None
+    job: Job, run: RunDir, kept: tuple[Checkpointer, Logbook], restored: Restored | None
 ) -> Exception | None:
+    (checkpoints, logbook), say = kept, partial(job.console.print, highlight=False, soft_wrap=True)
     spec, timetable = job.loaded.experiment, job.timetable
     state = restored.state if restored is not None else job.program.init(spec.seed)
     start = restored.step if restored is not None else 0
@@ -124,7 +129,10 @@ def _train(
     try:
         outlets = Outlets(logbook.write, save, reporter.show, job.stopping)
         sources = (batches, job.test_batches)
-        loop.train(job.program, state, sources, timetable, outlets, (start, window))
+        with profiled(
+            job.program, job.profile, (start, timetable.total), run.profile, say
+        ) as program:
+            loop.train(program, state, sources, timetable, outlets, (start, window))
     except (loop.Preempted, RunError) as ended:
         return ended
     finally:

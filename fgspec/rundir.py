@@ -46,6 +46,11 @@ class RunDir:
         return self.path / "summary.json"
 
     @property
+    def profile(self) -> Path:
+        """The folder of the profiler's traces; there is none unless asked for."""
+        return self.path / "profile"
+
+    @property
     def checkpoints(self) -> Path:
         """The folder of the checkpoints."""
         return self.path / "checkpoints"

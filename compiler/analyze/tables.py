@@ -41,6 +41,7 @@ def cost_values(plan: Plan, compiled: CompiledUpdate) -> dict[str, Any]:
             "flops": compiled.flops,
             "temporary_bytes": compiled.temporary_bytes,
             "state_bytes": compiled.state_bytes,
+            "argument_bytes": compiled.argument_bytes,
         },
         "losses": counted.losses,
         "perturbed": counted.perturbed,

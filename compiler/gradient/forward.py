@@ -50,8 +50,10 @@ def forward_gradient(
     draw = _directions(arrays, noise, how)
 
     def one(sample: Any) -> Tree:
-        u, partner = draw(sample)
-        tangent = push(u)
+        with jax.named_scope("perturbations"):
+            u, partner = draw(sample)
+        with jax.named_scope("tangents"):
+            tangent = push(u)
         return {
             name: _credited(tangent, site.axes, element) * partner[name]
             for name, element in arrays.items()

@@ -18,6 +18,7 @@ def firing(path: str, trace: Trace) -> Float[Array, "n p g c"]:
     return trace.layers[path].active.astype(jnp.float32)
 
 
+@jax.named_scope("pull-back")
 def layerwise(
     segment: Segment,
     params: Mapping[str, Any],
@@ -45,6 +46,7 @@ def layerwise(
     return grads
 
 
+@jax.named_scope("pull-back")
 def blockwise(
     segment: Segment,
     params: Mapping[str, Any],

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 from jaxtyping import Array, Float, Int
 
 from compiler.gradient.segment import Losses, Site
@@ -26,6 +27,7 @@ def site_losses(plan: Plan, params: Params, feedback: Params, labels: Int[Array,
     lowering = plan.experiment.compile.losses
     replicate = LOWERINGS["fused" if lowering == "auto" else lowering]
 
+    @jax.named_scope("losses")
     def copies(site: Site, x: Features, others: Features | None = None) -> Float[Array, "..."]:
         readout, place = plan.readout(site), plan.place(site)
         own, back = readout_of(params, place), readout_of(feedback, place)

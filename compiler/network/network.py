@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
 
@@ -109,9 +110,10 @@ def forward(
     layers: dict[str, LayerTrace] = {}
     for block in blocks:
         back = feedback.get(block.name) if feedback is not None else None
-        x, traces = apply_block(
-            block, params[block.name], x, _under(block, taps), back, _under(block, known)
-        )
+        with jax.named_scope(f"forward/{block.name}"):
+            x, traces = apply_block(
+                block, params[block.name], x, _under(block, taps), back, _under(block, known)
+            )
         x = x + taps[block.name] if taps is not None and block.name in taps else x
         features[block.name] = x
         layers |= {f"{block.name}/{name}": trace for name, trace in traces.items()}

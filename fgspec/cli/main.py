@@ -19,6 +19,7 @@ VERBS = {
     "plan": "print layers, losses, credit routes and cost",
     "train": "train a spec, or go on with a run",
     "eval": "evaluate the newest checkpoint of a run",
+    "bench": "measure and compare compiled updates: time, memory, FLOPs",
     "diff": "print the fields in which two specs differ",
 }
 """Every verb, in the order in which `--help` lists them; `fgspec.cli.<verb>` holds each."""

@@ -10,6 +10,7 @@ from compiler.analyze.tables import cost_rows, cost_values, layer_lines, layer_v
 from fgspec import api
 from fgspec.canonical import identity
 from fgspec.cli.options import JsonOption, SetOption, SpecArgument
+from fgspec.compile_cache import compilation_cache
 from fgspec.report import table
 from fgspec.source import load
 
@@ -23,7 +24,8 @@ def run(spec: SpecArgument, overrides: SetOption = None, as_json: JsonOption = F
     """
     loaded = load(spec, overrides or ())
     program = api.compile(loaded)
-    plan, compiled = program.plan, compile_update(program)
+    with compilation_cache():
+        plan, compiled = program.plan, compile_update(program)
     if as_json:
         values = {"name": loaded.experiment.name, "sha256": identity(loaded.values())}
         values |= {"layers": layer_values(plan), "cost": cost_values(plan, compiled)}

@@ -18,6 +18,15 @@ RunDirOption = Annotated[Path, typer.Option("--run-dir", help="Runs are made bel
 ResumeOption = Annotated[
     Path | None, typer.Option("--resume", metavar="RUN", help="Go on with the run in this folder.")
 ]
+ProfileOption = Annotated[
+    int | None,
+    typer.Option(
+        "--profile",
+        metavar="STEPS",
+        min=1,
+        help="Write a profiler trace of so many updates, once warm, into the run's folder.",
+    ),
+]
 
 
 def run(
@@ -25,6 +34,7 @@ def run(
     overrides: SetOption = None,
     run_dir: RunDirOption = Path("runs"),
     resume: ResumeOption = None,
+    profile: ProfileOption = None,
 ) -> None:
     """Train a spec: what it costs, its progress, and a folder with all that came of it.
 
@@ -38,7 +48,8 @@ def run(
         raise ArgumentError("train: --set needs a SPEC; a resumed run keeps the spec it began with")
     loaded = load(spec, overrides or ()) if spec is not None else None
     console = Console()
-    summary = api.train(loaded, run_dir=run_dir, resume=resume, console=console)
+    asked = {"run_dir": run_dir, "resume": resume, "profile": profile or 0}
+    summary = api.train(loaded, console=console, **asked)
     for line in _ending(summary):
         console.print(line, highlight=False, soft_wrap=True)
 

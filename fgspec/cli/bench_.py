@@ -1,0 +1,154 @@
+"""`fgspec bench`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from compiler.analyze.cost import cost, lower_update, random_batch, reported
+from compiler.update import Program
+from fgspec import api
+from fgspec.bench import SCHEMA_VERSION, Subject, lines, measure, timed, times
+from fgspec.bench_plot import draw, plotting
+from fgspec.canonical import identity
+from fgspec.cli.check_ import checked
+from fgspec.cli.options import ArgumentError, SetOption
+from fgspec.compile_cache import no_compilation_cache
+from fgspec.diagnostics import SpecError
+from fgspec.logbook import write_json
+from fgspec.provenance import collect
+from fgspec.source import Loaded, load
+
+AgainstOption = Annotated[
+    Path | None,
+    typer.Option("--against", metavar="SPEC", help="What ratios are to; else the first spec."),
+]
+JsonFile = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Write all figures to this file.")
+]
+PlotFile = Annotated[
+    Path | None,
+    typer.Option("--plot", metavar="FILE.png", help="Draw bars of time and memory; matplotlib."),
+]
+Rounds = Annotated[
+    int, typer.Option("--rounds", min=1, max=10_000, help="Turns that each spec has.")
+]
+
+
+def run(
+    specs: Annotated[list[Path], typer.Argument(metavar="SPEC...", help="Specs, YAML files.")],
+    against: AgainstOption = None,
+    overrides: SetOption = None,
+    json_file: JsonFile = None,
+    plot_file: PlotFile = None,
+    rounds: Rounds = 10,
+) -> None:
+    """Measure the compiled updates of specs, in turns, on random images of the right shape.
+
+    No data set is needed. Each spec gets a turn of several warm calls in every round, and ratios
+    are taken within a round. Give a spec twice to see how far apart equal things are.
+
+    Example: fgspec bench specs/quickstart/bp.yaml specs/quickstart.yaml
+    """
+    _refuse_files(json_file, plot_file)
+    paths, reference = _ordered(specs, against)
+    loaded = _checked(paths, overrides or [])
+    names = _distinct([one.experiment.name for one in loaded])
+    with no_compilation_cache(), Console(stderr=True).status("compiling") as status:
+        lower_update(api.compile(loaded[0]))  # the first tracing of a process takes longer
+        prepared = [_prepared(one, name) for one, name in zip(loaded, names, strict=True)]
+        status.update("measuring")
+        measured = measure([subject for subject, _ in prepared], rounds)
+    found = [
+        facts | times(own, measured[reference], facts["batch_size"])
+        for own, (_, facts) in zip(measured, prepared, strict=True)
+    ]
+    results = {
+        "version": SCHEMA_VERSION,
+        "environment": _environment(),
+        "overrides": list(overrides or ()),
+        "rounds": rounds,
+        "against": names[reference],
+        "specs": found,
+    }
+    print("\n".join(lines(results)))
+    if json_file is not None:
+        write_json(json_file, results)
+    if plot_file is not None:
+        draw(results, plot_file)
+
+
+def _refuse_files(json_file: Path | None, plot_file: Path | None) -> None:
+    """Raise before anything is measured if the results could not be written."""
+    for option, path in (("--json", json_file), ("--plot", plot_file)):
+        if path is not None and (path.is_dir() or not path.parent.is_dir()):
+            raise ArgumentError(f"bench: {option} {path}: is a folder, or lies in none")
+    if plot_file is not None:
+        if plot_file.suffix.lower() != ".png":
+            raise ArgumentError(f"bench: --plot {plot_file}: give a name that ends in .png")
+        plotting()
+
+
+def _ordered(specs: list[Path], against: Path | None) -> tuple[list[Path], int]:
+    """All specs to measure, and which of them ratios are to."""
+    if against is None:
+        return specs, 0
+    resolved = [path.resolve() for path in specs]
+    if against.resolve() in resolved:
+        return specs, resolved.index(against.resolve())
+    return [against, *specs], 0
+
+
+def _checked(paths: list[Path], overrides: list[str]) -> list[Loaded]:
+    """Every spec, or one error with the mistakes of all."""
+    found, wrong = [], []
+    for path in paths:
+        try:
+            found.append(checked(load(path, overrides)))
+        except SpecError as error:
+            wrong += error.lines
+    if wrong:
+        raise SpecError(list(dict.fromkeys(wrong)))
+    return found
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """`a`, `a (2)` for specs of the same name."""
+    before = [names[:index].count(name) for index, name in enumerate(names)]
+    return [
+        f"{name} ({count + 1})" if count else name
+        for name, count in zip(names, before, strict=True)
+    ]
+
+
+def _prepared(loaded: Loaded, name: str) -> tuple[Subject, dict[str, Any]]:
+    """A compiled spec and what is known of it before it runs, as JSON."""
+    program: Program = api.compile(loaded)
+    lowered, lowering = timed(lambda: lower_update(program))
+    executable, compiling = timed(lowered.compile)
+    compiled = reported(program, executable)
+    state = program.init(loaded.experiment.seed)
+    subject = Subject(name, compiled.call, state, random_batch(program))
+    facts = {
+        "name": name,
+        "file": str(loaded.file),
+        "sha256": identity(loaded.values()),
+        "batch_size": loaded.experiment.data.batch_size,
+        "steps_per_call": subject.steps,
+        "compile_s": {"lowering": lowering, "xla": compiling},
+        "memory": {
+            "temporary_bytes": compiled.temporary_bytes,
+            "argument_bytes": compiled.argument_bytes,
+            "state_bytes": compiled.state_bytes,
+        },
+        "flops": {"plan": cost(program.plan).flops, "xla": compiled.flops},
+    }
+    return subject, facts
+
+
+def _environment() -> dict[str, Any]:
+    """Versions, devices, CPU count and the source's commit."""
+    record = collect(command=sys.argv, hashes={}, seeds={}, source_dir=Path.cwd())
+    return {name: value for name, value in record.items() if name not in ("hashes", "seeds")}
