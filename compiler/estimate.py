@@ -67,10 +67,13 @@ def _final(plan: Plan, params: Params, labels: Int[Array, " n"]) -> Final:
     )
 
 
-def drawn(plan: Plan, key: KeyData, step: Int[Array, ""]) -> Noise:
+def drawn(
+    plan: Plan, key: KeyData, step: Int[Array, ""], codes: Mapping[str, Any] | None = None
+) -> Noise:
     """The perturbations of one step of a run; normal ones where the spec does not say.
 
-    Where views share them, those of the first view are repeated in the others.
+    Where views share them, those of the first view are repeated in the others. `codes` are those
+    of the streams by name, where names are those of a stack's template.
     """
     perturbation = plan.experiment.gradient.perturbation
     rows, times, kind = 1, 1, "normal"
@@ -80,7 +83,8 @@ def drawn(plan: Plan, key: KeyData, step: Int[Array, ""]) -> Noise:
         kind = kind if perturbation.learned else perturbation.guess.type
 
     def noise(name: str, shape: tuple[int, ...], sample: Any) -> Float[Array, "..."]:
-        stream = address(key, f"perturbation/{name}", step, sample)
+        own = f"perturbation/{name}" if codes is None else codes[name]
+        stream = address(key, own, step, sample)
         counted = tuple(size // times for size in shape[:rows])
         once = guess_of(kind).draw(stream, counted, shape[rows:])
         return jnp.tile(once, (times, *[1] * (len(shape) - 1)))
@@ -135,16 +139,16 @@ Estimator = Callable[[Plan, Params, Features, Context], Estimate]
 
 
 def _exact(plan: Plan, segment: Segment, params: Params, x: Features, context: Context) -> Estimate:
-    return exact(segment, params, x, context.losses, every=_stored(plan))
+    return exact(segment, params, x, context.losses, every=stored(plan))
 
 
 def _feedback(
     plan: Plan, segment: Segment, params: Params, x: Features, context: Context
 ) -> Estimate:
-    return exact(segment, params, x, context.losses, context.feedback, _stored(plan))
+    return exact(segment, params, x, context.losses, context.feedback, stored(plan))
 
 
-def _stored(plan: Plan) -> int | None:
+def stored(plan: Plan) -> int | None:
     """Blocks between two stored inputs of a reverse pass."""
     every = plan.experiment.compile.rematerialize
     return None if isinstance(every, str) else every
@@ -196,15 +200,19 @@ def _forward(plan: Plan, params: Params, x: Features, context: Context) -> Estim
     return project(plan.projecting, params, x, context.losses, context.source)
 
 
-ESTIMATORS: dict[str, Estimator] = {
-    "exact": segment_by_segment(_exact),
-    "forward": _forward,
-    "finite_difference": segment_by_segment(_joint),
-    "feedback": segment_by_segment(_feedback),
-    "direct_feedback": segment_by_segment(_direct_feedback),
-    "learned_direct_feedback": _learned_direct_feedback,
+SEGMENT_ESTIMATORS: dict[str, SegmentEstimator] = {
+    "exact": _exact,
+    "forward": _joint,
+    "finite_difference": _joint,
+    "feedback": _feedback,
+    "direct_feedback": _direct_feedback,
 }
-"""By `gradient.estimator.type`."""
+"""Of one segment, by `gradient.estimator.type`."""
+
+ESTIMATORS: dict[str, Estimator] = {
+    name: segment_by_segment(one) for name, one in SEGMENT_ESTIMATORS.items()
+} | {"forward": _forward, "learned_direct_feedback": _learned_direct_feedback}
+"""Of the whole network, by `gradient.estimator.type`."""
 
 
 def estimate(plan: Plan, params: Params, x: Features, context: Context) -> Estimate:

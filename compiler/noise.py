@@ -35,12 +35,20 @@ def key_data(seed: int) -> KeyData:
     return jax.random.key_data(jax.random.key(seed, impl="threefry2x32"))
 
 
+def stream_code(name: str) -> int:
+    """What stands for a stream's name in its keys, 32 bits."""
+    return zlib.crc32(name.encode())
+
+
 def address(
-    key: KeyData, name: str, step: Int[Array, ""] | int = 0, sample: Int[Array, ""] | int = 0
+    key: KeyData,
+    name: str | UInt32[Array, ""],
+    step: Int[Array, ""] | int = 0,
+    sample: Int[Array, ""] | int = 0,
 ) -> PRNGKeyArray:
-    """The key of one named stream at one step and sample, of the raw `key` of a run."""
+    """The key of one stream, by name or code, at one step and sample, of a run's raw `key`."""
     stream = jax.random.wrap_key_data(key, impl="threefry2x32")
-    for data in (zlib.crc32(name.encode()), step, sample):
+    for data in (stream_code(name) if isinstance(name, str) else name, step, sample):
         stream = jax.random.fold_in(stream, data)
     return stream
 

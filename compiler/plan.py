@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -19,12 +19,14 @@ from compiler.network.network import Network, layers_in
 from compiler.network.readout import Readout
 from compiler.network.shapes import ParamSpec
 from compiler.noise import guess_of
+from compiler.stacks import FEWEST, Stack, find
 from compiler.trees import flatten, unflatten
 from fgspec.data.describe import DatasetInfo
 from fgspec.errors import UserError
 from fgspec.spec.base import Interval
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.gradient import DIRECT, FiniteDifference
+from fgspec.spec.scanning import unscannable
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Plan:
         segments: chains of blocks with the losses whose gradients add up to the target's.
         perturbing: how segments are perturbed; None if they are not.
         projecting: how targets are projected on guesses; None if they are not.
+        stacks: equal units that are scanned; none where blocks are unrolled.
         steps: updates of the whole run.
         steps_per_epoch: updates of one pass over the training set; a partial batch is dropped.
     """
@@ -50,6 +53,7 @@ class Plan:
     segments: tuple[Segment, ...]
     perturbing: Perturbing | None
     projecting: Projection | None
+    stacks: tuple[Stack, ...]
     steps: int
     steps_per_epoch: int
 
@@ -127,6 +131,16 @@ class Plan:
             if self.place(site)[0] == "heads" and (local or site.name == "final"):
                 yield site
 
+    def parts(self) -> Iterator[Unit | Stack]:
+        """All units in order, those of a stack as one."""
+        inside = {unit: stack for stack in self.stacks for unit in stack.units}
+        for unit in self.units:
+            stack = inside.get(unit)
+            if stack is None:
+                yield unit
+            elif unit == stack.template:
+                yield stack
+
     def inputs(self, features: Mapping[str, Any], x: Any) -> dict[str, Any]:
         """What enters each block, by block: `x`, then the features after the block before."""
         names = [block.name for block in self.network.blocks]
@@ -178,10 +192,31 @@ def make_plan(experiment: Experiment, data: DatasetInfo) -> Plan:
     if perturbing is not None:
         segments = tuple(one_loss_each(segments))
     plan = Plan(
-        experiment, data, network, units, segments, perturbing, projecting, steps, per_epoch
+        experiment, data, network, units, segments, perturbing, projecting, (), steps, per_epoch
     )
     _refuse_too_many(plan)
-    return plan
+    return replace(plan, stacks=_stacks(plan))
+
+
+def _stacks(plan: Plan) -> tuple[Stack, ...]:
+    """What is scanned.
+
+    Raises:
+        UserError: the spec asks for it, and there is nothing to scan.
+    """
+    spec, wanted = plan.experiment, plan.experiment.compile.blocks
+    if wanted == "unrolled" or unscannable(spec.architecture, spec.gradient) is not None:
+        return ()
+    local = spec.gradient.target == "local"
+
+    def head(unit: Unit) -> Readout | None:
+        return plan.readout(unit[1]) if local else None
+
+    units = [unit for unit in plan.units if not local or unit[1].name != "final"]
+    found = find(units, head)
+    if wanted == "scanned" and not found:
+        raise UserError("compile.blocks: no two equal blocks follow each other; say auto")
+    return tuple(s for s in found if wanted == "scanned" or len(s.units) >= FEWEST)
 
 
 def _refuse_too_many(plan: Plan) -> None:

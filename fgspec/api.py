@@ -23,8 +23,9 @@ from compiler.analyze.notes import notes
 from compiler.analyze.scopes import scopes
 from compiler.analyze.tables import cost_rows
 from compiler.plan import Plan, make_plan
+from compiler.state import State
 from compiler.support import data_problems, refusals
-from compiler.update import Program, State, compile_plan
+from compiler.update import Program, compile_plan
 from fgspec import loop, rundir, source
 from fgspec.canonical import Difference, differences, identity
 from fgspec.checkpoint import newest

@@ -17,6 +17,7 @@ from fgspec.spec.gradient import DIRECT, PERTURBING, REVERSE, Gradient, Perturba
 from fgspec.spec.losses import InfoNce, Losses
 from fgspec.spec.optimizer import Factors, Optimizer, WarmupCosine
 from fgspec.spec.run import Checkpoint, Compile, Diagnostics, Expect, Mesh, Training
+from fgspec.spec.scanning import unscannable
 from fgspec.spec.structure import LOSS_AXES, STRUCTURE, block_count, divisors
 from fgspec.yaml12 import Path
 
@@ -158,12 +159,17 @@ def norm_gradient(architecture: Architecture, gradient: Gradient) -> Iterator[Pr
         yield Problem(path, message, others=(("gradient", "perturbation", "projection"),))
 
 
-def lowering(compile: Compile, gradient: Gradient) -> Iterator[Problem]:
+def lowering(architecture: Architecture, compile: Compile, gradient: Gradient) -> Iterator[Problem]:
     """Lowerings of tangents need tangents, rematerialisation a reverse pass of its own."""
     if compile.rematerialize != "auto" and gradient.estimator.type not in REVERSE:
         message = "read where errors travel backward through blocks; remove it"
         path: Path = ("compile", "rematerialize")
         yield Problem(path, message, others=(("gradient", "estimator", "type"),))
+    why = unscannable(architecture, gradient)
+    if compile.blocks == "scanned" and why is not None:
+        norm = architecture.normalization.type == "batch_norm"
+        reason: Path = ("architecture", "normalization", "type") if norm else ("gradient", "target")
+        yield Problem(("compile", "blocks"), f"{why}; say unrolled", others=(reason,))
     if gradient.estimator.type not in PERTURBING:
         for field, value in (("losses", compile.losses), ("samples", compile.samples)):
             if value != "auto":

@@ -8,8 +8,8 @@ import pytest
 
 from compiler.estimate import Clock, drawn, estimate, make_context
 from compiler.network.network import forward, layers_in
+from compiler.passes import stem
 from compiler.trees import flatten, unflatten
-from compiler.update import _stem
 
 TWIN = {"fa": "bp", "l-fa": "l-bp", "lg-fa": "lg-bp"}
 MLP = "{type: mlp, hidden: [6, 5]}"
@@ -152,7 +152,7 @@ LINEAR = """
 def _jacobians(made, state, batch):
     """Mean over the batch of the derivative of an example's outputs by its layers' outputs."""
     blocks, readout = made.plan.network.blocks, made.plan.network.classifier
-    x = _stem(made.plan, batch["image"])
+    x = stem(made.plan, batch["image"])
 
     def outputs(by):
         taps = {f"{path}/output": part for path, part in by.items()}
@@ -184,7 +184,7 @@ def test_learned_feedback_has_the_mean_jacobian_as_its_mean(norm):
         def one(step):
             clock = Clock(state.key, step, drawn(made.plan, state.key, step))
             context = make_context(made.plan, state.params, state.feedback, batch["label"], clock)
-            x = _stem(made.plan, batch["image"])
+            x = stem(made.plan, batch["image"])
             return estimate(made.plan, state.params, x, context).feedback
 
         return jax.lax.map(one, steps)

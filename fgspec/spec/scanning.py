@@ -1,0 +1,18 @@
+"""Which specs have blocks that one compiled body can serve, scanned over depth."""
+
+from fgspec.spec.architecture import Architecture
+from fgspec.spec.gradient import PERTURBING, REVERSE, Gradient
+
+
+def unscannable(architecture: Architecture, gradient: Gradient) -> str | None:
+    """Why equal blocks must be compiled one by one, or None if they can be scanned."""
+    kind, perturbation = gradient.estimator.type, gradient.perturbation
+    if architecture.normalization.type == "batch_norm":
+        return "batch_norm keeps statistics of every layer"
+    if gradient.target == "global" and kind in REVERSE:
+        return None
+    if gradient.target != "local":
+        return f"under target {gradient.target} this estimator reaches over several blocks"
+    if kind in PERTURBING and perturbation is not None and perturbation.projects:
+        return "projections take the gradients of all blocks at once"
+    return None
