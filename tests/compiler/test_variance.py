@@ -253,7 +253,7 @@ def test_a_target_projected_on_a_guess_loses_what_is_orthogonal_to_it():
 
 
 def test_guesses_pulled_through_the_next_block_average_to_its_jacobian():
-    """Over a basis of directions v: the sum of <T, G> G, G = J'v / n, is J'J T / n^2 (n examples)."""
+    """Over a basis of directions v: the sum of <T, G> G, G = J'v / n, is J'J T / n^2."""
     how = "space: block_output, guess: {type: jacobian}, projection: {type: none}"
     made = _program(how, TWO)
     state, batch = _state(made, TWO), _batch()
