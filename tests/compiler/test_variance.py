@@ -16,8 +16,8 @@ from compiler.gradient.projected import COEFFICIENTS, NORMALIZATIONS, Group, Pro
 from compiler.gradient.sets import SETS
 from compiler.noise import GUESSES, address, key_data
 
-D = 12
-TRIALS = 20_000
+D = 8
+TRIALS = 40_000
 GRADIENT = np.random.default_rng(5).standard_normal(D)
 SIZE = GRADIENT @ GRADIENT
 INFO = replace(networks.INFO, image_shape=(1, 1, 4), mean=(0.0,) * 4, std=(1.0,) * 4)
