@@ -29,7 +29,11 @@ TRAINED = 500
 """Steps of gradient descent before the second table."""
 
 _RATE = 0.1
-_TIMED = 60
+_NOTHING = 1e-30
+"""Lost in the rounding of what it is added to."""
+
+_FEWEST = 4
+"""Draws in a round at least."""
 
 
 class Quality(NamedTuple):
@@ -141,48 +145,59 @@ def _batches(count: int, size: int, source: Any) -> list[dict[str, Any]]:
 
 
 class Probe:
-    """One estimator: its compiled gradient and its moments over draws."""
+    """One estimator: the moments of one round of draws, compiled, and what its rounds found."""
 
-    def __init__(self, program: Program, kept: tuple[str, ...]) -> None:
-        """Of the blocks in `kept`."""
-        self.program, self.kept = program, kept
-        self.sampled = jax.jit(self._sampled)
+    def __init__(self, spec: Mapping[str, Any], kept: tuple[str, ...], count: int) -> None:
+        """Of the blocks in `kept`, by about `count` perturbations in all."""
+        self.program, self.kept = compiled(spec), kept
+        perturbation = self.program.plan.experiment.gradient.perturbation
+        samples = perturbation.samples if perturbation is not None else 1
+        drawn = count // (ROUNDS * samples) if draws(self.program.plan) else 0
+        self.each = max(drawn, _FEWEST)
+        self.round = jax.jit(self._round)
+        self.seconds: list[float] = []
 
     def _vector(self, state: Any, batch: Any) -> Any:
         blocks = self.program.gradient(state, batch)[0]["blocks"]
         return flat({name: blocks[name] for name in self.kept})
 
-    def _sampled(self, state: Any, batch: Any, target: Any, steps: Any) -> Any:
-        """Moments of every round; noise is a function of the step, so every step is a draw."""
+    def _round(self, params: Any, batch: Any, target: Any, first: Any) -> Any:
+        """Moments of one round; noise is a function of the step, so every step is a draw."""
 
         def one(step: Any) -> Any:
-            return {"": self._vector(state._replace(step=step), batch)}
+            # XLA would compute once for all steps what does not depend on the step.
+            own = jax.tree.map(lambda part: part + _NOTHING * step.astype(part.dtype), params)
+            return {"": self._vector(_state(self.program, own)._replace(step=step), batch)}
 
-        return jax.lax.map(lambda own: moments(one, {"": target}, own)[""], steps)
+        steps = first + jnp.arange(self.each, dtype=jnp.int32)
+        return moments(one, {"": target}, steps)[""]
 
     def exact(self, params: Any, batch: Any) -> Any:
         """The gradient itself, [d]."""
-        return self._vector(_state(self.program, params), batch)
+        return jax.jit(lambda: self._vector(_state(self.program, params), batch))()
 
-    def measure(self, params: Any, batch: Any, target: Any, count: int) -> Quality:
-        """Quality over `count` draws; over few where there is nothing to draw."""
-        rounds = (ROUNDS, max(count // ROUNDS, 2)) if draws(self.program.plan) else (3, 2)
-        steps = 1 + jnp.arange(np.prod(rounds), dtype=jnp.int32).reshape(rounds)
-        found = jax.device_get(self.sampled(_state(self.program, params), batch, target, steps))
-        wanted = np.asarray(target, np.float64)
-        return quality(found.mean, found.variance, float(found.cosine.mean()), wanted)
+    def run(self, params: Any, batch: Any, target: Any, index: int) -> Any:
+        """One round on the host, timed; the first is the compiler's and has no time."""
+        first = jnp.asarray(index * self.each, jnp.int32)
+        if not self.seconds:
+            jax.block_until_ready(self.round(params, batch, target, first))
+        started = time.perf_counter()
+        found = jax.block_until_ready(self.round(params, batch, target, first))
+        self.seconds.append((time.perf_counter() - started) / self.each)
+        return jax.device_get(found)
 
 
-def _times(probes: Mapping[str, Probe], params: Any, batch: Any) -> dict[str, float]:
-    """Median seconds of one gradient of each; they take turns, so that all share disturbances."""
-    states = {name: _state(probe.program, params) for name, probe in probes.items()}
-    spent: dict[str, list[float]] = {name: [] for name in probes}
-    for _ in range(_TIMED + 1):
+def _measure(probes: Mapping[str, Probe], params: Any, batch: Any, target: Any) -> dict[str, Any]:
+    """Quality of every estimator; they take turns, so that all share what disturbs their times."""
+    rounds: dict[str, list[Any]] = {name: [] for name in probes}
+    for index in range(ROUNDS):
         for name, probe in probes.items():
-            started = time.perf_counter()
-            jax.block_until_ready(probe.program.gradient(states[name], batch))
-            spent[name].append(time.perf_counter() - started)
-    return {name: float(np.median(taken[1:])) for name, taken in spent.items()}
+            rounds[name].append(probe.run(params, batch, target, index))
+    wanted, found = np.asarray(target, np.float64), {}
+    for name, own in rounds.items():
+        means, variances, cosines = (np.stack(part) for part in zip(*own, strict=True))
+        found[name] = quality(means, variances, float(cosines.mean()), wanted)._asdict()
+    return found
 
 
 def measured(setting: Setting, count: int) -> dict[str, Any]:
@@ -191,7 +206,7 @@ def measured(setting: Setting, count: int) -> dict[str, Any]:
     names = tuple(block.name for block in reference.plan.network.blocks)
     kept = names[:-1] if setting.leaves_last else names
     specs = {"exact": setting.exact, **setting.estimators}
-    probes = {name: Probe(compiled(spec), kept) for name, spec in specs.items()}
+    probes = {name: Probe(spec, kept, count) for name, spec in specs.items()}
     headed = reference if setting.headed is None else compiled(setting.headed)
     params = headed.init(0).params
     experiment = reference.plan.experiment
@@ -203,11 +218,8 @@ def measured(setting: Setting, count: int) -> dict[str, Any]:
             params = _trained(setting, params, others)
         target = probes["exact"].exact(params, batch)
         found["numbers"] = target.size
-        found["quality"][state] = {
-            name: probe.measure(params, batch, target, count)._asdict()
-            for name, probe in probes.items()
-        }
-    found["seconds"] = _times(probes, params, batch)
+        found["quality"][state] = _measure(probes, params, batch, target)
+    found["seconds"] = {name: float(np.median(own.seconds)) for name, own in probes.items()}
     return found
 
 
@@ -245,7 +257,7 @@ def table(found: Mapping[str, Any], state: str) -> str:
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--draws", type=int, default=512, help="draws of each estimator")
+    parser.add_argument("--draws", type=int, default=256, help="perturbations, K to an estimate")
     parser.add_argument("--setting", choices=SETTINGS, help="one of the two; both by default")
     parser.add_argument("--out", type=Path, help="JSON file for the numbers")
     options = parser.parse_args()
