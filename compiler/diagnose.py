@@ -1,11 +1,11 @@
 """What an estimate is worth at a step of a run: against the exact gradient of its target."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Shaped
 
 from compiler.estimate import Clock, drawn, estimate, make_context, matched, target_gradient
 from compiler.losses.sites import readout_of
@@ -43,7 +43,7 @@ def diagnosed(
     exact = target_gradient(plan, params, x, make_context(plan, params, {}, labels, clock)).grads
     found = estimated(key)
     measured = _against(found.grads, exact)
-    if _draws(plan):
+    if draws(plan):
         streams = [address(key, "diagnostics", step, k) for k in range(_samples(plan))]
         keys = jnp.stack([jax.random.key_data(stream) for stream in streams])
         measured |= _signal_to_noise(lambda key: estimated(key).grads, exact, keys)
@@ -51,17 +51,19 @@ def diagnosed(
     return measured | _head_accuracy(plan, params, found.trace.features, labels)
 
 
-def _samples(plan: Plan) -> int:
-    return plan.experiment.diagnostics.samples
-
-
-def _draws(plan: Plan) -> bool:
+def draws(plan: Plan) -> bool:
+    """Whether the estimate of a plan is another at every step: a fresh draw of its guess."""
     perturbation = plan.experiment.gradient.perturbation
     return perturbation is not None and perturbation.guess.type not in _FIXED
 
 
-def _flat(block: Params) -> Float[Array, " d"]:
-    return jnp.concatenate([part.reshape(-1) for _, part in sorted(flatten(block).items())])
+def flat(tree: Params) -> Float[Array, " d"]:
+    """All numbers of a nested dictionary, in the order of their paths."""
+    return jnp.concatenate([part.reshape(-1) for _, part in sorted(flatten(tree).items())])
+
+
+def _samples(plan: Plan) -> int:
+    return plan.experiment.diagnostics.samples
 
 
 def _cosine(a: Float[Array, " d"], b: Float[Array, " d"]) -> Float[Array, ""]:
@@ -72,31 +74,72 @@ def _cosine(a: Float[Array, " d"], b: Float[Array, " d"]) -> Float[Array, ""]:
 def _against(found: Params, exact: Params) -> dict[str, Float[Array, ""]]:
     measured = {}
     for block, target in exact.items():
-        own, wanted = _flat(found[block]), _flat(target)
+        own, wanted = flat(found[block]), flat(target)
         size = jnp.linalg.norm(wanted)
         measured[f"fg/cosine/{block}"] = _cosine(own, wanted)
         measured[f"fg/norm_ratio/{block}"] = jnp.linalg.norm(own) / jnp.where(size > 0, size, 1)
     return measured
 
 
+class Moments(NamedTuple):
+    """Of the draws g of an estimate, [d], against its target t.
+
+    Attributes:
+        mean: of g.
+        variance: of all numbers together, E|g - E g|^2; the estimate of it that has no bias.
+        cosine: mean of the cosine of g with t.
+    """
+
+    mean: Float[Array, " d"]
+    variance: Float[Array, ""]
+    cosine: Float[Array, ""]
+
+
+def moments(
+    draw: Callable[[Any], Mapping[str, Float[Array, " d"]]],
+    target: Mapping[str, Float[Array, " d"]],
+    addresses: Shaped[Array, "k ..."],
+) -> dict[str, Moments]:
+    """Moments of an estimate over its draws, by the names of what it estimates.
+
+    Deviations from the target are summed instead of the estimates, so that rounding does not hide
+    the variance of estimates that are close to it.
+
+    Args:
+        draw: address -> estimates.
+        target: of the estimates.
+        addresses: of k draws.
+    """
+
+    def add(total: Any, at: Any) -> tuple[Any, None]:
+        found = draw(at)
+        off = {name: found[name] - target[name] for name in target}
+        square = {name: jnp.vdot(part, part) for name, part in off.items()}
+        cosine = {name: _cosine(found[name], target[name]) for name in target}
+        return jax.tree.map(jnp.add, total, (off, square, cosine)), None
+
+    zeros = dict.fromkeys(target, jnp.zeros(()))
+    start = (jax.tree.map(jnp.zeros_like, dict(target)), zeros, zeros)
+    (off, square, cosine), _ = jax.lax.scan(add, start, addresses)
+    count = len(addresses)
+    return {
+        name: Moments(
+            mean=target[name] + off[name] / count,
+            variance=(square[name] - jnp.vdot(off[name], off[name]) / count) / (count - 1),
+            cosine=cosine[name] / count,
+        )
+        for name in target
+    }
+
+
 def _signal_to_noise(draw: Any, exact: Params, keys: Any) -> dict[str, Float[Array, ""]]:
     """|gradient|^2 of every block, of the total variance of its estimate."""
-    zero = {block: jnp.zeros_like(_flat(target)) for block, target in exact.items()}
-
-    def add(total: Any, key: Any) -> tuple[Any, None]:
-        sums, squares = total
-        flat = {block: _flat(own) for block, own in draw(key).items()}
-        sums = jax.tree.map(jnp.add, sums, flat)
-        return (sums, {b: squares[b] + jnp.vdot(flat[b], flat[b]) for b in flat}), None
-
-    start = (zero, dict.fromkeys(exact, jnp.zeros(())))
-    (sums, squares), _ = jax.lax.scan(add, start, keys)
-    count, measured = len(keys), {}
-    for block, target in exact.items():
-        variance = (squares[block] - jnp.vdot(sums[block], sums[block]) / count) / (count - 1)
-        signal = jnp.square(jnp.linalg.norm(_flat(target)))
-        measured[f"fg/snr/{block}"] = signal / jnp.maximum(variance, 1e-30)
-    return measured
+    target = {block: flat(own) for block, own in exact.items()}
+    found = moments(lambda key: {b: flat(own) for b, own in draw(key).items()}, target, keys)
+    return {
+        f"fg/snr/{block}": jnp.vdot(own, own) / jnp.maximum(found[block].variance, 1e-30)
+        for block, own in target.items()
+    }
 
 
 def _alignment(plan: Plan, params: Params, feedback: Params) -> dict[str, Float[Array, ""]]:

@@ -1,10 +1,12 @@
 """What the estimate of a step is worth, measured against the exact gradient of its target."""
 
 import jax
+import jax.numpy as jnp
 import networks
 import numpy as np
 import pytest
 
+from compiler.diagnose import moments
 from compiler.trees import flatten
 
 MLP = "{type: mlp, hidden: [8, 6]}"
@@ -60,3 +62,17 @@ def test_alignment_of_backward_weights():
     backward = np.asarray(state.feedback["blocks"]["block1"]["dense"]["w"]).ravel()
     cosine = forward @ backward / np.linalg.norm(forward) / np.linalg.norm(backward)
     assert found["fg/alignment/block1/dense"] == pytest.approx(cosine, abs=1e-5)
+
+
+def test_moments_are_those_of_the_draws():
+    """Also where the deviations from the target are a thousandth of it."""
+    rng = np.random.default_rng(0)
+    target = rng.standard_normal(7)
+    drawn = (1000 * target + rng.standard_normal((50, 7))).astype(np.float32)
+    wanted = jnp.asarray(1000 * target, jnp.float32)
+    found = moments(lambda row: {"a": row}, {"a": wanted}, jnp.asarray(drawn))["a"]
+    exact = drawn.astype(np.float64)
+    sizes = np.linalg.norm(exact, axis=1) * np.linalg.norm(target)
+    np.testing.assert_allclose(found.mean, exact.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(found.variance, exact.var(0, ddof=1).sum(), rtol=1e-4)
+    np.testing.assert_allclose(found.cosine, (exact @ target / sizes).mean(), rtol=1e-6)

@@ -189,18 +189,6 @@ def test_several_losses_in_a_chain_under_forward_mode(target):
     assert networks.distance(_gradient(made, noise), _gradient(exact)) < 1e-4
 
 
-def test_the_optimal_scale_has_the_least_error():
-    rng, d, trials = np.random.default_rng(0), 12, 20000
-    g = rng.standard_normal(d)
-    for kurtosis, draws in (
-        (3.0, rng.standard_normal((trials, d))),
-        (1.0, rng.choice([-1.0, 1.0], (trials, d))),
-    ):
-        raw = (draws @ g)[:, None] * draws
-        best = (raw @ g).mean() / (raw**2).sum(1).mean()
-        assert abs(best * (d + kurtosis - 1) - 1) < 0.1
-
-
 def test_sign_and_coin():
     base = "space: block_output, guess: {type: local}, projection: {type: none, coefficient: %s}"
     raw, sign, coin = (_gradient(_program("global", base % c)) for c in ("raw", "sign", "coin"))

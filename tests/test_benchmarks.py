@@ -1,0 +1,62 @@
+"""What the benchmarks compare can be compiled, and their measures are right."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from compiler.plan import make_plan
+from compiler.support import refusals
+from fgspec.data.describe import describe
+from fgspec.source import loads
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def variance(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import variance
+
+    return variance
+
+
+def test_estimators_have_the_target_of_their_setting(variance):
+    for setting in variance.SETTINGS.values():
+        exact = loads(json.dumps(setting.exact)).experiment
+        for spec in setting.estimators.values():
+            experiment = loads(json.dumps(spec)).experiment
+            assert refusals(experiment) == []
+            assert make_plan(experiment, describe(experiment.data.source)).steps == 1
+            assert experiment.gradient.target == exact.gradient.target
+            assert experiment.architecture == exact.architecture
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.9])
+def test_quality_of_draws_of_known_moments(variance, scale):
+    """g = scale t + noise of deviation s in d numbers, 16 rounds of 40 draws."""
+    rng, d, s, draws = np.random.default_rng(1), 50, 0.5, 40
+    target = rng.standard_normal(d)
+    size = target @ target
+    drawn = scale * target + s * rng.standard_normal((16, draws, d))
+    spreads = drawn.var(1, ddof=1).sum(1)
+    cosine = float(np.mean(drawn @ target / np.linalg.norm(drawn, axis=2) / size**0.5))
+    found = variance.quality(drawn.mean(1), spreads, cosine, target)
+    noise = s**2 * d / size
+    assert found.unbiased == (scale == 1)
+    assert found.variance == pytest.approx(noise, rel=0.05)
+    assert found.error == pytest.approx(noise + (1 - scale) ** 2, rel=0.05)
+    assert abs(found.along - scale) < 4 * found.along_error
+    assert found.progress == pytest.approx(scale**2 / (scale**2 + noise), rel=0.05)
+    if scale != 1:
+        assert abs(found.bias - 0.1) < 4 * found.bias_error < 0.04
+
+
+def test_the_tests_that_prove_what_is_known_of_estimators_exist():
+    root = Path(__file__).parent
+    named = set(re.findall(r"`(test_\w+)`", (root.parent / "docs" / "estimators.md").read_text()))
+    defined = {n for p in root.rglob("*.py") for n in re.findall(r"def (test_\w+)", p.read_text())}
+    assert len(named) > 15
+    assert named <= defined
