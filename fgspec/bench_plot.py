@@ -20,7 +20,7 @@ def plotting() -> ModuleType:
     except ImportError:
         raise UserError(
             "bench: --plot needs matplotlib, which is not installed; "
-            'pip install "matplotlib>=3.10", or install fgspec with its extra `plot`'
+            'pip install "matplotlib>=3.11", or install fgspec with its extra `plot`'
         ) from None
 
 

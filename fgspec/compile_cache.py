@@ -1,8 +1,10 @@
 """Compiled programs kept on disk, so that a program's second start need not compile it again."""
 
 import os
+import re
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ LARGEST_TOTAL = 2 * 2**30  # bytes: JAX sets no bound, and a sweep over specs le
 _SHORTEST = 0.1  # seconds of compilation that are worth a file
 _SHORTEST_VARIABLE = "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"
 _ENTRIES = "jit_*-cache"
+_UNREADABLE = re.compile(r"Error reading persistent compilation cache entry for '(jit_\w+)'")
 _HITS, _MISSES, _SAVED = (
     f"/jax/compilation_cache/{name}"
     for name in ("cache_hits", "cache_misses", "compile_time_saved_sec")
@@ -34,6 +37,7 @@ class CacheUse:
         hits: programs that were found in it.
         misses: programs that were compiled and written to it.
         saved: seconds of compilation, by JAX's account.
+        damaged: programs whose files could not be read, as by a process killed while it wrote.
     """
 
     folder: Path | None = None
@@ -41,6 +45,7 @@ class CacheUse:
     hits: int = 0
     misses: int = 0
     saved: float = 0.0
+    damaged: int = 0
 
     def lines(self) -> list[str]:
         """What a log says of it once the update is compiled."""
@@ -52,7 +57,8 @@ class CacheUse:
         if self.hits:
             used = f"hit, {self.saved:.1f} s of compilation saved"
         elif self.misses:
-            used = "miss, the next start of this program will be quicker"
+            damage = "a damaged file was replaced; " if self.damaged else ""
+            used = f"miss, {damage}the next start of this program will be quicker"
         return [f"compilation cache {self.folder}: {used}"]
 
 
@@ -97,7 +103,7 @@ def compilation_cache() -> Iterator[CacheUse]:
             use.folder, use.problem = None, _explained(error)
     if changes and _SHORTEST_VARIABLE not in os.environ:
         changes["jax_persistent_cache_min_compile_time_secs"] = _SHORTEST
-    with _configured(changes), _listening(use):
+    with _configured(changes), _listening(use), _mending(use, own=bool(changes)):
         yield use
 
 
@@ -141,6 +147,31 @@ def _bound(folder: Path, largest: int) -> None:
             return
         path.unlink(missing_ok=True)
         total -= size
+
+
+@contextmanager
+def _mending(use: CacheUse, own: bool) -> Iterator[None]:
+    """Delete what JAX cannot read, in a folder of our own, before it writes the program again.
+
+    JAX only warns, at every start, as it never writes over a file that is there.
+    """
+    before = warnings.showwarning
+
+    def show(message: Any, *about: Any, **more: Any) -> None:
+        unreadable = _UNREADABLE.search(str(message))
+        if unreadable is None or use.folder is None:
+            before(message, *about, **more)
+            return
+        use.damaged += 1
+        for path in use.folder.glob(f"{unreadable[1]}-*-cache"):
+            with suppress(OSError):
+                path.unlink()
+
+    warnings.showwarning = show if own else before
+    try:
+        yield
+    finally:
+        warnings.showwarning = before
 
 
 @contextmanager

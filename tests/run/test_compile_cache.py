@@ -32,13 +32,22 @@ def test_a_second_process_finds_the_program_and_gets_the_same_bits(tmp_path, mon
     assert cache.stat().st_mode & 0o077 == 0
     assert list(cache.glob("jit_update-*"))
     assert jax.config.values[DIRECTORY] is None
-    command = [sys.executable, "-m", "fgspec.cli.main", "train", tmp_path / "small.yaml"]
-    command += ["--run-dir", tmp_path / "second"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-    assert f"compilation cache {cache}: hit, " in done.stdout
-    assert done.stderr == ""
+    rest = (tmp_path / "small.yaml", "--run-dir", tmp_path / "second")
+    assert f"compilation cache {cache}: hit, " in _in_a_process("train", *rest)
     (second,) = (tmp_path / "second" / "small").iterdir()
     runs.assert_same(second, first)
+    (entry,) = cache.glob("jit_update-*")
+    whole = entry.read_bytes()
+    entry.write_bytes(whole[:1000])
+    _in_a_process("plan", tmp_path / "small.yaml")  # JAX would warn of it at every start
+    assert len(entry.read_bytes()) > len(whole) // 2
+
+
+def _in_a_process(*arguments):
+    command = [sys.executable, "-m", "fgspec.cli.main", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert done.stderr == ""
+    return done.stdout
 
 
 def test_a_cache_that_cannot_be_written_stops_nothing(tmp_path, monkeypatch):
