@@ -146,7 +146,7 @@ def test_specs_from_end_to_end(fgspec, tmp_path, monkeypatch):
     monkeypatch.setattr("fgspec.bench.TURN", 0.001)
     (tmp_path / "bp").mkdir()
     spec, bp = runs.write_spec(tmp_path), runs.write_spec(tmp_path / "bp", rule="bp")
-    small = ["data.batch_size=8", "architecture.blocks=1"]
+    small = ["data.batch_size=8", "architecture={type: mlp, hidden: [8]}"]
     sets = [word for change in small for word in ("--set", change)]
     options = [*sets, "--against", "bp/small.yaml", "--json", "b.json", "--rounds", 2]
     code, out, err = fgspec("bench", spec, bp, spec, *options)

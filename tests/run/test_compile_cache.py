@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import jax
@@ -15,6 +16,7 @@ import fgspec
 from fgspec.compile_cache import compilation_cache, no_compilation_cache, user_folder
 
 DIRECTORY = "jax_compilation_cache_dir"
+SHORTEST = "jax_persistent_cache_min_compile_time_secs"
 
 
 def _train(folder):
@@ -33,21 +35,36 @@ def test_a_second_process_finds_the_program_and_gets_the_same_bits(tmp_path, mon
     assert list(cache.glob("jit_update-*"))
     assert jax.config.values[DIRECTORY] is None
     rest = (tmp_path / "small.yaml", "--run-dir", tmp_path / "second")
-    assert f"compilation cache {cache}: hit, " in _in_a_process("train", *rest)
+    command = [sys.executable, "-m", "fgspec.cli.main", "train", *map(str, rest)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert f"compilation cache {cache}: hit, " in done.stdout
+    assert done.stderr == ""
     (second,) = (tmp_path / "second" / "small").iterdir()
     runs.assert_same(second, first)
-    (entry,) = cache.glob("jit_update-*")
-    whole = entry.read_bytes()
-    entry.write_bytes(whole[:1000])
-    _in_a_process("plan", tmp_path / "small.yaml")  # JAX would warn of it at every start
-    assert len(entry.read_bytes()) > len(whole) // 2
 
 
-def _in_a_process(*arguments):
-    command = [sys.executable, "-m", "fgspec.cli.main", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-    assert done.stderr == ""
-    return done.stdout
+def test_a_damaged_file_is_replaced(tmp_path, monkeypatch):
+    monkeypatch.setenv("FGSPEC_CACHE", str(tmp_path))
+    monkeypatch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    shortest = jax.config.values[SHORTEST]
+    jax.config.update(SHORTEST, 0.0)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")  # JAX would warn of it at every start
+            for expected in ("miss, the next", "hit, ", "miss, a damaged file was replaced", "hit"):
+                with compilation_cache() as use:
+                    jax.jit(_triple)(2.0)
+                assert expected in use.lines()[0]
+                jax.clear_caches()
+                if expected == "hit, ":
+                    (entry,) = tmp_path.glob("jit__triple-*")
+                    entry.write_bytes(entry.read_bytes()[:-100])
+    finally:
+        jax.config.update(SHORTEST, shortest)
+
+
+def _triple(x):
+    return x * 3 + 1
 
 
 def test_a_cache_that_cannot_be_written_stops_nothing(tmp_path, monkeypatch):
@@ -70,14 +87,13 @@ def test_it_can_be_switched_off(monkeypatch, off):
 
 def test_what_jax_was_told_is_left_as_it_is(tmp_path, monkeypatch):
     monkeypatch.setenv("FGSPEC_CACHE", str(tmp_path / "other"))
-    shortest = jax.config.values["jax_persistent_cache_min_compile_time_secs"]
+    shortest = jax.config.values[SHORTEST]
     jax.config.update(DIRECTORY, str(tmp_path / "own"))
     try:
         with compilation_cache() as use:
             assert use.folder == tmp_path / "own"
             assert jax.config.values[DIRECTORY] == str(tmp_path / "own")
-            values = jax.config.values
-            assert values["jax_persistent_cache_min_compile_time_secs"] == shortest
+            assert jax.config.values[SHORTEST] == shortest
         assert jax.config.values[DIRECTORY] == str(tmp_path / "own")
     finally:
         jax.config.update(DIRECTORY, None)
@@ -87,7 +103,7 @@ def test_what_jax_was_told_is_left_as_it_is(tmp_path, monkeypatch):
 def test_without_it_nothing_is_read_or_written(tmp_path, monkeypatch):
     monkeypatch.setenv("FGSPEC_CACHE", str(tmp_path))
     with compilation_cache() as use, no_compilation_cache():
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        jax.config.update(SHORTEST, 0.0)
         jax.jit(lambda x: x * 3 + 1)(2.0)
     assert (use.hits, use.misses) == (0, 0)
     assert list(tmp_path.iterdir()) == []
