@@ -25,11 +25,15 @@ Metrics = dict[str, Array]
 
 
 def stem(plan: Plan, image: Shaped[Array, "n h w k"]) -> Float[Array, "n p 1 f"]:
-    """What enters the first block: standardised images cut into positions, [n, p, 1, f]."""
+    """What enters the first block: standardised images cut into positions, [n, p, 1, f].
+
+    Everything up to the readouts computes in their precision.
+    """
     data = plan.data
     raw = ((0.0,) * len(data.mean), (1.0,) * len(data.std))
     mean, std = (data.mean, data.std) if plan.experiment.data.standardize else raw
-    return patchify(standardizer(mean, std)(image), plan.network.grid)
+    dtype = jnp.dtype(plan.experiment.compile.precision)
+    return patchify(standardizer(mean, std)(image), plan.network.grid).astype(dtype)
 
 
 @jax.named_scope("views")

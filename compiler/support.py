@@ -35,8 +35,6 @@ _ROWS: tuple[_Row, ...] = (
     _Row(("mesh", "data"), _one_of(1), "1"),
     _Row(("mesh", "group"), _one_of(1), "1"),
     _Row(("mesh", "stage"), _one_of(1), "1"),
-    _Row(("compile", "precision"), _one_of("float32"), "float32"),
-    _Row(("compile", "steps_per_call"), _one_of("auto", 1), "auto or 1"),
 )
 
 

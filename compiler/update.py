@@ -28,6 +28,7 @@ from compiler.state import State, by_name, rest, start, stepped
 
 Params = Mapping[str, Any]
 Batch = Mapping[str, Array]
+Records = Mapping[str, Array]
 Perturbations = Mapping[str, Float[Array, "..."]]
 Metrics = dict[str, Array]
 
@@ -39,6 +40,9 @@ class Program(NamedTuple):
         plan: what they were made from.
         init: seed -> State.
         update: (State, batch) -> (State, metrics); jitted, the state's buffers are donated.
+        updates: (State, records, whole=None) -> (State, metrics); jitted, the state's buffers are
+            donated. Records are batches, each array with a leading axis of updates, as the metrics
+            have; or their examples as `index` [k, n] into the training set `whole`.
         gradient: (State, batch, perturbations=None) -> (gradient, metrics); jitted. The gradient
             is by block, stacked or not, and has no learning-rate factor. `perturbations`, by
             the names the plan prints, each with a leading axis of samples, replace the noise.
@@ -49,6 +53,7 @@ class Program(NamedTuple):
     plan: Plan
     init: Callable[[int], State]
     update: Any
+    updates: Any
     gradient: Callable[..., tuple[Params, Metrics]]
     evaluate: Callable[[State, Batch], Metrics]
     diagnose: Callable[[State, Batch], Metrics]
@@ -87,18 +92,20 @@ def compile_plan(plan: Plan) -> Program:
         rows = (views(plan, batch["image"], state.key, state.step), labels)
         return diagnosed(plan, named.params, named.feedback, rows, (state.key, state.step))
 
-    donating = jax.jit(update, donate_argnums=0, compiler_options=_options())
-    return Program(plan, init, donating, jax.jit(gradient), jax.jit(evaluate), jax.jit(diagnose))
+    @precise
+    def updates(state: State, records: Records, whole: Batch | None = None) -> Any:
+        return jax.lax.scan(lambda s, r: update(s, _picked(r, whole)), state, records)
+
+    donating = partial(jax.jit, donate_argnums=0)
+    measures = (jax.jit(gradient), jax.jit(evaluate), jax.jit(diagnose))
+    return Program(plan, init, donating(update), donating(updates), *measures)
 
 
-def _options() -> dict[str, Any]:
-    """What XLA is told of the update.
-
-    On a CPU it orders operations so that many can run at once, which takes up to several times the
-    memory and was no quicker on two cores.
-    """
-    for_memory = {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"}
-    return for_memory if jax.default_backend() == "cpu" else {}
+def _picked(record: Records, whole: Batch | None) -> Batch:
+    """A batch as it is, or the examples of the training set that are named."""
+    if whole is None:
+        return record
+    return {name: part[record["index"]] for name, part in whole.items()}
 
 
 def _update(

@@ -11,14 +11,15 @@ changes = fgspec.diff("specs/a.yaml", "specs/b.yaml")
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import jax
 from rich.console import Console
 
-from compiler.analyze.cost import compile_update
+from compiler.analyze.calls import Calls, calls_of
+from compiler.analyze.compiled import compile_update
 from compiler.analyze.notes import notes
 from compiler.analyze.scopes import scopes
 from compiler.analyze.tables import cost_rows
@@ -164,13 +165,37 @@ def _prepared(
         raise UserError(
             f"profile: {profile} steps are more than the {timetable.total} of the run; give less"
         )
-    compiled = compile_update(program)
+    calls = calls_of(program.plan)
+    calls = calls._replace(steps=1) if profile else calls
+    compiled = compile_update(program, calls)
     table(loaded.experiment.name, cost_rows(program.plan, compiled), console)
     for line in [f"note: {note}" for note in notes(program.plan)] + cache.lines():
         console.print(line, highlight=False, soft_wrap=True)
-    functions = Functions(program.init, compiled.call, program.evaluate, program.diagnose)
+    functions = _functions(program, dataset, calls, compiled.call)
     traced = Profile(profile, lambda: scopes(compiled.call.as_text())) if profile else None
-    return Job(loaded, functions, timetable, dataset, console, stopping, traced)
+    return Job(loaded, functions, timetable, dataset, console, stopping, calls.resident, traced)
+
+
+def _functions(program: Program, dataset: Dataset, calls: Calls, compiled: Any) -> Functions:
+    """What the loop calls; `compiled` makes as many updates as `calls` says."""
+    training = {"image": dataset.train_images, "label": dataset.train_labels}
+    whole = jax.device_put(training) if calls.resident else None
+
+    @cache
+    def of_length(steps: int) -> Any:
+        shorter = calls._replace(steps=steps)
+        return compiled if steps == calls.steps else compile_update(program, shorter).call
+
+    def updates(state: Any, records: Any) -> Any:
+        return of_length(len(next(iter(records.values()))))(state, records, whole)
+
+    def diagnose(state: Any, records: Any) -> Any:
+        batch = {name: part[0] for name, part in records.items()}
+        if calls.resident:
+            batch = {name: part[batch["index"]] for name, part in training.items()}
+        return program.diagnose(state, batch)
+
+    return Functions(program.init, updates, program.evaluate, diagnose, calls.steps)
 
 
 def evaluate(run: str | Path) -> dict[str, float]:
@@ -194,7 +219,7 @@ def _evaluate(run: Path) -> dict[str, float]:
     restored = newest(found.checkpoints, identity(loaded.values()), template)
     if restored is None:
         raise ResumeError(f"{run}: no checkpoint yet; resume it first")
-    functions = Functions(program.init, program.update, program.evaluate, program.diagnose)
+    functions = Functions(program.init, program.updates, program.evaluate, program.diagnose)
     size = loaded.experiment.data.evaluation_batch_size
     batches = partial(evaluation_batches, dataset.test_images, dataset.test_labels, size)
     return {"step": restored.step} | loop.evaluate(functions, restored.state, batches)

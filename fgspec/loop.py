@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 from fgspec.errors import RunError, UserError
 
 Batch = Mapping[str, Any]
-"""`image` and `label` of examples, as the program takes them."""
+"""Arrays of examples by name, as the program takes them."""
 
 
 class Preempted(UserError):
@@ -28,15 +28,19 @@ class Functions:
 
     Attributes:
         init: seed -> the state before the first step.
-        update: (state, batch) -> (state, metrics); may take the state's buffers for its result.
+        updates: (state, records) -> (state, metrics), of any number of steps: every array of the
+            records and of the metrics has a leading axis of them; may take the state's buffers for
+            its result.
         evaluate: (state, batch) -> sums over the batch: `loss`, `correct` and `count`.
-        diagnose: (state, batch) -> what the next update's estimate is worth.
+        diagnose: (state, records of one step) -> what that step's estimate is worth.
+        steps: that a call of `updates` makes where nothing interrupts it.
     """
 
     init: Callable[[int], Any]
-    update: Callable[[Any, Batch], tuple[Any, Mapping[str, Any]]]
+    updates: Callable[[Any, Batch], tuple[Any, Mapping[str, Any]]]
     evaluate: Callable[[Any, Batch], Mapping[str, Any]]
     diagnose: Callable[[Any, Batch], Mapping[str, Any]]
+    steps: int = 1
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,18 @@ class Timetable:
         """Whether `step` ends an interval of `every` updates, or the run."""
         return step % every == 0 or step == self.total
 
+    def diagnoses(self, step: int) -> bool:
+        """Whether the estimate of `step` is measured."""
+        return self.diagnose_every > 0 and self.due(step, self.diagnose_every)
+
+    def stride(self, step: int, most: int) -> int:
+        """Updates of the call after `step`: `most` if nothing is due before the last, else one."""
+        inside = range(step + 1, step + most)
+        looks = (self.log_every, self.evaluate_every, self.checkpoint_every)
+        stops = any(self.due(s, every) for s in inside for every in looks)
+        measured = any(self.diagnoses(s) for s in range(step + 1, step + most + 1))
+        return 1 if stops or measured or step + most > self.total else most
+
 
 @dataclass
 class Window:
@@ -73,17 +89,17 @@ class Window:
     waited: float = 0.0
     timed: int = 0
 
-    def add(self, metrics: Mapping[str, Any], waited: float) -> None:
-        """Keep one step's metrics and the seconds it waited for its batch."""
+    def add(self, metrics: Mapping[str, Any], waited: float, count: int) -> None:
+        """Keep the metrics of `count` steps and the seconds they waited for their batches."""
         self.steps.append(metrics)
         self.waited += waited
-        self.timed += 1
+        self.timed += count
 
     def values(self) -> dict[str, list[float]]:
         """Every metric of every step, in order."""
         self.steps = jax.device_get(self.steps)
         names = self.steps[0] if self.steps else ()
-        return {name: [float(step[name]) for step in self.steps] for name in names}
+        return {name: [float(v) for step in self.steps for v in step[name]] for name in names}
 
     def close(self, batch_size: int) -> dict[str, float]:
         """Means of the metrics and the times since the last call; starts anew."""
@@ -107,8 +123,7 @@ class Window:
 
     def resume(self, values: Mapping[str, list[float]]) -> None:
         """Take up the steps of a window that a checkpoint interrupted."""
-        rows = zip(*values.values(), strict=True)
-        self.steps = [dict(zip(values, row, strict=True)) for row in rows]
+        self.steps = [values] if values else []
 
 
 @dataclass(frozen=True)
@@ -157,7 +172,8 @@ def train(
     Args:
         program: pure functions.
         state: before the next step.
-        batches: training batches from the next step on; a function that gives the test batches.
+        batches: records of training batches from the next step on; a function that gives the test
+            batches.
         timetable: when to log, evaluate and save.
         outlets: where results go.
         resumed: updates already done, and the metrics of a window they left open.
@@ -169,21 +185,21 @@ def train(
         RunError: a loss is no longer finite.
         Preempted: told to stop; the state is saved.
     """
-    start, open_window = resumed
-    training, test = batches
-    window = Window()
+    (step, open_window), (training, test) = resumed, batches
+    window, known = Window(), dict[str, float]()
     window.resume(open_window)
-    known: dict[str, float] = {}
-    for step in range(start + 1, timetable.total + 1):
+    while step < timetable.total:
+        count = timetable.stride(step, program.steps)
         asked = time.perf_counter()
-        batch = next(training)
+        records = _stacked([next(training) for _ in range(count)])
         waited = time.perf_counter() - asked
         record: dict[str, float] = {}
-        if timetable.diagnose_every and timetable.due(step, timetable.diagnose_every):
+        if timetable.diagnoses(step + 1):
             with window.paused(state):
-                record |= _fetched(program.diagnose(state, batch))
-        state, metrics = program.update(state, batch)
-        window.add(metrics, waited)
+                record |= _fetched(program.diagnose(state, records))
+        state, metrics = program.updates(state, records)
+        step += count
+        window.add(metrics, waited, count)
         if timetable.due(step, timetable.log_every):
             record |= window.close(timetable.batch_size)
         if timetable.due(step, timetable.evaluate_every):
@@ -201,6 +217,10 @@ def train(
         if stopping and step < timetable.total:
             raise Preempted(f"stopped at step {step} of {timetable.total}; its state is saved")
     return state
+
+
+def _stacked(records: Sequence[Batch]) -> Batch:
+    return {name: np.stack([record[name] for record in records]) for name in records[0]}
 
 
 def _fetched(metrics: Mapping[str, Any]) -> dict[str, float]:

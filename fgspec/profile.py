@@ -64,9 +64,9 @@ def profiled(
     if profile is None:
         yield program
         return
-    tracer = _Tracer(program.update, profile, span, folder, say)
+    tracer = _Tracer(program.updates, profile, span, folder, say)
     try:
-        yield replace(program, update=tracer.update)
+        yield replace(program, updates=tracer.updates)
     finally:
         tracer.close()
 
@@ -86,7 +86,7 @@ class _Tracer:
         self._first = self._done + max(min(WARM_UP, left - profile.steps), 0)
         self._tracing = self._finished = False
 
-    def update(self, state: Any, batch: Batch) -> tuple[Any, Mapping[str, Any]]:
+    def updates(self, state: Any, batch: Batch) -> tuple[Any, Mapping[str, Any]]:
         """One call of the update, which starts the trace before it or ends it after it if due."""
         if not self._tracing and not self._finished and self._done >= self._first:
             jax.block_until_ready(state)

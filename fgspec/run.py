@@ -3,7 +3,7 @@
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,13 @@ from fgspec import loop
 from fgspec.canonical import identity
 from fgspec.checkpoint import Checkpointer, Restored
 from fgspec.data.dataset import Dataset
-from fgspec.data.pipeline import evaluation_batches, fingerprint, train_batches
+from fgspec.data.pipeline import (
+    TrainBatches,
+    chosen_examples,
+    evaluation_batches,
+    fingerprint,
+    train_batches,
+)
 from fgspec.errors import ResumeError, RunError
 from fgspec.logbook import Logbook, write_json
 from fgspec.loop import Functions, Outlets, Timetable
@@ -38,6 +44,7 @@ class Job:
         dataset: read as it says.
         console: where progress is shown.
         stopping: whether the run was told to stop.
+        resident: whether the training set is on the device already.
         profile: which steps to trace, if any.
     """
 
@@ -47,12 +54,25 @@ class Job:
     dataset: Dataset
     console: Console
     stopping: Callable[[], bool]
+    resident: bool = False
     profile: Profile | None = None
 
     def data_fingerprint(self) -> str:
         """Of everything that decides the batches."""
         experiment = self.loaded.experiment
         return fingerprint(self.dataset, experiment.data.batch_size, experiment.seed)
+
+    @contextmanager
+    def training_batches(self, start: int) -> Iterator[Iterator[Any]]:
+        """Records of the steps after `start`."""
+        data, spec = self.dataset, self.loaded.experiment
+        sized = (spec.data.batch_size, spec.seed, self.timetable.total)
+        batches = TrainBatches(data.train_images, data.train_labels, *sized)
+        if self.resident:
+            yield chosen_examples(batches, start)
+            return
+        with closing(train_batches(batches, start)) as reading:
+            yield reading
 
     def test_batches(self) -> Iterator[Any]:
         """One pass over the test set."""
@@ -124,20 +144,20 @@ def _train(
     def save(step: int, state: Any, extra: Mapping[str, Any]) -> None:
         checkpoints.save(step, state, {"data": data} | dict(extra))
 
-    batches = train_batches(job.dataset, spec.data.batch_size, spec.seed, start, timetable.total)
     reporter = Reporter(timetable.total, start, job.console)
     try:
         outlets = Outlets(logbook.write, save, reporter.show, job.stopping)
-        sources = (batches, job.test_batches)
-        with profiled(
-            job.program, job.profile, (start, timetable.total), run.profile, say
-        ) as program:
+        span = (start, timetable.total)
+        with (
+            profiled(job.program, job.profile, span, run.profile, say) as program,
+            job.training_batches(start) as training,
+        ):
+            sources = (training, job.test_batches)
             loop.train(program, state, sources, timetable, outlets, (start, window))
     except (loop.Preempted, RunError) as ended:
         return ended
     finally:
         reporter.close()
-        batches.close()
     return None
 
 

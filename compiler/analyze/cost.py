@@ -1,14 +1,8 @@
-"""What one update of a plan costs, from shapes alone, and what XLA says of the compiled update."""
+"""What one update of a plan costs, from shapes alone."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
-from typing import Any, NamedTuple
-
-import jax
-import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array
 
 from compiler.gradient.credit import WEIGHTS
 from compiler.gradient.segment import TARGETS, Segment
@@ -19,7 +13,6 @@ from compiler.network.network import every_layer
 from compiler.network.shapes import Layer
 from compiler.plan import Plan
 from compiler.trees import flatten
-from compiler.update import Program
 from fgspec.spec.gradient import DIRECT
 
 
@@ -139,72 +132,3 @@ def _copies(plan: Plan, segment: Segment) -> int:
 def _perturbed(plan: Plan, segment: Segment) -> int:
     samples = plan.perturbing.samples if plan.perturbing is not None else 0
     return samples * sum(prod(e.shape) for e in plan.perturbed(segment).values())
-
-
-class CompiledUpdate(NamedTuple):
-    """The compiled update and what the compiler reports of it.
-
-    Attributes:
-        call: (State, batch) -> (State, metrics); donates the state.
-        flops: FLOPs by XLA's count, which takes the body of a scan once.
-        state_bytes: parameters, optimizer state and key.
-        argument_bytes: the state and the batch.
-        temporary_bytes: everything allocated during a call besides arguments and results.
-    """
-
-    call: Any
-    flops: float
-    state_bytes: int
-    argument_bytes: int
-    temporary_bytes: int
-
-
-def compile_update(program: Program) -> CompiledUpdate:
-    """Compile the update for the shapes of its plan, without running anything."""
-    return reported(program, lower_update(program).compile())
-
-
-def lower_update(program: Program) -> jax.stages.Lowered:
-    """Trace and lower the update for the shapes of its plan; its `compile` is XLA's work."""
-    return program.update.lower(*abstract_arguments(program))
-
-
-def reported(program: Program, compiled: jax.stages.Compiled) -> CompiledUpdate:
-    """What the compiler reports of the compiled update of `program`."""
-    state, _ = abstract_arguments(program)
-    memory: Any = compiled.memory_analysis()
-    analysis: Any = compiled.cost_analysis() or {}
-    return CompiledUpdate(
-        call=compiled,
-        flops=float(analysis.get("flops", 0.0)),
-        state_bytes=sum(prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(state)),
-        argument_bytes=int(memory.argument_size_in_bytes),
-        temporary_bytes=int(memory.temp_size_in_bytes),
-    )
-
-
-def abstract_arguments(program: Program) -> tuple[Any, Any]:
-    """Shapes and dtypes of the state and of a training batch."""
-    plan = program.plan
-    size = plan.experiment.data.batch_size
-    pixels = jnp.dtype(plan.data.pixels)
-    batch = {
-        "image": jax.ShapeDtypeStruct((size, *plan.data.image_shape), pixels),
-        "label": jax.ShapeDtypeStruct((size,), jnp.int32),
-    }
-    return jax.eval_shape(lambda: program.init(0)), batch
-
-
-def random_batch(program: Program, seed: int = 0) -> dict[str, Array]:
-    """Noise in the shape of a training batch, for measurements: no data set is read."""
-    random, data = np.random.default_rng(seed), program.plan.data
-    _, batch = abstract_arguments(program)
-
-    def drawn(name: str, like: jax.ShapeDtypeStruct) -> Any:
-        if name == "label":
-            return random.integers(0, data.classes, like.shape, like.dtype)
-        if jnp.issubdtype(like.dtype, jnp.integer):
-            return random.integers(0, 256, like.shape, like.dtype)
-        return random.random(like.shape, like.dtype)
-
-    return {name: jnp.asarray(drawn(name, like)) for name, like in batch.items()}

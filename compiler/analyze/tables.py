@@ -2,10 +2,14 @@
 
 from typing import Any
 
-from compiler.analyze.cost import CompiledUpdate, cost
+from compiler.analyze.calls import calls_of
+from compiler.analyze.compiled import CompiledUpdate
+from compiler.analyze.cost import cost
 from compiler.gradient.segment import Site
 from compiler.plan import Plan
+from compiler.stacks import FEWEST
 from fgspec.report import mebibytes, quantity
+from fgspec.spec.scanning import unscannable
 
 
 def cost_rows(plan: Plan, compiled: CompiledUpdate) -> dict[str, str]:
@@ -21,12 +25,31 @@ def cost_rows(plan: Plan, compiled: CompiledUpdate) -> dict[str, str]:
         "memory": memory,
         "losses": f"{counted.losses:,} copies over a batch of {batch}{views}",
         "perturbed elements": f"{counted.perturbed:,}" if counted.perturbed else "none",
-        "steps": f"{plan.steps:,} of {plan.steps_per_epoch:,} an epoch",
+        "steps": f"{plan.steps:,} of {plan.steps_per_epoch:,} an epoch; {_calls(plan)}",
+        "blocks": _stacks(plan),
     }
     if counted.heads:
         share = f"{quantity(counted.heads)} FLOPs ({counted.heads / counted.flops:.1%} of all)"
         rows["heads of local losses"] = f"{counted.head_parameters:,} parameters, {share}"
     return rows
+
+
+def _calls(plan: Plan) -> str:
+    calls = calls_of(plan)
+    place = "the training set is on the device" if calls.resident else "batches are sent"
+    return f"{calls.steps} a call, {place}"
+
+
+def _stacks(plan: Plan) -> str:
+    """What is scanned, or why nothing is."""
+    if plan.stacks:
+        found = (f"{stack.name} ({len(stack.units)} equal)" for stack in plan.stacks)
+        return f"scanned: {', '.join(found)}; others unrolled"
+    spec = plan.experiment
+    if spec.compile.blocks == "unrolled":
+        return "unrolled"
+    why = unscannable(spec.architecture, spec.gradient)
+    return f"unrolled: {why or f'there are no {FEWEST} equal ones in a row'}"
 
 
 def cost_values(plan: Plan, compiled: CompiledUpdate) -> dict[str, Any]:
@@ -47,6 +70,8 @@ def cost_values(plan: Plan, compiled: CompiledUpdate) -> dict[str, Any]:
         "perturbed": counted.perturbed,
         "steps": plan.steps,
         "steps_per_epoch": plan.steps_per_epoch,
+        "calls": calls_of(plan)._asdict(),
+        "scanned": {stack.name: len(stack.units) for stack in plan.stacks},
     }
 
 

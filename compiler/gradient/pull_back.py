@@ -41,8 +41,8 @@ def layerwise(
         apply = partial(
             pre_activation, layer, x=trace.layers[path].input, through_norm=through_norm
         )
-        _, pull = jax.vjp(apply, params[block][name])
-        (grads[block][name],) = pull(estimates[path])
+        z, pull = jax.vjp(apply, params[block][name])
+        (grads[block][name],) = pull(estimates[path].astype(z.dtype))
     return grads
 
 
@@ -69,7 +69,7 @@ def blockwise(
         def run(own: Any, block: Any = block, x: Any = x) -> Float[Array, "n p g c"]:
             return forward((block,), {block.name: own}, x).output
 
-        _, pull = jax.vjp(run, params[block.name])
-        (grads[block.name],) = pull(estimates[block.name])
+        out, pull = jax.vjp(run, params[block.name])
+        (grads[block.name],) = pull(estimates[block.name].astype(out.dtype))
         x = trace.features[block.name]
     return grads

@@ -86,5 +86,5 @@ def apply_block(
             known[name] if known is not None else None,
         )
         if f"{name}/{OUTPUT}" in taps:
-            outputs[name] += taps[f"{name}/{OUTPUT}"]
+            outputs[name] += taps[f"{name}/{OUTPUT}"].astype(outputs[name].dtype)
     return outputs[block.layers[-1].name], traces

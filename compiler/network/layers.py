@@ -48,13 +48,19 @@ ACTIVATIONS: dict[str, Activation] = {"relu": _relu, "none": _none}
 def mapped(
     layer: Layer, params: LayerParams, x: Float[Array, "n p g c"], feedback: LayerParams | None
 ) -> Float[Array, "n q h d"]:
-    """The linear map and its bias; errors travel through `feedback` if there is any."""
+    """The linear map and its bias, in the input's precision.
+
+    Errors travel through `feedback` if there is any.
+    """
 
     def apply(params: LayerParams, x: Float[Array, "..."]) -> Float[Array, "..."]:
         return LINEARS[layer.kind](params, x, layer)
 
-    own = {name: value for name, value in params.items() if name in ("w", "b")}
-    return (with_feedback(apply, feedback) if feedback else apply)(own, x)
+    own = {name: value.astype(x.dtype) for name, value in params.items() if name in ("w", "b")}
+    if not feedback:
+        return apply(own, x)
+    backward = {name: value.astype(x.dtype) for name, value in feedback.items()}
+    return with_feedback(apply, backward)(own, x)
 
 
 def scaled(
@@ -63,7 +69,8 @@ def scaled(
     """What follows the normalization after the map, if it is affine."""
     if layer.after is None or not layer.after.affine:
         return normed
-    return normed * params["scale"][None, None] + params["shift"][None, None]
+    scale, shift = (params[name].astype(normed.dtype) for name in ("scale", "shift"))
+    return normed * scale[None, None] + shift[None, None]
 
 
 def pre_activation(
@@ -119,5 +126,6 @@ def apply_layer(
 
     entering = normalized("before", layer.before, x)
     z = normalized("after", layer.after, mapped(layer, params, entering, feedback))
-    out, active = ACTIVATIONS[layer.activation](sum(added, scaled(layer, params, z)))
+    z = scaled(layer, params, z)
+    out, active = ACTIVATIONS[layer.activation](sum((part.astype(z.dtype) for part in added), z))
     return out, LayerTrace(entering, active, moments)

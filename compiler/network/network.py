@@ -114,7 +114,7 @@ def forward(
             x, traces = apply_block(
                 block, params[block.name], x, _under(block, taps), back, _under(block, known)
             )
-        x = x + taps[block.name] if taps is not None and block.name in taps else x
+        x = x + taps[block.name].astype(x.dtype) if taps is not None and block.name in taps else x
         features[block.name] = x
         layers |= {f"{block.name}/{name}": trace for name, trace in traces.items()}
     return Trace(x, features, layers)

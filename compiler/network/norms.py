@@ -47,8 +47,8 @@ class Norm:
         return frozenset((*self.over, *parts))
 
     def moments(self, x: Float[Array, "n p g c"]) -> Moments:
-        """The moments of `x` that it is normalized by."""
-        where = tuple(ACTIVATION.index(axis) for axis in self.over)
+        """The moments of `x` that it is normalized by, float32."""
+        where, x = tuple(ACTIVATION.index(axis) for axis in self.over), x.astype(jnp.float32)
         mean = x.mean(where, keepdims=True)
         return Moments(mean, jnp.square(x - mean).mean(where, keepdims=True))
 
@@ -60,9 +60,10 @@ class Norm:
     def __call__(
         self, x: Float[Array, "n p g c"], known: Moments | None = None
     ) -> Float[Array, "n p g c"]:
-        """Normalize `x` by its own moments or by `known` ones."""
-        where = tuple(ACTIVATION.index(axis) for axis in self.over)
+        """Normalize `x` by its own moments or by `known` ones, in float32 whatever its dtype."""
+        where, dtype = tuple(ACTIVATION.index(axis) for axis in self.over), x.dtype
+        x = x.astype(jnp.float32)
         cut = x if self.split == 1 else x.reshape(*x.shape[:2], self.split, -1)
         centred = cut - (cut.mean(where, keepdims=True) if known is None else known.mean)
         own = (centred * centred).mean(where, keepdims=True) if known is None else known.variance
-        return (centred * lax.rsqrt(own + self.epsilon)).reshape(x.shape)
+        return (centred * lax.rsqrt(own + self.epsilon)).reshape(x.shape).astype(dtype)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from compiler.axes import Axis
@@ -52,7 +53,8 @@ class Readout:
         return frozenset(mixed)
 
     def entering(self, x: Float[Array, "n p g c"]) -> Float[Array, "n q h d"]:
-        """The features that a loss is replicated over: normalized, not yet averaged."""
+        """The features that a loss is replicated over: normalized, not yet averaged, float32."""
+        x = x.astype(jnp.float32)
         return x if self.norm is None else self.norm(x)
 
     def outputs(
@@ -70,6 +72,7 @@ class Readout:
             feedback: backward weights in the same structure.
             known: moments by layer and place, instead of the batch's.
         """
+        x = x.astype(jnp.float32)
         read = averaged(x) if self.averages else x
         back = self._named(feedback) if feedback is not None else None
         block = Block("", self.layers)

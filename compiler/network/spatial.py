@@ -145,7 +145,8 @@ def average_pool(
     Part i of k of n positions goes from floor(i n / k) to ceil((i + 1) n / k), as in the adaptive
     average pooling of PyTorch; a grid smaller than the parts is repeated.
     """
-    rows, columns = (_averages(b, a) for b, a in zip(layer.start[:2], layer.end[:2], strict=True))
+    sides = zip(layer.start[:2], layer.end[:2], strict=True)
+    rows, columns = (_averages(before, after).astype(x.dtype) for before, after in sides)
     out = jnp.einsum("nhwgc,hi,wj->nijgc", _on_grid(x, layer), rows, columns)
     return out.reshape(x.shape[0], *layer.outputs)
 

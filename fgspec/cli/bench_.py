@@ -7,7 +7,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from compiler.analyze.cost import cost, lower_update, random_batch, reported
+from compiler.analyze.calls import Calls, calls_of
+from compiler.analyze.compiled import compile_for_memory, lower_update, random_records, reported
+from compiler.analyze.cost import cost
 from compiler.update import Program
 from fgspec import api
 from fgspec.bench import SCHEMA_VERSION, Subject, lines, measure, timed, times
@@ -126,11 +128,13 @@ def _distinct(names: list[str]) -> list[str]:
 def _prepared(loaded: Loaded, name: str) -> tuple[Subject, dict[str, Any]]:
     """A compiled spec and what is known of it before it runs, as JSON."""
     program: Program = api.compile(loaded)
-    lowered, lowering = timed(lambda: lower_update(program))
-    executable, compiling = timed(lowered.compile)
+    calls = Calls(calls_of(program.plan).steps, False)
+    lowered, lowering = timed(lambda: lower_update(program, calls))
+    executable, compiling = timed(lambda: compile_for_memory(lowered))
     compiled = reported(program, executable)
     state = program.init(loaded.experiment.seed)
-    subject = Subject(name, compiled.call, state, random_batch(program))
+    records = random_records(program, calls.steps)
+    subject = Subject(name, compiled.call, state, records, calls.steps)
     facts = {
         "name": name,
         "file": str(loaded.file),

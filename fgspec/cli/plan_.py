@@ -4,7 +4,8 @@ import json
 
 from rich.console import Console
 
-from compiler.analyze.cost import compile_update
+from compiler.analyze.calls import calls_of
+from compiler.analyze.compiled import compile_update
 from compiler.analyze.notes import notes
 from compiler.analyze.tables import cost_rows, cost_values, layer_lines, layer_values
 from fgspec import api
@@ -25,7 +26,8 @@ def run(spec: SpecArgument, overrides: SetOption = None, as_json: JsonOption = F
     loaded = load(spec, overrides or ())
     program = api.compile(loaded)
     with compilation_cache():
-        plan, compiled = program.plan, compile_update(program)
+        plan = program.plan
+        compiled = compile_update(program, calls_of(plan))
     if as_json:
         values = {"name": loaded.experiment.name, "sha256": identity(loaded.values())}
         values |= {"layers": layer_values(plan), "cost": cost_values(plan, compiled)}

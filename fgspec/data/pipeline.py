@@ -30,6 +30,12 @@ class Batch(TypedDict):
     label: Labels
 
 
+class Chosen(TypedDict):
+    """Examples of one step by their places in the training set: `index` [B], int32."""
+
+    index: NDArray[np.int32]
+
+
 class TrainBatches:
     """The batches of a training run; a batch is a function of the seed and the step alone.
 
@@ -70,9 +76,16 @@ class TrainBatches:
         """The batch of step `index`, from 0 to `len(self) - 1`, in arrays of its own."""
         if not 0 <= index < self._total_steps:
             raise IndexError(f"step {index} of a run of {self._total_steps} steps")
+        return self.of(self.chosen(index))
+
+    def chosen(self, index: int) -> NDArray[np.int32]:
+        """The places in the training set of the examples of step `index`, [B]."""
         epoch, position = divmod(index, self.steps_per_epoch)
         start = position * self._batch_size
-        chosen = self._order(epoch)[start : start + self._batch_size]
+        return self._order(epoch)[start : start + self._batch_size].astype(np.int32)
+
+    def of(self, chosen: NDArray[np.int32]) -> Batch:
+        """The examples at these places, in arrays of their own."""
         return {
             "image": self._images.take(chosen, axis=0),
             "label": self._labels.take(chosen),
@@ -85,23 +98,23 @@ def epoch_order(examples: int, seed: int, epoch: int) -> NDArray[np.intp]:
     return np.random.Generator(np.random.Philox(key=key)).permutation(examples)
 
 
-def train_batches(
-    dataset: Dataset, batch_size: int, seed: int, start_step: int, total_steps: int
-) -> grain.DatasetIterator[Batch]:
+def train_batches(batches: TrainBatches, start_step: int) -> grain.DatasetIterator[Batch]:
     """Iterates over the training batches from `start_step` on, without reading those before.
 
     A thread reads ahead; `close()` of the iterator ends it.
 
     Raises:
-        DataError: a batch is larger than the training set.
-        IndexError: `start_step` is not from 0 to `total_steps`.
+        IndexError: `start_step` is not from 0 to the number of steps.
     """
-    batches = TrainBatches(
-        dataset.train_images, dataset.train_labels, batch_size, seed, total_steps
-    )
     iterator = iter(grain.MapDataset.source(batches).to_iter_dataset(_READ_OPTIONS))
     grain.experimental.set_next_index(iterator, start_step)
     return iterator
+
+
+def chosen_examples(batches: TrainBatches, start_step: int) -> Iterator[Chosen]:
+    """What `train_batches` gives, as places in a training set that is elsewhere already."""
+    for step in range(start_step, len(batches)):
+        yield {"index": batches.chosen(step)}
 
 
 def evaluation_batches(images: Images, labels: Labels, batch_size: int) -> Iterator[Batch]:

@@ -165,6 +165,7 @@ def lowering(architecture: Architecture, compile: Compile, gradient: Gradient) -
         message = "read where errors travel backward through blocks; remove it"
         path: Path = ("compile", "rematerialize")
         yield Problem(path, message, others=(("gradient", "estimator", "type"),))
+    yield from _precision(compile, gradient)
     why = unscannable(architecture, gradient)
     if compile.blocks == "scanned" and why is not None:
         norm = architecture.normalization.type == "batch_norm"
@@ -177,6 +178,19 @@ def lowering(architecture: Architecture, compile: Compile, gradient: Gradient) -
                 yield Problem(
                     ("compile", field), message, others=(("gradient", "estimator", "type"),)
                 )
+
+
+def _precision(compile: Compile, gradient: Gradient) -> Iterator[Problem]:
+    """Few digits are enough for derivatives, not for differences nor projections on guesses."""
+    if compile.precision == "float32":
+        return
+    path: Path = ("compile", "precision")
+    if gradient.estimator.type == "finite_difference":
+        message = "differences of losses would be differences of rounding; say float32"
+        yield Problem(path, message, others=(("gradient", "estimator", "type"),))
+    elif gradient.perturbation is not None and gradient.perturbation.projects:
+        message = "projections on guesses are computed in float32; say float32"
+        yield Problem(path, message, others=(("gradient", "perturbation"),))
 
 
 def readout_factors(optimizer: Optimizer, losses: Losses) -> Iterator[Problem]:

@@ -84,10 +84,19 @@ class Compile(Section):
         "(arXiv 2506.21833). never: all is stored. auto: never.",
     )
     precision: Literal["float32", "bfloat16"] = Field(
-        default="float32", description="Of the arithmetic; parameters and losses are float32."
+        default="float32",
+        description="Of the arithmetic of blocks; parameters, normalizations, readouts and losses "
+        "are float32.",
     )
     steps_per_call: PositiveInt | Literal["auto"] = Field(
-        default="auto", description="Updates in one call of the compiled program. auto: 1."
+        default="auto",
+        description="Updates in one call of the compiled program. auto: where they are short, as "
+        "many, up to 32, as divide all intervals of the run.",
+    )
+    input: Literal["auto", "host", "device"] = Field(
+        default="auto",
+        description="device: the training set lives on the device whole and batches are picked "
+        "there. host: batches are read ahead and sent. auto: device up to 256 MiB.",
     )
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import fgspec
-from compiler.analyze.cost import compile_update, cost
+from compiler.analyze.compiled import compile_update
+from compiler.analyze.cost import cost
 from compiler.augment.recipes import augmented
 from compiler.estimate import drawn
 from compiler.network.network import forward, patchify, standardizer

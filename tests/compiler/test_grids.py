@@ -6,7 +6,8 @@ import networks
 import numpy as np
 import pytest
 
-from compiler.analyze.cost import compile_update, cost
+from compiler.analyze.compiled import compile_update
+from compiler.analyze.cost import cost
 from compiler.trees import flatten, unflatten
 
 BATCH, PLAIN, LAYER = "{type: batch_norm}", "{type: none}", "{type: layer_norm}"

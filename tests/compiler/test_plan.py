@@ -4,7 +4,8 @@ import networks
 import numpy as np
 import pytest
 
-from compiler.analyze.cost import compile_update, cost
+from compiler.analyze.compiled import compile_update
+from compiler.analyze.cost import cost
 from compiler.analyze.tables import layer_lines
 from compiler.plan import make_plan
 from fgspec.data.describe import CIFAR10, MNIST

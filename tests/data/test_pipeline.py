@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from fgspec.data.dataset import Dataset
 from fgspec.data.pipeline import (
     TrainBatches,
+    chosen_examples,
     epoch_order,
     evaluation_batches,
     fingerprint,
@@ -56,13 +57,18 @@ def test_starting_at_a_step_equals_skipping_those_before(size, seed, start, more
     examples, batch_size = size
     total, data = start + more, dataset_of(examples)
     batches = TrainBatches(data.train_images, data.train_labels, batch_size, seed, total)
-    iterator = train_batches(data, batch_size, seed, start, total)
+    iterator = train_batches(batches, start)
     found = list(iterator)
     iterator.close()
     assert len(found) == more
     for step, batch in zip(range(start, total), found, strict=True):
         np.testing.assert_array_equal(batch["label"], batches[step]["label"])
         np.testing.assert_array_equal(batch["image"], batches[step]["image"])
+    places = [batches.of(chosen["index"]) for chosen in chosen_examples(batches, start)]
+    assert len(places) == more
+    for picked, batch in zip(places, found, strict=True):
+        np.testing.assert_array_equal(picked["label"], batch["label"])
+        np.testing.assert_array_equal(picked["image"], batch["image"])
 
 
 @given(sizes, st.integers(1, 50))
@@ -117,7 +123,7 @@ def test_a_batch_owns_its_arrays():
 
 
 def test_the_iterator_knows_its_step():
-    iterator = train_batches(dataset_of(10), 5, seed=0, start_step=7, total_steps=20)
+    iterator = train_batches(TrainBatches(*numbered(10), 5, 0, total_steps=20), 7)
     next(iterator)
     assert iterator.get_state() == {"next_index": 8}
     iterator.close()
@@ -131,7 +137,7 @@ def test_starting_far_on_draws_one_epoch_only(monkeypatch):
         return epoch_order(examples, seed, epoch)
 
     monkeypatch.setattr("fgspec.data.pipeline.epoch_order", counted)
-    iterator = train_batches(dataset_of(10), 5, 0, start_step=2 * 10**9, total_steps=2 * 10**9 + 2)
+    iterator = train_batches(TrainBatches(*numbered(10), 5, 0, 2 * 10**9 + 2), 2 * 10**9)
     assert len(list(iterator)) == 2
     iterator.close()
     assert drawn == [10**9]
@@ -144,13 +150,13 @@ def test_steps_outside_the_run_are_refused():
         with pytest.raises(IndexError, match="of a run of 3 steps"):
             batches[step]
     with pytest.raises(IndexError, match="out of range"):
-        train_batches(dataset_of(10), 5, 0, start_step=4, total_steps=3)
+        train_batches(batches, 4)
 
 
 def test_a_batch_larger_than_the_training_set_is_refused():
     message = "data.batch_size: 11 is larger than the training set; give at most 10"
     with pytest.raises(DataError, match=message):
-        train_batches(dataset_of(10), 11, 0, 0, 1)
+        TrainBatches(*numbered(10), 11, 0, 1)
 
 
 def test_the_fingerprint_changes_with_what_batches_depend_on_and_with_nothing_else():

@@ -16,11 +16,17 @@ MISTAKES = {
         "a.yaml:5:24: mesh.group: not supported by this version; use 1 (got -1)",
         "a.yaml:5:35: mesh.stage: not supported by this version; use 1 (got 4)",
     ),
-    "scanned blocks, low precision, many steps a call": mistake(
-        "architecture: {type: local_mixer, patches: 2}\ncompile: {blocks: scanned, precision: bfloat16, steps_per_call: 4}\n",
-        "a.yaml:5:19: compile.blocks: not supported by this version; use auto or unrolled (got scanned)",
-        "a.yaml:5:39: compile.precision: not supported by this version; use float32 (got bfloat16)",
-        "a.yaml:5:65: compile.steps_per_call: not supported by this version; use auto or 1 (got 4)",
+    "blocks that cannot be scanned": mistake(
+        "rule: fg-a\ncompile: {blocks: scanned}\n",
+        "a.yaml:5:19: compile.blocks: under target global this estimator reaches over several blocks; say unrolled (got scanned; gradient.target is global by rule fg-a (a.yaml:4:1))",
+    ),
+    "blocks whose statistics are kept layer by layer": mistake(
+        "rule: lg-bp\narchitecture: {type: local_mixer, normalization: {type: batch_norm}}\ncompile: {blocks: scanned}\n",
+        "a.yaml:6:19: compile.blocks: batch_norm keeps statistics of every layer; say unrolled (got scanned; architecture.normalization.type is batch_norm at a.yaml:5:58)",
+    ),
+    "low precision where differences of rounding would be taken": mistake(
+        "gradient: {estimator: {type: finite_difference}}\ncompile: {precision: bfloat16}\n",
+        "a.yaml:5:22: compile.precision: differences of losses would be differences of rounding; say float32 (got bfloat16; gradient.estimator.type is finite_difference at a.yaml:4:30)",
     ),
     "patches that do not divide the images": mistake(
         "architecture: {type: local_mixer, patches: 3}\n",

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import runs
 
-from compiler.analyze.cost import abstract_arguments, random_batch
+from compiler.analyze.compiled import abstract_arguments, random_records
 from fgspec import api
 from fgspec.bench import FEWEST, Measured, Subject, measure, spread, times
 from fgspec.bench_plot import draw
@@ -116,8 +116,8 @@ def test_spread():
 @pytest.mark.parametrize("name", ["cifar10_m_8_16/lg_fg_a", "mnist_s_1_1/bp"])
 def test_batches_have_real_shapes_without_data(name):
     program = api.compile(SPECS / "ren2022" / "table3" / f"{name}.yaml")
-    batch = random_batch(program)
-    _, expected = abstract_arguments(program)
+    batch = random_records(program)
+    _, expected, _ = abstract_arguments(program)
     assert {n: (x.shape, x.dtype) for n, x in batch.items()} == {
         n: (x.shape, x.dtype) for n, x in expected.items()
     }

@@ -85,7 +85,7 @@ def _trace(folder, span, calls, said=None, **options):
     profile = Profile(4, dict, **options)
     with profiled(functions, profile, span, folder, said.append) as program:
         for step in calls:
-            assert program.update(step, {}) == (step, {})
+            assert program.updates(step, {}) == (step, {})
     assert len(said) == 1
     return [path.name for path in folder.glob("steps_*")]
 
