@@ -97,7 +97,7 @@ LOCAL = Setting(
             lambda k: _local(samples=k, losses=_ONE_COPY),
         ),
         **_counted("activation, orthogonal", (4, 16), lambda k: _local("normal", k, "orthogonal")),
-        **_counted("activation, projected", (4, 16), lambda k: _local("normal", k, "projected")),
+        "activation, projected, K = 4": _local("normal", 4, "projected"),
         **_counted(
             "activation, not replicated, optimal scale",
             (1, 16),
