@@ -1,0 +1,33 @@
+"""InfoNCE of two views, its keys at rest, under every rule, beside the oracle."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oracle.cases import Case
+from oracle.drawn import anything, check, once
+
+RULES = {
+    "bp": "resnet18",
+    "l-bp": "mlp",
+    "lg-bp": "chain",
+    "fa": "conv_net",
+    "dfa": "local_mixer",
+    "fg-w": "chain",
+    "fg-a": "local_mixer",
+    "lg-fg-w": "conv_net",
+    "lg-fg-a": "local_mixer",
+}
+
+
+@st.composite
+def cases(draw, names, **words):
+    found = draw(anything(names)) | {"objective": "info_nce", "seed": draw(st.integers(0, 1000))}
+    if words.get("rule", "fg-a").endswith("fg-a"):
+        found |= {"sharing": draw(st.sampled_from([None, "example", "batch"]))}
+    return Case(**{**found, **words})
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_rules(rule):
+    once(given(cases((RULES[rule],), rule=rule))(check))()
