@@ -15,7 +15,7 @@ def norm_axes(kind, layer="dense"):
     return Over({"layer_norm": (1, 2, 3), "batch_norm": (0, 1)}[kind])
 
 
-def make_network(chain, norm="none", places=(), readout=True, eps=1e-5):
+def make_network(chain, norm="none", places=(), readout=True, eps=1e-5, grid=(1, 1)):
     """A network of `chain`: [(block, residual, [(layer, kind), ...]), ...].
 
     Begin of the block and before its first linear layer are one place: the golden arrays are
@@ -29,9 +29,9 @@ def make_network(chain, norm="none", places=(), readout=True, eps=1e-5):
             own = norm_axes(norm, kind)
             adds = (INPUT,) if residual and index == len(kinds) - 1 else ()
             after = own if "after_linear" in places else None
-            layers.append(
-                Layer(f"{name}/{layer}", kind, own if before else None, after, None, adds)
-            )
+            norms = {"before": own if before else None, "after": after}
+            more = {"adds": adds, "grid": grid, "end": grid}
+            layers.append(Layer(f"{name}/{layer}", kind, **norms, **more))
         blocks.append(Block(name, tuple(layers)))
     last = Layer("classifier", "full", norm_axes(norm) if readout else None, relu=False)
     head = norm_axes(norm, "grouped") if readout else None
@@ -71,11 +71,17 @@ def windowed(path, kind, grid, size=3, stride=1, **more):
     return Layer(path, kind, grid=grid, end=end, size=size, stride=stride, **more)
 
 
+def unparted(norm):
+    """The normalization of a readout: over all channels, unless over the batch."""
+    if norm is None or 0 in norm.axes:
+        return norm
+    return Over((1, 2, 3), 1, norm.affine)
+
+
 def on_grid(blocks, norm, eps):
     """A network whose classifier normalizes, averages over positions and is linear."""
     grid = blocks[-1].layers[-1].end
-    whole = Over((1, 2, 3), 1, norm.affine) if norm is not None and 0 not in norm.axes else norm
-    readouts = []
+    whole, readouts = unparted(norm), []
     for path in ("classifier", "heads/final"):
         own = Layer(f"{path}/norm", "identity", after=whole, relu=False, grid=grid, end=grid)
         pool = Layer(f"{path}/pool", "average_pool", relu=False, grid=grid)

@@ -10,7 +10,7 @@ import networks
 from compiler.support import data_problems, refusals
 from fgspec.diagnostics import Problem, SpecError
 from fgspec.source import loads
-from oracle import build, chains
+from oracle import build, chains, heads
 
 TARGETS = {"": "global", "l": "sum", "lg": "local"}
 """What the first part of a rule's name says."""
@@ -158,7 +158,7 @@ def _resnet_text(sizes, norm):
 ARCHITECTURES = {
     "local_mixer": (
         _mixer_text,
-        lambda sizes, norm: build.local_mixer(sizes[0], **norm.words()),
+        lambda sizes, norm: build.local_mixer(sizes[0], grid=(sizes[1],) * 2, **norm.words()),
         lambda sizes: (sizes[1], sizes[1]),
         (2, 2, 2, 3),
     ),
@@ -201,7 +201,7 @@ def _losses(case):
     if case.local:
         own = [f"every: {case.every}"]
         own += [f"replicate: [{', '.join(case.replicate)}]"] if case.replicate is not None else []
-        own += [f"aggregation: pooled, head: {case.head}"] if case.head else []
+        own += [f"aggregation: pooled, head: {heads.SPECS[case.head]}"] if case.head else []
         own += ["last: final"] if case.last == "final" and case.goal != "global" else []
         words.append(f"local: {{{', '.join(own)}}}")
     words += ["isolate: block"] if case.target == "local" else []

@@ -17,7 +17,9 @@ from compiler.plan import make_plan
 from compiler.update import compile_plan
 from fgspec.source import loads
 from oracle import projected, ren
+from oracle.build import norm_axes, unparted
 from oracle.cases import ARCHITECTURES, STEP, text
+from oracle.heads import with_heads
 from oracle.layers import InfoNce, Resting
 from oracle.network import forward
 
@@ -120,6 +122,8 @@ class Given:
         _, build, grid, _ = ARCHITECTURES[case.architecture]
         self.case, self.data = case, data
         self.net = build(case.sizes, case.norm)
+        if case.head:
+            self.net = with_heads(self.net, case.head, _of_heads(case))
         self.params, self.feedback = _flat(state.params), _flat(state.feedback)
         self.noise = {name: v.astype(float) for name, v in noise.items()}
         contrastive = case.objective == "info_nce"
@@ -147,6 +151,14 @@ class Given:
         features = forward(still, self.params, self.clean).outputs[net.blocks[-1].name]
         last = replace(net, blocks=())
         return grads | ren.of_readout(last, "classifier", self.params, features, self.onehot)
+
+
+def _of_heads(case):
+    """The normalization of auxiliary networks, which has a scale and a shift."""
+    if case.architecture in ("mlp", "local_mixer"):
+        own = norm_axes(case.norm.type)
+        return own and replace(own, affine=True)
+    return unparted(case.norm.spatial()[0])
 
 
 def _backward_weights(given):

@@ -28,6 +28,7 @@ TARGETS = ["global", "local", "above", "sum"]
 SPACES = ["weight", "activation", "block_output"]
 DRAWN = ["normal", "rademacher", "sphere"]
 GUESSES = [*DRAWN, "local", "ntk", "fixed_ntk", "global", "above", "jacobian"]
+HEADS = ["linear", "mlp", "cnn", "next_blocks"]
 NORMS = {
     "local_mixer": [Norm("local_layer_norm"), Norm("batch_norm")],
     "mlp": [Norm(), Norm("layer_norm")],
@@ -59,6 +60,9 @@ def rows() -> Iterator[tuple[str, str, str, dict]]:
                 words = {"target": target, "space": space, "guess": guess}
                 yield f"target {target}", space, guess, words
             yield from _variations(target, space)
+    for rule in ("l-bp", "lg-fa", "lg-fg-a", "lg-fg-w"):
+        for head in HEADS:
+            yield f"{rule}, pooled {head} head", "-", "-", {"rule": rule, "head": head}
     for rule in (*REVERSE, *FORWARD):
         yield f"{rule}, info_nce", "-", "-", {"rule": rule, "objective": "info_nce"}
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oracle.cases import Case
-from oracle.drawn import check, on_grids, spatial_norms, twice
+from oracle.drawn import anything, check, on_grids, once, spatial_norms, twice
 
 
 @st.composite
@@ -28,3 +28,15 @@ def test_reverse_rules(rule):
 @pytest.mark.parametrize("rule", ["fg-w", "fg-a", "lg-fg-w", "lg-fg-a"])
 def test_forward_rules(rule):
     twice(given(cases(rule))(check))()
+
+
+@pytest.mark.parametrize(
+    ("head", "rule"),
+    [("linear", "lg-fg-a"), ("mlp", "lg-fa"), ("cnn", "l-bp"), ("next_blocks", "lg-fg-w")],
+)
+def test_heads_that_read_all_positions(head, rule):
+    seeds = st.integers(0, 1000)
+    wanted = st.tuples(anything(("conv_net", "local_mixer")), seeds).map(
+        lambda drawn: Case(rule=rule, head=head, seed=drawn[1], **drawn[0])
+    )
+    once(given(wanted)(check))()
