@@ -14,8 +14,12 @@ from jaxtyping import Array, Float, Int
 
 from fgspec.spec.losses import CrossEntropy, InfoNce
 
-Value = Callable[[Float[Array, "n k"], Int[Array, " n"]], Float[Array, " n"]]
-"""(outputs, labels) -> loss of every row."""
+Value = Callable[..., Float[Array, " n"]]
+"""(outputs, labels, others=) -> loss of every row; what it takes from other rows is of `others`.
+
+By default these are the outputs themselves. Under finite differences they are the outputs at rest,
+as a stop-gradient stops no difference.
+"""
 
 
 class Objective(NamedTuple):
@@ -38,14 +42,28 @@ class Objective(NamedTuple):
     pairwise: int
 
 
-def cross_entropy(outputs: Float[Array, "n k"], labels: Int[Array, " n"]) -> Float[Array, " n"]:
-    """Softmax cross entropy in nats."""
+def cross_entropy(
+    outputs: Float[Array, "n k"],
+    labels: Int[Array, " n"],
+    others: Float[Array, "n k"] | None = None,
+) -> Float[Array, " n"]:
+    """Softmax cross entropy in nats; no row depends on `others`."""
+    del others
     log_p = jax.nn.log_softmax(outputs)
     return -jnp.take_along_axis(log_p, labels[:, None], axis=-1)[:, 0]
 
 
+def _unit(outputs: Float[Array, "n k"]) -> Float[Array, "n k"]:
+    """Rows of length one; an image without any contrast may project to zero and stays there."""
+    squared = jnp.square(outputs).sum(-1, keepdims=True)
+    return outputs * jax.lax.rsqrt(jnp.maximum(squared, 1e-12))
+
+
 def info_nce(
-    outputs: Float[Array, "n k"], labels: Int[Array, " n"], temperature: float = 0.5
+    outputs: Float[Array, "n k"],
+    labels: Int[Array, " n"],
+    temperature: float = 0.5,
+    others: Float[Array, "n k"] | None = None,
 ) -> Float[Array, " n"]:
     """Contrastive loss of anchors against stopped keys (Ren et al. 2022, section 4), in nats.
 
@@ -53,20 +71,19 @@ def info_nce(
         outputs: projections of both views in a row: 2 N rows, example i at i and at i + N.
         labels: not read; which rows are positives follows from their order.
         temperature: divides the cosine similarities.
+        others: projections that the keys are; `outputs` by default.
 
     Returns:
         The loss of each of the 2 N anchors. The positive of an anchor is the other view of its
         example; every other row of either view is a negative; keys carry no gradient.
     """
     del labels
-    # An image without any contrast may project to zero, where a norm has no derivative.
-    squared = jnp.square(outputs).sum(-1, keepdims=True)
-    anchors = outputs * jax.lax.rsqrt(jnp.maximum(squared, 1e-12))
-    logits = anchors @ jax.lax.stop_gradient(anchors).T / temperature
+    keys = jax.lax.stop_gradient(_unit(outputs if others is None else others))
+    logits = _unit(outputs) @ keys.T / temperature
     rows = jnp.arange(outputs.shape[0])
-    others = jnp.where(rows[:, None] == rows[None], -jnp.inf, logits)
+    apart = jnp.where(rows[:, None] == rows[None], -jnp.inf, logits)
     positive = (rows + outputs.shape[0] // 2) % outputs.shape[0]
-    return -jnp.take_along_axis(jax.nn.log_softmax(others), positive[:, None], axis=-1)[:, 0]
+    return -jnp.take_along_axis(jax.nn.log_softmax(apart), positive[:, None], axis=-1)[:, 0]
 
 
 def _cross_entropy(spec: CrossEntropy, classes: int) -> Objective:

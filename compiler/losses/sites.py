@@ -32,13 +32,17 @@ def site_losses(plan: Plan, params: Params, feedback: Params, labels: Int[Array,
         readout, place = plan.readout(site), plan.place(site)
         own, back = readout_of(params, place), readout_of(feedback, place)
 
+        def outputs(params: Params, features: Features) -> Float[Array, "n k"]:
+            return readout.outputs(params, features, back)[0]
+
         def value(params: Params, features: Features) -> Float[Array, " n"]:
-            return objective(readout.outputs(params, features, back)[0], labels)
+            return objective(outputs(params, features), labels, others=rest)
 
         def of_mean(params: Params, mean: Float[Array, "n f"]) -> Float[Array, " n"]:
             return value(params, mean[:, None, None])
 
         entering = readout.entering(x)
+        rest = None if others is None else outputs(own, readout.entering(others))
         if site.name == "final" or not readout.averages:
             return value(own, entering)
         if others is None:

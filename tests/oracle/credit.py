@@ -1,7 +1,9 @@
 """Which copies of the losses an element can move, by counting paths (semantics A3, C7).
 
 Every weight is one, every ReLU lets through, every normalization reaches all it averages over: the
-tangent of a copy along one element then counts the paths between them, and none cancel.
+derivative of a copy by an element then counts the paths between them, and none cancel. Along an
+axis of the copies an element answers for the copies at its own index, or, if any element of its
+array moves others, for all (docs/decisions.md).
 """
 
 from dataclasses import replace
@@ -9,74 +11,130 @@ from functools import lru_cache
 
 import numpy as np
 
-from oracle.layers import Coupling, linear
-from oracle.network import Head, forward
+from oracle.layers import Coupling
+from oracle.network import backward, forward
+from oracle.readouts import Head
+
+GROUPS = {"dense": 1, "grouped": 0, "conv": 3, "depthwise": 2}
+"""The group axis of a weight by kind of layer; a bias and an affine parameter begin with it."""
 
 
-class _Counting:
-    """The network, its inputs and a readout with all weights one."""
-
-    def __init__(self, net, shapes, x_shape, readout):
-        self.net = replace(net, norm=Coupling)
-        self.params = {path: np.ones(shape) for path, shape in shapes.items()}
-        self.x, self.readout = np.ones(x_shape), readout
-
-    def copies(self, path, at):
-        """Paths from one element to every copy, [n, p, g]."""
-        push = {path: np.zeros(self.shape(path))}
-        push[path][at] = 1.0
-        made = forward(self.net, self.params, self.x, push)
-        last = self.net.blocks[-1].name
-        head = Head(self.net, self.readout, self.params, made.outputs[last], np.zeros((1, 1)))
-        head.e = np.ones_like(head.logits)
-        return head.copies(made.tangents[last])
-
-    def shape(self, path):
-        if path in self.params:
-            return self.params[path].shape
-        x, found = self.x, {}
-        for layer in self.net.layers():
-            x = found[layer.path] = linear(layer.kind, self.params[f"{layer.path}/w"], x)
-        return found[path].shape
+def _indices(net, path, shape):
+    """Which axis of an element's array is that of the copies' n, p, g, or None."""
+    layers = {layer.path: layer for layer in net.layers()}
+    blocks = {block.name for block in net.blocks}
+    if path in layers or path in blocks:
+        return 0, 1, 2
+    layer, _, part = path.rpartition("/")
+    kind = layers[layer].kind
+    if part in ("scale", "shift"):
+        return None, None, 0
+    if kind == "token":
+        return None, len(shape) - 1, None
+    group = None if kind == "full" else GROUPS[kind] if part == "w" else 0
+    return None, None, group
 
 
-@lru_cache(maxsize=512)
-def influenced(net, shapes, x_shape, readout, path):
-    """Mask [*element, n, p, g] of the copies that each element of an array can move.
+def _reached(net, params, x_shape, readout, wanted):
+    """[*element, n, p, g] of 0 and 1 for every array in `wanted`."""
+    net = replace(net, norm=Coupling)
+    params = {path: np.ones(np.shape(value)) for path, value in params.items()}
+    made = forward(net, params, np.ones(x_shape))
+    last = net.blocks[-1].name
+    head = Head(net, readout, params, made.outputs[last], lambda y, _: (y, np.ones_like(y)))
+    n, p, g, _ = made.outputs[last].shape
+    copies = (n, p, g) if head.replicated else (n, 1, 1)
+    rows = []
+    for at in np.ndindex(*copies):
+        ct = np.zeros(copies)
+        ct[at] = 1.0
+        d = head.pull_back(ct)[0]
+        found = backward(net, params, made, {last: d})
+        summed = {path: grad.sum(0) for path, grad in found.grads.items()}
+        arrays = summed | found.z | found.outputs
+        rows.append({path: arrays[path] > 0 for path in wanted})
+    return {
+        path: np.stack([row[path] for row in rows], -1).reshape(*rows[0][path].shape, *copies)
+        for path in wanted
+    }
+
+
+def _along(mask, axis, index, rank):
+    """The mask with one axis of the copies answered for at the own index, or as a whole."""
+    size = mask.shape[axis]
+    if index is not None and mask.shape[index] == size:
+        shape = [1] * mask.ndim
+        shape[index] = shape[axis] = size
+        if not (mask & ~np.eye(size, dtype=bool).reshape(shape)).any():
+            return np.eye(size, dtype=bool).reshape(shape)
+    return np.ones([1] * mask.ndim, bool)
+
+
+def _route(net, path, mask):
+    shape, rank = mask.shape[:-3], mask.ndim - 3
+    found = np.ones(mask.shape, bool)
+    for axis, index in enumerate(_indices(net, path, shape)):
+        found = found & _along(mask, rank + axis, index, rank)
+    return found
+
+
+@lru_cache(maxsize=64)
+def influenced(net, shapes, x_shape, readout, wanted):
+    """Masks [*element, n, p, g] of the copies that each element of an array answers for, by path.
 
     Args:
-        net: the blocks between the element and the loss.
+        net: the blocks between the elements and the loss.
         shapes: ((path, shape), ...) of all parameters.
         x_shape: of the input of `net`.
         readout: `heads/<block>` or `classifier`.
-        path: of a layer (its pre-activations) or of a parameter.
+        wanted: paths of layers (their pre-activations), of parameters, names of blocks.
     """
-    counting = _Counting(net, dict(shapes), x_shape, readout)
-    shape = counting.shape(path)
-    rows = [counting.copies(path, at) > 0 for at in np.ndindex(shape)]
-    return np.reshape(rows, (*shape, *rows[0].shape))
+    params = {path: np.empty(shape) for path, shape in shapes}
+    reached = _reached(net, params, x_shape, readout, wanted)
+    return {path: _route(net, path, mask) for path, mask in reached.items()}
 
 
-def paper(net, shapes, x_shape, readout, path):
-    """The same mask by the papers' route: whatever the linear maps couple, normalizations ignored.
+def paper(net, shapes, x_shape, readout, wanted):
+    """The same masks by the papers' route: what the linear maps couple, normalizations ignored.
 
     So an activation answers for its own example, patch and group, in token mixing for every group;
     a weight for its own group, and always for every example and patch.
     """
-    plain = replace(
-        net,
-        blocks=tuple(
-            replace(
-                block,
-                begin=None,
-                layers=tuple(replace(layer, before=None, after=None) for layer in block.layers),
-            )
-            for block in net.blocks
-        ),
-        head_norm=None,
-        classifier_norm=None,
+    blocks = (
+        replace(
+            block,
+            layers=tuple(
+                replace(layer, before=None, after=_bare(layer.after)) for layer in block.layers
+            ),
+        )
+        for block in net.blocks
     )
-    mask = influenced(plain, shapes, x_shape, readout, path)
-    if not path.endswith(("/w", "/b")):
-        return mask
-    return np.broadcast_to(mask.any((-3, -2), keepdims=True), mask.shape)
+    plain = replace(net, blocks=tuple(blocks), head_norm=None, readouts=_unnormalized(net))
+    masks = influenced(plain, shapes, x_shape, readout, wanted)
+    return {
+        path: np.broadcast_to(mask.any((-3, -2), keepdims=True), mask.shape)
+        if path.rpartition("/")[2] in ("w", "b", "scale", "shift")
+        else mask
+        for path, mask in masks.items()
+    }
+
+
+def _bare(over):
+    return replace(over, axes=()) if over is not None and over.affine else None
+
+
+def _unnormalized(net):
+    return tuple(
+        (
+            path,
+            replace(
+                readout,
+                norm=None,
+                layers=tuple(
+                    replace(layer, before=None, after=_bare(layer.after))
+                    for layer in readout.layers
+                ),
+            ),
+        )
+        for path, readout in net.readouts
+    )

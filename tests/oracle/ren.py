@@ -1,34 +1,62 @@
 """The rules of Ren et al. 2022 in a few lines each (semantics A2, A3).
 
 Every rule returns {parameter path: gradient}, the gradient of the mean over the batch. Heads and
-classifier always have the exact gradient of their own one-layer loss.
+classifier always have the exact gradient of their own loss. `goal` is what the losses compare
+outputs with, see `oracle.readouts.Head`.
 """
 
 import numpy as np
 
 from oracle import credit as routes
-from oracle.network import Head, backward, forward, layerwise
+from oracle.network import backward, forward, layerwise
+from oracle.readouts import Head
 
 COPY_AXES = {"batch": 0, "patch": 1, "group": 2}
 
 
-def segments(net, every, isolated):
-    """[(chain, [blocks that end in a local loss])]: one chain, or one for every local loss."""
-    if not isolated:
-        return [(net, [block.name for block in net.blocks[every - 1 :: every]])]
+def units(net, every=1, last="local", final="classifier"):
+    """[(blocks, path of the readout of the loss that closes them)]."""
     starts = range(0, len(net.blocks), every)
-    chains = [net.part(net.blocks[start : start + every]) for start in starts]
-    return [(chain, [chain.blocks[-1].name]) for chain in chains]
+    chains = [net.blocks[start : start + every] for start in starts]
+    found = [(chain, f"heads/{chain[-1].name}") for chain in chains]
+    return found if last == "local" else [*found[:-1], (found[-1][0], final)]
 
 
-def readouts(net, params, x, onehot, every=None):
-    """The gradients of the classifier and of every local head, by their own clean losses."""
-    outputs = forward(net, params, x).outputs
-    names = [] if every is None else [b.name for b in net.blocks[every - 1 :: every]]
-    sites = [(f"heads/{name}", name) for name in names]
-    grads = {}
-    for path, name in [*sites, ("classifier", net.blocks[-1].name)]:
-        grads |= Head(net, path, params, outputs[name], onehot).gradients()
+def _chained(parts):
+    return tuple(block for blocks, _ in parts for block in blocks)
+
+
+def segments(parts, target):
+    """[(blocks, readouts of the losses in them)] whose gradients add up to the target's.
+
+    global: of the last loss. local: every unit by itself. above: each loss also trains the unit
+    before its own. sum: all units, all losses.
+    """
+    pairs = [(parts[max(at - 1, 0) : at + 1], [path]) for at, (_, path) in enumerate(parts)]
+    return {
+        "global": [(_chained(parts), [parts[-1][1]])],
+        "local": [(blocks, [path]) for blocks, path in parts],
+        "above": [(_chained(pair), paths) for pair, paths in pairs],
+        "sum": [(_chained(parts), [path for _, path in parts])],
+    }[target]
+
+
+def ends(parts):
+    """The block that each loss follows, by the path of its readout."""
+    return {path: blocks[-1].name for blocks, path in parts}
+
+
+def inputs(net, params, x):
+    """What enters each block, by name."""
+    outputs = [x, *forward(net, params, x).outputs.values()]
+    return {block.name: entering for block, entering in zip(net.blocks, outputs, strict=False)}
+
+
+def readouts(net, params, x, goal, paths):
+    """The gradients of readouts by path, each by its own clean loss."""
+    outputs, grads = forward(net, params, x).outputs, {}
+    for path, block in paths.items():
+        grads |= Head(net, path, params, outputs[block], goal).gradients()
     return grads
 
 
@@ -37,89 +65,80 @@ def summed(grads):
     return {path: grad.sum(0) for path, grad in grads.items()}
 
 
-def reverse(net, params, x, onehot, losses="final", every=1, back=None):
-    """BP, L-BP, LG-BP and, with backward weights `back`, FA, L-FA, LG-FA.
+def added(found):
+    """Sums of gradients that several segments give a path."""
+    total = {}
+    for grads in found:
+        total |= {path: total.get(path, 0.0) + grad for path, grad in grads.items()}
+    return total
 
-    Args:
-        losses: final, local (no isolation), greedy (isolated blocks) or overlapping.
-    """
-    grads = readouts(net, params, x, onehot, None if losses == "final" else every)
-    if losses == "overlapping":
-        return grads | _overlapping(net, params, x, onehot)
-    for chain, names in segments(net, every, losses == "greedy"):
-        made = forward(chain, params, x)
-        sites = [(f"heads/{name}", name) for name in names]
-        if losses == "final":
-            sites = [("classifier", net.blocks[-1].name)]
+
+def derivatives(net, params, x, goal, parts, target, back=None):
+    """The target's exact derivatives per example, one `Back` a segment."""
+    entering, at, found = inputs(net, params, x), ends(parts), []
+    for blocks, paths in segments(parts, target):
+        chain = net.part(blocks)
+        made = forward(chain, params, entering[blocks[0].name])
         injected = {
-            name: Head(net, path, params, made.outputs[name], onehot).to_features(back)
-            for path, name in sites
+            at[path]: Head(net, path, params, made.outputs[at[path]], goal).to_features(back)
+            for path in paths
         }
-        grads |= summed(backward(chain, params, made, injected, back)[0])
-        x = made.outputs[chain.blocks[-1].name]
-    return grads
+        found.append(backward(chain, params, made, injected, back))
+    return found
 
 
-def _overlapping(net, params, x, onehot):
-    """Each local loss trains its own block and the one before; both phases summed (A3)."""
-    grads, outputs = {}, [x, *forward(net, params, x).outputs.values()]
-    for end, block in enumerate(net.blocks):
-        start = max(end - 1, 0)
-        chain = net.part(net.blocks[start : end + 1])
-        made = forward(chain, params, outputs[start])
-        head = Head(net, f"heads/{block.name}", params, made.outputs[block.name], onehot)
-        found = summed(backward(chain, params, made, {block.name: head.to_features()})[0])
-        grads = {path: grads.get(path, 0) + found.get(path, 0) for path in grads | found}
-    return grads
+def reverse(net, params, x, goal, parts, target, back=None):
+    """BP, L-BP, LG-BP, overlapping losses and, with backward weights `back`, FA, L-FA, LG-FA."""
+    found = derivatives(net, params, x, goal, parts, target, back)
+    return added(summed(one.grads) for one in found)
 
 
-def direct_feedback(net, params, x, onehot, matrices):
+def direct_feedback(net, params, x, goal, matrices, final="classifier"):
     """DFA: e / N through a matrix [k, p, g, c] a layer, its own ReLU and normalization (A3)."""
     made = forward(net, params, x)
-    head = Head(net, "classifier", params, made.outputs[net.blocks[-1].name], onehot)
+    head = Head(net, final, params, made.outputs[net.blocks[-1].name], goal)
     g_z = {
         layer.path: np.einsum("nk,kpgc->npgc", head.e / len(x), matrices[f"{layer.path}/w"])
         * made.layers[layer.path].firing
-        for layer in net.layers()
+        for layer in net.trained(params)
     }
-    return readouts(net, params, x, onehot) | summed(layerwise(net, made, g_z))
+    return summed(layerwise(net, params, made, g_z))
 
 
-def perturbed(net, params, x, onehot, noise, space, **how):
-    """FG-W, FG-A, LG-FG-W, LG-FG-A, in forward mode or by finite differences.
+def perturbed(net, params, x, goal, noise, space, parts, target, **how):
+    """FG-W, FG-A, LG-FG-W, LG-FG-A and other targets, in forward mode or by finite differences.
 
     Args:
-        noise: perturbations by path, [k, ...]: of a parameter (space weight) or of a layer's
-            pre-activations [k, n or 1, p, g, c] (space activation).
-        how: losses (final, greedy), every, replicate (axes), credit (influenced, paper),
-            ignore_norm, epsilon (of finite differences; None: tangents).
+        noise: perturbations by path, [k, ...]: of a parameter (space weight), of a layer's
+            pre-activations [k, n or 1, p, g, c] (activation) or, by block, of its output.
+        parts, target: see `units` and `segments`; every loss of a segment is perturbed by itself.
+        how: replicate (axes), credit (influenced, paper), ignore_norm, epsilon (of finite
+            differences; None: tangents).
     """
-    greedy = how.get("losses", "final") == "greedy"
-    every = how.get("every", 1)
-    grads = readouts(net, params, x, onehot, every if greedy else None)
-    chains = segments(net, every, True) if greedy else [(net, [])]
-    for chain, names in chains:
-        readout = f"heads/{names[-1]}" if greedy else "classifier"
-        samples = len(next(iter(noise.values())))
-        found = []
-        for k in range(samples):
-            one = {path: v[k] for path, v in noise.items() if _inside(chain, path)}
-            found.append(_sample(chain, params, x, onehot, one, readout, space, how))
-        grads |= {path: sum(f[path] for f in found) / samples for path in found[0]}
-        x = forward(chain, params, x).outputs[chain.blocks[-1].name]
-    return grads
+    entering, at, found = inputs(net, params, x), ends(parts), []
+    samples = len(next(iter(noise.values())))
+    for blocks, paths in segments(parts, target):
+        for path in paths:
+            names = [block.name for block in blocks]
+            chain = net.part(blocks[: names.index(at[path]) + 1])
+            start = entering[names[0]]
+            for k in range(samples):
+                one = {name: v[k] for name, v in noise.items() if _inside(chain, name)}
+                grads = _sample(chain, params, start, goal, one, path, space, how)
+                found.append({name: grad / samples for name, grad in grads.items()})
+    return added(found)
 
 
 def _inside(chain, path):
     return path.split("/")[0] in {block.name for block in chain.blocks}
 
 
-def _sample(chain, params, x, onehot, noise, readout, space, how):
+def _sample(chain, params, x, goal, noise, readout, space, how):
     """The gradient of one chain from one perturbation of it."""
     last = chain.blocks[-1].name
     made = forward(chain, params, x, noise)
-    head = Head(chain, readout, params, made.outputs[last], onehot)
-    kept = how.get("replicate", ("patch", "group"))
+    head = Head(chain, readout, params, made.outputs[last], goal)
+    kept = how.get("replicate", ("patch", "group")) if head.replicated else ("patch", "group")
     joint = tuple(COPY_AXES[axis] for axis in ("patch", "group") if axis not in kept)
     if how.get("epsilon") is None:
         d = head.copies(made.tangents[last])
@@ -127,16 +146,28 @@ def _sample(chain, params, x, onehot, noise, readout, space, how):
     else:
         d = _difference(chain, params, x, noise, head, how["epsilon"], joint)
     route = getattr(routes, how.get("credit", "influenced"))
-    shapes = tuple((path, value.shape) for path, value in params.items())
-    estimates = {}
+    shapes = tuple((path, np.shape(value)) for path, value in params.items())
+    masks, estimates = route(chain, shapes, x.shape, readout, tuple(noise)), {}
     for path, u in noise.items():
-        mask = route(chain, shapes, x.shape, readout, path)
+        mask = masks[path]
         mask = mask.any(tuple(axis - 3 for axis in joint), keepdims=True) if joint else mask
         estimates[path] = (mask * d / len(x)).sum((-3, -2, -1)) * u
+    return pulled_back(chain, params, x, made, estimates, space, how.get("ignore_norm", False))
+
+
+def pulled_back(chain, params, x, made, estimates, space, ignore_norm=False):
+    """Estimates of the derivative in a space -> gradients of the weights."""
     if space == "weight":
         return estimates
-    g_z = {path: g * made.layers[path].firing for path, g in estimates.items()}
-    return summed(layerwise(chain, made, g_z, how.get("ignore_norm", False)))
+    if space == "activation":
+        g_z = {path: g * made.layers[path].firing for path, g in estimates.items()}
+        return summed(layerwise(chain, params, made, g_z, ignore_norm))
+    return added(
+        summed(
+            backward(chain.part([block]), params, made, {block.name: estimates[block.name]}).grads
+        )
+        for block in chain.blocks
+    )
 
 
 def _difference(chain, params, x, noise, head, eps, joint):
@@ -145,3 +176,8 @@ def _difference(chain, params, x, noise, head, eps, joint):
     shift = {path: eps * u for path, u in noise.items() if path not in params}
     output = forward(chain, params | moved, x, shift=shift).outputs[chain.blocks[-1].name]
     return (head.moved_copies(output, joint) - head.loss[:, None, None]) / eps
+
+
+def of_readout(net, path, params, features, goal):
+    """The gradients of one readout from the features it reads."""
+    return Head(net, path, params, features, goal).gradients()

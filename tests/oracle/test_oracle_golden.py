@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from oracle import fournier, ren
-from oracle.network import Head, Network, forward, local_mixer
+from oracle.build import local_mixer
+from oracle.network import Network, forward
+from oracle.readouts import Head
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 LAYERS = ["block0/channel", "block0/group", "block1/token", "block1/channel", "block1/group"]
@@ -22,7 +24,7 @@ NORMS = {
         "readout": False,
     },
 }
-LOSSES = {"bp": "final", "l_bp": "local", "lg_bp": "greedy"}
+TARGETS = {"bp": "global", "l_bp": "sum", "lg_bp": "local"}
 
 
 def load(name):
@@ -63,12 +65,15 @@ def _noise(arrays, rule, params):
 
 
 def _gradients(net, params, x, onehot, rule, noise, ignore):
-    if rule in LOSSES:
-        return ren.reverse(net, params, x, onehot, LOSSES[rule])
-    losses = "greedy" if rule.startswith("lg") else "final"
+    target = TARGETS.get(rule, "local" if rule.startswith("lg") else "global")
+    parts = ren.units(net, 1, "final" if target == "global" else "local")
+    read = ren.readouts(net, params, x, onehot, ren.ends(parts) if target != "global" else {})
+    read |= ren.readouts(net, params, x, onehot, {"classifier": net.blocks[-1].name})
+    if rule in TARGETS:
+        return read | ren.reverse(net, params, x, onehot, parts, target)
     space = "weight" if rule.endswith("w") else "activation"
-    how = {"losses": losses, "credit": "paper", "ignore_norm": ignore}
-    return ren.perturbed(net, params, x, onehot, noise, space, **how)
+    how = {"credit": "paper", "ignore_norm": ignore}
+    return read | ren.perturbed(net, params, x, onehot, noise, space, parts, target, **how)
 
 
 def _gap(found, expected):
@@ -83,7 +88,7 @@ def test_ren(file, rule):
     arrays = load(file)
     net, params = local_mixer(2, **NORMS[file]), _parameters(arrays)
     x, onehot = patches(arrays["image"].astype(float), 2), np.eye(10)[arrays["label"]]
-    noise = None if rule in LOSSES else _noise(arrays, rule, params)
+    noise = None if rule in TARGETS else _noise(arrays, rule, params)
     ignore = file.endswith("no_norm_gradient") and rule.endswith("a")
     grads = _gradients(net, params, x, onehot, rule, noise, ignore)
     for index, path in enumerate([*LAYERS, *READOUTS]):
@@ -103,7 +108,7 @@ def test_second_block_from_the_stored_output_of_the_first(rule):
     arrays = load("ren_supervised_all_norms")
     net, params = local_mixer(2, **NORMS["ren_supervised_all_norms"]), _parameters(arrays)
     x = arrays["state/block_0.post_1"].astype(float)
-    noise = None if rule in LOSSES else _noise(arrays, rule, params)
+    noise = None if rule in TARGETS else _noise(arrays, rule, params)
     onehot = np.eye(10)[arrays["label"]]
     grads = _gradients(net.part(net.blocks[1:]), params, x, onehot, rule, noise, False)
     for index, path in enumerate(LAYERS[2:], 2):
@@ -134,7 +139,7 @@ def test_ren_states_and_losses(file):
         )
     final = Head(net, "classifier", params, made.outputs["block1"], onehot)
     np.testing.assert_allclose(final.loss.mean(), arrays["loss/final"], rtol=2e-5)
-    np.testing.assert_allclose(final.final.y, arrays["state/pre_final"], atol=2e-4)
+    np.testing.assert_allclose(final.final.y[:, 0, 0], arrays["state/pre_final"], atol=2e-4)
     np.testing.assert_allclose(final.logits, arrays["state/pred_final"], atol=2e-4)
 
 
@@ -146,8 +151,9 @@ def test_ren_directional_derivatives(file, rule):
     x, onehot = patches(arrays["image"].astype(float), 2), np.eye(10)[arrays["label"]]
     noise = {path: u[0] for path, u in _noise(arrays, rule, params).items()}
     local = rule.startswith("lg")
-    for index, (chain, _) in enumerate(ren.segments(net, 1, True) if local else [(net, [])]):
-        name = chain.blocks[-1].name
+    parts = ren.units(net, 1, "local" if local else "final")
+    for index, (blocks, _) in enumerate(ren.segments(parts, "local" if local else "global")):
+        chain, name = net.part(blocks), blocks[-1].name
         made = forward(chain, params, x, noise)
         readout = f"heads/{name}" if local else "classifier"
         head = Head(chain, readout, params, made.outputs[name], onehot)
@@ -163,18 +169,26 @@ def test_fused_cross_entropy():
     """Copies of the local loss: values, tangents and pull-backs for any cotangent."""
     a = {key: value.astype(float) for key, value in load("ren_fused_losses").items()}
     net = Network(())
-    head = Head(net, "heads/b", {"heads/b/w": a["w"], "heads/b/b": a["b"]}, a["x"], a["y"])
+    path = "heads/block0"
+    head = Head(net, path, {f"{path}/w": a["w"], f"{path}/b": a["b"]}, a["x"], a["y"])
     assert _gap(np.broadcast_to(head.loss[:, None, None], (3, 4, 4)), a["ce/primal"]) < 1e-6
     assert _gap(head.copies(a["dx"]), a["ce/jvp_naive_dx"]) < 1e-6
-    assert _gap(head.copies(a["dx"], a["dw"], a["db"]), a["ce/jvp_naive_all"]) < 1e-6
+    assert (
+        _gap(
+            head.copies(a["dx"], {f"{path}/w": a["dw"], f"{path}/b": a["db"]}),
+            a["ce/jvp_naive_all"],
+        )
+        < 1e-6
+    )
     for kind in ("uniform", "nonuniform"):
-        for found, name in zip(head.pull_back(a[f"ct_{kind}"]), "xwb", strict=True):
+        dx, grads = head.pull_back(a[f"ct_{kind}"])
+        for found, name in zip((dx, *grads.values()), "xwb", strict=True):
             assert _gap(found, a[f"ce/vjp_naive_{kind}_{name}"]) < 1e-6, (kind, name)
     assert _gap(head.loss.mean(), a["ce/mean_loss"]) < 1e-6
     assert _gap(head.to_features(), a["ce/mean_loss_grad_x"]) < 1e-6
     grads = head.gradients()
-    assert _gap(grads["heads/b/w"], a["ce/mean_loss_grad_w"]) < 1e-6
-    assert _gap(grads["heads/b/b"], a["ce/mean_loss_grad_b"]) < 1e-6
+    assert _gap(grads[f"{path}/w"], a["ce/mean_loss_grad_w"]) < 1e-6
+    assert _gap(grads[f"{path}/b"], a["ce/mean_loss_grad_b"]) < 1e-6
 
 
 FOURNIER = {

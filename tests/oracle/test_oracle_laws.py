@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from oracle import fournier, ren
-from oracle.network import local_mixer
+from oracle.build import local_mixer
 
 RNG = np.random.default_rng(0)
 PLACES = {"norm": "local_layer_norm", "places": ("before_linear", "after_linear"), "eps": 1e-2}
@@ -24,16 +24,17 @@ def _mixer():
 
 
 @pytest.mark.parametrize("space", ["weight", "activation"])
-@pytest.mark.parametrize("losses", ["final", "greedy"])
-def test_finite_differences_approach_the_tangent(losses, space):
+@pytest.mark.parametrize("target", ["global", "local", "above", "sum"])
+def test_finite_differences_approach_the_tangent(target, space):
     net, (params, x, onehot) = local_mixer(2, **PLACES), _mixer()
     names = {p: v.shape for p, v in params.items() if p.startswith("block")}
     if space == "activation":
         names = {p.removesuffix("/w"): (3, 2, 2, 3) for p in names if p.endswith("/w")}
     noise = {p: RNG.choice([-1.0, 1.0], (2, *shape)) for p, shape in names.items()}
-    how = {"losses": losses, "replicate": ("group",)}
-    exact = ren.perturbed(net, params, x, onehot, noise, space, **how)
-    near = ren.perturbed(net, params, x, onehot, noise, space, epsilon=1e-7, **how)
+    parts = ren.units(net, 1, "final" if target == "global" else "local")
+    given = (net, params, x, onehot, noise, space, parts, target)
+    exact = ren.perturbed(*given, replicate=("group",))
+    near = ren.perturbed(*given, replicate=("group",), epsilon=1e-7)
     for path, value in exact.items():
         np.testing.assert_allclose(near[path], value, atol=1e-4 * max(1, np.abs(value).max()))
 

@@ -3,19 +3,12 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from oracle.cases import Case, Norm, compare, gap, overlapping, refused
+from oracle.cases import Case, Norm
+from oracle.drawn import PLACES, check, few
 
-few = settings(
-    max_examples=3,
-    derandomize=True,
-    deadline=None,
-    phases=[Phase.generate],  # to make an example smaller would compile it a hundred times
-    suppress_health_check=list(HealthCheck),
-)
-PLACES = st.sets(st.sampled_from(["begin_block", "before_linear", "after_linear"])).map(sorted)
 AXES = st.sampled_from([None, (), ("patch",), ("group",), ("patch", "group")])
 
 
@@ -61,15 +54,6 @@ def cases(draw, rule, **words):
     return Case(**{**found, **words})
 
 
-def check(case):
-    """Agreement to 1e-4, or to what the rounding of the parameters explains where it is more."""
-    assert refused(case) is None, refused(case)
-    found, path, rounding = compare(case)
-    assume(rounding < 1e-3)
-    print(f"{found:.1e} {path} (rounding {rounding:.1e}) {case}")
-    assert found < max(1e-4, 30 * rounding), (found, path, rounding, case)
-
-
 @pytest.mark.parametrize("rule", ["bp", "l-bp", "lg-bp", "fa", "l-fa", "lg-fa", "dfa"])
 def test_reverse_rules(rule):
     few(given(cases(rule))(check))()
@@ -79,30 +63,6 @@ def test_reverse_rules(rule):
 @pytest.mark.parametrize("kind", ["local_layer_norm", "layer_norm", "batch_norm", "none"])
 def test_forward_rules(rule, kind):
     few(given(cases(rule).map(lambda case: with_norm(case, kind)))(check))()
-
-
-@st.composite
-def projections(draw, target):
-    """A perceptron under a target, a guess and a space of Fournier et al."""
-    width = st.lists(st.integers(3, 6), min_size=2, max_size=3).map(tuple)
-    names = ["local", "ntk", "fixed_ntk", "global", "above", "normal", "rademacher"]
-    space = draw(st.sampled_from(["weight", "activation", "block_output"]))
-    found = {"rule": "", "architecture": "mlp", "target": target, "norm": Norm("none")}
-    guess = draw(st.sampled_from(names if target in ("above", "sum") else names[:5]))
-    found |= {"sizes": draw(width), "guess": guess, "space": space}
-    return Case(**found, seed=draw(st.integers(0, 1000)), batch=draw(st.integers(2, 4)))
-
-
-@pytest.mark.parametrize("target", ["global", "local", "above", "sum"])
-def test_targets_along_guesses(target):
-    few(given(projections(target))(check))()
-
-
-@pytest.mark.parametrize("kind", ["none", "local_layer_norm"])
-def test_overlapping_pairs_are_the_target_above(kind):
-    case = Case(sizes=(3, 2, 2, 3), norm=Norm(kind), seed=3)
-    found, wanted = overlapping(case)
-    assert gap(found, wanted)[0] < 1e-4
 
 
 def with_norm(case, kind):

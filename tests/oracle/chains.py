@@ -1,0 +1,87 @@
+"""Chains of layers of every kind: their specs, and the same again for the oracle."""
+
+from oracle.build import on_grid, windowed
+from oracle.layers import Layer
+from oracle.network import INPUT, Block
+
+MIXED = """
+  type: chain
+  patches: 4
+  normalization: %s
+  blocks:
+    - - {type: dense, channels: 4, groups: 2}
+      - {type: depthwise, activation: none}
+      - {type: grouped, channels: 4, adds: [dense0]}
+      - {type: max_pool}
+    - - {type: conv, channels: 3, name: left, activation: none}
+      - {type: conv, channels: 3, size: 1, source: input, bias: true, adds: [left]}
+      - {type: average_pool, grid: [1, 2]}
+"""
+POSITIONWISE = """
+  type: chain
+  patches: 2
+  normalization: %s
+  blocks:
+    - - {type: dense, channels: 4, groups: 2}
+    - - {type: grouped, channels: 4, name: first}
+      - {type: grouped, channels: 4, adds: [input], normalize: false}
+    - - {type: depthwise, size: 1, bias: true}
+      - {type: average_pool, grid: [2, 1], activation: relu}
+"""
+FULL = """
+  type: chain
+  normalization: %s
+  blocks:
+    - - {type: conv, channels: 2, size: 2, stride: 3}
+    - - {type: average_pool, grid: [2, 2]}
+      - {type: depthwise, size: 3, stride: 2, source: input, normalize: false}
+    - - {type: full, channels: 5}
+"""
+
+
+def _mixed(norm):
+    own = {"grid": (4, 4), "end": (4, 4), "after": norm}
+    first = (
+        Layer("block0/dense0", "dense", **own),
+        windowed("block0/depthwise1", "depthwise", (4, 4), after=norm, relu=False),
+        Layer("block0/grouped2", "grouped", adds=("block0/dense0",), **own),
+        windowed("block0/max_pool3", "max_pool", (4, 4), 3, 2, relu=False),
+    )
+    left = windowed("block1/left", "conv", (2, 2), after=norm, relu=False)
+    more = {"after": norm, "source": INPUT, "adds": (left.path,)}
+    right = windowed("block1/conv1", "conv", (2, 2), 1, **more)
+    pool = Layer("block1/average_pool2", "average_pool", relu=False, grid=(2, 2), end=(1, 2))
+    return [first, (left, right, pool)]
+
+
+def _positionwise(norm):
+    own = {"grid": (2, 2), "end": (2, 2)}
+    second = (
+        Layer("block1/first", "grouped", after=norm, **own),
+        Layer("block1/grouped1", "grouped", adds=(INPUT,), **own),
+    )
+    pool = Layer("block2/average_pool1", "average_pool", grid=(2, 2), end=(2, 1))
+    third = (windowed("block2/depthwise0", "depthwise", (2, 2), 1, after=norm), pool)
+    return [(Layer("block0/dense0", "dense", after=norm, **own),), second, third]
+
+
+def _full(norm):
+    first = windowed("block0/conv0", "conv", (8, 8), 2, 3, after=norm)
+    unread = Layer("block1/average_pool0", "average_pool", relu=False, grid=first.end, end=(2, 2))
+    second = windowed("block1/depthwise1", "depthwise", first.end, 3, 2, source=INPUT)
+    third = Layer("block2/full0", "full", after=norm, grid=second.end)
+    return [(first,), (unread, second), (third,)]
+
+
+CHAINS = {
+    "mixed": (MIXED, _mixed, (4, 4)),
+    "positionwise": (POSITIONWISE, _positionwise, (2, 2)),
+    "full": (FULL, _full, (8, 8)),
+}
+"""name -> spec with a normalization left out, norm -> the oracle's layers by block, grid."""
+
+
+def chain(name, norm, eps):
+    """The oracle's network of a chain."""
+    layers = CHAINS[name][1](norm)
+    return on_grid([Block(f"block{b}", tuple(own)) for b, own in enumerate(layers)], norm, eps)
