@@ -22,7 +22,7 @@ MISTAKES = {
     ),
     "blocks whose statistics are kept layer by layer": mistake(
         "rule: lg-bp\narchitecture: {type: local_mixer, normalization: {type: batch_norm}}\ncompile: {blocks: scanned}\n",
-        "a.yaml:6:19: compile.blocks: batch_norm keeps statistics of every layer; say unrolled (got scanned; architecture.normalization.type is batch_norm at a.yaml:5:58)",
+        "a.yaml:6:19: compile.blocks: batch_norm keeps statistics of every layer; say unrolled (got scanned; architecture.normalization.type is batch_norm at a.yaml:5:57)",
     ),
     "low precision where differences of rounding would be taken": mistake(
         "gradient: {estimator: {type: finite_difference}}\ncompile: {precision: bfloat16}\n",
