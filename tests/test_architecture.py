@@ -107,6 +107,7 @@ ORDER = [
     "compiler.plan",
     "compiler.state",
     "compiler.analyze",
+    "compiler.analyze.elementwise",
     "compiler.analyze.cost",
     "compiler.analyze.calls",
     "compiler.losses.sites",

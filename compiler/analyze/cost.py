@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
 
+from compiler.analyze.elementwise import elementwise_flops, noise_flops
 from compiler.gradient.credit import WEIGHTS
 from compiler.gradient.segment import TARGETS, Segment
 from compiler.network.block import is_trained
@@ -14,6 +15,19 @@ from compiler.network.shapes import Layer
 from compiler.plan import Plan
 from compiler.trees import flatten
 from fgspec.spec.gradient import DIRECT
+
+
+PARTS = (
+    "forward",
+    "tangents",
+    "weight_gradients",
+    "input_gradients",
+    "heads",
+    "classifier",
+    "elementwise",
+    "noise",
+)
+"""Of the FLOPs of an update, as fields of `Cost`."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +43,8 @@ class Cost:
         input_gradients: FLOPs of sending errors backward to layers.
         heads: FLOPs of heads, and between rows of a loss, forward and backward.
         classifier: FLOPs of the classifier, forward and backward.
+        elementwise: FLOPs of normalizations and activations, forward and differentiated.
+        noise: FLOPs of drawing perturbations.
         losses: copies of losses, over the batch.
         perturbed: perturbed numbers, over batch and samples.
     """
@@ -41,14 +57,15 @@ class Cost:
     input_gradients: int
     heads: int
     classifier: int
+    elementwise: int
+    noise: int
     losses: int
     perturbed: int
 
     @property
     def flops(self) -> int:
-        """All FLOPs of linear maps; what is applied element by element is left out."""
-        parts = (self.forward, self.tangents, self.weight_gradients, self.input_gradients)
-        return sum(parts) + self.heads + self.classifier
+        """All FLOPs but those of augmentation and of the optimizer."""
+        return sum(getattr(self, part) for part in PARTS)
 
 
 def layer_flops(layer: Layer, batch: int) -> int:
@@ -98,6 +115,7 @@ def cost(plan: Plan) -> Cost:
         tangents = how.samples * (reached + (trained if how.space in WEIGHTS else 0))
     pushed = how is not None
     errors = direct if kind in DIRECT else 0 if pushed else reached + guided
+    perturbed = sum(_perturbed(plan, segment) for segment in plan.segments)
     return Cost(
         parameters=sum(sizes.values()),
         head_parameters=sum(size for path, size in sizes.items() if path.startswith("heads/")),
@@ -107,8 +125,10 @@ def cost(plan: Plan) -> Cost:
         input_gradients=errors,
         heads=3 * heads + pairs,
         classifier=3 * _flops(plan.network.classifier.layers, examples),
+        elementwise=elementwise_flops(plan),
+        noise=noise_flops(plan, perturbed),
         losses=sum(_copies(plan, segment) for segment in plan.segments),
-        perturbed=sum(_perturbed(plan, segment) for segment in plan.segments),
+        perturbed=perturbed,
     )
 
 

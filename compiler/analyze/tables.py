@@ -4,7 +4,7 @@ from typing import Any
 
 from compiler.analyze.calls import calls_of
 from compiler.analyze.compiled import CompiledUpdate
-from compiler.analyze.cost import cost
+from compiler.analyze.cost import PARTS, cost
 from compiler.gradient.segment import Site
 from compiler.plan import Plan
 from compiler.stacks import FEWEST
@@ -55,11 +55,10 @@ def _stacks(plan: Plan) -> str:
 def cost_values(plan: Plan, compiled: CompiledUpdate) -> dict[str, Any]:
     """The same and its parts as JSON."""
     counted = cost(plan)
-    parts = ("forward", "tangents", "weight_gradients", "input_gradients", "heads", "classifier")
     return {
         "parameters": counted.parameters,
         "head_parameters": counted.head_parameters,
-        "flops": {"total": counted.flops} | {part: getattr(counted, part) for part in parts},
+        "flops": {"total": counted.flops} | {part: getattr(counted, part) for part in PARTS},
         "xla": {
             "flops": compiled.flops,
             "temporary_bytes": compiled.temporary_bytes,
