@@ -59,7 +59,7 @@ def _reached(net, params, x_shape, readout, wanted):
     }
 
 
-def _along(mask, axis, index, rank):
+def _along(mask, axis, index):
     """The mask with one axis of the copies answered for at the own index, or as a whole."""
     size = mask.shape[axis]
     if index is not None and mask.shape[index] == size:
@@ -74,7 +74,7 @@ def _route(net, path, mask):
     shape, rank = mask.shape[:-3], mask.ndim - 3
     found = np.ones(mask.shape, bool)
     for axis, index in enumerate(_indices(net, path, shape)):
-        found = found & _along(mask, rank + axis, index, rank)
+        found = found & _along(mask, rank + axis, index)
     return found
 
 

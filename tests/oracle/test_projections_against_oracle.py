@@ -1,58 +1,44 @@
 """Targets along guesses in every space of every architecture, beside the oracle."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from oracle.cases import Case
-from oracle.drawn import anything, check, twice
+from oracle.drawn import check, once, placed
 
-DRAWN = ["normal", "rademacher", "sphere"]
-MADE = ["local", "ntk", "fixed_ntk", "global", "above", "jacobian"]
-
-
-@st.composite
-def cases(draw, target, guesses):
-    """A target, a guess and a space; made guesses are projected on in every way."""
-    found = {"target": target, "guess": draw(st.sampled_from(guesses))} | draw(anything())
-    found |= {"space": draw(st.sampled_from(["weight", "activation", "block_output"]))}
-    if guesses is MADE:
-        found |= {"granularity": draw(st.sampled_from([None, "example", "batch", "span"]))}
-        found |= {"grouping": draw(st.sampled_from([None, "tensor", "block", "net"]))}
-    return Case(**found, seed=draw(st.integers(0, 1000)), batch=draw(st.integers(2, 4)))
-
-
-@pytest.mark.parametrize("target", ["global", "local", "above", "sum"])
-def test_targets_along_gradients(target):
-    twice(given(cases(target, MADE))(check))()
-
-
-@pytest.mark.parametrize("target", ["above", "sum"])
-def test_targets_along_noise(target):
-    twice(given(cases(target, DRAWN))(check))()
-
-
-def test_targets_by_finite_differences():
-    wanted = cases("above", DRAWN).map(lambda case: replace(case, estimator="finite_difference"))
-    twice(given(wanted)(check))()
+MADE = [
+    ("global", "jacobian", "weight", "mixed", {}),
+    ("above", "jacobian", "block_output", "conv", {}),
+    ("sum", "local", "weight", "full", {"granularity": "example", "grouping": "block"}),
+    ("global", "ntk", "activation", "mixer", {"granularity": "span"}),
+    ("local", "above", "block_output", "resnet", {"granularity": "batch", "grouping": "net"}),
+    ("above", "fixed_ntk", "weight", "mixer, batch", {"granularity": "batch"}),
+    ("local", "global", "weight", "positionwise", {"grouping": "net"}),
+    ("global", "above", "activation", "mlp", {"coefficient": "sign"}),
+]
+DRAWN = [
+    ("above", "rademacher", "weight", "conv", {}),
+    ("sum", "normal", "block_output", "mixer, batch", {}),
+    ("above", "sphere", "activation", "mixed, none", {}),
+    ("local", "normal", "block_output", "positionwise", {}),
+    ("sum", "normal", "activation", "mixer", {"control": "local"}),
+    ("sum", "normal", "weight", "conv", {"control": "ntk"}),
+    ("global", "rademacher", "weight", "mixed", {"grouping": "tensor", "last_block": "exact"}),
+    ("above", "normal", "activation", "mlp", {"grouping": "block", "projection": "optimal"}),
+    ("above", "rademacher", "block_output", "mixer", {"estimator": "finite_difference"}),
+    ("global", "normal", "weight", "conv", {"estimator": "finite_difference"}),
+]
 
 
-@pytest.mark.parametrize(
-    "how",
-    [
-        {"control": "local"},
-        {"grouping": "tensor", "last_block": "exact"},
-        {"grouping": "block", "projection": "optimal"},
-    ],
-)
-def test_targets_along_noise_of_which_each_part_has_its_scalar(how):
-    twice(given(cases("sum", DRAWN).map(lambda case: replace(case, **how)))(check))()
+@pytest.mark.parametrize(("target", "guess", "space", "name", "how"), [*MADE, *DRAWN])
+def test_targets_along_guesses(target, guess, space, name, how):
+    how = how | {"target": target, "guess": guess, "space": space}
+    once(given(placed(name).map(lambda words: Case(**how, **words)))(check))()
 
 
 @pytest.mark.parametrize("estimator", ["exact", "feedback"])
 def test_overlapping_pairs_of_losses(estimator):
     """Each local loss also trains the block before its own: the target `above`."""
-    wanted = anything().map(lambda words: Case(target="above", estimator=estimator, **words))
-    twice(given(wanted)(check))()
+    names = {"exact": "mixer, batch", "feedback": "full"}
+    how = {"target": "above", "estimator": estimator}
+    once(given(placed(names[estimator]).map(lambda words: Case(**how, **words)))(check))()
