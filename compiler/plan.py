@@ -26,7 +26,7 @@ from fgspec.errors import UserError
 from fgspec.spec.base import Interval
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.gradient import DIRECT, FiniteDifference
-from fgspec.spec.scanning import unscannable
+from fgspec.spec.scanning import stores_all, unscannable
 
 
 @dataclass(frozen=True)
@@ -206,6 +206,8 @@ def _stacks(plan: Plan) -> tuple[Stack, ...]:
     """
     spec, wanted = plan.experiment, plan.experiment.compile.blocks
     if wanted == "unrolled" or unscannable(spec.architecture, spec.gradient) is not None:
+        return ()
+    if wanted == "auto" and stores_all(spec.gradient, spec.compile):
         return ()
     local = spec.gradient.target == "local"
 

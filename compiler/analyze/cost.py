@@ -16,7 +16,6 @@ from compiler.plan import Plan
 from compiler.trees import flatten
 from fgspec.spec.gradient import DIRECT
 
-
 PARTS = (
     "forward",
     "tangents",

@@ -9,7 +9,7 @@ from compiler.gradient.segment import Site
 from compiler.plan import Plan
 from compiler.stacks import FEWEST
 from fgspec.report import mebibytes, quantity
-from fgspec.spec.scanning import unscannable
+from fgspec.spec.scanning import stores_all, unscannable
 
 
 def cost_rows(plan: Plan, compiled: CompiledUpdate) -> dict[str, str]:
@@ -49,6 +49,8 @@ def _stacks(plan: Plan) -> str:
     if spec.compile.blocks == "unrolled":
         return "unrolled"
     why = unscannable(spec.architecture, spec.gradient)
+    if why is None and stores_all(spec.gradient, spec.compile):
+        why = "a reverse pass through all blocks stores more where they are scanned"
     return f"unrolled: {why or f'there are no {FEWEST} equal ones in a row'}"
 
 

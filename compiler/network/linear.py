@@ -84,7 +84,11 @@ def _dense_weights(layer: Layer) -> dict[str, ParamSpec]:
 def _token(
     params: LayerParams, x: Float[Array, "n p g c"], layer: Layer
 ) -> Float[Array, "n q g c"]:
-    return jnp.einsum("npgc,pq->nqgc", x, params["w"])
+    """One product for every example, which needs no transposition of what is large."""
+    examples, _, *features = x.shape
+    each = jnp.broadcast_to(params["w"], (examples, *params["w"].shape))
+    flat = x.reshape(*x.shape[:2], -1)
+    return jnp.einsum("npq,npk->nqk", each, flat).reshape(examples, -1, *features)
 
 
 def _token_weights(layer: Layer) -> dict[str, ParamSpec]:
@@ -95,7 +99,9 @@ def _token_weights(layer: Layer) -> dict[str, ParamSpec]:
 def _grouped(
     params: LayerParams, x: Float[Array, "n p g c"], layer: Layer
 ) -> Float[Array, "n p g d"]:
-    return jnp.einsum("npgc,gcd->npgd", x, params["w"])
+    """One product for every group, moved to the front and back where that fuses with the rest."""
+    flat = x.reshape(-1, *x.shape[2:]).transpose(1, 0, 2)
+    return (flat @ params["w"]).transpose(1, 0, 2).reshape(*x.shape[:3], -1)
 
 
 def _grouped_weights(layer: Layer) -> dict[str, ParamSpec]:

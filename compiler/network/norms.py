@@ -1,8 +1,10 @@
 """Normalizations: moments over named axes, and what they do to an activation."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
+import jax
 from jax import lax
 from jax import numpy as jnp
 from jaxtyping import Array, Float
@@ -64,6 +66,31 @@ class Norm:
         where, dtype = tuple(ACTIVATION.index(axis) for axis in self.over), x.dtype
         x = x.astype(jnp.float32)
         cut = x if self.split == 1 else x.reshape(*x.shape[:2], self.split, -1)
-        centred = cut - (cut.mean(where, keepdims=True) if known is None else known.mean)
-        own = (centred * centred).mean(where, keepdims=True) if known is None else known.variance
-        return (centred * lax.rsqrt(own + self.epsilon)).reshape(x.shape).astype(dtype)
+        if known is None:
+            out = _normalized(cut, where, self.epsilon)
+        else:
+            out = (cut - known.mean) * lax.rsqrt(known.variance + self.epsilon)
+        return out.reshape(x.shape).astype(dtype)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(1, 2))
+def _normalized(
+    x: Float[Array, "..."], where: tuple[int, ...], epsilon: float
+) -> Float[Array, "..."]:
+    centred, scale = _centred(x, where, epsilon)
+    return centred * scale
+
+
+@_normalized.defjvp
+def _moved(where: tuple[int, ...], epsilon: float, primals: Any, tangents: Any) -> tuple[Any, Any]:
+    """Two means and one pass instead of the six passes of the tangents of every operation."""
+    (x,), (dx,) = primals, tangents
+    centred, scale = _centred(x, where, epsilon)
+    along = (centred * dx).mean(where, keepdims=True)
+    straight = dx * scale - dx.mean(where, keepdims=True) * scale
+    return centred * scale, straight - centred * (scale * scale * scale * along)
+
+
+def _centred(x: Any, where: tuple[int, ...], epsilon: float) -> tuple[Any, Any]:
+    centred = x - x.mean(where, keepdims=True)
+    return centred, lax.rsqrt((centred * centred).mean(where, keepdims=True) + epsilon)

@@ -60,7 +60,7 @@ def run(
     names = _distinct([one.experiment.name for one in loaded])
     with no_compilation_cache(), Console(stderr=True).status("compiling") as status:
         lower_update(api.compile(loaded[0]))  # the first tracing of a process takes longer
-        prepared = [_prepared(one, name) for one, name in zip(loaded, names, strict=True)]
+        prepared = [prepared(one, name) for one, name in zip(loaded, names, strict=True)]
         status.update("measuring")
         measured = measure([subject for subject, _ in prepared], rounds)
     found = [
@@ -125,7 +125,7 @@ def _distinct(names: list[str]) -> list[str]:
     ]
 
 
-def _prepared(loaded: Loaded, name: str) -> tuple[Subject, dict[str, Any]]:
+def prepared(loaded: Loaded, name: str) -> tuple[Subject, dict[str, Any]]:
     """A compiled spec and what is known of it before it runs, as JSON."""
     program: Program = api.compile(loaded)
     calls = Calls(calls_of(program.plan).steps, False)

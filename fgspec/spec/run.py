@@ -70,7 +70,10 @@ class Compile(Section):
     )
     blocks: Literal["auto", "unrolled", "scanned"] = Field(
         default="auto",
-        description="unrolled: each block is compiled. scanned: equal blocks share code.",
+        description="scanned: equal blocks in a row are one compiled body, run over stacked "
+        "parameters; compile time does not grow with depth, nor does memory where every block learns "
+        "from its own loss. unrolled: each block is compiled. auto: scanned from three equal blocks "
+        "with local losses, and under rematerialize.",
     )
     samples: Literal["auto", "vectorized", "scanned"] = Field(
         default="auto",

@@ -2,6 +2,7 @@
 
 from fgspec.spec.architecture import Architecture
 from fgspec.spec.gradient import PERTURBING, REVERSE, Gradient
+from fgspec.spec.run import Compile
 
 
 def unscannable(architecture: Architecture, gradient: Gradient) -> str | None:
@@ -16,3 +17,11 @@ def unscannable(architecture: Architecture, gradient: Gradient) -> str | None:
     if kind in PERTURBING and perturbation is not None and perturbation.projects:
         return "projections take the gradients of all blocks at once"
     return None
+
+
+def stores_all(gradient: Gradient, compile: Compile) -> bool:
+    """Whether a reverse pass goes through all blocks and computes nothing again.
+
+    XLA then stores less, and is quicker, with the blocks unrolled.
+    """
+    return gradient.target == "global" and compile.rematerialize in ("auto", "never")
