@@ -2,8 +2,9 @@
 
     python benchmarks/figure5.py [--plot FILE.png]
 
-One loss of a linear head on features of M/8/16 (batch 128, 64 patches, 512 channels), replicated over
-patches and groups: its copies with their tangents, and its gradient.
+One loss of a linear head on features of M/8/16 (batch 128, 64 patches, 512 channels), replicated
+over patches and groups: its copies with their tangents, and its gradient. Naive copies of 64
+patches take minutes, so those are of 4 patches.
 """
 
 import argparse

@@ -188,7 +188,7 @@ def make_plan(experiment: Experiment, data: DatasetInfo) -> Plan:
     steps = training.steps or (training.epochs or 0) * per_epoch
     units = _units(experiment, network)
     segments = tuple(TARGETS[experiment.gradient.target](units))
-    perturbing, projecting = _perturbing(experiment), _projecting(experiment)
+    perturbing, projecting = _perturbing(experiment), _projecting(experiment, units)
     if perturbing is not None:
         segments = tuple(one_loss_each(segments))
     plan = Plan(
@@ -265,11 +265,12 @@ def _perturbing(experiment: Experiment) -> Perturbing | None:
     )
 
 
-def _projecting(experiment: Experiment) -> Projection | None:
+def _projecting(experiment: Experiment, units: tuple[Unit, ...]) -> Projection | None:
     perturbation = experiment.gradient.perturbation
     if perturbation is None or not perturbation.projects:
         return None
     how = perturbation.projection
+    isolated = units if experiment.losses.isolate == "block" else ()
     return Projection(
         normalization=how.type or "none",
         coefficient=how.coefficient,
@@ -277,4 +278,5 @@ def _projecting(experiment: Experiment) -> Projection | None:
         grouping=how.grouping or "net",
         samples=perturbation.samples,
         kurtosis=0.0 if perturbation.learned else guess_of(perturbation.guess.type).kurtosis,
+        chains=tuple((block.name, blocks[0].name) for blocks, _ in isolated for block in blocks),
     )

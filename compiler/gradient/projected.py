@@ -31,6 +31,8 @@ class Projection:
         grouping: what shares a coefficient: a `tensor`, a `block`, the whole `net`.
         samples: K guesses whose estimates are averaged.
         kurtosis: of one number of the guess.
+        chains: (block, the first block of those that gradients connect it with), where blocks are
+            isolated; others are of one chain.
     """
 
     normalization: str
@@ -39,6 +41,7 @@ class Projection:
     grouping: str
     samples: int
     kurtosis: float
+    chains: tuple[tuple[str, str], ...] = ()
 
 
 class Group(NamedTuple):
@@ -132,7 +135,7 @@ def coefficients(
     """
     along, square = view.inner(target, guess), view.inner(guess, guess)
     found = {}
-    for title, names in _members(along, how.grouping).items():
+    for title, names in _members(along, how).items():
         size = sum(view.size(name) for name in names)
         group = Group(_total(along, names), _total(square, names), size)
         signs = coin(title, group.along.shape)
@@ -141,22 +144,22 @@ def coefficients(
     return found
 
 
-GROUPINGS: dict[str, Callable[[str], str]] = {
-    "tensor": lambda name: name,
-    "block": lambda name: name.split("/")[0],
-    "net": lambda name: "net",
+GROUPINGS: dict[str, Callable[[str, Mapping[str, str]], str]] = {
+    "tensor": lambda name, chains: name,
+    "block": lambda name, chains: name.split("/")[0],
+    "net": lambda name, chains: chains.get(name.split("/")[0], "net"),
 }
-"""The group that shares the coefficient of a name such as `block0/dense/w`."""
+"""(name such as `block0/dense/w`, chains) -> the group that shares its coefficient."""
 
 
 def _total(parts: Mapping[str, Float[Array, "..."]], names: list[str]) -> Float[Array, "..."]:
     return sum((parts[name] for name in names[1:]), parts[names[0]])
 
 
-def _members(names: Iterable[str], grouping: str) -> dict[str, list[str]]:
+def _members(names: Iterable[str], how: Projection) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for name in names:
-        found.setdefault(GROUPINGS[grouping](name), []).append(name)
+        found.setdefault(GROUPINGS[how.grouping](name, dict(how.chains)), []).append(name)
     return found
 
 
@@ -169,7 +172,7 @@ def span(
     """
     targets, guesses = view.rows(target), view.rows(guess)
     found = {}
-    for names in _members(guesses, how.grouping).values():
+    for names in _members(guesses, how).values():
         gram = sum(guesses[n] @ guesses[n].T for n in names)
         cross = sum(guesses[n] @ targets[n].T for n in names)
         found |= dict.fromkeys(names, jnp.linalg.pinv(gram, hermitian=True, rtol=1e-6) @ cross)

@@ -60,12 +60,12 @@ def run(
     names = _distinct([one.experiment.name for one in loaded])
     with no_compilation_cache(), Console(stderr=True).status("compiling") as status:
         lower_update(api.compile(loaded[0]))  # the first tracing of a process takes longer
-        prepared = [prepared(one, name) for one, name in zip(loaded, names, strict=True)]
+        ready = [prepared(one, name) for one, name in zip(loaded, names, strict=True)]
         status.update("measuring")
-        measured = measure([subject for subject, _ in prepared], rounds)
+        measured = measure([subject for subject, _ in ready], rounds)
     found = [
         facts | times(own, measured[reference], facts["batch_size"])
-        for own, (_, facts) in zip(measured, prepared, strict=True)
+        for own, (_, facts) in zip(measured, ready, strict=True)
     ]
     results = {
         "version": SCHEMA_VERSION,

@@ -70,10 +70,10 @@ class Compile(Section):
     )
     blocks: Literal["auto", "unrolled", "scanned"] = Field(
         default="auto",
-        description="scanned: equal blocks in a row are one compiled body, run over stacked "
-        "parameters; compile time does not grow with depth, nor does memory where every block learns "
-        "from its own loss. unrolled: each block is compiled. auto: scanned from three equal blocks "
-        "with local losses, and under rematerialize.",
+        description="scanned: equal blocks in a row are one compiled body over stacked parameters; "
+        "compile time does not grow with depth, nor does memory where every block learns from its "
+        "own loss. unrolled: each block is compiled. auto: scanned from three equal blocks where "
+        "losses are local, and under rematerialize.",
     )
     samples: Literal["auto", "vectorized", "scanned"] = Field(
         default="auto",

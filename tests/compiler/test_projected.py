@@ -245,3 +245,19 @@ def test_more_directions_than_dimensions_are_refused():
     how = "space: activation, guess: {type: normal, set: orthogonal}, samples: 6"
     with pytest.raises(UserError, match="at most 5 orthogonal directions fit the 5 numbers"):
         _program("global", how, heads="", architecture=TINY, info=INFO)
+
+
+def test_isolated_blocks_share_no_derivative():
+    """`net` is all blocks between which gradients pass: one each where blocks are isolated."""
+    found = {}
+    for grouping in ("net", "block"):
+        how = f"projection: {{type: squared_norm, grouping: {grouping}}}, guess: {{type: normal}}"
+        made = networks.program("lg-fg-a", perturbation=how)
+        found[grouping], _ = made.gradient(networks.state_of(made), networks.batch_of())
+    assert networks.distance(found["net"], found["block"]) < 1e-6
+    how = "projection: {type: squared_norm, grouping: %s}, guess: {type: normal}"
+    joined = [
+        made.gradient(networks.state_of(made), networks.batch_of())[0]
+        for made in (networks.program("fg-a", perturbation=how % g) for g in ("net", "block"))
+    ]
+    assert networks.distance(*joined) > 1e-3
