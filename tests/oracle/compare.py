@@ -171,8 +171,8 @@ def _backward_weights(given):
     }[given.case.weights]
 
 
-def expected(case, state, data, noise):
-    """The oracle's gradient."""
+def expected(case, state, data, noise, rounding=None):
+    """The oracle's gradient; `rounding`: a generator of errors in Gram matrices."""
     given = Given(case, state, data, noise)
     grads = given.readouts()
     if case.kind == "direct_feedback":
@@ -181,7 +181,7 @@ def expected(case, state, data, noise):
         back = _backward_weights(given) if case.kind == "feedback" else None
         return grads | ren.reverse(*given.first, given.parts, case.goal, back)
     if case.projects:
-        return grads | _projected(given)
+        return grads | _projected(given, rounding)
     how = {"credit": case.credit, "ignore_norm": case.norm.gradient == "ignored"}
     how |= {} if case.replicate is None else {"replicate": case.replicate}
     how |= {"epsilon": STEP} if case.kind == "finite_difference" else {}
@@ -201,7 +201,7 @@ def _guess(given, name):
     return projected.total(found, case.where, net, params)
 
 
-def _projected(given):
+def _projected(given, rounding=None):
     """The mean of the target's projections on the guess, or on every sample of noise."""
     case, net = given.case, given.net
     found = ren.derivatives(*given.first, given.parts, case.goal)
@@ -219,6 +219,8 @@ def _projected(given):
     }
     if case.coefficient and not case.projection:
         how["normalisation"] = "none"
+    if rounding is not None:
+        how["gram"] = rounding
     prior = _guess(given, case.control) if case.control else {}
     final = given.parts[-1][0] if case.guides or case.last_block == "exact" else ()
     exact = {block.name for block in final}
@@ -270,14 +272,14 @@ def _place(path):
 
 
 def conditioning(case, state, data, noise, wanted):
-    """How far float32 rounding of the parameters alone moves the oracle's gradient."""
+    """How far float32 rounding moves the oracle's gradient: of parameters, of Gram matrices."""
     rng = np.random.default_rng(case.seed + 3)
 
     def rounded(leaf):
         return np.asarray(leaf, float) * (1 + 6e-8 * rng.uniform(-1, 1, np.shape(leaf)))
 
     near = state._replace(params=jax.tree.map(rounded, state.params))
-    return gap(expected(case, near, data, noise), wanted)[0]
+    return gap(expected(case, near, data, noise, rng), wanted)[0]
 
 
 def compare(case, compiling=True):

@@ -75,6 +75,18 @@ def scale(guess, normalisation, epsilon, kurtosis):
     }[normalisation]
 
 
+SHORTEST = 1e-3
+"""Directions of a span so much shorter than its longest do not count."""
+
+
+def _by_rounded_gram(target, guess, rng):
+    """The projection on a span by a Gram matrix that float32 keeps to the digits of its largest."""
+    gram = guess @ guess.T
+    gram = gram + 6e-8 * np.abs(gram).max() * rng.uniform(-1, 1, gram.shape)
+    inverse = np.linalg.pinv((gram + gram.T) / 2, rcond=SHORTEST**2, hermitian=True)
+    return target @ guess.T @ inverse @ guess
+
+
 def estimate(target, guess, how):
     """T, G [n, d] of one group -> the estimate's rows [n, d]; their sum is the batch's.
 
@@ -82,7 +94,9 @@ def estimate(target, guess, how):
     were summed before, in weight space). span: T_n projected on the span of all rows of G.
     """
     if how["granularity"] == "span":
-        return target @ np.linalg.pinv(guess, rcond=1e-10) @ guess
+        if how.get("gram") is not None:
+            return _by_rounded_gram(target, guess, how["gram"])
+        return target @ np.linalg.pinv(guess, rcond=SHORTEST) @ guess
     if how["granularity"] == "batch":
         one = {**how, "granularity": "example"}
         return estimate(target.reshape(1, -1), guess.reshape(1, -1), one).reshape(guess.shape)
