@@ -207,9 +207,14 @@ def known_keys(path: Path, type: str) -> list[str]:
     return _known_keys(path, tree)
 
 
-def _tag(model: type[BaseModel]) -> tuple[Any, ...]:
+def _tag(model: type[BaseModel]) -> list[str]:
+    """The names that the field `type` can have, which need not tell it from other models."""
     field = model.model_fields.get("type")
-    return get_args(field.annotation) if field is not None else ()
+    found = [] if field is None else list(get_args(field.annotation))
+    names = [
+        name for part in found for name in ([part] if isinstance(part, str) else get_args(part))
+    ]
+    return [name for name in names if isinstance(name, str)]
 
 
 def _tags(path: Path, tree: Mapping[str, Any]) -> list[str]:

@@ -134,7 +134,11 @@ def prepared(loaded: Loaded, name: str) -> tuple[Subject, dict[str, Any]]:
     compiled = reported(program, executable)
     state = program.init(loaded.experiment.seed)
     records = random_records(program, calls.steps)
-    subject = Subject(name, compiled.call, state, records, calls.steps)
+
+    def call(state: Any, records: Any) -> Any:
+        return compiled.call(state, records, None)
+
+    subject = Subject(name, call, state, records, calls.steps)
     facts = {
         "name": name,
         "file": str(loaded.file),

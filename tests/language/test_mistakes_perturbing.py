@@ -6,6 +6,10 @@ import pytest
 from language.clumsy import mistake, told
 
 MISTAKES = {
+    "a projection that is the name of its type": mistake(
+        "rule: fg-a\ngradient: {perturbation: {projection: squared_norm}}\n",
+        "a.yaml:5:39: gradient.perturbation.projection: must be a mapping of keys to values, such as {type: squared_norm} (got squared_norm)",
+    ),
     "several samples of one direction": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\nlosses: {local: {every: 1}}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {type: local}, samples: 3}}\n",
         "a.yaml:6:102: gradient.perturbation.samples: never read: this guess is one direction; remove it (got 3; gradient.perturbation.guess.type is local at a.yaml:6:85)",
