@@ -19,9 +19,10 @@ def cost_rows(plan: Plan, compiled: CompiledUpdate) -> dict[str, str]:
     memory = (
         f"{mebibytes(compiled.state_bytes)} state, {mebibytes(compiled.temporary_bytes)} temporary"
     )
+    xla = quantity(compiled.flops) + (", of scanned blocks one" if plan.stacks else "")
     rows = {
         "parameters": f"{counted.parameters:,}",
-        "FLOPs a step": f"{quantity(counted.flops)} (XLA counts {quantity(compiled.flops)})",
+        "FLOPs a step": f"{quantity(counted.flops)} (XLA counts {xla})",
         "memory": memory,
         "losses": f"{counted.losses:,} copies over a batch of {batch}{views}",
         "perturbed elements": f"{counted.perturbed:,}" if counted.perturbed else "none",
