@@ -122,7 +122,9 @@ def _along_noise(
     def add(total: Signals, sample: Any) -> tuple[Signals, None]:
         return jax.tree.map(jnp.add, total, along(sample)), None
 
-    total, _ = jax.lax.scan(add, along(0), jnp.arange(1, how.samples))
+    total = along(0)
+    if how.samples > 1:
+        total, _ = jax.lax.scan(add, total, jnp.arange(1, how.samples))
     return {
         name: part / how.samples + base[name] if name in base else part / how.samples
         for name, part in total.items()
