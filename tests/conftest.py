@@ -6,6 +6,7 @@ compiled programs into the user's cache.
 """
 
 import os
+from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["FGSPEC_CACHE"] = "off"
@@ -19,6 +20,19 @@ os.environ["XLA_FLAGS"] = " ".join(
 )
 
 import jax
+import pytest
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+MAPPED = 30_000
+"""Half the regions of memory that Linux gives a process: every compiled program takes some of them,
+and XLA ends the process when it gets no more."""
+
+
+@pytest.fixture(autouse=True)
+def _room_for_programs():
+    """Forget compiled programs before they are too many."""
+    maps = Path("/proc/self/maps")
+    if maps.exists() and maps.read_bytes().count(b"\n") > MAPPED:
+        jax.clear_caches()

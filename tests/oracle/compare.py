@@ -70,7 +70,8 @@ def _noise(case, made):
     """float32 arrays with a leading axis of samples; the two views of an example share theirs."""
     rng, found = np.random.default_rng(case.seed + 2), {}
     draw = DRAWN["normal" if case.guided else case.guess]
-    views = 2 if case.objective == "info_nce" and case.sharing is None else 1
+    paired = case.objective == "info_nce" and case.norm.type != "batch_norm"
+    views = 2 if paired and case.sharing is None else 1
     for name, shape in _shapes(case, made).items():
         rows = case.where != "weight" or case.guided
         once = (shape[0] // views, *shape[1:]) if rows else shape
@@ -211,6 +212,7 @@ def _projected(given, rounding=None):
         "normalisation": case.projection or ("squared_norm" if case.guided else "none"),
         "granularity": case.granularity or ("batch" if weights and not case.guided else "example"),
         "grouping": case.grouping or _grouping(case),
+        "chains": _isolated(given),
         "coefficient": case.coefficient or "raw",
         "epsilon": 0.0,
         "coins": None,
@@ -235,6 +237,13 @@ def _projected(given, rounding=None):
         for guess in guesses
     ]
     return {path: grad / len(each) for path, grad in ren.added(each).items()}
+
+
+def _isolated(given):
+    """Block -> first block of its chain, where no gradient passes from one chain to another."""
+    local = given.case.goal == "local"
+    chains = [blocks for blocks, _ in given.parts] if local else []
+    return {block.name: blocks[0].name for blocks in chains for block in blocks}
 
 
 def _grouping(case):

@@ -36,18 +36,21 @@ def jacobian(net, params, x, directions, space):
     return guess
 
 
-def _groups(names, grouping):
-    title = {"tensor": lambda n: n, "block": lambda n: n.split("/")[0], "net": lambda n: "net"}
+def _groups(names, how):
+    def chain(name):
+        return how["chains"].get(name.split("/")[0], "net")
+
+    title = {"tensor": lambda n: n, "block": lambda n: n.split("/")[0], "net": chain}
     found = {}
     for name in names:
-        found.setdefault(title[grouping](name), []).append(name)
+        found.setdefault(title[how["grouping"]](name), []).append(name)
     return found.values()
 
 
 def along(target, guess, how):
     """The estimate of every array of the guess, in its shape."""
     found = {}
-    for names in _groups(guess, how["grouping"]):
+    for names in _groups(guess, how):
         sides = [
             np.concatenate([side[name].reshape(len(side[name]), -1) for name in names], 1)
             for side in (target, guess)

@@ -45,7 +45,7 @@ def cases(draw, rule, **words):
         found |= {"guess": draw(st.sampled_from(["normal", "rademacher", "sphere"]))}
         found |= {"credit": draw(st.sampled_from(["influenced", "paper"]))}
         found |= {"samples": draw(st.integers(1, 3))}
-        if rule.endswith("a"):
+        if rule.endswith("a") and found["norm"].type != "batch_norm":
             found |= {"sharing": draw(st.sampled_from(["example", "batch"]))}
         if rule.startswith("l") and "architecture" not in found:
             found |= {"replicate": draw(AXES)}
@@ -70,4 +70,6 @@ def with_norm(case, kind):
     gradient = case.norm.gradient if kind != "none" else "exact"
     if kind != "none" and case.norm.type == "none":
         gradient = "exact"
-    return replace(case, norm=replace(case.norm, type=kind, gradient=gradient))
+    sharing = "example" if case.sharing and kind == "batch_norm" else case.sharing
+    norm = replace(case.norm, type=kind, gradient=gradient)
+    return replace(case, norm=norm, sharing=sharing)
