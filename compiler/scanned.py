@@ -57,7 +57,7 @@ class Trained(NamedTuple):
     Attributes:
         grads: of all that is in no stack, without the classifier.
         stacks: parameters and optimizer state of every stack after its update, by name.
-        squares: sum of the squared gradients of stacks.
+        squares: sum of the squared gradients of all but the classifier.
         metrics: losses of heads.
         output: features after the last block; no gradient reaches them.
     """
@@ -91,11 +91,13 @@ def _locally(
     squares, metrics, x = jnp.zeros(()), dict[str, Array](), rows.x
     for part in plan.parts():
         if isinstance(part, Stack):
-            x, stacks[part.name], found, of_stack = _stack(plan, optimizer, part, state, (x, rows))
-            metrics, squares = metrics | found, squares + of_stack
+            entering = (x, squares, rows)
+            x, stacks[part.name], found, squares = _stack(plan, optimizer, part, state, entering)
+            metrics |= found
             continue
         own = (state.params, state.feedback)
         block, heads, losses, x = _unit(plan, Segment(part[0], (part[1],)), own, (x, rows), None)
+        squares += optax.tree.norm((block, heads), squared=True)
         grads["blocks"] |= block
         grads = {**grads, **({"heads": grads.get("heads", {}) | heads["heads"]} if heads else {})}
         metrics |= losses
@@ -123,10 +125,14 @@ def _stack(
     optimizer: optax.GradientTransformation,
     stack: Stack,
     state: Any,
-    entering: tuple[Any, Rows],
+    entering: tuple[Any, Any, Rows],
 ) -> tuple[Features, tuple[Any, Any], dict[str, Array], Float[Array, ""]]:
-    """Scan a stack; its arrays are read and written in place, one block at a time."""
-    (x, rows), depth = entering, len(stack.units)
+    """Scan a stack; its arrays are read and written in place, one block at a time.
+
+    The sum of squares runs through the scan, which so cannot begin before the gradients of the
+    blocks in front are there and what these stored is free again.
+    """
+    (x, squares, rows), depth = entering, len(stack.units)
     blocks, site = stack.template
     segment, codes = Segment(blocks, (site,)), _codes(plan, stack)
     feedback = state.feedback.get("stacks", {}).get(stack.name, {})
@@ -135,7 +141,7 @@ def _stack(
         return jax.tree.map(lambda leaf: leaf[index], tree)
 
     def one(carry: Any, index: Int[Array, ""]) -> tuple[Any, Any]:
-        x, params, moments = carry
+        x, squares, params, moments = carry
         own = at(params, index)
         named = {**own, "classifier": state.params["classifier"]}
         found, heads, losses, x = _unit(
@@ -145,15 +151,15 @@ def _stack(
         new, state_of = stepped(optimizer, grads, at(moments, index), own)
         whole, changed = (params, moments), (new, state_of)
         put = jax.tree.map(lambda leaf, part: leaf.at[index].set(part), whole, changed)
-        return (x, *put), (losses, optax.tree.norm(grads, squared=True))
+        return (x, squares + optax.tree.norm(grads, squared=True), *put), losses
 
-    start = (x, state.params["stacks"][stack.name], state.optimizer[stack.name])
-    (x, params, moments), (losses, squares) = jax.lax.scan(one, start, jnp.arange(depth))
+    start = (x, squares, state.params["stacks"][stack.name], state.optimizer[stack.name])
+    (x, squares, params, moments), losses = jax.lax.scan(one, start, jnp.arange(depth))
     metrics = {
         f"local_loss/{own.name}": losses[f"local_loss/{site.name}"][index]
         for index, (_, own) in enumerate(stack.units)
     }
-    return x, (params, moments), metrics, squares.sum()
+    return x, (params, moments), metrics, squares
 
 
 def _codes(plan: Plan, stack: Stack) -> dict[str, Any]:
@@ -196,8 +202,8 @@ def _globally(
         )
         for name, part in of_stacks.items()
     }
-    squares = optax.tree.norm(of_stacks, squared=True)
     heads, metrics = heads_gradient(
         plan, plan.headed_sites(), state.params, {site.block: output}, rows.labels
     )
+    squares = optax.tree.norm((of_stacks, grads, heads), squared=True)
     return Trained({**grads, **heads}, stacks, squares, metrics, output)

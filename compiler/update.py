@@ -130,7 +130,7 @@ def _stacked_update(
         clean = clean_features(plan, state, batch["image"])
     read, metrics, _ = classifier_gradient(plan, state.params, clean, batch["label"])
     grads = {**found.grads, **read}
-    norm = jnp.sqrt(optax.tree.norm(grads, squared=True) + found.squares)
+    norm = jnp.sqrt(found.squares + optax.tree.norm(read, squared=True))
     others = rest(state.params)
     params, moments = stepped(optimizer, grads, state.optimizer["rest"], others)
     stacks = {name: own for name, (own, _) in found.stacks.items()}
