@@ -1,0 +1,147 @@
+"""A traced program as a list of operations on values of known size; nothing is compiled."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+from typing import Any, NamedTuple
+
+import jax.extend.core as jex
+
+BODIES = ("jaxpr", "call_jaxpr", "fun_jaxpr")
+"""Parameters that hold what a called function computes."""
+
+LOOPS = {"scan": ("jaxpr",), "while": ("body_jaxpr",), "cond": ("branches",)}
+"""Where an operation holds what it runs many times, or one of."""
+
+SAME = {
+    "reshape",
+    "squeeze",
+    "expand_dims",
+    "bitcast_convert_type",
+    "copy",
+    "optimization_barrier",
+    "stop_gradient",
+    "random_wrap",
+    "random_unwrap",
+    "sharding_constraint",
+}
+"""Operations whose result is their operand, in another shape or under another name."""
+
+
+@dataclass(eq=False, slots=True)
+class Value:
+    """An array.
+
+    Attributes:
+        bytes: of it.
+        elements: in it.
+        given: whether it is an argument or a constant of the program, made by none of its steps.
+    """
+
+    bytes: int
+    elements: int
+    given: bool = False
+
+
+class Operation(NamedTuple):
+    """One step of a program.
+
+    Attributes:
+        name: of the JAX primitive.
+        reads: its operands.
+        writes: its results.
+        where: scopes around it, as `jax.named_scope` joins them.
+        equation: JAX's own.
+        inner: programs that it runs, each a list of operations and its results.
+        times: how often it runs them.
+    """
+
+    name: str
+    reads: list[Value]
+    writes: list[Value]
+    where: str
+    equation: Any
+    inner: "list[Operations]"
+    times: int = 1
+
+
+class Operations(NamedTuple):
+    """A program without dead code: operations in order, and its results."""
+
+    steps: list[Operation]
+    results: set[Value]
+
+
+def operations(program: jex.Jaxpr, where: str = "") -> Operations:
+    """List a traced program as a compiler runs it.
+
+    Functions that it calls by name are put in their place; what is computed twice is listed once,
+    what is not needed not at all.
+
+    Args:
+        program: as `jax.make_jaxpr(...)(...).jaxpr` gives it.
+        where: scopes around all of it.
+    """
+    known = {v: _value(v, True) for v in (*program.constvars, *program.invars)}
+    steps = list(_flat(program, _Known(known, {}, {}), where))
+    results = {known[v] for v in program.outvars if not isinstance(v, jex.Literal)}
+    needed, kept = set(results), list[Operation]()
+    for step in reversed(steps):
+        if needed.intersection(step.writes):
+            needed.update(step.reads)
+            kept.append(step)
+    return Operations(kept[::-1], {value for value in results if not value.given})
+
+
+class _Known(NamedTuple):
+    """Values by variable, literals by their text, and results of operations by what made them."""
+
+    values: dict[Any, Value]
+    literals: dict[str, Value]
+    made: dict[tuple[Any, ...], list[Value]]
+
+    def read(self, atom: Any) -> Value:
+        if isinstance(atom, jex.Literal):
+            return self.literals.setdefault(f"{atom.aval} {atom.val!r}", _value(atom, True))
+        return self.values[atom]
+
+
+def _flat(program: Any, known: _Known, around: str) -> Iterator[Operation]:
+    for equation in program.eqns:
+        name, where = equation.primitive.name, f"{around}/{equation.source_info.name_stack}"
+        reads = [known.read(atom) for atom in equation.invars]
+        called = next((equation.params[key] for key in BODIES if key in equation.params), None)
+        inner: tuple[list[Operations], int] = ([], 1)
+        if name in SAME:
+            known.values[equation.outvars[0]] = reads[0]
+            continue
+        if name in LOOPS:
+            inner = _inner(equation, where)
+        elif called is not None:
+            body = getattr(called, "jaxpr", called)
+            own = {v: _value(v, True) for v in body.constvars}
+            own |= dict(zip(body.invars, reads, strict=True))
+            deeper = known._replace(values=own)
+            yield from _flat(body, deeper, where)
+            found = [deeper.read(atom) for atom in body.outvars]
+            known.values.update(zip(equation.outvars, found, strict=True))
+            continue
+        key = (name, *map(id, reads), repr(sorted(equation.params.items())), *map(id, inner[0]))
+        again = known.made.get(key)
+        writes = again or [_value(variable) for variable in equation.outvars]
+        known.values.update(zip(equation.outvars, writes, strict=True))
+        if again is None:
+            known.made[key] = writes
+            yield Operation(name, reads, writes, where, equation, *inner)
+
+
+def _inner(equation: Any, where: str) -> tuple[list[Operations], int]:
+    held = [equation.params[key] for key in LOOPS[equation.primitive.name]]
+    programs = [one for part in held for one in (part if isinstance(part, tuple) else (part,))]
+    found = [operations(getattr(one, "jaxpr", one), where) for one in programs]
+    return found, equation.params.get("length", 1) if equation.primitive.name == "scan" else 1
+
+
+def _value(atom: Any, given: bool = False) -> Value:
+    size = prod(atom.aval.shape)
+    return Value(size * atom.aval.dtype.itemsize, size, given)
