@@ -1,8 +1,9 @@
 """Predicted peak memory of a traced program, and what it is made of.
 
-Arrays that are written live from the operation that makes them to the last that reads them, in
-the order of the program; but what is made of next to nothing, as noise is, is made when it is first
-read. Arguments and results are not counted.
+Arrays that are written live from the operation that makes them to the last that reads them. Of two
+orders the one that takes less counts, as XLA chooses too: the program's own, in which only what is
+made of next to nothing, as noise is, waits for its reader; and one in which everything does.
+Arguments and results are not counted.
 """
 
 from collections import Counter
@@ -38,7 +39,8 @@ def peak(program: Operations) -> Peak:
         program: see `operations`.
     """
     lean = fused(program)
-    return min((_peak(Fused(order, lean.results)) for order in _orders(lean)), key=lambda p: p.bytes)
+    found = [_peak(Fused(order, lean.results)) for order in _orders(lean)]
+    return min(found, key=lambda one: one.bytes)
 
 
 def _orders(lean: Fused) -> list[list[tuple[Operation, set[Value]]]]:

@@ -12,11 +12,11 @@ PARTS = (
     "readouts",
     "optimizer",
 )
-"""The named scopes of an update; of nested ones the outermost counts. Only `forward` has blocks."""
+"""The named scopes of an update; of nested ones the outermost counts."""
 
 _MODULE = re.compile(r"HloModule ([^\s,]+)")
 _OPERATION = re.compile(r'^\s*(?:ROOT )?%?([^\s=]+) = .*metadata=\{[^}]*op_name="([^"]*)"', re.M)
-_BLOCK = re.compile(r"forward/([^/()]+)")
+_BLOCK = re.compile(r"block=([^/()]+)")
 _WORD = re.compile(r"[^/()]+")
 
 
@@ -26,7 +26,7 @@ def scope(name: str) -> str:
     `backward` is where a forward pass is transposed; the scope is empty outside every part.
 
     Args:
-        name: such as `jit(update)/tangents/jvp(forward/block0)/dot_general`.
+        name: such as `jit(update)/tangents/jvp(forward/block=block0)/dot_general`.
     """
     part = next((word for word in _WORD.findall(name) if word in PARTS), "")
     if part == "forward" and "transpose(" in name[: name.index("forward")]:

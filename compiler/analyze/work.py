@@ -20,11 +20,11 @@ ELEMENT = {
         *("exp", "log", "log1p", "tanh", "logistic", "sqrt", "rsqrt", "pow", "sin", "cos"),
         *("broadcast_in_dim", "transpose", "slice", "dynamic_slice", "dynamic_update_slice", "pad"),
         *("concatenate", "gather", "iota", "random_seed", "random_fold_in", "convert_element_type"),
-        *("sort", "rev", "select_n", "copy_p"),
+        *("sort", "rev", "select_n"),
     ),
     0,
 )
-"""FLOPs an element of the result, where they are not one; XLA counts roots and exponentials apart."""
+"""FLOPs an element of the result, if not one; XLA counts roots and exponentials by themselves."""
 
 
 class Work(NamedTuple):

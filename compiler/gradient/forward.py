@@ -17,6 +17,7 @@ from compiler.axes import Axis, align, sum_to
 from compiler.gradient.segment import Estimate, Losses, Noise, Segment, Site
 from compiler.gradient.sets import SETS
 from compiler.gradient.spaces import SPACES, Element, Passed, Perturbing
+from compiler.network.block import in_block
 from compiler.network.network import Trace
 
 Tree = Mapping[str, Any]
@@ -119,7 +120,11 @@ def _directions(
     """Sample -> (direction, partner); drawn one by one where samples are independent."""
 
     def draw(sample: Any) -> Tree:
-        return {name: noise(name, element.shape, sample) for name, element in arrays.items()}
+        found = {}
+        for name, element in arrays.items():
+            with in_block(name.split("/")[0]):
+                found[name] = noise(name, element.shape, sample)
+        return found
 
     def alone(sample: Any) -> tuple[Tree, Tree]:
         u = draw(sample)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from compiler.gradient.segment import Segment
+from compiler.network.block import in_block
 from compiler.network.layers import pre_activation
 from compiler.network.network import Trace, forward, layers_in
 
@@ -41,8 +42,9 @@ def layerwise(
         apply = partial(
             pre_activation, layer, x=trace.layers[path].input, through_norm=through_norm
         )
-        z, pull = jax.vjp(apply, params[block][name])
-        (grads[block][name],) = pull(estimates[path].astype(z.dtype))
+        with in_block(block):
+            z, pull = jax.vjp(apply, params[block][name])
+            (grads[block][name],) = pull(estimates[path].astype(z.dtype))
     return grads
 
 

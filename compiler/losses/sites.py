@@ -8,6 +8,7 @@ from jaxtyping import Array, Float, Int
 
 from compiler.gradient.segment import Losses, Site
 from compiler.losses.replicated import LOWERINGS, apart
+from compiler.network.block import in_block
 from compiler.plan import Plan
 
 Params = Mapping[str, Any]
@@ -27,8 +28,11 @@ def site_losses(plan: Plan, params: Params, feedback: Params, labels: Int[Array,
     lowering = plan.experiment.compile.losses
     replicate = LOWERINGS["fused" if lowering == "auto" else lowering]
 
-    @jax.named_scope("losses")
     def copies(site: Site, x: Features, others: Features | None = None) -> Float[Array, "..."]:
+        with jax.named_scope("losses"), in_block(site.block):
+            return at(site, x, others)
+
+    def at(site: Site, x: Features, others: Features | None) -> Float[Array, "..."]:
         readout, place = plan.readout(site), plan.place(site)
         own, back = readout_of(params, place), readout_of(feedback, place)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 from jaxtyping import Array, Float
 
 from compiler.network.extent import INPUT, Extent
@@ -38,6 +39,11 @@ class Block:
         names = (INPUT, *(layer.name for layer in self.layers))
         pairs = zip(self.layers, names, strict=False)
         return {layer.name: layer.source or before for layer, before in pairs}
+
+
+def in_block(name: str) -> Any:
+    """The scope of what is done for one block, read by `compiler.analyze.scopes`."""
+    return jax.named_scope(f"block={name}")
 
 
 def is_trained(layer: Layer) -> bool:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
 
-from compiler.network.block import Block, apply_block, is_trained
+from compiler.network.block import Block, apply_block, in_block, is_trained
 from compiler.network.layers import LayerTrace
 from compiler.network.norms import Moments, Norm
 from compiler.network.readout import Readout
@@ -110,7 +110,7 @@ def forward(
     layers: dict[str, LayerTrace] = {}
     for block in blocks:
         back = feedback.get(block.name) if feedback is not None else None
-        with jax.named_scope(f"forward/{block.name}"):
+        with jax.named_scope("forward"), in_block(block.name):
             x, traces = apply_block(
                 block, params[block.name], x, _under(block, taps), back, _under(block, known)
             )
