@@ -57,6 +57,7 @@ ORDER = [
     "fgspec.report",
     "fgspec.rundir",
     "fgspec.compile_cache",
+    "fgspec.memory",
     "fgspec.loop",
     "fgspec.profile",
     "fgspec.bench",

@@ -1,7 +1,8 @@
 """What must agree between the fields of a spec, one small check each.
 
-A check names the sections it reads as its parameters and runs when all of them are valid. A field
-that nothing reads may hold its default, as it does in a resolved spec, and nothing else.
+A check names the sections it reads as its parameters, or `rule` for the rule's name, and runs when
+all of them are valid. A field that nothing reads may hold its default, as it does in a resolved
+spec, and nothing else.
 """
 
 import inspect
@@ -269,7 +270,7 @@ def check(sections: Mapping[str, Any]) -> list[Problem]:
     """Run every check whose sections are all valid.
 
     Args:
-        sections: validated sections by name.
+        sections: validated sections by name; under `rule` the name of the rule, or None.
     """
     problems: list[Problem] = []
     for run in CHECKS:

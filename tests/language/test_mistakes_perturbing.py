@@ -46,6 +46,10 @@ MISTAKES = {
         "architecture: {type: mlp, hidden: [8, 6]}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {type: local}}}\n",
         "a.yaml:5:85: gradient.perturbation.guess.type: is made from local losses; add losses.local: {every: 1} (got local)",
     ),
+    "a local guess under a rule without local losses": mistake(
+        "rule: fg-a\narchitecture: {type: mlp, hidden: [8, 6]}\ngradient: {perturbation: {guess: {type: local}}}\n",
+        "a.yaml:6:41: gradient.perturbation.guess.type: is made from local losses, which rule fg-a does without; write out its gradient instead, and add losses.local: {every: 1} (got local)",
+    ),
     "a control variate without local losses": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\ngradient: {target: global, estimator: {type: forward}, perturbation: {control_variate: ntk}}\n",
         "a.yaml:5:88: gradient.perturbation.control_variate: is made from local losses; add losses.local: {every: 1} (got ntk)",
