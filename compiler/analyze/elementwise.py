@@ -41,7 +41,7 @@ def elementwise_flops(plan: Plan) -> int:
     kind = plan.experiment.gradient.estimator.type
     derived = sum(NORM_DERIVATIVE * _norms(layer) for layer in inside)
     pulled = sum(NORM_DERIVATIVE * prod(layer.outputs) for layer in layers if layer.after)
-    times = 1 if how is None else how.samples
+    times = 1 if how is None or how.derivative == "reverse" else how.samples
     if kind in DIRECT:
         derived = derived + pulled if kind == "learned_direct_feedback" else pulled
     elif how is not None and how.space not in ("weight", "example_weight"):

@@ -9,6 +9,7 @@ from compiler.gradient.segment import Site
 from compiler.plan import Plan
 from compiler.stacks import FEWEST
 from fgspec.report import mebibytes, quantity
+from fgspec.spec.directional import irreversible
 from fgspec.spec.scanning import stores_all, unscannable
 
 
@@ -29,6 +30,9 @@ def cost_rows(plan: Plan, compiled: CompiledUpdate) -> dict[str, str]:
         "steps": f"{plan.steps:,} of {plan.steps_per_epoch:,} an epoch; {_calls(plan)}",
         "blocks": _stacks(plan),
     }
+    derivatives = _derivatives(plan)
+    if derivatives:
+        rows["derivatives"] = derivatives
     if counted.heads:
         share = f"{quantity(counted.heads)} FLOPs ({counted.heads / counted.flops:.1%} of all)"
         rows["heads of local losses"] = f"{counted.head_parameters:,} parameters, {share}"
@@ -55,6 +59,23 @@ def _stacks(plan: Plan) -> str:
     return f"unrolled: {why or f'there are no {FEWEST} equal ones in a row'}"
 
 
+def _derivatives(plan: Plan) -> str:
+    """How the derivatives along perturbations are taken, and why; nothing where there are none."""
+    how = plan.perturbing or plan.projecting
+    if how is None or how.derivative == "difference":
+        return ""
+    spec = plan.experiment
+    forward = how.derivative == "forward"
+    text = "pushed forward" if forward else "inner products with a reverse-mode gradient"
+    if spec.compile.directional != "auto":
+        return text
+    why = irreversible(spec.architecture, spec.losses, spec.gradient)
+    if not forward:
+        why = "one gradient serves all groups of a guess"
+        why = f"one serves all {how.samples} samples" if how.samples > 1 else why
+    return f"{text}: {why or 'one tangent costs no more than a gradient'}"
+
+
 def cost_values(plan: Plan, compiled: CompiledUpdate) -> dict[str, Any]:
     """The same and its parts as JSON."""
     counted = cost(plan)
@@ -73,6 +94,7 @@ def cost_values(plan: Plan, compiled: CompiledUpdate) -> dict[str, Any]:
         "steps": plan.steps,
         "steps_per_epoch": plan.steps_per_epoch,
         "calls": calls_of(plan)._asdict(),
+        "derivative": how.derivative if (how := plan.perturbing or plan.projecting) else None,
         "scanned": {stack.name: len(stack.units) for stack in plan.stacks},
     }
 
