@@ -22,6 +22,7 @@ def perturbing_of(experiment: Experiment) -> Perturbing | None:
         credit=perturbation.credit,
         through_norm=experiment.architecture.normalization.gradient == "exact",
         vectorized=experiment.compile.samples == "vectorized",
+        redrawn=experiment.compile.noise == "drawn",
         derivative=derivative_of(experiment),
         step=estimator.epsilon if isinstance(estimator, FiniteDifference) else None,
     )

@@ -56,4 +56,5 @@ def noise_flops(plan: Plan, drawn: int) -> int:
     perturbation = plan.experiment.gradient.perturbation
     if perturbation is None or perturbation.learned or plan.perturbing is None:
         return 0
-    return drawn * NOISE.get(perturbation.guess.type, NOISE["normal"])
+    times = 2 if plan.perturbing.redrawn else 1
+    return times * drawn * NOISE.get(perturbation.guess.type, NOISE["normal"])

@@ -30,9 +30,7 @@ def cost_rows(plan: Plan, compiled: CompiledUpdate) -> dict[str, str]:
         "steps": f"{plan.steps:,} of {plan.steps_per_epoch:,} an epoch; {_calls(plan)}",
         "blocks": _stacks(plan),
     }
-    derivatives = _derivatives(plan)
-    if derivatives:
-        rows["derivatives"] = derivatives
+    rows |= {name: text for name, text in _perturbing(plan).items() if text}
     if counted.heads:
         share = f"{quantity(counted.heads)} FLOPs ({counted.heads / counted.flops:.1%} of all)"
         rows["heads of local losses"] = f"{counted.head_parameters:,} parameters, {share}"
@@ -57,6 +55,21 @@ def _stacks(plan: Plan) -> str:
     if why is None and stores_all(spec.gradient, spec.compile):
         why = "a reverse pass through all blocks stores more where they are scanned"
     return f"unrolled: {why or f'there are no {FEWEST} equal ones in a row'}"
+
+
+def _perturbing(plan: Plan) -> dict[str, str]:
+    """How perturbations are lowered; nothing where there are none."""
+    return {"derivatives": _derivatives(plan), "noise": _noise(plan)}
+
+
+def _noise(plan: Plan) -> str:
+    how, perturbation = plan.perturbing, plan.experiment.gradient.perturbation
+    if how is None or perturbation is None:
+        return ""
+    if how.redrawn:
+        return "drawn again where its derivative is known"
+    signs = perturbation.guess.type == "rademacher" and how.set == "independent"
+    return f"stored{', as random words of 32 signs' if signs else ''}"
 
 
 def _derivatives(plan: Plan) -> str:

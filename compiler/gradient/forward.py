@@ -58,6 +58,9 @@ def forward_gradient(
             u, partner = draw(sample)
         with jax.named_scope("tangents"):
             along, axes = push(u)
+        if how.redrawn:
+            with jax.named_scope("perturbations"):
+                partner = draw(_once_known(sample, along))[1]
         return {
             name: _credited(along, axes, element) * partner[name]
             for name, element in arrays.items()
@@ -68,6 +71,11 @@ def forward_gradient(
     masked = {n: g if masks[n] is None else g * masks[n] for n, g in total.items()}
     passed = Passed(segment, params, x, trace)
     return Estimate(space.pull_back(passed, masked, how.through_norm), trace)
+
+
+def _once_known(sample: Any, along: Float[Array, "..."]) -> Any:
+    """`sample`, but what is made of it is made anew, and after the derivatives."""
+    return jax.lax.optimization_barrier((jnp.asarray(sample, jnp.int32), along))[0]
 
 
 def _shapes(arrays: dict[str, Element]) -> dict[str, tuple[int, ...]]:

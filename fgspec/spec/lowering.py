@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from fgspec.diagnostics import Problem
 from fgspec.spec.architecture import Architecture
 from fgspec.spec.directional import irreversible, unpushable
-from fgspec.spec.gradient import PERTURBING, REVERSE, Gradient
+from fgspec.spec.gradient import PERTURBING, REVERSE, Gradient, Perturbation
 from fgspec.spec.losses import Losses
 from fgspec.spec.run import Compile
 from fgspec.spec.scanning import unscannable
@@ -31,10 +31,24 @@ def perturbed(compile: Compile, gradient: Gradient) -> Iterator[Problem]:
     """Lowerings of perturbations are read where something is perturbed."""
     if gradient.estimator.type in PERTURBING:
         return
-    for field in ("losses", "samples", "directional"):
+    for field in ("losses", "samples", "noise", "directional"):
         if getattr(compile, field) != "auto":
             message = "never read by this estimator; remove it"
             yield Problem(("compile", field), message, others=(ESTIMATOR,))
+
+
+def noise(compile: Compile, gradient: Gradient) -> Iterator[Problem]:
+    """Noise that is drawn by itself can be drawn again."""
+    path: Path = ("compile", "noise")
+    perturbation = gradient.perturbation or Perturbation()
+    if compile.noise == "auto" or gradient.estimator.type not in PERTURBING:
+        return
+    if perturbation.projects:
+        message = "never read by projections; remove it"
+        yield Problem(path, message, others=(("gradient", "perturbation"),))
+    elif compile.noise == "drawn" and perturbation.guess.set != "independent":
+        message = "the samples of a set are drawn together; say stored"
+        yield Problem(path, message, others=(("gradient", "perturbation", "guess", "set"),))
 
 
 def directional(
@@ -69,4 +83,10 @@ def precision(compile: Compile, gradient: Gradient) -> Iterator[Problem]:
         yield Problem(path, message, others=(("gradient", "perturbation"),))
 
 
-CHECKS: tuple[Callable[..., Iterator[Problem]], ...] = (passes, perturbed, directional, precision)
+CHECKS: tuple[Callable[..., Iterator[Problem]], ...] = (
+    passes,
+    perturbed,
+    noise,
+    directional,
+    precision,
+)

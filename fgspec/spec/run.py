@@ -80,6 +80,13 @@ class Compile(Section):
         description="How K perturbations go through the one linearization: vectorized takes K "
         "times the memory of a tangent, scanned one. auto: scanned.",
     )
+    noise: Literal["auto", "stored", "drawn"] = Field(
+        default="auto",
+        description="Between the derivative along a perturbation and its product with it. stored: "
+        "the perturbation is kept; of signs only their random words are, 32 signs each. drawn: it "
+        "is drawn again, which takes the memory of normal noise away and its time twice. auto: "
+        "stored.",
+    )
     directional: Literal["auto", "forward", "reverse"] = Field(
         default="auto",
         description="How the derivative of a loss along a perturbation is taken; the estimate is "

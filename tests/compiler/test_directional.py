@@ -1,5 +1,6 @@
 """Derivatives along perturbations, pushed forward or as inner products with one gradient."""
 
+import jax
 import networks
 import pytest
 
@@ -57,6 +58,21 @@ def test_inner_products_are_tangents(case):
     state, batch = networks.state_of(forward), networks.batch_of()
     found, expected = (made.gradient(state, batch)[0] for made in (reverse, forward))
     assert networks.distance(found, expected) < 1e-5
+
+
+@pytest.mark.parametrize(
+    "how", ["forward", "forward, samples: vectorized", "reverse"], ids=lambda how: how.split()[-1]
+)
+def test_noise_that_is_drawn_again_is_that_stored(how):
+    words = "space: activation, guess: {type: normal}, samples: 2"
+    stored, drawn = (
+        _program(MLP, "global", words, f"{how}, noise: {noise}") for noise in ("stored", "drawn")
+    )
+    state, batch = networks.state_of(stored), networks.batch_of()
+    found, expected = (made.gradient(state, batch)[0] for made in (drawn, stored))
+    assert networks.distance(found, expected) < 1e-6
+    traced = [str(jax.make_jaxpr(made.gradient)(state, batch)) for made in (drawn, stored)]
+    assert ["optimization_barrier" in text for text in traced] == [True, False]
 
 
 @pytest.mark.parametrize("samples", [1, 3])

@@ -15,6 +15,7 @@ PAIRS = {
     "losses": "test_fused_losses_equal_naive_ones",
     "blocks": "test_scanned_is_unrolled",
     "samples": "test_samples_are_averaged_and_lowerings_agree",
+    "noise": "test_noise_that_is_drawn_again_is_that_stored",
     "directional": "test_inner_products_are_tangents",
     "rematerialize": "test_rematerialised_is_stored",
     "precision": "test_bfloat16_is_float32_but_for_rounding",

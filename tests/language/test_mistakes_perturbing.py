@@ -138,6 +138,18 @@ MISTAKES = {
         "compile: {directional: backward}\n",
         "a.yaml:4:24: compile.directional: must be one of auto, forward, reverse (got backward)",
     ),
+    "noise of a rule that draws none": mistake(
+        "rule: bp\narchitecture: {type: mlp, hidden: [8, 6]}\ncompile: {noise: drawn}\n",
+        "a.yaml:6:18: compile.noise: never read by this estimator; remove it (got drawn; gradient.estimator.type is exact by rule bp (a.yaml:4:1))",
+    ),
+    "noise of a projection drawn again": mistake(
+        "architecture: {type: mlp, hidden: [8, 6]}\ngradient: {estimator: {type: forward}, perturbation: {projection: {type: optimal}}}\ncompile: {noise: drawn}\n",
+        "a.yaml:6:18: compile.noise: never read by projections; remove it (got drawn; gradient.perturbation is {projection: {type: optimal}} at a.yaml:5:54)",
+    ),
+    "noise of a set drawn again": mistake(
+        "architecture: {type: mlp, hidden: [8, 6]}\ngradient: {estimator: {type: forward}, perturbation: {guess: {type: normal, set: orthogonal}, samples: 2}}\ncompile: {noise: drawn}\n",
+        "a.yaml:6:18: compile.noise: the samples of a set are drawn together; say stored (got drawn; gradient.perturbation.guess.set is orthogonal at a.yaml:5:82)",
+    ),
 }
 
 
