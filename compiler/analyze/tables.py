@@ -69,7 +69,7 @@ def _noise(plan: Plan) -> str:
     if how.redrawn:
         return "drawn again where its derivative is known"
     signs = perturbation.guess.type == "rademacher" and how.set == "independent"
-    return f"stored{', as random words of 32 signs' if signs else ''}"
+    return f"stored{', of signs the random words' if signs else ''}"
 
 
 def _derivatives(plan: Plan) -> str:

@@ -83,7 +83,7 @@ class Compile(Section):
     noise: Literal["auto", "stored", "drawn"] = Field(
         default="auto",
         description="Between the derivative along a perturbation and its product with it. stored: "
-        "the perturbation is kept; of signs only their random words are, 32 signs each. drawn: it "
+        "the perturbation is kept; of signs only the random words are. drawn: it "
         "is drawn again, which takes the memory of normal noise away and its time twice. auto: "
         "stored.",
     )
