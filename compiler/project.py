@@ -49,16 +49,29 @@ def project(
     space, view = _view(perturbation, how, Passed(whole, params, x, trace))
     passing = Passing(space, plan.segments, params, inputs, losses)
     still = at_rest(space, whole, len(x))
+    masks = {name: SPACES[space].mask(name, trace) for name in still}
+    around = Around(still, masks, _predicted(space, source, inputs))
+    target = _target(view, how, passing, source, around)
     if perturbation.learned:
         guess = guided(perturbation.guess.type, space, source, inputs)
-        target = _target(view, how, passing, source, (still, {}))
         estimate = _along(view, how, target, guess, _coin(source, 0))
     else:
-        masks = {name: SPACES[space].mask(name, trace) for name in still}
-        predicted = _predicted(space, source, inputs)
-        target = _target(view, how, passing, source, (still, predicted))
-        estimate = _along_noise(view, how, (target, masks), source, (still, predicted))
+        estimate = _along_noise(view, how, target, source, around)
     return Estimate(view.finish(estimate), trace)
+
+
+class Around(NamedTuple):
+    """What noise stands on, by the names of what the space perturbs.
+
+    Attributes:
+        still: zeros.
+        masks: what noise is multiplied by: behind a silent ReLU there is no gradient.
+        predicted: of the target, by a control variate; noise corrects the rest.
+    """
+
+    still: Signals
+    masks: Mapping[str, Any]
+    predicted: Signals
 
 
 class Target(NamedTuple):
@@ -76,22 +89,23 @@ class Target(NamedTuple):
 
 
 def _target(
-    view: View, how: Projection, passing: Passing, source: Source, known: tuple[Signals, Signals]
+    view: View, how: Projection, passing: Passing, source: Source, around: Around
 ) -> Target:
-    """`known`: zeros in the shapes of the space, and what is predicted of the target."""
-    (still, predicted), plan = known, source.plan
-    pushing, exact = how.derivative == "forward", plan.exact_blocks
-    last = Segment(plan.units[-1][0], (plan.units[-1][1],))
-    reversed_ = passing._replace(segments=(last,) if exact else ()) if pushing else passing
+    plan, predicted = source.plan, around.predicted
+    exact, whole = plan.exact_blocks, passing
+    if how.derivative == "forward":
+        last = Segment(plan.units[-1][0], (plan.units[-1][1],))
+        whole = passing._replace(segments=(last,) if exact else ())
     gradient = {
         name: part - predicted[name] if name in predicted else part
-        for name, part in signals(reversed_).items()
+        for name, part in signals(whole).items()
     }
-    if not pushing:
+    if how.derivative != "forward":
         return Target(gradient, by_gradient(view, gradient), exact)
-    guessed = [name for name in still if _block(name) not in exact]
+    guessed = [name for name in around.still if _block(name) not in exact]
     tangents = by_tangents(passing, members(guessed, how), how.granularity == "batch")
-    left = by_gradient(view, {**still, **{name: -part for name, part in predicted.items()}})
+    less = {**around.still, **{name: -part for name, part in predicted.items()}}
+    left = by_gradient(view, less)
 
     def along(guess: Signals, groups: Groups) -> dict[str, Float[Array, "..."]]:
         return jax.tree.map(jnp.add, tangents(guess, groups), left(guess, groups))
@@ -135,18 +149,10 @@ def _predicted(space: str, source: Source, inputs: Params) -> Signals:
 
 
 def _along_noise(
-    view: View,
-    how: Projection,
-    pair: tuple[Target, Mapping[str, Any]],
-    source: Source,
-    known: tuple[Signals, Signals],
+    view: View, how: Projection, target: Target, source: Source, around: Around
 ) -> Signals:
-    """The mean of the estimates along K random guesses, around what is predicted.
-
-    `pair` holds the target and what masks the noise: behind a silent ReLU there is no gradient.
-    `known`: zeros in the shapes of the space, and what is predicted.
-    """
-    (target, masks), (still, base) = pair, known
+    """The mean of the estimates along K random guesses, around what is predicted."""
+    still, masks, base = around
     perturbation = source.plan.experiment.gradient.perturbation
     assert perturbation is not None
     shared = perturbation.sharing == "batch" and perturbation.space not in WEIGHTS
