@@ -47,6 +47,21 @@ def _samples() -> list[Row]:
     return [*rows, ("K = 8, vectorised", spec, vectorized)]
 
 
+def _derivatives() -> list[Row]:
+    """Of a global loss, along one sample and along eight."""
+    rules = (("FG-A", f"{DEEP}/fg_a"), ("FG-W", f"{DEEP}/fg_w"))
+    return [
+        (
+            f"{rule}, K = {samples}, {how}",
+            spec,
+            [SIGNS, f"gradient.perturbation.samples={samples}", f"compile.directional={how}"],
+        )
+        for rule, spec in rules
+        for samples in (1, 8)
+        for how in ("forward", "reverse")
+    ]
+
+
 def _groups() -> list[Row]:
     spec, groups = f"{DEEP}/lg_fg_a", "architecture.groups={}"
     rows: list[Row] = [(f"{g} groups", spec, [SIGNS, groups.format(g)]) for g in (1, 4, 16, 64)]
@@ -89,6 +104,7 @@ SUITES: dict[str, list[Row]] = {
     "depth 16": _depth(16, REMATERIALIZED),
     "depth 64": [row for row in _depth(64, REMATERIALIZED) if row[0] != "BP"],
     "samples": _samples(),
+    "derivatives": _derivatives(),
     "groups": _groups(),
     "lowerings": _lowerings(),
     "S/1/1": _small(S),

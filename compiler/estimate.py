@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from compiler.gradient.direct_feedback import Final, direct_feedback, learned_direct_feedback
 from compiler.gradient.exact import exact
@@ -15,9 +15,10 @@ from compiler.gradient.segment import TARGETS, Estimate, Losses, Noise, Segment
 from compiler.gradient.spaces import SPACES, space_of
 from compiler.guides import Source
 from compiler.losses.sites import readout_of, site_losses
+from compiler.network.block import in_block
 from compiler.network.feedback import KINDS
 from compiler.network.network import Trace
-from compiler.noise import KeyData, address, guess_of
+from compiler.noise import KeyData, addresses, guess_of, stream_code
 from compiler.plan import Plan
 from compiler.project import project
 from fgspec.spec.gradient import Feedback, LearnedDirectFeedback
@@ -82,19 +83,28 @@ def drawn(
         times = plan.objective.views if perturbation.sharing == "views" else 1
         kind = kind if perturbation.learned else perturbation.guess.type
 
-    def noise(name: str, shape: tuple[int, ...], sample: Any) -> Float[Array, "..."]:
-        own = f"perturbation/{name}" if codes is None else codes[name]
-        stream = address(key, own, step, sample)
+    def one(stream: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
         counted = tuple(size // times for size in shape[:rows])
         once = guess_of(kind).draw(stream, counted, shape[rows:])
         return jnp.tile(once, (times, *[1] * (len(shape) - 1)))
+
+    def noise(shapes: Mapping[str, tuple[int, ...]], sample: Any) -> dict[str, Any]:
+        own = [stream_code(f"perturbation/{n}") if codes is None else codes[n] for n in shapes]
+        streams = addresses(key, own, step, sample)
+        found = {}
+        for (name, shape), stream in zip(shapes.items(), streams, strict=True):
+            with in_block(name.split("/")[0]):
+                found[name] = one(stream, shape)
+        return found
 
     return noise
 
 
 def given(perturbations: Mapping[str, Float[Array, "..."]]) -> Noise:
     """Stored perturbations, each with a leading axis of samples."""
-    return lambda name, shape, sample: perturbations[name][sample].reshape(shape)
+    return lambda shapes, sample: {
+        name: perturbations[name][sample].reshape(shape) for name, shape in shapes.items()
+    }
 
 
 def make_context(

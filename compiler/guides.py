@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from compiler.gradient.along import Passing
 from compiler.gradient.projected import signals
 from compiler.gradient.segment import TARGETS, Losses, Noise, Segment, Site
 from compiler.losses.sites import site_losses
@@ -27,7 +28,7 @@ class Source(NamedTuple):
         labels: of the examples.
         key: raw key of the run.
         step: of the run.
-        noise: perturbations by name, shape and sample.
+        noise: perturbations by shapes and sample.
     """
 
     plan: Plan
@@ -81,7 +82,8 @@ def _jacobian(source: Source) -> Guide:
     """
 
     def losses(site: Site, x: Any, others: Any = None) -> Float[Array, " n"]:
-        direction = source.noise(f"jacobian/{site.block}", x.shape, 0)
+        name = f"jacobian/{site.block}"
+        direction = source.noise({name: x.shape}, 0)[name]
         return (x * direction).reshape(len(x), -1).sum(1)
 
     blocks = source.plan.network.blocks
@@ -114,7 +116,8 @@ def guided(name: str, space: str, source: Source, inputs: Params) -> dict[str, F
     total: dict[str, Any] = {}
     for segment in guide.segments:
         kept = {block.name for block in segment.blocks[: 1 if guide.first else None]}
-        for path, found in signals(space, (segment,), blocks, inputs, guide.losses).items():
+        passing = Passing(space, (segment,), blocks, inputs, guide.losses)
+        for path, found in signals(passing).items():
             if path.split("/")[0] in kept:
                 total[path] = jnp.add(total[path], found) if path in total else found
     return total

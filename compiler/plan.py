@@ -9,7 +9,7 @@ from typing import Any
 from compiler.axes import Axis
 from compiler.gradient.projected import Projection
 from compiler.gradient.segment import TARGETS, Segment, Site, Unit, one_loss_each
-from compiler.gradient.spaces import SPACES, Element, Perturbing, elements, space_of
+from compiler.gradient.spaces import SPACES, Element, Perturbing, elements
 from compiler.losses.heads import final_head, make_head
 from compiler.losses.objectives import OBJECTIVES, Objective
 from compiler.losses.replicated import copy_axes
@@ -18,14 +18,14 @@ from compiler.network.block import block_params
 from compiler.network.network import Network, layers_in
 from compiler.network.readout import Readout
 from compiler.network.shapes import ParamSpec
-from compiler.noise import guess_of
+from compiler.perturbing import perturbing_of, projecting_of
 from compiler.stacks import FEWEST, Stack, find
 from compiler.trees import flatten, unflatten
 from fgspec.data.describe import DatasetInfo
 from fgspec.errors import UserError
 from fgspec.spec.base import Interval
 from fgspec.spec.experiment import Experiment
-from fgspec.spec.gradient import DIRECT, FiniteDifference
+from fgspec.spec.gradient import DIRECT
 from fgspec.spec.scanning import stores_all, unscannable
 
 
@@ -188,7 +188,7 @@ def make_plan(experiment: Experiment, data: DatasetInfo) -> Plan:
     steps = training.steps or (training.epochs or 0) * per_epoch
     units = _units(experiment, network)
     segments = tuple(TARGETS[experiment.gradient.target](units))
-    perturbing, projecting = _perturbing(experiment), _projecting(experiment, units)
+    perturbing, projecting = perturbing_of(experiment), projecting_of(experiment, units)
     if perturbing is not None:
         segments = tuple(one_loss_each(segments))
     plan = Plan(
@@ -247,36 +247,3 @@ def _units(experiment: Experiment, network: Network) -> tuple[Unit, ...]:
     if last == "final":
         sites[-1] = Site("final", blocks[-1].name)
     return tuple(zip(chains, sites, strict=True))
-
-
-def _perturbing(experiment: Experiment) -> Perturbing | None:
-    perturbation, estimator = experiment.gradient.perturbation, experiment.gradient.estimator
-    if perturbation is None or perturbation.projects:
-        return None
-    return Perturbing(
-        space=space_of(perturbation),
-        samples=perturbation.samples,
-        set=perturbation.guess.set,
-        shared=perturbation.sharing == "batch",
-        credit=perturbation.credit,
-        through_norm=experiment.architecture.normalization.gradient == "exact",
-        vectorized=experiment.compile.samples == "vectorized",
-        step=estimator.epsilon if isinstance(estimator, FiniteDifference) else None,
-    )
-
-
-def _projecting(experiment: Experiment, units: tuple[Unit, ...]) -> Projection | None:
-    perturbation = experiment.gradient.perturbation
-    if perturbation is None or not perturbation.projects:
-        return None
-    how = perturbation.projection
-    isolated = units if experiment.losses.isolate == "block" else ()
-    return Projection(
-        normalization=how.type or "none",
-        coefficient=how.coefficient,
-        granularity=how.granularity or "example",
-        grouping=how.grouping or "net",
-        samples=perturbation.samples,
-        kurtosis=0.0 if perturbation.learned else guess_of(perturbation.guess.type).kurtosis,
-        chains=tuple((block.name, blocks[0].name) for blocks, _ in isolated for block in blocks),
-    )

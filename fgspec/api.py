@@ -38,6 +38,7 @@ from fgspec.data.sources import read
 from fgspec.diagnostics import SpecError
 from fgspec.errors import DataError, ResumeError, RunError, UserError
 from fgspec.loop import Functions, Timetable
+from fgspec.memory import enough_memory
 from fgspec.profile import Profile
 from fgspec.report import table
 from fgspec.run import Job, begin, execute, stop_signals
@@ -132,7 +133,7 @@ def train(
     Raises:
         SpecError, DataError: as `plan`.
         ResumeError: the run cannot be resumed.
-        RunError: a loss is no longer finite.
+        RunError: a loss is no longer finite, or memory runs out.
         UserError: more updates are to be traced than the run has.
         Preempted: the process was told to stop; the state is saved.
     """
@@ -146,7 +147,8 @@ def train(
         loaded = _loaded(spec)
     else:
         raise TypeError("train needs a spec or a run to resume")
-    with stop_signals() as stopping, compilation_cache() as cache:
+    name = loaded.experiment.name
+    with stop_signals() as stopping, compilation_cache() as cache, enough_memory(name):
         job = _prepared(loaded, profile, console, stopping, cache)
         if run is None:
             run = rundir.create(loaded, Path(run_dir))

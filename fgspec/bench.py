@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fgspec.memory import enough_memory
 from fgspec.report import mebibytes, quantity
 
 TURN = 0.2
@@ -75,6 +76,9 @@ def measure(
         subjects: whose updates are compiled.
         rounds: turns of each.
         clock: in seconds.
+
+    Raises:
+        RunError: a subject does not fit into memory beside the others.
     """
     runners = [_Runner(subject, clock) for subject in subjects]
     seconds: list[list[float]] = [[] for _ in runners]
@@ -110,9 +114,10 @@ class _Runner:
     def _run(self, calls: int) -> float:
         began, state = self._clock(), self._state
         metrics: Mapping[str, Any] = {}
-        for _ in range(calls):
-            state, metrics = self._subject.call(state, self._subject.batch)
-        jax.block_until_ready((state, metrics))
+        with enough_memory(self._subject.name):
+            for _ in range(calls):
+                state, metrics = self._subject.call(state, self._subject.batch)
+            jax.block_until_ready((state, metrics))
         self._state, self._metrics = state, jax.tree.leaves(metrics)
         return self._clock() - began
 

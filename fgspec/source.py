@@ -252,7 +252,7 @@ def _resolve(layer: _Layer, file: str, text: str, overrides: tuple[str, ...]) ->
     wrong = {problem.path for problem in problems}
     problems += [conflict for conflict in conflicts if conflict.path not in wrong]
     sections = valid_sections(tree, problems)
-    problems += check(sections)
+    problems += check(sections | {"rule": layer.tree.get("rule")})
     if problems or experiment is None:
         defaults = {
             name: section.model_dump(mode="json")

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from compiler.plan import make_plan
-from compiler.support import refusals
+from compiler.support import data_problems, refusals
 from fgspec.data.describe import describe
-from fgspec.source import loads
+from fgspec.source import load, loads
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -21,6 +21,26 @@ def variance(monkeypatch):
     import variance
 
     return variance
+
+
+@pytest.fixture
+def performance(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import performance
+
+    return performance
+
+
+def test_every_row_of_every_suite_can_be_planned(performance):
+    """Ratios are to the first row: all others differ from it and from each other."""
+    for title, rows in performance.SUITES.items():
+        plans = []
+        for _, spec, words in rows:
+            experiment = load(performance.SPECS / f"{spec}.yaml", words).experiment
+            info = describe(experiment.data.source)
+            assert [*refusals(experiment), *data_problems(experiment, info)] == [], (title, spec)
+            plans.append(make_plan(experiment, info))
+        assert len({label for label, _, _ in rows}) == len(rows) == len(set(plans)), title
 
 
 def test_estimators_have_the_target_of_their_setting(variance):

@@ -6,7 +6,9 @@ from math import prod
 
 from compiler.analyze.elementwise import elementwise_flops, noise_flops
 from compiler.gradient.credit import WEIGHTS
+from compiler.gradient.projected import members
 from compiler.gradient.segment import TARGETS, Segment
+from compiler.gradient.spaces import SPACES
 from compiler.network.block import is_trained
 from compiler.network.extent import INPUT
 from compiler.network.linear import LINEARS
@@ -107,20 +109,21 @@ def cost(plan: Plan) -> Cost:
     width = 2 * rows * plan.objective.outputs
     direct = sum(width * prod(layer.outputs) for layer in layers if is_trained(layer))
     how, kind = plan.perturbing, plan.experiment.gradient.estimator.type
-    tangents = 0
+    moves_weights = how is not None and how.space in WEIGHTS
+    pushed = how is not None and how.derivative != "reverse"
+    tangents = rows * sum(_group_by_group(plan))
     if kind == "learned_direct_feedback":
         tangents = reached + direct
-    elif how is not None:
-        tangents = how.samples * (reached + (trained if how.space in WEIGHTS else 0))
-    pushed = how is not None
-    errors = direct if kind in DIRECT else 0 if pushed else reached + guided
+    elif how is not None and pushed:
+        tangents = how.samples * (reached + (trained if moves_weights else 0))
+    errors = direct if kind in DIRECT else guided if pushed or tangents else reached + guided
     perturbed = sum(_perturbed(plan, segment) for segment in plan.segments)
     return Cost(
         parameters=sum(sizes.values()),
         head_parameters=sum(size for path, size in sizes.items() if path.startswith("heads/")),
         forward=linear + clean,
         tangents=tangents,
-        weight_gradients=trained if how is None or how.space == "activation" else 0,
+        weight_gradients=0 if pushed and moves_weights else trained,
         input_gradients=errors,
         heads=3 * heads + pairs,
         classifier=3 * _flops(plan.network.classifier.layers, examples),
@@ -129,6 +132,34 @@ def cost(plan: Plan) -> Cost:
         losses=sum(_copies(plan, segment) for segment in plan.segments),
         perturbed=perturbed,
     )
+
+
+def _group_by_group(plan: Plan) -> Iterator[int]:
+    """FLOPs of an example's tangents where each group of what is moved has one of its own.
+
+    It goes through all that stands behind the first that is moved.
+    """
+    how, perturbation = plan.projecting, plan.experiment.gradient.perturbation
+    if how is None or perturbation is None or how.derivative != "forward":
+        return
+    for segment in plan.segments:
+        layers = [layer for block in segment.blocks for layer in block.layers]
+        places = [
+            f"{block.name}/{layer.name}" for block in segment.blocks for layer in block.layers
+        ]
+        names = SPACES[perturbation.space].shapes(segment, 1)
+        guessed = [name for name in names if name.split("/")[0] not in plan.exact_blocks]
+        for moved in members(guessed, how).values():
+            first = min(_place(name, places) for name in moved)
+            own = perturbation.space in WEIGHTS
+            yield how.samples * _flops(layers[first + (not own) :], 1)
+
+
+def _place(name: str, places: list[str]) -> int:
+    """Of the layer that a name such as `block0`, its output, or `block0/dense/w` belongs to."""
+    if "/" in name:
+        return places.index("/".join(name.split("/")[:2]))
+    return max(index for index, place in enumerate(places) if place.startswith(f"{name}/"))
 
 
 def _guides(plan: Plan) -> Iterator[Segment]:

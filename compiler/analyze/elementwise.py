@@ -41,7 +41,7 @@ def elementwise_flops(plan: Plan) -> int:
     kind = plan.experiment.gradient.estimator.type
     derived = sum(NORM_DERIVATIVE * _norms(layer) for layer in inside)
     pulled = sum(NORM_DERIVATIVE * prod(layer.outputs) for layer in layers if layer.after)
-    times = 1 if how is None else how.samples
+    times = 1 if how is None or how.derivative == "reverse" else how.samples
     if kind in DIRECT:
         derived = derived + pulled if kind == "learned_direct_feedback" else pulled
     elif how is not None and how.space not in ("weight", "example_weight"):
@@ -56,4 +56,5 @@ def noise_flops(plan: Plan, drawn: int) -> int:
     perturbation = plan.experiment.gradient.perturbation
     if perturbation is None or perturbation.learned or plan.perturbing is None:
         return 0
-    return drawn * NOISE.get(perturbation.guess.type, NOISE["normal"])
+    times = 2 if plan.perturbing.redrawn else 1
+    return times * drawn * NOISE.get(perturbation.guess.type, NOISE["normal"])

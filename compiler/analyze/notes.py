@@ -59,7 +59,6 @@ def _projection(plan: Plan) -> Iterator[str]:
         yield f"biased by design: {_MEANS[how.normalization]}{where}"
     elif perturbation.learned:
         yield f"biased by design: <T, G> G with a guess G that is not of unit variance{where}"
-    yield "derivatives along guesses are inner products with the target's reverse-mode gradient"
 
 
 _FEEDBACK = {

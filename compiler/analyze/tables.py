@@ -9,6 +9,7 @@ from compiler.gradient.segment import Site
 from compiler.plan import Plan
 from compiler.stacks import FEWEST
 from fgspec.report import mebibytes, quantity
+from fgspec.spec.directional import irreversible
 from fgspec.spec.scanning import stores_all, unscannable
 
 
@@ -29,6 +30,7 @@ def cost_rows(plan: Plan, compiled: CompiledUpdate) -> dict[str, str]:
         "steps": f"{plan.steps:,} of {plan.steps_per_epoch:,} an epoch; {_calls(plan)}",
         "blocks": _stacks(plan),
     }
+    rows |= {name: text for name, text in _perturbing(plan).items() if text}
     if counted.heads:
         share = f"{quantity(counted.heads)} FLOPs ({counted.heads / counted.flops:.1%} of all)"
         rows["heads of local losses"] = f"{counted.head_parameters:,} parameters, {share}"
@@ -55,6 +57,38 @@ def _stacks(plan: Plan) -> str:
     return f"unrolled: {why or f'there are no {FEWEST} equal ones in a row'}"
 
 
+def _perturbing(plan: Plan) -> dict[str, str]:
+    """How perturbations are lowered; nothing where there are none."""
+    return {"derivatives": _derivatives(plan), "noise": _noise(plan)}
+
+
+def _noise(plan: Plan) -> str:
+    how, perturbation = plan.perturbing, plan.experiment.gradient.perturbation
+    if how is None or perturbation is None:
+        return ""
+    if how.redrawn:
+        return "drawn again where its derivative is known"
+    signs = perturbation.guess.type == "rademacher" and how.set == "independent"
+    return f"stored{', of signs the random words' if signs else ''}"
+
+
+def _derivatives(plan: Plan) -> str:
+    """How the derivatives along perturbations are taken, and why; nothing where there are none."""
+    how = plan.perturbing or plan.projecting
+    if how is None or how.derivative == "difference":
+        return ""
+    spec = plan.experiment
+    forward = how.derivative == "forward"
+    text = "pushed forward" if forward else "inner products with a reverse-mode gradient"
+    if spec.compile.directional != "auto":
+        return text
+    why = irreversible(spec.architecture, spec.losses, spec.gradient)
+    if not forward:
+        why = "one gradient serves all groups of a guess"
+        why = f"one serves all {how.samples} samples" if how.samples > 1 else why
+    return f"{text}: {why or 'one tangent costs no more than a gradient'}"
+
+
 def cost_values(plan: Plan, compiled: CompiledUpdate) -> dict[str, Any]:
     """The same and its parts as JSON."""
     counted = cost(plan)
@@ -73,6 +107,7 @@ def cost_values(plan: Plan, compiled: CompiledUpdate) -> dict[str, Any]:
         "steps": plan.steps,
         "steps_per_epoch": plan.steps_per_epoch,
         "calls": calls_of(plan)._asdict(),
+        "derivative": how.derivative if (how := plan.perturbing or plan.projecting) else None,
         "scanned": {stack.name: len(stack.units) for stack in plan.stacks},
     }
 

@@ -75,7 +75,7 @@ def learned_direct_feedback(
     """
     feedback, noise, momentum = learned
     paths = {f"{path}/{OUTPUT}": layer for path, layer in layers_in(segment.blocks)}
-    u = {name: noise(name, (x.shape[0], *of.outputs), 0) for name, of in paths.items()}
+    u = noise({name: (x.shape[0], *of.outputs) for name, of in paths.items()}, 0)
 
     def run(by: Mapping[str, Any]) -> tuple[Float[Array, "n k"], Trace]:
         trace = forward(segment.blocks, params, x, taps=by)

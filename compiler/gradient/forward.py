@@ -1,12 +1,10 @@
 """The forward gradient: a directional derivative along a perturbation, times the perturbation.
 
-One primal pass is linearized; every sample sends its tangent through the linear map and the
-samples' estimates are summed before anything is pulled back to weights. Finite differences take
-the place of the tangent where no derivative is to be had.
+One primal pass gives the derivatives along all samples (`compiler.gradient.directional`), and their
+estimates are summed before anything is pulled back to weights.
 """
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 import jax
@@ -14,15 +12,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from compiler.axes import Axis, align, sum_to
-from compiler.gradient.segment import Estimate, Losses, Noise, Segment, Site
+from compiler.gradient.directional import DERIVATIVES
+from compiler.gradient.segment import Estimate, Losses, Noise, Segment
 from compiler.gradient.sets import SETS
 from compiler.gradient.spaces import SPACES, Element, Passed, Perturbing
-from compiler.network.block import in_block
 from compiler.network.network import Trace
 
 Tree = Mapping[str, Any]
-Push = Callable[[Tree], Float[Array, "..."]]
-"""A perturbation by name -> the derivative of every copy of the loss along it."""
 
 
 def forward_gradient(
@@ -47,84 +43,52 @@ def forward_gradient(
         perturbed: the arrays of `elements` and the noise that perturbs them.
     """
     (site,), (arrays, noise) = segment.sites, perturbed
-    push, trace = _derivative(segment, params, x, losses, (how, arrays))
-    draw = _directions(arrays, noise, how)
+    space = SPACES[how.space]
+    shapes = space.shapes(segment, len(x)) if how.derivative == "reverse" else _shapes(arrays)
+
+    def run(by: Tree) -> Trace:
+        return space.run(segment.blocks, params, x, by)
+
+    at_rest = {name: jnp.zeros(shape, jnp.float32) for name, shape in shapes.items()}
+    push, trace = DERIVATIVES[how.derivative](run, at_rest, losses, site, how)
+    draw = _directions(_shapes(arrays), noise, how)
 
     def one(sample: Any) -> Tree:
         with jax.named_scope("perturbations"):
             u, partner = draw(sample)
         with jax.named_scope("tangents"):
-            tangent = push(u)
+            along, axes = push(u)
+        if how.redrawn:
+            with jax.named_scope("perturbations"):
+                partner = draw(_once_known(sample, along))[1]
         return {
-            name: _credited(tangent, site.axes, element) * partner[name]
+            name: _credited(along, axes, element) * partner[name]
             for name, element in arrays.items()
         }
 
-    space, total = SPACES[how.space], _sum_over_samples(one, how)
+    total = _sum_over_samples(one, how)
     masks = {name: space.mask(name, trace) for name in arrays}
     masked = {n: g if masks[n] is None else g * masks[n] for n, g in total.items()}
     passed = Passed(segment, params, x, trace)
     return Estimate(space.pull_back(passed, masked, how.through_norm), trace)
 
 
-def _derivative(
-    segment: Segment,
-    params: Tree,
-    x: Float[Array, "n p g c"],
-    losses: Losses,
-    moved: tuple[Perturbing, dict[str, Element]],
-) -> tuple[Push, Trace]:
-    """Derivatives of the copies along perturbations, and the unperturbed pass."""
-    how, arrays = moved
-    at_rest = {name: jnp.zeros(element.shape, jnp.float32) for name, element in arrays.items()}
-
-    def run(by: Tree) -> Trace:
-        return SPACES[how.space].run(segment.blocks, params, x, by)
-
-    difference = _tangent if how.step is None else partial(_difference, step=how.step)
-    return difference(run, at_rest, losses, segment.sites[0])
+def _once_known(sample: Any, along: Float[Array, "..."]) -> Any:
+    """`sample`, but what is made of it is made anew, and after the derivatives."""
+    return jax.lax.optimization_barrier((jnp.asarray(sample, jnp.int32), along))[0]
 
 
-def _tangent(
-    run: Callable[[Tree], Trace], at_rest: Tree, losses: Losses, site: Site
-) -> tuple[Push, Trace]:
-    """Derivatives in forward mode."""
-
-    def copies(by: Tree) -> tuple[Float[Array, "..."], Trace]:
-        trace = run(by)
-        features = trace.features[site.block]
-        return losses(site, features, None) / features.shape[0], trace
-
-    _, push, trace = jax.linearize(copies, at_rest, has_aux=True)
-    return push, trace
-
-
-def _difference(
-    run: Callable[[Tree], Trace], at_rest: Tree, losses: Losses, site: Site, step: float
-) -> tuple[Push, Trace]:
-    """(l(step u) - l(0)) / step for every copy, of which each sees its own features move only."""
-    trace = run(at_rest)
-    features = trace.features[site.block]
-    start = losses(site, features, features)
-
-    def push(u: Tree) -> Float[Array, "..."]:
-        moved = run(jax.tree.map(lambda part: step * part, u)).features[site.block]
-        return (losses(site, moved, features) - start) / (step * features.shape[0])
-
-    return push, trace
+def _shapes(arrays: dict[str, Element]) -> dict[str, tuple[int, ...]]:
+    return {name: element.shape for name, element in arrays.items()}
 
 
 def _directions(
-    arrays: dict[str, Element], noise: Noise, how: Perturbing
+    shapes: dict[str, tuple[int, ...]], noise: Noise, how: Perturbing
 ) -> Callable[[Any], tuple[Tree, Tree]]:
     """Sample -> (direction, partner); drawn one by one where samples are independent."""
 
     def draw(sample: Any) -> Tree:
-        found = {}
-        for name, element in arrays.items():
-            with in_block(name.split("/")[0]):
-                found[name] = noise(name, element.shape, sample)
-        return found
+        return noise(shapes, sample)
 
     def alone(sample: Any) -> tuple[Tree, Tree]:
         u = draw(sample)
@@ -138,11 +102,11 @@ def _directions(
 
 
 def _credited(
-    tangent: Float[Array, "..."], axes: tuple[Axis, ...], element: Element
+    along: Float[Array, "..."], axes: tuple[Axis, ...], element: Element
 ) -> Float[Array, "..."]:
-    """The copies' tangents, summed and shaped to multiply the element's perturbation."""
+    """The copies' derivatives, summed and shaped to multiply the element's perturbation."""
     kept: list[Axis] = [axis for axis in axes if axis in element.route]
-    return align(sum_to(tangent, axes, kept), kept, element.axes)
+    return align(sum_to(along, axes, kept), kept, element.axes)
 
 
 def _sum_over_samples(one: Callable[[Any], Tree], how: Perturbing) -> Tree:

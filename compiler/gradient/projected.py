@@ -1,10 +1,6 @@
-"""Target gradients projected on guesses (Fournier et al. 2023): <T, G> G and its variations.
+"""Target gradients projected on guesses (Fournier et al. 2023): <T, G> G and its variations."""
 
-The derivative of the target along a guess is taken as their inner product: the same number as in
-forward mode, at the cost of one reverse pass for all blocks and samples together.
-"""
-
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,11 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from compiler.gradient.segment import Losses, Segment
-from compiler.gradient.spaces import SPACES
+from compiler.gradient.along import Along, Passing, total
 from compiler.gradient.views import Signals, View
-
-Tree = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -29,6 +22,7 @@ class Projection:
         granularity: whether every example, or the batch, has coefficients of its own; `span`
             projects on the span of the guesses of all examples.
         grouping: what shares a coefficient: a `tensor`, a `block`, the whole `net`.
+        derivative: `reverse`, or `forward` where they are tangents; see `compiler.gradient.along`.
         samples: K guesses whose estimates are averaged.
         kurtosis: of one number of the guess.
         chains: (block, the first block of those that gradients connect it with), where blocks are
@@ -39,6 +33,7 @@ class Projection:
     coefficient: str
     granularity: str
     grouping: str
+    derivative: str
     samples: int
     kurtosis: float
     chains: tuple[tuple[str, str], ...] = ()
@@ -88,56 +83,34 @@ COEFFICIENTS: dict[str, Callable[[Float[Array, "..."], Float[Array, "..."]], Any
 """(inner product, random signs) -> coefficient, by `projection.coefficient`."""
 
 
-def signals(
-    space: str, segments: Sequence[Segment], params: Tree, inputs: Tree, losses: Losses
-) -> dict[str, Float[Array, "..."]]:
-    """Reverse-mode derivatives of the segments' mean losses at what a space perturbs, summed.
-
-    Args:
-        space: a row of `SPACES`.
-        segments: they may overlap.
-        params: of all blocks, by block, layer and name.
-        inputs: of every block, by block.
-        losses: of their sites.
-    """
-    total: dict[str, Any] = {}
-    for segment in segments:
-        own = {block.name: params[block.name] for block in segment.blocks}
-        x = inputs[segment.blocks[0].name]
-
-        def objective(by: Tree, segment: Any = segment, own: Any = own, x: Any = x) -> Any:
-            trace = SPACES[space].run(segment.blocks, own, x, by)
-            means = [losses(site, trace.features[site.block]).mean() for site in segment.sites]
-            return sum(means[1:], means[0])
-
-        for name, found in jax.grad(objective)(at_rest(space, segment, len(x))).items():
-            total[name] = total[name] + found if name in total else found
-    return total
-
-
-def at_rest(space: str, segment: Segment, batch: int) -> dict[str, Float[Array, "..."]]:
-    """Zeros in the shape of everything that a space perturbs in a segment."""
-    shapes = SPACES[space].shapes(segment, batch)
-    return {name: jnp.zeros(shape, jnp.float32) for name, shape in shapes.items()}
+def signals(passing: Passing) -> dict[str, Float[Array, "..."]]:
+    """Reverse-mode derivatives of mean losses at what a space perturbs, summed over segments."""
+    found: dict[str, Any] = {}
+    for still, examples in passing.objectives():
+        gradient = jax.grad(lambda by, examples=examples: examples(by).sum())(still)
+        for name, part in gradient.items():
+            found[name] = found[name] + part if name in found else part
+    return found
 
 
 def coefficients(
-    view: View, target: Signals, guess: Signals, how: Projection, coin: Coin
+    view: View, along: Along, guess: Signals, how: Projection, coin: Coin
 ) -> dict[str, Float[Array, "..."]]:
     """What the guess at each name is multiplied by.
 
     Args:
         view: inner products in the space and granularity.
-        target: T.
-        guess: G, under the same names.
+        along: derivatives of the target.
+        guess: G.
         how: the projection.
         coin: random signs.
     """
-    along, square = view.inner(target, guess), view.inner(guess, guess)
-    found = {}
-    for title, names in _members(along, how).items():
+    square = view.inner(guess, guess)
+    groups = members(square, how)
+    derivatives, found = along(guess, groups), {}
+    for title, names in groups.items():
         size = sum(view.size(name) for name in names)
-        group = Group(_total(along, names), _total(square, names), size)
+        group = Group(derivatives[title], total(square, names), size)
         signs = coin(title, group.along.shape)
         value = COEFFICIENTS[how.coefficient](group.along, signs)
         found |= dict.fromkeys(names, value * NORMALIZATIONS[how.normalization](group, how))
@@ -152,11 +125,8 @@ GROUPINGS: dict[str, Callable[[str, Mapping[str, str]], str]] = {
 """(name such as `block0/dense/w`, chains) -> the group that shares its coefficient."""
 
 
-def _total(parts: Mapping[str, Float[Array, "..."]], names: list[str]) -> Float[Array, "..."]:
-    return sum((parts[name] for name in names[1:]), parts[names[0]])
-
-
-def _members(names: Iterable[str], how: Projection) -> dict[str, list[str]]:
+def members(names: Iterable[str], how: Projection) -> dict[str, list[str]]:
+    """The tensors that share a coefficient, by the title of their group."""
     found: dict[str, list[str]] = {}
     for name in names:
         found.setdefault(GROUPINGS[how.grouping](name, dict(how.chains)), []).append(name)
@@ -172,7 +142,7 @@ def span(
     """
     targets, guesses = view.rows(target), view.rows(guess)
     found = {}
-    for names in _members(guesses, how).values():
+    for names in members(guesses, how).values():
         gram = sum(guesses[n] @ guesses[n].T for n in names)
         cross = sum(guesses[n] @ targets[n].T for n in names)
         found |= dict.fromkeys(names, jnp.linalg.pinv(gram, hermitian=True, rtol=1e-6) @ cross)

@@ -110,5 +110,5 @@ class Estimate(NamedTuple):
     feedback: Mapping[str, Any] | None = None
 
 
-Noise = Callable[[str, tuple[int, ...], Any], Float[Array, "..."]]
-"""(name of what is perturbed, shape, sample) -> the perturbation."""
+Noise = Callable[[Mapping[str, tuple[int, ...]], Any], dict[str, Float[Array, "..."]]]
+"""(shapes by the names of what is perturbed, sample) -> the perturbations by name."""

@@ -35,7 +35,10 @@ class Perturbing:
         through_norm: whether activity-space estimates are pulled back through the normalization
             that stands after a linear map.
         vectorized: whether samples are mapped over an axis instead of scanned.
-        step: length of a finite difference; None for the tangent.
+        redrawn: whether noise is drawn a second time where its derivative is known, instead of
+            being stored until then.
+        derivative: a row of `compiler.gradient.directional.DERIVATIVES`.
+        step: length of a finite difference; None for derivatives.
     """
 
     space: str
@@ -45,6 +48,8 @@ class Perturbing:
     credit: Credit
     through_norm: bool
     vectorized: bool
+    redrawn: bool
+    derivative: str
     step: float | None
 
 

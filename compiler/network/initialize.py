@@ -1,6 +1,7 @@
 """Initial parameters, each drawn from a stream named by its path."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from compiler.network.shapes import ParamSpec
-from compiler.noise import KeyData, address
+from compiler.noise import KeyData, addresses, stream_code
 from compiler.trees import flatten, unflatten
 
 
@@ -63,13 +64,35 @@ def initialize(
     """
     flat: dict[str, ParamSpec] = flatten(specs)
     constant = {"bias": scheme.bias, "scale": 1.0, "shift": 0.0, "average": 0.0}
-    drawn = {}
+    found, weights = {}, dict[str, ParamSpec]()
     for path, spec in flat.items():
         zero = path.startswith("classifier/") and not scheme.classifier and spec.role != "scale"
         if zero or spec.role != "weight":
             value = 0.0 if zero else constant[spec.role]
-            drawn[path] = jnp.full(spec.shape, value, jnp.float32)
+            found[path] = jnp.full(spec.shape, value, jnp.float32)
         else:
-            own = address(key, f"{stream}/{path}")
-            drawn[path] = scheme.weight(own, spec.shape, spec.fan_in)
-    return unflatten(drawn)
+            weights[path] = spec
+    found |= _drawn(weights, key, scheme, stream) if weights else {}
+    return unflatten({path: found[path] for path in flat})
+
+
+def _drawn(
+    specs: dict[str, ParamSpec], key: KeyData, scheme: Scheme, stream: str
+) -> dict[str, Float[Array, "..."]]:
+    """Weights by path; those of one shape are drawn together, to be compiled once."""
+    keys = addresses(key, [stream_code(f"{stream}/{path}") for path in specs])
+    alike: dict[tuple[tuple[int, ...], int], dict[str, int]] = {}
+    for index, (path, spec) in enumerate(specs.items()):
+        alike.setdefault((spec.shape, spec.fan_in), {})[path] = index
+    found: dict[str, Any] = {}
+    for (shape, fan_in), own in alike.items():
+        one = partial(_weight, scheme, shape, fan_in)
+        together = jax.vmap(one)(keys[jnp.asarray(list(own.values()))])
+        found |= {path: together[place] for place, path in enumerate(own)}
+    return found
+
+
+def _weight(
+    scheme: Scheme, shape: tuple[int, ...], fan_in: int, key: PRNGKeyArray
+) -> Float[Array, "..."]:
+    return scheme.weight(key, shape, fan_in)

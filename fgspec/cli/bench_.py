@@ -20,6 +20,7 @@ from fgspec.cli.options import ArgumentError, SetOption
 from fgspec.compile_cache import no_compilation_cache
 from fgspec.diagnostics import SpecError
 from fgspec.logbook import write_json
+from fgspec.memory import enough_memory
 from fgspec.provenance import collect
 from fgspec.source import Loaded, load
 
@@ -126,7 +127,16 @@ def _distinct(names: list[str]) -> list[str]:
 
 
 def prepared(loaded: Loaded, name: str) -> tuple[Subject, dict[str, Any]]:
-    """A compiled spec and what is known of it before it runs, as JSON."""
+    """A compiled spec and what is known of it before it runs, as JSON.
+
+    Raises:
+        RunError: it does not fit into memory.
+    """
+    with enough_memory(name):
+        return _prepared(loaded, name)
+
+
+def _prepared(loaded: Loaded, name: str) -> tuple[Subject, dict[str, Any]]:
     program: Program = api.compile(loaded)
     calls = Calls(calls_of(program.plan).steps, False)
     lowered, lowering = timed(lambda: lower_update(program, calls))

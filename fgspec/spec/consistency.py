@@ -1,7 +1,8 @@
 """What must agree between the fields of a spec, one small check each.
 
-A check names the sections it reads as its parameters and runs when all of them are valid. A field
-that nothing reads may hold its default, as it does in a resolved spec, and nothing else.
+A check names the sections it reads as its parameters, or `rule` for the rule's name, and runs when
+all of them are valid. A field that nothing reads may hold its default, as it does in a resolved
+spec, and nothing else.
 """
 
 import inspect
@@ -9,15 +10,14 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from fgspec.diagnostics import Problem, nearest
-from fgspec.spec import perturbing
+from fgspec.spec import lowering, perturbing
 from fgspec.spec.architecture import Architecture, Mlp
 from fgspec.spec.base import Interval
 from fgspec.spec.data import Data, NoAugment
-from fgspec.spec.gradient import DIRECT, PERTURBING, REVERSE, Gradient, Perturbation
+from fgspec.spec.gradient import DIRECT, PERTURBING, Gradient, Perturbation
 from fgspec.spec.losses import InfoNce, Losses
 from fgspec.spec.optimizer import Factors, Optimizer, WarmupCosine
-from fgspec.spec.run import Checkpoint, Compile, Diagnostics, Expect, Mesh, Training
-from fgspec.spec.scanning import unscannable
+from fgspec.spec.run import Checkpoint, Diagnostics, Expect, Mesh, Training
 from fgspec.spec.structure import LOSS_AXES, STRUCTURE, block_count, divisors
 from fgspec.yaml12 import Path
 
@@ -159,40 +159,6 @@ def norm_gradient(architecture: Architecture, gradient: Gradient) -> Iterator[Pr
         yield Problem(path, message, others=(("gradient", "perturbation", "projection"),))
 
 
-def lowering(architecture: Architecture, compile: Compile, gradient: Gradient) -> Iterator[Problem]:
-    """Lowerings of tangents need tangents, rematerialisation a reverse pass of its own."""
-    if compile.rematerialize != "auto" and gradient.estimator.type not in REVERSE:
-        message = "read where errors travel backward through blocks; remove it"
-        path: Path = ("compile", "rematerialize")
-        yield Problem(path, message, others=(("gradient", "estimator", "type"),))
-    yield from _precision(compile, gradient)
-    why = unscannable(architecture, gradient)
-    if compile.blocks == "scanned" and why is not None:
-        norm = architecture.normalization.type == "batch_norm"
-        reason: Path = ("architecture", "normalization", "type") if norm else ("gradient", "target")
-        yield Problem(("compile", "blocks"), f"{why}; say unrolled", others=(reason,))
-    if gradient.estimator.type not in PERTURBING:
-        for field, value in (("losses", compile.losses), ("samples", compile.samples)):
-            if value != "auto":
-                message = "never read by this estimator; remove it"
-                yield Problem(
-                    ("compile", field), message, others=(("gradient", "estimator", "type"),)
-                )
-
-
-def _precision(compile: Compile, gradient: Gradient) -> Iterator[Problem]:
-    """Few digits are enough for derivatives, not for differences nor projections on guesses."""
-    if compile.precision == "float32":
-        return
-    path: Path = ("compile", "precision")
-    if gradient.estimator.type == "finite_difference":
-        message = "differences of losses would be differences of rounding; say float32"
-        yield Problem(path, message, others=(("gradient", "estimator", "type"),))
-    elif gradient.perturbation is not None and gradient.perturbation.projects:
-        message = "projections on guesses are computed in float32; say float32"
-        yield Problem(path, message, others=(("gradient", "perturbation"),))
-
-
 def readout_factors(optimizer: Optimizer, losses: Losses) -> Iterator[Problem]:
     """A factor for heads needs heads."""
     contrastive = isinstance(losses.objective, InfoNce)
@@ -256,7 +222,7 @@ CHECKS: tuple[Callable[..., Iterator[Problem]], ...] = (
     isolation,
     *perturbing.CHECKS,
     norm_gradient,
-    lowering,
+    *lowering.CHECKS,
     readout_factors,
     warmup,
     expectation,
@@ -269,7 +235,7 @@ def check(sections: Mapping[str, Any]) -> list[Problem]:
     """Run every check whose sections are all valid.
 
     Args:
-        sections: validated sections by name.
+        sections: validated sections by name; under `rule` the name of the rule, or None.
     """
     problems: list[Problem] = []
     for run in CHECKS:

@@ -85,7 +85,7 @@ def samples(gradient: Gradient) -> Iterator[Problem]:
         yield Problem(SAMPLES, "must be at least 2 for a set", others=(SET,))
 
 
-def guides(losses: Losses, gradient: Gradient) -> Iterator[Problem]:
+def guides(losses: Losses, gradient: Gradient, rule: str | None) -> Iterator[Problem]:
     """Guesses made from the network have the losses they are made from, and the last is exact."""
     found = gradient.perturbation
     if found is None or not found.guides:
@@ -93,6 +93,9 @@ def guides(losses: Losses, gradient: Gradient) -> Iterator[Problem]:
     source = GUESS if found.learned else (*BASE, "control_variate")
     if reads_heads(gradient) and losses.local is None:
         message = "is made from local losses; add losses.local: {every: 1}"
+        if rule is not None:
+            message = f"is made from local losses, which rule {rule} does without; write "
+            message += "out its gradient instead, and add losses.local: {every: 1}"
         yield Problem(source, message)
     if losses.local is not None and losses.local.last == "local":
         message = "the last block takes its exact gradient of the final loss; say final"

@@ -80,6 +80,21 @@ class Compile(Section):
         description="How K perturbations go through the one linearization: vectorized takes K "
         "times the memory of a tangent, scanned one. auto: scanned.",
     )
+    noise: Literal["auto", "stored", "drawn"] = Field(
+        default="auto",
+        description="Between the derivative along a perturbation and its product with it. stored: "
+        "the perturbation is kept; of signs only the random words are. drawn: it "
+        "is drawn again, which takes the memory of normal noise away and its time twice. auto: "
+        "stored.",
+    )
+    directional: Literal["auto", "forward", "reverse"] = Field(
+        default="auto",
+        description="How the derivative of a loss along a perturbation is taken; the estimate is "
+        "the same. forward: a tangent goes through the network. reverse: the inner product of the "
+        "perturbation with the loss's gradient, of which one serves all samples; not where copies "
+        "of a loss, or examples that batch_norm couples, have derivatives of their own. auto: "
+        "whichever takes fewer FLOPs.",
+    )
     rematerialize: PositiveInt | Literal["auto", "never"] = Field(
         default="auto",
         description="Reverse mode stores what enters every so many blocks and computes what is "

@@ -128,7 +128,8 @@ def test_views_share_their_noise_by_default(sharing, rows, equal):
     plan = _program("lg-fg-a", perturbation=options).plan
     element = plan.perturbed(plan.segments[1])["block1/token"]
     assert element.shape[0] == rows
-    noise = drawn(plan, key_data(0), jnp.zeros((), jnp.int32))("block1/token", element.shape, 0)
+    name = "block1/token"
+    noise = drawn(plan, key_data(0), jnp.zeros((), jnp.int32))({name: element.shape}, 0)[name]
     if equal is not None:
         assert bool((noise[:4] == noise[4:]).all()) == equal
         assert not (noise[0] == noise[1]).all()

@@ -106,11 +106,13 @@ def _z_scores(rule, perturbation, exact, norm=NORMS["local"]):
 def _deviations(made, exact):
     rounds, repeats = 10, 40
     state, batch = networks.state_of(made), networks.batch_of()
-    rows = []
-    for step in range(rounds * repeats):
-        grads, _ = made.gradient(state._replace(step=jnp.asarray(step, jnp.int32)), batch)
-        rows.append(jax.flatten_util.ravel_pytree(grads["blocks"])[0])
-    drawn = np.stack(rows).astype(np.float64).reshape(rounds, repeats, -1)
+
+    def one(step):
+        grads, _ = made.gradient(state._replace(step=step), batch)
+        return jax.flatten_util.ravel_pytree(grads["blocks"])[0]
+
+    rows = jax.jit(lambda steps: jax.lax.map(one, steps))(jnp.arange(rounds * repeats))
+    drawn = np.asarray(rows, np.float64).reshape(rounds, repeats, -1)
     spread = drawn.std(1, ddof=1) / np.sqrt(repeats)
     target = np.asarray(jax.flatten_util.ravel_pytree(exact)[0], np.float64)
     moves = (spread > 1e-7).all(0)

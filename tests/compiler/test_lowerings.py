@@ -1,10 +1,36 @@
 """Lowerings change no number but by rounding: many steps a call, examples by place, bfloat16."""
 
+import re
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import networks
 import numpy as np
 import pytest
+
+from fgspec.spec.run import Compile
+
+PAIRS = {
+    "losses": "test_fused_losses_equal_naive_ones",
+    "blocks": "test_scanned_is_unrolled",
+    "samples": "test_samples_are_averaged_and_lowerings_agree",
+    "noise": "test_noise_that_is_drawn_again_is_that_stored",
+    "directional": "test_inner_products_are_tangents",
+    "rematerialize": "test_rematerialised_is_stored",
+    "precision": "test_bfloat16_is_float32_but_for_rounding",
+    "steps_per_call": "test_many_steps_a_call_are_single_steps",
+    "input": "test_batches_that_are_sent_train_as_examples_by_place_do",
+}
+"""field of `compile` -> the test that every pair of its lowerings gives the same numbers."""
+
+
+def test_every_lowering_is_tested_against_the_others():
+    texts = [path.read_text() for path in Path(__file__).parents[1].rglob("test_*.py")]
+    defined = {name for text in texts for name in re.findall(r"def (test_\w+)", text)}
+    assert PAIRS.keys() == Compile.model_fields.keys()
+    assert set(PAIRS.values()) <= defined
+
 
 RULES = ["bp", "fa", "dfa", "fdfa", "lg-bp", "fg-w", "fg-a", "lg-fg-w", "lg-fg-a"]
 
@@ -51,13 +77,16 @@ def test_examples_by_place_are_those_sent():
     np.testing.assert_allclose(found["train/loss"], metrics["train/loss"], rtol=1e-6)
 
 
-@pytest.mark.parametrize("norm", [networks.LOCAL_NORM, "{type: batch_norm}"])
-@pytest.mark.parametrize("rule", RULES)
+BATCH_NORM = "{type: batch_norm}"
+LOW = [(rule, networks.LOCAL_NORM) for rule in RULES]
+LOW += [(rule, BATCH_NORM) for rule in ("bp", "dfa", "fg-w", "lg-fg-a")]
+"""Every rule; and through statistics of the batch back, past, forward, and layer by layer."""
+
+
+@pytest.mark.parametrize(("rule", "norm"), LOW)
 def test_bfloat16_is_float32_but_for_rounding(rule, norm):
-    low, high = (
-        networks.program(rule, norm=norm, more=f"compile: {{precision: {precision}}}")
-        for precision in ("bfloat16", "float32")
-    )
+    low = networks.program(rule, norm=norm, more="compile: {precision: bfloat16}")
+    high = networks.program(rule, norm=norm)
     batch = networks.batch_of()
     found, metrics = low.gradient(networks.state_of(low), batch)
     expected, wanted = high.gradient(networks.state_of(high), batch)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from compiler.noise import GUESSES, address, key_data
+from compiler.noise import GUESSES, address, addresses, key_data, stream_code
 
 DRAW = {name: guess.draw for name, guess in GUESSES.items()}
 
@@ -14,8 +14,12 @@ DRAW = {name: guess.draw for name, guess in GUESSES.items()}
 @pytest.mark.parametrize("shape", [(4, 3, 5, 7), (100, 33), (7, 64)])
 def test_zero_mean_unit_variance_uncorrelated(guess, shape):
     draws = 400
-    keys = [address(key_data(0), "x", step) for step in range(draws)]
-    drawn = np.stack([DRAW[guess](key, shape[:1], shape[1:]).reshape(-1)[:64] for key in keys])
+
+    def one(step):
+        stream = address(key_data(0), "x", step)
+        return DRAW[guess](stream, shape[:1], shape[1:]).reshape(-1)[:64]
+
+    drawn = np.asarray(jax.vmap(one)(jnp.arange(draws)))
     error = 1 / np.sqrt(draws)
     assert drawn.dtype == np.float32
     assert np.abs(drawn.mean(0)).max() < 5 * error
@@ -44,6 +48,14 @@ def test_an_address_is_all_that_matters():
     for other in [("b", 3, 1), ("a", 4, 1), ("a", 3, 0)]:
         assert not np.array_equal(base, DRAW["normal"](address(key, *other), (), (5,)))
     assert not np.array_equal(base, DRAW["normal"](address(key_data(8), "a", 3, 1), (), (5,)))
+
+
+def test_addresses_together_are_each_by_itself():
+    key, names = key_data(7), ["a", "block0/channel", "b"]
+    found = addresses(key, [stream_code(name) for name in names], 3, 1)
+    for name, own in zip(names, found, strict=True):
+        expected = address(key, name, 3, 1)
+        assert jax.random.key_data(own).tolist() == jax.random.key_data(expected).tolist()
 
 
 @pytest.mark.parametrize("guess", GUESSES)

@@ -12,19 +12,51 @@ from fgspec.errors import UserError
 
 DEEP = """
   type: local_mixer
-  blocks: 5
+  blocks: 4
   patches: 2
   channels: 8
   groups: 2
 """
 SCANNED = "compile: {blocks: scanned}"
-RULES = ["bp", "fa", "lg-bp", "lg-fa", "lg-fg-w", "lg-fg-a"]
+SGD = "{type: sgd, momentum: 0.9}"
+ADAM = "{type: adam, weight_decay: 0.01, schedule: {type: linear}}"
+LARS = "{type: lars, schedule: {type: linear}, factors: {heads: 0.5}}"
+CASES = {
+    "bp": ("bp", "", SGD, {}),
+    "fa": ("fa", "", ADAM, {}),
+    "lg-bp": ("lg-bp", "", LARS, {}),
+    "lg-fa, a final loss": ("lg-fa", "losses: {local: {last: final}}", SGD, {}),
+    "lg-fg-w": ("lg-fg-w", "", ADAM, {}),
+    "lg-fg-w, weights of every example": (
+        "lg-fg-w",
+        "",
+        SGD,
+        {"perturbation": "sharing: example"},
+    ),
+    "lg-fg-a, samples": ("lg-fg-a", "", ADAM, {"perturbation": "samples: 3"}),
+    "lg-fg-a, units of two blocks, an orthogonal set": (
+        "lg-fg-a",
+        "losses: {local: {every: 2}}",
+        LARS,
+        {
+            "architecture": DEEP.replace("4", "6"),
+            "perturbation": "guess: {type: normal, set: orthogonal}, samples: 2",
+        },
+    ),
+    "lg-fg-a, two views": (
+        "lg-fg-a",
+        "losses: {objective: {type: info_nce, projection: 6}, local: {}}",
+        SGD,
+        {"augment": "byol"},
+    ),
+}
+"""(rule, losses, optimizer, other words): every block has an optimizer of its own."""
 
 
-def _pair(rule, more="", optimizer="{type: sgd, momentum: 0.9}", **options):
+def _pair(rule, more="", optimizer=SGD, **options):
     words = f"optimizer: {optimizer}\n{more}\ncompile: {{blocks: %s}}"
     make = (
-        networks.program(rule, architecture=DEEP, more=words % how, **options)
+        networks.program(rule, more=words % how, **({"architecture": DEEP} | options))
         for how in ("scanned", "unrolled")
     )
     return tuple(make)
@@ -47,59 +79,23 @@ def _assert_equal(pair):
     np.testing.assert_allclose(seen["loss"], wanted["loss"], rtol=2e-4)
 
 
-@pytest.mark.parametrize("rule", RULES)
-def test_scanned_is_unrolled(rule):
-    pair = _pair(rule)
-    assert [stack.name for stack in pair[0].plan.stacks] == ["block1-block4"]
-    assert not pair[1].plan.stacks
+@pytest.mark.parametrize("case", CASES)
+def test_scanned_is_unrolled(case):
+    rule, more, optimizer, options = CASES[case]
+    pair = _pair(rule, more, optimizer, **options)
+    (stack,), none = (made.plan.stacks for made in pair)
+    assert len(stack.units) == (2 if "last: final" in more or "every: 2" in more else 3)
+    assert not none
     _assert_equal(pair)
-
-
-@pytest.mark.parametrize("optimizer", ["{type: adam, weight_decay: 0.01}", "{type: lars}"])
-def test_every_block_has_an_optimizer_of_its_own(optimizer):
-    more = "{type: linear}"
-    optimizer = optimizer[:-1] + f", schedule: {more}, factors: {{heads: 0.5}}}}"
-    _assert_equal(_pair("lg-fg-a", optimizer=optimizer))
-
-
-@pytest.mark.parametrize("more", ["losses: {local: {every: 2}}", "losses: {local: {last: final}}"])
-def test_units_of_several_blocks_and_a_final_loss(more):
-    architecture = DEEP.replace("5", "6" if "every" in more else "5")
-    words = "%s\ncompile: {blocks: %s}"
-    make = [
-        networks.program("lg-fg-a", architecture=architecture, more=words % (more, how))
-        for how in ("scanned", "unrolled")
-    ]
-    assert make[0].plan.stacks
-    _assert_equal(make)
-
-
-@pytest.mark.parametrize(
-    "perturbation",
-    [
-        "samples: 3",
-        "guess: {type: normal, set: orthogonal}, samples: 2",
-    ],
-)
-def test_perturbations_are_the_same(perturbation):
-    _assert_equal(_pair("lg-fg-a", perturbation=perturbation))
-
-
-def test_perturbations_of_every_examples_weights_are_the_same():
-    _assert_equal(_pair("lg-fg-w", perturbation="sharing: example"))
 
 
 @pytest.mark.parametrize("every", [1, 2, 3, 9])
 @pytest.mark.parametrize("blocks", ["scanned", "unrolled"])
 def test_rematerialised_is_stored(every, blocks):
+    """Chunks of one block, with a rest, of all but the first, and of more than there are."""
     words = f"compile: {{blocks: {blocks}, rematerialize: %s}}"
     pair = [networks.program("bp", architecture=DEEP, more=words % how) for how in (every, "never")]
     _assert_equal(pair)
-
-
-def test_contrastive_blocks_are_scanned_too():
-    more = "losses: {objective: {type: info_nce, projection: 6}, local: {}}"
-    _assert_equal(_pair("lg-fg-a", more=more, augment="byol"))
 
 
 def test_gradients_are_by_name():
@@ -118,7 +114,7 @@ def test_stacking_and_back_changes_nothing():
 
 def test_auto_scans_three_equal_blocks():
     four, three = (
-        networks.program("lg-fg-a", architecture=DEEP.replace("5", str(n))) for n in (4, 3)
+        networks.program("lg-fg-a", architecture=DEEP.replace("4", str(n))) for n in (4, 3)
     )
     assert four.plan.stacks
     assert not three.plan.stacks

@@ -74,7 +74,8 @@ def test_mean_and_second_moment_of_sets(kind, samples):
 
 def _how(**changed):
     own = {"normalization": "none", "coefficient": "raw", "granularity": "batch"}
-    return Projection(**(own | {"grouping": "net", "samples": 1, "kurtosis": 3.0} | changed))
+    own |= {"grouping": "net", "derivative": "reverse", "samples": 1, "kurtosis": 3.0}
+    return Projection(**(own | changed))
 
 
 @pytest.mark.parametrize("guess", ["normal", "rademacher"])

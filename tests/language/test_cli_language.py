@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from fgspec.cli.main import main
 from fgspec.cli.schema_ import language_schema
 from fgspec.source import load, loads
 from fgspec.spec.presets import RULES
@@ -18,20 +17,9 @@ QUICKSTART = "specs/quickstart.yaml"
 BP = "specs/quickstart/bp.yaml"
 
 
-@pytest.fixture
-def fgspec(monkeypatch, capsys):
-    """Runs the command line in the root of the project; returns exit code, output and errors."""
+@pytest.fixture(autouse=True)
+def _in_the_root_of_the_project(monkeypatch):
     monkeypatch.chdir(ROOT)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["fgspec", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        out, err = capsys.readouterr()
-        assert "Traceback" not in out + err
-        return stop.value.code or 0, out, err
-
-    return run
 
 
 @pytest.fixture

@@ -46,6 +46,10 @@ MISTAKES = {
         "architecture: {type: mlp, hidden: [8, 6]}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {type: local}}}\n",
         "a.yaml:5:85: gradient.perturbation.guess.type: is made from local losses; add losses.local: {every: 1} (got local)",
     ),
+    "a local guess under a rule without local losses": mistake(
+        "rule: fg-a\narchitecture: {type: mlp, hidden: [8, 6]}\ngradient: {perturbation: {guess: {type: local}}}\n",
+        "a.yaml:6:41: gradient.perturbation.guess.type: is made from local losses, which rule fg-a does without; write out its gradient instead, and add losses.local: {every: 1} (got local)",
+    ),
     "a control variate without local losses": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\ngradient: {target: global, estimator: {type: forward}, perturbation: {control_variate: ntk}}\n",
         "a.yaml:5:88: gradient.perturbation.control_variate: is made from local losses; add losses.local: {every: 1} (got ntk)",
@@ -101,6 +105,50 @@ MISTAKES = {
     "overlapping pairs by their old name": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\nlosses: {local: {overlap: true}}\n",
         "a.yaml:5:18: losses.local.overlap: unknown key; known: every, last, replicate, aggregation, head",
+    ),
+    "a derivative of a rule that takes none": mistake(
+        "rule: bp\narchitecture: {type: mlp, hidden: [8, 6]}\ncompile: {directional: reverse}\n",
+        "a.yaml:6:24: compile.directional: never read by this estimator; remove it (got reverse; gradient.estimator.type is exact by rule bp (a.yaml:4:1))",
+    ),
+    "a derivative where differences are taken": mistake(
+        "architecture: {type: mlp, hidden: [8, 6]}\ngradient: {estimator: {type: finite_difference}}\ncompile: {directional: forward}\n",
+        "a.yaml:6:24: compile.directional: never read: differences are no derivatives; remove it (got forward; gradient.estimator.type is finite_difference at a.yaml:5:30)",
+    ),
+    "one gradient for copies of a loss": mistake(
+        "rule: lg-fg-a\narchitecture: {type: local_mixer, patches: 2}\ncompile: {directional: reverse}\n",
+        "a.yaml:6:24: compile.directional: each copy of a replicated loss has a derivative of its own; say forward (got reverse)",
+    ),
+    "one gradient for examples that are coupled": mistake(
+        "rule: fg-a\narchitecture: {type: mlp, hidden: [8, 6], normalization: {type: batch_norm}}\ncompile: {directional: reverse}\n",
+        "a.yaml:6:24: compile.directional: batch_norm couples examples, which answer for losses of their own; say forward (got reverse)",
+    ),
+    "tangents along a span": mistake(
+        "architecture: {type: mlp, hidden: [8, 6]}\ngradient: {estimator: {type: forward}, perturbation: {guess: {type: global}, projection: {granularity: span}}}\ncompile: {directional: forward}\n",
+        "a.yaml:6:24: compile.directional: a projection on a span takes the whole gradients; say reverse (got forward)",
+    ),
+    "tangents of every example's weights": mistake(
+        "architecture: {type: mlp, hidden: [8, 6]}\ngradient: {estimator: {type: forward}, perturbation: {space: weight, guess: {type: global}}}\ncompile: {directional: forward}\n",
+        "a.yaml:6:24: compile.directional: guesses of every example's weights are never held at once; say reverse (got forward)",
+    ),
+    "tangents of examples that are coupled": mistake(
+        "architecture: {type: mlp, hidden: [8, 6], normalization: {type: batch_norm}}\ngradient: {estimator: {type: forward}, perturbation: {guess: {type: global}}}\ncompile: {directional: forward}\n",
+        "a.yaml:6:24: compile.directional: batch_norm couples examples, whose guesses move each other's losses; say reverse (got forward)",
+    ),
+    "a direction that is no word": mistake(
+        "compile: {directional: backward}\n",
+        "a.yaml:4:24: compile.directional: must be one of auto, forward, reverse (got backward)",
+    ),
+    "noise of a rule that draws none": mistake(
+        "rule: bp\narchitecture: {type: mlp, hidden: [8, 6]}\ncompile: {noise: drawn}\n",
+        "a.yaml:6:18: compile.noise: never read by this estimator; remove it (got drawn; gradient.estimator.type is exact by rule bp (a.yaml:4:1))",
+    ),
+    "noise of a projection drawn again": mistake(
+        "architecture: {type: mlp, hidden: [8, 6]}\ngradient: {estimator: {type: forward}, perturbation: {projection: {type: optimal}}}\ncompile: {noise: drawn}\n",
+        "a.yaml:6:18: compile.noise: never read by projections; remove it (got drawn; gradient.perturbation is {projection: {type: optimal}} at a.yaml:5:54)",
+    ),
+    "noise of a set drawn again": mistake(
+        "architecture: {type: mlp, hidden: [8, 6]}\ngradient: {estimator: {type: forward}, perturbation: {guess: {type: normal, set: orthogonal}, samples: 2}}\ncompile: {noise: drawn}\n",
+        "a.yaml:6:18: compile.noise: the samples of a set are drawn together; say stored (got drawn; gradient.perturbation.guess.set is orthogonal at a.yaml:5:82)",
     ),
 }
 

@@ -1,22 +1,11 @@
 """Chains of layers of every kind: their specs, and the same again for the oracle."""
 
+import networks
+
 from oracle.build import on_grid, windowed
 from oracle.layers import Layer
 from oracle.network import INPUT, Block
 
-MIXED = """
-  type: chain
-  patches: 4
-  normalization: %s
-  blocks:
-    - - {type: dense, channels: 4, groups: 2}
-      - {type: depthwise, activation: none}
-      - {type: grouped, channels: 4, adds: [dense0]}
-      - {type: max_pool}
-    - - {type: conv, channels: 3, name: left, activation: none}
-      - {type: conv, channels: 3, size: 1, source: input, bias: true, adds: [left]}
-      - {type: average_pool, grid: [1, 2]}
-"""
 POSITIONWISE = """
   type: chain
   patches: 2
@@ -74,7 +63,7 @@ def _full(norm):
 
 
 CHAINS = {
-    "mixed": (MIXED, _mixed, (4, 4)),
+    "mixed": (networks.CHAIN, _mixed, (4, 4)),
     "positionwise": (POSITIONWISE, _positionwise, (2, 2)),
     "full": (FULL, _full, (8, 8)),
 }

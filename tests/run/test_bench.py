@@ -14,7 +14,6 @@ from compiler.analyze.compiled import abstract_arguments, random_records
 from fgspec import api
 from fgspec.bench import FEWEST, Measured, Subject, measure, spread, times
 from fgspec.bench_plot import draw
-from fgspec.cli.main import main
 
 SPECS = Path(__file__).parents[2] / "specs"
 
@@ -126,20 +125,9 @@ def test_batches_have_real_shapes_without_data(name):
     assert int(batch["image"].max()) == 255
 
 
-@pytest.fixture
-def fgspec(monkeypatch, capsys, tmp_path):
-    """Runs the command line in an empty folder; returns exit code, output and errors."""
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["fgspec", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        out, err = capsys.readouterr()
-        assert "Traceback" not in out + err
-        return stop.value.code or 0, out, err
-
-    return run
 
 
 def test_specs_from_end_to_end(fgspec, tmp_path, monkeypatch):
@@ -258,6 +246,20 @@ def test_mistakes_are_told_before_anything_is_measured(
     assert (code, out) == (2, "")
     assert complaint in err
     assert {path.name for path in tmp_path.iterdir()} == {"good.yaml", "bad.yaml"}
+
+
+def test_memory_that_runs_out_is_told_in_a_line(fgspec, tmp_path):
+    """Of a batch that NumPy, and of weights that XLA cannot hold."""
+    (tmp_path / "good.yaml").write_text(GOOD)
+    source = "data.source={type: synthetic, image: [1000, 1000, 3], train_examples: 100000000}"
+    batch = ["--set", source, "--set", "data.batch_size=100000000"]
+    weights = ["--set", "architecture.hidden=[6000000, 6000000]"]
+    for words in (batch, weights):
+        code, out, err = fgspec("bench", "good.yaml", *words)
+        assert (code, out) == (1, "")
+        assert err.startswith("a: needs more memory than there is (")
+        assert err.endswith("); a smaller batch or network takes less\n")
+        assert err.count("\n") == 1
 
 
 def test_help_has_an_example(fgspec):

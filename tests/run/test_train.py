@@ -80,6 +80,19 @@ def test_a_run_writes_what_it_should(undisturbed):
     assert "rule: lg-fg-a" in (undisturbed / "spec.yaml").read_text()
 
 
+def test_batches_that_are_sent_train_as_examples_by_place_do(undisturbed, tmp_path):
+    """One by one, where the other run picks as many a call as its intervals let it."""
+    sent = fgspec.load(
+        runs.write_spec(tmp_path), ["compile.input=host", "compile.steps_per_call=1"]
+    )
+    run = Path(fgspec.train(sent, run_dir=tmp_path)["run"])
+    found, expected = (runs.final_state(one).state for one in (run, undisturbed))
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+    for one, other in zip(runs.lines(run), runs.lines(undisturbed), strict=True):
+        assert one == pytest.approx(other, rel=1e-4)
+
+
 def test_training_learns(undisturbed):
     lines = read(undisturbed / "metrics.jsonl")
     losses = [line["train/loss"] for line in lines if "train/loss" in line]

@@ -1,0 +1,92 @@
+"""What `compile` can ask of which rule; see `fgspec.spec.consistency`."""
+
+from collections.abc import Callable, Iterator
+
+from fgspec.diagnostics import Problem
+from fgspec.spec.architecture import Architecture
+from fgspec.spec.directional import irreversible, unpushable
+from fgspec.spec.gradient import PERTURBING, REVERSE, Gradient, Perturbation
+from fgspec.spec.losses import Losses
+from fgspec.spec.run import Compile
+from fgspec.spec.scanning import unscannable
+from fgspec.yaml12 import Path
+
+ESTIMATOR: Path = ("gradient", "estimator", "type")
+
+
+def passes(architecture: Architecture, compile: Compile, gradient: Gradient) -> Iterator[Problem]:
+    """Rematerialisation needs a reverse pass of its own, scans equal blocks."""
+    if compile.rematerialize != "auto" and gradient.estimator.type not in REVERSE:
+        message = "read where errors travel backward through blocks; remove it"
+        path: Path = ("compile", "rematerialize")
+        yield Problem(path, message, others=(("gradient", "estimator", "type"),))
+    why = unscannable(architecture, gradient)
+    if compile.blocks == "scanned" and why is not None:
+        norm = architecture.normalization.type == "batch_norm"
+        reason: Path = ("architecture", "normalization", "type") if norm else ("gradient", "target")
+        yield Problem(("compile", "blocks"), f"{why}; say unrolled", others=(reason,))
+
+
+def perturbed(compile: Compile, gradient: Gradient) -> Iterator[Problem]:
+    """Lowerings of perturbations are read where something is perturbed."""
+    if gradient.estimator.type in PERTURBING:
+        return
+    for field in ("losses", "samples", "noise", "directional"):
+        if getattr(compile, field) != "auto":
+            message = "never read by this estimator; remove it"
+            yield Problem(("compile", field), message, others=(ESTIMATOR,))
+
+
+def noise(compile: Compile, gradient: Gradient) -> Iterator[Problem]:
+    """Noise that is drawn by itself can be drawn again."""
+    path: Path = ("compile", "noise")
+    perturbation = gradient.perturbation or Perturbation()
+    if compile.noise == "auto" or gradient.estimator.type not in PERTURBING:
+        return
+    if perturbation.projects:
+        message = "never read by projections; remove it"
+        yield Problem(path, message, others=(("gradient", "perturbation"),))
+    elif compile.noise == "drawn" and perturbation.guess.set != "independent":
+        message = "the samples of a set are drawn together; say stored"
+        yield Problem(path, message, others=(("gradient", "perturbation", "guess", "set"),))
+
+
+def directional(
+    architecture: Architecture, losses: Losses, compile: Compile, gradient: Gradient
+) -> Iterator[Problem]:
+    """Derivatives are taken in a mode that can tell apart what has one of its own."""
+    path, kind = ("compile", "directional"), gradient.estimator.type
+    if compile.directional == "auto" or kind not in PERTURBING:
+        return
+    if kind == "finite_difference":
+        yield Problem(
+            path, "never read: differences are no derivatives; remove it", others=(ESTIMATOR,)
+        )
+        return
+    forward = compile.directional == "forward"
+    why = irreversible(architecture, losses, gradient)
+    why = unpushable(architecture, gradient) if forward else why
+    if why is not None:
+        yield Problem(path, f"{why}; say {'reverse' if forward else 'forward'}")
+
+
+def precision(compile: Compile, gradient: Gradient) -> Iterator[Problem]:
+    """Few digits are enough for derivatives, not for differences nor projections on guesses."""
+    if compile.precision == "float32":
+        return
+    path: Path = ("compile", "precision")
+    if gradient.estimator.type == "finite_difference":
+        message = "differences of losses would be differences of rounding; say float32"
+        yield Problem(path, message, others=(("gradient", "estimator", "type"),))
+    elif gradient.perturbation is not None and gradient.perturbation.projects:
+        message = "projections on guesses are computed in float32; say float32"
+        yield Problem(path, message, others=(("gradient", "perturbation"),))
+
+
+CHECKS: tuple[Callable[..., Iterator[Problem]], ...] = (
+    passes,
+    perturbed,
+    noise,
+    directional,
+    precision,
+)

@@ -1,0 +1,116 @@
+"""Derivatives along perturbations, pushed forward or as inner products with one gradient."""
+
+import jax
+import networks
+import pytest
+
+from compiler.analyze.compiled import compile_update
+from compiler.analyze.cost import cost
+from compiler.analyze.tables import cost_rows
+
+MLP = "{type: mlp, hidden: [6, 5, 4]}"
+CONV = networks.CONV_NET % "{type: layer_norm}"
+COUPLED = networks.CONV_NET % "{type: batch_norm}"
+LOCAL = "losses: {local: {every: 1}}"
+GREEDY = "losses: {local: {every: 1}, isolate: block}"
+CASES = {
+    "activations": (CONV, "global", "space: activation"),
+    "activations, an orthogonal set": (
+        MLP,
+        "global",
+        "space: activation, samples: 2, guess: {type: normal, set: orthogonal}",
+    ),
+    "activations, noise of the batch": (MLP, "global", "space: activation, sharing: batch"),
+    "activations, of local losses": (MLP, "local", "space: activation, samples: 2"),
+    "weights": (COUPLED, "global", "space: weight, samples: 2"),
+    "weights of every example": (MLP, "global", "space: weight, sharing: example"),
+    "outputs, a local guess": (MLP, "global", "space: block_output, guess: {type: local}"),
+    "outputs, around a control variate": (
+        MLP,
+        "global",
+        "space: block_output, samples: 2, control_variate: local, projection: {grouping: block}",
+    ),
+    "outputs, several losses": (
+        MLP,
+        "above",
+        "space: block_output, projection: {grouping: tensor}",
+    ),
+    "weights, a guess of the batch": (
+        COUPLED,
+        "global",
+        "space: weight, guess: {type: global}, projection: {granularity: batch}",
+    ),
+}
+
+
+def _program(architecture, target, perturbation, how, **options):
+    """A program under the forward estimator."""
+    losses = GREEDY if target == "local" else LOCAL
+    losses = "" if target == "global" and "local" not in perturbation else losses
+    gradient = f"target: {target}, estimator: {{type: forward}}, perturbation: {{{perturbation}}}"
+    more = f"{losses}\ngradient: {{{gradient}}}\ncompile: {{directional: {how}}}"
+    return networks.program("", architecture=architecture, more=more, **options)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_inner_products_are_tangents(case):
+    forward, reverse = (_program(*CASES[case], how) for how in ("forward", "reverse"))
+    state, batch = networks.state_of(forward), networks.batch_of()
+    found, expected = (made.gradient(state, batch)[0] for made in (reverse, forward))
+    assert networks.distance(found, expected) < 1e-5
+
+
+@pytest.mark.parametrize(
+    "how", ["forward", "forward, samples: vectorized", "reverse"], ids=lambda how: how.split()[-1]
+)
+def test_noise_that_is_drawn_again_is_that_stored(how):
+    words = "space: activation, guess: {type: normal}, samples: 2"
+    stored, drawn = (
+        _program(MLP, "global", words, f"{how}, noise: {noise}") for noise in ("stored", "drawn")
+    )
+    state, batch = networks.state_of(stored), networks.batch_of()
+    found, expected = (made.gradient(state, batch)[0] for made in (drawn, stored))
+    assert networks.distance(found, expected) < 1e-6
+    traced = [str(jax.make_jaxpr(made.gradient)(state, batch)) for made in (drawn, stored)]
+    assert ["optimization_barrier" in text for text in traced] == [True, False]
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+@pytest.mark.parametrize("space", ["activation", "weight", "block_output"])
+def test_auto_takes_what_costs_less(space, samples):
+    words = f"space: {space}, samples: {samples}"
+    made = {how: _program(CONV, "global", words, how) for how in ("forward", "reverse", "auto")}
+    flops = {how: cost(one.plan).flops for how, one in made.items()}
+    assert flops["auto"] == min(flops.values())
+    assert (flops["forward"] > 1.2 * flops["reverse"]) == (samples == 3)
+
+
+@pytest.mark.parametrize(
+    ("space", "how"), [("weight", "reverse"), ("block_output", "forward, samples: vectorized")]
+)
+def test_flops_against_xla(space, how):
+    net = "{type: conv_net, channels: [32, 32, 64], downsample: [1], normalization: {type: none}}"
+    made = _program(net, "global", f"space: {space}, samples: 3", how, batch=16)
+    assert 0.95 < compile_update(made).flops / cost(made.plan).flops < 1.1
+
+
+def test_every_group_has_a_tangent_through_what_is_behind_it():
+    words = "space: block_output, guess: {type: local}"
+    tangents = cost(_program(MLP, "global", words, "forward").plan).tangents
+    assert tangents == 2 * 4 * (6 * 5 + 5 * 4 + 5 * 4)
+    assert cost(_program(MLP, "global", words, "auto").plan).tangents == 0
+
+
+@pytest.mark.parametrize(
+    ("case", "how", "said"),
+    [
+        ("weights", "auto", "inner products with a reverse-mode gradient: one serves all 2 sam"),
+        ("activations", "auto", "pushed forward: one tangent costs no more than a gradient"),
+        ("weights", "forward", "pushed forward"),
+        ("outputs, a local guess", "auto", "one gradient serves all groups of a guess"),
+    ],
+)
+def test_the_plan_says_how_derivatives_are_taken(case, how, said):
+    made = _program(*CASES[case], how)
+    update = compile_update(networks.program("bp", architecture=MLP))
+    assert said in cost_rows(made.plan, update)["derivatives"]
