@@ -20,6 +20,7 @@ from compiler.network.network import Trace
 from compiler.noise import KeyData, address, guess_of
 from compiler.plan import Plan
 from compiler.project import project
+from compiler.sharding import constrained, noise_axes
 from fgspec.spec.gradient import Feedback, LearnedDirectFeedback
 
 Params = Mapping[str, Any]
@@ -87,7 +88,8 @@ def drawn(
         stream = address(key, own, step, sample)
         counted = tuple(size // times for size in shape[:rows])
         once = guess_of(kind).draw(stream, counted, shape[rows:])
-        return jnp.tile(once, (times, *[1] * (len(shape) - 1)))
+        drawn = jnp.tile(once, (times, *[1] * (len(shape) - 1)))
+        return constrained(plan, drawn, noise_axes(plan, name, shape))
 
     return noise
 

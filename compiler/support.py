@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from compiler.layout import laid_out
+from compiler.mesh import mesh_problems
 from fgspec.data.describe import DatasetInfo
 from fgspec.diagnostics import MISSING, Problem, lookup
 from fgspec.spec.architecture import Chain, LocalMixer
@@ -31,11 +32,7 @@ def _one_of(*values: Any) -> Callable[[Any], bool]:
 
 _PERTURBATION: Path = ("gradient", "perturbation")
 
-_ROWS: tuple[_Row, ...] = (
-    _Row(("mesh", "data"), _one_of(1), "1"),
-    _Row(("mesh", "group"), _one_of(1), "1"),
-    _Row(("mesh", "stage"), _one_of(1), "1"),
-)
+_ROWS: tuple[_Row, ...] = (_Row(("mesh", "stage"), _one_of(1), "1"),)
 
 
 def refusals(experiment: Experiment) -> list[Problem]:
@@ -50,7 +47,7 @@ def refusals(experiment: Experiment) -> list[Problem]:
 
 def data_problems(experiment: Experiment, info: DatasetInfo) -> list[Problem]:
     """What of a spec does not fit its data set."""
-    found = [*_batches(experiment, info), *_colours(experiment, info)]
+    found = [*mesh_problems(experiment), *_batches(experiment, info), *_colours(experiment, info)]
     patches = list(_patches(experiment, info))
     return [*found, *patches, *([] if patches else _chain(experiment, info))]
 

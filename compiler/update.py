@@ -24,6 +24,7 @@ from compiler.passes import (
 )
 from compiler.plan import Plan
 from compiler.scanned import Rows, trained
+from compiler.sharding import layout_of, placed, shardings
 from compiler.state import State, by_name, rest, start, stepped
 
 Params = Mapping[str, Any]
@@ -39,6 +40,7 @@ class Program(NamedTuple):
     Attributes:
         plan: what they were made from.
         init: seed -> State.
+        abstract: () -> the State's shapes, each with where its array lies on the plan's mesh.
         update: (State, batch) -> (State, metrics); jitted, the state's buffers are donated.
         updates: (State, records, whole=None) -> (State, metrics); jitted, the state's buffers are
             donated. Records are batches, each array with a leading axis of updates, as the metrics
@@ -52,6 +54,7 @@ class Program(NamedTuple):
 
     plan: Plan
     init: Callable[[int], State]
+    abstract: Callable[[], State]
     update: Any
     updates: Any
     gradient: Callable[..., tuple[Params, Metrics]]
@@ -66,39 +69,49 @@ def compile_plan(plan: Plan) -> Program:
     int32 [n].
     """
     optimizer = make_optimizer(plan.experiment.optimizer, plan.steps, plan.steps_per_epoch)
-    precise = jax.default_matmul_precision("highest")
-    started = jax.jit(partial(start, plan, optimizer))  # one compilation for all shapes
+    begin = partial(start, plan, optimizer)
+
+    def abstract() -> State:
+        return placed(plan, jax.eval_shape(begin, key_data(0)))
+
+    where = None if layout_of(plan.experiment.mesh).devices == 1 else shardings(abstract())
+    started = jax.jit(settings(begin), out_shardings=where)  # one compilation for all shapes
 
     def init(seed: int) -> State:
         return started(key_data(seed))
 
-    @precise
+    @settings
     def update(state: State, batch: Batch) -> tuple[State, Metrics]:
         return (_stacked_update if plan.stacks else _update)(plan, optimizer, state, batch)
 
-    @precise
+    @settings
     def gradient(
         state: State, batch: Batch, perturbations: Perturbations | None = None
     ) -> tuple[Params, Metrics]:
         return _gradient(plan, by_name(plan, state), batch, perturbations)[:2]
 
-    @precise
+    @settings
     def evaluate(state: State, batch: Batch) -> Metrics:
         return evaluated(plan, state, batch)
 
-    @precise
+    @settings
     def diagnose(state: State, batch: Batch) -> Metrics:
         named, labels = by_name(plan, state), jnp.tile(batch["label"], plan.objective.views)
         rows = (views(plan, batch["image"], state.key, state.step), labels)
         return diagnosed(plan, named.params, named.feedback, rows, (state.key, state.step))
 
-    @precise
+    @settings
     def updates(state: State, records: Records, whole: Batch | None = None) -> Any:
         return jax.lax.scan(lambda s, r: update(s, _picked(r, whole)), state, records)
 
-    donating = partial(jax.jit, donate_argnums=0)
+    donating = partial(jax.jit, donate_argnums=0, out_shardings=where and (where, None))
     measures = (jax.jit(gradient), jax.jit(evaluate), jax.jit(diagnose))
-    return Program(plan, init, donating(update), donating(updates), *measures)
+    return Program(plan, init, abstract, donating(update), donating(updates), *measures)
+
+
+def settings(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` with products in float32, and random numbers that no split of an array changes."""
+    return jax.default_matmul_precision("highest")(jax.threefry_partitionable(True)(function))
 
 
 def _picked(record: Records, whole: Batch | None) -> Batch:

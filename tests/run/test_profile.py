@@ -81,7 +81,7 @@ def test_a_run_that_is_done_has_nothing_to_trace(tmp_path):
 def _trace(folder, span, calls, said=None, **options):
     """The files that four traced steps of an update that does nothing leave."""
     said = [] if said is None else said
-    functions = Functions(*[lambda *state_and_batch: state_and_batch] * 4)
+    functions = Functions(*[lambda *state_and_batch: state_and_batch] * 5)
     profile = Profile(4, dict, **options)
     with profiled(functions, profile, span, folder, said.append) as program:
         for step in calls:
