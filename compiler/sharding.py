@@ -4,14 +4,15 @@ Everything that knows of devices is here. Noise and data are functions of global
 changes no number but by the order of sums.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache, partial, wraps
 from math import prod
 from typing import Any
 
 import jax
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, NamedSharding, PartitionSpec, use_abstract_mesh
 from jaxtyping import Array, Shaped
 
 from compiler.axes import ACTIVATION, Axis
@@ -75,8 +76,24 @@ def constrained(
     layout = layout_of(plan.experiment.mesh)
     if layout.devices == 1:
         return x
-    where = NamedSharding(devices_of(layout), PartitionSpec(*layout.split(axes, x.shape)))
-    return jax.lax.with_sharding_constraint(x, where)
+    return jax.lax.with_sharding_constraint(x, PartitionSpec(*layout.split(axes, x.shape)))
+
+
+def traced_on(plan: Plan, function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` traced for the mesh of a plan, which `constrained` and layers then see.
+
+    Products are in float32, and no split of an array changes the random numbers in it.
+    """
+    layout = layout_of(plan.experiment.mesh)
+    alone = layout.devices == 1
+
+    @wraps(function)
+    def traced(*args: Any, **named: Any) -> Any:
+        seen = nullcontext() if alone else use_abstract_mesh(devices_of(layout).abstract_mesh)
+        with seen, jax.default_matmul_precision("highest"), jax.threefry_partitionable(True):
+            return function(*args, **named)
+
+    return traced
 
 
 def noise_axes(plan: Plan, name: str, shape: tuple[int, ...]) -> tuple[Axis | None, ...]:

@@ -24,7 +24,7 @@ from compiler.passes import (
 )
 from compiler.plan import Plan
 from compiler.scanned import Rows, trained
-from compiler.sharding import layout_of, placed, shardings
+from compiler.sharding import layout_of, placed, shardings, traced_on
 from compiler.state import State, by_name, rest, start, stepped
 
 Params = Mapping[str, Any]
@@ -74,44 +74,37 @@ def compile_plan(plan: Plan) -> Program:
     def abstract() -> State:
         return placed(plan, jax.eval_shape(begin, key_data(0)))
 
+    def jit(function: Callable[..., Any], **how: Any) -> Any:
+        return jax.jit(traced_on(plan, function), **how)
+
     where = None if layout_of(plan.experiment.mesh).devices == 1 else shardings(abstract())
-    started = jax.jit(settings(begin), out_shardings=where)  # one compilation for all shapes
+    started = jit(begin, out_shardings=where)  # one compilation for all shapes
 
     def init(seed: int) -> State:
         return started(key_data(seed))
 
-    @settings
     def update(state: State, batch: Batch) -> tuple[State, Metrics]:
         return (_stacked_update if plan.stacks else _update)(plan, optimizer, state, batch)
 
-    @settings
     def gradient(
         state: State, batch: Batch, perturbations: Perturbations | None = None
     ) -> tuple[Params, Metrics]:
         return _gradient(plan, by_name(plan, state), batch, perturbations)[:2]
 
-    @settings
     def evaluate(state: State, batch: Batch) -> Metrics:
         return evaluated(plan, state, batch)
 
-    @settings
     def diagnose(state: State, batch: Batch) -> Metrics:
         named, labels = by_name(plan, state), jnp.tile(batch["label"], plan.objective.views)
         rows = (views(plan, batch["image"], state.key, state.step), labels)
         return diagnosed(plan, named.params, named.feedback, rows, (state.key, state.step))
 
-    @settings
     def updates(state: State, records: Records, whole: Batch | None = None) -> Any:
         return jax.lax.scan(lambda s, r: update(s, _picked(r, whole)), state, records)
 
-    donating = partial(jax.jit, donate_argnums=0, out_shardings=where and (where, None))
-    measures = (jax.jit(gradient), jax.jit(evaluate), jax.jit(diagnose))
+    donating = partial(jit, donate_argnums=0, out_shardings=where and (where, None))
+    measures = (jit(gradient), jit(evaluate), jit(diagnose))
     return Program(plan, init, abstract, donating(update), donating(updates), *measures)
-
-
-def settings(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` with products in float32, and random numbers that no split of an array changes."""
-    return jax.default_matmul_precision("highest")(jax.threefry_partitionable(True)(function))
 
 
 def _picked(record: Records, whole: Batch | None) -> Batch:

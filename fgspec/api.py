@@ -21,6 +21,7 @@ from rich.console import Console
 from compiler.analyze.calls import Calls, calls_of
 from compiler.analyze.compiled import abstract_arguments, compile_update
 from compiler.analyze.notes import notes
+from compiler.analyze.scaling import mesh_rows
 from compiler.analyze.scopes import scopes
 from compiler.analyze.tables import cost_rows
 from compiler.mesh import device_problems, fill, with_mesh
@@ -81,8 +82,12 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Loaded:
     return source.load(path, overrides)
 
 
-def plan(spec: Spec) -> Plan:
+def plan(spec: Spec, *, here: bool = True) -> Plan:
     """Shapes, named axes, loss sites and credit routes of a spec.
+
+    Args:
+        spec: the spec.
+        here: whether its devices must be here; if not, its mesh has no -1.
 
     Raises:
         SpecError: the spec is wrong, does not fit its data, or is not supported.
@@ -92,7 +97,7 @@ def plan(spec: Spec) -> Plan:
     loaded.refuse(refusals(loaded.experiment))
     info = describe(loaded.experiment.data.source)
     loaded.refuse(data_problems(loaded.experiment, info))
-    return make_plan(_on_devices(loaded), info)
+    return make_plan(_on_devices(loaded) if here else loaded.experiment, info)
 
 
 def _on_devices(loaded: Loaded) -> Experiment:
@@ -180,7 +185,8 @@ def _prepared(
     calls = calls_of(program.plan)
     calls = calls._replace(steps=1) if profile else calls
     compiled = compile_update(program, calls)
-    table(loaded.experiment.name, cost_rows(program.plan, compiled), console)
+    rows = cost_rows(program.plan, compiled) | mesh_rows(program.plan)
+    table(loaded.experiment.name, rows, console)
     for line in [f"note: {note}" for note in notes(program.plan)] + cache.lines():
         console.print(line, highlight=False, soft_wrap=True)
     functions = _functions(program, dataset, calls, compiled.call)

@@ -8,7 +8,7 @@ from fgspec.spec.base import PositiveInt, Section
 
 Devices = PositiveInt | Literal[-1]
 
-AXES = ("data", "group", "stage")
+AXES: tuple[str, ...] = ("data", "group", "stage")
 """Of a mesh; arrays are split over the first two, stages hold blocks of their own."""
 
 
