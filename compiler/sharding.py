@@ -20,6 +20,9 @@ from compiler.plan import Plan
 from compiler.trees import flatten
 from fgspec.spec.mesh import Mesh
 
+ORDER = ("stage", "data", "group")
+"""Of the axes of a mesh: neighbours along the last exchange most."""
+
 SECTIONS = ("blocks", "heads", "classifier")
 """Where the path of a parameter begins, in whatever it stands."""
 
@@ -57,7 +60,7 @@ class Layout:
 
 def layout_of(mesh: Mesh) -> Layout:
     """The layout of a spec's mesh, in which nothing is -1."""
-    sizes = (("data", mesh.data), ("group", mesh.group))
+    sizes = tuple((name, getattr(mesh, name)) for name in ORDER)
     return Layout(sizes, tuple((rule.axis, rule.over) for rule in mesh.rules))
 
 

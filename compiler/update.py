@@ -22,6 +22,7 @@ from compiler.passes import (
     heads_gradient,
     views,
 )
+from compiler.pipeline import pipelined
 from compiler.plan import Plan
 from compiler.scanned import Rows, trained
 from compiler.sharding import layout_of, placed, shardings, traced_on
@@ -84,6 +85,9 @@ def compile_plan(plan: Plan) -> Program:
         return started(key_data(seed))
 
     def update(state: State, batch: Batch) -> tuple[State, Metrics]:
+        if plan.experiment.mesh.stage > 1:
+            new, metrics = updates(state, {name: part[None] for name, part in batch.items()})
+            return new, {name: part[0] for name, part in metrics.items()}
         return (_stacked_update if plan.stacks else _update)(plan, optimizer, state, batch)
 
     def gradient(
@@ -100,6 +104,8 @@ def compile_plan(plan: Plan) -> Program:
         return diagnosed(plan, named.params, named.feedback, rows, (state.key, state.step))
 
     def updates(state: State, records: Records, whole: Batch | None = None) -> Any:
+        if plan.experiment.mesh.stage > 1:
+            return pipelined(plan, optimizer, state, (records, whole), _picked)
         return jax.lax.scan(lambda s, r: update(s, _picked(r, whole)), state, records)
 
     donating = partial(jit, donate_argnums=0, out_shardings=where and (where, None))

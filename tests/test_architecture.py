@@ -124,6 +124,8 @@ ORDER = [
     "compiler.optimizer",
     "compiler.passes",
     "compiler.scanned",
+    "compiler.stages",
+    "compiler.pipeline",
     "compiler.update",
     "compiler.analyze.compiled",
     "compiler.analyze.scopes",
