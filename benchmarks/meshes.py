@@ -36,21 +36,29 @@ data: {{source: {{type: synthetic, image: [8, 8, 3]}}, batch_size: {batch}}}
 architecture:
   {{type: local_mixer, blocks: {blocks}, patches: 2, channels: {channels}, groups: 8,
     normalization: {{epsilon: 1.0}}}}
-optimizer: {{type: sgd, learning_rate: 0.1}}
+optimizer: {{{optimizer}}}
 training: {{steps: 50}}
-mesh: {{data: {data}, group: {group}}}
+mesh: {{{mesh}}}
 {more}
 """
-MESHES = {"8x1": (8, 1), "4x2": (4, 2), "2x4": (2, 4), "1x8": (1, 8)}
+MESHES = {
+    "8x1": "data: 8",
+    "4x2": "data: 4, group: 2",
+    "2x4": "data: 2, group: 4",
+    "1x8": "group: 8",
+}
+DEFAULTS = {
+    "blocks": 2,
+    "channels": 32,
+    "optimizer": "type: sgd, learning_rate: 0.1",
+    "more": "",
+}
 
 
-def program(
-    rule: str, mesh: tuple[int, int], blocks: int = 2, channels: int = 32, more: str = ""
-) -> Program:
-    """The program of a small LocalMixer on a mesh data x group."""
-    data, group = mesh
-    asked = {"rule": rule, "batch": BATCH, "blocks": blocks, "channels": channels, "more": more}
-    experiment = loads(SPEC.format(data=data, group=group, **asked)).experiment
+def program(rule: str, mesh: str = "", **asked: Any) -> Program:
+    """The program of a small LocalMixer on a mesh; `DEFAULTS` are what may be asked for."""
+    text = SPEC.format(rule=rule, mesh=mesh, batch=BATCH, **DEFAULTS | asked)
+    experiment = loads(text).experiment
     return compile_plan(make_plan(experiment, describe(experiment.data.source)))
 
 
@@ -92,9 +100,9 @@ def main() -> None:
     given = asked.parse_args()
     found: dict[str, dict[str, float]] = {}
     for rule in given.rules:
-        alone = program(rule, (1, 1), given.blocks)
+        alone = program(rule, blocks=given.blocks)
         wanted = trained(alone, given.steps)
-        made = {name: program(rule, MESHES[name], given.blocks) for name in given.meshes}
+        made = {name: program(rule, MESHES[name], blocks=given.blocks) for name in given.meshes}
         ends = {name: trained(on, given.steps) for name, on in made.items()}
         ends["off"] = trained(alone, given.steps, 1e-7)
         found[rule] = {name: difference(end, wanted) for name, end in ends.items()}

@@ -4,14 +4,15 @@ from collections.abc import Callable, Iterator
 from itertools import accumulate
 from math import prod
 from operator import mul
-from typing import Any
+from typing import Any, NamedTuple
 
 from fgspec.diagnostics import Problem
 from fgspec.spec.architecture import Chain, LocalMixer
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.layer import DenseLayer
+from fgspec.spec.losses import InfoNce
 from fgspec.spec.mesh import AXES, Mesh
-from fgspec.spec.structure import divisors
+from fgspec.spec.structure import block_count, divisors
 from fgspec.yaml12 import Path
 
 Counts = Iterator[tuple[Path, int]]
@@ -25,7 +26,7 @@ def _batch(experiment: Experiment) -> Counts:
 def _group(experiment: Experiment) -> Counts:
     spec = experiment.architecture
     if isinstance(spec, LocalMixer):
-        yield from _stages(spec, ("architecture", "groups"), spec.groups, "group_ratio")
+        yield from _later(spec, ("architecture", "groups"), spec.groups, "group_ratio")
     elif isinstance(spec, Chain):
         for at, block in enumerate(spec.blocks):
             for index, layer in enumerate(block):
@@ -43,7 +44,7 @@ def _patch(experiment: Experiment) -> Counts:
         yield from ((("architecture", "patches"), side**2) for side in sides)
 
 
-def _stages(spec: LocalMixer, path: Path, first: int, ratio: str) -> Counts:
+def _later(spec: LocalMixer, path: Path, first: int, ratio: str) -> Counts:
     for count in accumulate((first, *(getattr(stage, ratio) for stage in spec.stages)), mul):
         yield path, count
 
@@ -57,17 +58,14 @@ COUNTS: dict[str, Callable[[Experiment], Counts]] = {
 
 
 def mesh_problems(experiment: Experiment) -> list[Problem]:
-    """What of a spec the given sizes of its mesh do not divide; -1 divides everything."""
-    return [
-        problem
-        for name in AXES[:2]
-        if getattr(experiment.mesh, name) > 1
-        for problem in _unfit(experiment, name, getattr(experiment.mesh, name))
-    ]
+    """What of a spec its mesh does not divide, or couples its stages; -1 divides everything."""
+    split = [name for name in ("data", "group") if getattr(experiment.mesh, name) > 1]
+    found = [problem for name in split for problem in _unfit(experiment, name)]
+    return [*found, *(_stages(experiment) if experiment.mesh.stage > 1 else ())]
 
 
-def _unfit(experiment: Experiment, name: str, size: int) -> Iterator[Problem]:
-    at: Path = ("mesh", name)
+def _unfit(experiment: Experiment, name: str) -> Iterator[Problem]:
+    at, size = ("mesh", name), getattr(experiment.mesh, name)
     axes = [rule.axis for rule in experiment.mesh.rules if rule.over == name]
     counts = [(axis, *of) for axis in axes for of in COUNTS[axis](experiment) if of[1] > 1]
     for axis, path, count in dict.fromkeys(counts):
@@ -79,6 +77,53 @@ def _unfit(experiment: Experiment, name: str, size: int) -> Iterator[Problem]:
     if not counts:
         what = " or ".join(axes) or "named"
         yield Problem(at, f"this network has no {what} axis that could be split; say 1")
+
+
+class _Couples(NamedTuple):
+    """What makes one block's update wait for another's, and what to say instead."""
+
+    path: Path
+    does: Callable[[Experiment], bool]
+    message: str
+
+
+_COUPLES: tuple[_Couples, ...] = (
+    _Couples(
+        ("gradient", "target"),
+        lambda spec: spec.gradient.target != "local",
+        "stages learn alone, but errors of this target cross blocks; say local",
+    ),
+    _Couples(
+        ("architecture", "normalization", "type"),
+        lambda spec: spec.architecture.normalization.type == "batch_norm",
+        "stages keep no running statistics; say another",
+    ),
+    _Couples(
+        ("gradient", "perturbation", "projection", "type"),
+        lambda spec: spec.gradient.perturbation is not None and spec.gradient.perturbation.projects,
+        "projections take the gradients of all blocks at once; say none",
+    ),
+    _Couples(
+        ("losses", "objective", "type"),
+        lambda spec: isinstance(spec.losses.objective, InfoNce),
+        "its readout needs a second pass through all stages; say cross_entropy",
+    ),
+)
+
+
+def _stages(experiment: Experiment) -> Iterator[Problem]:
+    """Every stage has a chain of blocks of its own, and learns from nothing behind it."""
+    at: Path = ("mesh", "stage")
+    for row in _COUPLES:
+        if row.does(experiment):
+            yield Problem(row.path, f"{row.message}, or mesh.stage: 1", others=(at,))
+            return
+    blocks, path = block_count(experiment.architecture)
+    local = experiment.losses.local
+    chains = -(-blocks // (local.every if local is not None else 1))
+    if experiment.mesh.stage > chains:
+        message = f"must be at most the {chains} chains of blocks with a loss of their own"
+        yield Problem(at, message, others=(path,))
 
 
 def device_problems(experiment: Experiment, devices: int, backend: str) -> list[Problem]:

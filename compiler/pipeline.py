@@ -83,24 +83,25 @@ def pipelined(
             )
             after, metrics = jax.lax.switch(own, branches, before, batch, entering)
             busy = (now >= own) & (now - own < steps)
-            kept = jax.tree.map(partial(jnp.where, busy), after[:2], held[:2])
-            return Tick(*kept, after.features), metrics
+            kept = jax.tree.map(partial(jnp.where, busy), after, held)
+            return kept._replace(features=after.features), metrics
 
         held = Tick(state.params, state.optimizer, sends)
         held, metrics = jax.lax.scan(tick, held, jnp.arange(steps + count - 1))
-        return jax.tree.map(lambda leaf: leaf[None], (held.params, held.optimizer, metrics))
+        of = partial(_owned, plan, own)
+        kept = jax.tree_util.tree_map_with_path(of, (held.params, held.optimizer))
+        return jax.lax.psum((*kept, _at_batches(plan, own, metrics, steps)), "stage")
 
     spread = jax.shard_map(
         stage,
         in_specs=PartitionSpec(),
-        out_specs=PartitionSpec("stage"),
+        out_specs=PartitionSpec(),
         axis_names={"stage"},
         check_vma=False,
     )
     params, moments, metrics = spread(state, *records)
-    chosen = partial(jax.tree_util.tree_map_with_path, partial(_from_owner, plan))
-    new = state._replace(step=state.step + steps, params=chosen(params), optimizer=chosen(moments))
-    return new, _in_order(plan, metrics, steps)
+    metrics["optim/grad_norm"] = jnp.sqrt(metrics.pop(SQUARES))
+    return state._replace(step=state.step + steps, params=params, optimizer=moments), metrics
 
 
 def _width(plan: Plan) -> int:
@@ -160,7 +161,7 @@ def _stepped(
 
 
 def _owners(plan: Plan) -> dict[str, int]:
-    """The stage that knows each metric; of squares every stage has a part."""
+    """The stage that knows each metric; of squares each has a part."""
     last = plan.experiment.mesh.stage - 1
     found = {f"local_loss/{site.name}": _stage_of(plan, site.block) for site in plan.headed_sites()}
     return found | {"train/loss": last, "train/accuracy": last, SQUARES: last}
@@ -176,29 +177,34 @@ def _stage_of(plan: Plan, block: str) -> int:
     return next(stage for stage, span in enumerate(stages(plan)) if unit in span)
 
 
-def _from_owner(plan: Plan, path: tuple[Any, ...], leaf: Shaped[Array, "s ..."]) -> Any:
-    """Of an array that every stage holds, the one of the stage that trains it.
+def _owned(
+    plan: Plan, own: Int[Array, ""], path: tuple[Any, ...], leaf: Shaped[Array, "..."]
+) -> Any:
+    """What of an array this stage trains, else zero.
 
     The units of a stack may be of several stages; what counts steps is the same in all.
     """
     names = [part.key for part in path if isinstance(part, jax.tree_util.DictKey)]
     stack = next((stack for stack in plan.stacks if stack.name in names), None)
-    if stack is not None:
-        owners = [_stage_of(plan, blocks[0].name) for blocks, _ in stack.units]
-        return leaf[jnp.array(owners), jnp.arange(len(owners))]
-    if "classifier" in names:
-        return leaf[-1]
     inside = next((i for i, name in enumerate(names) if name in ("blocks", "heads")), None)
-    return leaf[0] if inside is None else leaf[_stage_of(plan, names[inside + 1])]
+    owner: Any = 0
+    if stack is not None:
+        owner = jnp.array([_stage_of(plan, blocks[0].name) for blocks, _ in stack.units])
+        owner = owner.reshape(-1, *[1] * (leaf.ndim - 1))
+    elif "classifier" in names:
+        owner = plan.experiment.mesh.stage - 1
+    elif inside is not None:
+        owner = _stage_of(plan, names[inside + 1])
+    return jnp.where(owner == own, leaf, jnp.zeros_like(leaf))
 
 
-def _in_order(plan: Plan, metrics: Metrics, steps: int) -> Metrics:
-    """Metrics by update, from those of every stage at every tick, [s, t]."""
-    count = plan.experiment.mesh.stage
-    squares = sum(metrics[SQUARES][stage, stage : stage + steps] for stage in range(count))
-    found = {
-        name: metrics[name][stage, stage : stage + steps]
-        for name, stage in _owners(plan).items()
-        if name != SQUARES
+def _at_batches(plan: Plan, own: Int[Array, ""], metrics: Metrics, steps: int) -> Metrics:
+    """Metrics by update that this stage knows, else zero, from those at its ticks."""
+    found = {name: jax.lax.dynamic_slice_in_dim(part, own, steps) for name, part in metrics.items()}
+    owners = _owners(plan)
+    return {
+        name: part
+        if name == SQUARES
+        else jnp.where(owners[name] == own, part, jnp.zeros_like(part))
+        for name, part in found.items()
     }
-    return {**found, "optim/grad_norm": jnp.sqrt(squares)}

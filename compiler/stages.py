@@ -49,8 +49,8 @@ def utilisation(plan: Plan, steps: int) -> float:
 
 def schedule(plan: Plan, steps: int, shown: int = 8) -> Iterator[str]:
     """A picture of a call: what batch each stage trains on at each tick, and its units."""
-    spans, batches = stages(plan), min(steps, shown)
-    ticks = batches + len(spans) - 1
+    spans = stages(plan)
+    ticks = min(steps, shown) + len(spans) - 1
     width = len(str(ticks)) + 1
     names = [_named(plan, span) for span in spans]
     side = max(map(len, names))
@@ -58,7 +58,7 @@ def schedule(plan: Plan, steps: int, shown: int = 8) -> Iterator[str]:
     yield f"{'tick':<{side + 9}}" + "".join(f"{tick:{width}d}" for tick in range(ticks)) + more
     for stage, name in enumerate(names):
         cells = (tick - stage for tick in range(ticks))
-        drawn = "".join(f"{b:{width}d}" if 0 <= b < batches else ".".rjust(width) for b in cells)
+        drawn = "".join(f"{b:{width}d}" if 0 <= b < steps else ".".rjust(width) for b in cells)
         yield f"stage {stage:<2} {name:<{side}}{drawn}{more}"
     yield (
         f"{steps} batches a call: stages compute {utilisation(plan, steps):.0%} of the time "

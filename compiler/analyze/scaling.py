@@ -5,6 +5,7 @@ from dataclasses import replace
 from math import prod
 from typing import Any, NamedTuple
 
+from compiler.analyze.calls import calls_of
 from compiler.analyze.collectives import Traffic
 from compiler.analyze.cost import cost
 from compiler.analyze.traffic import MOMENTS, on_each, predicted_traffic
@@ -12,6 +13,7 @@ from compiler.axes import ACTIVATION
 from compiler.mesh import mesh_problems, sizes, with_mesh
 from compiler.plan import Plan
 from compiler.sharding import layout_of
+from compiler.stages import utilisation
 from compiler.trees import flatten
 from fgspec.report import mebibytes, quantity
 from fgspec.spec.mesh import AXES
@@ -59,7 +61,8 @@ class Prediction(NamedTuple):
 def predict(plan: Plan, machine: Machine) -> Prediction:
     """An update of a plan on its own mesh."""
     traffic = predicted_traffic(plan)
-    computing = cost(plan).flops / prod(sizes(plan.experiment.mesh)) / machine.flops
+    busy = prod(sizes(plan.experiment.mesh)) * utilisation(plan, calls_of(plan).steps)
+    computing = cost(plan).flops / busy / machine.flops
     sending = sum(traffic.values()) / machine.bandwidth
     return Prediction(_state(plan), _features(plan), traffic, computing, sending)
 
@@ -136,7 +139,11 @@ def mesh_rows(plan: Plan) -> dict[str, str]:
     rules = ", ".join(f"{rule.axis} over {rule.over}" for rule in mesh.rules)
     found = sorted(predicted_traffic(plan).items(), key=lambda item: -item[1])
     sent = (f"{mebibytes(size)} {kind} over {axes}" for (kind, axes), size in found)
-    return {"mesh": f"{shape}; {rules}", "sent by each": "; ".join(sent) or "nothing"}
+    rows = {"mesh": f"{shape}; {rules}", "sent by each": "; ".join(sent) or "nothing"}
+    if mesh.stage > 1:
+        share = utilisation(plan, calls_of(plan).steps)
+        rows["pipeline"] = f"{mesh.stage} stages, which compute {share:.0%} of the time"
+    return rows
 
 
 def mesh_values(plan: Plan) -> dict[str, Any]:

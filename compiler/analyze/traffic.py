@@ -9,6 +9,7 @@ own pre-activations send no errors.
 from collections.abc import Iterator, Sequence
 from math import prod
 
+from compiler.analyze.calls import calls_of
 from compiler.analyze.collectives import Traffic, sent
 from compiler.analyze.cost import varying
 from compiler.axes import ACTIVATION, Axis
@@ -18,6 +19,7 @@ from compiler.network.network import every_layer
 from compiler.network.shapes import Layer, ParamSpec
 from compiler.plan import Plan
 from compiler.sharding import Layout, layout_of
+from compiler.stages import stages
 from compiler.trees import flatten
 from fgspec.spec.gradient import DIRECT
 
@@ -34,7 +36,7 @@ def predicted_traffic(plan: Plan) -> Traffic:
     """Bytes that each device sends in an update, by collective and axis of the mesh."""
     layout = layout_of(plan.experiment.mesh)
     sizes, found = dict(layout.sizes), Traffic()
-    for messages in (_gradients, _activations, _readouts):
+    for messages in (_gradients, _activations, _readouts, _stages):
         for kind, axes, size in messages(plan, layout):
             devices = prod(sizes[axis] for axis in axes.split(","))
             if devices > 1 and size:
@@ -151,3 +153,16 @@ def _readouts(plan: Plan, layout: Layout) -> Iterator[Message]:
         for site in segment.sites:
             outputs = prod(plan.readout(site).layers[-1].outputs)
             yield "all-reduce", "group", rows * outputs * (1 + samples_of(plan))
+
+
+def _stages(plan: Plan, layout: Layout) -> Iterator[Message]:
+    """Features go on at every tick, each stage's new parameters to all at the end of a call."""
+    steps, spans = calls_of(plan).steps, stages(plan)
+    if len(spans) == 1:
+        return
+    widest = max(prod(plan.units[span.stop - 1][0][-1].end.features) for span in spans)
+    features = on_each(layout, ("batch",), (plan.rows, widest))
+    yield "collective-permute", "stage", features * (steps + len(spans) - 1) / steps
+    kept = 1 + MOMENTS[plan.experiment.optimizer.type]
+    for spec in flatten(plan.parameters()).values():
+        yield "all-reduce", "stage", kept * on_each(layout, spec.axes, spec.shape) / steps

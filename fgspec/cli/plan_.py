@@ -18,6 +18,8 @@ from compiler.analyze.scaling import (
     scaling_lines,
 )
 from compiler.analyze.tables import cost_rows, cost_values, layer_lines, layer_values
+from compiler.plan import Plan
+from compiler.stages import schedule
 from fgspec import api
 from fgspec.canonical import identity
 from fgspec.cli.options import JsonOption, MeshOption, SetOption, SpecArgument, with_mesh
@@ -68,6 +70,7 @@ def run(
     rows = cost_rows(plan, compiled) | mesh_rows(plan)
     console = Console()
     table(f"cost of an update of {loaded.experiment.name}", rows, console)
+    _picture(plan)
     for note in notes(plan):
         console.print(f"note: {note}", highlight=False, soft_wrap=True)
 
@@ -82,4 +85,13 @@ def _predict(loaded: Loaded, machine: Machine, as_json: bool) -> None:
         return
     console = Console()
     table(f"an update of {loaded.experiment.name}", prediction_rows(plan, machine), console)
-    print("\n".join(scaling_lines(plan, "data", machine)))
+    _picture(plan)
+    for axis in ("data", "group"):
+        if len(lines := scaling_lines(plan, axis, machine)) > 3:
+            print("\n".join(lines))
+
+
+def _picture(plan: Plan) -> None:
+    """The schedule of a pipeline."""
+    if plan.experiment.mesh.stage > 1:
+        print("\n".join(schedule(plan, calls_of(plan).steps)))
