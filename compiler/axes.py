@@ -3,6 +3,8 @@
 from collections.abc import Collection, Sequence
 from typing import Literal
 
+import jax
+from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float
 
 Axis = Literal["batch", "patch", "group", "channel"]
@@ -27,3 +29,14 @@ def align(
     """
     sizes = dict(zip(kept, derivative.shape, strict=True))
     return derivative.reshape(tuple(sizes.get(axis, 1) if axis else 1 for axis in axes))
+
+
+def gathered(x: Float[Array, "n p g c"], mixed: Collection[Axis]) -> Float[Array, "n p g c"]:
+    """An activation whose groups are all on every device if they are `mixed` next.
+
+    It is gathered here once for all that reads it, instead of at every reading.
+    """
+    if "group" not in mixed or jax.sharding.get_abstract_mesh().empty:
+        return x
+    open_axes = [None if axis == "group" else PartitionSpec.UNCONSTRAINED for axis in ACTIVATION]
+    return jax.lax.with_sharding_constraint(x, PartitionSpec(*open_axes))

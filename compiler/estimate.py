@@ -21,6 +21,7 @@ from compiler.network.network import Trace
 from compiler.noise import KeyData, addresses, guess_of, stream_code
 from compiler.plan import Plan
 from compiler.project import project
+from compiler.sharding import constrained, noise_axes
 from fgspec.spec.gradient import Feedback, LearnedDirectFeedback
 
 Params = Mapping[str, Any]
@@ -83,10 +84,11 @@ def drawn(
         times = plan.objective.views if perturbation.sharing == "views" else 1
         kind = kind if perturbation.learned else perturbation.guess.type
 
-    def one(stream: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
+    def one(name: str, stream: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
         counted = tuple(size // times for size in shape[:rows])
         once = guess_of(kind).draw(stream, counted, shape[rows:])
-        return jnp.tile(once, (times, *[1] * (len(shape) - 1)))
+        drawn = jnp.tile(once, (times, *[1] * (len(shape) - 1)))
+        return constrained(plan, drawn, noise_axes(plan, name, shape))
 
     def noise(shapes: Mapping[str, tuple[int, ...]], sample: Any) -> dict[str, Any]:
         own = [stream_code(f"perturbation/{n}") if codes is None else codes[n] for n in shapes]
@@ -94,7 +96,7 @@ def drawn(
         found = {}
         for (name, shape), stream in zip(shapes.items(), streams, strict=True):
             with in_block(name.split("/")[0]):
-                found[name] = one(stream, shape)
+                found[name] = one(name, stream, shape)
         return found
 
     return noise

@@ -16,6 +16,7 @@ from compiler.network.network import forward, in_unit_interval, patchify, standa
 from compiler.network.running import CLASSIFIER, of_classifier
 from compiler.noise import KeyData
 from compiler.plan import Plan
+from compiler.sharding import constrained
 from compiler.stacks import Stack
 from compiler.state import State
 
@@ -33,7 +34,8 @@ def stem(plan: Plan, image: Shaped[Array, "n h w k"]) -> Float[Array, "n p 1 f"]
     raw = ((0.0,) * len(data.mean), (1.0,) * len(data.std))
     mean, std = (data.mean, data.std) if plan.experiment.data.standardize else raw
     dtype = jnp.dtype(plan.experiment.compile.precision)
-    return patchify(standardizer(mean, std)(image), plan.network.grid).astype(dtype)
+    cut = patchify(standardizer(mean, std)(image), plan.network.grid)
+    return constrained(plan, cut.astype(dtype))
 
 
 @jax.named_scope("views")

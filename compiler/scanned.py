@@ -5,7 +5,7 @@ its gradient, its head's and its optimizer's step stand inside the body, in plac
 not grow with depth. Reverse mode through all blocks stores every input.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ from compiler.estimate import (
     matched,
     stored,
 )
-from compiler.gradient.segment import Segment
+from compiler.gradient.segment import Segment, Unit
 from compiler.losses.sites import site_losses
 from compiler.noise import KeyData, stream_code
 from compiler.passes import heads_gradient, through
@@ -79,29 +79,47 @@ def trained(plan: Plan, optimizer: optax.GradientTransformation, state: Any, row
         rows: of the step.
     """
     if plan.experiment.gradient.target == "local":
-        return _locally(plan, optimizer, state, rows)
+        return trained_locally(plan, optimizer, state, rows)
     return _globally(plan, optimizer, state, rows)
 
 
-def _locally(
-    plan: Plan, optimizer: optax.GradientTransformation, state: Any, rows: Rows
+def trained_locally(
+    plan: Plan,
+    optimizer: optax.GradientTransformation,
+    state: Any,
+    rows: Rows,
+    span: range | None = None,
 ) -> Trained:
+    """Every unit, or a span of them, by its own loss; `rows` enter the first of these."""
+    span = span or range(len(plan.units))
     grads: dict[str, Any] = {"blocks": {}}
     stacks: dict[str, Any] = {}
     squares, metrics, x = jnp.zeros(()), dict[str, Array](), rows.x
-    for part in plan.parts():
+    for part, inside in _parts(plan, span):
         if isinstance(part, Stack):
-            entering = (x, squares, rows)
-            x, stacks[part.name], found, squares = _stack(plan, optimizer, part, state, entering)
+            x, stacks[part.name], found, squares = _stack(
+                plan, optimizer, part, state, (x, squares, rows), inside
+            )
             metrics |= found
             continue
         own = (state.params, state.feedback)
-        block, heads, losses, x = _unit(plan, Segment(part[0], (part[1],)), own, (x, rows), None)
+        segment = Segment(part[0], (part[1],))
+        block, heads, losses, x = _unit(plan, segment, own, (x, rows), None)
         squares += optax.tree.norm((block, heads), squared=True)
         grads["blocks"] |= block
         grads = {**grads, **({"heads": grads.get("heads", {}) | heads["heads"]} if heads else {})}
         metrics |= losses
     return Trained(grads, stacks, squares, metrics, x)
+
+
+def _parts(plan: Plan, span: range) -> Iterator[tuple[Unit | Stack, range]]:
+    """Units and stacks with at least one unit in the span, and which of their units these are."""
+    for part in plan.parts():
+        units = part.units if isinstance(part, Stack) else (part,)
+        first = plan.units.index(units[0])
+        inside = range(max(0, span.start - first), min(len(units), span.stop - first))
+        if inside:
+            yield part, inside
 
 
 def _unit(
@@ -126,13 +144,14 @@ def _stack(
     stack: Stack,
     state: Any,
     entering: tuple[Any, Any, Rows],
+    span: range,
 ) -> tuple[Features, tuple[Any, Any], dict[str, Array], Float[Array, ""]]:
-    """Scan a stack; its arrays are read and written in place, one block at a time.
+    """Scan a span of a stack; its arrays are read and written in place, one unit at a time.
 
     The sum of squares runs through the scan, which so cannot begin before the gradients of the
     blocks in front are there and what these stored is free again.
     """
-    (x, squares, rows), depth = entering, len(stack.units)
+    x, squares, rows = entering
     blocks, site = stack.template
     segment, codes = Segment(blocks, (site,)), _codes(plan, stack)
     feedback = state.feedback.get("stacks", {}).get(stack.name, {})
@@ -154,10 +173,11 @@ def _stack(
         return (x, squares + optax.tree.norm(grads, squared=True), *put), losses
 
     start = (x, squares, state.params["stacks"][stack.name], state.optimizer[stack.name])
-    (x, squares, params, moments), losses = jax.lax.scan(one, start, jnp.arange(depth))
+    units = jnp.arange(span.start, span.stop)
+    (x, squares, params, moments), losses = jax.lax.scan(one, start, units)
     metrics = {
-        f"local_loss/{own.name}": losses[f"local_loss/{site.name}"][index]
-        for index, (_, own) in enumerate(stack.units)
+        f"local_loss/{stack.units[unit][1].name}": losses[f"local_loss/{site.name}"][index]
+        for index, unit in enumerate(span)
     }
     return x, (params, moments), metrics, squares
 

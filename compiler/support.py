@@ -1,16 +1,12 @@
-"""What the language can say and this compiler cannot do; no JAX, so that `check` is quick.
-
-Each row names a field, the values that compile, and what to say of the others. Removing a row is
-the last act of supporting something.
-"""
+"""What the language can say and this compiler cannot do; no JAX, so that `check` is quick."""
 
 import math
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator
 
 from compiler.layout import laid_out
+from compiler.mesh import mesh_problems
 from fgspec.data.describe import DatasetInfo
-from fgspec.diagnostics import MISSING, Problem, lookup
+from fgspec.diagnostics import Problem
 from fgspec.spec.architecture import Chain, LocalMixer
 from fgspec.spec.data import Byol
 from fgspec.spec.experiment import Experiment
@@ -19,33 +15,9 @@ from fgspec.spec.structure import divisors
 from fgspec.yaml12 import Path
 
 
-class _Row(NamedTuple):
-    path: Path
-    compiles: Callable[[Any], bool]
-    use: str
-
-
-def _one_of(*values: Any) -> Callable[[Any], bool]:
-    return lambda value: value in values
-
-
-_PERTURBATION: Path = ("gradient", "perturbation")
-
-_ROWS: tuple[_Row, ...] = (
-    _Row(("mesh", "data"), _one_of(1), "1"),
-    _Row(("mesh", "group"), _one_of(1), "1"),
-    _Row(("mesh", "stage"), _one_of(1), "1"),
-)
-
-
 def refusals(experiment: Experiment) -> list[Problem]:
     """What of a resolved spec this version of the compiler does not support, one line each."""
-    values = experiment.model_dump(mode="json")
-    return [
-        Problem(row.path, f"not supported by this version; use {row.use}")
-        for row in _ROWS
-        if (value := lookup(values, row.path)) is not MISSING and not row.compiles(value)
-    ]
+    return mesh_problems(experiment)
 
 
 def data_problems(experiment: Experiment, info: DatasetInfo) -> list[Problem]:

@@ -22,8 +22,10 @@ from compiler.passes import (
     heads_gradient,
     views,
 )
+from compiler.pipeline import pipelined
 from compiler.plan import Plan
 from compiler.scanned import Rows, trained
+from compiler.sharding import layout_of, placed, shardings, traced_on
 from compiler.state import State, by_name, rest, start, stepped
 
 Params = Mapping[str, Any]
@@ -39,6 +41,7 @@ class Program(NamedTuple):
     Attributes:
         plan: what they were made from.
         init: seed -> State.
+        abstract: () -> the State's shapes, each with where its array lies on the plan's mesh.
         update: (State, batch) -> (State, metrics); jitted, the state's buffers are donated.
         updates: (State, records, whole=None) -> (State, metrics); jitted, the state's buffers are
             donated. Records are batches, each array with a leading axis of updates, as the metrics
@@ -52,6 +55,7 @@ class Program(NamedTuple):
 
     plan: Plan
     init: Callable[[int], State]
+    abstract: Callable[[], State]
     update: Any
     updates: Any
     gradient: Callable[..., tuple[Params, Metrics]]
@@ -66,39 +70,47 @@ def compile_plan(plan: Plan) -> Program:
     int32 [n].
     """
     optimizer = make_optimizer(plan.experiment.optimizer, plan.steps, plan.steps_per_epoch)
-    precise = jax.default_matmul_precision("highest")
-    started = jax.jit(partial(start, plan, optimizer))  # one compilation for all shapes
+    begin = partial(start, plan, optimizer)
+
+    def abstract() -> State:
+        return placed(plan, jax.eval_shape(begin, key_data(0)))
+
+    def jit(function: Callable[..., Any], **how: Any) -> Any:
+        return jax.jit(traced_on(plan, function), **how)
+
+    where = None if layout_of(plan.experiment.mesh).devices == 1 else shardings(abstract())
+    started = jit(begin, out_shardings=where)  # one compilation for all shapes
 
     def init(seed: int) -> State:
         return started(key_data(seed))
 
-    @precise
     def update(state: State, batch: Batch) -> tuple[State, Metrics]:
+        if plan.experiment.mesh.stage > 1:
+            new, metrics = updates(state, {name: part[None] for name, part in batch.items()})
+            return new, {name: part[0] for name, part in metrics.items()}
         return (_stacked_update if plan.stacks else _update)(plan, optimizer, state, batch)
 
-    @precise
     def gradient(
         state: State, batch: Batch, perturbations: Perturbations | None = None
     ) -> tuple[Params, Metrics]:
         return _gradient(plan, by_name(plan, state), batch, perturbations)[:2]
 
-    @precise
     def evaluate(state: State, batch: Batch) -> Metrics:
         return evaluated(plan, state, batch)
 
-    @precise
     def diagnose(state: State, batch: Batch) -> Metrics:
         named, labels = by_name(plan, state), jnp.tile(batch["label"], plan.objective.views)
         rows = (views(plan, batch["image"], state.key, state.step), labels)
         return diagnosed(plan, named.params, named.feedback, rows, (state.key, state.step))
 
-    @precise
     def updates(state: State, records: Records, whole: Batch | None = None) -> Any:
+        if plan.experiment.mesh.stage > 1:
+            return pipelined(plan, optimizer, state, (records, whole), _picked)
         return jax.lax.scan(lambda s, r: update(s, _picked(r, whole)), state, records)
 
-    donating = partial(jax.jit, donate_argnums=0)
-    measures = (jax.jit(gradient), jax.jit(evaluate), jax.jit(diagnose))
-    return Program(plan, init, donating(update), donating(updates), *measures)
+    donating = partial(jit, donate_argnums=0, out_shardings=where and (where, None))
+    measures = (jit(gradient), jit(evaluate), jit(diagnose))
+    return Program(plan, init, abstract, donating(update), donating(updates), *measures)
 
 
 def _picked(record: Records, whole: Batch | None) -> Batch:

@@ -19,11 +19,14 @@ import jax
 from rich.console import Console
 
 from compiler.analyze.calls import Calls, calls_of
-from compiler.analyze.compiled import compile_update
+from compiler.analyze.compiled import abstract_arguments, compile_update
 from compiler.analyze.notes import notes
+from compiler.analyze.scaling import mesh_rows
 from compiler.analyze.scopes import scopes
 from compiler.analyze.tables import cost_rows
+from compiler.mesh import device_problems, fill, with_mesh
 from compiler.plan import Plan, make_plan
+from compiler.sharding import layout_of, shardings
 from compiler.state import State
 from compiler.support import data_problems, refusals
 from compiler.update import Program, compile_plan
@@ -43,6 +46,8 @@ from fgspec.profile import Profile
 from fgspec.report import table
 from fgspec.run import Job, begin, execute, stop_signals
 from fgspec.source import Loaded
+from fgspec.spec.experiment import Experiment
+from fgspec.spec.mesh import Mesh
 
 __all__ = [
     "DataError",
@@ -78,8 +83,12 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Loaded:
     return source.load(path, overrides)
 
 
-def plan(spec: Spec) -> Plan:
+def plan(spec: Spec, *, here: bool = True) -> Plan:
     """Shapes, named axes, loss sites and credit routes of a spec.
+
+    Args:
+        spec: the spec.
+        here: whether its devices must be here; if not, its mesh has no -1.
 
     Raises:
         SpecError: the spec is wrong, does not fit its data, or is not supported.
@@ -89,7 +98,14 @@ def plan(spec: Spec) -> Plan:
     loaded.refuse(refusals(loaded.experiment))
     info = describe(loaded.experiment.data.source)
     loaded.refuse(data_problems(loaded.experiment, info))
-    return make_plan(loaded.experiment, info)
+    return make_plan(_on_devices(loaded) if here else loaded.experiment, info)
+
+
+def _on_devices(loaded: Loaded) -> Experiment:
+    """The experiment on the devices that there are."""
+    devices = jax.device_count()
+    loaded.refuse(device_problems(loaded.experiment, devices, jax.default_backend()))
+    return with_mesh(loaded.experiment, fill(loaded.experiment.mesh, devices))
 
 
 def compile(spec: Spec) -> Program:
@@ -121,7 +137,8 @@ def train(
     """Train a spec in a new folder below `run_dir`, or go on with the run at `resume`.
 
     Args:
-        spec: what to train; with `resume` it may be left out, and must be the run's if given.
+        spec: what to train; with `resume` it may be left out, and must be the run's, on any mesh,
+            if given.
         run_dir: the folder of all runs.
         resume: the folder of a run.
         console: where to show the cost table and the progress; nowhere by default.
@@ -139,19 +156,19 @@ def train(
     """
     console = console or Console(quiet=True)
     run = None
+    loaded = _loaded(spec) if spec is not None else None
+    recorded = loaded
     if resume is not None:
-        run, loaded = rundir.reopen(Path(resume))
-        if spec is not None:
-            rundir.refuse_other(run, loaded, _loaded(spec))
-    elif spec is not None:
-        loaded = _loaded(spec)
-    else:
+        run, recorded = rundir.reopen(Path(resume))
+        loaded = loaded or recorded
+        rundir.refuse_other(run, recorded, loaded)
+    if loaded is None or recorded is None:
         raise TypeError("train needs a spec or a run to resume")
     name = loaded.experiment.name
     with stop_signals() as stopping, compilation_cache() as cache, enough_memory(name):
-        job = _prepared(loaded, profile, console, stopping, cache)
+        job = replace(_prepared(loaded, profile, console, stopping, cache), loaded=recorded)
         if run is None:
-            run = rundir.create(loaded, Path(run_dir))
+            run = rundir.create(recorded, Path(run_dir))
             begin(job, run)
         console.print(f"run {run.path}", highlight=False, soft_wrap=True)
         return execute(job, run) | {"run": str(run.path)}
@@ -170,7 +187,8 @@ def _prepared(
     calls = calls_of(program.plan)
     calls = calls._replace(steps=1) if profile else calls
     compiled = compile_update(program, calls)
-    table(loaded.experiment.name, cost_rows(program.plan, compiled), console)
+    rows = cost_rows(program.plan, compiled) | mesh_rows(program.plan)
+    table(loaded.experiment.name, rows, console)
     for line in [f"note: {note}" for note in notes(program.plan)] + cache.lines():
         console.print(line, highlight=False, soft_wrap=True)
     functions = _functions(program, dataset, calls, compiled.call)
@@ -181,7 +199,10 @@ def _prepared(
 def _functions(program: Program, dataset: Dataset, calls: Calls, compiled: Any) -> Functions:
     """What the loop calls; `compiled` makes as many updates as `calls` says."""
     training = {"image": dataset.train_images, "label": dataset.train_labels}
-    whole = jax.device_put(training) if calls.resident else None
+    lies = shardings(abstract_arguments(program, calls)[2])
+    whole = jax.device_put(training, lies) if calls.resident else None
+    # Simulated devices wait for each other for ever where calls with collectives pile up.
+    alone = layout_of(program.plan.experiment.mesh).devices == 1 or jax.default_backend() != "cpu"
 
     @cache
     def of_length(steps: int) -> Any:
@@ -189,7 +210,8 @@ def _functions(program: Program, dataset: Dataset, calls: Calls, compiled: Any) 
         return compiled if steps == calls.steps else compile_update(program, shorter).call
 
     def updates(state: Any, records: Any) -> Any:
-        return of_length(len(next(iter(records.values()))))(state, records, whole)
+        done = of_length(len(next(iter(records.values()))))(state, records, whole)
+        return done if alone else jax.block_until_ready(done)
 
     def diagnose(state: Any, records: Any) -> Any:
         batch = {name: part[0] for name, part in records.items()}
@@ -197,11 +219,13 @@ def _functions(program: Program, dataset: Dataset, calls: Calls, compiled: Any) 
             batch = {name: part[batch["index"]] for name, part in training.items()}
         return program.diagnose(state, batch)
 
-    return Functions(program.init, updates, program.evaluate, diagnose, calls.steps)
+    return Functions(
+        program.init, program.abstract, updates, program.evaluate, diagnose, calls.steps
+    )
 
 
 def evaluate(run: str | Path) -> dict[str, float]:
-    """One pass over the test set with the newest checkpoint of a run.
+    """One pass over the test set with the newest checkpoint of a run, on one device.
 
     Returns:
         `eval/loss`, `eval/error`, `eval/accuracy`, and the `step` of the checkpoint.
@@ -216,12 +240,14 @@ def evaluate(run: str | Path) -> dict[str, float]:
 
 def _evaluate(run: Path) -> dict[str, float]:
     found, loaded = rundir.reopen(run)
-    program, dataset = _with_data(loaded)
-    template = jax.eval_shape(lambda: program.init(loaded.experiment.seed))
-    restored = newest(found.checkpoints, identity(loaded.values()), template)
+    alone = replace(loaded, experiment=with_mesh(loaded.experiment, Mesh()))
+    program, dataset = _with_data(alone)
+    restored = newest(found.checkpoints, identity(loaded.values()), program.abstract())
     if restored is None:
         raise ResumeError(f"{run}: no checkpoint yet; resume it first")
-    functions = Functions(program.init, program.updates, program.evaluate, program.diagnose)
+    functions = Functions(
+        program.init, program.abstract, program.updates, program.evaluate, program.diagnose
+    )
     size = loaded.experiment.data.evaluation_batch_size
     batches = partial(evaluation_batches, dataset.test_images, dataset.test_labels, size)
     return {"step": restored.step} | loop.evaluate(functions, restored.state, batches)
@@ -237,7 +263,7 @@ def _with_data(loaded: Loaded) -> tuple[Program, Dataset]:
     }
     info = replace(planned.data, **sizes)
     loaded.refuse(data_problems(loaded.experiment, info))
-    return compile_plan(make_plan(loaded.experiment, info)), dataset
+    return compile_plan(make_plan(planned.experiment, info)), dataset
 
 
 def _loaded(spec: Spec) -> Loaded:

@@ -28,6 +28,7 @@ class Functions:
 
     Attributes:
         init: seed -> the state before the first step.
+        abstract: () -> the state's shapes, each with where its array lies.
         updates: (state, records) -> (state, metrics), of any number of steps: every array of the
             records and of the metrics has a leading axis of them; may take the state's buffers for
             its result.
@@ -37,6 +38,7 @@ class Functions:
     """
 
     init: Callable[[int], Any]
+    abstract: Callable[[], Any]
     updates: Callable[[Any, Batch], tuple[Any, Mapping[str, Any]]]
     evaluate: Callable[[Any, Batch], Mapping[str, Any]]
     diagnose: Callable[[Any, Batch], Mapping[str, Any]]

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import jax
 from rich.console import Console
 
 from fgspec import loop
@@ -107,7 +106,7 @@ def execute(job: Job, run: RunDir) -> dict[str, Any]:
         run.checkpoints, keep=spec.checkpoint.keep, identity=identity(job.loaded.values())
     )
     try:
-        restored = checkpoints.restore(jax.eval_shape(lambda: job.program.init(spec.seed)))
+        restored = checkpoints.restore(job.program.abstract())
         _refuse_other_data(job, run, restored)
         start = restored.step if restored is not None else 0
         with Logbook(run.metrics) as logbook:

@@ -109,12 +109,12 @@ def reopen(path: Path) -> tuple[RunDir, Loaded]:
 
 
 def refuse_other(run: RunDir, recorded: Loaded, given: Loaded) -> None:
-    """Raise if `given` is not the spec that `run` was started with.
+    """Raise if `given` is not the spec that `run` was started with, on whatever mesh.
 
     Raises:
         ResumeError: naming every field that differs, with both values.
     """
-    found = differences(recorded, given)
+    found = [d for d in differences(recorded, given) if d.path[0] != "mesh"]
     if found:
         lines = [
             f"  {dotted(d.path)}: run {shown(d.a)}, spec {shown(d.b)} ({d.b_origin})" for d in found

@@ -47,7 +47,8 @@ def calls_of(plan: Plan) -> Calls:
         resident = images * plan.data.train_examples <= RESIDENT
     if compile.steps_per_call != "auto":
         return Calls(compile.steps_per_call, resident)
-    if cost(plan).flops >= LIGHT.get(jax.default_backend(), 1e10):
+    light = cost(plan).flops < LIGHT.get(jax.default_backend(), 1e10)
+    if not light and plan.experiment.mesh.stage == 1:  # each call of a pipeline fills and drains it
         return Calls(1, resident)
     most = MOST
     if not resident:

@@ -9,6 +9,8 @@ import numpy as np
 from jaxtyping import Array
 
 from compiler.analyze.calls import Calls
+from compiler.plan import Plan
+from compiler.sharding import spread
 from compiler.update import Program
 
 
@@ -71,14 +73,19 @@ def reported(program: Program, compiled: jax.stages.Compiled) -> CompiledUpdate:
 
 
 def abstract_arguments(program: Program, calls: Calls = ONE) -> tuple[Any, Any, Any]:
-    """Shapes and dtypes of the state, of the records of a call, and of the resident set."""
+    """Shapes of the state, of the records of a call and of the resident set, and where they lie."""
     plan = program.plan
     examples, size = plan.data.train_examples, plan.experiment.data.batch_size
-    state = jax.eval_shape(lambda: program.init(0))
+    state = program.abstract()
     if calls.resident:
         index = jax.ShapeDtypeStruct((calls.steps, size), jnp.int32)
-        return state, {"index": index}, _images(program, (examples,))
-    return state, _images(program, (calls.steps, size)), None
+        records, whole = {"index": index}, _images(program, (examples,))
+        return state, _records(plan, records), {name: spread(plan, s) for name, s in whole.items()}
+    return state, _records(plan, _images(program, (calls.steps, size))), None
+
+
+def _records(plan: Plan, shapes: dict[str, jax.ShapeDtypeStruct]) -> dict[str, Any]:
+    return {name: spread(plan, shape, (None, "batch")) for name, shape in shapes.items()}
 
 
 def _images(program: Program, leading: tuple[int, ...]) -> dict[str, jax.ShapeDtypeStruct]:

@@ -78,7 +78,7 @@ def _flops(layers: Iterable[Layer], batch: int) -> int:
     return sum(layer_flops(layer, batch) for layer in layers)
 
 
-def _reached(segment: Segment) -> list[Layer]:
+def varying(segment: Segment) -> list[Layer]:
     """The layers whose input depends on parameters of the segment, and so has a derivative."""
     found, varies = [], False
     for block in segment.blocks:
@@ -100,8 +100,8 @@ def cost(plan: Plan) -> Cost:
     linear = _flops(layers, rows)
     clean = 0 if plan.objective.classifies else linear * examples // rows
     trained = _flops((layer for layer in layers if is_trained(layer)), rows)
-    reached = sum(_flops(_reached(segment), rows) for segment in plan.segments)
-    guided = sum(_flops(_reached(segment), rows) for segment in _guides(plan))
+    reached = sum(_flops(varying(segment), rows) for segment in plan.segments)
+    guided = sum(_flops(varying(segment), rows) for segment in _guides(plan))
     heads = sum(_flops(plan.readout(site).layers, rows) for site in plan.headed_sites())
     pairs = len(plan.headed_sites()) * 4 * rows**2 * plan.objective.pairwise
     sizes = {path: prod(spec.shape) for path, spec in flatten(plan.parameters()).items()}

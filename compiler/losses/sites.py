@@ -10,6 +10,7 @@ from compiler.gradient.segment import Losses, Site
 from compiler.losses.replicated import LOWERINGS, apart
 from compiler.network.block import in_block
 from compiler.plan import Plan
+from compiler.sharding import constrained
 
 Params = Mapping[str, Any]
 Features = Float[Array, "n p g c"]
@@ -45,7 +46,7 @@ def site_losses(plan: Plan, params: Params, feedback: Params, labels: Int[Array,
         def of_mean(params: Params, mean: Float[Array, "n f"]) -> Float[Array, " n"]:
             return value(params, mean[:, None, None])
 
-        entering = readout.entering(x)
+        entering = readout.entering(constrained(plan, x))
         rest = None if others is None else outputs(own, readout.entering(others))
         if site.name == "final" or not readout.averages:
             return value(own, entering)

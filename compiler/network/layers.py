@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
+from compiler.axes import gathered
 from compiler.network.feedback import with_feedback
 from compiler.network.linear import LINEARS
 from compiler.network.norms import Moments, Norm
@@ -126,6 +127,7 @@ def apply_layer(
         return norm(x, moments.get(place))
 
     entering = normalized("before", layer.before, x)
+    entering = gathered(entering, LINEARS[layer.kind].mixes(layer))
     z = normalized("after", layer.after, mapped(layer, params, entering, feedback))
     z = scaled(layer, params, z)
     out, active = ACTIVATIONS[layer.activation](sum((part.astype(z.dtype) for part in added), z))

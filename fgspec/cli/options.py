@@ -1,11 +1,14 @@
 """Arguments that several verbs share."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from fgspec.diagnostics import nearest
 from fgspec.errors import UserError
+from fgspec.spec.mesh import AXES
 
 SpecArgument = Annotated[Path, typer.Argument(metavar="SPEC", help="A spec, a YAML file.")]
 
@@ -18,8 +21,36 @@ SetOption = Annotated[
     ),
 ]
 
+MeshOption = Annotated[
+    str | None,
+    typer.Option(
+        "--mesh",
+        metavar="AXIS=N,...",
+        help="Devices along each axis of the mesh, such as data=4,group=2, instead of the spec's.",
+    ),
+]
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
 class ArgumentError(UserError):
     """Arguments that do not go together."""
+
+
+def with_mesh(overrides: list[str] | None, mesh: str | None) -> list[str]:
+    """Overrides, and those that a `--mesh` stands for; the axes it does not name have one device.
+
+    Raises:
+        ArgumentError: an axis is unknown, named twice or has no number.
+    """
+    found: dict[str, str] = dict.fromkeys(AXES, "1") if mesh is not None else {}
+    named = [part.partition("=") for part in mesh.split(",")] if mesh is not None else []
+    for axis, _, size in named:
+        if axis.strip() not in found:
+            raise ArgumentError(f"--mesh: {nearest(axis.strip(), AXES)} (got {axis.strip()})")
+        if not re.fullmatch(r"[0-9]+", size.strip()):
+            raise ArgumentError(f"--mesh: {axis} needs a number, such as {axis}=4 (got {mesh})")
+        found[axis.strip()] = size.strip()
+    if len({axis for axis, _, _ in named}) < len(named):
+        raise ArgumentError(f"--mesh: names an axis twice (got {mesh})")
+    return [*(overrides or ()), *(f"mesh.{axis}={size}" for axis, size in found.items())]

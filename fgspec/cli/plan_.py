@@ -1,29 +1,61 @@
 """`fgspec plan`."""
 
 import json
+from typing import Annotated
 
+import typer
 from rich.console import Console
 
 from compiler.analyze.calls import calls_of
 from compiler.analyze.compiled import compile_update
 from compiler.analyze.notes import notes
+from compiler.analyze.scaling import (
+    Machine,
+    mesh_rows,
+    mesh_values,
+    predict,
+    prediction_rows,
+    scaling_lines,
+)
 from compiler.analyze.tables import cost_rows, cost_values, layer_lines, layer_values
+from compiler.plan import Plan
+from compiler.stages import schedule
 from fgspec import api
 from fgspec.canonical import identity
-from fgspec.cli.options import JsonOption, SetOption, SpecArgument
+from fgspec.cli.options import JsonOption, MeshOption, SetOption, SpecArgument, with_mesh
 from fgspec.compile_cache import compilation_cache
 from fgspec.report import table
-from fgspec.source import load
+from fgspec.source import Loaded, load
+
+DEFAULT = Machine()
+
+FlopsOption = Annotated[
+    float, typer.Option("--flops", min=1, help="With --mesh: FLOPs that each device does a second.")
+]
+BandwidthOption = Annotated[
+    float, typer.Option("--bandwidth", min=1, help="With --mesh: bytes that each sends a second.")
+]
 
 
-def run(spec: SpecArgument, overrides: SetOption = None, as_json: JsonOption = False) -> None:
+def run(
+    spec: SpecArgument,
+    overrides: SetOption = None,
+    mesh: MeshOption = None,
+    flops: FlopsOption = DEFAULT.flops,
+    bandwidth: BandwidthOption = DEFAULT.bandwidth,
+    as_json: JsonOption = False,
+) -> None:
     """Print every layer with its losses and credit routes, and what an update costs.
 
-    The update is compiled for this machine, but nothing is run and no data are read.
+    The update is compiled for this machine, but nothing is run and no data are read. With --mesh
+    nothing is compiled: what an update would take on devices that need not be here.
 
     Example: fgspec plan specs/quickstart.yaml
     """
-    loaded = load(spec, overrides or ())
+    loaded = load(spec, with_mesh(overrides, mesh))
+    if mesh is not None:
+        _predict(loaded, Machine(flops, bandwidth), as_json)
+        return
     program = api.compile(loaded)
     with compilation_cache():
         plan = program.plan
@@ -31,10 +63,35 @@ def run(spec: SpecArgument, overrides: SetOption = None, as_json: JsonOption = F
     if as_json:
         values = {"name": loaded.experiment.name, "sha256": identity(loaded.values())}
         values |= {"layers": layer_values(plan), "cost": cost_values(plan, compiled)}
+        values |= {"mesh": mesh_values(plan)}
         print(json.dumps(values | {"notes": notes(plan)}, indent=2))
         return
     print("\n".join(layer_lines(plan)))
+    rows = cost_rows(plan, compiled) | mesh_rows(plan)
     console = Console()
-    table(f"cost of an update of {loaded.experiment.name}", cost_rows(plan, compiled), console)
+    table(f"cost of an update of {loaded.experiment.name}", rows, console)
+    _picture(plan)
     for note in notes(plan):
         console.print(f"note: {note}", highlight=False, soft_wrap=True)
+
+
+def _predict(loaded: Loaded, machine: Machine, as_json: bool) -> None:
+    plan = api.plan(loaded, here=False)
+    found = predict(plan, machine)
+    if as_json:
+        values = {"name": loaded.experiment.name, "machine": machine._asdict()}
+        values |= mesh_values(plan) | {"seconds": found.seconds, "computing": found.computing}
+        print(json.dumps(values | {"state": found.state, "features": found.features}, indent=2))
+        return
+    console = Console()
+    table(f"an update of {loaded.experiment.name}", prediction_rows(plan, machine), console)
+    _picture(plan)
+    for axis in ("data", "group"):
+        if len(lines := scaling_lines(plan, axis, machine)) > 3:
+            print("\n".join(lines))
+
+
+def _picture(plan: Plan) -> None:
+    """The schedule of a pipeline."""
+    if plan.experiment.mesh.stage > 1:
+        print("\n".join(schedule(plan, calls_of(plan).steps)))

@@ -7,7 +7,8 @@ import typer
 from rich.console import Console
 
 from fgspec import api
-from fgspec.cli.options import ArgumentError, SetOption
+from fgspec.cli.options import ArgumentError, MeshOption, SetOption, with_mesh
+from fgspec.rundir import RunDir
 from fgspec.source import load
 
 SpecOrNothing = Annotated[
@@ -35,10 +36,11 @@ def run(
     run_dir: RunDirOption = Path("runs"),
     resume: ResumeOption = None,
     profile: ProfileOption = None,
+    mesh: MeshOption = None,
 ) -> None:
     """Train a spec: what it costs, its progress, and a folder with all that came of it.
 
-    A run that was stopped or killed goes on with --resume as if nothing had happened.
+    A run that was stopped or killed goes on with --resume as if nothing had happened, on any mesh.
 
     Example: fgspec train specs/quickstart.yaml --set training.epochs=20
     """
@@ -46,7 +48,9 @@ def run(
         raise ArgumentError("train: give a SPEC, or --resume RUN")
     if spec is None and overrides:
         raise ArgumentError("train: --set needs a SPEC; a resumed run keeps the spec it began with")
-    loaded = load(spec, overrides or ()) if spec is not None else None
+    if spec is None and mesh is not None and resume is not None:
+        spec = RunDir(resume).resolved
+    loaded = load(spec, with_mesh(overrides, mesh)) if spec is not None else None
     console = Console()
     asked = {"run_dir": run_dir, "resume": resume, "profile": profile or 0}
     summary = api.train(loaded, console=console, **asked)

@@ -16,8 +16,9 @@ from fgspec.spec.base import Interval
 from fgspec.spec.data import Data, NoAugment
 from fgspec.spec.gradient import DIRECT, PERTURBING, Gradient, Perturbation
 from fgspec.spec.losses import InfoNce, Losses
+from fgspec.spec.mesh import AXES, Mesh
 from fgspec.spec.optimizer import Factors, Optimizer, WarmupCosine
-from fgspec.spec.run import Checkpoint, Diagnostics, Expect, Mesh, Training
+from fgspec.spec.run import Checkpoint, Diagnostics, Expect, Training
 from fgspec.spec.structure import LOSS_AXES, STRUCTURE, block_count, divisors
 from fgspec.yaml12 import Path
 
@@ -192,7 +193,7 @@ def expectation(
 
 def mesh_axes(mesh: Mesh) -> Iterator[Problem]:
     """At most one axis takes what is left."""
-    left = [name for name in Mesh.model_fields if getattr(mesh, name) == -1]
+    left = [name for name in AXES if getattr(mesh, name) == -1]
     for name in left[1:]:
         message = "only one axis can take what is left; say how many"
         yield Problem(("mesh", name), message, others=(("mesh", left[0]),))

@@ -10,9 +10,10 @@ from fgspec.spec.base import Section
 from fgspec.spec.data import Data
 from fgspec.spec.gradient import Gradient
 from fgspec.spec.losses import Losses
+from fgspec.spec.mesh import Mesh
 from fgspec.spec.optimizer import Optimizer, Sgd
 from fgspec.spec.presets import RuleName
-from fgspec.spec.run import Checkpoint, Compile, Diagnostics, Expect, Mesh, Training
+from fgspec.spec.run import Checkpoint, Compile, Diagnostics, Expect, Training
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
 

@@ -1,4 +1,4 @@
-"""`training:`, `checkpoint:`, `mesh:`, `compile:` and `expect:` how a run goes."""
+"""`training:`, `checkpoint:`, `compile:` and `expect:` how a run goes."""
 
 from typing import Annotated, Literal
 
@@ -47,17 +47,6 @@ class Diagnostics(Section):
     samples: Annotated[int, Field(ge=2, le=10_000)] = Field(
         default=8, description="Fresh draws for the variance, where guesses are drawn."
     )
-
-
-Devices = PositiveInt | Literal[-1]
-
-
-class Mesh(Section):
-    """Devices along each axis of the mesh; -1 takes what is left."""
-
-    data: Devices = Field(default=1, description="Shards of the batch.")
-    group: Devices = Field(default=1, description="Shards of the channel groups.")
-    stage: Devices = Field(default=1, description="Pipeline stages.")
 
 
 class Compile(Section):

@@ -1,0 +1,32 @@
+"""`mesh:` how many devices, and what is split over them."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from fgspec.spec.base import PositiveInt, Section
+
+Devices = PositiveInt | Literal[-1]
+
+AXES: tuple[str, ...] = ("data", "group", "stage")
+"""Of a mesh; arrays are split over the first two, stages hold blocks of their own."""
+
+
+class AxisRule(Section):
+    """One rule: arrays with this named axis are split along it over that axis of the mesh."""
+
+    axis: Literal["batch", "patch", "group"] = Field(description="Named axis of an array.")
+    over: Literal["data", "group"] = Field(description="Axis of the mesh.")
+
+
+class Mesh(Section):
+    """Devices along each axis of the mesh; -1 takes what is left. No axis changes any number."""
+
+    data: Devices = Field(default=1, description="Shards of the batch.")
+    group: Devices = Field(default=1, description="Shards of the channel groups.")
+    stage: Devices = Field(default=1, description="Pipeline stages.")
+    rules: tuple[AxisRule, ...] = Field(
+        default=(AxisRule(axis="batch", over="data"), AxisRule(axis="group", over="group")),
+        description="In order: an array is split along the first of its axes that each axis of the "
+        "mesh is offered and divides; what no rule names is on every device.",
+    )

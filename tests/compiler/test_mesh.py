@@ -1,0 +1,84 @@
+"""A mesh changes no number but by the order of sums, and sends what the plan says."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def findings():
+    """What `tests/sharded.py` finds on eight simulated devices."""
+    paths = (str(TESTS.parent), *os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    done = subprocess.run(
+        [sys.executable, TESTS / "sharded.py"],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_every_rule_gives_the_same_answer_on_any_mesh(findings):
+    assert len(findings["agreement"]) == 12 + 3
+    assert {case: d for case, d in findings["agreement"].items() if not d < 2e-4} == {}
+
+
+def test_noise_has_the_same_bits_and_is_drawn_where_it_is_used(findings):
+    wanted = {"same": True, "sent": 0, "part": [8, 4, 4, 4]}
+    assert findings["noise"] == {"rademacher": wanted, "normal": wanted}
+
+
+def test_compiled_programs_send_what_is_predicted(findings):
+    for case, axes in findings["traffic"].items():
+        total = sum(compiled for _, compiled in axes.values())
+        for predicted, compiled in axes.values():
+            assert abs(predicted - compiled) < 0.03 * total, (case, axes)
+
+
+def test_a_pipeline_gives_the_same_answer(findings):
+    found = findings["pipelines"]
+    assert found["stage: 3"]["apart"] < 1e-5
+    assert found["stage: 2, data: 2"]["apart"] < 2e-4
+
+
+def test_a_pipeline_is_drawn(findings):
+    assert findings["pipelines"]["stage: 3"]["picture"] == [
+        "tick                               0 1 2 3 4",
+        "stage 0  block0                    0 1 2 . .",
+        "stage 1  block1-block2             . 0 1 2 .",
+        "stage 2  block3-block4, classifier . . 0 1 2",
+        "3 batches a call: stages compute 53% of the time (88% by their sizes)",
+    ]
+
+
+def test_a_pipeline_sends_features_on_and_parameters_at_the_end(findings):
+    """Two ticks of 16 x 4 x 32 numbers; parameters and momentum, 4 metrics and squares."""
+    sent = findings["pipelines"]["sent"]
+    assert sent["collective-permute stage"] == 2 * 16 * 4 * 32 * 4
+    assert sent["all-reduce stage"] == pytest.approx(2 * 15_816, rel=0.01)
+
+
+def test_a_run_goes_on_on_another_mesh(findings):
+    alone, moved, evaluated = (findings["elastic"][k] for k in ("alone", "moved", "evaluated"))
+    assert moved == pytest.approx(alone, rel=1e-4)
+    assert evaluated == pytest.approx({name: alone[name] for name in evaluated}, rel=1e-4)
+
+
+def test_local_greedy_forward_gradients_send_no_errors_between_groups(findings):
+    """Errors at features, of 32 x 4 x 256 numbers, cross groups as a sum under backprop only."""
+    features = 2 * 7 / 8 * 32 * 4 * 256 * 4
+    sums = {rule: findings["traffic"][f"{rule} 1x8"]["all-reduce group"][1] for rule in RULES}
+    assert sums["bp"] > features
+    assert max(sums["lg-fg-a"], sums["lg-fg-w"]) < 0.25 * features
+
+
+RULES = ("bp", "lg-fg-a", "lg-fg-w")

@@ -1,0 +1,133 @@
+"""Findings on eight simulated devices, as JSON; run as a process of its own, as they must be many
+before JAX starts."""
+
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import get_args
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+
+import jax
+import jax.numpy as jnp
+import meshes  # asks for eight devices
+import numpy as np
+import runs
+from jax.sharding import NamedSharding, PartitionSpec
+
+import fgspec
+from compiler.analyze.calls import Calls
+from compiler.analyze.collectives import compiled_traffic
+from compiler.analyze.compiled import lower_update
+from compiler.analyze.traffic import predicted_traffic
+from compiler.estimate import drawn
+from compiler.sharding import devices_of, layout_of, traced_on
+from compiler.stages import schedule
+from fgspec.spec.presets import RuleName
+
+STEPS = 3
+
+
+def agreement():
+    """How far steps on a mesh are from those on one device, by rule, blocks and mesh."""
+    rules, found = get_args(RuleName), {}
+    cases = {(rule, 2): ["4x2"] for rule in rules} | {("lg-fg-a", 4): ["8x1", "2x4"]}
+    cases["lg-fg-w", 2].append("1x8")
+    for (rule, blocks), names in cases.items():
+        wanted = meshes.trained(meshes.program(rule, blocks=blocks), STEPS)
+        for name in names:
+            made = meshes.program(rule, meshes.MESHES[name], blocks=blocks)
+            ended = meshes.trained(made, STEPS)
+            found[f"{rule} {blocks} {name}"] = meshes.difference(ended, wanted)
+    return found
+
+
+def pipelines():
+    """The same for pipelines, and what they send."""
+    adam, found = "type: adam, learning_rate: 0.001, epsilon: 0.001", {}
+    cases = (
+        ("stage: 3", {"rule": "lg-fg-a", "blocks": 5, "optimizer": adam}),
+        ("stage: 2, data: 2", {"rule": "lg-bp"}),
+    )
+    for mesh, asked in cases:
+        wanted = meshes.trained(meshes.program(**asked), STEPS)
+        made = meshes.program(mesh=mesh, **asked)
+        found[mesh] = {
+            "apart": meshes.difference(meshes.trained(made, STEPS), wanted),
+            "picture": list(schedule(made.plan, STEPS)),
+        }
+    text = lower_update(made, Calls(1, False)).compile().as_text()
+    sizes = layout_of(made.plan.experiment.mesh).sizes
+    found["sent"] = {
+        f"{kind} {axis}": size
+        for (kind, axis), size in compiled_traffic(text, sizes).items()
+        if axis == "stage"
+    }
+    return found
+
+
+def elastic():
+    """Metrics of a run that goes on on another mesh, and of one on one device."""
+    more = ("checkpoint.every={steps: 3}", "architecture.normalization={epsilon: 1.0}")
+    ended = {}
+    with tempfile.TemporaryDirectory() as folder:
+        path = runs.write_spec(Path(folder), steps=6)
+        for name, begun in (("alone", ()), ("moved", ("mesh.data=4", "mesh.group=2"))):
+            run = Path(fgspec.train(fgspec.load(path, [*more, *begun]), run_dir=folder)["run"])
+            if begun:
+                shutil.rmtree(run / "checkpoints" / "6")
+                (run / "summary.json").unlink()
+                fgspec.train(fgspec.load(path, [*more, "mesh.stage=2"]), resume=run)
+            ended[name] = runs.lines(run)[-1]
+        ended["evaluated"] = fgspec.evaluate(run)
+    return ended
+
+
+def noise():
+    """Whether perturbations have the same bits on a mesh, and what is sent to draw them."""
+    name, shape = "block1/channel", (meshes.BATCH, 4, 8, 4)
+    key, found = jnp.array([3, 4], jnp.uint32), {}
+    for guess in ("rademacher", "normal"):
+        more, outs = f"gradient: {{perturbation: {{guess: {{type: {guess}}}}}}}", []
+        for mesh in ("", meshes.MESHES["4x2"]):
+            plan = meshes.program("lg-fg-a", mesh, more=more).plan
+
+            def draw(key, plan=plan):
+                return drawn(plan, key, jnp.int32(5))(name, shape, 0)
+
+            layout = layout_of(plan.experiment.mesh)
+            known = jax.device_put(key, NamedSharding(devices_of(layout), PartitionSpec()))
+            compiled = jax.jit(traced_on(plan, draw)).lower(known).compile()
+            outs.append(compiled(known))
+        text, sizes = compiled.as_text(), layout.sizes
+        found[guess] = {
+            "same": np.asarray(outs[0]).tobytes() == np.asarray(outs[1]).tobytes(),
+            "sent": sum(compiled_traffic(text, sizes).values()),
+            "part": outs[1].addressable_shards[0].data.shape,
+        }
+    return found
+
+
+def traffic():
+    """Bytes of an update that are predicted, and those of the compiled program."""
+    found = {}
+    for rule in ("bp", "lg-fg-a", "lg-fg-w"):
+        for name in ("1x8", "4x2"):
+            made = meshes.program(rule, meshes.MESHES[name], channels=256)
+            sizes = layout_of(made.plan.experiment.mesh).sizes
+            text = lower_update(made, Calls(2, False)).compile().as_text()
+            compiled, predicted = compiled_traffic(text, sizes), predicted_traffic(made.plan)
+            found[f"{rule} {name}"] = {
+                " ".join(key): (wanted, compiled[key] / 2)
+                for key, wanted in (dict.fromkeys(compiled, 0.0) | predicted).items()
+            }
+    return found
+
+
+FINDINGS = (agreement, noise, traffic, pipelines, elastic)
+
+if __name__ == "__main__":
+    asked = sys.argv[1:] or [find.__name__ for find in FINDINGS]
+    print(json.dumps({find.__name__: find() for find in FINDINGS if find.__name__ in asked}))
