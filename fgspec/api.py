@@ -18,6 +18,7 @@ from typing import Any
 import jax
 from rich.console import Console
 
+from compiler.analyze.anatomy import dissect
 from compiler.analyze.calls import Calls, calls_of
 from compiler.analyze.compiled import abstract_arguments, compile_update
 from compiler.analyze.notes import notes
@@ -187,7 +188,7 @@ def _prepared(
     calls = calls_of(program.plan)
     calls = calls._replace(steps=1) if profile else calls
     compiled = compile_update(program, calls)
-    rows = cost_rows(program.plan, compiled) | mesh_rows(program.plan)
+    rows = cost_rows(program.plan, compiled, dissect(program)) | mesh_rows(program.plan)
     table(loaded.experiment.name, rows, console)
     for line in [f"note: {note}" for note in notes(program.plan)] + cache.lines():
         console.print(line, highlight=False, soft_wrap=True)

@@ -1,7 +1,7 @@
 """What a person sees: the cost before a run, its progress, and how it ended."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -24,6 +24,15 @@ def table(title: str, rows: Mapping[str, str], console: Console) -> None:
     for name, value in rows.items():
         grid.add_row(Text(name, "dim"), value)
     console.print(grid)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Cells of a table in columns, as lines of text."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
 
 
 def quantity(value: float, unit: str = "") -> str:

@@ -2,28 +2,31 @@
 
 from typing import Any
 
+from compiler.analyze.anatomy import Anatomy, anatomy_values
 from compiler.analyze.calls import calls_of
 from compiler.analyze.compiled import CompiledUpdate
-from compiler.analyze.cost import PARTS, cost
+from compiler.analyze.cost import cost
 from compiler.gradient.segment import Site
 from compiler.plan import Plan
 from compiler.stacks import FEWEST
-from fgspec.report import mebibytes, quantity
+from fgspec.report import aligned, mebibytes, quantity
 from fgspec.spec.directional import irreversible
 from fgspec.spec.scanning import stores_all, unscannable
 
 
-def cost_rows(plan: Plan, compiled: CompiledUpdate) -> dict[str, str]:
+def cost_rows(plan: Plan, compiled: CompiledUpdate, found: Anatomy) -> dict[str, str]:
     """What an update costs, as shown before a run."""
     counted, batch = cost(plan), plan.experiment.data.batch_size
     views = f" in {plan.objective.views} views" if plan.objective.views > 1 else ""
+    foreseen = mebibytes(sum(found.memory.values()))
     memory = (
         f"{mebibytes(compiled.state_bytes)} state, {mebibytes(compiled.temporary_bytes)} temporary"
+        f" (predicted {foreseen})"
     )
-    xla = quantity(compiled.flops) + (", of scanned blocks one" if plan.stacks else "")
+    xla = quantity((compiled.flops + found.repeated) / calls_of(plan).steps)
     rows = {
         "parameters": f"{counted.parameters:,}",
-        "FLOPs a step": f"{quantity(counted.flops)} (XLA counts {xla})",
+        "FLOPs a step": f"{quantity(sum(found.flops.values()))} (XLA counts {xla})",
         "memory": memory,
         "losses": f"{counted.losses:,} copies over a batch of {batch}{views}",
         "perturbed elements": f"{counted.perturbed:,}" if counted.perturbed else "none",
@@ -89,15 +92,15 @@ def _derivatives(plan: Plan) -> str:
     return f"{text}: {why or 'one tangent costs no more than a gradient'}"
 
 
-def cost_values(plan: Plan, compiled: CompiledUpdate) -> dict[str, Any]:
+def cost_values(plan: Plan, compiled: CompiledUpdate, found: Anatomy) -> dict[str, Any]:
     """The same and its parts as JSON."""
     counted = cost(plan)
     return {
         "parameters": counted.parameters,
         "head_parameters": counted.head_parameters,
-        "flops": {"total": counted.flops} | {part: getattr(counted, part) for part in PARTS},
+        **anatomy_values(plan, found),
         "xla": {
-            "flops": compiled.flops,
+            "flops": (compiled.flops + found.repeated) / calls_of(plan).steps,
             "temporary_bytes": compiled.temporary_bytes,
             "state_bytes": compiled.state_bytes,
             "argument_bytes": compiled.argument_bytes,
@@ -169,11 +172,7 @@ def layer_lines(plan: Plan) -> list[str]:
         losses = "; ".join(f"{loss['name']} [{', '.join(loss['axes'])}]" for loss in row["losses"])
         shapes = (_shape(row["inputs"]), _shape(row["outputs"]))
         rows.append((row["layer"], _kind(row), *shapes, routes or estimator, losses))
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
+    return aligned(rows)
 
 
 def _part(name: str, layer: str) -> str:

@@ -39,11 +39,12 @@ class Work(NamedTuple):
     bytes: Counter[str]
 
 
-def work(program: Operations) -> Work:
-    """Count a program; what a loop runs counts as often as it runs.
+def work(program: Operations, loops: bool = True) -> Work:
+    """Count a program.
 
     Args:
         program: see `operations`.
+        loops: whether what a loop runs counts as often as it runs, or once.
     """
     flops, moved = Counter[str](), Counter[str]()
     for step in program.steps:
@@ -53,9 +54,10 @@ def work(program: Operations) -> Work:
             values: set[Value] = read | set(step.writes)
             moved[step.where] += sum(value.bytes for value in values)
     for step in program.steps:
-        for inner in map(work, step.inner):
-            flops.update({where: step.times * count for where, count in inner.flops.items()})
-            moved.update({where: step.times * count for where, count in inner.bytes.items()})
+        times = step.times if loops else 1
+        for inner in (work(own, loops) for own in step.inner):
+            flops.update({where: times * count for where, count in inner.flops.items()})
+            moved.update({where: times * count for where, count in inner.bytes.items()})
     return Work(flops, moved)
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from compiler.analyze.anatomy import anatomy_lines, dissect
 from compiler.analyze.calls import calls_of
 from compiler.analyze.compiled import compile_update
 from compiler.analyze.notes import notes
@@ -59,17 +60,18 @@ def run(
     program = api.compile(loaded)
     with compilation_cache():
         plan = program.plan
-        compiled = compile_update(program, calls_of(plan))
+        compiled, found = compile_update(program, calls_of(plan)), dissect(program)
     if as_json:
         values = {"name": loaded.experiment.name, "sha256": identity(loaded.values())}
-        values |= {"layers": layer_values(plan), "cost": cost_values(plan, compiled)}
+        values |= {"layers": layer_values(plan), "cost": cost_values(plan, compiled, found)}
         values |= {"mesh": mesh_values(plan)}
         print(json.dumps(values | {"notes": notes(plan)}, indent=2))
         return
     print("\n".join(layer_lines(plan)))
-    rows = cost_rows(plan, compiled) | mesh_rows(plan)
+    rows = cost_rows(plan, compiled, found) | mesh_rows(plan)
     console = Console()
     table(f"cost of an update of {loaded.experiment.name}", rows, console)
+    print("\n".join(anatomy_lines(plan, found)))
     _picture(plan)
     for note in notes(plan):
         console.print(f"note: {note}", highlight=False, soft_wrap=True)
