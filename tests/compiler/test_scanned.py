@@ -23,7 +23,7 @@ ADAM = "{type: adam, weight_decay: 0.01, schedule: {type: linear}}"
 LARS = "{type: lars, schedule: {type: linear}, factors: {heads: 0.5}}"
 CASES = {
     "bp": ("bp", "", SGD, {}),
-    "fa": ("fa", "", ADAM, {}),
+    "fa": ("fa", "", SGD, {}),
     "lg-bp": ("lg-bp", "", LARS, {}),
     "lg-fa, a final loss": ("lg-fa", "losses: {local: {last: final}}", SGD, {}),
     "lg-fg-w": ("lg-fg-w", "", ADAM, {}),
