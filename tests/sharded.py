@@ -117,10 +117,10 @@ def traffic():
         for name in ("1x8", "4x2"):
             made = meshes.program(rule, meshes.MESHES[name], channels=256)
             sizes = layout_of(made.plan.experiment.mesh).sizes
-            text = lower_update(made, Calls(2, False)).compile().as_text()
+            text = lower_update(made, Calls(1, False)).compile().as_text()
             compiled, predicted = compiled_traffic(text, sizes), predicted_traffic(made.plan)
             found[f"{rule} {name}"] = {
-                " ".join(key): (wanted, compiled[key] / 2)
+                " ".join(key): (wanted, compiled[key])
                 for key, wanted in (dict.fromkeys(compiled, 0.0) | predicted).items()
             }
     return found
