@@ -160,7 +160,7 @@ def device_problems(experiment: Experiment, devices: int, backend: str) -> list[
     return [
         Problem(
             ("mesh", largest),
-            f"needs {given} devices, here is {_count(devices)}; {remedy}",
+            f"needs {given} devices, but {_here(devices)}; {remedy}",
             others=others,
         )
     ]
@@ -168,6 +168,10 @@ def device_problems(experiment: Experiment, devices: int, backend: str) -> list[
 
 def _prefixed(problem: Problem, text: str) -> Problem:
     return Problem(problem.path, text + problem.message, others=problem.others)
+
+
+def _here(devices: int) -> str:
+    return f"{_count(devices)} {'is' if devices == 1 else 'are'} here"
 
 
 def _count(devices: int) -> str:

@@ -66,34 +66,9 @@ def pipelined(
     Returns:
         The state after the last, and metrics with a leading axis of updates.
     """
-    count, steps = plan.experiment.mesh.stage, len(jax.tree.leaves(records[0])[0])
-
-    def stage(state: State, records: Params, whole: Any) -> tuple[Params, Any, Metrics]:
-        own = jax.lax.axis_index("stage")
-        sends = jnp.zeros((plan.rows, _width(plan)), jnp.dtype(plan.experiment.compile.precision))
-        branches = [partial(_trained, plan, optimizer, span) for span in stages(plan)]
-
-        def tick(held: Tick, now: Int[Array, ""]) -> tuple[Tick, Metrics]:
-            onward = [(stage, stage + 1) for stage in range(count - 1)]
-            entering = jax.lax.ppermute(held.features, "stage", onward)
-            index = jnp.clip(now - own, 0, steps - 1)
-            batch = picked(jax.tree.map(lambda leaf: leaf[index], records), whole)
-            before = state._replace(
-                step=state.step + index, params=held.params, optimizer=held.optimizer
-            )
-            after, metrics = jax.lax.switch(own, branches, before, batch, entering)
-            busy = (now >= own) & (now - own < steps)
-            kept = jax.tree.map(partial(jnp.where, busy), after, held)
-            return kept._replace(features=after.features), metrics
-
-        held = Tick(state.params, state.optimizer, sends)
-        held, metrics = jax.lax.scan(tick, held, jnp.arange(steps + count - 1))
-        of = partial(_owned, plan, own)
-        kept = jax.tree_util.tree_map_with_path(of, (held.params, held.optimizer))
-        return jax.lax.psum((*kept, _at_batches(plan, own, metrics, steps)), "stage")
-
+    steps = len(jax.tree.leaves(records[0])[0])
     spread = jax.shard_map(
-        stage,
+        partial(_stage, plan, optimizer, picked, steps),
         in_specs=PartitionSpec(),
         out_specs=PartitionSpec(),
         axis_names={"stage"},
@@ -102,6 +77,40 @@ def pipelined(
     params, moments, metrics = spread(state, *records)
     metrics["optim/grad_norm"] = jnp.sqrt(metrics.pop(SQUARES))
     return state._replace(step=state.step + steps, params=params, optimizer=moments), metrics
+
+
+def _stage(
+    plan: Plan,
+    optimizer: optax.GradientTransformation,
+    picked: Callable[[Params, Any], Batch],
+    steps: int,
+    state: State,
+    *records: Any,
+) -> tuple[Params, Any, Metrics]:
+    """All ticks of one stage; what it gives is the same on all."""
+    own, count = jax.lax.axis_index("stage"), plan.experiment.mesh.stage
+    branches = [partial(_trained, plan, optimizer, span) for span in stages(plan)]
+    batches, whole = records
+
+    def tick(held: Tick, now: Int[Array, ""]) -> tuple[Tick, Metrics]:
+        onward = [(stage, stage + 1) for stage in range(count - 1)]
+        entering = jax.lax.ppermute(held.features, "stage", onward)
+        index = jnp.clip(now - own, 0, steps - 1)
+        batch = picked(jax.tree.map(lambda leaf: leaf[index], batches), whole)
+        before = state._replace(
+            step=state.step + index, params=held.params, optimizer=held.optimizer
+        )
+        after, metrics = jax.lax.switch(own, branches, before, batch, entering)
+        busy = (now >= own) & (now - own < steps)
+        kept = jax.tree.map(partial(jnp.where, busy), after, held)
+        return kept._replace(features=after.features), metrics
+
+    sends = jnp.zeros((plan.rows, _width(plan)), jnp.dtype(plan.experiment.compile.precision))
+    start = Tick(state.params, state.optimizer, sends)
+    held, metrics = jax.lax.scan(tick, start, jnp.arange(steps + count - 1))
+    of = partial(_owned, plan, own)
+    kept = jax.tree_util.tree_map_with_path(of, (held.params, held.optimizer))
+    return jax.lax.psum((*kept, _at_batches(plan, own, metrics, steps)), "stage")
 
 
 def _width(plan: Plan) -> int:

@@ -33,14 +33,11 @@ STEPS = 3
 def agreement():
     """How far steps on a mesh are from those on one device, by rule, blocks and mesh."""
     rules, found = get_args(RuleName), {}
-    cases = {(rule, 2): ["4x2"] for rule in rules} | {("lg-fg-a", 4): ["8x1", "2x4"]}
-    cases["lg-fg-w", 2].append("1x8")
-    for (rule, blocks), names in cases.items():
+    cases = [*((rule, 2, "4x2") for rule in rules), ("lg-fg-a", 4, "2x4")]
+    for rule, blocks, name in cases:
         wanted = meshes.trained(meshes.program(rule, blocks=blocks), STEPS)
-        for name in names:
-            made = meshes.program(rule, meshes.MESHES[name], blocks=blocks)
-            ended = meshes.trained(made, STEPS)
-            found[f"{rule} {blocks} {name}"] = meshes.difference(ended, wanted)
+        made = meshes.program(rule, meshes.MESHES[name], blocks=blocks)
+        found[f"{rule} {blocks} {name}"] = meshes.difference(meshes.trained(made, STEPS), wanted)
     return found
 
 
@@ -113,16 +110,15 @@ def noise():
 def traffic():
     """Bytes of an update that are predicted, and those of the compiled program."""
     found = {}
-    for rule in ("bp", "lg-fg-a", "lg-fg-w"):
-        for name in ("1x8", "4x2"):
-            made = meshes.program(rule, meshes.MESHES[name], channels=256)
-            sizes = layout_of(made.plan.experiment.mesh).sizes
-            text = lower_update(made, Calls(2, False)).compile().as_text()
-            compiled, predicted = compiled_traffic(text, sizes), predicted_traffic(made.plan)
-            found[f"{rule} {name}"] = {
-                " ".join(key): (wanted, compiled[key] / 2)
-                for key, wanted in (dict.fromkeys(compiled, 0.0) | predicted).items()
-            }
+    for rule, name in (("bp", "1x8"), ("bp", "4x2"), ("lg-fg-a", "1x8"), ("lg-fg-w", "4x2")):
+        made = meshes.program(rule, meshes.MESHES[name], channels=256)
+        sizes = layout_of(made.plan.experiment.mesh).sizes
+        text = lower_update(made, Calls(1, False)).compile().as_text()
+        compiled, predicted = compiled_traffic(text, sizes), predicted_traffic(made.plan)
+        found[f"{rule} {name}"] = {
+            " ".join(key): (wanted, compiled[key])
+            for key, wanted in (dict.fromkeys(compiled, 0) | predicted).items()
+        }
     return found
 
 

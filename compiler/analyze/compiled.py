@@ -108,4 +108,4 @@ def random_records(program: Program, steps: int = 1, seed: int = 0) -> dict[str,
             return random.integers(0, 256, like.shape, like.dtype)
         return random.random(like.shape, like.dtype)
 
-    return {name: jnp.asarray(drawn(name, like)) for name, like in records.items()}
+    return {name: jax.device_put(drawn(name, s), s.sharding) for name, s in records.items()}

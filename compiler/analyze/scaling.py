@@ -71,7 +71,7 @@ def _state(plan: Plan) -> float:
     layout, kept = layout_of(plan.experiment.mesh), 1 + MOMENTS[plan.experiment.optimizer.type]
 
     def size(specs: Any) -> float:
-        return sum(on_each(layout, spec.axes, spec.shape) for spec in flatten(specs).values())
+        return sum((on_each(layout, s.axes, s.shape) for s in flatten(specs).values()), 0.0)
 
     return kept * size(plan.parameters()) + size(plan.feedback())
 

@@ -23,7 +23,8 @@ from compiler.stages import stages
 from compiler.trees import flatten
 from fgspec.spec.gradient import DIRECT
 
-FLOAT = 4
+FLOAT = 4.0
+"""Bytes of a number."""
 
 MOMENTS = {"sgd": 1, "adam": 2, "adamw": 2, "lars": 1}
 """Arrays like the parameters that an optimizer keeps."""
@@ -122,12 +123,11 @@ def _whole(plan: Plan, layout: Layout, features: tuple[int, int, int]) -> float:
 
 def _moments(plan: Plan, layout: Layout, layer: Layer) -> float:
     """Bytes of a sum that the normalizations of a layer take over groups."""
-    places = ((layer.before, layer.inputs), (layer.after, layer.outputs))
-    return sum(
-        on_each(layout, ACTIVATION, (plan.rows, *norm.shape(features)[1:]))
-        for norm, features in places
-        if norm is not None and "group" in norm.over and _whole(plan, layout, features)
-    )
+    found = 0.0
+    for norm, features in ((layer.before, layer.inputs), (layer.after, layer.outputs)):
+        if norm is not None and "group" in norm.over and _whole(plan, layout, features):
+            found += on_each(layout, ACTIVATION, (plan.rows, *norm.shape(features)[1:]))
+    return found
 
 
 def _shared(plan: Plan, layout: Layout, layer: Layer) -> float:

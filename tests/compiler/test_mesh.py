@@ -20,7 +20,7 @@ def findings():
         env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
         capture_output=True,
         text=True,
-        timeout=900,
+        timeout=1800,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
@@ -28,7 +28,7 @@ def findings():
 
 
 def test_every_rule_gives_the_same_answer_on_any_mesh(findings):
-    assert len(findings["agreement"]) == 12 + 3
+    assert len(findings["agreement"]) == 12 + 1
     assert {case: d for case, d in findings["agreement"].items() if not d < 2e-4} == {}
 
 
@@ -76,9 +76,8 @@ def test_a_run_goes_on_on_another_mesh(findings):
 def test_local_greedy_forward_gradients_send_no_errors_between_groups(findings):
     """Errors at features, of 32 x 4 x 256 numbers, cross groups as a sum under backprop only."""
     features = 2 * 7 / 8 * 32 * 4 * 256 * 4
-    sums = {rule: findings["traffic"][f"{rule} 1x8"]["all-reduce group"][1] for rule in RULES}
-    assert sums["bp"] > features
-    assert max(sums["lg-fg-a"], sums["lg-fg-w"]) < 0.25 * features
-
-
-RULES = ("bp", "lg-fg-a", "lg-fg-w")
+    sums = {
+        rule: findings["traffic"][f"{rule} 1x8"]["all-reduce group"] for rule in ("bp", "lg-fg-a")
+    }
+    assert min(sums["bp"]) > features
+    assert max(sums["lg-fg-a"]) < 0.25 * features

@@ -64,12 +64,12 @@ def test_check_sets_fields(fgspec, spec):
 
 
 def test_check_places_what_is_wrong_with_an_archive(fgspec, spec):
-    source = "data:\n  source: {type: npz, path: nothing.npz}\nmesh: {data: 2}\n"
+    source = "data:\n  source: {type: npz, path: nothing.npz}\nmesh: {data: 3}\n"
     code, _, err = fgspec("check", spec(GOOD + source))
     assert code == 2
     assert "a.yaml:6:11: data.source: " in err.splitlines()[0]
     assert "nothing.npz" in err.splitlines()[0]
-    assert "a.yaml:7:14: mesh.data: not supported" in err
+    assert "a.yaml:7:14: mesh.data: must divide" in err
 
 
 def test_show_prints_a_spec(fgspec):

@@ -10,11 +10,42 @@ MISTAKES = {
         "architecture: {type: local_mixer, patches: 2}\ndata: {augment: byol, source: {type: synthetic, image: [8, 8, 4]}}\n",
         "a.yaml:5:17: data.augment: byol changes images of 1 or 3 colours; those of synthetic have 4",
     ),
-    "a mesh": mistake(
-        "architecture: {type: local_mixer, patches: 2}\nmesh: {data: 2, group: -1, stage: 4}\n",
-        "a.yaml:5:14: mesh.data: not supported by this version; use 1 (got 2)",
-        "a.yaml:5:24: mesh.group: not supported by this version; use 1 (got -1)",
-        "a.yaml:5:35: mesh.stage: not supported by this version; use 1 (got 4)",
+    "a mesh that divides neither the batch nor the groups": mistake(
+        "architecture: {type: local_mixer, patches: 2}\nmesh: {data: 3, group: 10}\n",
+        "a.yaml:5:14: mesh.data: must divide the 128 examples of a batch; nearest: 1, 2, 4 (got 3; data.batch_size is 128 by default)",
+        "a.yaml:5:24: mesh.group: must divide the 16 groups; nearest: 4, 8, 16 (got 10; architecture.groups is 16 by default)",
+    ),
+    "groups on several devices where there are none": mistake(
+        "architecture: {type: mlp}\nmesh: {group: 2}\n",
+        "a.yaml:5:15: mesh.group: this network has no group axis that could be split; say 1 (got 2)",
+    ),
+    "groups of a chain": mistake(
+        "architecture: {type: chain, blocks: [[{type: dense, channels: 12, groups: 6}, {type: grouped, channels: 6}]]}\nmesh: {group: 4}\n",
+        "a.yaml:5:15: mesh.group: must divide the 6 groups; nearest: 2, 3, 6 (got 4; architecture.blocks[0][0].groups is 6 at a.yaml:4:75)",
+    ),
+    "patches over devices": mistake(
+        "architecture: {type: local_mixer, patches: 2}\nmesh: {group: 3, rules: [{axis: patch, over: group}]}\n",
+        "a.yaml:5:15: mesh.group: must divide the 4 patches; nearest: 1, 2, 4 (got 3; architecture.patches is 2 at a.yaml:4:44)",
+    ),
+    "stages of a target that crosses blocks": mistake(
+        "rule: bp\narchitecture: {type: local_mixer, patches: 2}\nmesh: {stage: 2}\n",
+        "a.yaml:4:1: gradient.target: stages learn alone, but errors of this target cross blocks; say local, or mesh.stage: 1 (is global by rule bp; mesh.stage is 2 at a.yaml:6:15)",
+    ),
+    "stages under batch norm": mistake(
+        "rule: lg-bp\narchitecture: {type: local_mixer, patches: 2, normalization: {type: batch_norm}}\nmesh: {stage: 2}\n",
+        "a.yaml:5:69: architecture.normalization.type: stages keep no running statistics; say another, or mesh.stage: 1 (got batch_norm; mesh.stage is 2 at a.yaml:6:15)",
+    ),
+    "stages that project": mistake(
+        "rule: lg-fg-a\narchitecture: {type: local_mixer, patches: 2}\ngradient: {perturbation: {projection: {type: dimension}}}\nmesh: {stage: 2}\n",
+        "a.yaml:6:46: gradient.perturbation.projection.type: projections take the gradients of all blocks at once; say none, or mesh.stage: 1 (got dimension; mesh.stage is 2 at a.yaml:7:15)",
+    ),
+    "stages of a contrastive loss": mistake(
+        "rule: lg-bp\narchitecture: {type: local_mixer, patches: 2}\nlosses: {objective: {type: info_nce}}\ndata: {augment: byol}\nmesh: {stage: 2}\n",
+        "a.yaml:6:28: losses.objective.type: its readout needs a second pass through all stages; say cross_entropy, or mesh.stage: 1 (got info_nce; mesh.stage is 2 at a.yaml:8:15)",
+    ),
+    "more stages than blocks that learn alone": mistake(
+        "rule: lg-bp\narchitecture: {type: local_mixer, patches: 2, blocks: 4}\nlosses: {local: {every: 2}}\nmesh: {stage: 3}\n",
+        "a.yaml:7:15: mesh.stage: must be at most the 2 chains of blocks with a loss of their own (got 3; architecture.blocks is 4 at a.yaml:5:55)",
     ),
     "blocks that cannot be scanned": mistake(
         "rule: fg-a\ncompile: {blocks: scanned}\n",
@@ -54,9 +85,9 @@ MISTAKES = {
         head="fgspec: 1\nname: a\n",
     ),
     "refusals of the compiler and of the data together": mistake(
-        "architecture: {type: local_mixer, patches: 5}\nmesh: {data: 2}\ndata: {batch_size: 1438}\n",
+        "architecture: {type: local_mixer, patches: 5}\nmesh: {data: 4}\ndata: {batch_size: 1438}\n",
         "a.yaml:4:44: architecture.patches: must divide the 8x8 images of digits; nearest: 2, 4, 8 (got 5)",
-        "a.yaml:5:14: mesh.data: not supported by this version; use 1 (got 2)",
+        "a.yaml:5:14: mesh.data: must divide the 1438 examples of a batch; nearest: 1, 2, 719 (got 4; data.batch_size is 1438 at a.yaml:6:20)",
         "a.yaml:6:20: data.batch_size: must be at most the 1437 training examples of digits (got 1438)",
     ),
 }
