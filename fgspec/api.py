@@ -33,7 +33,7 @@ from fgspec.canonical import Difference, differences, identity
 from fgspec.checkpoint import newest
 from fgspec.comparison import Comparison, Probing, of_fields, with_consequences, with_probe
 from fgspec.compile_cache import CacheUse, compilation_cache
-from fgspec.contract import broken
+from fgspec.contract import base, broken, untold
 from fgspec.data.dataset import Dataset
 from fgspec.data.describe import describe
 from fgspec.data.pipeline import evaluation_batches
@@ -136,6 +136,18 @@ def compare(a: Spec, b: Spec, probe: Probing | None = None) -> Comparison:
             (one, data), (other, others) = _with_data(left), _with_data(right)
             found = with_probe(found, (one.plan, data), (other.plan, others), probe)
     return found
+
+
+def refuse_untold(spec: Loaded) -> None:
+    """Raise what a spec changes in consequence that its contract does not tell, if it tells any.
+
+    Raises:
+        SpecError: it touches more than `ablation.touches` lists.
+    """
+    if spec.ablation is not None and spec.ablation.touches is not None:
+        found = compare(base(spec), spec).consequences
+        changed = {one.group: (*one.changed, *one.removed, *one.added) for one in found}
+        spec.refuse(untold(spec.ablation, changed))
 
 
 def train(

@@ -31,6 +31,11 @@ class Consequence(NamedTuple):
         """Whether nothing of the group differs."""
         return not (self.changed or self.removed or self.added)
 
+    @property
+    def by_draws(self) -> bool:
+        """Whether all that differs takes other random arrays, and is the same otherwise."""
+        return bool(self.changed) and self.drawn == self.changed and self.group != "noise"
+
     def json(self) -> dict[str, Any]:
         """Plain values, and what the group is called."""
         names = {name: list(part) for name, part in zip(self._fields, self, strict=True)}

@@ -14,7 +14,6 @@ from fgspec.comparison import Probing, of_fields
 from fgspec.logbook import write_text
 from fgspec.source import load
 
-
 FieldsOption = Annotated[bool, typer.Option("--fields", help="Compare fields only.")]
 ProbeOption = Annotated[
     bool, typer.Option("--probe", help="Measure both estimates on a batch of the data.")
@@ -58,4 +57,6 @@ def run(
         print(json.dumps(found.json(), indent=2))
     else:
         diff_text.show(found, Console())
+    if not fields:
+        api.refuse_untold(right)
     raise typer.Exit(1 if found.fields else 0)

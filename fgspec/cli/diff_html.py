@@ -35,14 +35,14 @@ def page(found: Comparison) -> str:
         body += _probe(found.probe)
     title = escape(" and ".join(found.names))
     return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"/><title>{title}</title>'
         f"<style>{_STYLE}</style></head>\n<body>\n" + "\n".join(body) + "\n</body></html>\n"
     )
 
 
 def _names(found: Comparison) -> str:
     sides = zip("ab", found.names, found.hashes, strict=True)
-    return "<br>".join(
+    return "<br/>".join(
         f'<span class="{side}">{"-" if side == "a" else "+"} {escape(name)}</span> '
         f"<small>{digest[:8]}</small>"
         for side, name, digest in sides
@@ -74,9 +74,8 @@ def _side(difference: Difference, side: str) -> str:
     if value is MISSING:
         return "absent"
     origin = difference.a_origin if side == "a" else difference.b_origin
-    return (
-        f'<code class="{side}">{escape(flow(value))}</code><br><small>{escape(str(origin))}</small>'
-    )
+    place = f"<br/><small>{escape(str(origin))}</small>"
+    return f'<code class="{side}">{escape(flow(value))}</code>{place}'
 
 
 def _consequences(found: Comparison) -> list[str]:
@@ -85,18 +84,13 @@ def _consequences(found: Comparison) -> list[str]:
     rows = []
     for one in found.consequences:
         parts = (("changed", one.changed), ("removed", one.removed), ("added", one.added))
-        told = "<br>".join(
+        told = "<br/>".join(
             f"{kind}: <code>{escape(', '.join(names))}</code>" for kind, names in parts if names
         )
-        alone = "<br><small>by what is drawn alone</small>" if _drawn(one) else ""
+        alone = "<br/><small>by what is drawn alone</small>" if one.by_draws else ""
         text = told + alone if told else f'<span class="same">identical ({len(one.same)})</span>'
         rows.append(f"<tr><td>{escape(CONSEQUENCES[one.group])}</td><td>{text}</td></tr>")
     return ["<h2>Consequences</h2>", *_table(("", ""), rows), *_costs(found)]
-
-
-def _drawn(one: object) -> bool:
-    changed, drawn = getattr(one, "changed", ()), getattr(one, "drawn", ())
-    return bool(changed) and changed == drawn
 
 
 def _costs(found: Comparison) -> list[str]:

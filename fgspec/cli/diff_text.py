@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from compiler.analyze.consequences import Consequence, summarized
@@ -87,8 +86,7 @@ def consequence(one: Consequence) -> Text:
 def _changes(one: Consequence) -> Iterator[str]:
     others = one.same + one.removed + one.added
     if one.changed:
-        alone = ", by what is drawn alone" if one.drawn == one.changed else ""
-        alone = "" if one.group == "noise" else alone
+        alone = ", by what is drawn alone" if one.by_draws else ""
         yield f"changed: {listed(summarized(one.changed, others))}{alone}"
     known = one.same + one.changed
     if one.removed:
@@ -121,17 +119,16 @@ def _probe(probe: Probed, console: Console) -> None:
     drawn = f", {probe.draws} draws" if probe.draws else ""
     title = f"against the exact gradient of each target, on {probe.where}{drawn}"
     console.print(title, highlight=False, soft_wrap=True)
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("layer", no_wrap=True)
-    table.add_column("", no_wrap=True)
-    for head, _ in MEASURES.values():
-        table.add_column(head, justify="right", no_wrap=True)
+    rows = [("", ("layer", "", *(head for head, _ in MEASURES.values())))]
     for layer in dict.fromkeys([*probe.a, *probe.b]):
         for sign, colour, side in (("-", "red", probe.a), ("+", "green", probe.b)):
             if layer in side:
-                cells = [Text(cell, colour) for cell in cells_of(side[layer])]
-                table.add_row(layer if sign == "-" or layer not in probe.a else "", sign, *cells)
-    console.print(table, highlight=False, soft_wrap=True)
+                rows.append((colour, (layer, sign, *cells_of(side[layer]))))
+    widths = [max(len(cells[i]) for _, cells in rows) for i in range(len(rows[0][1]))]
+    for colour, (layer, *cells) in rows:
+        numbers = (cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True))
+        line = "  ".join([layer.ljust(widths[0]), *numbers])
+        console.print(Text(line, colour), highlight=False, soft_wrap=True)
 
 
 def cells_of(probe: Probe) -> list[str]:

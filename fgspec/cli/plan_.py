@@ -25,6 +25,7 @@ def run(spec: SpecArgument, overrides: SetOption = None, as_json: JsonOption = F
     """
     loaded = load(spec, overrides or ())
     program = api.compile(loaded)
+    api.refuse_untold(loaded)
     with compilation_cache():
         plan = program.plan
         compiled = compile_update(program, calls_of(plan))
