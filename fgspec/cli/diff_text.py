@@ -88,11 +88,11 @@ def _changes(one: Consequence) -> Iterator[str]:
     if one.changed:
         alone = ", by what is drawn alone" if one.by_draws else ""
         yield f"changed: {listed(summarized(one.changed, others))}{alone}"
-    known = one.same + one.changed
+    kept = one.same + one.changed
     if one.removed:
-        yield f"removed: {listed(summarized(one.removed, known + one.added))}"
+        yield f"removed: {listed(summarized(one.removed, kept))}"
     if one.added:
-        yield f"added: {listed(summarized(one.added, known + one.removed))}"
+        yield f"added: {listed(summarized(one.added, kept))}"
 
 
 def listed(names: Sequence[str]) -> str:

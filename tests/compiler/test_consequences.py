@@ -57,10 +57,10 @@ def told(a, b):
     """What changed, as few names as tell it, by group; added and removed names with a sign."""
     found = {}
     for one in consequences(a, b):
-        rest = one.same + one.removed + one.added
-        names = summarized(one.changed, rest)
-        names += [f"-{n}" for n in summarized(one.removed, one.changed + one.same + one.added)]
-        names += [f"+{n}" for n in summarized(one.added, one.changed + one.same + one.removed)]
+        kept = one.same + one.changed
+        names = summarized(one.changed, one.same + one.removed + one.added)
+        names += [f"-{name}" for name in summarized(one.removed, kept)]
+        names += [f"+{name}" for name in summarized(one.added, kept)]
         if names:
             found[one.group] = set(names)
     return found
@@ -111,7 +111,7 @@ PAIRS = {
     "head": (
         {"head": "mlp"},
         {
-            "initial": {"-heads/block0", "-heads/block1", "+heads/block0", "+heads/block1"},
+            "initial": {"-heads", "+heads"},
             "forward": {"heads"},
             "update": {"blocks", "-heads", "+heads"},
             "optimizer": {"state", "-heads", "+heads"},
