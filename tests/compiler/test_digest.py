@@ -46,6 +46,19 @@ def test_what_an_output_depends_on_counts_for_it_alone(other):
     assert plain["b"] == of(other)["b"]
 
 
+def _reduced(combine):
+    return lambda x: lax.reduce(x, jnp.float32(1), combine, (0,))
+
+
+def test_parameters_of_operations_count_and_programs_among_them():
+    square = jax.ShapeDtypeStruct((3, 3), jnp.float32)
+    assert of(lambda x: x.sum(0), square) != of(lambda x: x.sum(1), square)
+    plain = _reduced(lambda a, b: a * 2 + b)
+    assert of(plain) == of(_reduced(lambda b, a: b * 2 + a))
+    assert of(plain) != of(_reduced(lambda a, b: a * 3 + b))
+    assert of(plain) != of(_reduced(lambda a, b: b * 2 + a))
+
+
 def test_inputs_count_by_name_and_shape():
     assert of(lambda x, y: x * 2, X, X) != of(lambda x, y: y * 2, X, X)
     assert of(lambda x: x * 2) != of(lambda x: x * 2, jax.ShapeDtypeStruct((4,), jnp.float32))
