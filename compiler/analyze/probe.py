@@ -114,4 +114,5 @@ def _probe(rounds: list[Any], target: Any, drawn: bool, step: float) -> Probe:
         return Probe(cosine, bias, None, 0.0, None, size, step)
     means, variances = np.stack([r.mean for r in rounds]), np.stack([r.variance for r in rounds])
     found = quality(means, variances, cosine, target)
-    return Probe(cosine, found.bias, found.bias_z, found.variance, 1 / found.variance, size, step)
+    signal = 1 / found.variance if found.variance > 0 else None
+    return Probe(cosine, found.bias, found.bias_z, found.variance, signal, size, step)

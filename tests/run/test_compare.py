@@ -1,10 +1,14 @@
 """Both specs are probed at the same parameters on the same batch, where they can be."""
 
+from xml.etree import ElementTree as ET
+
 import jax
 import pytest
+from rich.console import Console
 
 import fgspec
 from fgspec import api
+from fgspec.cli import diff_html, diff_text
 from fgspec.comparison import Probing, _shared
 
 SPEC = """
@@ -24,9 +28,10 @@ def spec(tmp_path):
     return path
 
 
-def test_a_probe_of_real_data(spec):
+def test_a_probe_of_real_data(spec, capsys):
     other = fgspec.load(spec, ["gradient.perturbation.samples=2"])
-    found = fgspec.compare(spec, other, Probing(steps=2, draws=32)).json()
+    compared = fgspec.compare(spec, other, Probing(steps=2, draws=32))
+    found = compared.json()
     probe = found["probe"]
     assert probe["where"] == "the same batch, at the parameters of the first after 2 updates"
     assert probe["draws"] == 32
@@ -37,6 +42,12 @@ def test_a_probe_of_real_data(spec):
     changed = {one["group"] for one in found["consequences"] if not one["identical"]}
     assert changed == {"update", "noise"}
     assert set(found["cost"]) >= {"flops", "perturbed"}
+    page = ET.fromstring(diff_html.page(compared).split("\n", 1)[1])
+    bars = [float(bar.get("width", -1)) for bar in page.iter("rect")]
+    assert (len(bars), max(bars)) == (8, 260)
+    diff_text.show(compared, Console(width=80))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines[-2:]] == [["block0/dense", sign] for sign in "-+"]
 
 
 def test_nothing_is_traced_where_the_fields_are_the_same(spec, monkeypatch):
