@@ -25,7 +25,7 @@ from compiler.optimizer import make_optimizer
 from compiler.passes import stem, views
 from compiler.plan import Plan
 from compiler.state import State, stepped
-from compiler.update import Program, compile_plan
+from compiler.update import Program, compile_plan, gradient_of_step
 
 _ROWS = 2
 """Examples that a layer, an augmentation and an evaluation are followed with: they do not depend on
@@ -66,10 +66,11 @@ def fingerprint(plan: Plan) -> Fingerprint:
     gradients and its state; a layer one of its parameters and its input. The seed is part of
     initial parameters, draws and data.
     """
-    program = compile_plan(replace(plan, stacks=()))
+    unrolled = replace(plan, stacks=())
+    program = compile_plan(unrolled)
     state, records, _ = abstract_arguments(program)
     batch = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), records)
-    updates = _updates(program, state, batch)
+    updates = _updates(unrolled, state, batch)
     few = _few(batch)
     prints = {
         "initial": _printed(_initial(program)),
@@ -105,21 +106,15 @@ def _initial(program: Program) -> dict[str, Known]:
     return digests(start, (), ())
 
 
-def _updates(program: Program, state: State, batch: Any) -> dict[str, Known]:
+def _updates(plan: Plan, state: State, batch: Any) -> dict[str, Known]:
     """The gradient of every parameter, and what else of the state an update moves."""
 
-    def gradient(state: State, batch: Any) -> Any:
-        return program.gradient(state, batch)[0]
+    @jax.default_matmul_precision("highest")
+    def update(state: State, batch: Any) -> Any:
+        grads, _, moved = gradient_of_step(plan, state, batch, None)
+        return {**grads, **moved}
 
-    found = digests(gradient, (state, batch), _STATE)
-    if not (state.feedback or state.statistics):
-        return found
-
-    def moved(state: State, batch: Any) -> Any:
-        new = program.update(state, batch)[0]
-        return {"feedback": new.feedback, "statistics": new.statistics}
-
-    return found | digests(moved, (state, batch), _STATE)
+    return digests(update, (state, batch), _STATE)
 
 
 def _few(batch: Any) -> Any:
