@@ -134,7 +134,7 @@ def test_diff_tells_consequences(fgspec, tmp_path):
     assert "&lt;b&gt;other&lt;/b&gt;" in text
     assert "<script" not in text
     assert "http" not in text
-    code, _, err = fgspec("diff", QUICKSTART, *changes, "--html", tmp_path / "no" / "page.html")
+    code, _, err = fgspec("diff", QUICKSTART, *changes, "--html", page / "page.html")
     assert code == 2
     assert "cannot be written" in err
 
