@@ -61,7 +61,8 @@ def _closed(closed: Any, operands: Sequence[Known]) -> list[Known]:
 
 
 def _constant(value: Any) -> Known:
-    array = np.asarray(value)
+    key = isinstance(value, jax.Array) and jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key)
+    array = np.asarray(jax.random.key_data(value) if key else value)
     found = hashed("constant", str(array.dtype), array.shape, array.tobytes())
     return Known(found, found, False, zero=array.dtype.kind in "biufc" and not array.any())
 

@@ -169,6 +169,14 @@ def test_random_arrays_are_told_from_what_is_made_with_them():
     }
 
 
+def test_keys_that_are_constants_count():
+    def drawn(seed):
+        key = jax.random.key(seed)
+        return lambda x: x * jax.random.normal(key, (3,))
+
+    assert of(drawn(0)) == of(drawn(0)) != of(drawn(1))
+
+
 def test_numbers_and_functions_of_another_process_read_the_same():
     """Scatters hold a program that adds, gathers an enumeration, loops NumPy's integers."""
 
