@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
 from compiler.estimate import Clock, drawn, estimate, make_context, matched, target_gradient
+from compiler.gradient.segment import Estimate
 from compiler.losses.sites import readout_of
 from compiler.noise import KeyData, address
 from compiler.plan import Plan
@@ -32,23 +33,35 @@ def diagnosed(
         batch: the network's input and the labels of its rows.
         at: raw key of the run, and the step.
     """
+    (_, labels), (key, step) = batch, at
+    estimated, exact = estimates(plan, params, feedback, batch, at)
+    found = estimated(key, step)
+    measured = _against(found.grads, exact)
+    if draws(plan):
+        streams = [address(key, "diagnostics", step, k) for k in range(_samples(plan))]
+        keys = jnp.stack([jax.random.key_data(stream) for stream in streams])
+        measured |= _signal_to_noise(lambda key: estimated(key, step).grads, exact, keys)
+    measured |= _alignment(plan, params, feedback)
+    return measured | _head_accuracy(plan, params, found.trace.features, labels)
+
+
+def estimates(
+    plan: Plan, params: Params, feedback: Params, batch: tuple[Features, Any], at: tuple[Any, Any]
+) -> tuple[Callable[[KeyData, Any], Estimate], Params]:
+    """The estimate of one batch by the key and step of its draws, and its target's exact gradient.
+
+    Takes what `diagnosed` takes.
+    """
     (x, labels), (key, step) = batch, at
 
-    def estimated(key: KeyData) -> Any:
+    def estimated(key: KeyData, step: Any) -> Estimate:
         clock = Clock(key, step, drawn(plan, key, step))
         context = make_context(plan, params, feedback, labels, clock)
         return estimate(plan, params, x, context)
 
     clock = Clock(key, step, drawn(plan, key, step))
-    exact = target_gradient(plan, params, x, make_context(plan, params, {}, labels, clock)).grads
-    found = estimated(key)
-    measured = _against(found.grads, exact)
-    if draws(plan):
-        streams = [address(key, "diagnostics", step, k) for k in range(_samples(plan))]
-        keys = jnp.stack([jax.random.key_data(stream) for stream in streams])
-        measured |= _signal_to_noise(lambda key: estimated(key).grads, exact, keys)
-    measured |= _alignment(plan, params, feedback)
-    return measured | _head_accuracy(plan, params, found.trace.features, labels)
+    exact = target_gradient(plan, params, x, make_context(plan, params, {}, labels, clock))
+    return estimated, exact.grads
 
 
 def draws(plan: Plan) -> bool:

@@ -93,7 +93,7 @@ def compile_plan(plan: Plan) -> Program:
     def gradient(
         state: State, batch: Batch, perturbations: Perturbations | None = None
     ) -> tuple[Params, Metrics]:
-        return _gradient(plan, by_name(plan, state), batch, perturbations)[:2]
+        return gradient_of_step(plan, by_name(plan, state), batch, perturbations)[:2]
 
     def evaluate(state: State, batch: Batch) -> Metrics:
         return evaluated(plan, state, batch)
@@ -123,7 +123,7 @@ def _picked(record: Records, whole: Batch | None) -> Batch:
 def _update(
     plan: Plan, optimizer: optax.GradientTransformation, state: State, batch: Batch
 ) -> tuple[State, Metrics]:
-    grads, metrics, changed = _gradient(plan, state, batch, None)
+    grads, metrics, changed = gradient_of_step(plan, state, batch, None)
     metrics["optim/grad_norm"] = optax.tree.norm(grads)
     params, moments = stepped(optimizer, grads, state.optimizer, state.params)
     new = state._replace(step=state.step + 1, params=params, optimizer=moments)
@@ -154,10 +154,17 @@ def _stacked_update(
     return new, {**found.metrics, **metrics, "optim/grad_norm": norm}
 
 
-def _gradient(
+def gradient_of_step(
     plan: Plan, state: State, batch: Batch, perturbations: Perturbations | None
 ) -> tuple[Params, Metrics, dict[str, Any]]:
-    """The gradient, the metrics, and what else of the state is of the next step."""
+    """The gradient, the metrics, and what else of the state is of the next step.
+
+    Args:
+        plan: the plan; parameters are by block, whatever is stacked.
+        state: before the step.
+        batch: see `compile_plan`.
+        perturbations: in place of what is drawn, see `Program.gradient`.
+    """
     params, objective = state.params, plan.objective
     labels = jnp.tile(batch["label"], objective.views)
     noise = drawn(plan, state.key, state.step) if perturbations is None else given(perturbations)

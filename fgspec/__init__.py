@@ -1,7 +1,7 @@
 """fgspec: a declarative experiment-spec compiler for learning rules beyond backprop.
 
-`load`, `plan`, `compile`, `train`, `evaluate` and `diff` mean what the verbs of the command line
-do. They are imported on first use, so that reading a spec does not wait for JAX.
+`load`, `plan`, `compile`, `train`, `evaluate`, `diff` and `compare` mean what the verbs of the
+command line do. They are imported on first use, so that reading a spec does not wait for JAX.
 """
 
 # The names of __all__ are those of __init__.pyi.
@@ -13,14 +13,17 @@ from typing import Any
 __version__ = "0.1.0"
 
 __all__ = [
+    "Comparison",
     "DataError",
     "Loaded",
+    "Probing",
     "Program",
     "ResumeError",
     "RunError",
     "SpecError",
     "State",
     "UserError",
+    "compare",
     "compile",
     "diff",
     "evaluate",

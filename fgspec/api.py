@@ -7,6 +7,7 @@ program = fgspec.compile(spec)
 state = program.init(spec.experiment.seed)
 summary = fgspec.train(spec)
 changes = fgspec.diff("specs/a.yaml", "specs/b.yaml")
+consequences = fgspec.compare("specs/a.yaml", "specs/b.yaml").consequences
 """
 
 from collections.abc import Callable, Sequence
@@ -34,7 +35,9 @@ from compiler.update import Program, compile_plan
 from fgspec import loop, rundir, source
 from fgspec.canonical import Difference, differences, identity
 from fgspec.checkpoint import newest
+from fgspec.comparison import Comparison, Probing, of_fields, with_consequences, with_probe
 from fgspec.compile_cache import CacheUse, compilation_cache
+from fgspec.contract import base, broken, untold
 from fgspec.data.dataset import Dataset
 from fgspec.data.describe import describe
 from fgspec.data.pipeline import evaluation_batches
@@ -51,14 +54,17 @@ from fgspec.spec.experiment import Experiment
 from fgspec.spec.mesh import Mesh
 
 __all__ = [
+    "Comparison",
     "DataError",
     "Loaded",
+    "Probing",
     "Program",
     "ResumeError",
     "RunError",
     "SpecError",
     "State",
     "UserError",
+    "compare",
     "compile",
     "diff",
     "evaluate",
@@ -92,11 +98,12 @@ def plan(spec: Spec, *, here: bool = True) -> Plan:
         here: whether its devices must be here; if not, its mesh has no -1.
 
     Raises:
-        SpecError: the spec is wrong, does not fit its data, or is not supported.
+        SpecError: the spec is wrong, breaks its contract, does not fit its data, or is not
+            supported.
         DataError: an `npz` archive is missing or damaged.
     """
     loaded = _loaded(spec)
-    loaded.refuse(refusals(loaded.experiment))
+    loaded.refuse([*broken(loaded), *refusals(loaded.experiment)])
     info = describe(loaded.experiment.data.source)
     loaded.refuse(data_problems(loaded.experiment, info))
     return make_plan(_on_devices(loaded) if here else loaded.experiment, info)
@@ -125,6 +132,40 @@ def diff(a: Spec, b: Spec) -> list[Difference]:
         SpecError: either is wrong.
     """
     return differences(_loaded(a), _loaded(b))
+
+
+def compare(a: Spec, b: Spec, probe: Probing | None = None) -> Comparison:
+    """The fields in which two specs differ, and what of their computations that changes.
+
+    Args:
+        a: a spec.
+        b: another.
+        probe: how to measure what their estimates are worth on a batch of their data, if at all.
+
+    Raises:
+        SpecError, DataError: as `plan`, of either.
+    """
+    left, right = _loaded(a), _loaded(b)
+    found = of_fields(left, right)
+    if found.fields:
+        found = with_consequences(found, plan(left), plan(right))
+    if probe is not None:
+        with compilation_cache():
+            (one, data), (other, others) = _with_data(left), _with_data(right)
+            found = with_probe(found, (one.plan, data), (other.plan, others), probe)
+    return found
+
+
+def refuse_untold(spec: Loaded) -> None:
+    """Raise what a spec changes in consequence that its contract does not tell, if it tells any.
+
+    Raises:
+        SpecError: it touches more than `ablation.touches` lists.
+    """
+    if spec.ablation is not None and spec.ablation.touches is not None:
+        found = compare(base(spec), spec).consequences
+        changed = {one.group: (*one.changed, *one.removed, *one.added) for one in found}
+        spec.refuse(untold(spec.ablation, changed))
 
 
 def train(

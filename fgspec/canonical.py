@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fgspec.diagnostics import MISSING, Origin, dotted, flow
+from fgspec.diagnostics import MISSING, Origin, dotted, flow, lookup
 from fgspec.source import Loaded, set_by
 from fgspec.yaml12 import Path
 
@@ -49,6 +49,11 @@ class Difference:
     a_origin: Origin
     b_origin: Origin
 
+    @property
+    def kind(self) -> str:
+        """Whether the field is `changed`, `added` or `removed`."""
+        return "added" if self.a is MISSING else "removed" if self.b is MISSING else "changed"
+
     def json(self) -> dict[str, Any]:
         """Plain values for `fgspec diff --json`."""
         sides = {}
@@ -56,7 +61,7 @@ class Difference:
             absent = value is MISSING
             sides[side] = {"value": None if absent else value, "present": not absent}
             sides[side]["origin"] = None if absent else str(origin)
-        return {"field": dotted(self.path)} | sides
+        return {"field": dotted(self.path), "kind": self.kind} | sides
 
 
 def differences(a: Loaded, b: Loaded) -> list[Difference]:
@@ -76,3 +81,22 @@ def _compare(a: Any, b: Any, at: Path) -> Iterator[tuple[Path, Any, Any]]:
             yield from _compare(a.get(key, MISSING), b.get(key, MISSING), (*at, key))
     elif MISSING in (a, b) or json.dumps(a) != json.dumps(b):  # as text, for True == 1 == 1.0
         yield at, a, b
+
+
+def spelled_out_once(a: Loaded, b: Loaded) -> list[Path]:
+    """The fields that are equal although only one spec states them, the other by default."""
+    theirs = b.values()
+    return [
+        path
+        for path, value in _leaves(a.values(), ())
+        if json.dumps(value) == json.dumps(lookup(theirs, path), default=repr)
+        and (set_by(a, path).kind == "default") != (set_by(b, path).kind == "default")
+    ]
+
+
+def _leaves(tree: Any, at: Path) -> Iterator[tuple[Path, Any]]:
+    if not isinstance(tree, Mapping):
+        yield at, tree
+        return
+    for key, value in tree.items():
+        yield from _leaves(value, (*at, key))

@@ -20,13 +20,14 @@ from fgspec.diagnostics import (
     render,
     shown,
 )
+from fgspec.spec.ablation import Ablation
 from fgspec.spec.base import Section
 from fgspec.spec.complete import complete
 from fgspec.spec.consistency import check
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.presets import expand_rule
 from fgspec.spec.shorthand import spelled_out
-from fgspec.validate import known_keys, valid_sections, validate
+from fgspec.validate import known_keys, valid_sections, validate, validate_section
 from fgspec.yaml12 import MAX_DEPTH, Path, YamlError, parse, read, scalar
 
 
@@ -41,6 +42,7 @@ class Loaded:
         file: the file as named by the user.
         text: that file's text.
         overrides: the `--set` arguments, in order.
+        ablation: what the file promises to change of another spec.
     """
 
     experiment: Experiment
@@ -49,6 +51,7 @@ class Loaded:
     file: str
     text: str
     overrides: tuple[str, ...] = ()
+    ablation: Ablation | None = None
 
     def values(self) -> dict[str, Any]:
         """Every value of the resolved spec as plain mappings, lists and scalars."""
@@ -62,6 +65,10 @@ class Loaded:
         """
         if problems:
             raise render(problems, self.tree, self.origins, self.file, self.values())
+
+
+_OTHERS = ("extends", "ablation")
+"""The keys that name other files."""
 
 
 @dataclass(frozen=True)
@@ -102,8 +109,9 @@ def loads(text: str, file: str = "<text>") -> Loaded:
         layer = _layer(parse(text, file))
     except YamlError as error:
         raise SpecError(str(error).splitlines()) from None
-    if "extends" in layer.tree:
-        raise render([Problem(("extends",), "needs a file to be relative to")], *_at(layer), file)
+    problems = [Problem((key,), "needs a file to be relative to") for key in _OTHERS]
+    if named := [problem for problem in problems if problem.path[0] in layer.tree]:
+        raise render(named, *_at(layer), file)
     return _resolve(layer, file, text, ())
 
 
@@ -131,17 +139,33 @@ def _chain(file: FilePath, root: FilePath | None, seen: tuple[FilePath, ...]) ->
     if target is MISSING:
         return layer
     root, seen = root or _root(file), (*seen, file.resolve())
-    problem = _extends_problem(target, file, root, seen)
+    problem = _path_problem(target, file, root, seen)
     if problem:
         tree = layer.tree | {"extends": target}
         raise render([Problem(("extends",), problem)], tree, layer.origins, str(file))
-    base = FilePath(os.path.normpath(file.parent / target))
-    return _merge(_chain(base, root, seen), layer)
+    below = _chain(_beside(file, target), root, seen)
+    below.tree.pop("ablation", None)  # which binds the file that states it
+    return _merge(below, layer)
 
 
-def _extends_problem(
-    target: Any, file: FilePath, root: FilePath, seen: tuple[FilePath, ...]
-) -> str:
+def _beside(file: FilePath, target: str) -> FilePath:
+    return FilePath(os.path.normpath(file.parent / target))
+
+
+def base_of(loaded: Loaded, overrides: Sequence[str]) -> Loaded:
+    """The spec that `loaded` promises to change in nothing but what it lists.
+
+    Raises:
+        SpecError: it is not found beside it, or wrong.
+    """
+    assert loaded.ablation is not None
+    file, target = FilePath(loaded.file), loaded.ablation.base
+    problem = _path_problem(target, file, _root(file), (file.resolve(),))
+    loaded.refuse([Problem(("ablation", "base"), problem)] if problem else [])
+    return load(_beside(file, target), overrides)
+
+
+def _path_problem(target: Any, file: FilePath, root: FilePath, seen: tuple[FilePath, ...]) -> str:
     if not isinstance(target, str) or FilePath(target).is_absolute():
         return "must be the path of a spec, relative to this one"
     try:
@@ -230,8 +254,8 @@ def _setting(text: str) -> tuple[tuple[str, ...], Any]:
     if not equals or not all(keys) or len(keys) > MAX_DEPTH:
         message = f"must be path=value, such as optimizer.learning_rate=0.1 (got {shown(text)})"
         raise SpecError([f"--set: {message}"])
-    if keys[0] == "extends":
-        raise SpecError(["--set: extends: belongs in a file; it cannot be set"])
+    if keys[0] in _OTHERS:
+        raise SpecError([f"--set: {keys[0]}: belongs in a file; it cannot be set"])
     try:
         return keys, scalar(value)
     except YamlError as error:
@@ -247,8 +271,11 @@ def _paths(tree: Any) -> list[Path]:
 
 
 def _resolve(layer: _Layer, file: str, text: str, overrides: tuple[str, ...]) -> Loaded:
-    tree, origins, conflicts = expand_rule(layer.tree, layer.origins)
+    whole, origins, conflicts = expand_rule(layer.tree, layer.origins)
+    tree = {key: value for key, value in whole.items() if key != "ablation"}
     experiment, problems = validate(tree)
+    ablation, broken = validate_section("ablation", Ablation, whole)
+    problems += broken
     wrong = {problem.path for problem in problems}
     problems += [conflict for conflict in conflicts if conflict.path not in wrong]
     sections = valid_sections(tree, problems)
@@ -260,7 +287,7 @@ def _resolve(layer: _Layer, file: str, text: str, overrides: tuple[str, ...]) ->
             if isinstance(section, Section)
         }
         raise render(problems, layer.tree, origins, file, defaults)
-    return Loaded(complete(experiment), origins, tree, file, text, overrides)
+    return Loaded(complete(experiment), origins, whole, file, text, overrides, ablation)
 
 
 def set_by(loaded: Loaded, path: Path) -> Origin:

@@ -8,8 +8,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from fgspec.diagnostics import Problem, closest, dotted, lookup, nearest, shown
-from fgspec.spec.base import Interval
-from fgspec.spec.experiment import Experiment
+from fgspec.spec.base import Interval, Section
+from fgspec.spec.experiment import Experiment, SpecFile
 from fgspec.yaml12 import Path
 
 _EXPECTED: dict[str, str] = {
@@ -47,13 +47,32 @@ def validate(tree: Mapping[str, Any]) -> tuple[Experiment | None, list[Problem]]
         return None, _problems(error.errors(include_url=False), tree)
 
 
+def validate_section(
+    name: str, model: type[Section], tree: Mapping[str, Any]
+) -> tuple[Any, list[Problem]]:
+    """Check the section `name` of `tree` that is no part of an experiment.
+
+    Returns:
+        The section and no problems, or None and at least one problem; None where there is none.
+    """
+    if tree.get(name) is None:
+        return None, []
+    try:
+        return model.model_validate_json(json.dumps(tree[name])), []
+    except ValidationError as error:
+        found = error.errors(include_url=False)
+        for one in found:
+            one["loc"] = (name, *one["loc"])
+        return None, _problems(found, tree)
+
+
 def valid_sections(tree: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any]:
     """Those sections of `tree` that have no problem of their own, each validated.
 
     A key that is no section counts as a problem of the one that was probably meant.
     """
     broken = {problem.path[0] for problem in problems if problem.path}
-    broken |= {closest(key, [*Experiment.model_fields, "rule"]) for key in broken}
+    broken |= {closest(key, SpecFile.model_fields) for key in broken}
     broken |= {"losses", "gradient"} if "rule" in broken else set()
     kept = {key: value for key, value in tree.items() if key not in broken}
     stand_ins = {"fgspec": 1, "name": "unnamed", "training": {}}
@@ -116,7 +135,7 @@ def _unknown(path: Path, tree: Mapping[str, Any]) -> str:
     return f"unknown key{f' of {tag}' if union else ''}; {nearest(key, known)}"
 
 
-def _homes(key: str, model: type[BaseModel] = Experiment, at: Path = ()) -> Iterator[Path]:
+def _homes(key: str, model: type[BaseModel] = SpecFile, at: Path = ()) -> Iterator[Path]:
     """Every path that ends in `key`, wherever the language has it."""
     for name, field in model.model_fields.items():
         if name == key:
@@ -185,7 +204,7 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
 def _candidates(path: Path, tree: Mapping[str, Any]) -> list[type[BaseModel]]:
     """The models that the language has for the value at `path`, whatever its type."""
     if not path:
-        return [Experiment]
+        return [SpecFile]
     if isinstance(path[-1], int):  # an item of a list is what the list is of
         return _candidates(path[:-1], tree)
     fields = [model.model_fields.get(str(path[-1])) for model in _models_at(path[:-1], tree)]
@@ -223,5 +242,4 @@ def _tags(path: Path, tree: Mapping[str, Any]) -> list[str]:
 
 def _known_keys(path: Path, tree: Mapping[str, Any]) -> list[str]:
     keys = dict.fromkeys(key for model in _models_at(path, tree) for key in model.model_fields)
-    ordered = sorted(keys, key=lambda key: key != "type")
-    return ordered if path else [*ordered, "extends", "rule"]
+    return sorted(keys, key=lambda key: key != "type")

@@ -18,6 +18,7 @@ ORDER = [
     "fgspec.plugins",
     "fgspec.spec",
     "fgspec.spec.base",
+    "fgspec.spec.ablation",
     "fgspec.spec.data",
     "fgspec.spec.layer",
     "fgspec.spec.architecture",
@@ -39,6 +40,7 @@ ORDER = [
     "fgspec.validate",
     "fgspec.source",
     "fgspec.canonical",
+    "fgspec.contract",
     "fgspec.templates",
     "fgspec.data",
     "fgspec.data.dataset",
@@ -138,16 +140,28 @@ ORDER = [
     "compiler.pipeline",
     "compiler.update",
     "compiler.analyze.compiled",
+    "compiler.analyze.operation",
+    "compiler.analyze.known",
+    "compiler.analyze.loops",
+    "compiler.analyze.digest",
+    "compiler.analyze.streams",
+    "compiler.analyze.fingerprint",
+    "compiler.analyze.consequences",
+    "compiler.analyze.quality",
+    "compiler.analyze.probe",
     "compiler.analyze.scopes",
     "compiler.analyze.anatomy",
     "compiler.analyze.tables",
     "compiler.analyze.notes",
+    "fgspec.comparison",
     "fgspec.api",
     "fgspec.cli",
     "fgspec.cli.options",
     "fgspec.cli.check_",
     "fgspec.cli.show_",
     "fgspec.cli.schema_",
+    "fgspec.cli.diff_text",
+    "fgspec.cli.diff_html",
     "fgspec.cli.diff_",
     "fgspec.cli.plan_",
     "fgspec.cli.train_",
@@ -159,7 +173,7 @@ ORDER = [
 ]
 """Every module, after all that it imports."""
 
-ROOTS = ("fgspec.api", "fgspec.cli")
+ROOTS = ("fgspec.api", "fgspec.cli", "fgspec.comparison")
 """Where language and compiler meet; nothing else in fgspec may import the compiler."""
 
 
@@ -234,14 +248,17 @@ def test_check_waits_for_neither_jax_nor_scikit_learn():
 
 def test_public_names():
     assert fgspec.__all__ == [
+        "Comparison",
         "DataError",
         "Loaded",
+        "Probing",
         "Program",
         "ResumeError",
         "RunError",
         "SpecError",
         "State",
         "UserError",
+        "compare",
         "compile",
         "diff",
         "evaluate",

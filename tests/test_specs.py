@@ -12,6 +12,7 @@ from compiler.plan import make_plan
 from compiler.support import data_problems, refusals
 from compiler.trees import flatten
 from compiler.update import compile_plan
+from fgspec.contract import broken
 from fgspec.data.describe import describe
 from fgspec.source import load
 from fgspec.spec.presets import RULES
@@ -47,7 +48,7 @@ def test_there_are_specs_of_every_rule():
 def test_is_valid_and_says_how_to_run_it(path):
     loaded = load(path)
     info = describe(loaded.experiment.data.source)
-    assert refusals(loaded.experiment) == []
+    assert broken(loaded) == refusals(loaded.experiment) == []
     assert data_problems(loaded.experiment, info) == []
     header = [line for line in path.read_text().splitlines() if line.startswith("#")]
     assert f"fgspec train {path.relative_to(ROOT)}" in " ".join(header)

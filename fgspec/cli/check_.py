@@ -8,6 +8,7 @@ import typer
 from compiler.support import data_problems, refusals
 from fgspec.canonical import identity
 from fgspec.cli.options import SetOption
+from fgspec.contract import broken
 from fgspec.data.describe import describe
 from fgspec.diagnostics import Problem, SpecError
 from fgspec.errors import DataError
@@ -15,13 +16,13 @@ from fgspec.source import Loaded, load
 
 
 def checked(loaded: Loaded) -> Loaded:
-    """`loaded`, unless the compiler or the data refuse it.
+    """`loaded`, unless its contract, the compiler or the data refuse it.
 
     Raises:
         SpecError: with one line for each refusal.
     """
     spec = loaded.experiment
-    problems = refusals(spec)
+    problems = [*broken(loaded), *refusals(spec)]
     try:
         problems += data_problems(spec, describe(spec.data.source))
     except DataError as error:

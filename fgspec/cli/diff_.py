@@ -1,41 +1,62 @@
 """`fgspec diff`."""
 
 import json
+from pathlib import Path
+from typing import Annotated
 
 import typer
+from rich.console import Console
 
-from fgspec.canonical import Difference, differences, identity
-from fgspec.cli.options import JsonOption, SpecArgument
-from fgspec.diagnostics import MISSING, Origin, dotted, flow
+from fgspec import api
+from fgspec.cli import diff_html, diff_text
+from fgspec.cli.options import ArgumentError, JsonOption, SetOption
+from fgspec.comparison import Probing, of_fields
+from fgspec.logbook import write_text
 from fgspec.source import load
 
+FieldsOption = Annotated[bool, typer.Option("--fields", help="Compare fields only.")]
+ProbeOption = Annotated[
+    bool, typer.Option("--probe", help="Measure both estimates on a batch of the data.")
+]
+HtmlFile = Annotated[
+    Path | None,
+    typer.Option("--html", metavar="FILE", help="Write a page of its own to this file."),
+]
 
-def run(a: SpecArgument, b: SpecArgument, as_json: JsonOption = False) -> None:
-    """Print the fields in which two resolved specs differ, with where each value comes from.
+
+def run(
+    specs: Annotated[list[Path], typer.Argument(metavar="SPEC [SPEC]", help="YAML files.")],
+    overrides: SetOption = None,
+    fields: FieldsOption = False,
+    probe: ProbeOption = False,
+    as_json: JsonOption = False,
+    html: HtmlFile = None,
+) -> None:
+    """Print the fields in which two specs differ, and what of their computations that changes.
+
+    --set acts on the second spec; where one is given, on a second copy of it. Nothing is compiled
+    or run without --probe, which makes 20 updates and 128 draws of either estimate.
 
     Exit code 0 if they are the same, 1 if they differ, 2 if one is wrong.
 
-    Example: fgspec diff specs/quickstart.yaml specs/quickstart/bp.yaml
+    Example: fgspec diff specs/quickstart.yaml --set gradient.perturbation.samples=4
     """
-    left, right = load(a), load(b)
-    found = differences(left, right)
+    if len(specs) > 2 or (len(specs) == 1 and not overrides):
+        raise ArgumentError("diff: give two specs, or one and --set")
+    if fields and probe:
+        raise ArgumentError("diff: --fields compares no estimates; leave out --fields or --probe")
+    left, right = load(specs[0]), load(specs[-1], overrides or ())
+    how = Probing() if probe else None
+    found = of_fields(left, right) if fields else api.compare(left, right, how)
+    if html is not None:
+        try:
+            write_text(html, diff_html.page(found))
+        except (OSError, ValueError) as error:
+            raise ArgumentError(f"diff: {html} cannot be written ({error})") from None
     if as_json:
-        hashes = {"a": identity(left.values()), "b": identity(right.values())}
-        print(json.dumps({"sha256": hashes, "fields": [d.json() for d in found]}, indent=2))
-    elif not found:
-        print("the same")
-    for difference in [] if as_json else found:
-        print("\n".join(_lines(difference)))
-    raise typer.Exit(1 if found else 0)
-
-
-def _lines(difference: Difference) -> list[str]:
-    sides = (
-        ("-", difference.a, difference.a_origin),
-        ("+", difference.b, difference.b_origin),
-    )
-    return [dotted(difference.path), *(_side(*side) for side in sides)]
-
-
-def _side(sign: str, value: object, origin: Origin) -> str:
-    return f"  {sign} " + ("absent" if value is MISSING else f"{flow(value)}  ({origin})")
+        print(json.dumps(found.json(), indent=2))
+    else:
+        diff_text.show(found, Console())
+    if not fields:
+        api.refuse_untold(right)
+    raise typer.Exit(1 if found.fields else 0)

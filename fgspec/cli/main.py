@@ -20,7 +20,7 @@ VERBS = {
     "train": "train a spec, or go on with a run",
     "eval": "evaluate the newest checkpoint of a run",
     "bench": "measure and compare compiled updates: time, memory, FLOPs",
-    "diff": "print the fields in which two specs differ",
+    "diff": "say what two specs have not in common, and what that changes",
 }
 """Every verb, in the order in which `--help` lists them; `fgspec.cli.<verb>` holds each."""
 

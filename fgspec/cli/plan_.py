@@ -58,6 +58,7 @@ def run(
         _predict(loaded, Machine(flops, bandwidth), as_json)
         return
     program = api.compile(loaded)
+    api.refuse_untold(loaded)
     with compilation_cache():
         plan = program.plan
         compiled, found = compile_update(program, calls_of(plan)), dissect(program)

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
+from fgspec.spec.ablation import Ablation
 from fgspec.spec.architecture import Architecture, LocalMixer
 from fgspec.spec.base import Section
 from fgspec.spec.data import Data
@@ -54,11 +55,16 @@ class Experiment(Section):
 
 
 class SpecFile(Experiment):
-    """What a file may hold besides an experiment; `load` expands both keys away."""
+    """What a file may hold besides an experiment; none of it is part of the resolved spec."""
 
     extends: str = Field(default="", description="A spec this one changes, relative to this file.")
     rule: RuleName | None = Field(
         default=None,
         description="Shorthand for the losses and gradient of a published rule; "
         "`fgspec show` prints what it stands for.",
+    )
+    ablation: Ablation | None = Field(
+        default=None,
+        description="What this spec changes of another one, and nothing else; binds this file, not "
+        "those that extend it.",
     )

@@ -1,9 +1,11 @@
 """`fgspec check | show | diff | schema | init` as typed: output, exit codes, no tracebacks."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -79,26 +81,64 @@ def test_show_prints_a_spec(fgspec):
     assert loads(out).values() == load(ROOT / QUICKSTART, ["seed=9"]).values()
 
 
-def test_diff_of_the_same(fgspec):
+def test_diff_of_the_same(fgspec, spec):
     assert fgspec("diff", QUICKSTART, QUICKSTART) == (0, "the same\n", "")
     code, out, _ = fgspec("diff", "--json", QUICKSTART, QUICKSTART)
     found = json.loads(out)
     assert code == 0
-    assert found["fields"] == []
+    assert found["fields"] == found["consequences"] == []
     assert found["sha256"]["a"] == found["sha256"]["b"]
+    spelled = spec("# said again\n" + GOOD + "seed: 0\n")
+    code, out, _ = fgspec("diff", spec(GOOD, "b.yaml"), spelled)
+    assert (code, out) == (0, "the same\nequal, though only one says so: seed\n")
 
 
 def test_diff_of_two_specs(fgspec):
-    code, out, err = fgspec("diff", QUICKSTART, BP)
+    code, out, err = fgspec("diff", "--fields", QUICKSTART, BP)
     assert (code, err) == (1, "")
     assert "gradient.target\n  - local  (rule lg-fg-a (" in out
     assert "  + null  (rule bp (" in out
-    code, out, _ = fgspec("diff", "--json", QUICKSTART, BP)
+    code, out, _ = fgspec("diff", "--fields", "--json", QUICKSTART, BP)
     fields = {field["field"]: field for field in json.loads(out)["fields"]}
     assert code == 1
     assert fields["gradient.target"]["b"]["value"] == "global"
     assert fields["gradient.perturbation"]["a"]["value"]["space"] == "activation"
     assert fields["gradient.perturbation"]["b"]["value"] is None
+
+
+def test_diff_tells_consequences(fgspec, tmp_path):
+    page = tmp_path / "page.html"
+    changes = ("--set", "optimizer.learning_rate=0.5", "--set", "name=<other>")
+    assert fgspec("diff", QUICKSTART, *changes)[0] == 2  # no such name
+    changes = (*changes[:2], "--set", "description=<b>other</b>")
+    code, out, err = fgspec("diff", QUICKSTART, *changes, "--html", page)
+    assert (code, err) == (1, "")
+    told = dict(re.split("  +", line, maxsplit=1) for line in out.split("\n\n")[1].splitlines())
+    assert told.pop("optimizer step") == "changed: blocks, classifier, heads"
+    assert set(told.values()) == {"identical"}
+    assert len(told) == 9
+    text = page.read_text()
+    ET.fromstring(text.split("\n", 1)[1])
+    assert "&lt;b&gt;other&lt;/b&gt;" in text
+    assert "<script" not in text
+    assert "http" not in text
+    code, _, err = fgspec("diff", QUICKSTART, *changes, "--html", page / "page.html")
+    assert code == 2
+    assert "cannot be written" in err
+
+
+def test_plan_and_diff_refuse_consequences_that_a_contract_does_not_tell(fgspec, spec):
+    spec(GOOD, "base.yaml")
+    arm = "extends: base.yaml\nname: b\noptimizer: {type: sgd, learning_rate: 0.5}\nablation:\n"
+    arm += "  base: base.yaml\n  changes: [optimizer]\n  touches: [update]\n"
+    told = spec(arm.replace("update", "optimizer"), "told.yaml")
+    untold = spec(arm, "untold.yaml")
+    assert fgspec("check", told, untold)[0] == 0
+    assert fgspec("diff", told.parent / "base.yaml", told)[0] == 1
+    for verb in (["plan"], ["diff", told.parent / "base.yaml"]):
+        code, _, err = fgspec(*verb, untold)
+        assert code == 2
+        assert err.startswith(f"{untold}:7:12: ablation.touches: does not list optimizer, but")
 
 
 def test_schema_is_printed_or_written(fgspec, tmp_path):
@@ -197,7 +237,8 @@ def test_a_folder_is_no_spec(fgspec, verb):
         ["show", QUICKSTART, BP],
         ["show", QUICKSTART, "--json"],
         ["diff", QUICKSTART],
-        ["diff", QUICKSTART, BP, "--set", "seed=1"],
+        ["diff", QUICKSTART, BP, BP],
+        ["diff", QUICKSTART, BP, "--fields", "--probe"],
         ["init", "a", "b"],
         ["schema", "a"],
     ],

@@ -1,0 +1,175 @@
+"""What computes each output of a traced function, as one digest an output.
+
+A traced program is followed from its inputs to its outputs. Every value is the hash of what made
+it: the operation, its parameters, and the hashes of its operands, down to inputs by name. So the
+digest of an output covers exactly what the output depends on: dead code, the names of variables,
+their order and calls to inner functions do not count. Equal digests mean equal computations;
+different ones mean other computations, not always other numbers.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.extend.core as jex
+import numpy as np
+
+from compiler.analyze.known import NONE, Known, cut, hashed, made, part_of
+from compiler.analyze.loops import Turn, looped
+from compiler.analyze.operation import described
+
+KEY, STEP = "state/key", "state/step"
+"""The inputs that randomness is made of."""
+
+
+def digests(
+    function: Callable[..., Any],
+    arguments: Sequence[Any],
+    names: Sequence[str],
+) -> dict[str, Known]:
+    """What is known of every output of a function, by its path in what the function returns.
+
+    Nothing is compiled or computed.
+
+    Args:
+        function: a pure function of arrays.
+        arguments: trees of arrays or of their shapes and dtypes.
+        names: of the arguments; a leaf is called by its argument and its path in it. `KEY` is where
+            all randomness comes from, and `STEP` is no data either.
+    """
+    traced, shapes = jax.make_jaxpr(function, return_shape=True)(*arguments)
+    inputs = []
+    for name, argument in zip(names, arguments, strict=True):
+        for path, leaf in jax.tree_util.tree_flatten_with_path(argument)[0]:
+            own = "/".join(part for part in (name, _path(path)) if part)
+            found = hashed("input", own, str(leaf.shape), str(leaf.dtype))
+            streams = frozenset((own,)) if own == KEY else NONE
+            inputs.append(Known(found, found, own not in (KEY, STEP), streams))
+    outputs = (cut(known, "output") for known in _closed(traced, inputs))
+    paths = [_path(path) for path, _ in jax.tree_util.tree_flatten_with_path(shapes)[0]]
+    return dict(zip(paths, outputs, strict=True))
+
+
+def _path(path: Any) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
+def _closed(closed: Any, operands: Sequence[Known]) -> list[Known]:
+    """Follow a program with its constants."""
+    constants = [_constant(value) for value in getattr(closed, "consts", ())]
+    return _followed(getattr(closed, "jaxpr", closed), constants, operands)
+
+
+def _constant(value: Any) -> Known:
+    key = isinstance(value, jax.Array) and jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key)
+    array = np.asarray(jax.random.key_data(value) if key else value)
+    found = hashed("constant", str(array.dtype), array.shape, array.tobytes())
+    return Known(found, found, False, zero=array.dtype.kind in "biufc" and not array.any())
+
+
+def _followed(program: Any, constants: list[Known], operands: Sequence[Known]) -> list[Known]:
+    known = dict(zip([*program.constvars, *program.invars], [*constants, *operands], strict=True))
+
+    def read(atom: Any) -> Known:
+        return _constant(atom.val) if isinstance(atom, jex.Literal) else known[atom]
+
+    for equation in program.eqns:
+        follow = _RULES.get(equation.primitive.name, _operation)
+        found = follow(equation, [read(atom) for atom in equation.invars])
+        known.update(zip(equation.outvars, found, strict=True))
+    return [read(atom) for atom in program.outvars]
+
+
+def _operation(equation: Any, operands: Sequence[Known]) -> list[Known]:
+    shapes = [str(atom.aval) for atom in equation.invars]
+    head = hashed(equation.primitive.name, described(equation.params))
+    found = made(head, list(zip(operands, shapes, strict=True)))
+    return [part_of(found, str(index)) for index in range(len(equation.outvars))]
+
+
+def _call(equation: Any, operands: Sequence[Known]) -> list[Known]:
+    """A function called by name is what its body computes."""
+    inner = next(equation.params[name] for name in _BODIES if name in equation.params)
+    return _closed(inner, operands)
+
+
+def _fold(equation: Any, operands: Sequence[Known]) -> list[Known]:
+    """The first number that is folded into the key of a run names a stream."""
+    (found,) = _operation(equation, operands)
+    code = equation.invars[1]
+    if found.data or not found.streams <= {KEY} or not isinstance(code, jex.Literal):
+        return [found]
+    return [found._replace(streams=frozenset((f"{int(np.asarray(code.val)):08x}",)))]
+
+
+def _branches(equation: Any, operands: Sequence[Known]) -> list[Known]:
+    """Each output depends on which branch is taken and on that output of every branch."""
+    index, *others = operands
+    found = [_closed(branch, others) for branch in equation.params["branches"]]
+    shapes = [str(atom.aval) for atom in equation.outvars]
+    return [
+        made("cond", [(index, ""), *((known, shape) for known in own)])
+        for shape, *own in zip(shapes, *found, strict=True)
+    ]
+
+
+def _scan(equation: Any, operands: Sequence[Known]) -> list[Known]:
+    of = equation.params
+    first, last = of["num_consts"], of["num_consts"] + of["num_carry"]
+    shared, starts = operands[:first], operands[first:last]
+    sliced = [part_of(known, "slice") for known in operands[last:]]
+
+    def body(carries: list[Known]) -> Turn:
+        found = _closed(of["jaxpr"], [*shared, *carries, *sliced])
+        return Turn(found[: len(carries)], found[len(carries) :], [])
+
+    return looped(hashed("scan", str(of["length"]), str(of["reverse"])), body, starts)
+
+
+def _while(equation: Any, operands: Sequence[Known]) -> list[Known]:
+    of = equation.params
+    first, last = of["cond_nconsts"], of["cond_nconsts"] + of["body_nconsts"]
+    asks, shared, starts = operands[:first], operands[first:last], operands[last:]
+
+    def body(carries: list[Known]) -> Turn:
+        goes_on = _closed(of["cond_jaxpr"], [*asks, *carries])
+        return Turn(_closed(of["body_jaxpr"], [*shared, *carries]), [], goes_on)
+
+    return looped("while", body, starts)
+
+
+def _sum(equation: Any, operands: Sequence[Known]) -> list[Known]:
+    """Nothing added to an array leaves it as it is."""
+    shape = equation.outvars[0].aval.shape
+    pairs = zip(operands, equation.invars, strict=True)
+    whole = [known for known, atom in pairs if not (known.zero and atom.aval.shape == shape)]
+    return whole if len(whole) == 1 else _operation(equation, operands)
+
+
+def _moved(equation: Any, operands: Sequence[Known]) -> list[Known]:
+    """Zeros in another shape are zeros."""
+    (found,) = _operation(equation, operands)
+    return [found._replace(zero=operands[0].zero)]
+
+
+def _identity(equation: Any, operands: Sequence[Known]) -> list[Known]:
+    """What says something to the compiler, or to derivatives that are taken already."""
+    return list(operands)
+
+
+_BODIES = ("jaxpr", "call_jaxpr", "fun_jaxpr")
+"""The parameters that hold what a call computes."""
+
+_RULES: dict[str, Callable[[Any, Sequence[Known]], list[Known]]] = {
+    **dict.fromkeys(("jit", "closed_call", "core_call", "remat2", "checkpoint"), _call),
+    **dict.fromkeys(("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"), _call),
+    **dict.fromkeys(("stop_gradient", "name", "copy", "copy_p"), _identity),
+    **dict.fromkeys(("optimization_barrier", "sharding_constraint"), _identity),
+    **dict.fromkeys(("add", "add_any"), _sum),
+    **dict.fromkeys(("broadcast_in_dim", "reshape", "convert_element_type"), _moved),
+    "random_fold_in": _fold,
+    "cond": _branches,
+    "scan": _scan,
+    "while": _while,
+}
+"""Operations that hold programs, name streams or change no number; every other one is hashed."""
