@@ -1,7 +1,7 @@
 """What a person sees: the cost before a run, its progress, and how it ended."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -24,6 +24,14 @@ def table(title: str, rows: Mapping[str, str], console: Console) -> None:
     for name, value in rows.items():
         grid.add_row(Text(name, "dim"), value)
     console.print(grid)
+
+
+def columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Rows of text as aligned lines, the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows
+    ]
 
 
 def quantity(value: float, unit: str = "") -> str:

@@ -16,6 +16,7 @@ from fgspec.diagnostics import (
     Problem,
     SpecError,
     dotted,
+    flow,
     lookup,
     render,
     shown,
@@ -65,6 +66,25 @@ class Loaded:
 
 
 @dataclass(frozen=True)
+class Change:
+    """One field that is set over a file, as by `--set`, and where that is said.
+
+    Attributes:
+        keys: of the field, from the root.
+        value: plain.
+        origin: of the value and of all below it.
+    """
+
+    keys: tuple[str, ...]
+    value: Any
+    origin: Origin
+
+    def __str__(self) -> str:
+        """As `--set` takes it."""
+        return f"{dotted(self.keys)}={flow(self.value)}"
+
+
+@dataclass(frozen=True)
 class _Layer:
     """Plain values and where each comes from; one file, or several merged."""
 
@@ -72,12 +92,15 @@ class _Layer:
     origins: dict[Path, Origin]
 
 
-def load(path: str | FilePath, overrides: Sequence[str] = ()) -> Loaded:
+def load(
+    path: str | FilePath, overrides: Sequence[str] = (), changes: Sequence[Change] = ()
+) -> Loaded:
     """Read, merge, validate and complete a spec.
 
     Args:
         path: a YAML file.
         overrides: `path=value` strings as given to `--set`; values are YAML.
+        changes: fields that another file sets, under the overrides.
 
     Raises:
         SpecError: with one line for everything that is wrong.
@@ -85,11 +108,12 @@ def load(path: str | FilePath, overrides: Sequence[str] = ()) -> Loaded:
     file = FilePath(path)
     try:
         layer = _chain(file, None, ())
-        layer = _override(layer, overrides)
     except YamlError as error:
         raise SpecError(str(error).splitlines()) from None
+    for change in [*changes, *map(_setting, overrides)]:
+        layer = _changed(layer, change)
     text = file.read_text(encoding="utf-8-sig")
-    return _resolve(layer, str(path), text, tuple(overrides))
+    return _resolve(layer, str(path), text, (*map(str, changes), *overrides))
 
 
 def loads(text: str, file: str = "<text>") -> Loaded:
@@ -210,21 +234,19 @@ def _forget(origins: dict[Path, Origin], path: Path) -> None:
         del origins[below]
 
 
-def _override(layer: _Layer, overrides: Sequence[str]) -> _Layer:
-    for text in overrides:
-        keys, tree = _setting(text)
-        origins = {(*keys, *path): Origin("--set") for path in [(), *_paths(tree)]}
-        for end in range(len(keys) - 1, 0, -1):
-            if not isinstance(lookup(layer.tree, keys[:end]), dict):
-                origins[keys[:end]] = Origin("--set")
-        for key in reversed(keys):
-            tree = {key: tree}
-        layer = _merge(layer, _Layer(*spelled_out(tree, origins)))
-    return layer
+def _changed(layer: _Layer, change: Change) -> _Layer:
+    keys, tree = change.keys, change.value
+    origins = {(*keys, *path): change.origin for path in [(), *_paths(tree)]}
+    for end in range(len(keys) - 1, 0, -1):
+        if not isinstance(lookup(layer.tree, keys[:end]), dict):
+            origins[keys[:end]] = change.origin
+    for key in reversed(keys):
+        tree = {key: tree}
+    return _merge(layer, _Layer(*spelled_out(tree, origins)))
 
 
-def _setting(text: str) -> tuple[tuple[str, ...], Any]:
-    """The keys and the value of a `--set` argument."""
+def _setting(text: str) -> Change:
+    """What a `--set` argument says."""
     name, equals, value = text.partition("=")
     keys = tuple(key.strip() for key in name.split("."))
     if not equals or not all(keys) or len(keys) > MAX_DEPTH:
@@ -233,7 +255,7 @@ def _setting(text: str) -> tuple[tuple[str, ...], Any]:
     if keys[0] == "extends":
         raise SpecError(["--set: extends: belongs in a file; it cannot be set"])
     try:
-        return keys, scalar(value)
+        return Change(keys, scalar(value), Origin("--set"))
     except YamlError as error:
         raise SpecError([f"--set: {dotted(keys)}: {error.problem}"]) from None
 
