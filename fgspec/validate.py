@@ -1,7 +1,7 @@
 """Plain values -> a validated `Experiment`, or problems in the language of the spec."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -66,7 +66,16 @@ def validate_record(
             while path and one["type"] != "missing" and lookup(tree, path) is MISSING:
                 path = path[:-1]  # the name of a union's member, or of a dictionary's key
             found.setdefault(path, []).append(one)
-        return None, [_record_problem(model, *item, tree) for item in found.items()]
+        return None, [
+            _record_problem(model, path, own, tree)
+            for path, own in found.items()
+            if path not in _lists(found) or own[0]["type"] != "too_short"
+        ]
+
+
+def _lists(paths: Iterable[Path]) -> set[Path]:
+    """Those that have a wrong item; pydantic counts it as missing as well."""
+    return {path[:at] for path in paths for at, key in enumerate(path) if isinstance(key, int)}
 
 
 def _record_problem(
@@ -114,8 +123,7 @@ def _problems(errors: list[ErrorDetails], tree: Mapping[str, Any]) -> list[Probl
         for path, found in merged.items()
         if found[0]["type"] == "extra_forbidden"
     }
-    lists = {path[:at] for path in merged for at, key in enumerate(path) if isinstance(key, int)}
-    said = misspelled | lists  # a list with a wrong item counts as one too short as well
+    said = misspelled | _lists(merged)
     return [
         _problem(path, found, tree)
         for path, found in merged.items()

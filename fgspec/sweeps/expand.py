@@ -221,7 +221,7 @@ def _word(path: str, value: Any) -> str:
         text = str(value["type"])
     else:
         text = f"{path.split('.')[-1]}-{flow(value)}"
-    return re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-")
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-")
 
 
 def _drawn(drawn: Random | None, document: Document) -> list[_Choice]:
