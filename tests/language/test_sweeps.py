@@ -38,7 +38,8 @@ def labels(found):
 
 def test_a_grid_has_every_value_with_every_other(sweep):
     found = sweep(
-        "grid:\n  gradient.perturbation.samples: [1, 2]\n  optimizer.learning_rate: [0.1, 0.2, 0.3]\n"
+        "grid:\n  gradient.perturbation.samples: [1, 2]\n"
+        "  optimizer.learning_rate: [0.1, 0.2, 0.3]\n"
     )
     assert labels(found) == [
         f"samples-{k}-learning_rate-{rate}" for k in (1, 2) for rate in (0.1, 0.2, 0.3)

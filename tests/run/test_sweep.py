@@ -1,4 +1,4 @@
-"""A sweep's runs: each is run once, whatever stops the sweep; processes that die are tried again."""
+"""A sweep's runs: each is run once, whatever stops it; processes that die are tried again."""
 
 import contextlib
 import fcntl
