@@ -14,6 +14,9 @@ CURVES = ("train/loss", "train/objective", "eval/loss", "eval/error")
 
 COSINE = "fg/cosine/"
 
+_LINES, _MARKERS = ("-", "--", ":", "-."), ("o", "s", "^", "v")
+"""One for each round through the ten colours."""
+
 
 def panels(arms: Sequence[ArmResult], metrics: Sequence[str]) -> bytes | None:
     """Curves over updates, a panel a metric: means over seeds, and from the least to the largest.
@@ -30,17 +33,17 @@ def panels(arms: Sequence[ArmResult], metrics: Sequence[str]) -> bytes | None:
         return None
     figure, axes = _grid(len(shown))
     for axis, (name, own) in zip(axes, shown.items(), strict=False):
-        for label, (steps, values) in own.items():
-            (line,) = axis.plot(steps, values.mean(0) if len(steps) else [], label=label)
+        for index, (label, (steps, values)) in enumerate(own.items()):
+            style = {"color": f"C{index}", "linestyle": _LINES[index // 10 % len(_LINES)]}
+            axis.plot(steps, values.mean(0) if len(steps) else [], label=label, **style)
             if len(values) > 1:
-                band = {"color": line.get_color(), "alpha": 0.15, "linewidth": 0}
+                band = {"color": f"C{index}", "alpha": 0.15, "linewidth": 0}
                 axis.fill_between(steps, values.min(0), values.max(0), **band)
         axis.set(xlabel="updates", title=name)
         if name.endswith(("loss", "error")):
             axis.set_yscale("log")
         axis.grid(alpha=0.3)
-    axes[0].legend(fontsize=8)
-    return _png(figure)
+    return _png(figure, axes[0])
 
 
 def against_cost(
@@ -51,13 +54,12 @@ def against_cost(
         return None
     figure = plotting("report: figures").Figure(figsize=(6, 4), layout="constrained", dpi=110)
     axis = figure.subplots()
-    for label, (flops, mean, deviation) in points.items():
-        axis.errorbar(flops, mean, yerr=deviation, fmt="o", capsize=3)
-        axis.annotate(label, (flops, mean), (6, 4), textcoords="offset points", fontsize=8)
+    for index, (label, (flops, mean, deviation)) in enumerate(points.items()):
+        marker = {"color": f"C{index}", "fmt": _MARKERS[index // 10 % len(_MARKERS)]}
+        axis.errorbar(flops, mean, yerr=deviation, capsize=3, label=label, **marker)
     axis.set(xlabel="FLOPs of a run", ylabel=metric)
-    axis.margins(0.15)
     axis.grid(alpha=0.3)
-    return _png(figure)
+    return _png(figure, axis)
 
 
 def _curve(arm: ArmResult, metric: str) -> tuple[list[int], np.ndarray]:
@@ -86,7 +88,10 @@ def _grid(count: int) -> tuple[Any, list[Any]]:
     return figure, axes
 
 
-def _png(figure: Any) -> bytes:
+def _png(figure: Any, named: Any) -> bytes:
+    """The picture, with a legend below of what `named` shows."""
+    handles = named.get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()

@@ -9,7 +9,7 @@ _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .7rem; border-bottom: 1px solid #ddd; text-align: right; }
-th:first-child, td:first-child { text-align: left; }
+th:first-child, td:first-child, .text { text-align: left; }
 img { max-width: 100%; }
 .scroll { overflow-x: auto; }
 @media (prefers-color-scheme: dark) {
@@ -65,12 +65,21 @@ def _html(part: str | Table | Picture) -> str:
         data = base64.b64encode(part.png).decode()
         alt = html.escape(part.text, quote=True)
         return f'<p><img src="data:image/png;base64,{data}" alt="{alt}"></p>\n'
+    words = [all(map(_is_text, column)) for column in zip(*part.rows, strict=True)]
     rows = [("th", part.head), *(("td", row) for row in part.rows)]
     lines = (
-        "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in row) + "</tr>\n"
-        for tag, row in rows
+        "<tr>" + "".join(map(_cell, [tag] * len(row), row, words)) + "</tr>\n" for tag, row in rows
     )
     return f'<div class="scroll"><table>\n{"".join(lines)}</table></div>\n'
+
+
+def _cell(tag: str, text: str, left: bool) -> str:
+    start = f'<{tag} class="text">' if left else f"<{tag}>"
+    return f"{start}{html.escape(text)}</{tag}>"
+
+
+def _is_text(cell: str) -> bool:
+    return not cell or cell.lstrip("+-")[:1].isalpha() or "/" in cell
 
 
 def as_markdown(title: str, sections: Sequence[Section]) -> str:
