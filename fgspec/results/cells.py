@@ -10,9 +10,8 @@ from fgspec.errors import UserError
 from fgspec.report import columns
 from fgspec.results.statistics import summary
 from fgspec.source import load
-from fgspec.sweeps.expand import Arm, Sweep, load_sweep
+from fgspec.sweeps.expand import Arm, Sweep, is_sweep, load_sweep
 from fgspec.sweeps.folder import Found
-from fgspec.yaml12 import read
 
 COUNTED = ("epochs", "every_epochs", "warmup_epochs")
 """Fields that count passes over the data, wherever they stand."""
@@ -60,7 +59,7 @@ def _columns(place: Path) -> dict[str, list[Path]]:
         if path.is_dir():
             found[path.name] = _files(path)
         elif path.suffix == ".yaml":
-            found[path.stem if _is_sweep(path) else place.name] = [
+            found[path.stem if is_sweep(path) else place.name] = [
                 *found.get(place.name, []),
                 path,
             ]
@@ -79,10 +78,6 @@ def known(folder: Path) -> list[str]:
         if not path.name.startswith("_")
     }
     return sorted(map(str, found))
-
-
-def _is_sweep(file: Path) -> bool:
-    return "base" in read(file).value
 
 
 def cells_of(table: Mapping[str, list[Path]], asked: "Asked") -> list[Cell]:
@@ -135,7 +130,7 @@ def _refuse_unknown(what: str, asked: Sequence[str], there: Collection[str]) -> 
 
 
 def _arms(file: Path) -> tuple[Arm, ...]:
-    return load_sweep(file).arms if _is_sweep(file) else (Arm(file.stem, load(file)),)
+    return load_sweep(file).arms if is_sweep(file) else (Arm(file.stem, load(file)),)
 
 
 def _scaled(cell: Cell, asked: Asked) -> Arm:

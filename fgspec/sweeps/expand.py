@@ -68,6 +68,14 @@ class _Choice:
     changes: tuple[Change, ...]
 
 
+def is_sweep(path: Path) -> bool:
+    """Whether a file says from which spec its arms are made, and so is no spec itself."""
+    try:
+        return "base" in read(path).value
+    except YamlError:
+        return False
+
+
 def load_sweep(path: str | Path, overrides: Sequence[str] = ()) -> Sweep:
     """Read a sweep file and resolve every arm.
 
@@ -83,6 +91,9 @@ def load_sweep(path: str | Path, overrides: Sequence[str] = ()) -> Sweep:
         document = read(file)
     except YamlError as error:
         raise SpecError(str(error).splitlines()) from None
+    if not is_sweep(file) and "training" in document.value:
+        message = f"this is a spec; a sweep of it says base: {file.name}"
+        raise SpecError([f"{document.values[()]}: {message}"])
     record, problems = validate_record(SweepFile, document.value)
     if record is None or (problems := _problems(record)):
         origins = {

@@ -100,6 +100,14 @@ def test_diff_of_the_same(fgspec):
     assert found["sha256"]["a"] == found["sha256"]["b"]
 
 
+def test_check_knows_sweeps(fgspec):
+    path = "specs/sweeps/rules.yaml"
+    assert fgspec("check", path) == (0, f"{path}: ok (rules, 6 arms)\n", "")
+    code, _, err = fgspec("check", path, "--set", "data.batch_size=9999")
+    line = "data.batch_size: must be at most the 1437 training examples of digits (got 9999)"
+    assert (code, err) == (2, f"--set: {line}\n")
+
+
 def test_diff_of_two_specs(fgspec):
     code, out, err = fgspec("diff", QUICKSTART, BP)
     assert (code, err) == (1, "")

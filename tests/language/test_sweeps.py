@@ -158,6 +158,7 @@ def test_a_mistake_is_told_with_its_place_in_the_sweep(sweep, text):
 @pytest.mark.parametrize(
     ("head", "line"),
     [
+        (SPEC, "s.yaml:1:1: this is a spec; a sweep of it says base: s.yaml"),
         ("fgspec: 1\nname: s\n", "s.yaml:1:1: base: missing; add base:"),
         (
             "fgspec: 1\nname: s\nbase: none.yaml\n",
