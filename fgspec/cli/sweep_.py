@@ -17,7 +17,7 @@ from fgspec.logbook import write_text
 from fgspec.run import stop_signals
 from fgspec.source import load
 from fgspec.sweeps.expand import Sweep, load_sweep
-from fgspec.sweeps.folder import ENDED, Found, Planned, SweepDir, create, locked, reopen, status
+from fgspec.sweeps.folder import ENDED, Found, Planned, SweepDir, locked, record, status
 from fgspec.sweeps.processes import Pool, outcome, run_processes
 from fgspec.sweeps.show import plan_lines, status_lines
 
@@ -101,10 +101,10 @@ def train_all(
     def say(line: str) -> None:
         print(line, flush=True)
 
-    say(f"sweep {run_dir / sweep.name}")
-    folder = create(sweep, run_dir, {label: steps for label, (_, steps) in costs.items()})
+    folder = SweepDir(run_dir / sweep.name)
     with locked(folder, say) as lock:
-        _, planned = reopen(folder.path)
+        say(f"sweep {folder.path}")
+        planned = record(folder, sweep, {label: steps for label, (_, steps) in costs.items()})
         todo = [one.planned for one in status(folder, planned) if one.state not in ENDED]
         if len(todo) < len(planned):
             say(f"{len(planned) - len(todo)} of {len(planned)} runs ended already")

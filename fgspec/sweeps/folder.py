@@ -7,7 +7,7 @@ import fcntl
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -84,41 +84,34 @@ class SweepDir:
         return self.path / "logs" / f"{planned.arm}-seed-{planned.seed}.txt"
 
 
-def create(sweep: Sweep, parent: Path, steps: Mapping[str, int]) -> SweepDir:
+def record(folder: SweepDir, sweep: Sweep, steps: Mapping[str, int]) -> list[Planned]:
     """Write down, or once more, what a sweep asks for; runs that are there stay.
 
     Args:
+        folder: of the sweep, locked.
         sweep: its arms, resolved.
-        parent: the folder of all runs.
         steps: updates of a run of every arm.
 
-    Raises:
-        UserError: the folder cannot be made.
+    Returns:
+        Every run, in the order in which they are run.
     """
-    folder = SweepDir(parent / sweep.name)
     planned = [
-        {
-            "arm": arm.label,
-            "seed": seed,
-            "name": arm.loaded.experiment.name,
-            "sha256": identity(arm.loaded.values() | {"seed": seed}),
-            "steps": steps[arm.label],
-        }
+        Planned(
+            arm=arm.label,
+            seed=seed,
+            name=arm.loaded.experiment.name,
+            sha256=identity(arm.loaded.values() | {"seed": seed}),
+            steps=steps[arm.label],
+        )
         for seed in sweep.seeds
         for arm in sweep.arms
     ]
-    try:
-        folder.path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise UserError(
-            f"{folder.path}: cannot be made ({reason}); choose another folder"
-        ) from None
     write_text(folder.path / "sweep.yaml", sweep.text)
     for arm in sweep.arms:
         write_text(folder.spec(arm.label), resolved_text(arm.loaded))
-    write_json(folder.record, {"version": VERSION, "name": sweep.name, "runs": planned})
-    return folder
+    runs = [asdict(run) for run in planned]
+    write_json(folder.record, {"version": VERSION, "name": sweep.name, "runs": runs})
+    return planned
 
 
 def reopen(path: Path) -> tuple[SweepDir, list[Planned]]:
@@ -177,10 +170,20 @@ def run_state(run: RunDir) -> str:
 
 @contextmanager
 def locked(folder: SweepDir, say: Callable[[str], None]) -> Iterator[int]:
-    """Wait until no process runs this sweep, then let no other one; yields the lock's descriptor.
+    """Make the folder, and wait until no other process runs its sweep; yields a descriptor.
 
     Processes that inherit the descriptor hold the lock as well, though their parent be killed.
+
+    Raises:
+        UserError: the folder cannot be made.
     """
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(
+            f"{folder.path}: cannot be made ({reason}); choose another folder"
+        ) from None
     with (folder.path / "lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -124,8 +124,10 @@ def planned(tmp_path, monkeypatch):
     Path("tiny.yaml").write_text(SPEC)
     Path("two.yaml").write_text(SWEEP)
     sweep = load_sweep("two.yaml")
-    folder = folders.create(sweep, Path("runs"), {arm.label: 4 for arm in sweep.arms})
-    return folders.reopen(folder.path)
+    folder = folders.SweepDir(Path("runs/two"))
+    planned = folders.record(folder, sweep, {arm.label: 4 for arm in sweep.arms})
+    assert folders.reopen(folder.path) == (folder, planned)
+    return folder, planned
 
 
 def _pretend(monkeypatch, planned, script):
