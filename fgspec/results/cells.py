@@ -167,8 +167,8 @@ def comparison(cells: Sequence[Cell], found: Sequence[Found]) -> list[str]:
     names = list(dict.fromkeys(cell.column for cell in cells))
     rows = list(dict.fromkeys(cell.row for cell in cells))
     by_place = {(cell.row, cell.column): cell for cell in cells}
-    head = [f"{name} {what}" for name in names for what in ("paper", "measured", "difference")]
-    lines = [("", *head)]
+    above = [word for name in names for word in ("", name, "")]
+    lines = [("", *above), ("", *("paper", "measured", "difference") * len(names))]
     for row in rows:
         own = [_three(by_place.get((row, name)), found) for name in names]
         lines.append((row, *(cell for three in own for cell in three)))
