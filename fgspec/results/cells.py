@@ -39,8 +39,12 @@ def table_at(folder: Path, name: str) -> dict[str, list[Path]]:
         name: such as ren2022/table3: a folder below it, or a file without its ending.
 
     Raises:
-        UserError: there is no such table.
+        UserError: there is no such folder or table.
     """
+    if not folder.is_dir():
+        raise UserError(
+            f"reproduce: --specs {folder}: no such folder; give the one named specs of a checkout"
+        )
     place, file = folder / name, folder / f"{name}.yaml"
     if file.is_file():
         return {file.stem: [file]}

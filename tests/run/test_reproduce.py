@@ -101,6 +101,7 @@ def test_names_that_are_in_no_table_are_told(fgspec):
         (name, "--columns", "mnist_s_1"): "--columns mnist_s_1: not in this table; did you mean "
         "mnist_s_1_1?",
         (name, "--rows", "lg_bo"): "--rows lg_bo: not in this table; did you mean lg_bp?",
+        (name, "--specs", "s"): "--specs s: no such folder; give the one named specs of a checkout",
         (name, "--seeds", "a"): "--seeds a: must be whole numbers, such as 0,1,2",
     }.items():
         assert fgspec("reproduce", *arguments) == (2, "", f"reproduce: {line}\n")
