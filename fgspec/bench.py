@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fgspec.memory import enough_memory
-from fgspec.report import mebibytes, quantity
+from fgspec.report import columns, mebibytes, quantity
 
 TURN = 0.2
 """Seconds that a turn is meant to take; at least `FEWEST` calls, at most `MOST`."""
@@ -185,7 +185,7 @@ def lines(results: Mapping[str, Any]) -> list[str]:
         if not one["finite"]
     ]
     head = f"medians of {results['rounds']} rounds; {machine}"
-    return [head, "", *_columns(speed), "", *_columns(cost), *odd]
+    return [head, "", *columns(speed), "", *columns(cost), *odd]
 
 
 def _three(value: float) -> str:
@@ -196,10 +196,3 @@ def _three(value: float) -> str:
 def _cells(values: Mapping[str, Any], shown: Callable[[float], str]) -> tuple[str, str]:
     low, middle, high = (shown(values[f]) for f in ("lower_quartile", "median", "upper_quartile"))
     return middle, f"{low}-{high}"
-
-
-def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows
-    ]

@@ -9,8 +9,11 @@ from typing import Any
 from fgspec.errors import UserError
 
 
-def plotting() -> ModuleType:
+def plotting(what: str) -> ModuleType:
     """The part of matplotlib that draws without a window.
+
+    Args:
+        what: needs it, as the error says.
 
     Raises:
         UserError: matplotlib is not installed.
@@ -19,7 +22,7 @@ def plotting() -> ModuleType:
         return importlib.import_module("matplotlib.figure")
     except ImportError:
         raise UserError(
-            "bench: --plot needs matplotlib, which is not installed; "
+            f"{what} needs matplotlib, which is not installed; "
             'pip install "matplotlib>=3.11", or install fgspec with its extra `plot`'
         ) from None
 
@@ -36,7 +39,9 @@ def draw(results: Mapping[str, Any], path: Path) -> None:
     """
     specs = results["specs"]
     names = [one["name"] for one in specs]
-    figure = plotting().Figure(figsize=(9, 1.2 + 0.4 * len(names)), layout="constrained", dpi=120)
+    figure = plotting("bench: --plot").Figure(
+        figsize=(9, 1.2 + 0.4 * len(names)), layout="constrained", dpi=120
+    )
     time, memory = figure.subplots(1, 2, sharey=True)
     values = [[one["step_time_s"][part] * 1e3 for one in specs] for part in _PARTS]
     low, middle, high = values

@@ -35,6 +35,15 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
+def columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Rows of text as aligned lines, the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
+        for row in rows
+    ]
+
+
 def quantity(value: float, unit: str = "") -> str:
     """`1.25 G` for 1.25e9: three digits and an SI prefix."""
     for prefix, size in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):

@@ -16,10 +16,10 @@ from fgspec.diagnostics import (
     Problem,
     SpecError,
     dotted,
-    lookup,
     render,
     shown,
 )
+from fgspec.layers import Change, Layer, changed, merge
 from fgspec.spec.ablation import Ablation
 from fgspec.spec.base import Section
 from fgspec.spec.complete import complete
@@ -27,7 +27,7 @@ from fgspec.spec.consistency import check
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.presets import expand_rule
 from fgspec.spec.shorthand import spelled_out
-from fgspec.validate import known_keys, valid_sections, validate, validate_section
+from fgspec.validate import valid_sections, validate, validate_section
 from fgspec.yaml12 import MAX_DEPTH, Path, YamlError, parse, read, scalar
 
 
@@ -71,20 +71,15 @@ _OTHERS = ("extends", "ablation")
 """The keys that name other files."""
 
 
-@dataclass(frozen=True)
-class _Layer:
-    """Plain values and where each comes from; one file, or several merged."""
-
-    tree: dict[str, Any]
-    origins: dict[Path, Origin]
-
-
-def load(path: str | FilePath, overrides: Sequence[str] = ()) -> Loaded:
+def load(
+    path: str | FilePath, overrides: Sequence[str] = (), changes: Sequence[Change] = ()
+) -> Loaded:
     """Read, merge, validate and complete a spec.
 
     Args:
         path: a YAML file.
         overrides: `path=value` strings as given to `--set`; values are YAML.
+        changes: fields that another file sets, under the overrides.
 
     Raises:
         SpecError: with one line for everything that is wrong.
@@ -92,11 +87,12 @@ def load(path: str | FilePath, overrides: Sequence[str] = ()) -> Loaded:
     file = FilePath(path)
     try:
         layer = _chain(file, None, ())
-        layer = _override(layer, overrides)
     except YamlError as error:
         raise SpecError(str(error).splitlines()) from None
+    for change in [*changes, *map(_setting, overrides)]:
+        layer = changed(layer, change)
     text = file.read_text(encoding="utf-8-sig")
-    return _resolve(layer, str(path), text, tuple(overrides))
+    return _resolve(layer, str(path), text, (*map(str, changes), *overrides))
 
 
 def loads(text: str, file: str = "<text>") -> Loaded:
@@ -115,16 +111,16 @@ def loads(text: str, file: str = "<text>") -> Loaded:
     return _resolve(layer, file, text, ())
 
 
-def _at(layer: _Layer) -> tuple[dict[str, Any], dict[Path, Origin]]:
+def _at(layer: Layer) -> tuple[dict[str, Any], dict[Path, Origin]]:
     return layer.tree, layer.origins
 
 
-def _layer(document: Any) -> _Layer:
+def _layer(document: Any) -> Layer:
     origins = {
         path: Origin("file", document.keys.get(path, mark), mark)
         for path, mark in document.values.items()
     }
-    return _Layer(*spelled_out(document.value, origins))
+    return Layer(*spelled_out(document.value, origins))
 
 
 def _root(file: FilePath) -> FilePath:
@@ -133,7 +129,7 @@ def _root(file: FilePath) -> FilePath:
     return next((p for p in (folder, *folder.parents) if p.name == "specs"), folder)
 
 
-def _chain(file: FilePath, root: FilePath | None, seen: tuple[FilePath, ...]) -> _Layer:
+def _chain(file: FilePath, root: FilePath | None, seen: tuple[FilePath, ...]) -> Layer:
     layer = _layer(read(file))
     target = layer.tree.pop("extends", MISSING)
     if target is MISSING:
@@ -145,7 +141,7 @@ def _chain(file: FilePath, root: FilePath | None, seen: tuple[FilePath, ...]) ->
         raise render([Problem(("extends",), problem)], tree, layer.origins, str(file))
     below = _chain(_beside(file, target), root, seen)
     below.tree.pop("ablation", None)  # which binds the file that states it
-    return _merge(below, layer)
+    return merge(below, layer)
 
 
 def _beside(file: FilePath, target: str) -> FilePath:
@@ -182,73 +178,8 @@ def _path_problem(target: Any, file: FilePath, root: FilePath, seen: tuple[FileP
     return ""
 
 
-def _merge(base: _Layer, top: _Layer) -> _Layer:
-    """`top` over `base`: mappings key by key, anything else replaced.
-
-    Where `type` changes, only the base's fields that the new type has too are kept; the type `none`
-    has none.
-    """
-    tree, origins = dict(base.tree), dict(base.origins)
-    _merge_into(tree, origins, top.tree, top.origins, ())
-    return _Layer(tree, origins)
-
-
-def _merge_into(
-    tree: dict[str, Any],
-    origins: dict[Path, Origin],
-    top: Mapping[str, Any],
-    top_origins: Mapping[Path, Origin],
-    at: Path,
-) -> None:
-    for key, value in top.items():
-        path = (*at, key)
-        old = tree.get(key)
-        if isinstance(old, dict) and isinstance(value, dict):
-            tree[key] = _shared_with(value, old, path)
-            for name in old.keys() - tree[key].keys():
-                _forget(origins, (*path, name))
-            origins.update({path: top_origins[path]} if path in top_origins else {})
-            _merge_into(tree[key], origins, value, top_origins, path)
-        else:
-            _forget(origins, path)
-            tree[key] = value
-            origins.update({p: o for p, o in top_origins.items() if p[: len(path)] == path})
-
-
-def _shared_with(value: dict[str, Any], old: dict[str, Any], path: Path) -> dict[str, Any]:
-    """The fields of `old` that mean something beside `value`: all, unless the type changes.
-
-    Epochs given anew replace steps, and steps epochs.
-    """
-    kind = value.get("type", MISSING)
-    if kind in (old.get("type", MISSING), MISSING):
-        given = {"epochs": "steps", "steps": "epochs"}
-        replaced = {other for name, other in given.items() if value.get(name) is not None}
-        return {name: field for name, field in old.items() if name not in replaced - value.keys()}
-    known = [] if kind == "none" else known_keys(path, kind)
-    return {name: field for name, field in old.items() if name in known and name != "type"}
-
-
-def _forget(origins: dict[Path, Origin], path: Path) -> None:
-    for below in [p for p in origins if p[: len(path)] == path]:
-        del origins[below]
-
-
-def _override(layer: _Layer, overrides: Sequence[str]) -> _Layer:
-    for text in overrides:
-        keys, tree = _setting(text)
-        origins = {(*keys, *path): Origin("--set") for path in [(), *_paths(tree)]}
-        for end in range(len(keys) - 1, 0, -1):
-            if not isinstance(lookup(layer.tree, keys[:end]), dict):
-                origins[keys[:end]] = Origin("--set")
-        for key in reversed(keys):
-            tree = {key: tree}
-        layer = _merge(layer, _Layer(*spelled_out(tree, origins)))
-    return layer
-
-
-def _setting(text: str) -> tuple[tuple[str, ...], Any]:
-    """The keys and the value of a `--set` argument."""
+def _setting(text: str) -> Change:
+    """What a `--set` argument says."""
     name, equals, value = text.partition("=")
     keys = tuple(key.strip() for key in name.split("."))
     if not equals or not all(keys) or len(keys) > MAX_DEPTH:
@@ -257,20 +188,12 @@ def _setting(text: str) -> tuple[tuple[str, ...], Any]:
     if keys[0] in _OTHERS:
         raise SpecError([f"--set: {keys[0]}: belongs in a file; it cannot be set"])
     try:
-        return keys, scalar(value)
+        return Change(keys, scalar(value), Origin("--set"))
     except YamlError as error:
         raise SpecError([f"--set: {dotted(keys)}: {error.problem}"]) from None
 
 
-def _paths(tree: Any) -> list[Path]:
-    """The path of everything below `tree`."""
-    if not isinstance(tree, dict | list):
-        return []
-    pairs = tree.items() if isinstance(tree, dict) else enumerate(tree)
-    return [path for key, value in pairs for path in [(key,), *((key, *p) for p in _paths(value))]]
-
-
-def _resolve(layer: _Layer, file: str, text: str, overrides: tuple[str, ...]) -> Loaded:
+def _resolve(layer: Layer, file: str, text: str, overrides: tuple[str, ...]) -> Loaded:
     whole, origins, conflicts = expand_rule(layer.tree, layer.origins)
     tree = {key: value for key, value in whole.items() if key != "ablation"}
     experiment, problems = validate(tree)

@@ -1,16 +1,18 @@
 """Plain values -> a validated `Experiment`, or problems in the language of the spec."""
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any, get_args, get_origin
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from fgspec.diagnostics import Problem, closest, dotted, lookup, nearest, shown
+from fgspec.diagnostics import MISSING, Problem, closest, dotted, lookup, nearest, shown
 from fgspec.spec.base import Interval, Section
 from fgspec.spec.experiment import Experiment, SpecFile
 from fgspec.yaml12 import Path
+
+Record = TypeVar("Record", bound=BaseModel)
 
 _EXPECTED: dict[str, str] = {
     "greater_than": "must be > {gt}",
@@ -66,6 +68,51 @@ def validate_section(
         return None, _problems(found, tree)
 
 
+def validate_record(
+    model: type[Record], tree: Mapping[str, Any]
+) -> tuple[Record | None, list[Problem]]:
+    """Check a record that is no experiment, and whose sections have no types to choose from.
+
+    Returns:
+        The record and no problems, or None and at least one problem.
+    """
+    try:
+        return model.model_validate_json(json.dumps(tree)), []
+    except ValidationError as error:
+        found: dict[Path, list[ErrorDetails]] = {}
+        for one in error.errors(include_url=False):
+            path = one["loc"]
+            while path and one["type"] != "missing" and lookup(tree, path) is MISSING:
+                path = path[:-1]  # the name of a union's member, or of a dictionary's key
+            found.setdefault(path, []).append(one)
+        return None, [
+            _record_problem(model, path, own, tree)
+            for path, own in found.items()
+            if path not in _lists(found) or own[0]["type"] != "too_short"
+        ]
+
+
+def _lists(paths: Iterable[Path]) -> set[Path]:
+    """Those that have a wrong item; pydantic counts it as missing as well."""
+    return {path[:at] for path in paths for at, key in enumerate(path) if isinstance(key, int)}
+
+
+def _record_problem(
+    model: type[BaseModel], path: Path, found: list[ErrorDetails], tree: Mapping[str, Any]
+) -> Problem:
+    kind = found[0]["type"]
+    if kind == "extra_forbidden":
+        for field in (model.model_fields.get(str(key)) for key in path[:-1]):
+            (model,) = (_models(field.annotation) if field else []) or (model,)
+        message = f"unknown key; {nearest(path[-1], model.model_fields)}"
+        return Problem(path, message, False, at_key=True)
+    if kind == "missing":
+        return Problem(path, f"missing; add {dotted(path[-1:])}:", False)
+    value = lookup(tree, path)
+    texts = dict.fromkeys(_text(error, value) for error in found)
+    return Problem(path, " or ".join(texts).replace(" or must be", " or"))
+
+
 def valid_sections(tree: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any]:
     """Those sections of `tree` that have no problem of their own, each validated.
 
@@ -95,8 +142,7 @@ def _problems(errors: list[ErrorDetails], tree: Mapping[str, Any]) -> list[Probl
         for path, found in merged.items()
         if found[0]["type"] == "extra_forbidden"
     }
-    lists = {path[:at] for path in merged for at, key in enumerate(path) if isinstance(key, int)}
-    said = misspelled | lists  # a list with a wrong item counts as one too short as well
+    said = misspelled | _lists(merged)
     return [
         _problem(path, found, tree)
         for path, found in merged.items()

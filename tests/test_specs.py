@@ -1,10 +1,9 @@
 """Every spec in specs/ is valid, has its header, and runs when shrunken."""
 
-from pathlib import Path
-
 import jax
 import numpy as np
 import pytest
+from spec_files import ROOT, SPECS, SWEEPS
 
 import fgspec
 from compiler.analyze.cost import cost
@@ -16,9 +15,8 @@ from fgspec.contract import broken
 from fgspec.data.describe import describe
 from fgspec.source import load
 from fgspec.spec.presets import RULES
+from fgspec.sweeps.expand import load_sweep
 
-ROOT = Path(__file__).parents[1]
-SPECS = sorted(p for p in (ROOT / "specs").rglob("*.yaml") if not p.name.startswith("_"))
 SHRUNKEN = {
     "local_mixer": ["architecture.channels=32", "data.batch_size=8"],
     "resnet18": ["architecture.blocks=2", "architecture.width=0.05", "data.batch_size=8"],
@@ -53,6 +51,48 @@ def test_is_valid_and_says_how_to_run_it(path):
     header = [line for line in path.read_text().splitlines() if line.startswith("#")]
     assert f"fgspec train {path.relative_to(ROOT)}" in " ".join(header)
     assert cost(make_plan(loaded.experiment, info)).parameters > 1000
+
+
+@pytest.mark.parametrize("path", SWEEPS, ids=_ids)
+def test_every_arm_of_a_sweep_is_valid(path):
+    sweep = load_sweep(path)
+    assert sweep.dropped == ()
+    for arm in sweep.arms:
+        experiment = arm.loaded.experiment
+        info = describe(experiment.data.source)
+        assert refusals(experiment) == []
+        assert data_problems(experiment, info) == []
+        assert cost(make_plan(experiment, info)).parameters > 1000
+    header = " ".join(line for line in path.read_text().splitlines() if line.startswith("#"))
+    table = path.relative_to(ROOT / "specs").with_suffix("")
+    known = (
+        f"fgspec sweep {path.relative_to(ROOT)}",
+        f"reproduce {table}",
+        f"--columns {path.stem}",
+    )
+    assert any(command in header for command in known)
+
+
+@pytest.mark.parametrize("number", [5, 6])
+@pytest.mark.parametrize("column", ["supervised_m_8_16", "contrastive_m_8_16"])
+def test_tables_5_and_6_expect_the_papers_numbers(number, column):
+    """A few cells of each, copied from the paper by hand."""
+    found = {
+        arm.label: arm.loaded.experiment.expect
+        for arm in load_sweep(ROOT / "specs/ren2022" / f"table{number}" / f"{column}.yaml").arms
+    }
+    assert len(found) == 12
+    for label, value in PAPER[number, column].items():
+        assert getattr(found[label], "value", None) == value
+        assert value is None or f"table {number}" in found[label].source
+
+
+PAPER = {
+    (5, "supervised_m_8_16"): {"layer_norm-lg_fg_a": 0.2903, "batch_norm-lg_fg_a_ng": 0.3348},
+    (5, "contrastive_m_8_16"): {"batch_norm-bp": 0.2756, "local_layer_norm-lg_bp": 0.2842},
+    (6, "supervised_m_8_16"): {"after_linear-lg_bp": 0.2983, "before_linear-lg_fg_a": 0.3388},
+    (6, "contrastive_m_8_16"): {"begin_block-lg_fg_a": 0.8993, "before_linear-lg_bp": None},
+}
 
 
 @pytest.mark.parametrize("path", STEPPED, ids=_ids)

@@ -12,7 +12,7 @@ from compiler.analyze.scopes import scope
 from compiler.analyze.work import work
 from compiler.plan import Plan
 from compiler.update import Program
-from fgspec.report import aligned, mebibytes, quantity
+from fgspec.report import columns, mebibytes, quantity
 
 OTHER = "other"
 """The part of what stands in no named scope: credit, sums of metrics, the choice of a batch."""
@@ -112,7 +112,7 @@ def anatomy_lines(plan: Plan, found: Anatomy) -> list[str]:
     rows += [(MEANS[name], *_cells(parts, name)) for name in MEANS if any(p[name] for p in parts)]
     rows += [("all", *_cells([Counter(all=sum(own.values())) for own in parts], "all"))]
     rows += [("", "", "", ""), ("block", *rows[0][1:])]
-    return aligned([*rows, *((name, *_cells(blocks, name)) for name in blocks[0])])
+    return columns([*rows, *((name, *_cells(blocks, name)) for name in blocks[0])])
 
 
 def _cells(counts: list[Counter[str]], name: str) -> tuple[str, str, str]:

@@ -91,7 +91,7 @@ def _refuse_files(json_file: Path | None, plot_file: Path | None) -> None:
     if plot_file is not None:
         if plot_file.suffix.lower() != ".png":
             raise ArgumentError(f"bench: --plot {plot_file}: give a name that ends in .png")
-        plotting()
+        plotting("bench: --plot")
 
 
 def _ordered(specs: list[Path], against: Path | None) -> tuple[list[Path], int]:

@@ -13,6 +13,7 @@ from fgspec.data.describe import describe
 from fgspec.diagnostics import Problem, SpecError
 from fgspec.errors import DataError
 from fgspec.source import Loaded, load
+from fgspec.sweeps.expand import is_sweep, load_sweep
 
 
 def checked(loaded: Loaded) -> Loaded:
@@ -33,19 +34,31 @@ def checked(loaded: Loaded) -> Loaded:
 
 
 def run(
-    specs: Annotated[list[Path], typer.Argument(metavar="SPEC...", help="Specs, YAML files.")],
+    specs: Annotated[
+        list[Path], typer.Argument(metavar="SPEC...", help="Specs or sweeps, YAML files.")
+    ],
     overrides: SetOption = None,
 ) -> None:
-    """Say everything that is wrong with specs; nothing is compiled.
+    """Say everything that is wrong with specs, or with every arm of sweeps; nothing is compiled.
 
     Example: fgspec check specs/quickstart.yaml
     """
     lines: list[str] = []
     for path in specs:
         try:
-            loaded = checked(load(path, overrides or ()))
-            print(f"{path}: ok ({loaded.experiment.name}, {identity(loaded.values())[:8]})")
+            print(f"{path}: ok ({_told(path, overrides or [])})")
         except SpecError as error:
             lines += error.lines
     if lines:
         raise SpecError(list(dict.fromkeys(lines)))
+
+
+def _told(path: Path, overrides: list[str]) -> str:
+    """What a spec or a sweep that is right is called."""
+    if not is_sweep(path):
+        loaded = checked(load(path, overrides))
+        return f"{loaded.experiment.name}, {identity(loaded.values())[:8]}"
+    sweep = load_sweep(path, overrides)
+    for arm in sweep.arms:
+        checked(arm.loaded)
+    return f"{sweep.name}, {len(sweep.arms)} arms"

@@ -19,6 +19,10 @@ VERBS = {
     "plan": "print layers, losses, credit routes and cost",
     "train": "train a spec, or go on with a run",
     "eval": "evaluate the newest checkpoint of a run",
+    "sweep": "train many specs made of one",
+    "status": "print how far the runs of a sweep are",
+    "report": "compare runs: means, paired differences, curves, as HTML and Markdown",
+    "reproduce": "train cells of a paper's table, and print them beside the paper's",
     "bench": "measure and compare compiled updates: time, memory, FLOPs",
     "diff": "say what two specs have not in common, and what that changes",
 }

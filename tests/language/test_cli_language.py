@@ -93,6 +93,14 @@ def test_diff_of_the_same(fgspec, spec):
     assert (code, out) == (0, "the same\nequal, though only one says so: seed\n")
 
 
+def test_check_knows_sweeps(fgspec):
+    path = "specs/sweeps/rules.yaml"
+    assert fgspec("check", path) == (0, f"{path}: ok (rules, 6 arms)\n", "")
+    code, _, err = fgspec("check", path, "--set", "data.batch_size=9999")
+    line = "data.batch_size: must be at most the 1437 training examples of digits (got 9999)"
+    assert (code, err) == (2, f"--set: {line}\n")
+
+
 def test_diff_of_two_specs(fgspec):
     code, out, err = fgspec("diff", "--fields", QUICKSTART, BP)
     assert (code, err) == (1, "")

@@ -8,14 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from language.clumsy import leaves
+from spec_files import ROOT, SPECS
 
 from fgspec.canonical import differences, identity, resolved_text
 from fgspec.diagnostics import SpecError, flow
 from fgspec.source import load, loads, set_by
 from fgspec.spec.presets import RULES
 
-ROOT = Path(__file__).parents[2]
-SPECS = [path for path in sorted(ROOT.glob("specs/**/*.yaml")) if path.name[0] != "_"]
 HEAD = {"fgspec": 1, "name": "a", "training": {"epochs": 60}}
 
 

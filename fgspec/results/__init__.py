@@ -1,0 +1,1 @@
+"""What runs found, by arm: tables, differences, figures."""

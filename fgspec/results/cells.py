@@ -1,0 +1,195 @@
+"""The cells of a paper's table: specs below a folder, by column and row, at part of their cost."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fgspec.diagnostics import dotted, nearest
+from fgspec.errors import UserError
+from fgspec.report import columns
+from fgspec.results.statistics import summary
+from fgspec.source import load
+from fgspec.sweeps.expand import Arm, Sweep, is_sweep, load_sweep
+from fgspec.sweeps.folder import Found
+
+COUNTED = ("epochs", "every_epochs", "warmup_epochs")
+"""Fields that count passes over the data, wherever they stand."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of a table, and the spec that is to reach it."""
+
+    column: str
+    row: str
+    arm: Arm
+
+    @property
+    def label(self) -> str:
+        """Names its runs."""
+        return f"{self.column}.{self.row}"
+
+
+def table_at(folder: Path, name: str) -> dict[str, list[Path]]:
+    """The files of a table by column: subfolders of specs, and files of specs or sweeps.
+
+    Args:
+        folder: of all specs.
+        name: such as ren2022/table3: a folder below it, or a file without its ending.
+
+    Raises:
+        UserError: there is no such folder or table.
+    """
+    if not folder.is_dir():
+        raise UserError(
+            f"reproduce: --specs {folder}: no such folder; give the one named specs of a checkout"
+        )
+    place, file = folder / name, folder / f"{name}.yaml"
+    if file.is_file():
+        return {file.stem: [file]}
+    found = _columns(place) if place.is_dir() else {}
+    if not found:
+        hint = nearest(name, known(folder))
+        raise UserError(f"reproduce: {name}: no table of this name below {folder}/; {hint}")
+    return found
+
+
+def _columns(place: Path) -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = {}
+    for path in sorted(place.iterdir()):
+        if path.name.startswith("_"):
+            continue
+        if path.is_dir():
+            found[path.name] = _files(path)
+        elif path.suffix == ".yaml":
+            found[path.stem if is_sweep(path) else place.name] = [
+                *found.get(place.name, []),
+                path,
+            ]
+    return {column: files for column, files in found.items() if files}
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.glob("*.yaml") if not p.name.startswith("_"))
+
+
+def known(folder: Path) -> list[str]:
+    """Every table: what stands two levels below the folder of all specs."""
+    found = {
+        path.relative_to(folder).with_suffix("")
+        for path in folder.glob("*/*")
+        if not path.name.startswith("_")
+    }
+    return sorted(map(str, found))
+
+
+def cells_of(table: Mapping[str, list[Path]], asked: "Asked") -> list[Cell]:
+    """The cells asked for, in that order, their epochs scaled.
+
+    Raises:
+        UserError: a column or a row is not in the table.
+        SpecError: a spec is wrong.
+    """
+    _refuse_unknown("columns", asked.columns, table)
+    found = {
+        (column, arm.label): Cell(column, arm.label, arm)
+        for column in asked.columns or table
+        for file in table[column]
+        for arm in _arms(file)
+    }
+    rows = list(dict.fromkeys(row for _, row in found))
+    _refuse_unknown("rows", asked.rows, rows)
+    return [
+        Cell(column, row, _scaled(found[column, row], asked))
+        for column in asked.columns or table
+        for row in asked.rows or rows
+        if (column, row) in found
+    ]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Which cells, and how much of them; no columns or rows are all.
+
+    Attributes:
+        columns: by name.
+        rows: by name.
+        budget: what epochs are multiplied by.
+        seeds: of every cell.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[str, ...]
+    budget: float
+    seeds: tuple[int, ...]
+
+
+def _refuse_unknown(what: str, asked: Sequence[str], there: Collection[str]) -> None:
+    for name in asked:
+        if name not in there:
+            raise UserError(
+                f"reproduce: --{what} {name}: not in this table; {nearest(name, there)}"
+            )
+
+
+def _arms(file: Path) -> tuple[Arm, ...]:
+    return load_sweep(file).arms if is_sweep(file) else (Arm(file.stem, load(file)),)
+
+
+def _scaled(cell: Cell, asked: Asked) -> Arm:
+    """A cell's spec with the first seed, and a part of its epochs."""
+    loaded = cell.arm.loaded
+    sets = [f"{dotted(path)}={value}" for path, value in _counts(loaded.values(), asked.budget)]
+    again = load(loaded.file, [*loaded.overrides, *sets, f"seed={asked.seeds[0]}"])
+    return Arm(cell.label, again)
+
+
+def _counts(tree: Any, budget: float, at: tuple[str, ...] = ()) -> Iterator[tuple[Any, int]]:
+    """Every number of epochs, and that of updates, times the budget: at least 1, a warm-up 0."""
+    if budget == 1 or not isinstance(tree, Mapping):
+        return
+    for key, value in tree.items():
+        path = (*at, key)
+        if value and (key in COUNTED or path == ("training", "steps")):
+            part = int(value * budget) if key == "warmup_epochs" else round(value * budget)
+            yield path, part if key == "warmup_epochs" else max(part, 1)
+        yield from _counts(value, budget, path)
+
+
+def as_sweep(name: str, cells: Sequence[Cell], asked: Asked, text: str) -> Sweep:
+    """The cells as a sweep, whose folder keeps what was run at every budget."""
+    arms = tuple(cell.arm for cell in cells)
+    return Sweep(f"reproduce-{name.replace('/', '-')}", text, arms, asked.seeds)
+
+
+def comparison(cells: Sequence[Cell], found: Sequence[Found]) -> list[str]:
+    """The paper's numbers beside those measured, in per cent: a row each, three columns a column.
+
+    Measured is the mean over seeds, with its standard deviation if there are several.
+    """
+    names = list(dict.fromkeys(cell.column for cell in cells))
+    rows = list(dict.fromkeys(cell.row for cell in cells))
+    by_place = {(cell.row, cell.column): cell for cell in cells}
+    above = [word for name in names for word in ("", name, "")]
+    lines = [("", *above), ("", *("paper", "measured", "difference") * len(names))]
+    for row in rows:
+        own = [_three(by_place.get((row, name)), found) for name in names]
+        lines.append((row, *(cell for three in own for cell in three)))
+    return columns(lines)
+
+
+def _three(cell: Cell | None, found: Sequence[Found]) -> tuple[str, str, str]:
+    if cell is None:
+        return "", "", ""
+    expect = cell.arm.loaded.experiment.expect
+    metric = expect.metric if expect is not None else "eval/error"
+    own = [one for one in found if one.planned.arm == cell.label and one.state == "done"]
+    measured = summary({one.planned.seed: one.metrics[metric] for one in own})
+    paper = "" if expect is None else f"{expect.value:.2%}"
+    if measured is None:
+        states = {one.state for one in found if one.planned.arm == cell.label}
+        return paper, ", ".join(sorted(states)), ""
+    spread = "" if measured.deviation is None else f" ± {measured.deviation * 100:.2f}"
+    off = "" if expect is None else f"{(measured.mean - expect.value) * 100:+.2f}"
+    return paper, f"{measured.mean:.2%}{spread}", off

@@ -1,0 +1,66 @@
+"""A sweep file: many specs made of few, by the fields in which they differ."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from fgspec.spec.base import PositiveInt, Section
+from fgspec.spec.experiment import Name, Version
+
+FieldPath = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.\w+)*$")]
+"""A field of a spec, such as optimizer.learning_rate."""
+
+Settings = dict[FieldPath, Any]
+Axis = Annotated[tuple[Any, ...], Field(min_length=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class Draw(Section):
+    """Where a field's random values come from: a list, or the numbers between two."""
+
+    values: Axis | None = Field(default=None, description="One of these, all alike.")
+    low: int | float | None = Field(default=None, description="The least number.")
+    high: int | float | None = Field(
+        default=None, description="The largest; whole if both are whole numbers."
+    )
+    scale: Literal["linear", "log"] = Field(
+        default="linear", description="log: the logarithm is uniform."
+    )
+
+
+class Random(Section):
+    """Arms drawn at random, the same ones every time."""
+
+    count: PositiveInt = Field(description="How many arms.")
+    seed: Seed = Field(default=0, description="Of what is drawn.")
+    fields: Annotated[dict[FieldPath, Draw], Field(min_length=1)] = Field(
+        description="What each field is drawn from."
+    )
+
+
+def _listed(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+class SweepFile(Section):
+    """Arms: every base, times `arms`, `grid`, `zip` and `random`; each with every seed.
+
+    Fields are named by their path, values are those of a spec. What `set` says holds in every arm.
+    """
+
+    fgspec: Version = Field(description="Version of the language.")
+    name: Name = Field(description="Names the sweep's folder, and its arms' runs.")
+    description: str = Field(default="", description="One line for people.")
+    base: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_listed)] = Field(
+        description="The spec, or list of specs, that arms change; relative to this file."
+    )
+    set: Settings = Field(default={}, description="Fields of every arm.")
+    arms: dict[Name, Settings] = Field(default={}, description="Arms by name, and their fields.")
+    grid: dict[FieldPath, Axis] = Field(default={}, description="Every value with every other.")
+    zip: dict[FieldPath, Axis] = Field(
+        default={}, description="Lists of one length; first values together, then second ones."
+    )
+    random: Random | None = Field(default=None, description="Arms drawn at random.")
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = Field(
+        default=(0,), description="Every arm runs with each: the same for all, so runs are pairs."
+    )

@@ -1,0 +1,1 @@
+"""Many specs from one file, and their runs in one folder."""

@@ -1,0 +1,280 @@
+"""A sweep file -> its arms: named, resolved specs, no two of them alike."""
+
+import itertools
+import math
+import random
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fgspec.canonical import identity
+from fgspec.diagnostics import Origin, Problem, SpecError, flow, render
+from fgspec.layers import Change
+from fgspec.source import Loaded, load
+from fgspec.spec.sweep import Draw, Random, Settings, SweepFile
+from fgspec.validate import validate_record
+from fgspec.yaml12 import Document, YamlError, read
+
+RESERVED = {
+    "fgspec": "is that of the base",
+    "extends": "belongs in the base",
+    "name": "is made of the sweep's name and the arm's",
+    "seed": "belongs in `seeds`, which all arms share",
+}
+"""Fields that no arm sets, and why."""
+
+UNTRAINED = ("name", "description", "expect")
+"""Fields that say nothing of what is trained: arms that differ in them only are the same."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One resolved spec of several that are compared.
+
+    Attributes:
+        label: its name among the others.
+        loaded: the spec, with the first seed.
+    """
+
+    label: str
+    loaded: Loaded
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Arms that are run with the same seeds.
+
+    Attributes:
+        name: of the folder of all runs.
+        text: of the file that says so.
+        arms: no two train the same.
+        seeds: of every arm.
+        dropped: a line for every arm left out because another trains the same.
+    """
+
+    name: str
+    text: str
+    arms: tuple[Arm, ...]
+    seeds: tuple[int, ...]
+    dropped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """A part of an arm: what its label says and what it sets."""
+
+    label: str
+    changes: tuple[Change, ...]
+
+
+def is_sweep(path: Path) -> bool:
+    """Whether a file says from which spec its arms are made, and so is no spec itself."""
+    try:
+        return "base" in read(path).value
+    except YamlError:
+        return False
+
+
+def load_sweep(path: str | Path, overrides: Sequence[str] = ()) -> Sweep:
+    """Read a sweep file and resolve every arm.
+
+    Args:
+        path: a YAML file.
+        overrides: `path=value` strings as given to `--set`, for every arm.
+
+    Raises:
+        SpecError: with one line for everything that is wrong, of the file or of any arm.
+    """
+    file = Path(path)
+    try:
+        document = read(file)
+    except YamlError as error:
+        raise SpecError(str(error).splitlines()) from None
+    if not is_sweep(file) and "training" in document.value:
+        message = f"this is a spec; a sweep of it says base: {file.name}"
+        raise SpecError([f"{document.values[()]}: {message}"])
+    record, problems = validate_record(SweepFile, document.value)
+    if record is None or (problems := _problems(record)):
+        origins = {
+            path: Origin("file", document.keys.get(path, mark), mark)
+            for path, mark in document.values.items()
+        }
+        raise render(problems, document.value, origins, str(file))
+    arms = _resolved(record, document, file, overrides)
+    kept, dropped = _distinct(arms)
+    return Sweep(record.name, file.read_text(encoding="utf-8-sig"), kept, record.seeds, dropped)
+
+
+def _problems(record: SweepFile) -> list[Problem]:
+    """What no type says: reserved fields, lists of other lengths, draws from nothing."""
+    drawn = record.random.fields if record.random is not None else {}
+    named = [(("set", path), path) for path in record.set]
+    named += [(("arms", arm, path), path) for arm, own in record.arms.items() for path in own]
+    named += [(("grid", path), path) for path in record.grid]
+    named += [(("zip", path), path) for path in record.zip]
+    named += [(("random", "fields", path), path) for path in drawn]
+    problems = [
+        Problem(at, f"no arm sets {first}: it {RESERVED[first]}", False, at_key=True)
+        for at, path in named
+        if (first := path.split(".")[0]) in RESERVED
+    ]
+    lengths = {len(values) for values in record.zip.values()}
+    if len(lengths) > 1:
+        told = ", ".join(f"{path} has {len(v)}" for path, v in record.zip.items())
+        problems.append(Problem(("zip",), f"must be lists of one length ({told})", False))
+    if len(set(record.seeds)) < len(record.seeds):
+        problems.append(Problem(("seeds",), "must name each seed once"))
+    return problems + [
+        Problem(("random", "fields", path), text)
+        for path, draw in drawn.items()
+        if (text := _unusable(draw))
+    ]
+
+
+def _unusable(draw: Draw) -> str:
+    if (draw.values is None) == (draw.low is None or draw.high is None):
+        return "needs either values: [...], or low and high"
+    if draw.values is not None or draw.low is None or draw.high is None:
+        return ""
+    if draw.low >= draw.high:
+        return "low must be < high"
+    return "low must be > 0 on a logarithmic scale" if draw.scale == "log" and draw.low <= 0 else ""
+
+
+def _resolved(
+    record: SweepFile, document: Document, file: Path, overrides: Sequence[str]
+) -> list[Arm]:
+    """Every arm, or one error with the mistakes of all."""
+    chosen = [("", ())] if not record.arms else [*record.arms.items()]
+    by_name = [_Choice(name, _changes(dict(own), document, ("arms", name))) for name, own in chosen]
+    axes = [by_name, *_grid(record, document), _zipped(record, document)]
+    axes.append(_drawn(record.random, document))
+    common = _changes(record.set, document, ("set",))
+    seed = Change(("seed",), record.seeds[0], _origin(document, ("seeds",)))
+    several, found, taken = len(record.base) > 1, list[Arm](), dict[str, int]()
+    wrong: dict[str, list[str]] = {}
+    for base, parts in itertools.product(record.base, list(itertools.product(*axes))):
+        words = [Path(base).stem] * several + [part.label for part in parts]
+        label = untaken("-".join(word for word in words if word), taken)
+        own = [change for part in parts for change in part.changes]
+        name = f"{record.name}-{label}" if label else record.name
+        named = Change(("name",), name, _origin(document, ("name",)))
+        try:
+            loaded = load(file.parent / base, overrides, [*common, *own, seed, named])
+            found.append(Arm(label or record.name, loaded))
+        except SpecError as error:
+            for line in error.lines:
+                wrong.setdefault(line, []).append(label)
+    if wrong:
+        count = len(found) + len({label for labels in wrong.values() for label in labels})
+        raise SpecError([_told(line, labels, count) for line, labels in wrong.items()])
+    return found
+
+
+def _told(line: str, labels: list[str], count: int) -> str:
+    """A mistake, and in which arms it is if not in all."""
+    if len(labels) == count:
+        return line
+    more = f" and {len(labels) - 3} more" if len(labels) > 3 else ""
+    return f"{line} (arm {', '.join(labels[:3])}{more})"
+
+
+def untaken(label: str, taken: dict[str, int]) -> str:
+    """`label`, or `label-2` the second time; `taken` counts."""
+    taken[label] = taken.get(label, 0) + 1
+    return label if taken[label] == 1 else f"{label}-{taken[label]}"
+
+
+def _changes(own: Settings, document: Document, at: tuple[str, ...]) -> tuple[Change, ...]:
+    return tuple(
+        Change(tuple(path.split(".")), value, _origin(document, (*at, path)))
+        for path, value in own.items()
+    )
+
+
+def _origin(document: Document, path: tuple[str | int, ...]) -> Origin:
+    """That of a value of the sweep file; of what holds it where it is not written there."""
+    while path not in document.values:
+        path = path[:-1]
+    mark = document.values[path]
+    return Origin("file", document.keys.get(path, mark), mark)
+
+
+def _grid(record: SweepFile, document: Document) -> Iterable[list[_Choice]]:
+    for path, values in record.grid.items():
+        yield [_one(path, value, document, ("grid", path, i)) for i, value in enumerate(values)]
+
+
+def _zipped(record: SweepFile, document: Document) -> list[_Choice]:
+    columns = [
+        [_one(path, value, document, ("zip", path, i)) for i, value in enumerate(values)]
+        for path, values in record.zip.items()
+    ]
+    return [_together(row) for row in zip(*columns, strict=True)] if columns else [_Choice("", ())]
+
+
+def _together(row: Sequence[_Choice]) -> _Choice:
+    changes = tuple(change for choice in row for change in choice.changes)
+    return _Choice("-".join(choice.label for choice in row), changes)
+
+
+def _one(path: str, value: Any, document: Document, at: tuple[str | int, ...]) -> _Choice:
+    origin = _origin(document, at)
+    return _Choice(_word(path, value), (Change(tuple(path.split(".")), value, origin),))
+
+
+def _word(path: str, value: Any) -> str:
+    """A value in a label: text alone, anything else after the last key of its path."""
+    if isinstance(value, str):
+        text = value
+    elif isinstance(value, Mapping) and set(value) == {"type"}:
+        text = str(value["type"])
+    else:
+        text = f"{path.split('.')[-1]}-{flow(value)}"
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-")
+
+
+def _drawn(drawn: Random | None, document: Document) -> list[_Choice]:
+    if drawn is None:
+        return [_Choice("", ())]
+    rng, rows = random.Random(drawn.seed), list[_Choice]()
+    for index in range(drawn.count):
+        own = [
+            (path, _value(draw, rng), _origin(document, ("random", "fields", path)))
+            for path, draw in drawn.fields.items()
+        ]
+        changes = (Change(tuple(path.split(".")), value, at) for path, value, at in own)
+        rows.append(_Choice(f"random-{index + 1}", tuple(changes)))
+    return rows
+
+
+def _value(draw: Draw, rng: random.Random) -> Any:
+    """One draw; numbers that are not whole have four digits, so that they can be read."""
+    if draw.values is not None:
+        return rng.choice(draw.values)
+    low, high = draw.low or 0, draw.high or 0  # `_problems` refuses those that are not given
+    if draw.scale == "log":
+        number = math.exp(rng.uniform(math.log(low), math.log(high)))
+    else:
+        number = rng.uniform(low, high)
+    if isinstance(low, int) and isinstance(high, int):
+        return rng.randint(low, high) if draw.scale == "linear" else round(number)
+    return min(max(float(f"{number:.4g}"), low), high)
+
+
+def trained(loaded: Loaded) -> str:
+    """A hash of all that decides what a spec trains, whatever it is called."""
+    values = loaded.values()
+    return identity({name: value for name, value in values.items() if name not in UNTRAINED})
+
+
+def _distinct(arms: Sequence[Arm]) -> tuple[tuple[Arm, ...], tuple[str, ...]]:
+    kept: dict[str, Arm] = {}
+    dropped = []
+    for arm in arms:
+        same = kept.setdefault(trained(arm.loaded), arm)
+        if same is not arm:
+            dropped.append(f"{arm.label} is left out: it trains the same as {same.label}")
+    return tuple(kept.values()), tuple(dropped)

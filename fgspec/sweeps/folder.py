@@ -1,0 +1,193 @@
+"""The folder of a sweep: its arms as specs, the runs of each, and which are still to be done.
+
+What was run is found by the hash of its spec, so nothing is run twice whatever happened meanwhile.
+"""
+
+import fcntl
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fgspec.canonical import identity, resolved_text
+from fgspec.errors import UserError
+from fgspec.logbook import read, write_json, write_text
+from fgspec.rundir import RunDir
+from fgspec.sweeps.expand import Sweep
+
+VERSION = 1
+ENDED = ("done", "failed")
+"""States that no further training changes."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One run that a sweep asks for.
+
+    Attributes:
+        arm: label of its arm.
+        seed: of the run.
+        name: of its spec, and so of the folder that holds it.
+        sha256: of its resolved spec.
+        steps: updates in all.
+    """
+
+    arm: str
+    seed: int
+    name: str
+    sha256: str
+    steps: int
+
+    def __str__(self) -> str:
+        """As progress names it."""
+        return f"{self.arm} seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What there is of a planned run.
+
+    Attributes:
+        planned: what was asked for.
+        state: `waiting`, `begun`, or how it ended: `preempted`, `failed` or `done`.
+        run: its folder, once there is one.
+        step: of the last line of its metrics.
+        metrics: the last value of each, as known so far.
+    """
+
+    planned: Planned
+    state: str = "waiting"
+    run: Path | None = None
+    step: int = 0
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SweepDir:
+    """The files of one sweep, below `path`."""
+
+    path: Path
+
+    @property
+    def record(self) -> Path:
+        """What is planned."""
+        return self.path / "sweep.json"
+
+    def spec(self, arm: str) -> Path:
+        """The resolved spec of an arm."""
+        return self.path / "specs" / f"{arm}.yaml"
+
+    def log(self, planned: Planned) -> Path:
+        """What the process of a run printed."""
+        return self.path / "logs" / f"{planned.arm}-seed-{planned.seed}.txt"
+
+
+def record(folder: SweepDir, sweep: Sweep, steps: Mapping[str, int]) -> list[Planned]:
+    """Write down, or once more, what a sweep asks for; runs that are there stay.
+
+    Args:
+        folder: of the sweep, locked.
+        sweep: its arms, resolved.
+        steps: updates of a run of every arm.
+
+    Returns:
+        Every run, in the order in which they are run.
+    """
+    planned = [
+        Planned(
+            arm=arm.label,
+            seed=seed,
+            name=arm.loaded.experiment.name,
+            sha256=identity(arm.loaded.values() | {"seed": seed}),
+            steps=steps[arm.label],
+        )
+        for seed in sweep.seeds
+        for arm in sweep.arms
+    ]
+    write_text(folder.path / "sweep.yaml", sweep.text)
+    for arm in sweep.arms:
+        write_text(folder.spec(arm.label), resolved_text(arm.loaded))
+    runs = [asdict(run) for run in planned]
+    write_json(folder.record, {"version": VERSION, "name": sweep.name, "runs": runs})
+    return planned
+
+
+def reopen(path: Path) -> tuple[SweepDir, list[Planned]]:
+    """A sweep's folder and every run it asks for, in the order in which they are run.
+
+    Raises:
+        UserError: `path` is no sweep's folder.
+    """
+    folder = SweepDir(path)
+    try:
+        record = json.loads(folder.record.read_text())
+        return folder, [Planned(**run) for run in record["runs"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(
+            f"{path}: not a sweep: it has no readable sweep.json; give the folder that "
+            "`fgspec sweep` named"
+        ) from None
+
+
+def status(folder: SweepDir, planned: list[Planned]) -> list[Found]:
+    """What there is of every planned run."""
+    known: dict[str, dict[str, list[Path]]] = {}
+    for name in {run.name for run in planned}:
+        runs = known.setdefault(name, {})
+        for path in sorted((folder.path / name).glob("*/provenance.json")):
+            runs.setdefault(_recorded(path), []).append(path.parent)
+    return [_found(run, known[run.name].get(run.sha256, [])) for run in planned]
+
+
+def _recorded(provenance: Path) -> str:
+    try:
+        return json.loads(provenance.read_text())["hashes"]["spec"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def _found(planned: Planned, runs: list[Path]) -> Found:
+    """Of several runs of one spec the one that ended, else the newest."""
+    ended = [path for path in runs if run_state(RunDir(path)) in ENDED]
+    if not runs:
+        return Found(planned)
+    run = RunDir((ended or runs)[-1])
+    metrics: dict[str, Any] = {"step": 0}
+    for line in read(run.metrics):
+        metrics |= line
+    return Found(planned, run_state(run), run.path, metrics.pop("step"), metrics)
+
+
+def run_state(run: RunDir) -> str:
+    """How a run ended; `begun` if it did not yet, or was killed."""
+    try:
+        return json.loads(run.summary.read_text())["status"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return "begun"
+
+
+@contextmanager
+def locked(folder: SweepDir, say: Callable[[str], None]) -> Iterator[int]:
+    """Make the folder, and wait until no other process runs its sweep; yields a descriptor.
+
+    Processes that inherit the descriptor hold the lock as well, though their parent be killed.
+
+    Raises:
+        UserError: the folder cannot be made.
+    """
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(
+            f"{folder.path}: cannot be made ({reason}); choose another folder"
+        ) from None
+    with (folder.path / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            say(f"waiting: {folder.path} is being run by another process, or by what one started")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield file.fileno()

@@ -1,0 +1,52 @@
+"""What a sweep costs before it runs, and how far its runs are, as lines of text."""
+
+from collections.abc import Mapping, Sequence
+
+from fgspec.canonical import identity
+from fgspec.report import columns, quantity
+from fgspec.sweeps.expand import Sweep
+from fgspec.sweeps.folder import ENDED, Found
+
+METRIC = "eval/error"
+"""What the table of runs shows."""
+
+
+def plan_lines(sweep: Sweep, costs: Mapping[str, tuple[int, int]]) -> list[str]:
+    """Every arm with its hash and its cost, and the cost of all runs.
+
+    Args:
+        sweep: its arms.
+        costs: FLOPs of an update, and updates of a run, of every arm by its label.
+    """
+    arms, seeds = len(sweep.arms), len(sweep.seeds)
+    head = f"{sweep.name}: {arms} arm{'s' * (arms > 1)} x {seeds} seed{'s' * (seeds > 1)}"
+    rows = [("arm", "sha256", "FLOPs a step", "steps", "FLOPs of all seeds")]
+    total = 0
+    for arm in sweep.arms:
+        flops, steps = costs[arm.label]
+        total += flops * steps * seeds
+        whole = (quantity(flops), f"{steps:,}", quantity(flops * steps * seeds))
+        rows.append((arm.label, identity(arm.loaded.values())[:8], *whole))
+    rows.append((f"{arms * seeds} runs", "", "", "", quantity(total)))
+    return [head, *columns(rows), *sweep.dropped]
+
+
+def status_lines(found: Sequence[Found]) -> list[str]:
+    """A row for every arm: the last value of `METRIC` of every seed, or how far its run is."""
+    seeds = list(dict.fromkeys(one.planned.seed for one in found))
+    arms = list(dict.fromkeys(one.planned.arm for one in found))
+    cells = {(one.planned.arm, one.planned.seed): _cell(one) for one in found}
+    rows = [(METRIC, *(f"seed {seed}" for seed in seeds))]
+    rows += [(arm, *(cells.get((arm, seed), "") for seed in seeds)) for arm in arms]
+    ended = sum(one.state in ENDED for one in found)
+    return [*columns(rows), f"{ended} of {len(found)} runs ended"]
+
+
+def _cell(one: Found) -> str:
+    value = one.metrics.get(METRIC)
+    shown = f"{value:.4f}" if value is not None else ""
+    if one.state == "done":
+        return shown
+    if one.state == "waiting":
+        return "waiting"
+    return f"{one.state} {one.step}/{one.planned.steps} {shown}".rstrip()

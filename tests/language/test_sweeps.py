@@ -1,0 +1,176 @@
+"""A sweep file: which arms it has, and every mistake with its place in that file."""
+
+from pathlib import Path
+
+import pytest
+
+from fgspec.diagnostics import SpecError
+from fgspec.source import load
+from fgspec.sweeps.expand import load_sweep
+
+ROOT = Path(__file__).parents[2]
+SPEC = """\
+fgspec: 1
+name: base
+rule: lg-fg-a
+optimizer: {type: sgd}
+training: {epochs: 2}
+"""
+HEAD = "fgspec: 1\nname: s\nbase: base.yaml\n"
+
+
+@pytest.fixture
+def sweep(tmp_path, monkeypatch):
+    """Writes a base and a sweep beside it; returns what is read from them."""
+    monkeypatch.chdir(tmp_path)
+    Path("base.yaml").write_text(SPEC)
+
+    def read(text, *overrides, head=HEAD):
+        Path("s.yaml").write_text(head + text)
+        return load_sweep("s.yaml", overrides)
+
+    return read
+
+
+def labels(found):
+    return [arm.label for arm in found.arms]
+
+
+def test_a_grid_has_every_value_with_every_other(sweep):
+    found = sweep(
+        "grid:\n  gradient.perturbation.samples: [1, 2]\n"
+        "  optimizer.learning_rate: [0.1, 0.2, 0.3]\n"
+    )
+    assert labels(found) == [
+        f"samples-{k}-learning_rate-{rate}" for k in (1, 2) for rate in (0.1, 0.2, 0.3)
+    ]
+    specs = [arm.loaded.experiment for arm in found.arms]
+    assert [s.gradient.perturbation.samples for s in specs] == [1, 1, 1, 2, 2, 2]
+    assert [s.optimizer.learning_rate for s in specs] == [0.1, 0.2, 0.3] * 2
+    assert specs[0].name == "s-samples-1-learning_rate-0.1"
+
+
+def test_what_is_zipped_goes_together(sweep):
+    found = sweep(
+        "zip:\n  optimizer.learning_rate: [0.1, 0.2]\n  data.batch_size: [32, 64]\nseeds: [5, 7]\n"
+    )
+    specs = [arm.loaded.experiment for arm in found.arms]
+    assert [(s.optimizer.learning_rate, s.data.batch_size) for s in specs] == [(0.1, 32), (0.2, 64)]
+    assert found.seeds == (5, 7)
+    assert {s.seed for s in specs} == {5}
+
+
+def test_arms_have_their_names_and_share_what_is_set(sweep):
+    found = sweep(
+        "set: {training.epochs: 7}\narms:\n  a: {rule: bp}\n  b: {data: {batch_size: 16}}\n"
+    )
+    assert labels(found) == ["a", "b"]
+    a, b = (arm.loaded.experiment for arm in found.arms)
+    assert (a.training.epochs, a.gradient.perturbation) == (7, None)
+    assert (b.training.epochs, b.data.batch_size) == (7, 16)
+
+
+def test_random_arms_are_the_same_every_time_and_in_their_bounds(sweep):
+    text = (
+        "random:\n  count: 40\n  seed: {}\n  fields:\n"
+        "    optimizer.learning_rate: {{low: 1.0e-3, high: 1, scale: log}}\n"
+        "    gradient.perturbation.samples: {{low: 1, high: 4}}\n"
+        "    data.batch_size: {{values: [32, 64]}}\n"
+    )
+    found = sweep(text.format(1))
+    specs = [arm.loaded.experiment for arm in found.arms]
+    rates = sorted(s.optimizer.learning_rate for s in specs)
+    assert 1e-3 <= rates[0] < 1e-2
+    assert 0.1 < rates[-1] <= 1
+    assert 0.01 < rates[20] < 0.1  # the median of a uniform logarithm
+    assert {s.gradient.perturbation.samples for s in specs} == {1, 2, 3, 4}
+    assert {s.data.batch_size for s in specs} == {32, 64}
+    again, other = sweep(text.format(1)), sweep(text.format(2))
+    assert [arm.loaded.values() for arm in again.arms] == [
+        arm.loaded.values() for arm in found.arms
+    ]
+    assert [s.optimizer.learning_rate for s in specs] != [
+        arm.loaded.experiment.optimizer.learning_rate for arm in other.arms
+    ]
+
+
+def test_what_trains_the_same_is_dropped(sweep):
+    found = sweep("arms:\n  a: {rule: lg-fg-a}\n  b: {description: the same}\n  c: {rule: bp}\n")
+    assert labels(found) == ["a", "c"]
+    assert found.dropped == ("b is left out: it trains the same as a",)
+
+
+def test_an_arm_is_what_its_settings_say_on_the_command_line(sweep):
+    (arm,) = sweep("grid: {gradient.perturbation.guess: [{type: normal}]}\n").arms
+    assert load("base.yaml", arm.loaded.overrides).values() == arm.loaded.values()
+
+
+def test_what_is_set_on_the_command_line_is_stronger(sweep):
+    found = sweep("set: {training.epochs: 7}\ngrid: {rule: [bp, fa]}\n", "training.epochs=3")
+    assert {arm.loaded.experiment.training.epochs for arm in found.arms} == {3}
+
+
+MISTAKES = {
+    "grid: {rule: [bp, lg-fg-a], gradient.perturbation.samples: [4]}\n": [
+        "s.yaml:4:61: gradient.perturbation: rule bp at s.yaml:4:15 never reads it; remove one of "
+        "the two (arm bp-samples-4)"
+    ],
+    "grid: {optimizer.learning_rate: [-1, -2]}\n": [
+        "s.yaml:4:34: optimizer.learning_rate: must be > 0 (got -1) (arm learning_rate--1)",
+        "s.yaml:4:38: optimizer.learning_rate: must be > 0 (got -2) (arm learning_rate--2)",
+    ],
+    "set: {training.epoch: 3}\n": ["s.yaml:4:7: training.epoch: unknown key; did you mean epochs?"],
+    "grids: {rule: [bp]}\n": ["s.yaml:4:1: grids: unknown key; did you mean grid?"],
+    "grid: {rule: []}\nseeds: [-1]\n": [
+        "s.yaml:4:14: grid.rule: must list at least 1 (got [])",
+        "s.yaml:5:9: seeds[0]: must be >= 0 (got -1)",
+    ],
+    "grid: {seed: [1, 2]}\n": [
+        "s.yaml:4:8: grid.seed: no arm sets seed: it belongs in `seeds`, which all arms share"
+    ],
+    "zip: {rule: [bp, fa], training.epochs: [1]}\n": [
+        "s.yaml:4:6: zip: must be lists of one length (rule has 2, training.epochs has 1)"
+    ],
+    "seeds: [1, 1]\n": ["s.yaml:4:8: seeds: must name each seed once (got [1, 1])"],
+    "random: {count: 2, fields: {data.batch_size: {low: 1}}}\n": [
+        's.yaml:4:46: random.fields."data.batch_size": needs either values: [...], or low and high '
+        "(got {low: 1})"
+    ],
+    "random: {count: 2, fields: {data.batch_size: {low: 0, high: 1, scale: log}}}\n": [
+        's.yaml:4:46: random.fields."data.batch_size": low must be > 0 on a logarithmic scale '
+        "(got {low: 0, high: 1, scale: log})"
+    ],
+    "random: {count: 2, fields: {data.batch_size: {min: 1}}}\n": [
+        's.yaml:4:47: random.fields."data.batch_size".min: unknown key; known: values, low, high, '
+        "scale"
+    ],
+    "set: [1]\n": ["s.yaml:4:6: set: must be a mapping of keys to values (got [1])"],
+}
+
+
+@pytest.mark.parametrize("text", MISTAKES)
+def test_a_mistake_is_told_with_its_place_in_the_sweep(sweep, text):
+    with pytest.raises(SpecError) as error:
+        sweep(text)
+    assert list(error.value.lines) == MISTAKES[text]
+
+
+@pytest.mark.parametrize(
+    ("head", "line"),
+    [
+        (SPEC, "s.yaml:1:1: this is a spec; a sweep of it says base: s.yaml"),
+        ("fgspec: 1\nname: s\n", "s.yaml:1:1: base: missing; add base:"),
+        (
+            "fgspec: 1\nname: s\nbase: none.yaml\n",
+            "none.yaml:1:1: There is no such file; expected a YAML file: check the path",
+        ),
+        (
+            "- 1\n",
+            "s.yaml:1:1: The document is a list; expected a mapping: write 'key: value' lines",
+        ),
+    ],
+)
+def test_a_sweep_without_a_base_is_told(sweep, head, line):
+    with pytest.raises(SpecError) as error:
+        sweep("", head=head)
+    assert list(error.value.lines) == [line]

@@ -1,0 +1,183 @@
+"""What a report says of runs: laws of its statistics, and pages made of runs never trained."""
+
+import base64
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import runs
+
+from fgspec.cli.main import main
+from fgspec.results.collect import collect
+from fgspec.results.pages import Section, Table, as_html, as_markdown
+from fgspec.results.statistics import paired, summary, verdict
+
+SPEC = """\
+fgspec: 1
+name: {name}
+rule: {rule}
+architecture: {{type: local_mixer, blocks: 2, patches: 2, channels: 16, groups: 4}}
+training: {{epochs: 2}}
+expect: {{metric: eval/error, value: 0.2, tolerance: 0.05, source: "a paper, table 1"}}
+"""
+ERRORS = {"bp": (0.10, 0.12, 0.11), "lg-bp": (0.20, 0.23, 0.20)}
+
+
+@pytest.fixture
+def made(tmp_path, monkeypatch):
+    """Folders of runs: two arms with three seeds each, and one run that failed."""
+    monkeypatch.chdir(tmp_path)
+    paths = []
+    for rule, errors in ERRORS.items():
+        spec = tmp_path / f"{rule}.yaml"
+        spec.write_text(SPEC.format(name=rule, rule=rule))
+        for seed, error in enumerate(errors):
+            lines = [
+                {"step": 5, "train/loss": 2.0, "eval/error": 0.9, "fg/cosine/block0": 0.5},
+                {"step": 10, "train/loss": 1.0, "eval/error": error, "fg/cosine/block0": 0.25},
+            ]
+            paths.append(runs.invent(tmp_path, spec, [f"seed={seed}"], lines))
+    paths.append(runs.invent(tmp_path, spec, ["seed=9"], status="failed"))
+    return paths
+
+
+@pytest.fixture
+def fgspec(monkeypatch, capsys):
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["fgspec", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        return stop.value.code or 0, out, err
+
+    return run
+
+
+def test_runs_that_differ_in_the_seed_are_one_arm(made):
+    bp, lg_bp = collect(made)
+    assert (bp.label, lg_bp.label) == ("bp", "lg-bp")
+    assert bp.values("eval/error") == {0: 0.10, 1: 0.12, 2: 0.11}
+    assert [run.seed for run in lg_bp.runs] == [0, 1, 2]
+    assert [run.state for run in lg_bp.others] == ["failed"]
+    assert collect([*made, *made])[0].runs == bp.runs  # a run named twice counts once
+
+
+def test_the_report_says_means_differences_and_what_was_expected(made, fgspec):
+    pytest.importorskip("matplotlib")
+    code, out, _ = fgspec("report", *made, "--out", "r")
+    assert code == 0
+    assert out.startswith("bp has the lowest eval/error, 0.1100; the intervals")
+    page = Path("r/report.md").read_text()
+    assert "| bp | 3 | 0.1100 | 0.0100 |  |  |  |" in page
+    assert "| lg-bp | 3 | 0.2100 | 0.0173 | +0.1000 | 3 | +0.0900 to +0.1100 |" in page
+    assert "| bp | 0.2000 | 0.0500 | 0.1100 | -0.0900 | NO | a paper, table 1 |" in page
+    assert "| lg-bp | 0.2000 | 0.0500 | 0.2100 | +0.0100 | yes | a paper, table 1 |" in page
+    assert "| fg/cosine/block0 | 0.25 | 0.25 |" in page
+    assert "| lg-bp | losses.isolate | none | block |" in page
+    assert re.search(r"\| lg-bp \| 9 \| failed \|  \| \w{8} \| .*lg-bp/", page)
+    names = re.findall(r"!\[.*\]\((.*)\)", page)
+    assert names == ["curves.png", "gradients.png", "cost.png"]
+    for name in names:
+        assert Path(f"r/{name}").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_page_is_one_file_without_scripts(made, fgspec):
+    pytest.importorskip("matplotlib")
+    assert fgspec("report", *made, "--out", "r")[0] == 0
+    page = Path("r/report.html").read_text()
+    assert "<script" not in page
+    assert re.findall(r'(?:src|href)="(?!data:)', page) == []
+    pictures = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
+    assert len(pictures) == 3
+    assert all(base64.b64decode(picture).startswith(b"\x89PNG") for picture in pictures)
+
+
+def test_without_matplotlib_the_tables_are_there(made, fgspec, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    code, out, _ = fgspec("report", *made, "--out", "r")
+    assert code == 0
+    assert "report: figures needs matplotlib, which is not installed" in out
+    assert "<img" not in Path("r/report.html").read_text()
+
+
+def test_arguments_that_name_nothing_are_told(made, fgspec, tmp_path):
+    code, _, err = fgspec("report", *made, "--against", "lg-b")
+    assert (code, err) == (2, "report: --against lg-b: no such arm; did you mean lg-bp?\n")
+    code, _, err = fgspec("report", *made, "--metric", "eval/eror")
+    assert (code, err) == (
+        2,
+        "report: --metric eval/eror: no run has it; did you mean eval/error?\n",
+    )
+    code, _, err = fgspec("report", tmp_path)
+    assert (code, err) == (
+        3,
+        f"{tmp_path}: not a run: it has no resolved.yaml and provenance.json\n",
+    )
+
+
+def test_differences_are_those_of_pairs():
+    rng = np.random.default_rng(0)
+    base = {seed: float(rng.normal()) for seed in range(9)}
+    shifted = {seed: value + 0.5 for seed, value in base.items() if seed}
+    found = paired(shifted, base)
+    assert (found.count, found.mean) == (8, pytest.approx(0.5))
+    assert found.interval == (pytest.approx(0.5), pytest.approx(0.5))  # what they share cancels
+    assert paired(base, shifted).mean == pytest.approx(-0.5)
+
+
+def test_the_bootstrap_covers_the_mean_about_as_often_as_it_says():
+    rng, covered = np.random.default_rng(1), 0
+    for _ in range(200):
+        drawn = dict(enumerate(rng.normal(1.0, 1.0, 20).tolist()))
+        low, high = paired(drawn, dict.fromkeys(drawn, 0.0)).interval
+        covered += low <= 1.0 <= high
+    assert 0.87 < covered / 200 < 0.99  # of 20 pairs somewhat less than 95 %
+
+
+def test_a_summary_of_one_has_no_deviation():
+    assert summary({}) is None
+    assert summary({3: 0.5}).deviation is None
+    assert summary({0: 1.0, 1: 3.0}).deviation == pytest.approx(2**0.5)
+
+
+A, B = {0: 0.1, 1: 0.11, 2: 0.12}, {0: 0.2, 1: 0.22, 2: 0.2}
+VERDICTS = {
+    "No winner is named: a has the lowest eval/error, 0.1000, but of 1 seed in common": (
+        "eval/error",
+        {"a": {0: 0.1}, "b": {0: 0.2}},
+    ),
+    "No winner is named: a has the lowest eval/error, 0.1100, but of 0 seeds in common": (
+        "eval/error",
+        {"a": A, "b": {7: 0.2, 8: 0.3}},
+    ),
+    "a has the lowest eval/error, 0.1100; the intervals of its differences to all others leave "
+    "out zero. By chance alone, 3 differences have one sign in 0.25 of all cases.": (
+        "eval/error",
+        {"b": B, "a": A},
+    ),
+    "b has the highest eval/accuracy": ("eval/accuracy", {"b": B, "a": A}),
+    "No winner is named: a has the lowest eval/error, 0.1100, but intervals of its differences to "
+    "c include zero.": ("eval/error", {"a": A, "b": B, "c": {0: 0.09, 1: 0.12, 2: 0.13}}),
+    "No winner is named: whether less of optim/grad_norm is better is not known.": (
+        "optim/grad_norm",
+        {"a": A, "b": B},
+    ),
+    "No winner is named: there are not two arms": ("eval/error", {"a": A, "b": {}}),
+}
+
+
+@pytest.mark.parametrize("text", VERDICTS)
+def test_a_winner_is_named_only_where_seeds_tell_it(text):
+    metric, arms = VERDICTS[text]
+    assert verdict(metric, list(arms.items())).startswith(text)
+
+
+def test_text_is_escaped():
+    sections = [Section("a & b", ("<i>", Table(("x|y", "<b>"), (("1|2", "&"),))))]
+    page = as_html("<t>", sections)
+    assert "<i>" not in page
+    assert "&lt;b&gt;" in page
+    assert "| 1\\|2 | & |" in as_markdown("t", sections)

@@ -1,0 +1,233 @@
+"""A sweep's runs: each is run once, whatever stops it; processes that die are tried again."""
+
+import contextlib
+import fcntl
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import runs
+
+from fgspec import api
+from fgspec.cli.main import main
+from fgspec.errors import UserError
+from fgspec.loop import Preempted
+from fgspec.sweeps import folder as folders
+from fgspec.sweeps import processes
+from fgspec.sweeps.expand import load_sweep
+from fgspec.sweeps.processes import Pool, run_processes
+from fgspec.sweeps.show import plan_lines, status_lines
+
+SPEC = """\
+fgspec: 1
+name: tiny
+data: {source: {type: digits}, batch_size: 128}
+architecture: {type: mlp, hidden: [4]}
+optimizer: {type: sgd}
+training: {steps: 4, evaluate_every: {steps: 2}, log_every: {steps: 1}}
+checkpoint: {every: {steps: 1}}
+"""
+SWEEP = """\
+fgspec: 1
+name: two
+base: tiny.yaml
+grid: {optimizer.learning_rate: [0.1, 0.2]}
+seeds: [0, 1]
+"""
+
+
+@pytest.fixture
+def fgspec(monkeypatch, capsys, tmp_path):
+    """Runs the command line beside a sweep; returns exit code, output and errors."""
+    monkeypatch.chdir(tmp_path)
+    Path("tiny.yaml").write_text(SPEC)
+    Path("two.yaml").write_text(SWEEP)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["fgspec", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        return stop.value.code or 0, out, err
+
+    return run
+
+
+def run_folders():
+    return sorted(path.parent for path in Path("runs/two").glob("*/*/provenance.json"))
+
+
+def test_a_sweep_that_is_killed_goes_on_and_runs_nothing_twice(fgspec, monkeypatch):
+    train, calls = api.train, []
+
+    def counted(spec=None, **asked):
+        calls.append(asked.get("resume"))
+        if len(calls) == 2:  # killed in the second run, after two steps
+            asks = iter(range(100))
+            runs_until = _stopped_after(2, asks)
+            with monkeypatch.context() as patched:
+                patched.setattr(api, "stop_signals", runs_until)
+                return train(spec, **asked)
+        return train(spec, **asked)
+
+    monkeypatch.setattr(api, "train", counted)
+    code, out, err = fgspec("sweep", "two.yaml")
+    assert (code, "stopped at step 2 of 4" in err) == (75, True)
+    assert "4 runs" in out
+    first = run_folders()
+    code, out, _ = fgspec("status", "runs/two")
+    assert code == 0
+    assert "preempted 2/4" in out
+    assert out.count("waiting") == 2
+    assert out.splitlines()[-1] == "1 of 4 runs ended"
+
+    code, out, _ = fgspec("sweep", "two.yaml")
+    assert code == 0
+    assert "1 of 4 runs ended already" in out
+    assert out.splitlines()[-1] == "4 of 4 runs ended"
+    assert calls[2] is not None  # the stopped run was resumed
+    assert len(calls) == 5
+    assert set(first) < set(run_folders())
+    assert len(run_folders()) == 4
+    for run in run_folders():
+        assert [line["step"] for line in runs.lines(run)] == [1, 2, 3, 4]
+
+    code, out, _ = fgspec("sweep", "two.yaml")
+    assert (code, len(calls)) == (0, 5)
+
+
+def _stopped_after(steps, asks):
+    @contextlib.contextmanager
+    def signals():
+        yield lambda: next(asks) >= steps - 1
+
+    return signals
+
+
+def test_list_and_write_run_nothing(fgspec):
+    code, out, _ = fgspec("sweep", "two.yaml", "--list", "--write", "cells")
+    assert code == 0
+    assert out.splitlines()[0] == "two: 2 arms x 2 seeds"
+    written = sorted(Path("cells").iterdir())
+    assert [path.stem for path in written] == ["learning_rate-0.1", "learning_rate-0.2"]
+    assert fgspec("check", *written)[0] == 0
+    assert not Path("runs").exists()
+
+
+@pytest.fixture
+def planned(tmp_path, monkeypatch):
+    """A sweep's folder with four runs to be done."""
+    monkeypatch.chdir(tmp_path)
+    Path("tiny.yaml").write_text(SPEC)
+    Path("two.yaml").write_text(SWEEP)
+    sweep = load_sweep("two.yaml")
+    folder = folders.SweepDir(Path("runs/two"))
+    planned = folders.record(folder, sweep, {arm.label: 4 for arm in sweep.arms})
+    assert folders.reopen(folder.path) == (folder, planned)
+    return folder, planned
+
+
+def _pretend(monkeypatch, planned, script):
+    """Runs are processes that only write a folder of a run, after `script`."""
+    folder, todo = planned
+    source = (
+        "import json, os, pathlib, sys\n"
+        "sha, name, tries = sys.argv[1:]\n"
+        "first = not pathlib.Path(tries).exists()\n"
+        "pathlib.Path(tries).touch()\n"
+        f"{script}\n"
+        "run = pathlib.Path(name)\n"
+        "run.mkdir(parents=True)\n"
+        "(run / 'provenance.json').write_text(json.dumps({'hashes': {'spec': sha}}))\n"
+        "(run / 'summary.json').write_text(json.dumps({'status': 'done'}))\n"
+    )
+
+    def command(folder, found):
+        one = found.planned
+        run = folder.path / one.name / f"run-{one.seed}"
+        return [sys.executable, "-S", "-c", source, one.sha256, str(run), f"tried-{one.sha256}"]
+
+    monkeypatch.setattr(processes, "command", command)
+    return folder, todo
+
+
+def test_the_command_of_a_run_is_train(planned):
+    folder, todo = planned
+    found = folders.status(folder, todo)[0]
+    spec = str(folder.spec(todo[0].arm))
+    assert processes.command(folder, found)[2:] == [
+        *["fgspec", "train", spec, "--set", "seed=0", "--run-dir", "runs/two"]
+    ]
+    run = runs.invent(folder.path, spec, ["seed=0"], status="")
+    found = folders.status(folder, todo)[0]
+    assert found.state == "begun"
+    assert processes.command(folder, found)[2:] == ["fgspec", "train", "--resume", str(run)]
+
+
+def test_a_killed_process_is_tried_again_and_no_more_often_than_asked(planned, monkeypatch):
+    said = []
+    with folders.locked(planned[0], said.append) as lock:
+        folder, todo = _pretend(monkeypatch, planned, "if first: os.kill(os.getpid(), 9)")
+        run_processes(folder, todo, Pool(2, 1, lock, said.append, lambda: False))
+    assert [one.state for one in folders.status(folder, todo)] == ["done"] * 4
+    assert sum("was killed by signal 9 at step 0; it is tried again" in line for line in said) == 4
+    assert sum(line.endswith(": done at step 0") for line in said) == 4
+
+
+def test_a_bad_exit_is_told_with_its_log(planned, monkeypatch):
+    said = []
+    with folders.locked(planned[0], said.append) as lock:
+        folder, todo = _pretend(monkeypatch, planned, "print('why'); sys.exit(2)")
+        run_processes(folder, todo[:1], Pool(2, 5, lock, said.append, lambda: False))
+    log = folder.log(todo[0])
+    assert said == [f"{todo[0]}: ended with exit code 2 at step 0; see {log}"]
+    assert log.read_text() == "why\n"
+
+
+def test_a_sweep_that_is_told_to_stop_stops_its_processes(planned, monkeypatch):
+    with folders.locked(planned[0], print) as lock:
+        folder, todo = _pretend(monkeypatch, planned, "import time; time.sleep(60)")
+        asked = iter([False, True])
+        with pytest.raises(Preempted, match="every run is saved"):
+            run_processes(folder, todo, Pool(1, 0, lock, print, lambda: next(asked)))
+    assert [one.state for one in folders.status(folder, todo)] == ["waiting"] * 4
+
+
+def test_what_a_killed_sweep_started_keeps_it_locked(planned):
+    folder, _ = planned
+    with folders.locked(folder, print) as lock:
+        orphan = subprocess.Popen(["sleep", "60"], pass_fds=(lock,))
+    with (folder.path / "lock").open() as file:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        orphan.kill()
+        orphan.wait()
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_runs_are_found_by_hash_whatever_else_is_there(planned):
+    folder, todo = planned
+    spec = folder.spec(todo[0].arm)
+    runs.invent(folder.path, spec, ["seed=0", "training.steps=9"])  # of another spec
+    (folder.path / todo[0].name / "torn").mkdir()  # killed before it said what it is
+    done = runs.invent(folder.path, spec, ["seed=0"], [{"step": 4, "eval/error": 0.25}])
+    runs.invent(folder.path, spec, ["seed=0"], status="preempted")
+    found = folders.status(folder, todo)
+    assert [one.state for one in found] == ["done", "waiting", "waiting", "waiting"]
+    assert (found[0].run, found[0].step, found[0].metrics) == (done, 4, {"eval/error": 0.25})
+    assert status_lines(found)[1].split() == ["learning_rate-0.1", "0.2500", "waiting"]
+
+
+def test_another_folder_is_no_sweep(tmp_path):
+    with pytest.raises(UserError, match=r"not a sweep: it has no readable sweep\.json"):
+        folders.reopen(tmp_path)
+
+
+def test_the_cost_of_all_runs_is_told(planned):
+    sweep = load_sweep("two.yaml")
+    lines = plan_lines(sweep, {arm.label: (1000, 4) for arm in sweep.arms})
+    assert lines[-1].split() == ["4", "runs", "16", "k"]
+    assert json.loads((planned[0].record).read_text())["runs"][0]["steps"] == 4
