@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import jax.extend.core as jex
+import jax.numpy as jnp
 import numpy as np
 
 from compiler.analyze.known import NONE, Known, cut, hashed, made, part_of
@@ -61,7 +62,7 @@ def _closed(closed: Any, operands: Sequence[Known]) -> list[Known]:
 
 
 def _constant(value: Any) -> Known:
-    key = isinstance(value, jax.Array) and jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key)
+    key = isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
     array = np.asarray(jax.random.key_data(value) if key else value)
     found = hashed("constant", str(array.dtype), array.shape, array.tobytes())
     return Known(found, found, False, zero=array.dtype.kind in "biufc" and not array.any())
