@@ -155,7 +155,7 @@ ORDER = [
     "compiler.pipeline",
     "compiler.update",
     "compiler.analyze.compiled",
-    "compiler.analyze.operation",
+    "compiler.analyze.described",
     "compiler.analyze.known",
     "compiler.analyze.loops",
     "compiler.analyze.digest",

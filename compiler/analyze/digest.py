@@ -15,9 +15,9 @@ import jax.extend.core as jex
 import jax.numpy as jnp
 import numpy as np
 
+from compiler.analyze.described import described
 from compiler.analyze.known import NONE, Known, cut, hashed, made, part_of
 from compiler.analyze.loops import Turn, looped
-from compiler.analyze.operation import described
 
 KEY, STEP = "state/key", "state/step"
 """The inputs that randomness is made of."""
