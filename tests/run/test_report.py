@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import runs
 
-from fgspec.cli.main import main
 from fgspec.results.collect import collect
 from fgspec.results.pages import Section, Table, as_html, as_markdown
 from fgspec.results.statistics import paired, summary, verdict
@@ -41,19 +40,6 @@ def made(tmp_path, monkeypatch):
             paths.append(runs.invent(tmp_path, spec, [f"seed={seed}"], lines))
     paths.append(runs.invent(tmp_path, spec, ["seed=9"], status="failed"))
     return paths
-
-
-@pytest.fixture
-def fgspec(monkeypatch, capsys):
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["fgspec", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        out, err = capsys.readouterr()
-        assert "Traceback" not in out + err
-        return stop.value.code or 0, out, err
-
-    return run
 
 
 def test_runs_that_differ_in_the_seed_are_one_arm(made):

@@ -1,6 +1,5 @@
 """Cells of the papers' tables at part of their epochs, and figure 8 of Ren et al. 2022."""
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +7,6 @@ import runs
 
 import fgspec.cli.reproduce_ as reproduce_
 from compiler.analyze.variance_laws import KINDS, Layer, Point, law, simulate
-from fgspec.cli.main import main
 from fgspec.results.cells import Asked, cells_of, comparison, table_at
 from fgspec.source import load
 from fgspec.sweeps.folder import Found, Planned
@@ -21,18 +19,9 @@ def asked(columns=(), rows=(), budget=1.0, seeds=(0,)):
     return Asked(columns, rows, budget, seeds)
 
 
-@pytest.fixture
-def fgspec(monkeypatch, capsys):
-    def run(*arguments):
-        monkeypatch.chdir(ROOT)
-        monkeypatch.setattr(sys, "argv", ["fgspec", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        out, err = capsys.readouterr()
-        assert "Traceback" not in out + err
-        return stop.value.code or 0, out, err
-
-    return run
+@pytest.fixture(autouse=True)
+def _in_the_checkout(monkeypatch):
+    monkeypatch.chdir(ROOT)
 
 
 def test_a_table_is_a_folder_of_specs_or_of_sweeps():

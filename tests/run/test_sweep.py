@@ -11,7 +11,6 @@ import pytest
 import runs
 
 from fgspec import api
-from fgspec.cli.main import main
 from fgspec.errors import UserError
 from fgspec.loop import Preempted
 from fgspec.sweeps import folder as folders
@@ -39,21 +38,12 @@ seeds: [0, 1]
 
 
 @pytest.fixture
-def fgspec(monkeypatch, capsys, tmp_path):
-    """Runs the command line beside a sweep; returns exit code, output and errors."""
+def fgspec(fgspec, monkeypatch, tmp_path):
+    """Runs the command line beside a sweep."""
     monkeypatch.chdir(tmp_path)
     Path("tiny.yaml").write_text(SPEC)
     Path("two.yaml").write_text(SWEEP)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["fgspec", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        out, err = capsys.readouterr()
-        assert "Traceback" not in out + err
-        return stop.value.code or 0, out, err
-
-    return run
+    return fgspec
 
 
 def run_folders():
