@@ -47,9 +47,9 @@ def serve(stages: int, steps: int) -> None:
     records = random_records(program, steps)
     print(utilisation(program.plan, steps), flush=True)
     for _ in sys.stdin:
-        began = time.perf_counter()
+        began, worked = time.perf_counter(), time.process_time()
         state, _ = jax.block_until_ready(call(state, records, None))
-        print(time.perf_counter() - began, flush=True)
+        print(time.perf_counter() - began, time.process_time() - worked, flush=True)
 
 
 def main() -> None:
@@ -72,14 +72,15 @@ def main() -> None:
         for process in both:
             process.stdin.write("go\n")
             process.stdin.flush()
-            times.append(float(process.stdout.readline()) / given.steps)
+            times.append([float(t) / given.steps for t in process.stdout.readline().split()])
     for process in both:
         process.stdin.close()
         process.wait()
-    alone, staged = np.array(times[2:]).reshape(-1, 2).T
+    (alone, staged), work = np.moveaxis(np.array(times[2:]).reshape(-1, 2, 2), 0, -1).swapaxes(0, 1)
     low, middle, high = np.percentile(alone / staged, (25, 50, 75))
-    print(f"one core: {np.median(alone) * 1e3:.1f} ms an update")
-    print(f"{given.stages} stages: {np.median(staged) * 1e3:.1f} ms an update")
+    cpu = np.median(work, axis=-1) * 1e3
+    print(f"one core: {np.median(alone) * 1e3:.1f} ms an update, {cpu[0]:.1f} ms of processor time")
+    print(f"{given.stages} stages: {np.median(staged) * 1e3:.1f} ms, {cpu[1]:.1f} ms of processors")
     print(
         f"{middle:.2f} times quicker (quartiles {low:.2f}-{high:.2f}); predicted "
         f"{given.stages * shares[1]:.2f}"
