@@ -58,6 +58,8 @@ ORDER = [
     "fgspec.report",
     "fgspec.rundir",
     "fgspec.compile_cache",
+    "fgspec.distributed",
+    "fgspec.launch",
     "fgspec.loop",
     "fgspec.profile",
     "fgspec.bench",
@@ -131,15 +133,18 @@ ORDER = [
     "compiler.analyze.scopes",
     "compiler.analyze.tables",
     "compiler.analyze.notes",
+    "fgspec.calling",
     "fgspec.api",
     "fgspec.cli",
     "fgspec.cli.options",
+    "fgspec.cli.joining",
     "fgspec.cli.check_",
     "fgspec.cli.show_",
     "fgspec.cli.schema_",
     "fgspec.cli.diff_",
     "fgspec.cli.plan_",
     "fgspec.cli.train_",
+    "fgspec.cli.launch_",
     "fgspec.cli.eval_",
     "fgspec.cli.bench_",
     "fgspec.cli.init_",
@@ -148,7 +153,7 @@ ORDER = [
 ]
 """Every module, after all that it imports."""
 
-ROOTS = ("fgspec.api", "fgspec.cli")
+ROOTS = ("fgspec.api", "fgspec.calling", "fgspec.cli")
 """Where language and compiler meet; nothing else in fgspec may import the compiler."""
 
 
