@@ -1,0 +1,157 @@
+"""Runs of many processes: two of four simulated devices each, over gloo, against one process."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import runs
+import yaml
+
+import fgspec
+import fgspec.api
+from fgspec.launch import simulated
+from fgspec.logbook import read
+from fgspec.loop import Preempted
+
+PATIENCE = 240
+"""Seconds for anything that processes do; each takes some six to start."""
+
+FEW = ["--processes", "2", "--devices-per-process", "4", "--mesh", "data=4,group=2"]
+
+
+def _fgspec(*arguments, **more):
+    command = [sys.executable, "-m", "fgspec", *map(str, arguments)]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **more
+    )
+
+
+def _wait_for(found, process):
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if found():
+            return
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.01)
+    raise AssertionError("nothing happened")
+
+
+def _steps(run):
+    return max((line["step"] for line in read(run / "metrics.jsonl")), default=0)
+
+
+def _rank(supervisor, number):
+    """The process id of one of the ranks that `fgspec launch` started last."""
+    children = Path(f"/proc/{supervisor.pid}/task/{supervisor.pid}/children").read_text().split()
+    commands = {int(pid): Path(f"/proc/{pid}/cmdline").read_text().split("\0") for pid in children}
+    return next(
+        pid for pid, words in commands.items() if words[-3:] == ["--process-id", str(number), ""]
+    )
+
+
+def _stopped_after(monkeypatch, calls):
+    """Make runs in this process believe that they are told to stop after so many calls."""
+
+    @contextlib.contextmanager
+    def signals():
+        asked = iter(range(1, 10**6))
+        yield lambda: next(asked) >= calls
+
+    monkeypatch.setattr(fgspec.api, "stop_signals", signals)
+
+
+SPEC = {
+    "fgspec": 1,
+    "name": "tiny",
+    "rule": "lg-fg-a",
+    "data": {"source": {"type": "digits"}, "batch_size": 64},
+    "architecture": {
+        "type": "local_mixer",
+        "blocks": 1,
+        "patches": 2,
+        "channels": 8,
+        "groups": 2,
+        "normalization": {
+            "epsilon": 1.0
+        },  # blank patches have no variance, which enlarges rounding
+    },
+    "optimizer": {"type": "sgd", "learning_rate": 0.05, "momentum": 0.9},
+    "training": {"steps": 60, "log_every": {"steps": 4}, "evaluate_every": {"steps": 30}},
+    "checkpoint": {"every": {"steps": 6}},
+}
+
+
+def _written(folder, **changes):
+    path = folder / "tiny.yaml"
+    path.write_text(yaml.safe_dump(SPEC | changes))
+    return path
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The metrics of one process on one device that nobody disturbed."""
+    folder = tmp_path_factory.mktemp("alone")
+    return runs.lines(Path(fgspec.train(_written(folder), run_dir=folder)["run"]))
+
+
+def _assert_like(found, wanted):
+    assert [line["step"] for line in found] == [line["step"] for line in wanted]
+    for line, other in zip(found, wanted, strict=True):
+        assert line == pytest.approx(other, abs=1e-6)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds children in /proc")
+def test_a_run_goes_on_whatever_becomes_of_its_processes(alone, tmp_path, monkeypatch):
+    """Begun by one process, gone on with by two, of which one is killed, ended by one."""
+    # Every process reads its own rows; the run that it is compared with has all on the device.
+    spec, run = _written(tmp_path, compile={"input": "host"}), tmp_path / "run"
+    _stopped_after(monkeypatch, 2)
+    with pytest.raises(Preempted):
+        fgspec.train(spec, run=run)
+    monkeypatch.undo()
+
+    supervisor = _fgspec("launch", spec, "--run", run, *FEW)
+    _wait_for(lambda: _steps(run) >= 12, supervisor)
+    os.kill(_rank(supervisor, 1), signal.SIGKILL)
+    _wait_for(lambda: _steps(run) >= 24, supervisor)
+    supervisor.terminate()
+    said, _ = supervisor.communicate(timeout=PATIENCE)
+    assert supervisor.returncode == 75, said
+    assert "launch: process 1 was ended by SIGKILL; the others were ended" in said
+    assert said.count("its state is saved") == 1
+    assert "Gloo" not in said
+
+    fgspec.train(spec, run=run)
+    _assert_like(runs.lines(run), alone)
+
+
+def test_without_a_supervisor_the_others_end_promptly(alone, tmp_path):
+    run = tmp_path / "run"
+    spec = _written(tmp_path, training=SPEC["training"] | {"steps": 100_000})
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    joined = ["--run", run, "--coordinator", address, "--num-processes", 2, "--process-id"]
+    sets, environment = ["--set", "mesh.data=-1"], simulated(1, os.environ)
+    ranks = [_fgspec("train", spec, *sets, *joined, n, env=environment) for n in range(2)]
+    try:
+        _wait_for(lambda: _steps(run) >= 8, ranks[0])
+        ranks[1].kill()
+        began = time.monotonic()
+        said, _ = ranks[0].communicate(timeout=PATIENCE)
+        assert time.monotonic() - began < 30
+        assert ranks[0].returncode in (76, -signal.SIGABRT), said
+        assert "another one ended" in said or "another task died" in said
+        assert ranks[1].communicate()[0].count("step ") == 0
+    finally:
+        for rank in ranks:
+            rank.kill()
+            rank.wait(timeout=PATIENCE)
+            rank.stdout.close()
+    _assert_like(runs.lines(run)[:2], alone[:2])
