@@ -160,7 +160,9 @@ def test_the_command_of_a_run_is_train(planned):
 def test_a_killed_process_is_tried_again_and_no_more_often_than_asked(planned, monkeypatch):
     said = []
     with folders.locked(planned[0], said.append) as lock:
-        folder, todo = _pretend(monkeypatch, planned, "if first: os.kill(os.getpid(), 9)")
+        inherits = f"os.fstat({lock})"  # raises where the lock was not inherited
+        script = f"if first: os.kill(os.getpid(), 9)\n{inherits}"
+        folder, todo = _pretend(monkeypatch, planned, script)
         run_processes(folder, todo, Pool(2, 1, lock, said.append, lambda: False))
     assert [one.state for one in folders.status(folder, todo)] == ["done"] * 4
     assert sum("was killed by signal 9 at step 0; it is tried again" in line for line in said) == 4
