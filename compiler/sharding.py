@@ -163,6 +163,12 @@ def _spread(layout: Layout, leaf: Any, axes: Sequence[Axis | None]) -> jax.Shape
     return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where)
 
 
+def everywhere(plan: Plan) -> NamedSharding | None:
+    """That of arrays which every device of the mesh has; None on one device."""
+    layout = layout_of(plan.experiment.mesh)
+    return None if layout.devices == 1 else NamedSharding(devices_of(layout), PartitionSpec())
+
+
 def shardings(shapes: Any) -> Any:
     """Where the arrays of these shapes lie; None where that is left open."""
     return jax.tree.map(lambda leaf: leaf.sharding, shapes)

@@ -25,7 +25,7 @@ from compiler.passes import (
 from compiler.pipeline import pipelined
 from compiler.plan import Plan
 from compiler.scanned import Rows, trained
-from compiler.sharding import layout_of, placed, shardings, traced_on
+from compiler.sharding import everywhere, placed, shardings, traced_on
 from compiler.state import State, by_name, rest, start, stepped
 
 Params = Mapping[str, Any]
@@ -78,7 +78,8 @@ def compile_plan(plan: Plan) -> Program:
     def jit(function: Callable[..., Any], **how: Any) -> Any:
         return jax.jit(traced_on(plan, function), **how)
 
-    where = None if layout_of(plan.experiment.mesh).devices == 1 else shardings(abstract())
+    whole = everywhere(plan)  # what the host reads, which may be one of many
+    where = whole and shardings(abstract())
     started = jit(begin, out_shardings=where)  # one compilation for all shapes
 
     def init(seed: int) -> State:
@@ -108,8 +109,9 @@ def compile_plan(plan: Plan) -> Program:
             return pipelined(plan, optimizer, state, (records, whole), _picked)
         return jax.lax.scan(lambda s, r: update(s, _picked(r, whole)), state, records)
 
-    donating = partial(jit, donate_argnums=0, out_shardings=where and (where, None))
-    measures = (jit(gradient), jit(evaluate), jit(diagnose))
+    donating = partial(jit, donate_argnums=0, out_shardings=where and (where, whole))
+    read = partial(jit, out_shardings=whole)
+    measures = (jit(gradient), read(evaluate), read(diagnose))
     return Program(plan, init, abstract, donating(update), donating(updates), *measures)
 
 

@@ -12,7 +12,7 @@ consequences = fgspec.compare("specs/a.yaml", "specs/b.yaml").consequences
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +20,19 @@ import jax
 from rich.console import Console
 
 from compiler.analyze.anatomy import dissect
-from compiler.analyze.calls import Calls, calls_of
-from compiler.analyze.compiled import abstract_arguments, compile_update
+from compiler.analyze.calls import calls_of
+from compiler.analyze.compiled import compile_update
 from compiler.analyze.notes import notes
 from compiler.analyze.scaling import mesh_rows
 from compiler.analyze.scopes import scopes
 from compiler.analyze.tables import cost_rows
 from compiler.mesh import device_problems, fill, with_mesh
 from compiler.plan import Plan, make_plan
-from compiler.sharding import layout_of, shardings
 from compiler.state import State
 from compiler.support import data_problems, refusals
 from compiler.update import Program, compile_plan
 from fgspec import loop, rundir, source
+from fgspec.calling import functions, rows_of
 from fgspec.canonical import Difference, differences, identity
 from fgspec.checkpoint import newest
 from fgspec.comparison import Comparison, Probing, of_fields, with_consequences, with_probe
@@ -43,12 +43,13 @@ from fgspec.data.describe import describe
 from fgspec.data.pipeline import evaluation_batches
 from fgspec.data.sources import read
 from fgspec.diagnostics import SpecError
+from fgspec.distributed import is_first, process_problems, stopping_together
 from fgspec.errors import DataError, ResumeError, RunError, UserError
 from fgspec.loop import Functions, Timetable
 from fgspec.memory import enough_memory
 from fgspec.profile import Profile
 from fgspec.report import table
-from fgspec.run import Job, begin, execute, stop_signals
+from fgspec.run import Job, execute, find, start, stop_signals
 from fgspec.source import Loaded
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.mesh import Mesh
@@ -113,7 +114,9 @@ def _on_devices(loaded: Loaded) -> Experiment:
     """The experiment on the devices that there are."""
     devices = jax.device_count()
     loaded.refuse(device_problems(loaded.experiment, devices, jax.default_backend()))
-    return with_mesh(loaded.experiment, fill(loaded.experiment.mesh, devices))
+    mesh = fill(loaded.experiment.mesh, devices)
+    loaded.refuse(process_problems(mesh, devices, jax.process_count()))
+    return with_mesh(loaded.experiment, mesh)
 
 
 def compile(spec: Spec) -> Program:
@@ -172,22 +175,27 @@ def train(
     spec: Spec | None = None,
     *,
     run_dir: str | Path = "runs",
+    run: str | Path | None = None,
     resume: str | Path | None = None,
     console: Console | None = None,
     profile: int = 0,
 ) -> dict[str, Any]:
     """Train a spec in a new folder below `run_dir`, or go on with the run at `resume`.
 
+    Where `jax.distributed.initialize` has joined many processes, all of them must call this alike;
+    only process 0 writes and prints.
+
     Args:
         spec: what to train; with `resume` it may be left out, and must be the run's, on any mesh,
             if given.
         run_dir: the folder of all runs.
-        resume: the folder of a run.
+        run: the folder of the run, instead of a new one; if it has begun, it is gone on with.
+        resume: the folder of a run that has begun.
         console: where to show the cost table and the progress; nowhere by default.
         profile: how many updates to trace, after some to warm up, into the run's folder.
 
     Returns:
-        What `summary.json` holds, and `run`, the run's folder.
+        What `summary.json` holds, and `run`, the run's folder; metrics in process 0 alone.
 
     Raises:
         SpecError, DataError: as `plan`.
@@ -196,24 +204,17 @@ def train(
         UserError: more updates are to be traced than the run has.
         Preempted: the process was told to stop; the state is saved.
     """
-    console = console or Console(quiet=True)
-    run = None
-    loaded = _loaded(spec) if spec is not None else None
-    recorded = loaded
-    if resume is not None:
-        run, recorded = rundir.reopen(Path(resume))
-        loaded = loaded or recorded
-        rundir.refuse_other(run, recorded, loaded)
-    if loaded is None or recorded is None:
-        raise TypeError("train needs a spec or a run to resume")
+    given = _loaded(spec) if spec is not None else None
+    at, begun = (Path(path) if path is not None else None for path in (run, resume))
+    found, recorded, loaded = find(given, at, begun)
+    console = console if console is not None and is_first() else Console(quiet=True)
+    stops = stop_signals() if jax.process_count() == 1 else stopping_together()
     name = loaded.experiment.name
-    with stop_signals() as stopping, compilation_cache() as cache, enough_memory(name):
+    with stops as stopping, compilation_cache() as cache, enough_memory(name):
         job = replace(_prepared(loaded, profile, console, stopping, cache), loaded=recorded)
-        if run is None:
-            run = rundir.create(recorded, Path(run_dir))
-            begin(job, run)
-        console.print(f"run {run.path}", highlight=False, soft_wrap=True)
-        return execute(job, run) | {"run": str(run.path)}
+        found = found or start(job, Path(run_dir), at)
+        console.print(f"run {found.path}", highlight=False, soft_wrap=True)
+        return execute(job, found) | {"run": str(found.path)}
 
 
 def _prepared(
@@ -233,37 +234,11 @@ def _prepared(
     table(loaded.experiment.name, rows, console)
     for line in [f"note: {note}" for note in notes(program.plan)] + cache.lines():
         console.print(line, highlight=False, soft_wrap=True)
-    functions = _functions(program, dataset, calls, compiled.call)
-    traced = Profile(profile, lambda: scopes(compiled.call.as_text())) if profile else None
-    return Job(loaded, functions, timetable, dataset, console, stopping, calls.resident, traced)
-
-
-def _functions(program: Program, dataset: Dataset, calls: Calls, compiled: Any) -> Functions:
-    """What the loop calls; `compiled` makes as many updates as `calls` says."""
-    training = {"image": dataset.train_images, "label": dataset.train_labels}
-    lies = shardings(abstract_arguments(program, calls)[2])
-    whole = jax.device_put(training, lies) if calls.resident else None
-    # Simulated devices wait for each other for ever where calls with collectives pile up.
-    alone = layout_of(program.plan.experiment.mesh).devices == 1 or jax.default_backend() != "cpu"
-
-    @cache
-    def of_length(steps: int) -> Any:
-        shorter = calls._replace(steps=steps)
-        return compiled if steps == calls.steps else compile_update(program, shorter).call
-
-    def updates(state: Any, records: Any) -> Any:
-        done = of_length(len(next(iter(records.values()))))(state, records, whole)
-        return done if alone else jax.block_until_ready(done)
-
-    def diagnose(state: Any, records: Any) -> Any:
-        batch = {name: part[0] for name, part in records.items()}
-        if calls.resident:
-            batch = {name: part[batch["index"]] for name, part in training.items()}
-        return program.diagnose(state, batch)
-
-    return Functions(
-        program.init, program.abstract, updates, program.evaluate, diagnose, calls.steps
-    )
+    called = functions(program, dataset, calls, compiled.call)
+    traces = profile and is_first()
+    traced = Profile(profile, lambda: scopes(compiled.call.as_text())) if traces else None
+    reads = (calls.resident, rows_of(program, calls))
+    return Job(loaded, called, timetable, dataset, console, stopping, *reads, traced)
 
 
 def evaluate(run: str | Path) -> dict[str, float]:
@@ -287,12 +262,12 @@ def _evaluate(run: Path) -> dict[str, float]:
     restored = newest(found.checkpoints, identity(loaded.values()), program.abstract())
     if restored is None:
         raise ResumeError(f"{run}: no checkpoint yet; resume it first")
-    functions = Functions(
+    called = Functions(
         program.init, program.abstract, program.updates, program.evaluate, program.diagnose
     )
     size = loaded.experiment.data.evaluation_batch_size
     batches = partial(evaluation_batches, dataset.test_images, dataset.test_labels, size)
-    return {"step": restored.step} | loop.evaluate(functions, restored.state, batches)
+    return {"step": restored.step} | loop.evaluate(called, restored.state, batches)
 
 
 def _with_data(loaded: Loaded) -> tuple[Program, Dataset]:

@@ -264,7 +264,9 @@ def _open_manager(directory: Path, keep: int) -> ocp.CheckpointManager:
 
 def _to_host(value: Any) -> np.ndarray:
     """A copy that shares no memory with the device, which on a CPU a plain view would."""
-    if isinstance(value, jax.Array) and not value.is_fully_addressable:
+    if isinstance(value, jax.Array) and not (
+        value.is_fully_addressable or value.is_fully_replicated
+    ):
         value = multihost_utils.process_allgather(value, tiled=True)
     return np.array(value, order="C", copy=True)
 

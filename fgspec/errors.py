@@ -5,6 +5,12 @@ Everything else that is raised is a defect of fgspec and keeps its traceback.
 
 from typing import ClassVar
 
+STOPPED = 75
+"""Exit code of a run that was told to stop and saved its state."""
+
+LOST = 76
+"""Exit code of a process of a run of many that failed, or lost another: the run can go on."""
+
 
 class UserError(Exception):
     """Something the user can mend; its text says where, what, what was expected and the remedy."""
@@ -20,6 +26,10 @@ class ResumeError(UserError):
     """A run cannot be resumed as asked, or its checkpoints cannot be trusted."""
 
     exit_code: ClassVar[int] = 3
+
+
+class JoinError(UserError):
+    """The processes of a run cannot find each other."""
 
 
 class RunError(UserError):

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from fgspec.errors import RunError, UserError
+from fgspec.errors import STOPPED, RunError, UserError
 
 Batch = Mapping[str, Any]
 """Arrays of examples by name, as the program takes them."""
@@ -19,7 +19,7 @@ Batch = Mapping[str, Any]
 class Preempted(UserError):
     """A run stopped because it was told to, after saving its state."""
 
-    exit_code = 75
+    exit_code = STOPPED
 
 
 @dataclass(frozen=True)

@@ -16,19 +16,29 @@ from fgspec.canonical import identity
 from fgspec.checkpoint import Checkpointer, Restored
 from fgspec.data.dataset import Dataset
 from fgspec.data.pipeline import (
+    Rows,
     TrainBatches,
     chosen_examples,
     evaluation_batches,
     fingerprint,
     train_batches,
 )
+from fgspec.distributed import from_first, is_first, refuse_disagreement
 from fgspec.errors import ResumeError, RunError
 from fgspec.logbook import Logbook, write_json
 from fgspec.loop import Functions, Outlets, Timetable
 from fgspec.profile import Profile, profiled
 from fgspec.provenance import collect
 from fgspec.report import Reporter, expectation
-from fgspec.rundir import RunDir, write_summary
+from fgspec.rundir import (
+    RunDir,
+    begun,
+    create,
+    create_at,
+    refuse_other,
+    reopen,
+    write_summary,
+)
 from fgspec.source import Loaded
 
 
@@ -44,6 +54,7 @@ class Job:
         console: where progress is shown.
         stopping: whether the run was told to stop.
         resident: whether the training set is on the device already.
+        rows: places in every training batch that this process reads.
         profile: which steps to trace, if any.
     """
 
@@ -54,6 +65,7 @@ class Job:
     console: Console
     stopping: Callable[[], bool]
     resident: bool = False
+    rows: Rows = None
     profile: Profile | None = None
 
     def data_fingerprint(self) -> str:
@@ -66,7 +78,7 @@ class Job:
         """Records of the steps after `start`."""
         data, spec = self.dataset, self.loaded.experiment
         sized = (spec.data.batch_size, spec.seed, self.timetable.total)
-        batches = TrainBatches(data.train_images, data.train_labels, *sized)
+        batches = TrainBatches(data.train_images, data.train_labels, *sized, self.rows)
         if self.resident:
             yield chosen_examples(batches, start)
             return
@@ -79,8 +91,51 @@ class Job:
         return evaluation_batches(self.dataset.test_images, self.dataset.test_labels, size)
 
 
-def begin(job: Job, run: RunDir) -> None:
-    """Write down what a new run is made of."""
+def find(
+    loaded: Loaded | None, at: Path | None, resume: Path | None
+) -> tuple[RunDir | None, Loaded, Loaded]:
+    """The run to go on with, if any; the spec it was started with; the spec to train.
+
+    Args:
+        loaded: the spec to train; if None, that of the run.
+        at: the folder of a run, which may not have begun.
+        resume: the folder of a run, which has.
+
+    Raises:
+        ResumeError: the run cannot be gone on with, or not with this spec.
+        UserError: the processes of the run do not say the same.
+    """
+    if resume is None and at is not None and begun(at):
+        resume = at
+    spec = identity(loaded.values()) if loaded is not None else None
+    refuse_disagreement({"the spec": spec, "the run to go on with": resume})
+    if resume is not None:
+        run, recorded = reopen(resume)
+        refuse_other(run, recorded, loaded or recorded)
+        return run, recorded, loaded or recorded
+    if loaded is None:
+        raise TypeError("train needs a spec or a run to resume")
+    return None, loaded, loaded
+
+
+def start(job: Job, run_dir: Path, at: Path | None) -> RunDir:
+    """Make the folder of a new run, below `run_dir` or `at` a place, and describe the run in it.
+
+    Raises:
+        UserError: the folder cannot be made.
+    """
+
+    def made() -> str:
+        run = create(job.loaded, run_dir) if at is None else create_at(job.loaded, at)
+        return str(run.path)
+
+    run = RunDir(Path(from_first(made)))
+    if is_first():
+        _describe(job, run)
+    return run
+
+
+def _describe(job: Job, run: RunDir) -> None:
     record = collect(
         command=sys.argv,
         hashes={"spec": identity(job.loaded.values()), "data": job.data_fingerprint()},
@@ -94,7 +149,7 @@ def execute(job: Job, run: RunDir) -> dict[str, Any]:
     """Run a job from the last intact checkpoint of its folder, or from the start, to its end.
 
     Returns:
-        What `summary.json` holds.
+        What `summary.json` holds; without metrics in other processes than the first.
 
     Raises:
         RunError: a loss is no longer finite.
@@ -106,14 +161,17 @@ def execute(job: Job, run: RunDir) -> dict[str, Any]:
         run.checkpoints, keep=spec.checkpoint.keep, identity=identity(job.loaded.values())
     )
     try:
+        on_disk = sorted(path.name for path in run.checkpoints.iterdir() if path.name.isdigit())
+        refuse_disagreement({"the data": job.data_fingerprint(), "the checkpoints": on_disk})
         restored = checkpoints.restore(job.program.abstract())
+        step = restored.step if restored is not None else 0
+        refuse_disagreement({"the newest intact checkpoint": step})
         _refuse_other_data(job, run, restored)
-        start = restored.step if restored is not None else 0
-        with Logbook(run.metrics) as logbook:
-            logbook.truncate(start)
-            ended = _train(job, run, (checkpoints, logbook), restored)
+        with _logbook(run, step) as write:
+            ended = _train(job, run, (checkpoints, write), restored)
     finally:
         checkpoints.close()
+    refuse_disagreement({"how the run ended": type(ended)})  # waits for what others still write
     return _finish(job, run, ended)
 
 
@@ -130,10 +188,24 @@ def _refuse_other_data(job: Job, run: RunDir, restored: Restored | None) -> None
         )
 
 
+Write = Callable[[int, Mapping[str, float]], None]
+
+
+@contextmanager
+def _logbook(run: RunDir, step: int) -> Iterator[Write]:
+    """What writes a line of metrics, in process 0; lines after `step` are dropped."""
+    if not is_first():
+        yield lambda step, metrics: None
+        return
+    with Logbook(run.metrics) as logbook:
+        logbook.truncate(step)
+        yield logbook.write
+
+
 def _train(
-    job: Job, run: RunDir, kept: tuple[Checkpointer, Logbook], restored: Restored | None
+    job: Job, run: RunDir, kept: tuple[Checkpointer, Write], restored: Restored | None
 ) -> Exception | None:
-    (checkpoints, logbook), say = kept, partial(job.console.print, highlight=False, soft_wrap=True)
+    (checkpoints, write), say = kept, partial(job.console.print, highlight=False, soft_wrap=True)
     spec, timetable = job.loaded.experiment, job.timetable
     state = restored.state if restored is not None else job.program.init(spec.seed)
     start = restored.step if restored is not None else 0
@@ -145,7 +217,7 @@ def _train(
 
     reporter = Reporter(timetable.total, start, job.console)
     try:
-        outlets = Outlets(logbook.write, save, reporter.show, job.stopping)
+        outlets = Outlets(write, save, reporter.show, job.stopping)
         span = (start, timetable.total)
         with (
             profiled(job.program, job.profile, span, run.profile, say) as program,
@@ -161,6 +233,10 @@ def _train(
 
 
 def _finish(job: Job, run: RunDir, ended: Exception | None) -> dict[str, Any]:
+    if not is_first():
+        if ended is not None:
+            raise ended
+        return {"status": "done", "step": job.timetable.total, "metrics": {}}
     status = {type(None): "done", loop.Preempted: "preempted"}.get(type(ended), "failed")
     last = write_summary(run, status, _last_step(run), {})
     extra = expectation(job.loaded.experiment.expect, last["metrics"]) if ended is None else {}

@@ -78,11 +78,37 @@ def create(loaded: Loaded, parent: Path, now: Callable[[], datetime] = _now) -> 
                 continue
             reason = error.strerror or str(error)
             raise UserError(f"{path}: cannot be made ({reason}); choose another folder") from None
-        run = RunDir(path)
-        write_text(run.spec, loaded.text)
-        write_text(run.resolved, resolved_text(loaded))
-        return run
+        return _with_specs(loaded, path)
     raise UserError(f"{base / label}: is taken a thousand times over; choose another folder")
+
+
+def create_at(loaded: Loaded, path: Path) -> RunDir:
+    """Make `path` the folder of a run that has not begun, and write both specs into it.
+
+    Raises:
+        UserError: the folder cannot be made, or holds something else.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        found = any(path.iterdir()) and not RunDir(path).resolved.is_file()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(f"{path}: cannot be made ({reason}); choose another folder") from None
+    if found:
+        raise UserError(f"{path}: is neither empty nor the folder of a run; choose another")
+    return _with_specs(loaded, path)
+
+
+def _with_specs(loaded: Loaded, path: Path) -> RunDir:
+    run = RunDir(path)
+    write_text(run.spec, loaded.text)
+    write_text(run.resolved, resolved_text(loaded))
+    return run
+
+
+def begun(path: Path) -> bool:
+    """Whether `path` is the folder of a run that can be gone on with."""
+    return RunDir(path).provenance.is_file()
 
 
 def reopen(path: Path) -> tuple[RunDir, Loaded]:

@@ -65,6 +65,8 @@ ORDER = [
     "fgspec.rundir",
     "fgspec.compile_cache",
     "fgspec.memory",
+    "fgspec.distributed",
+    "fgspec.launch",
     "fgspec.loop",
     "fgspec.profile",
     "fgspec.bench",
@@ -170,9 +172,11 @@ ORDER = [
     "compiler.analyze.notes",
     "fgspec.comparison",
     "compiler.analyze.variance_laws",
+    "fgspec.calling",
     "fgspec.api",
     "fgspec.cli",
     "fgspec.cli.options",
+    "fgspec.cli.joining",
     "fgspec.cli.check_",
     "fgspec.cli.show_",
     "fgspec.cli.schema_",
@@ -181,6 +185,7 @@ ORDER = [
     "fgspec.cli.diff_",
     "fgspec.cli.plan_",
     "fgspec.cli.train_",
+    "fgspec.cli.launch_",
     "fgspec.cli.eval_",
     "fgspec.cli.bench_",
     "fgspec.cli.init_",
@@ -193,7 +198,7 @@ ORDER = [
 ]
 """Every module, after all that it imports."""
 
-ROOTS = ("fgspec.api", "fgspec.cli", "fgspec.comparison")
+ROOTS = ("fgspec.api", "fgspec.calling", "fgspec.cli", "fgspec.comparison")
 """Where language and compiler meet; nothing else in fgspec may import the compiler."""
 
 

@@ -18,6 +18,7 @@ VERBS = {
     "schema": "print the JSON Schema of the language for editors",
     "plan": "print layers, losses, credit routes and cost",
     "train": "train a spec, or go on with a run",
+    "launch": "train in many processes on this host, again if one dies",
     "eval": "evaluate the newest checkpoint of a run",
     "sweep": "train many specs made of one",
     "status": "print how far the runs of a sweep are",
@@ -64,7 +65,8 @@ def root(
     """Compile and train experiment specs for learning rules beyond backprop.
 
     Exit codes: 0 done, 1 failed while running, 2 bad spec or arguments, 3 resume refused,
-    75 stopped and resumable; `diff` exits with 1 when the specs differ.
+    75 stopped and resumable, 76 lost a process and resumable; `diff` exits with 1 when the specs
+    differ.
     """
 
 

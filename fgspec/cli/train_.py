@@ -1,5 +1,6 @@
 """`fgspec train`."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -7,7 +8,15 @@ import typer
 from rich.console import Console
 
 from fgspec import api
+from fgspec.cli.joining import (
+    CoordinatorOption,
+    DistributedOption,
+    ProcessesOption,
+    ProcessOption,
+    joined,
+)
 from fgspec.cli.options import ArgumentError, MeshOption, SetOption, with_mesh
+from fgspec.distributed import is_first, leaving_promptly
 from fgspec.rundir import RunDir
 from fgspec.source import load
 
@@ -16,6 +25,12 @@ SpecOrNothing = Annotated[
     typer.Argument(metavar="[SPEC]", help="A spec, a YAML file."),
 ]
 RunDirOption = Annotated[Path, typer.Option("--run-dir", help="Runs are made below this folder.")]
+RunOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--run", metavar="RUN", help="Begin a run in this folder, or go on with the one in it."
+    ),
+]
 ResumeOption = Annotated[
     Path | None, typer.Option("--resume", metavar="RUN", help="Go on with the run in this folder.")
 ]
@@ -34,27 +49,37 @@ def run(
     spec: SpecOrNothing = None,
     overrides: SetOption = None,
     run_dir: RunDirOption = Path("runs"),
+    run: RunOption = None,
     resume: ResumeOption = None,
     profile: ProfileOption = None,
     mesh: MeshOption = None,
+    distributed: DistributedOption = False,
+    coordinator: CoordinatorOption = None,
+    num_processes: ProcessesOption = None,
+    process_id: ProcessOption = None,
 ) -> None:
     """Train a spec: what it costs, its progress, and a folder with all that came of it.
 
-    A run that was stopped or killed goes on with --resume as if nothing had happened, on any mesh.
+    A run that was stopped or killed goes on with --resume as if nothing had happened, on any mesh;
+    with --run the same command begins it and goes on with it.
 
     Example: fgspec train specs/quickstart.yaml --set training.epochs=20
     """
     if spec is None and resume is None:
         raise ArgumentError("train: give a SPEC, or --resume RUN")
+    if run is not None and (spec is None or resume is not None):
+        raise ArgumentError("train: --run needs a SPEC, and takes the place of --resume")
     if spec is None and overrides:
         raise ArgumentError("train: --set needs a SPEC; a resumed run keeps the spec it began with")
     if spec is None and mesh is not None and resume is not None:
         spec = RunDir(resume).resolved
     loaded = load(spec, with_mesh(overrides, mesh)) if spec is not None else None
+    many = joined(distributed, coordinator, num_processes, process_id)
     console = Console()
-    asked = {"run_dir": run_dir, "resume": resume, "profile": profile or 0}
-    summary = api.train(loaded, console=console, **asked)
-    for line in _ending(summary):
+    asked = {"run_dir": run_dir, "run": run, "resume": resume, "profile": profile or 0}
+    with leaving_promptly() if many else nullcontext():
+        summary = api.train(loaded, console=console, **asked)
+    for line in _ending(summary) if is_first() else ():
         console.print(line, highlight=False, soft_wrap=True)
 
 

@@ -22,6 +22,9 @@ from fgspec.errors import DataError
 # Grain's own default would hold up to 500 batches; a thread and four of them hide the reading.
 _READ_OPTIONS = grain.ReadOptions(num_threads=1, prefetch_buffer_size=4)
 
+Rows = NDArray[np.intp] | None
+"""Places in a batch; None is all."""
+
 
 class Batch(TypedDict):
     """Examples of one step: `image` [B, H, W, C], like the data set's; `label` [B], int32."""
@@ -47,13 +50,20 @@ class TrainBatches:
         batch_size: examples a batch.
         seed: from 0 to 2**64 - 1.
         total_steps: batches of the whole run, the length of this sequence; it changes no batch.
+        rows: places in every batch that are read here, where other processes read the others.
 
     Raises:
         DataError: a batch is larger than the data set.
     """
 
     def __init__(
-        self, images: Images, labels: Labels, batch_size: int, seed: int, total_steps: int
+        self,
+        images: Images,
+        labels: Labels,
+        batch_size: int,
+        seed: int,
+        total_steps: int,
+        rows: Rows = None,
     ) -> None:
         if batch_size > len(images):
             raise DataError(
@@ -65,6 +75,7 @@ class TrainBatches:
         self._labels = labels
         self._batch_size = batch_size
         self._total_steps = total_steps
+        self._rows = rows
         # Two, as prefetching reaches into the next epoch while the present one is still read.
         self._order = lru_cache(maxsize=2)(lambda epoch: epoch_order(len(images), seed, epoch))
 
@@ -79,10 +90,11 @@ class TrainBatches:
         return self.of(self.chosen(index))
 
     def chosen(self, index: int) -> NDArray[np.int32]:
-        """The places in the training set of the examples of step `index`, [B]."""
+        """The places in the training set of the examples of step `index` that are read, [B]."""
         epoch, position = divmod(index, self.steps_per_epoch)
         start = position * self._batch_size
-        return self._order(epoch)[start : start + self._batch_size].astype(np.int32)
+        batch = self._order(epoch)[start : start + self._batch_size].astype(np.int32)
+        return batch if self._rows is None else batch[self._rows]
 
     def of(self, chosen: NDArray[np.int32]) -> Batch:
         """The examples at these places, in arrays of their own."""

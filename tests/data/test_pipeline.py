@@ -51,6 +51,18 @@ def test_an_epoch_visits_every_example_at_most_once_and_drops_less_than_a_batch(
         assert sorted(seen) == list(range(examples))
 
 
+@given(sizes, seeds, st.integers(1, 4), st.integers(0, 30))
+@settings(max_examples=30, deadline=None)
+def test_rows_of_all_processes_make_up_the_batch(size, seed, processes, step):
+    examples, batch_size = size
+    of = (*numbered(examples), batch_size, seed, 31)
+    rows = [np.arange(n, batch_size, processes) for n in range(processes)]
+    whole, parts = TrainBatches(*of)[step], [TrainBatches(*of, rows=own)[step] for own in rows]
+    for name, array in whole.items():
+        for own, part in zip(rows, parts, strict=True):
+            np.testing.assert_array_equal(part[name], array[own])
+
+
 @given(sizes, seeds, st.integers(0, 30), st.integers(0, 30))
 @settings(max_examples=30, deadline=None)
 def test_starting_at_a_step_equals_skipping_those_before(size, seed, start, more):

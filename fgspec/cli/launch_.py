@@ -1,0 +1,66 @@
+"""`fgspec launch`."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from fgspec.cli.options import MeshOption, SetOption, SpecArgument, with_mesh
+from fgspec.launch import simulated, supervise
+from fgspec.rundir import create
+from fgspec.source import load
+
+ProcessesOption = Annotated[int, typer.Option("--processes", min=1, help="How many to start.")]
+DevicesOption = Annotated[
+    int | None,
+    typer.Option(
+        "--devices-per-process", min=1, help="Simulate so many devices in each, on the CPU."
+    ),
+]
+RetriesOption = Annotated[
+    int, typer.Option("--retries", min=0, help="How often all are started again when one dies.")
+]
+RunDirOption = Annotated[Path, typer.Option("--run-dir", help="Runs are made below this folder.")]
+RunOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--run", metavar="RUN", help="Begin a run in this folder, or go on with the one in it."
+    ),
+]
+
+
+def run(
+    spec: SpecArgument,
+    processes: ProcessesOption = 2,
+    devices: DevicesOption = None,
+    retries: RetriesOption = 3,
+    overrides: SetOption = None,
+    mesh: MeshOption = None,
+    run_dir: RunDirOption = Path("runs"),
+    run: RunOption = None,
+) -> None:
+    """Train a spec in many processes on this host; when one dies, all begin at the last checkpoint.
+
+    What process 0 prints is shown, and of the others what they said when they failed.
+
+    Example: fgspec launch specs/quickstart.yaml --processes 2 --devices-per-process 4 --mesh data=8
+    """
+    sets = with_mesh(overrides, mesh)
+    loaded = load(spec, sets)
+    folder = run or create(loaded, run_dir).path
+    command = [sys.executable, "-m", "fgspec", "train", str(spec), "--run", str(folder)]
+    command += [word for one in sets for word in ("--set", one)]
+    environment = dict(os.environ)
+    if devices is not None:
+        environment = simulated(devices, environment)
+    errors = Console(stderr=True)
+
+    def say(line: str) -> None:
+        errors.print(f"launch: {line}", highlight=False, markup=False, soft_wrap=True)
+
+    code = supervise(command, processes, environment, retries, say)
+    if code:
+        raise typer.Exit(code)

@@ -1,0 +1,131 @@
+"""Runs of many processes: two of four simulated devices each, over gloo, against one process."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import runs
+
+import fgspec
+import fgspec.api
+from fgspec.launch import simulated
+from fgspec.logbook import read
+from fgspec.loop import Preempted
+
+PATIENCE = 240
+"""Seconds for anything that processes do; each takes some six to start."""
+
+FEW = ["--processes", "2", "--devices-per-process", "4", "--mesh", "data=4,group=2"]
+
+
+def _fgspec(*arguments, **more):
+    command = [sys.executable, "-m", "fgspec", *map(str, arguments)]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **more
+    )
+
+
+def _wait_for(found, process):
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if found():
+            return
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.01)
+    raise AssertionError("nothing happened")
+
+
+def _steps(run):
+    return max((line["step"] for line in read(run / "metrics.jsonl")), default=0)
+
+
+def _rank(supervisor, number):
+    """The process id of one of the ranks that `fgspec launch` started last."""
+    children = Path(f"/proc/{supervisor.pid}/task/{supervisor.pid}/children").read_text().split()
+    commands = {int(pid): Path(f"/proc/{pid}/cmdline").read_text().split("\0") for pid in children}
+    return next(
+        pid for pid, words in commands.items() if words[-3:] == ["--process-id", str(number), ""]
+    )
+
+
+def _stopped_after(monkeypatch, steps):
+    """Make runs in this process believe that they are told to stop after so many steps."""
+
+    @contextlib.contextmanager
+    def signals():
+        asked = iter(range(1, 10**6))
+        yield lambda: next(asked) >= steps
+
+    monkeypatch.setattr(fgspec.api, "stop_signals", signals)
+
+
+STEPS = 400
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The metrics of one process on one device that nobody disturbed."""
+    folder = tmp_path_factory.mktemp("alone")
+    return runs.lines(
+        Path(fgspec.train(runs.write_spec(folder, steps=STEPS), run_dir=folder)["run"])
+    )
+
+
+def _assert_like(run, wanted):
+    found = runs.lines(run)
+    assert [line["step"] for line in found] == [line["step"] for line in wanted]
+    for line, other in zip(found, wanted, strict=True):
+        assert line == pytest.approx(other, abs=1e-6)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds children in /proc")
+def test_a_run_goes_on_whatever_becomes_of_its_processes(alone, tmp_path, monkeypatch):
+    """Begun by one process, gone on with by two, of which one is killed, ended by one."""
+    spec, run = runs.write_spec(tmp_path, steps=STEPS), tmp_path / "run"
+    _stopped_after(monkeypatch, 20)
+    with pytest.raises(Preempted):
+        fgspec.train(spec, run=run)
+    monkeypatch.undo()
+
+    supervisor = _fgspec("launch", spec, "--run", run, *FEW)
+    _wait_for(lambda: _steps(run) > 40, supervisor)
+    os.kill(_rank(supervisor, 1), signal.SIGKILL)
+    killed_at = _steps(run)
+    _wait_for(lambda: _steps(run) > killed_at + 40, supervisor)
+    supervisor.terminate()
+    said, _ = supervisor.communicate(timeout=PATIENCE)
+    assert supervisor.returncode == 75, said
+    assert "launch: process 1 was ended by SIGKILL; the others were ended" in said
+    assert said.count("its state is saved") == 1
+    assert "Gloo" not in said
+
+    fgspec.train(spec, run=run)
+    _assert_like(run, alone)
+
+
+def test_without_a_supervisor_the_others_end_promptly(tmp_path):
+    spec, run = runs.write_spec(tmp_path, steps=100_000), tmp_path / "run"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    joined = ["--run", run, "--coordinator", address, "--num-processes", 2, "--process-id"]
+    sets, environment = ["--set", "mesh.data=-1"], simulated(1, os.environ)
+    ranks = [_fgspec("train", spec, *sets, *joined, n, env=environment) for n in range(2)]
+    try:
+        _wait_for(lambda: _steps(run) > 7, ranks[0])
+        ranks[1].kill()
+        began = time.monotonic()
+        said, _ = ranks[0].communicate(timeout=PATIENCE)
+        assert time.monotonic() - began < 30
+        assert ranks[0].returncode in (76, -signal.SIGABRT), said
+        assert "another one ended" in said or "another task died" in said
+    finally:
+        for rank in ranks:
+            rank.kill()
+            rank.communicate()

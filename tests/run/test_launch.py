@@ -1,0 +1,121 @@
+"""The supervisor of `fgspec launch`, with processes that are quick to start, and its recipes."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.main import get_command
+
+from fgspec.cli.main import app
+from fgspec.launch import simulated, supervise
+
+DOCS = Path(__file__).parents[2] / "docs" / "distributed.md"
+
+KILLED_ONCE = "if rank == 1 and attempt == 1: os.kill(os.getpid(), signal.SIGKILL)\n"
+WAITS = "time.sleep(100)"
+
+
+def _supervised(folder, code, processes=2, retries=3):
+    """Exit code, lines and attempts of processes that run `code`, told `rank` and `attempt`."""
+    script = (
+        "import os, pathlib, signal, sys, time\n"
+        "rank = int(sys.argv[-1])\n"
+        f"starts = pathlib.Path({str(folder)!r}, f'rank{{rank}}')\n"
+        "with starts.open('a') as file: print(*sys.argv[1:], file=file)\n"
+        f"attempt = len(starts.read_text().splitlines())\n{code}"
+    )
+    lines = []
+    command = [sys.executable, "-S", "-c", script]
+    ended = supervise(command, processes, os.environ, retries, lines.append)
+    starts = [(folder / f"rank{n}").read_text().splitlines() for n in range(processes)]
+    return ended, lines, starts
+
+
+def test_all_end_well(tmp_path):
+    code, lines, starts = _supervised(tmp_path, "", processes=3)
+    assert (code, lines) == (0, [])
+    (address,) = {words.split()[1] for (words,) in starts}
+    for number, (words,) in enumerate(starts):
+        expected = f"--coordinator {address} --num-processes 3 --process-id {number}"
+        assert words == expected
+
+
+def test_when_one_is_killed_the_others_are_ended_and_all_start_again(tmp_path):
+    code, lines, starts = _supervised(tmp_path, KILLED_ONCE + "if attempt == 1: " + WAITS)
+    assert code == 0
+    assert lines == [
+        "process 1 was ended by SIGKILL; the others were ended; "
+        "starting all again from the last checkpoint; 2 more times at most"
+    ]
+    assert [len(of) for of in starts] == [2, 2]
+
+
+def test_it_is_the_killed_one_that_is_named_not_those_that_lost_it(tmp_path):
+    echoes = "if rank == 0: os.abort()\ntime.sleep(0.02)\nos.kill(os.getpid(), signal.SIGKILL)"
+    code, (line,), _ = _supervised(tmp_path, echoes, retries=0)
+    assert code == 76
+    assert line.startswith("process ")
+    assert line.endswith("the others were ended; no retries are left")
+
+
+def test_one_that_fails_is_heard(tmp_path):
+    failing = "if rank == 0: time.sleep(100)\nprint('no such device')\nsys.exit(76)"
+    code, lines, starts = _supervised(tmp_path, failing, retries=1)
+    assert code == 76
+    assert lines[1].startswith("  no such device\nprocess 1 ended with exit code 76; the others")
+    assert [len(of) for of in starts] == [2, 2]
+
+
+@pytest.mark.parametrize("code", [1, 2, 3, 75])
+def test_an_error_that_would_come_again_is_not_retried(tmp_path, code):
+    # The others abort, as JAX has it, when one leaves.
+    failing = f"if rank == 0: time.sleep(0.3), os.abort()\nprint('my mistake')\nsys.exit({code})"
+    ended, lines, starts = _supervised(tmp_path, failing)
+    assert ended == code
+    assert lines == [f"  my mistake\nprocess 1 ended with exit code {code}"]
+    assert [len(of) for of in starts] == [1, 1]
+
+
+def test_sigterm_is_passed_on_and_nothing_starts_again(tmp_path):
+    stops = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))\n" + WAITS
+    timer = threading.Timer(1, os.kill, [os.getpid(), signal.SIGTERM])
+    timer.start()
+    code, lines, starts = _supervised(tmp_path, stops)
+    assert (code, lines) == (75, [])
+    assert [len(of) for of in starts] == [1, 1]
+
+
+def test_simulated_devices_are_added_to_the_flags():
+    found = simulated(4, {"XLA_FLAGS": "--mine", "A": "b"})
+    assert found["XLA_FLAGS"] == "--mine --xla_force_host_platform_device_count=4"
+    assert (found["JAX_PLATFORMS"], found["A"]) == ("cpu", "b")
+
+
+def _blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", DOCS.read_text(), re.DOTALL)
+
+
+def test_the_recipes_parse():
+    for script in (*_blocks("sh"), *_blocks("bash")):
+        subprocess.run(["bash", "-n"], input=script, text=True, check=True, timeout=10)
+    (manifest,) = _blocks("yaml")
+    service, job = yaml.safe_load_all(manifest)
+    assert service["metadata"]["name"] == job["spec"]["template"]["spec"]["subdomain"]
+    assert service["spec"]["selector"] == {"job-name": job["metadata"]["name"]}
+
+
+def test_the_recipes_use_options_that_exist():
+    group = get_command(app)
+    text = " ".join(_blocks("sh") + _blocks("bash") + _blocks("yaml"))
+    known = {
+        o for v in ("train", "launch") for p in group.get_command(None, v).params for o in p.opts
+    }
+    others = {"--signal", "--requeue", "--kill-on-bad-exit", "--zone", "--worker", "--command"}
+    others |= {"--job-name", "--nodes", "--ntasks-per-node", "--gpus-per-node", "--cpus-per-task"}
+    assert set(re.findall(r"--[a-z][a-z-]+", text)) - others - {"--time"} <= known
