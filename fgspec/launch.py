@@ -136,6 +136,8 @@ def _watch(ranks: Sequence[Rank], asked: Callable[[], bool]) -> tuple[int, str]:
     if running and not cause.process.returncode:
         cause = running[0]
     code = cause.process.returncode
+    if passed_on and code == -signal.SIGTERM:
+        return STOPPED, "stopped before the run had begun, or gone on"
     if code is None or _blame(code) in (_ECHO, _KILLED):
         return LOST, _told(cause)
     # Rank 0 has told the terminal why it ended; the others usually ended for the same reason.
