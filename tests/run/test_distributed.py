@@ -55,13 +55,13 @@ def _rank(supervisor, number):
     )
 
 
-def _stopped_after(monkeypatch, steps):
-    """Make runs in this process believe that they are told to stop after so many steps."""
+def _stopped_after(monkeypatch, calls):
+    """Make runs in this process believe that they are told to stop after so many calls."""
 
     @contextlib.contextmanager
     def signals():
         asked = iter(range(1, 10**6))
-        yield lambda: next(asked) >= steps
+        yield lambda: next(asked) >= calls
 
     monkeypatch.setattr(fgspec.api, "stop_signals", signals)
 
@@ -111,7 +111,7 @@ def test_a_run_goes_on_whatever_becomes_of_its_processes(alone, tmp_path, monkey
     """Begun by one process, gone on with by two, of which one is killed, ended by one."""
     # Every process reads its own rows; the run that it is compared with has all on the device.
     spec, run = _written(tmp_path, compile={"input": "host"}), tmp_path / "run"
-    _stopped_after(monkeypatch, 8)
+    _stopped_after(monkeypatch, 2)
     with pytest.raises(Preempted):
         fgspec.train(spec, run=run)
     monkeypatch.undo()
@@ -152,5 +152,6 @@ def test_without_a_supervisor_the_others_end_promptly(alone, tmp_path):
     finally:
         for rank in ranks:
             rank.kill()
-            rank.communicate()
+            rank.wait(timeout=PATIENCE)
+            rank.stdout.close()
     _assert_like(runs.lines(run)[:2], alone[:2])
