@@ -2,10 +2,8 @@
 
 import os
 import re
-import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -23,13 +21,19 @@ WAITS = "time.sleep(100)"
 
 def _supervised(folder, code, processes=2, retries=3):
     """Exit code, lines and attempts of processes that run `code`, told `rank` and `attempt`."""
-    script = (
-        "import os, pathlib, signal, sys, time\n"
-        "rank = int(sys.argv[-1])\n"
-        f"starts = pathlib.Path({str(folder)!r}, f'rank{{rank}}')\n"
-        "with starts.open('a') as file: print(*sys.argv[1:], file=file)\n"
-        f"attempt = len(starts.read_text().splitlines())\n{code}"
-    )
+    script = f"""
+import os, pathlib, signal, sys, time
+rank, folder = int(sys.argv[-1]), pathlib.Path({str(folder)!r})
+with (folder / f"rank{{rank}}").open("a") as file:
+    print(*sys.argv[1:], file=file)
+def starts(n):
+    path = folder / f"rank{{n}}"
+    return len(path.read_text().splitlines()) if path.exists() else 0
+attempt = starts(rank)
+while any(starts(n) < attempt for n in range({processes})):
+    time.sleep(0.01)
+{code}
+"""
     lines = []
     command = [sys.executable, "-S", "-c", script]
     ended = supervise(command, processes, os.environ, retries, lines.append)
@@ -57,11 +61,10 @@ def test_when_one_is_killed_the_others_are_ended_and_all_start_again(tmp_path):
 
 
 def test_it_is_the_killed_one_that_is_named_not_those_that_lost_it(tmp_path):
-    echoes = "if rank == 0: os.abort()\ntime.sleep(0.02)\nos.kill(os.getpid(), signal.SIGKILL)"
-    code, (line,), _ = _supervised(tmp_path, echoes, retries=0)
+    killed = "if rank == 1: os.kill(os.getpid(), signal.SIGKILL)\ntime.sleep(0.02)\nos.abort()"
+    code, lines, _ = _supervised(tmp_path, killed, retries=0)
     assert code == 76
-    assert line.startswith("process ")
-    assert line.endswith("the others were ended; no retries are left")
+    assert lines == ["process 1 was ended by SIGKILL; the others were ended; no retries are left"]
 
 
 def test_one_that_fails_is_heard(tmp_path):
@@ -83,10 +86,13 @@ def test_an_error_that_would_come_again_is_not_retried(tmp_path, code):
 
 
 def test_sigterm_is_passed_on_and_nothing_starts_again(tmp_path):
-    stops = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))\n" + WAITS
-    timer = threading.Timer(1, os.kill, [os.getpid(), signal.SIGTERM])
-    timer.start()
-    code, lines, starts = _supervised(tmp_path, stops)
+    stops = """
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))
+(folder / f"ready{rank}").touch()
+while rank == 0 and not (folder / "ready1").exists(): time.sleep(0.01)
+if rank == 0: os.kill(os.getppid(), signal.SIGTERM)
+"""
+    code, lines, starts = _supervised(tmp_path, stops + WAITS)
     assert (code, lines) == (75, [])
     assert [len(of) for of in starts] == [1, 1]
 
