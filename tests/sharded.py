@@ -92,7 +92,7 @@ def noise():
             plan = meshes.program("lg-fg-a", mesh, more=more).plan
 
             def draw(key, plan=plan):
-                return drawn(plan, key, jnp.int32(5))(name, shape, 0)
+                return drawn(plan, key, jnp.int32(5))({name: shape}, 0)[name]
 
             layout = layout_of(plan.experiment.mesh)
             known = jax.device_put(key, NamedSharding(devices_of(layout), PartitionSpec()))
