@@ -65,7 +65,9 @@ def _constant(value: Any) -> Known:
     key = isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
     array = np.asarray(jax.random.key_data(value) if key else value)
     found = hashed("constant", str(array.dtype), array.shape, array.tobytes())
-    return Known(found, found, False, zero=array.dtype.kind in "biufc" and not array.any())
+    zero = array.dtype.kind in "biufc" and not array.any()
+    number = int(array) if array.ndim == 0 and array.dtype.kind in "iu" else None
+    return Known(found, found, False, zero=zero, number=number)
 
 
 def _followed(program: Any, constants: list[Known], operands: Sequence[Known]) -> list[Known]:
@@ -95,12 +97,47 @@ def _call(equation: Any, operands: Sequence[Known]) -> list[Known]:
 
 
 def _fold(equation: Any, operands: Sequence[Known]) -> list[Known]:
-    """The first number that is folded into the key of a run names a stream."""
+    """Keys that are stacked, or their codes, are folded each by itself."""
+    key, code = operands
+    count = max(len(key.parts), len(code.parts))
+    if not count:
+        return [_folded(key, code)]
+    pairs = zip(key.parts or [key] * count, code.parts or [code] * count, strict=True)
+    parts = tuple(_folded(one, other) for one, other in pairs)
     (found,) = _operation(equation, operands)
-    code = equation.invars[1]
-    if found.data or not found.streams <= {KEY} or not isinstance(code, jex.Literal):
-        return [found]
-    return [found._replace(streams=frozenset((f"{int(np.asarray(code.val)):08x}",)))]
+    named = frozenset[str]().union(*(part.streams for part in parts))
+    return [found._replace(streams=named, parts=parts)]
+
+
+def _folded(key: Known, code: Known) -> Known:
+    """The first number that is folded into the key of a run names a stream."""
+    found = made("random_fold_in", [(key, ""), (code, "")])
+    if found.data or not found.streams <= {KEY} or code.number is None:
+        return found
+    return found._replace(streams=frozenset((f"{code.number:08x}",)))
+
+
+def _stack(equation: Any, operands: Sequence[Known]) -> list[Known]:
+    """Numbers one after the other."""
+    (found,) = _operation(equation, operands)
+    single = all(atom.aval.size == 1 for atom in equation.invars)
+    return [found._replace(parts=tuple(operands))] if single else [found]
+
+
+def _slice(equation: Any, operands: Sequence[Known]) -> list[Known]:
+    """One of what is stacked."""
+    (known,), of = operands, equation.params
+    if not known.parts or equation.outvars[0].aval.shape != (1,):
+        return _operation(equation, operands)
+    own = known.parts[of["start_indices"][0]]
+    return [own._replace(parts=(own,))]
+
+
+def _squeeze(equation: Any, operands: Sequence[Known]) -> list[Known]:
+    """One of what is stacked, without its axis."""
+    (known,) = operands
+    alone = len(known.parts) == 1 and equation.outvars[0].aval.shape == ()
+    return [known.parts[0]] if alone else _moved(equation, operands)
 
 
 def _branches(equation: Any, operands: Sequence[Known]) -> list[Known]:
@@ -150,7 +187,8 @@ def _sum(equation: Any, operands: Sequence[Known]) -> list[Known]:
 def _moved(equation: Any, operands: Sequence[Known]) -> list[Known]:
     """Zeros in another shape are zeros."""
     (found,) = _operation(equation, operands)
-    return [found._replace(zero=operands[0].zero)]
+    number = operands[0].number if equation.outvars[0].aval.size == 1 else None
+    return [found._replace(zero=operands[0].zero, number=number)]
 
 
 def _identity(equation: Any, operands: Sequence[Known]) -> list[Known]:
@@ -167,7 +205,10 @@ _RULES: dict[str, Callable[[Any, Sequence[Known]], list[Known]]] = {
     **dict.fromkeys(("stop_gradient", "name", "copy", "copy_p"), _identity),
     **dict.fromkeys(("optimization_barrier", "sharding_constraint"), _identity),
     **dict.fromkeys(("add", "add_any"), _sum),
-    **dict.fromkeys(("broadcast_in_dim", "reshape", "convert_element_type"), _moved),
+    **dict.fromkeys(("broadcast_in_dim", "convert_element_type"), _moved),
+    **dict.fromkeys(("stack", "concatenate"), _stack),
+    **dict.fromkeys(("squeeze", "reshape"), _squeeze),
+    "slice": _slice,
     "random_fold_in": _fold,
     "cond": _branches,
     "scan": _scan,

@@ -18,13 +18,16 @@ from compiler.analyze.cost import PARTS, cost
 from compiler.analyze.digest import digests
 from compiler.analyze.known import Known, hashed
 from compiler.analyze.streams import streams
+from compiler.network.initialize import SCHEMES, initialize
 from compiler.network.layers import apply_layer
 from compiler.network.network import every_layer
 from compiler.network.shapes import ParamSpec
+from compiler.noise import key_data
 from compiler.optimizer import make_optimizer
 from compiler.passes import stem, views
 from compiler.plan import Plan
 from compiler.state import State, stepped
+from compiler.trees import flatten, unflatten
 from compiler.update import Program, compile_plan, gradient_of_step
 
 _ROWS = 2
@@ -97,13 +100,19 @@ def _same(*parts: Any) -> Print:
 
 def _initial(program: Program) -> dict[str, Known]:
     """Parameters, backward weights and running statistics of a run's first state."""
-    seed = program.plan.experiment.seed
+    plan, seed = program.plan, program.plan.experiment.seed
+    scheme = SCHEMES[plan.network.initialization]
+    found = digests(lambda: {"statistics": program.init(seed).statistics}, (), ())
+    fixed = (plan.feedback(), scheme._replace(classifier=True), "feedback")
+    for specs, how, *stream in ((plan.parameters(), scheme), fixed):
+        for path, spec in flatten(specs).items():  # alike ones are drawn together in a run
 
-    def start() -> Any:
-        state = program.init(seed)
-        return {**state.params, "feedback": state.feedback, "statistics": state.statistics}
+            def alone(path: Any = path, spec: Any = spec, how: Any = how, of: Any = stream) -> Any:
+                return initialize(unflatten({path: spec}), key_data(seed), how, *of)
 
-    return digests(start, (), ())
+            (known,) = digests(alone, (), ()).values()
+            found["/".join((*stream, path))] = known
+    return found
 
 
 def _updates(plan: Plan, state: State, batch: Any) -> dict[str, Known]:

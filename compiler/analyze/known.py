@@ -20,6 +20,8 @@ class Known(NamedTuple):
         draws: streams and digests of the random arrays that it is made of, once it depends on data.
         loops: the carries of loops around it that it depends on.
         zero: whether all of its numbers are zero.
+        number: a constant that stands alone, else None.
+        parts: of keys or their codes that are stacked, each by itself; else nothing.
     """
 
     digest: str
@@ -29,6 +31,8 @@ class Known(NamedTuple):
     draws: Draws = NONE
     loops: frozenset[object] = NONE
     zero: bool = False
+    number: int | None = None
+    parts: "tuple[Known, ...]" = ()
 
 
 def hashed(*parts: Any) -> str:

@@ -4,6 +4,7 @@ import jax
 import networks
 import pytest
 
+from compiler.analyze.anatomy import dissect
 from compiler.analyze.compiled import compile_update
 from compiler.analyze.cost import cost
 from compiler.analyze.tables import cost_rows
@@ -112,5 +113,6 @@ def test_every_group_has_a_tangent_through_what_is_behind_it():
 )
 def test_the_plan_says_how_derivatives_are_taken(case, how, said):
     made = _program(*CASES[case], how)
-    update = compile_update(networks.program("bp", architecture=MLP))
-    assert said in cost_rows(made.plan, update)["derivatives"]
+    other = networks.program("bp", architecture=MLP)
+    rows = cost_rows(made.plan, compile_update(other), dissect(other))
+    assert said in rows["derivatives"]

@@ -253,7 +253,7 @@ def test_memory_that_runs_out_is_told_in_a_line(fgspec, tmp_path):
     (tmp_path / "good.yaml").write_text(GOOD)
     source = "data.source={type: synthetic, image: [1000, 1000, 3], train_examples: 100000000}"
     batch = ["--set", source, "--set", "data.batch_size=100000000"]
-    weights = ["--set", "architecture.hidden=[6000000, 6000000]"]
+    weights = ["--set", "architecture.hidden=[1000000, 1000000]"]
     for words in (batch, weights):
         code, out, err = fgspec("bench", "good.yaml", *words)
         assert (code, out) == (1, "")
