@@ -77,12 +77,12 @@ SPEC = {
         "patches": 2,
         "channels": 8,
         "groups": 2,
-        "normalization": {
-            "epsilon": 1.0
-        },  # blank patches have no variance, which enlarges rounding
+        # Blank patches have no variance, which enlarges rounding.
+        "normalization": {"epsilon": 1.0},
     },
     "optimizer": {"type": "sgd", "learning_rate": 0.05, "momentum": 0.9},
-    "training": {"steps": 60, "log_every": {"steps": 4}, "evaluate_every": {"steps": 30}},
+    # Long enough for a signal to be told to all processes, which takes JAX seconds.
+    "training": {"steps": 150, "log_every": {"steps": 4}, "evaluate_every": {"steps": 30}},
     "checkpoint": {"every": {"steps": 6}},
 }
 
