@@ -89,6 +89,9 @@ def load(
         layer = _chain(file, None, ())
     except YamlError as error:
         raise SpecError(str(error).splitlines()) from None
+    if "base" in layer.tree:
+        message = f"belongs in sweeps; fgspec sweep {file} trains the arms of one"
+        raise render([Problem(("base",), message, False, at_key=True)], *_at(layer), str(file))
     for change in [*changes, *map(_setting, overrides)]:
         layer = changed(layer, change)
     text = file.read_text(encoding="utf-8-sig")

@@ -1,5 +1,7 @@
 """A small spec on real digits, and what two runs of it must have in common."""
 
+import contextlib
+
 import jax
 import numpy as np
 
@@ -21,6 +23,17 @@ optimizer: {{type: {optimizer}, learning_rate: 0.05, schedule: {{type: linear}}}
 training: {{steps: {steps}, log_every: {{steps: 7}}, evaluate_every: {{steps: 10}}}}
 checkpoint: {{every: {{steps: 6}}}}
 """
+
+
+def stop_after(monkeypatch, calls):
+    """Make runs in this process believe that they are told to stop after so many calls."""
+
+    @contextlib.contextmanager
+    def signals():
+        asked = iter(range(1, 10**6))
+        yield lambda: next(asked) >= calls
+
+    monkeypatch.setattr(api, "stop_signals", signals)
 
 
 def write_spec(folder, rule="lg-fg-a", optimizer="sgd", steps=25):

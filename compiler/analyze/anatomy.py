@@ -39,8 +39,8 @@ class Anatomy(NamedTuple):
         flops: of one update, over all devices.
         bytes: read and written by one update, where operations are fused as XLA does.
         memory: bytes of temporaries when most are taken, by the scope that wrote them.
-        repeated: FLOPs of a call that XLA leaves out of its count, which takes the body of a loop
-            once.
+        repeated: FLOPs of one update that XLA leaves out of its count of a call, as it takes the body
+            of every loop once: of many updates one, of equal blocks one.
     """
 
     flops: Counter[str]
@@ -65,7 +65,7 @@ def dissect(program: Program, calls: Calls | None = None) -> Anatomy:
         _by_scope(counted.flops, calls.steps),
         _by_scope(counted.bytes, calls.steps),
         _by_scope(peak(listed).causes, 1),
-        sum(counted.flops.values()) - once,
+        round(sum(counted.flops.values()) / calls.steps) - once,
     )
 
 

@@ -23,7 +23,7 @@ def cost_rows(plan: Plan, compiled: CompiledUpdate, found: Anatomy) -> dict[str,
         f"{mebibytes(compiled.state_bytes)} state, {mebibytes(compiled.temporary_bytes)} temporary"
         f" (predicted {foreseen})"
     )
-    xla = quantity((compiled.flops + found.repeated) / calls_of(plan).steps)
+    xla = quantity(compiled.flops + found.repeated)
     rows = {
         "parameters": f"{counted.parameters:,}",
         "FLOPs a step": f"{quantity(sum(found.flops.values()))} (XLA counts {xla})",
@@ -100,7 +100,7 @@ def cost_values(plan: Plan, compiled: CompiledUpdate, found: Anatomy) -> dict[st
         "head_parameters": counted.head_parameters,
         **anatomy_values(plan, found),
         "xla": {
-            "flops": (compiled.flops + found.repeated) / calls_of(plan).steps,
+            "flops": compiled.flops + found.repeated,
             "temporary_bytes": compiled.temporary_bytes,
             "state_bytes": compiled.state_bytes,
             "argument_bytes": compiled.argument_bytes,

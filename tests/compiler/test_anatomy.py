@@ -11,6 +11,7 @@ import pytest
 from jax import lax
 
 from compiler.analyze.anatomy import anatomy_lines, by_block, by_part, dissect
+from compiler.analyze.calls import Calls
 from compiler.analyze.compiled import ONE, compile_update
 from compiler.analyze.cost import cost
 from compiler.analyze.memory import peak
@@ -40,6 +41,15 @@ def test_table_3(path):
     assert abs(flops / (compiled.flops + found.repeated) - 1) < 0.15
     assert abs(cost(made.plan).flops / flops - 1) < 0.05
     assert abs(memory / compiled.temporary_bytes - 1) < 0.25
+
+
+def test_many_updates_a_call_leave_the_count_of_xla_as_it_is():
+    """XLA counts one of them; what a plan says of XLA must not be its own prediction."""
+    made = networks.program("lg-fg-a")
+    many = Calls(5, False)
+    assert dissect(made, many).repeated == pytest.approx(dissect(made, ONE).repeated, abs=100)
+    counts = [compile_update(made, calls).flops for calls in (ONE, many)]
+    assert counts[1] == pytest.approx(counts[0], rel=0.05)
 
 
 def _listed(function, *shapes):

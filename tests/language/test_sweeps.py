@@ -32,6 +32,14 @@ def sweep(tmp_path, monkeypatch):
     return read
 
 
+def test_a_sweep_where_a_spec_belongs(sweep):
+    sweep("grid: {optimizer.learning_rate: [0.1]}\n")
+    with pytest.raises(SpecError) as error:
+        load("s.yaml")
+    said = "belongs in sweeps; fgspec sweep s.yaml trains the arms of one"
+    assert str(error.value) == f"s.yaml:3:1: base: {said}"
+
+
 def labels(found):
     return [arm.label for arm in found.arms]
 

@@ -1,6 +1,5 @@
 """Runs of many processes: two of four simulated devices each, over gloo, against one process."""
 
-import contextlib
 import os
 import signal
 import socket
@@ -55,17 +54,6 @@ def _rank(supervisor, number):
     )
 
 
-def _stopped_after(monkeypatch, calls):
-    """Make runs in this process believe that they are told to stop after so many calls."""
-
-    @contextlib.contextmanager
-    def signals():
-        asked = iter(range(1, 10**6))
-        yield lambda: next(asked) >= calls
-
-    monkeypatch.setattr(fgspec.api, "stop_signals", signals)
-
-
 SPEC = {
     "fgspec": 1,
     "name": "tiny",
@@ -111,7 +99,7 @@ def test_a_run_goes_on_whatever_becomes_of_its_processes(alone, tmp_path, monkey
     """Begun by one process, gone on with by two, of which one is killed, ended by one."""
     # Every process reads its own rows; the run that it is compared with has all on the device.
     spec, run = _written(tmp_path, compile={"input": "host"}), tmp_path / "run"
-    _stopped_after(monkeypatch, 2)
+    runs.stop_after(monkeypatch, 2)
     with pytest.raises(Preempted):
         fgspec.train(spec, run=run)
     monkeypatch.undo()

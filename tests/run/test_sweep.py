@@ -1,6 +1,5 @@
 """A sweep's runs: each is run once, whatever stops it; processes that die are tried again."""
 
-import contextlib
 import fcntl
 import json
 import subprocess
@@ -56,10 +55,8 @@ def test_a_sweep_that_is_killed_goes_on_and_runs_nothing_twice(fgspec, monkeypat
     def counted(spec=None, **asked):
         calls.append(asked.get("resume"))
         if len(calls) == 2:  # killed in the second run, after two steps
-            asks = iter(range(100))
-            runs_until = _stopped_after(2, asks)
             with monkeypatch.context() as patched:
-                patched.setattr(api, "stop_signals", runs_until)
+                runs.stop_after(patched, 2)
                 return train(spec, **asked)
         return train(spec, **asked)
 
@@ -87,14 +84,6 @@ def test_a_sweep_that_is_killed_goes_on_and_runs_nothing_twice(fgspec, monkeypat
 
     code, out, _ = fgspec("sweep", "two.yaml")
     assert (code, len(calls)) == (0, 5)
-
-
-def _stopped_after(steps, asks):
-    @contextlib.contextmanager
-    def signals():
-        yield lambda: next(asks) >= steps - 1
-
-    return signals
 
 
 def test_list_and_write_run_nothing(fgspec):

@@ -1,6 +1,5 @@
 """One run from end to end: what it writes, and that a stop anywhere leaves no trace."""
 
-import contextlib
 import json
 import subprocess
 import sys
@@ -30,17 +29,6 @@ METRICS = {
     "perf/examples_per_s",
     "data/wait_s",
 }
-
-
-def _stop_after(monkeypatch, steps):
-    """Make the next run believe it is told to stop after so many steps."""
-
-    @contextlib.contextmanager
-    def signals():
-        asked = iter(range(1, 10**6))
-        yield lambda: next(asked) >= steps
-
-    monkeypatch.setattr(fgspec.api, "stop_signals", signals)
 
 
 def _only_run(folder):
@@ -103,7 +91,7 @@ def test_training_learns(undisturbed):
 def test_resumed_equals_uninterrupted(undisturbed, tmp_path, monkeypatch, stops):
     spec = runs.write_spec(tmp_path)
     for index, after in enumerate(stops):
-        _stop_after(monkeypatch, after)
+        runs.stop_after(monkeypatch, after)
         resume = _only_run(tmp_path) if index else None
         with pytest.raises(Preempted, match="its state is saved"):
             fgspec.train(spec, run_dir=tmp_path, resume=resume)
@@ -119,7 +107,7 @@ def test_resumed_equals_uninterrupted(undisturbed, tmp_path, monkeypatch, stops)
 def test_moments_survive_a_stop(tmp_path, monkeypatch, optimizer):
     spec = runs.write_spec(tmp_path, "bp", optimizer, steps=12)
     whole = Path(fgspec.train(spec, run_dir=tmp_path / "whole")["run"])
-    _stop_after(monkeypatch, 5)
+    runs.stop_after(monkeypatch, 5)
     with pytest.raises(Preempted):
         fgspec.train(spec, run_dir=tmp_path)
     monkeypatch.undo()
@@ -242,7 +230,7 @@ def test_another_data_set_is_refused(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     save(1)
     spec = fgspec.load(runs.write_spec(tmp_path), ["data.source={type: npz, path: data.npz}"])
-    _stop_after(monkeypatch, 3)
+    runs.stop_after(monkeypatch, 3)
     with pytest.raises(Preempted):
         fgspec.train(spec, run_dir=tmp_path)
     monkeypatch.undo()
