@@ -39,7 +39,7 @@ class Anatomy(NamedTuple):
         flops: of one update, over all devices.
         bytes: read and written by one update, where operations are fused as XLA does.
         memory: bytes of temporaries when most are taken, by the scope that wrote them.
-        repeated: FLOPs of one update that XLA leaves out of its count of a call, as it takes the body
+        repeated: FLOPs of one update that XLA leaves out of its count of a call. It takes the body
             of every loop once: of many updates one, of equal blocks one.
     """
 
