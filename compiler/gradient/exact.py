@@ -24,8 +24,8 @@ def exact(
 ) -> Estimate:
     """Reverse-mode gradient of the sum over the sites of the mean loss.
 
-    Summed over the copies of a replicated loss the gradient is that of the one loss they are
-    copies of, so sites here are never replicated.
+    Copies of a replicated loss are summed: their gradient is that of the one loss they are copies
+    of.
 
     Args:
         segment: a chain of blocks.
@@ -41,7 +41,8 @@ def exact(
     def objective(params: Params) -> tuple[Float[Array, ""], Trace]:
         run = partial(forward, feedback=feedback)
         trace = _rematerialized(run, segment.blocks, params, x, every or len(segment.blocks))
-        means = [losses(site, trace.features[site.block]).mean() for site in segment.sites]
+        copies = [losses(site, trace.features[site.block]) for site in segment.sites]
+        means = [of_one.sum() / of_one.shape[0] for of_one in copies]
         return sum(means[1:], means[0]), trace
 
     grads, trace = jax.grad(objective, has_aux=True)(params)

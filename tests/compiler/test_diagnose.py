@@ -12,9 +12,9 @@ from compiler.trees import flatten
 MLP = "{type: mlp, hidden: [8, 6]}"
 
 
-def _measured(rule, samples=4, **options):
+def _measured(rule, samples=4, architecture=MLP, **options):
     more = f"diagnostics: {{every: {{steps: 1}}, samples: {samples}}}"
-    made = networks.program(rule, architecture=MLP, more=more, **options)
+    made = networks.program(rule, architecture=architecture, more=more, **options)
     state, batch = networks.state_of(made), networks.batch_of()
     return made, state, batch, jax.tree.map(float, made.diagnose(state, batch))
 
@@ -33,11 +33,24 @@ def test_exact_rules_agree_with_themselves(rule):
     assert not [name for name in found if "snr" in name or "alignment" in name]
 
 
-@pytest.mark.parametrize(("rule", "target"), [("fg-w", "bp"), ("lg-fg-a", "lg-bp"), ("dfa", "bp")])
-def test_cosine_and_ratio_are_of_the_update_with_the_exact_gradient(rule, target):
-    made, state, batch, found = _measured(rule)
+REPLICATED = networks.MIXER % networks.LOCAL_NORM
+
+
+@pytest.mark.parametrize(
+    ("rule", "target", "architecture"),
+    [
+        ("fg-w", "bp", MLP),
+        ("lg-fg-a", "lg-bp", MLP),
+        ("lg-fg-a", "lg-bp", REPLICATED),
+        ("lg-fg-w", "lg-bp", REPLICATED),
+        ("dfa", "bp", MLP),
+    ],
+)
+def test_cosine_and_ratio_are_of_the_update_with_the_exact_gradient(rule, target, architecture):
+    """Also where a loss has copies, which sum to it."""
+    made, state, batch, found = _measured(rule, architecture=architecture)
     own = made.gradient(state, batch)[0]["blocks"]
-    exact = networks.program(target, architecture=MLP)
+    exact = networks.program(target, architecture=architecture)
     reference = networks.state_of(exact)._replace(params=state.params)
     wanted = exact.gradient(reference, batch)[0]["blocks"]
     for block in own:

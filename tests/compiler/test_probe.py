@@ -12,8 +12,8 @@ MLP = "{type: mlp, hidden: [6, 4]}"
 LAYERS = ["block0/dense", "block1/dense"]
 
 
-def _probed(rule, each=2, **options):
-    made = networks.program(rule, architecture=MLP, **options)
+def _probed(rule, each=2, architecture=MLP, **options):
+    made = networks.program(rule, architecture=architecture, **options)
     state, batch = networks.state_of(made), networks.batch_of()
     return made, state, batch, probed(made.plan, state, batch, each)
 
@@ -40,6 +40,12 @@ def test_four_samples_have_a_quarter_of_the_variance_and_no_bias():
         assert one[layer].signal_to_noise == pytest.approx(1 / one[layer].variance)
         assert 0 < one[layer].cosine < four[layer].cosine < 1
         assert max(abs(one[layer].bias_z), abs(four[layer].bias_z)) < 4
+
+
+def test_copies_of_a_loss_bring_no_bias():
+    found = _probed("lg-fg-a", 60, networks.MIXER % networks.LOCAL_NORM)[-1]
+    assert len(found) == 5
+    assert all(abs(own.bias_z) < 4 and own.bias < 0.5 for own in found.values())
 
 
 def test_a_wrong_sign_in_one_layer_is_that_layers_bias(monkeypatch):
