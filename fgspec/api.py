@@ -96,7 +96,7 @@ def plan(spec: Spec, *, here: bool = True) -> Plan:
 
     Args:
         spec: the spec.
-        here: whether its devices must be here; if not, its mesh has no -1.
+        here: whether its devices must be here; if not, its mesh stays as the spec says, -1 too.
 
     Raises:
         SpecError: the spec is wrong, breaks its contract, does not fit its data, or is not
@@ -151,10 +151,10 @@ def compare(a: Spec, b: Spec, probe: Probing | None = None) -> Comparison:
     left, right = _loaded(a), _loaded(b)
     found = of_fields(left, right)
     if found.fields:
-        found = with_consequences(found, plan(left), plan(right))
+        found = with_consequences(found, plan(left, here=False), plan(right, here=False))
     if probe is not None:
         with compilation_cache():
-            (one, data), (other, others) = _with_data(left), _with_data(right)
+            (one, data), (other, others) = (_with_data(_alone(spec)) for spec in (left, right))
             found = with_probe(found, (one.plan, data), (other.plan, others), probe)
     return found
 
@@ -251,23 +251,18 @@ def evaluate(run: str | Path) -> dict[str, float]:
         ResumeError: there is no checkpoint that can be trusted.
         DataError: its data are missing or damaged.
     """
+    found, loaded = rundir.reopen(Path(run))
     with compilation_cache():
-        return _evaluate(Path(run))
-
-
-def _evaluate(run: Path) -> dict[str, float]:
-    found, loaded = rundir.reopen(run)
-    alone = replace(loaded, experiment=with_mesh(loaded.experiment, Mesh()))
-    program, dataset = _with_data(alone)
-    restored = newest(found.checkpoints, identity(loaded.values()), program.abstract())
-    if restored is None:
-        raise ResumeError(f"{run}: no checkpoint yet; resume it first")
-    called = Functions(
-        program.init, program.abstract, program.updates, program.evaluate, program.diagnose
-    )
-    size = loaded.experiment.data.evaluation_batch_size
-    batches = partial(evaluation_batches, dataset.test_images, dataset.test_labels, size)
-    return {"step": restored.step} | loop.evaluate(called, restored.state, batches)
+        program, dataset = _with_data(_alone(loaded))
+        restored = newest(found.checkpoints, identity(loaded.values()), program.abstract())
+        if restored is None:
+            raise ResumeError(f"{run}: no checkpoint yet; resume it first")
+        called = Functions(
+            program.init, program.abstract, program.updates, program.evaluate, program.diagnose
+        )
+        size = loaded.experiment.data.evaluation_batch_size
+        batches = partial(evaluation_batches, dataset.test_images, dataset.test_labels, size)
+        return {"step": restored.step} | loop.evaluate(called, restored.state, batches)
 
 
 def _with_data(loaded: Loaded) -> tuple[Program, Dataset]:
@@ -281,6 +276,11 @@ def _with_data(loaded: Loaded) -> tuple[Program, Dataset]:
     info = replace(planned.data, **sizes)
     loaded.refuse(data_problems(loaded.experiment, info))
     return compile_plan(make_plan(planned.experiment, info)), dataset
+
+
+def _alone(loaded: Loaded) -> Loaded:
+    """The spec on one device."""
+    return replace(loaded, experiment=with_mesh(loaded.experiment, Mesh()))
 
 
 def _loaded(spec: Spec) -> Loaded:

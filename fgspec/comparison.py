@@ -104,7 +104,8 @@ def of_fields(a: Loaded, b: Loaded) -> Comparison:
 def with_consequences(found: Comparison, a: Plan, b: Plan) -> Comparison:
     """The second layer: what that changes in what is computed; nothing is compiled or run."""
     first, second = fingerprint(a), fingerprint(b)
-    cost = {name: (first.cost[name], second.cost[name]) for name in first.cost}
+    counted = dict.fromkeys([*first.cost, *second.cost])
+    cost = {name: (first.cost.get(name, 0), second.cost.get(name, 0)) for name in counted}
     differing = {name: pair for name, pair in cost.items() if pair[0] != pair[1]}
     return replace(found, consequences=tuple(consequences(first, second)), cost=differing)
 
@@ -146,7 +147,7 @@ def _warm(plan: Plan, data: Dataset, how: Probing) -> tuple[Plan, State, Any]:
     plan = replace(plan, stacks=())
     program, spec = compile_plan(plan), plan.experiment
     batches = TrainBatches(
-        data.train_images, data.train_labels, spec.data.batch_size, spec.seed, how.steps + 1
+        data.train_images, data.train_labels, spec.data.batch_size, spec.order_seed, how.steps + 1
     )
     state = program.init(spec.seed)
     for index in range(how.steps):

@@ -71,13 +71,13 @@ class Job:
     def data_fingerprint(self) -> str:
         """Of everything that decides the batches."""
         experiment = self.loaded.experiment
-        return fingerprint(self.dataset, experiment.data.batch_size, experiment.seed)
+        return fingerprint(self.dataset, experiment.data.batch_size, experiment.order_seed)
 
     @contextmanager
     def training_batches(self, start: int) -> Iterator[Iterator[Any]]:
         """Records of the steps after `start`."""
         data, spec = self.dataset, self.loaded.experiment
-        sized = (spec.data.batch_size, spec.seed, self.timetable.total)
+        sized = (spec.data.batch_size, spec.order_seed, self.timetable.total)
         batches = TrainBatches(data.train_images, data.train_labels, *sized, self.rows)
         if self.resident:
             yield chosen_examples(batches, start)
@@ -136,10 +136,11 @@ def start(job: Job, run_dir: Path, at: Path | None) -> RunDir:
 
 
 def _describe(job: Job, run: RunDir) -> None:
+    spec = job.loaded.experiment
     record = collect(
         command=sys.argv,
         hashes={"spec": identity(job.loaded.values()), "data": job.data_fingerprint()},
-        seeds={"seed": job.loaded.experiment.seed},
+        seeds={"seed": spec.seed, "data": spec.order_seed},
         source_dir=Path.cwd(),
     )
     write_json(run.provenance, record | {"overrides": list(job.loaded.overrides)})

@@ -12,12 +12,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from compiler.analyze.anatomy import by_part, dissect
 from compiler.analyze.calls import calls_of
 from compiler.analyze.compiled import abstract_arguments
-from compiler.analyze.cost import PARTS, cost
+from compiler.analyze.cost import cost
 from compiler.analyze.digest import digests
 from compiler.analyze.known import Known, hashed
 from compiler.analyze.streams import streams
+from compiler.analyze.traffic import predicted_traffic
+from compiler.mesh import sizes, with_mesh
 from compiler.network.initialize import SCHEMES, initialize
 from compiler.network.layers import apply_layer
 from compiler.network.network import every_layer
@@ -29,6 +32,7 @@ from compiler.plan import Plan
 from compiler.state import State, stepped
 from compiler.trees import flatten, unflatten
 from compiler.update import Program, compile_plan, gradient_of_step
+from fgspec.spec.mesh import Mesh
 
 _ROWS = 2
 """Examples that a layer, an augmentation and an evaluation are followed with: they do not depend on
@@ -67,13 +71,16 @@ def fingerprint(plan: Plan) -> Fingerprint:
 
     An update is a function of parameters, batch, step and key; the optimizer one of parameters,
     gradients and its state; a layer one of its parameters and its input. The seed is part of
-    initial parameters, draws and data.
+    initial parameters, draws and data. All of it is followed on one device, as a mesh changes no
+    number; the lowering says what the mesh is.
     """
-    unrolled = replace(plan, stacks=())
-    program = compile_plan(unrolled)
+    lowered, plan = plan, replace(plan, experiment=with_mesh(plan.experiment, Mesh()))
+    scanned = compile_plan(plan)
+    plan = replace(plan, stacks=())
+    program = compile_plan(plan)
     state, records, _ = abstract_arguments(program)
     batch = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), records)
-    updates = _updates(unrolled, state, batch)
+    updates = _updates(plan, state, batch)
     few = _few(batch)
     prints = {
         "initial": _printed(_initial(program)),
@@ -84,9 +91,9 @@ def fingerprint(plan: Plan) -> Fingerprint:
         "optimizer": _printed(_optimizer(plan, state)),
         "evaluation": _evaluation(program, state, few),
         "run": _run(plan),
-        "program": _program(plan),
+        "program": _program(lowered),
     }
-    return Fingerprint(prints, _cost(plan, state, batch))
+    return Fingerprint(prints, _cost(scanned, state, batch) | _sent(lowered))
 
 
 def _printed(found: Mapping[str, Known]) -> dict[str, Print]:
@@ -140,7 +147,7 @@ def _data(plan: Plan, state: State, batch: Any) -> dict[str, Print]:
     augmented = digests(seen, (state, batch), _STATE)[""]
     return {
         "images": _same(images),
-        "batches": _same(images, plan.experiment.seed, data.batch_size),
+        "batches": _same(images, plan.experiment.order_seed, data.batch_size),
         "augmentation": Print(augmented.digest, augmented.given),
     }
 
@@ -237,17 +244,26 @@ def _program(plan: Plan) -> dict[str, Print]:
     }
 
 
-def _cost(plan: Plan, state: State, batch: Any) -> dict[str, int]:
-    counted = cost(plan)
+def _cost(program: Program, state: State, batch: Any) -> dict[str, int]:
+    counted, found = cost(program.plan), dissect(program)
     return {
         "parameters": counted.parameters,
-        "flops": counted.flops,
-        **{f"flops/{part}": getattr(counted, part) for part in PARTS},
+        "flops": found.flops.total(),
+        **{f"flops/{part}": count for part, count in by_part(found.flops).items()},
+        "bytes": found.bytes.total(),
+        "memory": found.memory.total(),
         "losses": counted.losses,
         "perturbed": counted.perturbed,
         "state_bytes": _bytes(state),
         "batch_bytes": _bytes(batch),
     }
+
+
+def _sent(plan: Plan) -> dict[str, int]:
+    """Bytes that an update sends from each device of the mesh, if how many there are is known."""
+    if -1 in sizes(plan.experiment.mesh):
+        return {}
+    return {"sent": round(sum(predicted_traffic(plan).values()))}
 
 
 def _bytes(tree: Any) -> int:

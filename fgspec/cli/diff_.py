@@ -18,6 +18,14 @@ FieldsOption = Annotated[bool, typer.Option("--fields", help="Compare fields onl
 ProbeOption = Annotated[
     bool, typer.Option("--probe", help="Measure both estimates on a batch of the data.")
 ]
+StepsOption = Annotated[
+    int | None,
+    typer.Option("--steps", min=0, max=10**6, help="Updates before --probe measures; 20."),
+]
+DrawsOption = Annotated[
+    int | None,
+    typer.Option("--draws", min=32, max=10**7, help="Estimates --probe draws, by sixteens; 128."),
+]
 HtmlFile = Annotated[
     Path | None,
     typer.Option("--html", metavar="FILE", help="Write a page of its own to this file."),
@@ -29,13 +37,15 @@ def run(
     overrides: SetOption = None,
     fields: FieldsOption = False,
     probe: ProbeOption = False,
+    steps: StepsOption = None,
+    draws: DrawsOption = None,
     as_json: JsonOption = False,
     html: HtmlFile = None,
 ) -> None:
     """Print the fields in which two specs differ, and what of their computations that changes.
 
     --set acts on the second spec; where one is given, on a second copy of it. Nothing is compiled
-    or run without --probe, which makes 20 updates and 128 draws of either estimate.
+    or run without --probe, which trains both for some updates and draws estimates of one batch.
 
     Exit code 0 if they are the same, 1 if they differ, 2 if one is wrong.
 
@@ -45,8 +55,12 @@ def run(
         raise ArgumentError("diff: give two specs, or one and --set")
     if fields and probe:
         raise ArgumentError("diff: --fields compares no estimates; leave out --fields or --probe")
+    chosen = {"steps": steps, "draws": draws}
+    given = {name: value for name, value in chosen.items() if value is not None}
+    if given and not probe:
+        raise ArgumentError(f"diff: --{next(iter(given))} is of --probe; give that too")
     left, right = load(specs[0]), load(specs[-1], overrides or ())
-    how = Probing() if probe else None
+    how = Probing(**given) if probe else None
     found = of_fields(left, right) if fields else api.compare(left, right, how)
     if html is not None:
         try:

@@ -19,6 +19,9 @@ MOST = 6
 COSTS: dict[str, tuple[str, Callable[[float], str]]] = {
     "parameters": ("parameters", lambda value: f"{value:,}"),
     "flops": ("FLOPs", quantity),
+    "bytes": ("bytes moved", lambda value: quantity(value, "B")),
+    "memory": ("temporaries", mebibytes),
+    "sent": ("sent by each device", mebibytes),
     "losses": ("copies of losses", lambda value: f"{value:,}"),
     "perturbed": ("perturbed elements", lambda value: f"{value:,}"),
     "state_bytes": ("state", mebibytes),

@@ -26,7 +26,8 @@ MeshOption = Annotated[
     typer.Option(
         "--mesh",
         metavar="AXIS=N,...",
-        help="Devices along each axis of the mesh, such as data=4,group=2, instead of the spec's.",
+        help="Devices along each axis of the mesh, such as data=4,group=2, instead of the "
+        "spec's; -1 takes the devices that are here and left.",
     ),
 ]
 
@@ -48,7 +49,7 @@ def with_mesh(overrides: list[str] | None, mesh: str | None) -> list[str]:
     for axis, _, size in named:
         if axis.strip() not in found:
             raise ArgumentError(f"--mesh: {nearest(axis.strip(), AXES)} (got {axis.strip()})")
-        if not re.fullmatch(r"[0-9]+", size.strip()):
+        if not re.fullmatch(r"[0-9]+|-1", size.strip()):
             raise ArgumentError(f"--mesh: {axis} needs a number, such as {axis}=4 (got {mesh})")
         found[axis.strip()] = size.strip()
     if len({axis for axis, _, _ in named}) < len(named):

@@ -19,6 +19,7 @@ from compiler.analyze.scaling import (
     scaling_lines,
 )
 from compiler.analyze.tables import cost_rows, cost_values, layer_lines, layer_values
+from compiler.mesh import sizes
 from compiler.plan import Plan
 from compiler.stages import schedule
 from fgspec import api
@@ -49,7 +50,7 @@ def run(
     """Print every layer with its losses and credit routes, and what an update costs.
 
     The update is compiled for this machine, but nothing is run and no data are read. With --mesh
-    nothing is compiled: what an update would take on devices that need not be here.
+    nothing is compiled: what an update would take on devices that need not be here, but for -1.
 
     Example: fgspec plan specs/quickstart.yaml
     """
@@ -79,7 +80,7 @@ def run(
 
 
 def _predict(loaded: Loaded, machine: Machine, as_json: bool) -> None:
-    plan = api.plan(loaded, here=False)
+    plan = api.plan(loaded, here=-1 in sizes(loaded.experiment.mesh))
     found = predict(plan, machine)
     if as_json:
         values = {"name": loaded.experiment.name, "machine": machine._asdict()}

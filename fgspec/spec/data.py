@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from fgspec.spec.base import NonNegativeInt, PositiveInt, Section
+from fgspec.spec.base import NonNegativeInt, PositiveInt, Section, Seed
 
 
 class Digits(Section):
@@ -142,6 +142,11 @@ class Data(Section):
         default=500,
         description="Test examples in one evaluation batch; evaluation is one pass over the test "
         "set, and its last batch may be smaller.",
+    )
+    seed: Seed | None = Field(
+        default=None,
+        description="Of the order of training examples alone; augmentation, initial weights and "
+        "perturbations keep that of the experiment. null: that one too.",
     )
     augment: Augment = Field(
         default=NoAugment(),

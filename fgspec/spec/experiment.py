@@ -7,7 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from fgspec.spec.ablation import Ablation
 from fgspec.spec.architecture import Architecture, LocalMixer
-from fgspec.spec.base import Section
+from fgspec.spec.base import Section, Seed
 from fgspec.spec.data import Data
 from fgspec.spec.gradient import Gradient
 from fgspec.spec.losses import Losses
@@ -34,8 +34,8 @@ class Experiment(Section):
     fgspec: Version = Field(description="Version of the language.")
     name: Name = Field(description="Names the folder of its runs.")
     description: str = Field(default="", description="One line for people.")
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(
-        default=0, description="Of initial weights, data order and perturbations."
+    seed: Seed = Field(
+        default=0, description="Of initial weights, data order and all that is drawn."
     )
     data: Data = Field(default=Data(), description="Images, labels and batches.")
     architecture: Architecture = Field(default=LocalMixer(), description="The network.")
@@ -52,6 +52,11 @@ class Experiment(Section):
     )
     compile: Compile = Field(default=Compile(), description="How the program is lowered.")
     expect: Expect | None = Field(default=None, description="The number this run should reach.")
+
+    @property
+    def order_seed(self) -> int:
+        """The seed of the order of training examples."""
+        return self.seed if self.data.seed is None else self.data.seed
 
 
 class SpecFile(Experiment):

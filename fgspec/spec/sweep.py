@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from fgspec.spec.base import PositiveInt, Section
+from fgspec.spec.base import PositiveInt, Section, Seed
 from fgspec.spec.experiment import Name, Version
 
 FieldPath = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.\w+)*$")]
@@ -12,7 +12,6 @@ FieldPath = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.\w+)*$")]
 
 Settings = dict[FieldPath, Any]
 Axis = Annotated[tuple[Any, ...], Field(min_length=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class Draw(Section):

@@ -15,7 +15,7 @@ fgspec: 1
 name: small
 rule: {rule}
 seed: {seed}
-data: {{source: {{type: cifar10}}, batch_size: {batch}, augment: {augment}}}
+data: {{source: {{type: cifar10}}, batch_size: {batch}, augment: {augment}, seed: {order}}}
 architecture:
   type: local_mixer
   blocks: {blocks}
@@ -27,8 +27,11 @@ gradient: {{perturbation: {{samples: {samples}, guess: {{type: {guess}}}}}}}
 losses: {{local: {{head: {{type: {head}}}}}}}
 optimizer: {{type: sgd, learning_rate: {rate}}}
 training: {{epochs: 2}}
+mesh: {{data: {devices}}}
 """
 BASE = {
+    "order": "null",
+    "devices": 1,
     "rule": "lg-fg-a",
     "seed": 0,
     "batch": 4,
@@ -85,7 +88,9 @@ PAIRS = {
             "noise": {"perturbation"},
         },
     ),
-    "data order": (
+    "data order": ({"order": 1}, {"data": {"batches"}}),
+    "mesh": ({"devices": 4}, {"program": {"mesh"}}),
+    "batch size": (
         {"batch": 8},
         {
             "data": {"batches"},

@@ -50,6 +50,16 @@ def test_a_probe_of_real_data(spec, capsys):
     assert [line.split()[:2] for line in lines[-2:]] == [["block0/dense", sign] for sign in "-+"]
 
 
+def test_a_mesh_changes_the_lowering_and_no_estimate(spec):
+    """Its devices need not be here."""
+    other = fgspec.load(spec, ["mesh.data=4"])
+    found = fgspec.compare(spec, other, Probing(steps=0, draws=32))
+    assert [one.group for one in found.consequences if not one.identical] == ["program"]
+    assert found.probe is not None
+    assert found.probe.a == found.probe.b
+    assert set(found.cost or {}) == {"sent"}
+
+
 def test_nothing_is_traced_where_the_fields_are_the_same(spec, monkeypatch):
     monkeypatch.setattr(api, "with_consequences", None)
     assert fgspec.compare(spec, spec).consequences == ()
