@@ -163,8 +163,8 @@ class Plan:
         return elements(segment, mixed, self.perturbing, self.rows)
 
     def readout_mixes(self, segment: Segment) -> frozenset[Axis]:
-        """The axes that are mixed between a segment's last block and its last loss."""
-        return self.readout(segment.sites[-1]).mixes()
+        """The axes that are mixed between a segment's last block and its last loss, or by that."""
+        return self.readout(segment.sites[-1]).mixes() | self.objective.mixes
 
     def steps_of(self, interval: Interval) -> int:
         """An interval in updates."""

@@ -125,13 +125,22 @@ def cost(plan: Plan) -> Cost:
         tangents=tangents,
         weight_gradients=0 if pushed and moves_weights else trained,
         input_gradients=errors,
-        heads=3 * heads + pairs,
+        heads=3 * heads + pairs + _apart(plan),
         classifier=3 * _flops(plan.network.classifier.layers, examples),
         elementwise=elementwise_flops(plan),
         noise=noise_flops(plan, perturbed),
         losses=sum(_copies(plan, segment) for segment in plan.segments),
         perturbed=perturbed,
     )
+
+
+def _apart(plan: Plan) -> int:
+    """FLOPs between rows, forward and pushed, where every copy of a loss is evaluated by itself."""
+    how, objective = plan.perturbing, plan.objective
+    if how is None or not objective.mixes:
+        return 0
+    each = (2 + 4 * how.samples) * plan.rows * objective.pairwise
+    return each * sum(_copies(plan, segment) for segment in plan.segments)
 
 
 def _group_by_group(plan: Plan) -> Iterator[int]:

@@ -1,7 +1,7 @@
 """Objectives: values per example from a readout's outputs; one function and one table row each.
 
-A value may depend differentiably on its own row of the outputs only: whatever it takes from
-other rows stands behind a stop-gradient. The fused replication of losses rests on this.
+A value that mixes no axes depends differentiably on its own row of the outputs only: whatever it
+takes from other rows stands behind a stop-gradient. The fused replication of losses rests on this.
 """
 
 from collections.abc import Callable
@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from compiler.axes import Axis
 from fgspec.spec.losses import CrossEntropy, InfoNce
 
 Value = Callable[..., Float[Array, " n"]]
@@ -33,6 +34,7 @@ class Objective(NamedTuple):
             of the final loss. Otherwise the final loss has a head of its own, and the classifier
             is trained by cross entropy on stopped features of clean images.
         pairwise: multiply-adds between the outputs of any two rows.
+        mixes: the axes along which one loss depends on what belongs to others.
     """
 
     value: Value
@@ -40,6 +42,7 @@ class Objective(NamedTuple):
     views: int
     classifies: bool
     pairwise: int
+    mixes: frozenset[Axis] = frozenset()
 
 
 def cross_entropy(
@@ -63,22 +66,25 @@ def info_nce(
     outputs: Float[Array, "n k"],
     labels: Int[Array, " n"],
     temperature: float = 0.5,
+    free: bool = False,
     others: Float[Array, "n k"] | None = None,
 ) -> Float[Array, " n"]:
-    """Contrastive loss of anchors against stopped keys (Ren et al. 2022, section 4), in nats.
+    """Contrastive loss of anchors against keys (Ren et al. 2022, section 4), in nats.
 
     Args:
         outputs: projections of both views in a row: 2 N rows, example i at i and at i + N.
         labels: not read; which rows are positives follows from their order.
         temperature: divides the cosine similarities.
-        others: projections that the keys are; `outputs` by default.
+        free: whether keys carry gradient; if so, they are of `outputs`.
+        others: projections that keys are which carry none; `outputs` by default.
 
     Returns:
         The loss of each of the 2 N anchors. The positive of an anchor is the other view of its
-        example; every other row of either view is a negative; keys carry no gradient.
+        example; every other row of either view is a negative.
     """
     del labels
-    keys = jax.lax.stop_gradient(_unit(outputs if others is None else others))
+    stopped = jax.lax.stop_gradient(_unit(outputs if others is None else others))
+    keys = _unit(outputs) if free else stopped
     logits = _unit(outputs) @ keys.T / temperature
     rows = jnp.arange(outputs.shape[0])
     apart = jnp.where(rows[:, None] == rows[None], -jnp.inf, logits)
@@ -91,8 +97,15 @@ def _cross_entropy(spec: CrossEntropy, classes: int) -> Objective:
 
 
 def _info_nce(spec: InfoNce, classes: int) -> Objective:
-    value = partial(info_nce, temperature=spec.temperature)
-    return Objective(value, spec.projection, views=2, classifies=False, pairwise=spec.projection)
+    free = spec.keys == "free"
+    return Objective(
+        partial(info_nce, temperature=spec.temperature, free=free),
+        spec.projection,
+        views=2,
+        classifies=False,
+        pairwise=spec.projection,
+        mixes=frozenset({"batch"}) if free else frozenset(),
+    )
 
 
 OBJECTIVES: dict[str, Callable[[Any, int], Objective]] = {

@@ -26,8 +26,7 @@ def site_losses(plan: Plan, params: Params, feedback: Params, labels: Int[Array,
         labels: of the examples.
     """
     objective = plan.objective.value
-    lowering = plan.experiment.compile.losses
-    replicate = LOWERINGS["fused" if lowering == "auto" else lowering]
+    replicate = LOWERINGS[lowering_of(plan)]
 
     def copies(site: Site, x: Features, others: Features | None = None) -> Float[Array, "..."]:
         with jax.named_scope("losses"), in_block(site.block):
@@ -55,6 +54,12 @@ def site_losses(plan: Plan, params: Params, feedback: Params, labels: Int[Array,
         return apart(of_mean, site.axes)(own, entering, readout.entering(others))
 
     return copies
+
+
+def lowering_of(plan: Plan) -> str:
+    """A row of `LOWERINGS`; losses that mix examples are not fused."""
+    wanted = plan.experiment.compile.losses
+    return wanted if wanted != "auto" else "naive" if plan.objective.mixes else "fused"
 
 
 def readout_of(tree: Any, path: tuple[str, ...]) -> Any:

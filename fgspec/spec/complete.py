@@ -4,14 +4,14 @@ from fgspec.spec.architecture import Architecture
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.gradient import PERTURBING, Perturbation, Projection
 from fgspec.spec.losses import InfoNce, Local, Losses
-from fgspec.spec.structure import LOSS_AXES
+from fgspec.spec.structure import LOSS_AXES, coupling
 
 
 def complete(experiment: Experiment) -> Experiment:
     """`experiment` with every default that depends on other fields filled in."""
     gradient, losses = experiment.gradient, experiment.losses
     if gradient.estimator.type in PERTURBING:
-        coupled = experiment.architecture.normalization.type == "batch_norm"
+        coupled = coupling(experiment.architecture, losses) is not None
         given = gradient.perturbation or Perturbation()
         completed = _perturbation(given, losses, coupled)
         gradient = gradient.model_copy(update={"perturbation": completed})
@@ -24,7 +24,7 @@ def complete(experiment: Experiment) -> Experiment:
 def _perturbation(given: Perturbation, losses: Losses, coupled: bool) -> Perturbation:
     """Activations draw noise per example, shared by its views, weights per batch.
 
-    Guesses that are not drawn are projected on. Views that a normalization couples share nothing.
+    Guesses that are not drawn are projected on. Views of coupled examples share nothing.
     """
     noisy = not given.learned
     projection = given.projection

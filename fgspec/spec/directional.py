@@ -3,7 +3,7 @@
 from fgspec.spec.architecture import Architecture
 from fgspec.spec.gradient import Gradient, Perturbation
 from fgspec.spec.losses import Losses
-from fgspec.spec.structure import LOSS_AXES
+from fgspec.spec.structure import LOSS_AXES, coupling
 
 
 def irreversible(architecture: Architecture, losses: Losses, gradient: Gradient) -> str | None:
@@ -17,13 +17,13 @@ def irreversible(architecture: Architecture, losses: Losses, gradient: Gradient)
         return None
     if gradient.target != "global" and _copied(architecture, losses):
         return "each copy of a replicated loss has a derivative of its own"
-    coupled = architecture.normalization.type == "batch_norm"
-    if coupled and perturbation.space != "weight":
-        return "batch_norm couples examples, which answer for losses of their own"
+    coupled = coupling(architecture, losses)
+    if coupled is not None and perturbation.space != "weight":
+        return f"{coupled.name} couples examples, which answer for losses of their own"
     return None
 
 
-def unpushable(architecture: Architecture, gradient: Gradient) -> str | None:
+def unpushable(architecture: Architecture, losses: Losses, gradient: Gradient) -> str | None:
     """Why the derivatives along guesses must be inner products, or None if tangents can be pushed.
 
     A tangent goes with what a space perturbs, and what it does to an example's loss is of that
@@ -40,8 +40,9 @@ def unpushable(architecture: Architecture, gradient: Gradient) -> str | None:
         return None
     if perturbation.space == "weight":
         return "guesses of every example's weights are never held at once"
-    if architecture.normalization.type == "batch_norm":
-        return "batch_norm couples examples, whose guesses move each other's losses"
+    coupled = coupling(architecture, losses)
+    if coupled is not None:
+        return f"{coupled.name} couples examples, whose guesses move each other's losses"
     return None
 
 

@@ -17,7 +17,7 @@ class CrossEntropy(Section):
 
 
 class InfoNce(Section):
-    """Contrastive loss of two augmented views, each anchor against stopped keys (Ren et al. 2022).
+    """Contrastive loss of two augmented views, each anchor against keys (Ren et al. 2022).
 
     The classifier is trained beside it by cross entropy, on stopped features of clean images.
     """
@@ -25,6 +25,11 @@ class InfoNce(Section):
     type: Literal["info_nce"] = "info_nce"
     temperature: PositiveFloat = Field(default=0.5, description="Divides the cosine similarities.")
     projection: PositiveInt = Field(default=128, description="Outputs of the linear projection.")
+    keys: Literal["stopped", "free"] = Field(
+        default="stopped",
+        description="What anchors are compared with. stopped: it carries no gradient. free: it "
+        "does, so that every row moves the loss of every anchor.",
+    )
 
 
 Objective = Annotated[CrossEntropy | InfoNce, Field(discriminator="type")]

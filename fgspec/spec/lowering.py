@@ -6,7 +6,7 @@ from fgspec.diagnostics import Problem
 from fgspec.spec.architecture import Architecture
 from fgspec.spec.directional import irreversible, unpushable
 from fgspec.spec.gradient import PERTURBING, REVERSE, Gradient, Perturbation
-from fgspec.spec.losses import Losses
+from fgspec.spec.losses import InfoNce, Losses
 from fgspec.spec.run import Compile
 from fgspec.spec.scanning import unscannable
 from fgspec.yaml12 import Path
@@ -37,6 +37,14 @@ def perturbed(compile: Compile, gradient: Gradient) -> Iterator[Problem]:
             yield Problem(("compile", field), message, others=(ESTIMATOR,))
 
 
+def copies(losses: Losses, compile: Compile) -> Iterator[Problem]:
+    """Copies are computed together where a row moves its own loss only."""
+    objective = losses.objective
+    if compile.losses == "fused" and isinstance(objective, InfoNce) and objective.keys == "free":
+        message = "keys that are free move the copies of every anchor; say naive"
+        yield Problem(("compile", "losses"), message, others=(("losses", "objective", "keys"),))
+
+
 def noise(compile: Compile, gradient: Gradient) -> Iterator[Problem]:
     """Noise that is drawn by itself can be drawn again."""
     path: Path = ("compile", "noise")
@@ -65,7 +73,7 @@ def directional(
         return
     forward = compile.directional == "forward"
     why = irreversible(architecture, losses, gradient)
-    why = unpushable(architecture, gradient) if forward else why
+    why = unpushable(architecture, losses, gradient) if forward else why
     if why is not None:
         yield Problem(path, f"{why}; say {'reverse' if forward else 'forward'}")
 
@@ -86,6 +94,7 @@ def precision(compile: Compile, gradient: Gradient) -> Iterator[Problem]:
 CHECKS: tuple[Callable[..., Iterator[Problem]], ...] = (
     passes,
     perturbed,
+    copies,
     noise,
     directional,
     precision,

@@ -7,6 +7,7 @@ from fgspec.diagnostics import Problem
 from fgspec.spec.architecture import Architecture
 from fgspec.spec.gradient import PERTURBING, Gradient, Perturbation
 from fgspec.spec.losses import InfoNce, Losses
+from fgspec.spec.structure import coupling
 from fgspec.yaml12 import Path
 
 BASE: Path = ("gradient", "perturbation")
@@ -53,11 +54,13 @@ def sharing(architecture: Architecture, losses: Losses, gradient: Gradient) -> I
         if found.space == "weight" and own:
             message = "projections take noise on weights that is the batch's; say batch"
             yield Problem(at, message, others=((*BASE, "projection"),))
-    elif architecture.normalization.type == "batch_norm" and own == (found.space == "weight"):
+        return
+    coupled = coupling(architecture, losses)
+    as_paper = coupled is not None and coupled.name != "batch_norm" and found.credit == "paper"
+    if coupled is not None and own == (found.space == "weight") and not as_paper:
         say = "batch" if own else "example"
         why = "couples examples, which then answer for each other's losses"
-        norm: Path = ("architecture", "normalization", "type")
-        yield Problem(at, f"batch_norm {why}; say {say}", others=(norm,))
+        yield Problem(at, f"{coupled.name} {why}; say {say}", others=(coupled.path,))
 
 
 def samples(gradient: Gradient) -> Iterator[Problem]:

@@ -12,6 +12,7 @@ import pytest
 import fgspec
 from compiler.analyze.compiled import compile_update
 from compiler.analyze.cost import cost
+from compiler.analyze.notes import notes
 from compiler.augment.recipes import augmented
 from compiler.estimate import drawn
 from compiler.network.network import forward, patchify, standardizer
@@ -23,7 +24,9 @@ from fgspec.logbook import read
 from fgspec.source import loads
 
 TARGET = {"bp": ["fg-a"], "lg-bp": ["lg-fg-a", "lg-fg-w"]}
-MORE = "losses: {objective: {type: info_nce, projection: 6, temperature: 0.4}}"
+OBJECTIVE = "losses: {objective: {type: info_nce, projection: 6, temperature: 0.4%s}}"
+MORE = OBJECTIVE % ""
+FREE = OBJECTIVE % ", keys: free"
 MLP = "{type: mlp, hidden: [6, 5]%s}"
 MIXER = "{type: local_mixer, blocks: 2, patches: 2, channels: 8, groups: 2}"
 
@@ -46,19 +49,19 @@ def _stem(made, images):
     )
 
 
-def _info_nce(outputs):
-    """Ren et al. 2022, section 4, temperature 0.4: mean over both directions."""
+def _info_nce(outputs, stop=jax.lax.stop_gradient):
+    """Ren et al. 2022, section 4, temperature 0.4: mean over both directions; `stop` of keys."""
     first, second = jnp.split(outputs / jnp.linalg.norm(outputs, axis=1, keepdims=True), 2)
     total = jnp.zeros(())
     for anchor, other in ((first, second), (second, first)):
-        across = jnp.exp(anchor @ jax.lax.stop_gradient(other).T / 0.4)
-        within = jnp.exp(anchor @ jax.lax.stop_gradient(anchor).T / 0.4)
+        across = jnp.exp(anchor @ stop(other).T / 0.4)
+        within = jnp.exp(anchor @ stop(anchor).T / 0.4)
         negatives = across.sum(1) + within.sum(1) - jnp.diag(within)
         total += jnp.log(negatives / jnp.diag(across)).mean() / 2
     return total
 
 
-def _by_hand(made, state, batch):
+def _by_hand(made, state, batch, stop=jax.lax.stop_gradient):
     """Gradient of blocks and heads: of the losses after the blocks that have a head, and the final.
 
     Features do not pass a block with a head, as nothing passes it under greedy isolation.
@@ -70,11 +73,11 @@ def _by_hand(made, state, batch):
         for block in network.blocks:
             h = forward((block,), params["blocks"], h).output
             if block.name in heads:
-                total += _info_nce(_read(network.head_norm(h).mean(1), heads[block.name]))
+                total += _info_nce(_read(network.head_norm(h).mean(1), heads[block.name]), stop)
                 h = jax.lax.stop_gradient(h)
         if "final" in heads:
             total += _info_nce(
-                _read(network.classifier.layers[0].before(averaged(h)), heads["final"])
+                _read(network.classifier.layers[0].before(averaged(h)), heads["final"]), stop
             )
         return total
 
@@ -85,20 +88,21 @@ def _read(features, head):
     return features.reshape(len(features), -1) @ head["w"] + head["b"][None]
 
 
-def _over_basis(rule):
-    """Sum of the estimates over a full orthonormal basis, both views perturbed alike."""
-    once, given, activation = _program(rule), {}, rule.endswith("a")
+def _over_basis(rule, more=MORE, how="", alike=True):
+    """Sum of the estimates over a full orthonormal basis, all rows perturbed alike or not."""
+    once, given = _program(rule, more=more, perturbation=how), {}
+    alike = alike and rule.endswith("a")
     for elements in networks.elements(once):
-        shapes = {n: e.shape[1:] if activation else e.shape for n, e in elements.items()}
+        shapes = {n: e.shape[1:] if alike else e.shape for n, e in elements.items()}
         for name, rows in networks.basis(shapes).items():
             shape = (len(rows), *elements[name].shape)
-            given[name] = np.broadcast_to(rows[:, None], shape) if activation else rows
+            given[name] = np.broadcast_to(rows[:, None], shape) if alike else rows
     total = max(len(rows) for rows in given.values())
     padded = {
         name: jnp.asarray(np.pad(rows, [(0, total - len(rows))] + [(0, 0)] * (rows.ndim - 1)))
         for name, rows in given.items()
     }
-    made = _program(rule, perturbation=f"samples: {total}")
+    made = _program(rule, more=more, perturbation=f"samples: {total}, {how}")
     grads, _ = made.gradient(networks.state_of(made), networks.batch_of(), padded)
     return jax.tree.map(lambda g: g * total, grads["blocks"]) | {"heads": grads["heads"]}
 
@@ -118,6 +122,36 @@ def test_gradients_are_those_of_the_mean_over_anchors(target):
         summed = _over_basis(rule)
         assert networks.distance(summed.pop("heads"), expected["heads"]) < 2e-5
         assert networks.distance(summed, expected["blocks"]) < 5e-5
+
+
+def _not_stopped(keys):
+    return keys
+
+
+@pytest.mark.parametrize("target", TARGET)
+def test_keys_that_are_free_carry_gradient(target):
+    """A row answers for the losses of all anchors, whose derivatives are summed."""
+    made = _program(target, more=FREE)
+    state, batch = networks.state_of(made), networks.batch_of()
+    expected = _by_hand(made, state, batch, _not_stopped)
+    found, _ = made.gradient(state, batch)
+    assert networks.distance({n: found[n] for n in expected}, expected) < 2e-5
+    assert networks.distance(expected, _by_hand(made, state, batch)) > 0.1
+    for rule in TARGET[target]:
+        summed = _over_basis(rule, FREE, alike=False)
+        assert networks.distance(summed.pop("heads"), expected["heads"]) < 2e-5
+        assert networks.distance(summed, expected["blocks"]) < 1e-4
+
+
+def test_by_the_papers_credit_noise_of_its_own_finds_the_gradient_of_stopped_keys():
+    """Figure 4: rows that answer for their own anchor alone; shared noise is biased."""
+    made = _program("lg-bp", more=FREE)
+    state, batch = networks.state_of(made), networks.batch_of()
+    stopped = _by_hand(made, state, batch)["blocks"]
+    found = _over_basis("lg-fg-a", FREE, "credit: paper", alike=False)
+    assert networks.distance({k: v for k, v in found.items() if k != "heads"}, stopped) < 1e-4
+    shared = _program("lg-fg-a", more=FREE, perturbation="credit: paper, sharing: views")
+    assert [note for note in notes(shared.plan) if note.startswith("biased")]
 
 
 @pytest.mark.parametrize(
