@@ -8,8 +8,15 @@ import numpy as np
 RESAMPLES = 10_000
 CONFIDENCE = 0.95
 
-LOWER = {"error": True, "loss": True, "objective": True, "accuracy": False}
-"""By the last word of a metric's name: whether less is better."""
+LOWER = {
+    "error": True,
+    "loss": True,
+    "objective": True,
+    "accuracy": False,
+    "local_loss": True,
+    "local_accuracy": False,
+}
+"""By a word of a metric's name: whether less is better."""
 
 Values = Mapping[int, float]
 """Of a metric, by seed."""
@@ -77,7 +84,7 @@ def paired(a: Values, b: Values) -> Paired:
 
 def lower_is_better(metric: str) -> bool | None:
     """Whether less of a metric is better; None if that is not known."""
-    return LOWER.get(metric.split("/")[-1])
+    return next((LOWER[word] for word in metric.split("/") if word in LOWER), None)
 
 
 def verdict(metric: str, arms: Sequence[tuple[str, Values]]) -> str:

@@ -144,6 +144,7 @@ VERDICTS = {
         "eval/error",
         {"b": B, "a": A},
     ),
+    "a has the lowest local_loss/block1": ("local_loss/block1", {"a": A, "b": B}),
     "b has the highest eval/accuracy": ("eval/accuracy", {"b": B, "a": A}),
     "No winner is named: a has the lowest eval/error, 0.1100, but intervals of its differences to "
     "c include zero.": ("eval/error", {"a": A, "b": B, "c": {0: 0.09, 1: 0.12, 2: 0.13}}),
