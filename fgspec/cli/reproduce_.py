@@ -60,7 +60,7 @@ def run(
         FIGURES[name](folder)
         return
     asked = Asked(_words(columns), _words(rows), budget, _seeds(seeds))
-    cells = cells_of(table_at(specs, name), asked)
+    cells = cells_of(table_at(specs, name, FIGURES), asked)
     sweep = as_sweep(name, cells, asked, f"# {' '.join(['fgspec', *sys.argv[1:]])}\n")
     costs = costs_of(sweep)
     print("\n".join(plan_lines(sweep, costs)), flush=True)

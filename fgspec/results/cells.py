@@ -1,5 +1,6 @@
 """The cells of a paper's table: specs below a folder, by column and row, at part of their cost."""
 
+import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,12 +32,13 @@ class Cell:
         return f"{self.column}.{self.row}"
 
 
-def table_at(folder: Path, name: str) -> dict[str, list[Path]]:
+def table_at(folder: Path, name: str, computed: Collection[str] = ()) -> dict[str, list[Path]]:
     """The files of a table by column: subfolders of specs, and files of specs or sweeps.
 
     Args:
         folder: of all specs.
         name: such as ren2022/table3: a folder below it, or a file without its ending.
+        computed: names of what is no table, but could have been meant.
 
     Raises:
         UserError: there is no such folder or table.
@@ -50,7 +52,7 @@ def table_at(folder: Path, name: str) -> dict[str, list[Path]]:
         return {file.stem: [file]}
     found = _columns(place) if place.is_dir() else {}
     if not found:
-        hint = nearest(name, known(folder))
+        hint = nearest(name, sorted([*known(folder), *computed]))
         raise UserError(f"reproduce: {name}: no table of this name below {folder}/; {hint}")
     return found
 
@@ -75,11 +77,11 @@ def _files(folder: Path) -> list[Path]:
 
 
 def known(folder: Path) -> list[str]:
-    """Every table: what stands two levels below the folder of all specs."""
+    """Every table: folders and sweeps two levels below the folder of all specs."""
     found = {
         path.relative_to(folder).with_suffix("")
         for path in folder.glob("*/*")
-        if not path.name.startswith("_")
+        if not path.name.startswith("_") and (path.is_dir() or is_sweep(path))
     }
     return sorted(map(str, found))
 
@@ -141,6 +143,9 @@ def _scaled(cell: Cell, asked: Asked) -> Arm:
     """A cell's spec with the first seed, and a part of its epochs."""
     loaded = cell.arm.loaded
     sets = [f"{dotted(path)}={value}" for path, value in _counts(loaded.values(), asked.budget)]
+    if loaded.experiment.expect is not None and asked.budget != 1:
+        source = f"{loaded.experiment.expect.source}; here {asked.budget:g} of its epochs"
+        sets.append(f"expect.source={json.dumps(source)}")
     again = load(loaded.file, [*loaded.overrides, *sets, f"seed={asked.seeds[0]}"])
     return Arm(cell.label, again)
 

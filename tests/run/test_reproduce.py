@@ -55,6 +55,9 @@ def test_the_budget_scales_all_that_counts_epochs_and_nothing_else():
     assert part["training"]["log_every"] == whole["training"]["log_every"]  # counted in steps
     assert part["checkpoint"]["every"]["epochs"] == 1
     assert part["optimizer"]["schedule"]["warmup_epochs"] == 0
+    assert (
+        part["expect"].pop("source") == whole["expect"].pop("source") + "; here 0.01 of its epochs"
+    )
     for values in (whole, part):
         for section in ("training", "checkpoint"):
             del values[section]
