@@ -1,5 +1,6 @@
 """`fgspec check`."""
 
+import importlib
 from pathlib import Path
 from typing import Annotated
 
@@ -30,6 +31,8 @@ def checked(loaded: Loaded) -> Loaded:
         lines = str(error).splitlines()
         problems += [Problem(("data", "source"), line, shows=False) for line in lines]
     loaded.refuse(problems)
+    if loaded.ablation is not None and loaded.ablation.touches is not None:
+        importlib.import_module("fgspec.api").refuse_untold(loaded)  # needs JAX, as no other check
     return loaded
 
 
@@ -40,6 +43,8 @@ def run(
     overrides: SetOption = None,
 ) -> None:
     """Say everything that is wrong with specs, or with every arm of sweeps; nothing is compiled.
+
+    Where an ablation says what it touches, what it computes is traced and compared with its base.
 
     Example: fgspec check specs/quickstart.yaml
     """

@@ -75,6 +75,8 @@ def run(
         spec = RunDir(resume).resolved
     loaded = load(spec, with_mesh(overrides, mesh)) if spec is not None else None
     many = joined(distributed, coordinator, num_processes, process_id)
+    if loaded is not None:
+        api.refuse_untold(loaded)
     console = Console()
     asked = {"run_dir": run_dir, "run": run, "resume": resume, "profile": profile or 0}
     with leaving_promptly() if many else nullcontext():
