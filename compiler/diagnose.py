@@ -35,12 +35,14 @@ def diagnosed(
     """
     (_, labels), (key, step) = batch, at
     estimated, exact = estimates(plan, params, feedback, batch, at)
-    found = estimated(key, step)
-    measured = _against(found.grads, exact)
+    found, parts = estimated(key, step), PARTS[plan.experiment.diagnostics.by]
+    target = parts(exact)
+    measured = _against(parts(found.grads), target)
     if draws(plan):
-        streams = [address(key, "diagnostics", step, k) for k in range(_samples(plan))]
+        count = plan.experiment.diagnostics.samples
+        streams = [address(key, "diagnostics", step, k) for k in range(count)]
         keys = jnp.stack([jax.random.key_data(stream) for stream in streams])
-        measured |= _signal_to_noise(lambda key: estimated(key, step).grads, exact, keys)
+        measured |= _signal_to_noise(lambda key: parts(estimated(key, step).grads), target, keys)
     measured |= _alignment(plan, params, feedback)
     return measured | _head_accuracy(plan, params, found.trace.features, labels)
 
@@ -75,8 +77,25 @@ def flat(tree: Params) -> Float[Array, " d"]:
     return jnp.concatenate([part.reshape(-1) for _, part in sorted(flatten(tree).items())])
 
 
-def _samples(plan: Plan) -> int:
-    return plan.experiment.diagnostics.samples
+def by_block(tree: Params) -> dict[str, Float[Array, " d"]]:
+    """All numbers of every block."""
+    return {block: flat(own) for block, own in tree.items()}
+
+
+def by_layer(tree: Params) -> dict[str, Float[Array, " d"]]:
+    """All numbers of every layer of blocks, by `block/layer`."""
+    return {
+        f"{block}/{layer}": flat(own)
+        for block, layers in tree.items()
+        for layer, own in layers.items()
+    }
+
+
+PARTS: dict[str, Callable[[Params], dict[str, Float[Array, " d"]]]] = {
+    "block": by_block,
+    "layer": by_layer,
+}
+"""Of a gradient, by `diagnostics.by`."""
 
 
 def _cosine(a: Float[Array, " d"], b: Float[Array, " d"]) -> Float[Array, ""]:
@@ -84,13 +103,12 @@ def _cosine(a: Float[Array, " d"], b: Float[Array, " d"]) -> Float[Array, ""]:
     return jnp.where(size > 0, jnp.vdot(a, b) / jnp.where(size > 0, size, 1), 0)
 
 
-def _against(found: Params, exact: Params) -> dict[str, Float[Array, ""]]:
+def _against(found: Params, target: Params) -> dict[str, Float[Array, ""]]:
     measured = {}
-    for block, target in exact.items():
-        own, wanted = flat(found[block]), flat(target)
-        size = jnp.linalg.norm(wanted)
-        measured[f"fg/cosine/{block}"] = _cosine(own, wanted)
-        measured[f"fg/norm_ratio/{block}"] = jnp.linalg.norm(own) / jnp.where(size > 0, size, 1)
+    for part, wanted in target.items():
+        own, size = found[part], jnp.linalg.norm(wanted)
+        measured[f"fg/cosine/{part}"] = _cosine(own, wanted)
+        measured[f"fg/norm_ratio/{part}"] = jnp.linalg.norm(own) / jnp.where(size > 0, size, 1)
     return measured
 
 
@@ -145,13 +163,12 @@ def moments(
     }
 
 
-def _signal_to_noise(draw: Any, exact: Params, keys: Any) -> dict[str, Float[Array, ""]]:
-    """|gradient|^2 of every block, of the total variance of its estimate."""
-    target = {block: flat(own) for block, own in exact.items()}
-    found = moments(lambda key: {b: flat(own) for b, own in draw(key).items()}, target, keys)
+def _signal_to_noise(draw: Any, target: Params, keys: Any) -> dict[str, Float[Array, ""]]:
+    """|gradient|^2 of every part, of the total variance of its estimate."""
+    found = moments(draw, target, keys)
     return {
-        f"fg/snr/{block}": jnp.vdot(own, own) / jnp.maximum(found[block].variance, 1e-30)
-        for block, own in target.items()
+        f"fg/snr/{part}": jnp.vdot(own, own) / jnp.maximum(found[part].variance, 1e-30)
+        for part, own in target.items()
     }
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from compiler.analyze.quality import quality
-from compiler.diagnose import draws, estimates, flat, moments
+from compiler.diagnose import by_layer, draws, estimates, moments
 from compiler.passes import views
 from compiler.plan import Plan
 from compiler.state import State
@@ -62,15 +62,6 @@ def probed(plan: Plan, state: State, batch: Mapping[str, Any], each: int) -> dic
     return {
         layer: _probe([own[layer] for own, _ in found], target, drawn, float(lengths[layer]))
         for layer, target in found[0][1].items()
-    }
-
-
-def by_layer(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """All numbers of every layer of blocks, [d], by `block/layer`."""
-    return {
-        f"{block}/{layer}": flat(own)
-        for block, layers in tree.items()
-        for layer, own in layers.items()
     }
 
 

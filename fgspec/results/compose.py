@@ -112,7 +112,7 @@ def _quality(arms: Sequence[ArmResult], draws: bool) -> list[Section]:
         rows.append((name, *("" if one is None else f"{one.mean:.3g}" for one in own)))
     table = Table(("last measured", *(arm.label for arm in arms)), tuple(rows))
     png = panels(arms, cosine_metrics(arms)) if draws else None
-    text = "cosine of the estimate with the exact gradient of its target, by block"
+    text = "cosine of the estimate with the exact gradient of its target, by block or layer"
     parts = (table,) if png is None else (Picture("gradients.png", text, png), table)
     return [Section("Quality of gradients", parts)]
 

@@ -72,7 +72,7 @@ def _curve(arm: ArmResult, metric: str) -> tuple[list[int], np.ndarray]:
 
 
 def cosine_metrics(arms: Sequence[ArmResult]) -> list[str]:
-    """The metrics `fg/cosine/<block>` that any run has logged."""
+    """The metrics `fg/cosine/<part>` that any run has logged."""
     names = (name for arm in arms for run in arm.runs for line in run.lines for name in line)
     return [name for name in dict.fromkeys(names) if name.startswith(COSINE)]
 

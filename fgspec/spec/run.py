@@ -33,8 +33,8 @@ class Checkpoint(Section):
 class Diagnostics(Section):
     """What the estimate is worth, measured now and then against the exact gradient of its target.
 
-    fg/cosine/<block>, fg/norm_ratio/<block>: of the estimate with the exact gradient.
-    fg/snr/<block>: |gradient|^2 of the variance of the estimate over fresh draws.
+    fg/cosine/<part>, fg/norm_ratio/<part>: of the estimate with the exact gradient.
+    fg/snr/<part>: |gradient|^2 of the variance of the estimate over fresh draws.
     fg/alignment/<layer>: cosine of backward with forward weights (feedback alignment).
     local_accuracy/<block>: of the local heads, on the training batch.
     """
@@ -47,6 +47,11 @@ class Diagnostics(Section):
     samples: Annotated[int, Field(ge=2, le=10_000)] = Field(
         default=8, description="Fresh draws for the variance, where guesses are drawn."
     )
+    by: Literal["block", "layer"] = Field(
+        default="block",
+        description="The parts of the gradient that are measured by themselves: block0, or "
+        "block0/channel.",
+    )
 
 
 class Compile(Section):
@@ -55,7 +60,8 @@ class Compile(Section):
     losses: Literal["auto", "fused", "naive"] = Field(
         default="auto",
         description="fused: a replicated loss is computed once for all copies. naive: every copy "
-        "by itself with stop-gradients, the slow oracle. auto: fused.",
+        "by itself with stop-gradients, the slow oracle. auto: fused, but naive where the keys of "
+        "info_nce are free.",
     )
     blocks: Literal["auto", "unrolled", "scanned"] = Field(
         default="auto",

@@ -12,8 +12,8 @@ from compiler.trees import flatten
 MLP = "{type: mlp, hidden: [8, 6]}"
 
 
-def _measured(rule, samples=4, architecture=MLP, **options):
-    more = f"diagnostics: {{every: {{steps: 1}}, samples: {samples}}}"
+def _measured(rule, samples=4, architecture=MLP, by="block", **options):
+    more = f"diagnostics: {{every: {{steps: 1}}, samples: {samples}, by: {by}}}"
     made = networks.program(rule, architecture=architecture, more=more, **options)
     state, batch = networks.state_of(made), networks.batch_of()
     return made, state, batch, jax.tree.map(float, made.diagnose(state, batch))
@@ -21,6 +21,18 @@ def _measured(rule, samples=4, architecture=MLP, **options):
 
 def _flat(block):
     return np.concatenate([np.asarray(part).ravel() for part in flatten(block).values()])
+
+
+def test_parts_are_blocks_or_layers():
+    """A block of one layer is that layer, whatever it is called."""
+    blocks = _measured("lg-fg-a")[-1]
+    layers = _measured("lg-fg-a", by="layer")[-1]
+    for kind in ("cosine", "norm_ratio", "snr"):
+        for block in ("block0", "block1"):
+            assert layers[f"fg/{kind}/{block}/dense"] == pytest.approx(
+                blocks[f"fg/{kind}/{block}"], rel=1e-5
+            )
+    assert len(layers) == len(blocks)
 
 
 @pytest.mark.parametrize("rule", ["bp", "l-bp", "lg-bp"])
