@@ -33,7 +33,7 @@ from compiler.support import data_problems, refusals
 from compiler.update import Program, compile_plan
 from fgspec import loop, rundir, source
 from fgspec.calling import functions, rows_of
-from fgspec.canonical import Difference, differences, identity
+from fgspec.canonical import Difference, differences
 from fgspec.checkpoint import newest
 from fgspec.comparison import Comparison, Probing, of_fields, with_consequences, with_probe
 from fgspec.compile_cache import CacheUse, compilation_cache
@@ -254,7 +254,7 @@ def evaluate(run: str | Path) -> dict[str, float]:
     found, loaded = rundir.reopen(Path(run))
     with compilation_cache():
         program, dataset = _with_data(_alone(loaded))
-        restored = newest(found.checkpoints, identity(loaded.values()), program.abstract())
+        restored = newest(found.checkpoints, rundir.began_as(found, loaded), program.abstract())
         if restored is None:
             raise ResumeError(f"{run}: no checkpoint yet; resume it first")
         called = Functions(

@@ -32,9 +32,11 @@ from fgspec.provenance import collect
 from fgspec.report import Reporter, expectation
 from fgspec.rundir import (
     RunDir,
+    began_as,
     begun,
     create,
     create_at,
+    new_fields,
     refuse_other,
     reopen,
     write_summary,
@@ -159,13 +161,15 @@ def execute(job: Job, run: RunDir) -> dict[str, Any]:
     """
     spec = job.loaded.experiment
     checkpoints = Checkpointer(
-        run.checkpoints, keep=spec.checkpoint.keep, identity=identity(job.loaded.values())
+        run.checkpoints, keep=spec.checkpoint.keep, identity=began_as(run, job.loaded)
     )
     try:
         on_disk = sorted(path.name for path in run.checkpoints.iterdir() if path.name.isdigit())
         refuse_disagreement({"the data": job.data_fingerprint(), "the checkpoints": on_disk})
         restored = checkpoints.restore(job.program.abstract())
         step = restored.step if restored is not None else 0
+        if unsaid := new_fields(run):
+            job.console.print(f"note: began before these fields were: {', '.join(unsaid)}")
         refuse_disagreement({"the newest intact checkpoint": step})
         _refuse_other_data(job, run, restored)
         with _logbook(run, step) as write:

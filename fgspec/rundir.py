@@ -1,7 +1,7 @@
 """The folder of a run: what is in it and how it is made, found again and trusted."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ from fgspec.diagnostics import SpecError, dotted, shown
 from fgspec.errors import ResumeError, UserError
 from fgspec.logbook import last_values, write_json, write_text
 from fgspec.source import Loaded, load
+from fgspec.yaml12 import read
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def begun(path: Path) -> bool:
 
 
 def reopen(path: Path) -> tuple[RunDir, Loaded]:
-    """A run's folder and its resolved spec.
+    """A run's folder and its resolved spec; fields that it had not when it began have defaults.
 
     Raises:
         ResumeError: `path` is no run, or its resolved spec is not the one it was started with.
@@ -121,17 +122,42 @@ def reopen(path: Path) -> tuple[RunDir, Loaded]:
     if not run.resolved.is_file() or not run.provenance.is_file():
         raise ResumeError(f"{path}: not a run: it has no resolved.yaml and provenance.json")
     try:
-        loaded = load(run.resolved)
+        loaded, written = load(run.resolved), identity(read(run.resolved).value)
         recorded = json.loads(run.provenance.read_text())["hashes"]["spec"]
     except (SpecError, ValueError, KeyError, TypeError) as error:
         raise ResumeError(f"{path}: its record cannot be read: {error}") from None
-    if recorded != identity(loaded.values()):
+    if recorded != written:
         raise ResumeError(
             f"{run.resolved}: was changed since the run began "
-            f"(spec hash {identity(loaded.values())[:8]}, recorded {recorded[:8]}); "
-            "start a new run instead"
+            f"(spec hash {written[:8]}, recorded {recorded[:8]}); start a new run instead"
         )
     return run, loaded
+
+
+def began_as(run: RunDir, loaded: Loaded) -> str:
+    """The identity of a run's spec when it began, in the language of that day.
+
+    Args:
+        run: the run.
+        loaded: its spec, for a run that has no record yet.
+    """
+    if not begun(run.path):
+        return identity(loaded.values())
+    return json.loads(run.provenance.read_text())["hashes"]["spec"]
+
+
+def new_fields(run: RunDir) -> list[str]:
+    """Fields of today's language that a run's spec did not have when it began."""
+    today, written = load(run.resolved).values(), read(run.resolved).value
+    return [dotted(path) for path in _missing(today, written)]
+
+
+def _missing(full: Mapping[str, Any], part: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    for key, value in full.items():
+        if key not in part:
+            yield (key,)
+        elif isinstance(value, Mapping) and isinstance(part[key], Mapping):
+            yield from ((key, *rest) for rest in _missing(value, part[key]))
 
 
 def refuse_other(run: RunDir, recorded: Loaded, given: Loaded) -> None:

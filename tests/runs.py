@@ -56,7 +56,7 @@ def final_state(run):
     found, loaded = reopen(run)
     program = api.compile(loaded)
     template = jax.eval_shape(lambda: program.init(loaded.experiment.seed))
-    restored = newest(found.checkpoints, identity(loaded.values()), template)
+    restored = newest(found.checkpoints, rundir.began_as(found, loaded), template)
     assert restored is not None
     return restored
 

@@ -10,9 +10,13 @@ import jax
 import numpy as np
 import pytest
 import runs
+from rich.console import Console
 
 import fgspec
 import fgspec.api
+import fgspec.run as fgspec_run
+from fgspec import rundir
+from fgspec.canonical import identity
 from fgspec.logbook import read
 from fgspec.loop import Preempted
 
@@ -64,7 +68,7 @@ def test_a_run_writes_what_it_should(undisturbed):
     assert steps == [7, 10, 14, 20, 21, 25]
     provenance = json.loads((undisturbed / "provenance.json").read_text())
     assert provenance["hashes"]["spec"].startswith(undisturbed.name.split("-")[1])
-    assert provenance["seeds"] == {"seed": 3}
+    assert provenance["seeds"] == {"seed": 3, "data": 3}
     assert "rule: lg-fg-a" in (undisturbed / "spec.yaml").read_text()
 
 
@@ -100,6 +104,33 @@ def test_resumed_equals_uninterrupted(undisturbed, tmp_path, monkeypatch, stops)
     assert json.loads((run / "summary.json").read_text())["status"] == "preempted"
     summary = fgspec.train(resume=run)
     assert summary["status"] == "done"
+    runs.assert_same(run, undisturbed)
+
+
+def test_a_run_that_is_older_than_a_field_is_gone_on_with(
+    undisturbed, tmp_path, monkeypatch, capsys
+):
+    """Its record and its checkpoints are of a language without data.seed."""
+    whole, text = identity, rundir.resolved_text
+
+    def without(values):
+        data = {key: value for key, value in values["data"].items() if key != "seed"}
+        return whole({**values, "data": data})
+
+    def shorter(loaded):
+        kept = [row for row in text(loaded).splitlines() if not row.startswith("  seed: null")]
+        return "\n".join(kept) + "\n"
+
+    for module in (rundir, fgspec_run):
+        monkeypatch.setattr(module, "identity", without)
+    monkeypatch.setattr(rundir, "resolved_text", shorter)
+    runs.stop_after(monkeypatch, 10)
+    with pytest.raises(Preempted):
+        fgspec.train(runs.write_spec(tmp_path), run_dir=tmp_path)
+    monkeypatch.undo()
+    run = _only_run(tmp_path)
+    fgspec.train(resume=run, console=Console())
+    assert "note: began before these fields were: data.seed\n" in capsys.readouterr().out
     runs.assert_same(run, undisturbed)
 
 
