@@ -34,7 +34,9 @@ def functions(program: Program, dataset: Dataset, calls: Calls, compiled: Any) -
         calls: what one call of the compiled update is.
         compiled: the update compiled for such calls.
     """
-    training = {"image": dataset.train_images, "label": dataset.train_labels}
+    training: Arrays = {}
+    if calls.resident:
+        training = {"image": dataset.train_images[:], "label": dataset.train_labels}
     lies = abstract_arguments(program, calls)[2]
     whole = {name: from_whole(training[name], lies[name]) for name in lies} if lies else None
     # Simulated devices wait for each other for ever where calls with collectives pile up.
