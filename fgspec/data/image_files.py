@@ -66,9 +66,12 @@ class ImageFiles:
         if axis != 0:
             raise ValueError(f"images are taken along axis 0, not {axis}")
         images = np.empty((len(indices), *self.shape[1:]), np.uint8)
-        names = (self._names[index] for index in indices)
-        for place, image in enumerate(_decoders().map(self._decoded, names)):
-            images[place] = image
+
+        def fill(place: int) -> None:
+            images[place] = self._decoded(self._names[indices[place]])
+
+        for _ in _decoders().map(fill, range(len(indices))):
+            pass  # waits, and raises what a thread raised
         return images
 
     def __getitem__(self, part: slice, /) -> NDArray[np.uint8]:
@@ -127,7 +130,7 @@ def imaging() -> ModuleType:
     except ImportError:
         raise UserError(
             "data.source: reading images needs Pillow, which is not installed; "
-            'pip install "pillow>=12", or install fgspec with its extra `images`'
+            'pip install "pillow>=12.0", or install fgspec with its extra `images`'
         ) from None
 
 
