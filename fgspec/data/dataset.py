@@ -12,7 +12,7 @@ Labels = NDArray[np.int32]
 
 
 class Images(Protocol):
-    """Images [N, H, W, C], uint8, or float32 in [0, 1]: an array, or what reads them when asked."""
+    """Images [N, H, W, C], uint8, or float32 in [0, 1]: an array, or what reads them when taken."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -28,12 +28,12 @@ class Images(Protocol):
         """The number of images."""
         ...
 
-    def take(self, indices: NDArray[np.int32], /, axis: int) -> Any:
+    def take(self, indices: NDArray[np.integer], /, axis: int) -> Any:
         """The images at these places, [B, H, W, C], in an array of their own; `axis` is 0."""
         ...
 
-    def __getitem__(self, part: slice, /) -> Any:
-        """The images of a range, [B, H, W, C]."""
+    def __getitem__(self, part: slice, /) -> "Images":
+        """A range of the images, not read yet where these are not."""
         ...
 
 

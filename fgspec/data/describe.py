@@ -112,7 +112,7 @@ def _describe_synthetic(source: Synthetic, search: Search) -> DatasetInfo:
 def _describe_npz(source: Npz, search: Search) -> DatasetInfo:
     dataset = read_npz(source, search)
     height, width, channels = dataset.train_images.shape[1:]
-    mean, std = _moments(dataset.train_images[:])
+    mean, std = _moments(np.asarray(dataset.train_images))
     return DatasetInfo(
         name=Path(source.path).stem,
         image_shape=(height, width, channels),

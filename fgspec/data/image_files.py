@@ -25,7 +25,7 @@ _SAMPLED = 32
 
 
 class ImageFiles:
-    """Images [N, size, size, 3], uint8, that are decoded when they are asked for.
+    """Images [N, size, size, 3], uint8, that are decoded when they are taken.
 
     Of every image the central square is resized by bicubic interpolation, antialiased. Any of its
     methods may be called from many threads; images are decoded on all cores.
@@ -38,7 +38,7 @@ class ImageFiles:
 
     Raises:
         UserError: Pillow is not installed.
-        DataError: from `take`, slices and `evidence`: a file is missing or damaged.
+        DataError: from `take` and `evidence`: a file is missing or damaged.
     """
 
     dtype = np.dtype(np.uint8)
@@ -61,7 +61,7 @@ class ImageFiles:
         """The number of images."""
         return len(self._names)
 
-    def take(self, indices: NDArray[Any], /, axis: int = 0) -> NDArray[np.uint8]:
+    def take(self, indices: NDArray[np.integer], /, axis: int) -> NDArray[np.uint8]:
         """The images at these places, [B, size, size, 3]; `axis` must be 0."""
         if axis != 0:
             raise ValueError(f"images are taken along axis 0, not {axis}")
@@ -74,9 +74,9 @@ class ImageFiles:
             pass  # waits, and raises what a thread raised
         return images
 
-    def __getitem__(self, part: slice, /) -> NDArray[np.uint8]:
-        """The images of a range, [B, size, size, 3]."""
-        return self.take(np.arange(len(self))[part])
+    def __getitem__(self, part: slice, /) -> "ImageFiles":
+        """A range of the images; none of them is decoded."""
+        return ImageFiles(self._root, self._names[part], self._sizes[part], self._size)
 
     @cached_property
     def evidence(self) -> NDArray[np.uint8]:

@@ -29,6 +29,13 @@ class Batch(TypedDict):
     label: Labels
 
 
+class Examples(TypedDict):
+    """Examples of a part of a data set: `image` [B, H, W, C], perhaps not read yet; `label` [B]."""
+
+    image: Images
+    label: Labels
+
+
 class Chosen(TypedDict):
     """Examples of one step by their places in the training set: `index` [B], int32."""
 
@@ -129,8 +136,10 @@ def chosen_examples(batches: TrainBatches, start_step: int) -> Iterator[Chosen]:
         yield {"index": batches.chosen(step)}
 
 
-def evaluation_batches(images: Images, labels: Labels, batch_size: int) -> Iterator[Batch]:
+def evaluation_batches(images: Images, labels: Labels, batch_size: int) -> Iterator[Examples]:
     """Yields every example once, in order; the last batch may be smaller.
+
+    What must be read is read by who takes it, who may need some rows alone.
 
     Args:
         images: [N, H, W, C].

@@ -45,9 +45,13 @@ def decoded(monkeypatch):
     return names
 
 
+def whole(images):
+    return images.take(np.arange(len(images)), axis=0)
+
+
 def one(tmp_path, image, name="a.png", size=8, **saved):
     image.save(tmp_path / name, **saved)
-    return ImageFiles(tmp_path, (name,), np.zeros(1, np.int64), size)[:][0]
+    return whole(ImageFiles(tmp_path, (name,), np.zeros(1, np.int64), size))[0]
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (30, 30), (40, 20), (21, 60)])
@@ -92,11 +96,11 @@ def test_what_is_taken_is_what_slices_hold_and_files_show(folder):
     images = read(source(folder)).train_images
     assert images.shape == (64, 16, 16, 3)
     assert len(images) == 64
-    whole = images[:]
+    every = whole(images)
     places = np.array([5, 63, 5, 0], np.int32)
-    np.testing.assert_array_equal(images.take(places, axis=0), whole[places])
-    np.testing.assert_array_equal(images[60:99], whole[60:])
-    assert images[7:7].shape == (0, 16, 16, 3)
+    np.testing.assert_array_equal(images.take(places, axis=0), every[places])
+    np.testing.assert_array_equal(whole(images[60:99]), every[60:])
+    assert images[7:7].shape == whole(images[7:7]).shape == (0, 16, 16, 3)
     with pytest.raises(ValueError, match="along axis 0, not 1"):
         images.take(places, axis=1)
 
@@ -110,8 +114,18 @@ def test_a_batch_is_the_same_from_threads_and_of_parts(folder):
     for step, batch in enumerate(found, start=2):
         np.testing.assert_array_equal(batch["image"], batches[step]["image"])
         np.testing.assert_array_equal(batch["label"], batches[step]["label"])
-    tests = list(evaluation_batches(dataset.test_images, dataset.test_labels, 10))
-    assert [len(batch["image"]) for batch in tests] == [10, 10, 4]
+
+
+def test_evaluation_reads_the_rows_that_are_taken(folder, decoded):
+    images, labels = (part := read(source(folder))).test_images, part.test_labels
+    batches = list(evaluation_batches(images, labels, 10))
+    assert [(len(batch["image"]), len(batch["label"])) for batch in batches] == [
+        *[(10, 10), (10, 10), (4, 4)]
+    ]
+    assert decoded == []
+    own = batches[1]["image"].take(np.array([0, 9]), axis=0)
+    assert len(decoded) == 2
+    np.testing.assert_array_equal(own, whole(images)[[10, 19]])
 
 
 def test_a_process_decodes_its_rows_alone(folder, decoded):
@@ -120,8 +134,8 @@ def test_a_process_decodes_its_rows_alone(folder, decoded):
     own = batches_of(dataset, rows=rows)[0]
     mine = sorted(decoded)
     assert len(mine) == 8
-    whole = batches_of(dataset)[0]
-    np.testing.assert_array_equal(own["image"], whole["image"][rows])
+    every = batches_of(dataset)[0]
+    np.testing.assert_array_equal(own["image"], every["image"][rows])
     assert len(set(mine) & set(decoded[8:])) == 8
 
 
@@ -143,7 +157,7 @@ def test_a_damaged_image_is_named_by_the_batch_that_needs_it(tmp_path):
         assert text.endswith("put an intact copy in its place, or remove it, and start a new run")
     file.unlink()
     with pytest.raises(DataError, match="No such file"):
-        dataset.train_images[:]
+        whole(dataset.train_images)
 
 
 def test_pixels_of_16_bits_are_refused(tmp_path):
@@ -179,7 +193,7 @@ def test_the_fingerprint_is_of_names_sizes_and_some_pixels(folder, tmp_path, dec
 def test_moments_are_those_of_images_that_are_always_the_same(folder, decoded):
     info = describe(source(folder))
     assert describe(source(folder)) == info
-    pixels = read(source(folder)).train_images[:] / 255
+    pixels = whole(read(source(folder)).train_images) / 255
     np.testing.assert_allclose(info.mean, pixels.mean((0, 1, 2)))
     np.testing.assert_allclose(info.std, pixels.std((0, 1, 2)))
     few = spread(np.arange(1000), 11)
