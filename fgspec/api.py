@@ -32,7 +32,7 @@ from compiler.state import State
 from compiler.support import data_problems, refusals
 from compiler.update import Program, compile_plan
 from fgspec import loop, rundir, source
-from fgspec.calling import functions, rows_of
+from fgspec.calling import evaluated, functions, rows_of
 from fgspec.canonical import Difference, differences
 from fgspec.checkpoint import newest
 from fgspec.comparison import Comparison, Probing, of_fields, with_consequences, with_probe
@@ -101,7 +101,7 @@ def plan(spec: Spec, *, here: bool = True) -> Plan:
     Raises:
         SpecError: the spec is wrong, breaks its contract, does not fit its data, or is not
             supported.
-        DataError: an `npz` archive is missing or damaged.
+        DataError, UserError: files of an `npz` or `image_folder` are missing or cannot be read.
     """
     loaded = _loaded(spec)
     loaded.refuse([*broken(loaded), *refusals(loaded.experiment)])
@@ -257,9 +257,8 @@ def evaluate(run: str | Path) -> dict[str, float]:
         restored = newest(found.checkpoints, rundir.began_as(found, loaded), program.abstract())
         if restored is None:
             raise ResumeError(f"{run}: no checkpoint yet; resume it first")
-        called = Functions(
-            program.init, program.abstract, program.updates, program.evaluate, program.diagnose
-        )
+        own = partial(evaluated, program)
+        called = Functions(program.init, program.abstract, program.updates, own, program.diagnose)
         size = loaded.experiment.data.evaluation_batch_size
         batches = partial(evaluation_batches, dataset.test_images, dataset.test_labels, size)
         return {"step": restored.step} | loop.evaluate(called, restored.state, batches)

@@ -5,13 +5,14 @@ from functools import cache, partial
 from typing import Any
 
 import jax
+import numpy as np
 from numpy.typing import NDArray
 
 from compiler.analyze.calls import Calls
 from compiler.analyze.compiled import abstract_arguments, compile_update
 from compiler.sharding import layout_of, spread
 from compiler.update import Program
-from fgspec.data.dataset import Dataset
+from fgspec.data.dataset import Dataset, Images
 from fgspec.data.pipeline import Rows
 from fgspec.distributed import from_own, from_whole, own_rows
 from fgspec.loop import Batch, Functions
@@ -34,7 +35,9 @@ def functions(program: Program, dataset: Dataset, calls: Calls, compiled: Any) -
         calls: what one call of the compiled update is.
         compiled: the update compiled for such calls.
     """
-    training = {"image": dataset.train_images, "label": dataset.train_labels}
+    training: Mapping[str, Any] = {}
+    if calls.resident:
+        training = {"image": dataset.train_images, "label": dataset.train_labels}
     lies = abstract_arguments(program, calls)[2]
     whole = {name: from_whole(training[name], lies[name]) for name in lies} if lies else None
     # Simulated devices wait for each other for ever where calls with collectives pile up.
@@ -61,7 +64,7 @@ def functions(program: Program, dataset: Dataset, calls: Calls, compiled: Any) -
         return program.diagnose(state, _global(program, own, size))
 
     return Functions(
-        program.init, program.abstract, updates, partial(_evaluated, program), diagnose, calls.steps
+        program.init, program.abstract, updates, partial(evaluated, program), diagnose, calls.steps
     )
 
 
@@ -71,7 +74,12 @@ def _global(program: Program, own: Arrays, size: int) -> Batch:
     return {n: from_own(own[n], spread(program.plan, shapes[n], ("batch",))) for n in own}
 
 
-def _evaluated(program: Program, state: Any, batch: Any) -> Any:
+def evaluated(program: Program, state: Any, batch: Mapping[str, Images]) -> Any:
     """Sums over a batch of the test set, of which each process reads what its devices hold."""
-    put = {n: from_whole(p, spread(program.plan, p, ("batch",))) for n, p in batch.items()}
+    put: dict[str, Any] = {}
+    for name, part in batch.items():
+        like = spread(program.plan, part, ("batch",))
+        own = own_rows(like, axis=0)
+        rows = np.arange(len(part)) if own is None else own
+        put[name] = from_own(part.take(rows, axis=0), like)
     return program.evaluate(state, put)

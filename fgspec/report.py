@@ -44,9 +44,12 @@ def columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
     ]
 
 
+_PREFIXES = {"E": 1e18, "P": 1e15, "T": 1e12, "G": 1e9, "M": 1e6, "k": 1e3}
+
+
 def quantity(value: float, unit: str = "") -> str:
     """`1.25 G` for 1.25e9: three digits and an SI prefix."""
-    for prefix, size in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+    for prefix, size in _PREFIXES.items():
         if abs(value) >= size:
             return f"{value / size:.3g} {prefix}{unit}"
     return f"{value:.3g} {unit}".rstrip()

@@ -84,7 +84,7 @@ class Job:
         if self.resident:
             yield chosen_examples(batches, start)
             return
-        with closing(train_batches(batches, start)) as reading:
+        with closing(train_batches(batches, start, data.reading)) as reading:
             yield reading
 
     def test_batches(self) -> Iterator[Any]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from compiler.analyze.cost import cost
 from compiler.plan import Plan
+from fgspec.spec.data import DECODED
 
 LIGHT = {"cpu": 2e8}
 """FLOPs of an update below which what a call costs by itself counts, by backend.
@@ -40,11 +41,12 @@ class Calls(NamedTuple):
 
 def calls_of(plan: Plan) -> Calls:
     """The calls of a run, as its spec says or as is best."""
-    compile = plan.experiment.compile
+    compile, source = plan.experiment.compile, plan.experiment.data.source
     images = prod(plan.data.image_shape) * np.dtype(plan.data.pixels).itemsize
     resident = compile.input == "device"
     if compile.input == "auto":
-        resident = images * plan.data.train_examples <= RESIDENT
+        small = images * plan.data.train_examples <= RESIDENT
+        resident = small and source.type not in DECODED
     if compile.steps_per_call != "auto":
         return Calls(compile.steps_per_call, resident)
     light = cost(plan).flops < LIGHT.get(jax.default_backend(), 1e10)

@@ -1,35 +1,84 @@
-"""Images and labels in memory, as every source hands them over."""
+"""Images and labels, as every source hands them over."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-Images = NDArray[np.uint8] | NDArray[np.float32]
+Pixels = NDArray[np.uint8] | NDArray[np.float32]
 Labels = NDArray[np.int32]
+
+
+class Images(Protocol):
+    """Images [N, H, W, C], uint8, or float32 in [0, 1]: an array, or what reads them when taken."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """N, height, width (pixels), channels."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """uint8 or float32."""
+        ...
+
+    def __len__(self) -> int:
+        """The number of images."""
+        ...
+
+    def take(self, indices: NDArray[np.integer], /, axis: int) -> Any:
+        """The images at these places, [B, H, W, C], in an array of their own; `axis` is 0."""
+        ...
+
+    def __getitem__(self, part: slice, /) -> "Images":
+        """A range of the images, not read yet where these are not."""
+        ...
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the images of a source become batches.
+
+    Attributes:
+        threads: that make batches, each a whole one.
+        ahead: batches that are made before they are asked for; they bound the memory.
+        evidence: from images to an array that is another where the images are others.
+    """
+
+    threads: int
+    ahead: int
+    evidence: Callable[[Any], NDArray[Any]]
+
+
+# Grain's own default would hold up to 500 batches; a thread and four of them hide the copying.
+IN_MEMORY = Reading(threads=1, ahead=4, evidence=lambda images: images)
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A training set and a test set; the arrays are read-only.
+    """A training set and a test set; arrays are read-only.
 
     Attributes:
         train_images: [N, H, W, C], uint8, or float32 in [0, 1].
         train_labels: [N], int32, from 0 to classes - 1.
         test_images: [M, H, W, C], like the training images.
         test_labels: [M], int32, like the training labels.
+        reading: how batches are made of the images.
     """
 
     train_images: Images
     train_labels: Labels
     test_images: Images
     test_labels: Labels
+    reading: Reading = IN_MEMORY
 
     def __post_init__(self) -> None:
         """Locks the arrays: batches that are views of them must not change them."""
-        for array in (self.train_images, self.train_labels, self.test_images, self.test_labels):
-            array.setflags(write=False)
+        for part in vars(self).values():
+            if isinstance(part, np.ndarray):
+                part.setflags(write=False)
 
 
 def checked_labels(labels: NDArray[Any], classes: int) -> Labels:
@@ -46,3 +95,9 @@ def checked_labels(labels: NDArray[Any], classes: int) -> Labels:
     if outside.size:
         raise ValueError(f"it has the label {outside[0]}, expected 0 to {classes - 1}")
     return labels.astype(np.int32)
+
+
+def spread(images: Images, most: int) -> Any:
+    """Up to `most` of the images, evenly spread over all, in order: the same at every call."""
+    places = np.linspace(0, len(images) - 1, min(most, len(images)))
+    return images.take(places.round().astype(np.int32), axis=0)

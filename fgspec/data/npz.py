@@ -11,7 +11,7 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
-from fgspec.data.dataset import Dataset, Images, Labels, checked_labels
+from fgspec.data.dataset import Dataset, Labels, Pixels, checked_labels
 from fgspec.data.places import candidates, listed
 from fgspec.errors import DataError
 from fgspec.spec.data import Npz
@@ -95,7 +95,7 @@ def _array(archive: NpzFile, file: Path, field: str, name: str) -> NDArray[Any]:
     return array
 
 
-def _images(file: Path, field: str, array: NDArray[Any]) -> Images:
+def _images(file: Path, field: str, array: NDArray[Any]) -> Pixels:
     if array.dtype not in (np.uint8, np.float32):
         raise _fault(
             file, field, f"images are {array.dtype}, expected uint8, or float32 from 0 to 1"

@@ -7,7 +7,6 @@ dear for one image and nothing for a batch.
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import fields
 from functools import lru_cache
 from typing import TypedDict
 
@@ -16,11 +15,8 @@ import grain.experimental
 import numpy as np
 from numpy.typing import NDArray
 
-from fgspec.data.dataset import Dataset, Images, Labels
+from fgspec.data.dataset import IN_MEMORY, Dataset, Images, Labels, Pixels, Reading
 from fgspec.errors import DataError
-
-# Grain's own default would hold up to 500 batches; a thread and four of them hide the reading.
-_READ_OPTIONS = grain.ReadOptions(num_threads=1, prefetch_buffer_size=4)
 
 Rows = NDArray[np.intp] | None
 """Places in a batch; None is all."""
@@ -28,6 +24,13 @@ Rows = NDArray[np.intp] | None
 
 class Batch(TypedDict):
     """Examples of one step: `image` [B, H, W, C], like the data set's; `label` [B], int32."""
+
+    image: Pixels
+    label: Labels
+
+
+class Examples(TypedDict):
+    """Examples of a part of a data set: `image` [B, H, W, C], perhaps not read yet; `label` [B]."""
 
     image: Images
     label: Labels
@@ -110,15 +113,19 @@ def epoch_order(examples: int, seed: int, epoch: int) -> NDArray[np.intp]:
     return np.random.Generator(np.random.Philox(key=key)).permutation(examples)
 
 
-def train_batches(batches: TrainBatches, start_step: int) -> grain.DatasetIterator[Batch]:
+def train_batches(
+    batches: TrainBatches, start_step: int, reading: Reading = IN_MEMORY
+) -> grain.DatasetIterator[Batch]:
     """Iterates over the training batches from `start_step` on, without reading those before.
 
-    A thread reads ahead; `close()` of the iterator ends it.
+    Threads read ahead; `close()` of the iterator ends them.
 
     Raises:
         IndexError: `start_step` is not from 0 to the number of steps.
+        DataError: from `next`: an image is damaged.
     """
-    iterator = iter(grain.MapDataset.source(batches).to_iter_dataset(_READ_OPTIONS))
+    ahead = grain.ReadOptions(num_threads=reading.threads, prefetch_buffer_size=reading.ahead)
+    iterator = iter(grain.MapDataset.source(batches).to_iter_dataset(ahead))
     grain.experimental.set_next_index(iterator, start_step)
     return iterator
 
@@ -129,8 +136,10 @@ def chosen_examples(batches: TrainBatches, start_step: int) -> Iterator[Chosen]:
         yield {"index": batches.chosen(step)}
 
 
-def evaluation_batches(images: Images, labels: Labels, batch_size: int) -> Iterator[Batch]:
+def evaluation_batches(images: Images, labels: Labels, batch_size: int) -> Iterator[Examples]:
     """Yields every example once, in order; the last batch may be smaller.
+
+    What must be read is read by who takes it, who may need some rows alone.
 
     Args:
         images: [N, H, W, C].
@@ -145,14 +154,21 @@ def evaluation_batches(images: Images, labels: Labels, batch_size: int) -> Itera
 def fingerprint(dataset: Dataset, batch_size: int, seed: int) -> str:
     """A SHA-256 in hex that changes with anything that could change a batch of some step.
 
-    Covers contents, shapes and dtypes of all four arrays, batch size, seed, and the order of the
-    first epoch, as NumPy may change between its versions how a permutation is drawn.
+    Covers contents, shapes and dtypes of images and labels, batch size, seed, and the order of the
+    first epoch, as NumPy may change between its versions how a permutation is drawn. Of images in
+    files, not all contents: `ImageFiles.evidence`.
     """
-    digest = hashlib.sha256()
-    arrays = {field.name: getattr(dataset, field.name) for field in fields(dataset)}
-    arrays["order"] = epoch_order(len(dataset.train_labels), seed, epoch=0)
-    layout = {name: (array.dtype.str, array.shape) for name, array in arrays.items()}
-    digest.update(json.dumps([layout, batch_size, seed]).encode())
-    for array in arrays.values():
-        digest.update(np.ascontiguousarray(array).data)
+    evidence = dataset.reading.evidence
+    parts = {
+        "train_images": (dataset.train_images, evidence(dataset.train_images)),
+        "train_labels": (dataset.train_labels, dataset.train_labels),
+        "test_images": (dataset.test_images, evidence(dataset.test_images)),
+        "test_labels": (dataset.test_labels, dataset.test_labels),
+    }
+    order = epoch_order(len(dataset.train_labels), seed, epoch=0)
+    parts["order"] = (order, order)
+    layout = {name: (part.dtype.str, part.shape) for name, (part, _) in parts.items()}
+    digest = hashlib.sha256(json.dumps([layout, batch_size, seed]).encode())
+    for _, contents in parts.values():
+        digest.update(np.ascontiguousarray(contents).data)
     return digest.hexdigest()

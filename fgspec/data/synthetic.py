@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fgspec.data.dataset import Dataset, Images, Labels
+from fgspec.data.dataset import Dataset, Labels, Pixels
 from fgspec.spec.data import Synthetic
 
 _SEED = 0
@@ -21,8 +21,8 @@ def make_synthetic(source: Synthetic) -> Dataset:
 
 
 def _examples(
-    random: np.random.Generator, templates: Images, examples: int
-) -> tuple[Images, Labels]:
+    random: np.random.Generator, templates: Pixels, examples: int
+) -> tuple[Pixels, Labels]:
     labels = random.permutation(np.arange(examples, dtype=np.int32) % len(templates))
     images = random.integers(0, 129, (examples, *templates.shape[1:]), dtype=np.uint8)
     images += templates[labels]

@@ -13,12 +13,12 @@ from fgspec.diagnostics import Problem, nearest
 from fgspec.spec import lowering, perturbing
 from fgspec.spec.architecture import Architecture, Mlp
 from fgspec.spec.base import Interval
-from fgspec.spec.data import Data, NoAugment
+from fgspec.spec.data import DECODED, Data, ImageFolder, NoAugment
 from fgspec.spec.gradient import DIRECT, PERTURBING, Gradient, Perturbation
 from fgspec.spec.losses import InfoNce, Losses
 from fgspec.spec.mesh import AXES, Mesh
 from fgspec.spec.optimizer import Factors, Optimizer, WarmupCosine
-from fgspec.spec.run import Checkpoint, Diagnostics, Expect, Training
+from fgspec.spec.run import Checkpoint, Compile, Diagnostics, Expect, Training
 from fgspec.spec.structure import LOSS_AXES, STRUCTURE, block_count, divisors
 from fgspec.yaml12 import Path
 
@@ -213,6 +213,29 @@ def views(data: Data, losses: Losses) -> Iterator[Problem]:
         )
 
 
+def moments(data: Data) -> Iterator[Problem]:
+    """Mean and standard deviation come together, for images that are standardized."""
+    source = data.source
+    if not isinstance(source, ImageFolder):
+        return
+    given = [name for name in ("mean", "std") if getattr(source, name) is not None]
+    path: Path = ("data", "source")
+    if len(given) == 1:
+        message = "give both mean and std, or neither to have them measured"
+        yield Problem((*path, given[0]), message)
+    elif given and not data.standardize:
+        message = "never read: images are not standardized; remove it"
+        yield from (Problem((*path, n), message, others=(("data", "standardize"),)) for n in given)
+
+
+def residence(data: Data, compile: Compile) -> Iterator[Problem]:
+    """Only images that are in memory can be put on a device whole."""
+    kind = data.source.type
+    if compile.input == "device" and kind in DECODED:
+        message = f"images of {kind} are decoded for each batch, not held whole; say auto or host"
+        yield Problem(("compile", "input"), message, others=(("data", "source", "type"),))
+
+
 CHECKS: tuple[Callable[..., Iterator[Problem]], ...] = (
     duration,
     intervals,
@@ -229,6 +252,8 @@ CHECKS: tuple[Callable[..., Iterator[Problem]], ...] = (
     expectation,
     mesh_axes,
     views,
+    moments,
+    residence,
 )
 
 

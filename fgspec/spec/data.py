@@ -47,6 +47,61 @@ class Cifar10(Section):
     )
 
 
+_Share = Annotated[float, Field(ge=0, le=1)]
+_PositiveShare = Annotated[float, Field(gt=0, le=1)]
+
+
+class ImageFolder(Section):
+    """Image files of one's own, a folder for each class: PATH/train/CLASS/*.jpg.
+
+    Classes are the sorted names of folders. Images are decoded when a batch needs them: their
+    central square, resized, RGB. Turns that EXIF asks for are not made; alpha is dropped.
+    """
+
+    type: Literal["image_folder"] = Field(
+        default="image_folder", description="Image files, a folder for each class."
+    )
+    path: str = Field(
+        description="The folder that holds the two below; a relative path is looked for in the "
+        "current directory, then in $FGSPEC_DATA."
+    )
+    train: str = Field(default="train", description="Folder of the training images' classes.")
+    test: str = Field(default="val", description="Folder of the test images' classes.")
+    size: PositiveInt = Field(
+        default=224, description="Height and width (pixels) to which central squares are resized."
+    )
+    mean: tuple[_Share, _Share, _Share] | None = Field(
+        default=None,
+        strict=False,
+        description="Of red, green and blue, in [0, 1], for standardize; null: measured on up to "
+        "1,024 training images, evenly spread over all, the same in every run.",
+    )
+    std: tuple[_PositiveShare, _PositiveShare, _PositiveShare] | None = Field(
+        default=None, strict=False, description="Like mean, the standard deviations."
+    )
+
+
+class ImageNet(Section):
+    """ImageNet (ILSVRC 2012), unpacked into a folder for each class, as image_folder, 224 pixels.
+
+    The validation images, published in one folder, must be sorted into those of their classes.
+    """
+
+    type: Literal["imagenet"] = Field(
+        default="imagenet", description="ImageNet of 2012, 224x224 colour photographs."
+    )
+    path: str | None = Field(
+        default=None,
+        description="Folder that holds train/ and val/; a relative one is looked for in the "
+        "current directory, then in $FGSPEC_DATA. null: $FGSPEC_DATA/imagenet, then "
+        "~/.cache/fgspec/imagenet.",
+    )
+    verify: bool = Field(
+        default=True,
+        description="Whether classes and example counts must be those of the published files.",
+    )
+
+
 class Npz(Section):
     """Arrays of one's own in a NumPy archive.
 
@@ -126,7 +181,13 @@ class Byol(Section):
 
 Augment = Annotated[NoAugment | CropFlip | Byol, Field(discriminator="type")]
 
-Source = Annotated[Digits | Mnist | Cifar10 | Npz | Synthetic, Field(discriminator="type")]
+Source = Annotated[
+    Digits | Mnist | Cifar10 | ImageNet | ImageFolder | Npz | Synthetic,
+    Field(discriminator="type"),
+]
+
+DECODED = ("imagenet", "image_folder")
+"""Sources whose images are decoded for each batch, and never held whole, by memory or device."""
 
 
 class Data(Section):

@@ -131,8 +131,8 @@ MISTAKES = {
         "a.yaml:4:19: optimizer.type: must be one of sgd, adam, adamw, lars (got [sgd])",
     ),
     "an unknown data set": mistake(
-        "data: {source: {type: imagenet}}\n",
-        "a.yaml:4:23: data.source.type: must be one of digits, mnist, cifar10, npz, synthetic (got imagenet)",
+        "data: {source: {type: svhn}}\n",
+        "a.yaml:4:23: data.source.type: must be one of digits, mnist, cifar10, imagenet, image_folder, npz, synthetic (got svhn)",
     ),
     "an unknown architecture": mistake(
         "architecture: {type: resnet}\n",

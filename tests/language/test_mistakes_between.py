@@ -287,6 +287,24 @@ MISTAKES = {
         "rule: lg-fg-a\ngradient: {estimator: {type: forwrd}}\n",
         "a.yaml:5:30: gradient.estimator.type: must be one of exact, forward, finite_difference, feedback, direct_feedback, learned_direct_feedback; did you mean forward? (got forwrd)",
     ),
+    "a mean of pixels without a deviation": mistake(
+        "data: {source: {type: image_folder, path: x, mean: [0.5, 0.5, 0.5]}}\n",
+        "a.yaml:4:52: data.source.mean: give both mean and std, or neither to have them measured (got [0.5, 0.5, 0.5])",
+    ),
+    "moments of pixels that are left as they are": mistake(
+        "data: {standardize: false, source: {type: image_folder, path: x, mean: [0, 0, 0], std: [1, 1, 1]}}\n",
+        "a.yaml:4:72: data.source.mean: never read: images are not standardized; remove it (got [0, 0, 0]; data.standardize is false at a.yaml:4:21)",
+        "a.yaml:4:88: data.source.std: never read: images are not standardized; remove it (got [1, 1, 1]; data.standardize is false at a.yaml:4:21)",
+    ),
+    "two moments of three colours": mistake(
+        "data: {source: {type: image_folder, path: x, mean: [0.5, 0.5], std: [0, 0.2, 0.2]}}\n",
+        "a.yaml:4:52: data.source.mean: must list at least 3 (got [0.5, 0.5])",
+        "a.yaml:4:70: data.source.std[0]: must be > 0 (got 0)",
+    ),
+    "ImageNet on the device": mistake(
+        "data: {source: {type: imagenet}}\ncompile: {input: device}\n",
+        "a.yaml:5:18: compile.input: images of imagenet are decoded for each batch, not held whole; say auto or host (got device; data.source.type is imagenet at a.yaml:4:23)",
+    ),
     "a rule and an empty section": mistake(
         "rule: lg-fg-a\ngradient:\n",
         "a.yaml:5:10: gradient: must be a mapping of keys to values (got null)",

@@ -26,7 +26,7 @@ def _in_the_checkout(monkeypatch):
 
 def test_a_table_is_a_folder_of_specs_or_of_sweeps():
     assert list(table_at(SPECS, "ren2022/table3")) == [
-        *["cifar10_m_8_16", "mnist_m_1_16", "mnist_s_1_1"]
+        *["cifar10_m_8_16", "imagenet_l_32_64", "mnist_m_1_16", "mnist_s_1_1"]
     ]
     assert list(table_at(SPECS, "ren2022/table5")) == ["contrastive_m_8_16", "supervised_m_8_16"]
     assert list(table_at(SPECS, "ren2022/figure4")) == ["figure4"]

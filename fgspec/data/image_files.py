@@ -1,0 +1,149 @@
+"""Images in files, decoded when a batch needs them; needs Pillow, of the extra `images`."""
+
+import hashlib
+import importlib
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fgspec.data.dataset import Reading, spread
+from fgspec.errors import DataError, UserError
+
+ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+"""Of the files that are taken for images; what is in them decides how they are decoded."""
+
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
+_EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
+_SAMPLED = 32
+"""Images of a set that are decoded for its evidence."""
+
+
+class ImageFiles:
+    """Images [N, size, size, 3], uint8, that are decoded when they are taken.
+
+    Of every image the central square is resized by bicubic interpolation, antialiased. Any of its
+    methods may be called from many threads; images are decoded on all cores.
+
+    Args:
+        root: the folder that names start from.
+        names: of the files, N of them.
+        sizes: of the files in bytes, [N].
+        size: height and width in pixels.
+
+    Raises:
+        UserError: Pillow is not installed.
+        DataError: from `take` and `evidence`: a file is missing or damaged.
+    """
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(
+        self, root: Path, names: tuple[str, ...], sizes: NDArray[np.int64], size: int
+    ) -> None:
+        self._imaging = imaging()
+        self._root = root
+        self._names = names
+        self._sizes = sizes
+        self._size = size
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """N, height, width (pixels), 3."""
+        return (len(self._names), self._size, self._size, 3)
+
+    def __len__(self) -> int:
+        """The number of images."""
+        return len(self._names)
+
+    def take(self, indices: NDArray[np.integer], /, axis: int) -> NDArray[np.uint8]:
+        """The images at these places, [B, size, size, 3]; `axis` must be 0."""
+        if axis != 0:
+            raise ValueError(f"images are taken along axis 0, not {axis}")
+        images = np.empty((len(indices), *self.shape[1:]), np.uint8)
+
+        def fill(place: int) -> None:
+            images[place] = self._decoded(self._names[indices[place]])
+
+        for _ in _decoders().map(fill, range(len(indices))):
+            pass  # waits, and raises what a thread raised
+        return images
+
+    def __getitem__(self, part: slice, /) -> "ImageFiles":
+        """A range of the images; none of them is decoded."""
+        return ImageFiles(self._root, self._names[part], self._sizes[part], self._size)
+
+    @cached_property
+    def evidence(self) -> NDArray[np.uint8]:
+        """A SHA-256, [32], of the names and sizes of all files and the pixels of 32 of them.
+
+        The 32 are evenly spread. An image that is replaced by another file of the same name and
+        size goes unseen elsewhere; another decoder that makes other pixels does not.
+        """
+        digest = hashlib.sha256("\n".join(self._names).encode("utf-8", "surrogateescape"))
+        digest.update(self._sizes.tobytes())
+        digest.update(spread(self, _SAMPLED).data)
+        return np.frombuffer(digest.digest(), np.uint8)
+
+    def _decoded(self, name: str) -> NDArray[np.uint8]:
+        file = self._root / name
+        try:
+            with self._imaging.open(file, formats=_FORMATS) as image:
+                if image.mode not in _EIGHT_BITS:
+                    raise ValueError(f"its pixels are {image.mode}, expected 8 bits a channel")
+                return _central_square(image, self._size)
+        except MemoryError:
+            raise
+        except Exception as error:  # a damaged file can make a decoder raise anything
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise DataError(
+                f"data.source: {file} cannot be decoded: {reason}; put an intact copy in its "
+                "place, or remove it, and start a new run"
+            ) from error
+
+
+def _central_square(image: Any, size: int) -> NDArray[np.uint8]:
+    width, height = image.size
+    side = min(width, height)
+    left, top = (width - side) / 2, (height - side) / 2
+    if image.mode in ("P", "PA"):  # whose transparency RGB cannot take
+        image = image.convert("RGBA")
+    square = image.convert("RGB").resize(
+        (size, size), resample=3, box=(left, top, left + side, top + side)
+    )
+    return np.asarray(square)
+
+
+def imaging() -> ModuleType:
+    """Pillow's module of images.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    try:
+        return importlib.import_module("PIL.Image")
+    except ImportError:
+        raise UserError(
+            "data.source: reading images needs Pillow, which is not installed; "
+            'pip install "pillow>=12.0", or install fgspec with its extra `images`'
+        ) from None
+
+
+@cache
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cache
+def _decoders() -> ThreadPoolExecutor:
+    """Threads that all images of this process share; decoding leaves Python's lock."""
+    return ThreadPoolExecutor(_cores(), thread_name_prefix="decode")
+
+
+FROM_FILES = Reading(threads=2, ahead=2, evidence=lambda images: images.evidence)
+"""Two batches are made at a time, so that no core waits for the last images of one."""
