@@ -16,6 +16,9 @@ from fgspec.spec.ablation import CONSEQUENCES
 MOST = 6
 """Names that are printed of one group; JSON and HTML have all."""
 
+LEAST = 1e-3
+"""Share by which costs must differ to be printed; JSON and HTML have all."""
+
 COSTS: dict[str, tuple[str, Callable[[float], str]]] = {
     "parameters": ("parameters", lambda value: f"{value:,}"),
     "flops": ("FLOPs", quantity),
@@ -107,9 +110,11 @@ def listed(names: Sequence[str]) -> str:
 def costs(found: Comparison) -> list[Text]:
     """What an update costs on both sides, where that differs."""
     width = max(map(len, CONSEQUENCES.values()))
-    rows = [(COSTS[name], pair) for name, pair in (found.cost or {}).items() if name in COSTS]
+    told = [(COSTS[name], pair) for name, pair in (found.cost or {}).items() if name in COSTS]
+    rows = [(cost, (a, b)) for cost, (a, b) in told if abs(a - b) >= LEAST * max(a, b)]
     if not rows:
-        return [Text.assemble(f"{'cost of an update':<{width}}  ", ("identical", "green"))]
+        same = "the same within 0.1 %" if told else "identical"
+        return [Text.assemble(f"{'cost of an update':<{width}}  ", (same, "green"))]
     texts = [f"{title} {tell(a)} -> {tell(b)}{_ratio(a, b)}" for (title, tell), (a, b) in rows]
     return [Text.assemble(f"{'cost of an update':<{width}}  ", ("; ".join(texts), "yellow"))]
 
