@@ -30,7 +30,7 @@ def read_imagenet(source: ImageNet, search: Sequence[Path] | None = None) -> Dat
     places = usual_folders("imagenet") if source.path is None else candidates(source.path, search)
     root = next((place for place in places if (place / _TRAIN).is_dir()), None)
     if root is None:
-        raise missing(PUBLICATION, f"the folder {_TRAIN}, of a folder for each class", places, None)
+        raise missing(PUBLICATION, f"the folder {_TRAIN}/ (one folder a class)", places, None)
     dataset = listed_images(root, _TRAIN, _TEST, IMAGENET.image_shape[0])
     classes = int(dataset.train_labels[-1]) + 1
     if classes != IMAGENET.classes and (source.verify or classes > IMAGENET.classes):
