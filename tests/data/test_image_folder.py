@@ -111,7 +111,7 @@ def test_imagenet_is_described_without_files_and_found_in_the_usual_places(root,
     assert (info.image_shape, info.classes) == ((224, 224, 3), 1000)
     assert (info.train_examples, info.test_examples) == (1_281_167, 50_000)
     assert refusal(ImageNet()) == (
-        "data.source: the folder train, of a folder for each class of ImageNet was not found; "
+        "data.source: the folder train/ (one folder a class) of ImageNet was not found; "
         "looked in /nobody/.cache/fgspec/imagenet; download it from "
         "https://image-net.org/download.php and put it there, or name its place in "
         "data.source.path or $FGSPEC_DATA"
