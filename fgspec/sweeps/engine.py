@@ -167,7 +167,9 @@ def _told_to_stop(pause: float, stopping: Callable[[], bool]) -> bool:
 def _ending(found: Found, how: str, again: bool, folder: SweepDir) -> str:
     if found.state in ENDED:
         return outcome(found)
-    what = "it is tried again" if again else f"see {folder.log(found.planned)}"
+    log = folder.log(found.planned)
+    seen = f"see {log}" if log.exists() else "it printed nothing"
+    what = "it is tried again" if again else seen
     return f"{found.planned}: {how} at step {found.step}; {what}"
 
 

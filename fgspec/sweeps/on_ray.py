@@ -32,6 +32,7 @@ class Ray:
         except (TypeError, ValueError) as error:
             raise UserError(f"sweep: --resource: {error}") from None
         self._connect()
+        self._tell_shortage(options)
 
     def _connect(self) -> None:
         address = os.environ.get("RAY_ADDRESS", "auto")
@@ -48,6 +49,17 @@ class Ray:
                 f"sweep: --on ray: no cluster at {address} ({reason}); start one with "
                 "`ray start --head`, or name one in RAY_ADDRESS"
             ) from None
+
+    def _tell_shortage(self, options: Mapping[str, Any]) -> None:
+        """Say what the cluster has not got: tasks wait for it, and some clusters grow."""
+        asked = {"CPU": options["num_cpus"], "GPU": options.get("num_gpus")}
+        have = self._ray.cluster_resources()
+        for name, number in {**asked, **options.get("resources", {})}.items():
+            if (number or 0) > have.get(name, 0):
+                told = (
+                    f"a run asks for {number:g} {name}, the Ray cluster has {have.get(name, 0):g}"
+                )
+                self._site.say(f"{told}; runs wait until it has more")
 
     def under_way(self, todo: Sequence[Planned]) -> Mapping[str, Planned]:
         """None: Ray ends the tasks of a process that is gone."""

@@ -5,8 +5,8 @@ for is written into the sweep's folder, and the jobs bear its name; so they are 
 queue, even if the sweep was killed before it heard their numbers.
 """
 
-import getpass
 import json
+import os
 import secrets
 import subprocess
 import tempfile
@@ -119,7 +119,7 @@ class Slurm:
         self._runs.update(found)
         if found:
             numbers = ", ".join(self._numbers[handle] for handle in found)
-            self._site.say(f"{len(found)} runs are queued or running already: jobs {numbers}")
+            self._site.say(f"queued or running already: {numbers}")
         return found
 
     def start(self, runs: Sequence[Found]) -> Mapping[str, Planned]:
@@ -207,7 +207,7 @@ def queue() -> dict[str, Listed]:
     Raises:
         UserError: SLURM cannot be asked.
     """
-    ask = ["squeue", "--user", getpass.getuser(), "--noheader", "--array", "--states", "all"]
+    ask = ["squeue", "--user", str(os.getuid()), "--noheader", "--array", "--states", "all"]
     try:
         told = subprocess.run([*ask, "--format", "%i|%T|%j"], capture_output=True, text=True)
     except OSError as error:

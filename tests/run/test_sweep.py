@@ -10,6 +10,7 @@ import runs
 from tiny_sweep import planned_in, pretend, write_sweep
 
 from fgspec import api
+from fgspec.cli.options import nested
 from fgspec.errors import UserError
 from fgspec.loop import Preempted
 from fgspec.sweeps import engine
@@ -174,3 +175,29 @@ def test_the_cost_of_all_runs_is_told(planned):
     lines = plan_lines(sweep, {arm.label: (1000, 4) for arm in sweep.arms})
     assert lines[-1].split() == ["4", "runs", "16", "k"]
     assert json.loads((planned[0].record).read_text())["runs"][0]["steps"] == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--on", "slrm"], "--on: did you mean slurm? (got slrm)"),
+        (["--on", "cloud"], "--on: known: processes, ray, slurm (got cloud)"),
+        (["--resource", "time=3"], "--resource: needs --on ray or --on slurm"),
+        (["--on", "ray", "--resource", "num_gpus"], "must be name=value, such as num_cpus=2"),
+        (["--on", "ray", "--resource", "a=1", "--resource", "a.b=2"], "a has a value already"),
+        (["--on", "ray", "--resource", "a=[1"], "--resource: a: "),
+        (["--jobs", "2", "--resource", "time=3"], "--resource is for clusters"),
+    ],
+)
+def test_where_no_sweep_runs(fgspec, options, message):
+    code, _, err = fgspec("sweep", "two.yaml", *options)
+    assert (code, message in err) == (2, True), err
+
+
+def test_resources_are_names_and_yaml():
+    given = ["time=60", "setup=[module load cuda, ulimit -c 0]", "resources.tpu=1", "resources.x=2"]
+    assert nested(given, "--resource") == {
+        "time": 60,
+        "setup": ["module load cuda", "ulimit -c 0"],
+        "resources": {"tpu": 1, "x": 2},
+    }

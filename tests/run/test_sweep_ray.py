@@ -88,6 +88,16 @@ def test_a_sweep_that_is_told_to_stop_saves_its_runs(planned, monkeypatch):
     assert _states(folder, todo[:1]) == ["done"]
 
 
+def test_what_runs_wait_for_is_told(planned):
+    said = []
+    wanted = {"num_cpus": 0.5, "num_gpus": 1, "resources": {"scanner": 2}}
+    Ray(Site(planned[0], 0, None, wanted, said.append))
+    assert said == [
+        "a run asks for 1 GPU, the Ray cluster has 0; runs wait until it has more",
+        "a run asks for 2 scanner, the Ray cluster has 0; runs wait until it has more",
+    ]
+
+
 def test_what_ray_refuses(planned, monkeypatch):
     folder, _ = planned
     with pytest.raises(UserError, match="--resource: Invalid option keyword num_cpsu"):

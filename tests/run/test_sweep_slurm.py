@@ -95,7 +95,7 @@ def test_jobs_outlive_who_watches_and_are_not_submitted_twice(planned, monkeypat
     left = iter([False, False, True])
     with pytest.raises(Preempted):
         _run(folder, todo, said, stopping=lambda: next(left))
-    assert said == ["2 runs are queued or running already: jobs 1_0, 1_1"]
+    assert said == ["queued or running already: 1_0, 1_1"]
 
     (bin / "hold").unlink()
     assert _run(folder, todo, []) == ["done"] * 2
