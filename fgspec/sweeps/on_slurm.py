@@ -103,19 +103,12 @@ class Slurm:
         return made
 
     def under_way(self, todo: Sequence[Planned]) -> Mapping[str, Planned]:
-        """Jobs of earlier calls that are queued or running; tickets without any are removed."""
+        """Jobs of earlier calls that are queued or running."""
         wanted = {planned.sha256: planned for planned in todo}
-        tickets, listed = _tickets(self._site.folder), queue()
-        found = {}
-        for token, runs in tickets.items():
-            own = {f"{token}.{i}": sha for i, sha in enumerate(runs)}
-            alive = [handle for handle in own if handle in listed and _alive(listed[handle])]
-            if not alive:
-                _ticket(self._site.folder, token).unlink()
-            for handle in alive:
-                self._numbers[handle] = listed[handle].number
-                if own[handle] in wanted:
-                    found[handle] = wanted[own[handle]]
+        listed = queue()
+        standing = _standing(self._site.folder, listed)
+        found = {handle: wanted[sha] for handle, sha in standing.items() if sha in wanted}
+        self._numbers.update({handle: listed[handle].number for handle in found})
         self._runs.update(found)
         if found:
             numbers = ", ".join(self._numbers[handle] for handle in found)
@@ -134,11 +127,9 @@ class Slurm:
             with executor.batch():
                 jobs = [executor.submit(Job(engine.order(folder, found))) for found in runs]
         except (subprocess.CalledProcessError, OSError, RuntimeError) as error:
-            ticket.unlink()
-            words = getattr(error, "stderr", None) or str(error)
-            raise UserError(
-                f"sweep: --on slurm: sbatch refused the jobs: {_words(words)}"
-            ) from None
+            # The ticket stays: where sbatch only heard no answer, the jobs are there.
+            words = _words(getattr(error, "stderr", None) or str(error))
+            raise UserError(f"sweep: --on slurm: sbatch refused the jobs: {words}") from None
         handles = {f"{token}.{i}": found.planned for i, found in enumerate(runs)}
         self._numbers.update(zip(handles, (job.job_id for job in jobs), strict=True))
         number = jobs[0].job_id.split("_")[0]
@@ -154,7 +145,8 @@ class Slurm:
             self._warn(str(error))
             return {}
         self._silent = False
-        return {h: self._how(h, listed.get(h)) for h in handles if not _alive(listed.get(h))}
+        standing = _standing(self._site.folder, listed)
+        return {h: self._how(h, listed.get(h)) for h in handles if h not in standing}
 
     def _warn(self, text: str) -> None:
         if not self._silent:
@@ -166,9 +158,9 @@ class Slurm:
         if job is not None and job.state == "CANCELLED":
             return Gone(STOPPED, f"job {number} was cancelled")
         file = self._site.folder.code(self._runs[handle])
-        code = int(file.read_text()) if file.is_file() else None
-        if code is not None:
-            return Gone(code, f"job {number} {engine.how(code)}")
+        left = file.read_text().strip() if file.is_file() else ""
+        if left:
+            return Gone(int(left), f"job {number} {engine.how(int(left))}")
         return Gone(None, f"job {number} is {job.state if job is not None else 'over'}")
 
     def leave(self, handles: Sequence[str]) -> str:
@@ -188,16 +180,21 @@ def refuse_others(folder: SweepDir) -> None:
     Raises:
         UserError: they are, or SLURM cannot be asked.
     """
-    tickets = _tickets(folder)
-    if not tickets:
+    if not _tickets(folder):
         return
-    listed = queue()
-    own = [f"{token}.{i}" for token, runs in tickets.items() for i in range(len(runs))]
-    alive = [listed[handle].number for handle in own if _alive(listed.get(handle))]
-    if alive:
+    try:
+        listed = queue()
+    except UserError as error:
         raise UserError(
-            f"{folder.path}: jobs {', '.join(alive)} of this sweep are queued or running under "
-            "SLURM; give --on slurm to watch them, or cancel them with scancel"
+            f"{error}; jobs of this sweep may be queued or running under SLURM. Go on where squeue "
+            f"can be run; or remove {_ticket(folder, '*')} if there are none"
+        ) from None
+    standing = _standing(folder, listed)
+    if standing:
+        numbers = ", ".join(listed[handle].number for handle in standing)
+        raise UserError(
+            f"{folder.path}: jobs {numbers} of this sweep are queued or running under SLURM; give "
+            "--on slurm to watch them, or cancel them with scancel"
         )
 
 
@@ -223,8 +220,16 @@ def queue() -> dict[str, Listed]:
     return listed
 
 
-def _alive(job: Listed | None) -> bool:
-    return job is not None and job.state not in OVER
+def _standing(folder: SweepDir, listed: Mapping[str, Listed]) -> dict[str, str]:
+    """The hash of the run of every job that is not over; tickets without such a job are removed."""
+    found = dict[str, str]()
+    for token, runs in _tickets(folder).items():
+        own = {f"{token}.{i}": sha for i, sha in enumerate(runs)}
+        alive = {h: sha for h, sha in own.items() if h in listed and listed[h].state not in OVER}
+        if not alive:
+            _ticket(folder, token).unlink()
+        found |= alive
+    return found
 
 
 def _name(folder: SweepDir, token: str) -> str:
