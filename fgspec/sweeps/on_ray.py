@@ -44,9 +44,10 @@ class Ray:
                 logging_level="ERROR",
             )
         except (ConnectionError, RuntimeError, ValueError) as error:
-            reason = str(error).strip().splitlines()[0]
+            where = "on this machine" if address == "auto" else f"at {address}"
+            reason = str(error).strip().splitlines()[0].rstrip(".")
             raise UserError(
-                f"sweep: --on ray: no cluster at {address} ({reason}); start one with "
+                f"sweep: --on ray: no cluster {where} ({reason}); start one with "
                 "`ray start --head`, or name one in RAY_ADDRESS"
             ) from None
 
