@@ -47,8 +47,8 @@ class Ray:
             where = "on this machine" if address == "auto" else f"at {address}"
             reason = str(error).strip().splitlines()[0].rstrip(".")
             raise UserError(
-                f"sweep: --on ray: no cluster {where} ({reason}); start one with "
-                "`ray start --head`, or name one in RAY_ADDRESS"
+                f"sweep: --on ray: no cluster {where} ({reason}); start one with `ray start "
+                "--head`, or name one in RAY_ADDRESS, with RAY_AUTH_MODE=token if it asks for one"
             ) from None
 
     def _tell_shortage(self, options: Mapping[str, Any]) -> None:

@@ -1,7 +1,9 @@
 """A sweep on a Ray cluster of this machine: lost tasks are tried again, cancelled ones save."""
 
 import os
+import re
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -25,18 +27,36 @@ if first:
 """
 
 
+OPEN = {"RAY_AUTH_MODE": "disabled"}
+CLUSTER = """
+import ray, sys
+context = ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+print(context.address_info["gcs_address"], flush=True)
+sys.stdin.read()
+"""
+
+
 @pytest.fixture(scope="module")
 def cluster():
-    """Two CPUs of this machine."""
-    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
-    yield
-    ray.shutdown()
+    """The address of two CPUs of this machine.
+
+    Another process begins the cluster: Ray forks for it, and JAX warns of that in this one.
+    """
+    begun = [sys.executable, "-c", CLUSTER]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(begun, **pipes, env=os.environ | OPEN) as head:
+        lines = (line.strip() for line in head.stdout)
+        yield next(line for line in lines if re.fullmatch(r"[0-9.]+:\d+", line))
+        ray.shutdown()
+        head.communicate()
 
 
 @pytest.fixture
 def planned(cluster, tmp_path, monkeypatch):
     """A sweep's folder, and two runs."""
     monkeypatch.chdir(tmp_path)
+    for name, value in {"RAY_ADDRESS": cluster, **OPEN}.items():
+        monkeypatch.setenv(name, value)
     folder, todo = planned_in(tmp_path)
     return folder, todo[:2]
 
