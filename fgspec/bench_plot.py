@@ -1,12 +1,11 @@
 """Measured updates as a picture; needs matplotlib, which the extra `plot` brings."""
 
-import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from fgspec.errors import UserError
+from fgspec.extras import extra
 
 
 def plotting(what: str) -> ModuleType:
@@ -18,13 +17,7 @@ def plotting(what: str) -> ModuleType:
     Raises:
         UserError: matplotlib is not installed.
     """
-    try:
-        return importlib.import_module("matplotlib.figure")
-    except ImportError:
-        raise UserError(
-            f"{what} needs matplotlib, which is not installed; "
-            'pip install "matplotlib>=3.11", or install fgspec with its extra `plot`'
-        ) from None
+    return extra("matplotlib.figure", "matplotlib>=3.11", "plot", what)
 
 
 def draw(results: Mapping[str, Any], path: Path) -> None:

@@ -1,14 +1,16 @@
 """Arguments that several verbs share."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from fgspec.diagnostics import nearest
 from fgspec.errors import UserError
 from fgspec.spec.mesh import AXES
+from fgspec.yaml12 import YamlError, scalar
 
 SpecArgument = Annotated[Path, typer.Argument(metavar="SPEC", help="A spec, a YAML file.")]
 
@@ -55,3 +57,27 @@ def with_mesh(overrides: list[str] | None, mesh: str | None) -> list[str]:
     if len({axis for axis, _, _ in named}) < len(named):
         raise ArgumentError(f"--mesh: names an axis twice (got {mesh})")
     return [*(overrides or ()), *(f"mesh.{axis}={size}" for axis, size in found.items())]
+
+
+def nested(settings: Sequence[str], option: str) -> dict[str, Any]:
+    """The values that `name=value` strings give, YAML each; `a.b=1` gives `b` in the mapping `a`.
+
+    Raises:
+        ArgumentError: one is no name and value.
+    """
+    found: dict[str, Any] = {}
+    for setting in settings:
+        path, equals, value = setting.partition("=")
+        *above, last = (key.strip() for key in path.split("."))
+        if not equals or not all([*above, last]):
+            raise ArgumentError(f"{option}: must be name=value, such as num_cpus=2 (got {setting})")
+        inner = found
+        for key in above:
+            inner = inner.setdefault(key, {})
+            if not isinstance(inner, dict):
+                raise ArgumentError(f"{option}: {key} has a value already (got {setting})")
+        try:
+            inner[last] = scalar(value)
+        except YamlError as error:
+            raise ArgumentError(f"{option}: {path}: {error.problem}") from None
+    return found

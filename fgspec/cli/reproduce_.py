@@ -10,7 +10,15 @@ import typer
 from compiler.analyze.variance_laws import KINDS, Layer, simulate
 from fgspec.bench_plot import plotting
 from fgspec.cli.options import ArgumentError
-from fgspec.cli.sweep_ import JobsOption, ListOption, costs_of, train_all
+from fgspec.cli.sweep_ import (
+    JobsOption,
+    ListOption,
+    OnOption,
+    ResourceOption,
+    chosen,
+    costs_of,
+    train_all,
+)
 from fgspec.cli.train_ import RunDirOption
 from fgspec.report import columns as aligned
 from fgspec.results.cells import Asked, as_sweep, cells_of, comparison, table_at
@@ -44,6 +52,8 @@ def run(
     budget: BudgetOption = 1.0,
     seeds: SeedsOption = "0",
     jobs: JobsOption = None,
+    on: OnOption = None,
+    resources: ResourceOption = None,
     run_dir: RunDirOption = Path("runs"),
     specs: SpecsOption = Path("specs"),
     list_only: ListOption = False,
@@ -59,6 +69,7 @@ def run(
     if name in FIGURES:
         FIGURES[name](folder)
         return
+    where = chosen(on, jobs, resources)
     asked = Asked(_words(columns), _words(rows), budget, _seeds(seeds))
     cells = cells_of(table_at(specs, name, FIGURES), asked)
     sweep = as_sweep(name, cells, asked, f"# {' '.join(['fgspec', *sys.argv[1:]])}\n")
@@ -66,7 +77,7 @@ def run(
     print("\n".join(plan_lines(sweep, costs)), flush=True)
     if list_only:
         return
-    found = train_all(sweep, costs, run_dir, jobs)
+    found = train_all(sweep, costs, run_dir, where)
     print("\n".join(comparison(cells, found)))
     if budget != 1:
         print(f"at {budget:g} of the paper's epochs")

@@ -1,6 +1,7 @@
 """`fgspec schema`."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +11,11 @@ from fgspec.cli.options import ArgumentError
 from fgspec.logbook import write_text
 from fgspec.spec.experiment import SpecFile
 from fgspec.spec.shorthand import SHORTHANDS
+from fgspec.spec.sweep import SweepFile
+from fgspec.sweeps.expand import RESERVED
+
+SPEC = "Spec"
+"""What the schema of a sweep calls the sections of a spec."""
 
 
 def language_schema() -> dict[str, Any]:
@@ -46,8 +52,60 @@ def _lenient(schema: Any) -> Any:
     return renamed
 
 
+def sweep_schema() -> dict[str, Any]:
+    """The JSON Schema of a sweep file, with every field of a spec by its path, for editors."""
+    spec, schema = language_schema(), SweepFile.model_json_schema()
+    schema["$schema"] = spec.pop("$schema")
+    schema["title"] = "fgspec sweep, language version 1"
+    parts = spec.pop("$defs")
+    for part in parts.values():
+        part.pop("required", None)  # the base, or another key of the sweep, may have it
+    sections = schema["$defs"] = parts | schema["$defs"] | {SPEC: spec}
+    places: dict[str, list[dict[str, Any]]] = {}
+    for path, place in _fields(sections, SPEC, ""):
+        if path.split(".")[0] not in RESERVED and {"$ref": place} not in places.setdefault(
+            path, []
+        ):
+            places[path].append({"$ref": place})
+    values = {path: {"anyOf": refs} for path, refs in places.items() if refs}
+    of_fields = {
+        "Settings": values,
+        "Axes": {path: {"type": "array", "minItems": 1, "items": v} for path, v in values.items()},
+        "Draws": {path: {"$ref": "#/$defs/Draw"} for path in values},
+    }
+    for name, fields in of_fields.items():
+        closed = {"type": "object", "additionalProperties": False, "properties": fields}
+        sections[name] = closed | {"description": "By the path of a field of the spec."}
+    own, settings = schema["properties"], {"$ref": "#/$defs/Settings"}
+    (any_name,) = own["arms"]["patternProperties"]
+    own["arms"] |= {"patternProperties": {any_name: settings}, "additionalProperties": False}
+    own["base"] = {"anyOf": [{"type": "string"}, own["base"]]} | _about(own["base"])
+    own["set"] = settings | _about(own["set"])
+    for name in ("grid", "zip"):
+        own[name] = {"$ref": "#/$defs/Axes"} | _about(own[name])
+    drawn = sections["Random"]["properties"]
+    drawn["fields"] = {"$ref": "#/$defs/Draws", "minProperties": 1} | _about(drawn["fields"])
+    return schema
+
+
+def _about(field: dict[str, Any]) -> dict[str, Any]:
+    return {"description": field["description"]}
+
+
+def _fields(sections: dict[str, Any], name: str, before: str) -> Iterator[tuple[str, str]]:
+    """The path of every field in a section and below, and where the schema of its value is."""
+    for key, field in sections[name]["properties"].items():
+        yield before + key, f"#/$defs/{name}/properties/{key}"
+        for below in (field, *field.get("anyOf", ())):
+            if "$ref" in below:
+                yield from _fields(sections, below["$ref"].split("/")[-1], f"{before}{key}.")
+
+
 def run(
     out: Annotated[Path | None, typer.Option("--out", help="Write to this file.")] = None,
+    sweep: Annotated[
+        bool, typer.Option("--sweep", help="The schema of sweep files instead of specs.")
+    ] = False,
 ) -> None:
     """Print the JSON Schema of the language, with which an editor completes and checks specs.
 
@@ -56,11 +114,11 @@ def run(
 
         # yaml-language-server: $schema=fgspec.schema.json
 
-    with the path relative to the spec.
+    with the path relative to the spec. Sweep files have a schema of their own: --sweep.
 
     Example: fgspec schema --out specs/fgspec.schema.json
     """
-    text = json.dumps(language_schema(), indent=2) + "\n"
+    text = json.dumps(sweep_schema() if sweep else language_schema(), indent=2) + "\n"
     if out is None:
         print(text, end="")
         return
@@ -68,5 +126,5 @@ def run(
         write_text(out, text)
     except (OSError, ValueError) as error:
         raise ArgumentError(f"schema: {out} cannot be written ({error})") from None
-    print(f"{out} written; begin a spec beside it with")
+    print(f"{out} written; begin a {'sweep' if sweep else 'spec'} beside it with")
     print(f"# yaml-language-server: $schema={out.name}")

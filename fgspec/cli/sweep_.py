@@ -1,8 +1,9 @@
 """`fgspec sweep`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import jax
 import typer
@@ -10,15 +11,18 @@ import typer
 from compiler.analyze.cost import cost
 from fgspec import api
 from fgspec.canonical import resolved_text
-from fgspec.cli.options import SetOption
+from fgspec.cli.options import ArgumentError, SetOption, nested
 from fgspec.cli.train_ import RunDirOption
+from fgspec.diagnostics import nearest
 from fgspec.errors import RunError
 from fgspec.logbook import write_text
 from fgspec.run import stop_signals
 from fgspec.source import load
+from fgspec.sweeps.engine import Site, Watch, outcome, run_all
+from fgspec.sweeps.engines import ENGINES
 from fgspec.sweeps.expand import Sweep, load_sweep
 from fgspec.sweeps.folder import ENDED, Found, Planned, SweepDir, locked, record, status
-from fgspec.sweeps.processes import Pool, outcome, run_processes
+from fgspec.sweeps.on_slurm import refuse_others
 from fgspec.sweeps.show import plan_lines, status_lines
 
 SweepFileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A sweep, a YAML file.")]
@@ -28,12 +32,28 @@ JobsOption = Annotated[
         "--jobs",
         min=1,
         max=256,
-        help="Run so many processes at a time; without it, one run after the other in this one.",
+        help="Train so many runs at a time, as processes or where --on says; without both, one "
+        "after the other in this process.",
+    ),
+]
+OnOption = Annotated[
+    str | None,
+    typer.Option("--on", metavar="ENGINE", help=f"Where runs are trained: {', '.join(ENGINES)}."),
+]
+ResourceOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--resource",
+        metavar="NAME=VALUE",
+        help="What a run asks of Ray or SLURM, such as num_gpus=1 or time=60; may be given many "
+        "times.",
     ),
 ]
 RetriesOption = Annotated[
     int,
-    typer.Option("--retries", min=0, help="Further tries of a run whose process died; --jobs."),
+    typer.Option(
+        "--retries", min=0, help="Further tries of a run whose process or job died; --jobs, --on."
+    ),
 ]
 ListOption = Annotated[
     bool, typer.Option("--list", help="Only say which arms there are, and what they cost.")
@@ -49,17 +69,20 @@ def run(
     overrides: SetOption = None,
     run_dir: RunDirOption = Path("runs"),
     jobs: JobsOption = None,
+    on: OnOption = None,
+    resources: ResourceOption = None,
     retries: RetriesOption = 1,
     list_only: ListOption = False,
     write: WriteOption = None,
 ) -> None:
-    """Train every arm of a sweep with every seed.
+    """Train every arm of a sweep with every seed: here, in processes, on Ray or on SLURM.
 
     What was stopped or killed goes on with the same command: runs that ended are not run again.
     Exit code 1 if a run failed.
 
     Example: fgspec sweep specs/sweeps/rules.yaml --jobs 2
     """
+    where = chosen(on, jobs, resources, retries)
     sweep = load_sweep(file, overrides or ())
     costs = costs_of(sweep)
     print("\n".join(plan_lines(sweep, costs)), flush=True)
@@ -69,7 +92,7 @@ def run(
         print(f"specs of all arms: {write}")
     if list_only or write is not None:
         return
-    found = train_all(sweep, costs, run_dir, jobs, retries)
+    found = train_all(sweep, costs, run_dir, where)
     print("\n".join(status_lines(found)))
     if any(one.state != "done" for one in found):
         raise typer.Exit(1)
@@ -85,17 +108,47 @@ def costs_of(sweep: Sweep) -> dict[str, tuple[int, int]]:
     return {label: (cost(plan).flops, plan.steps) for label, plan in plans.items()}
 
 
+@dataclass(frozen=True)
+class Where:
+    """Where runs are trained, as the command line says.
+
+    Attributes:
+        engine: a row of `ENGINES`; None for this process.
+        jobs: runs at a time, if that was said.
+        resources: what a run asks for.
+        retries: further tries of a run that died.
+    """
+
+    engine: str | None = None
+    jobs: int | None = None
+    resources: Mapping[str, Any] = field(default_factory=dict)
+    retries: int = 1
+
+
+def chosen(
+    on: str | None, jobs: int | None, resources: Sequence[str] | None, retries: int = 1
+) -> Where:
+    """Where runs are to be trained.
+
+    Raises:
+        ArgumentError: there is no such engine, or a resource is no name and value.
+    """
+    if on is not None and on not in ENGINES:
+        raise ArgumentError(f"--on: {nearest(on, ENGINES)} (got {on})")
+    engine = on or ("processes" if jobs is not None else None)
+    if resources and engine is None:
+        raise ArgumentError("--resource: needs --on ray or --on slurm")
+    return Where(engine, jobs, nested(resources or (), "--resource"), retries)
+
+
 def train_all(
-    sweep: Sweep,
-    costs: dict[str, tuple[int, int]],
-    run_dir: Path,
-    jobs: int | None,
-    retries: int = 1,
+    sweep: Sweep, costs: dict[str, tuple[int, int]], run_dir: Path, where: Where
 ) -> list[Found]:
     """Run what is not done yet, a line for each run; what there is of every run afterwards.
 
     Raises:
-        Preempted: told to stop; what ran is saved.
+        Preempted: told to stop; says what has become of the runs.
+        UserError: the engine cannot be used as asked.
     """
 
     def say(line: str) -> None:
@@ -108,11 +161,14 @@ def train_all(
         todo = [one.planned for one in status(folder, planned) if one.state not in ENDED]
         if len(todo) < len(planned):
             say(f"{len(planned) - len(todo)} of {len(planned)} runs ended already")
-        if jobs is None:
+        if where.engine != "slurm":
+            refuse_others(folder)
+        if where.engine is None:
             _train_here(folder, todo, say)
-        else:
+        elif todo:
+            engine = ENGINES[where.engine](Site(folder, lock, where.jobs, where.resources, say))
             with stop_signals() as stopping:
-                run_processes(folder, todo, Pool(jobs, retries, lock, say, stopping))
+                run_all(folder, todo, engine, Watch(where.retries, say, stopping))
         return status(folder, planned)
 
 

@@ -83,6 +83,14 @@ class SweepDir:
         """What the process of a run printed."""
         return self.path / "logs" / f"{planned.arm}-seed-{planned.seed}.txt"
 
+    def code(self, planned: Planned) -> Path:
+        """The exit code of the process of a run, where a job of a cluster leaves it."""
+        return self.log(planned).with_suffix(f".{planned.sha256[:8]}.code")
+
+    def lock(self, planned: Planned) -> Path:
+        """What the process of a run on a cluster holds locked."""
+        return self.log(planned).with_suffix(f".{planned.sha256[:8]}.lock")
+
 
 def record(folder: SweepDir, sweep: Sweep, steps: Mapping[str, int]) -> list[Planned]:
     """Write down, or once more, what a sweep asks for; runs that are there stay.

@@ -1,110 +1,68 @@
-"""Runs of a sweep as processes on this machine, some at a time, each an ordinary `fgspec train`."""
+"""Runs of a sweep as processes on this machine, each an ordinary `fgspec train`."""
 
 import subprocess
-import sys
-import time
-from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
-from fgspec.loop import Preempted
-from fgspec.sweeps.folder import ENDED, Found, Planned, SweepDir, status
-
-POLL = 0.1
-"""Seconds between two looks at the processes."""
-
-FINAL = (2, 3, 75)
-"""Exit codes that another try would not change: a bad spec, a refused resume, told to stop."""
+from fgspec.errors import UserError
+from fgspec.sweeps import engine
+from fgspec.sweeps.engine import Gone, Site
+from fgspec.sweeps.folder import Found, Planned
 
 
-@dataclass(frozen=True)
-class Pool:
-    """How processes are started.
-
-    Attributes:
-        jobs: how many at a time.
-        retries: further tries of a run whose process was killed or failed without a word.
-        lock: the descriptor that they inherit.
-        say: called with a line for every run that ended.
-        stopping: whether the sweep was told to stop.
-    """
-
-    jobs: int
-    retries: int
-    lock: int
-    say: Callable[[str], None]
-    stopping: Callable[[], bool]
-
-
-def command(folder: SweepDir, found: Found) -> list[str]:
-    """The command line that begins a run or goes on with it."""
-    verb = [sys.executable, "-m", "fgspec", "train"]
-    if found.run is not None:
-        return [*verb, "--resume", str(found.run)]
-    planned = found.planned
-    spec = [str(folder.spec(planned.arm)), "--set", f"seed={planned.seed}"]
-    return [*verb, *spec, "--run-dir", str(folder.path)]
-
-
-def run_processes(folder: SweepDir, todo: Sequence[Planned], pool: Pool) -> None:
-    """Run what is to be done.
+class Processes:
+    """Starts processes that inherit the sweep's lock.
 
     Raises:
-        Preempted: told to stop; every run has saved its state.
+        UserError: resources are asked for.
     """
-    waiting = deque((planned, pool.retries) for planned in todo)
-    active: list[tuple[subprocess.Popen[bytes], Planned, int]] = []
-    while waiting or active:
-        if pool.stopping():
-            _stop([process for process, _, _ in active])
-            raise Preempted(f"stopped; every run is saved: {folder.path}")
-        while waiting and len(active) < pool.jobs:
-            planned, tries = waiting.popleft()
-            active.append((_start(folder, planned, pool), planned, tries))
-        time.sleep(POLL)
-        for entry in [entry for entry in active if entry[0].poll() is not None]:
-            active.remove(entry)
-            process, planned, tries = entry
-            (found,) = status(folder, [planned])
-            code = process.returncode
-            again = found.state not in ENDED and tries > 0 and code not in FINAL
-            if again:
-                waiting.append((planned, tries - 1))
-            pool.say(_ending(found, code, again, folder))
 
+    pause = 0.1
 
-def _start(folder: SweepDir, planned: Planned, pool: Pool) -> subprocess.Popen[bytes]:
-    (found,) = status(folder, [planned])
-    log = folder.log(planned)
-    log.parent.mkdir(exist_ok=True)
-    with log.open("ab") as file:
-        return subprocess.Popen(
-            command(folder, found),
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            pass_fds=(pool.lock,),
-        )
+    def __init__(self, site: Site) -> None:
+        if site.resources:
+            raise UserError(
+                "sweep: --resource is for clusters; give --on ray or --on slurm, or leave it out"
+            )
+        self.at_once = site.jobs or 1
+        self._site = site
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
 
+    def under_way(self, todo: Sequence[Planned]) -> Mapping[str, Planned]:
+        """None: who gets the lock knows that there are none."""
+        return {}
 
-def _stop(processes: Sequence["subprocess.Popen[bytes]"]) -> None:
-    """Ask processes to save and stop, and wait until they have."""
-    for process in processes:
-        process.terminate()
-    for process in processes:
-        process.wait()
+    def start(self, runs: Sequence[Found]) -> Mapping[str, Planned]:
+        """A process for each."""
+        return {self._begun(found): found.planned for found in runs}
 
+    def _begun(self, found: Found) -> str:
+        folder = self._site.folder
+        log = folder.log(found.planned)
+        log.parent.mkdir(exist_ok=True)
+        with log.open("ab") as file:
+            process = subprocess.Popen(
+                engine.command(folder, found),
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                pass_fds=(self._site.lock,),
+            )
+        self._running[str(process.pid)] = process
+        return str(process.pid)
 
-def _ending(found: Found, code: int, again: bool, folder: SweepDir) -> str:
-    if found.state in ENDED:
-        return outcome(found)
-    how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-    what = "it is tried again" if again else f"see {folder.log(found.planned)}"
-    return f"{found.planned}: {how} at step {found.step}; {what}"
+    def gone(self, handles: Sequence[str]) -> Mapping[str, Gone]:
+        """Processes that ended."""
+        codes = {handle: self._running[handle].poll() for handle in handles}
+        over = {handle: code for handle, code in codes.items() if code is not None}
+        return {
+            handle: Gone(self._running.pop(handle).returncode, engine.how(code))
+            for handle, code in over.items()
+        }
 
-
-def outcome(found: Found) -> str:
-    """A line on a run that ended."""
-    error = found.metrics.get("eval/error")
-    told = f", eval/error {error:.4f}" if error is not None else ""
-    return f"{found.planned}: {found.state} at step {found.step}{told}"
+    def leave(self, handles: Sequence[str]) -> str:
+        """Ask processes to save and stop, and wait until they have."""
+        for handle in handles:
+            self._running[handle].terminate()
+        for handle in handles:
+            self._running[handle].wait()
+        return f"stopped; every run is saved: {self._site.folder.path}"

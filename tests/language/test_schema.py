@@ -1,67 +1,26 @@
 """The JSON Schema that editors read: accepts every spec, describes every property."""
 
 import json
-import re
 
 import pytest
+from jsonschema import Draft202012Validator
 from language.test_source import ROOT, name_of
 from spec_files import SWEEPS
 
-from fgspec.cli.schema_ import language_schema
+from fgspec.cli.schema_ import language_schema, sweep_schema
 from fgspec.yaml12 import read
 
 SCHEMA = language_schema()
-KINDS = {"object": dict, "array": list, "string": str, "boolean": bool, "null": type(None)}
-BOUNDS = {
-    "minimum": lambda value, bound: value >= bound,
-    "maximum": lambda value, bound: value <= bound,
-    "exclusiveMinimum": lambda value, bound: value > bound,
-    "exclusiveMaximum": lambda value, bound: value < bound,
-    "maxLength": lambda value, bound: len(value) <= bound,
-    "minItems": lambda value, bound: len(value) >= bound,
-    "maxItems": lambda value, bound: len(value) <= bound,
-    "pattern": lambda value, bound: re.search(bound, value) is not None,
-    "const": lambda value, bound: value == bound,
-    "enum": lambda value, bound: value in bound,
-}
-SAYS_NOTHING = {"title", "description", "default", "$defs", "$schema"}
-
-
-def is_kind(value, kind):
-    if kind in ("integer", "number"):
-        kinds = int if kind == "integer" else (int, float)
-        return isinstance(value, kinds) and not isinstance(value, bool)
-    return isinstance(value, KINDS[kind])
+SWEEP = sweep_schema()
 
 
 def accepts(schema, value):
-    """Whether a value fits a schema, for those keywords that the language's schema uses."""
-    if "type" in schema and not is_kind(value, schema["type"]):
-        return False
-    return all(fits(keyword, bound, value, schema) for keyword, bound in schema.items())
+    return Draft202012Validator(schema).is_valid(value)
 
 
-def fits(keyword, bound, value, schema):
-    if keyword in SAYS_NOTHING or keyword in ("type", "additionalProperties"):
-        return True
-    if keyword in BOUNDS:
-        return BOUNDS[keyword](value, bound)
-    if keyword == "$ref":
-        return accepts(SCHEMA["$defs"][bound.removeprefix("#/$defs/")], value)
-    if keyword == "anyOf":
-        return any(accepts(one, value) for one in bound)
-    if keyword == "required":
-        return value.keys() >= set(bound)
-    if keyword == "properties":
-        closed = schema["additionalProperties"] is False
-        return (closed and value.keys() <= bound.keys()) and all(
-            accepts(bound[key], item) for key, item in value.items()
-        )
-    if keyword == "items":
-        return all(accepts(bound, item) for item in value)
-    if keyword == "prefixItems":
-        return all(accepts(one, item) for one, item in zip(bound, value, strict=False))
-    raise AssertionError(f"a keyword that this test does not know: {keyword}")
+@pytest.mark.parametrize("schema", [SCHEMA, SWEEP], ids=["spec", "sweep"])
+def test_the_schema_is_one(schema):
+    Draft202012Validator.check_schema(schema)
 
 
 @pytest.mark.parametrize("path", sorted({*ROOT.glob("specs/**/*.yaml")} - {*SWEEPS}), ids=name_of)
@@ -90,6 +49,68 @@ def test_mistakes_are_refused(change):
     assert not accepts(SCHEMA, {"fgspec": 1, "name": "a", "training": {"epochs": 1}} | change)
 
 
+SWEEP_FILE = {
+    "fgspec": 1,
+    "name": "s",
+    "base": "a.yaml",
+    "set": {"training.epochs": 3, "data.augment": "byol"},
+    "arms": {"big": {"architecture": {"type": "mlp", "hidden": [8]}}, "small": {}},
+    "grid": {"optimizer.learning_rate": [0.1, 0.2]},
+    "zip": {"rule": ["bp", "fa"], "optimizer": [{"type": "adam"}, {"type": "sgd"}]},
+    "random": {"count": 3, "fields": {"training.steps": {"low": 1, "high": 9}}},
+    "seeds": [0, 1],
+}
+
+
+@pytest.mark.parametrize("path", SWEEPS, ids=name_of)
+def test_every_sweep_is_accepted_as_it_stands(path):
+    assert accepts(SWEEP, read(path).value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"base": ["a.yaml", "b.yaml"]},
+        {"grid": {"architecture.hidden": [[8], [8, 8]]}},
+        {"random": None},
+    ],
+    ids=str,
+)
+def test_a_sweep_of_everything_is_accepted(change):
+    assert accepts(SWEEP, SWEEP_FILE | change)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"base": 3},
+        {"seed": 0},
+        {"seeds": [-1]},
+        {"set": {"training.epoch": 3}},
+        {"set": {"seed": 3}},
+        {"set": {"optimizer.learning_rate": "big"}},
+        {"arms": {"a b": {}}},
+        {"arms": {"a": {"optimizer.learning_rat": 0.1}}},
+        {"grid": {"optimizer.learning_rate": 0.1}},
+        {"grid": {"optimizer.learning_rate": []}},
+        {"grid": {"rule": ["backprop"]}},
+        {"zip": {"name": ["a"]}},
+        {"random": {"count": 3, "fields": {}}},
+        {"random": {"count": 3, "fields": {"training.step": {"low": 1, "high": 9}}}},
+    ],
+    ids=str,
+)
+def test_mistakes_in_sweeps_are_refused(change):
+    assert not accepts(SWEEP, SWEEP_FILE | change)
+
+
+def test_a_sweep_sets_every_field_that_a_spec_has():
+    assert {"optimizer.momentum", "data.source.path", "losses.local.head.width"} < {
+        *SWEEP["$defs"]["Settings"]["properties"]
+    }
+
+
 def sections():
     return {"the file": SCHEMA} | SCHEMA["$defs"]
 
@@ -103,6 +124,9 @@ def test_every_property_is_described(name):
     assert bare == []
 
 
-def test_the_schema_is_plain_json():
+def test_the_schema_is_plain_json(fgspec, tmp_path):
     assert json.loads(json.dumps(SCHEMA)) == SCHEMA
     assert SCHEMA["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    code, out, _ = fgspec("schema", "--sweep", "--out", tmp_path / "s.json")
+    assert (code, out.splitlines()[-1]) == (0, "# yaml-language-server: $schema=s.json")
+    assert json.loads((tmp_path / "s.json").read_text()) == SWEEP

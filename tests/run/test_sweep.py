@@ -3,45 +3,29 @@
 import fcntl
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import runs
+from tiny_sweep import planned_in, pretend, write_sweep
 
 from fgspec import api
+from fgspec.cli.options import nested
 from fgspec.errors import UserError
 from fgspec.loop import Preempted
+from fgspec.sweeps import engine
 from fgspec.sweeps import folder as folders
-from fgspec.sweeps import processes
+from fgspec.sweeps.engine import Site, Watch, run_all
 from fgspec.sweeps.expand import load_sweep
-from fgspec.sweeps.processes import Pool, run_processes
+from fgspec.sweeps.processes import Processes
 from fgspec.sweeps.show import plan_lines, status_lines
-
-SPEC = """\
-fgspec: 1
-name: tiny
-data: {source: {type: digits}, batch_size: 128}
-architecture: {type: mlp, hidden: [4]}
-optimizer: {type: sgd}
-training: {steps: 4, evaluate_every: {steps: 2}, log_every: {steps: 1}}
-checkpoint: {every: {steps: 1}}
-"""
-SWEEP = """\
-fgspec: 1
-name: two
-base: tiny.yaml
-grid: {optimizer.learning_rate: [0.1, 0.2]}
-seeds: [0, 1]
-"""
 
 
 @pytest.fixture
 def fgspec(fgspec, monkeypatch, tmp_path):
     """Runs the command line beside a sweep."""
     monkeypatch.chdir(tmp_path)
-    Path("tiny.yaml").write_text(SPEC)
-    Path("two.yaml").write_text(SWEEP)
+    write_sweep(Path())
     return fgspec
 
 
@@ -100,50 +84,28 @@ def test_list_and_write_run_nothing(fgspec):
 def planned(tmp_path, monkeypatch):
     """A sweep's folder with four runs to be done."""
     monkeypatch.chdir(tmp_path)
-    Path("tiny.yaml").write_text(SPEC)
-    Path("two.yaml").write_text(SWEEP)
-    sweep = load_sweep("two.yaml")
-    folder = folders.SweepDir(Path("runs/two"))
-    planned = folders.record(folder, sweep, {arm.label: 4 for arm in sweep.arms})
-    assert folders.reopen(folder.path) == (folder, planned)
-    return folder, planned
-
-
-def _pretend(monkeypatch, planned, script):
-    """Runs are processes that only write a folder of a run, after `script`."""
-    folder, todo = planned
-    source = (
-        "import json, os, pathlib, sys\n"
-        "sha, name, tries = sys.argv[1:]\n"
-        "first = not pathlib.Path(tries).exists()\n"
-        "pathlib.Path(tries).touch()\n"
-        f"{script}\n"
-        "run = pathlib.Path(name)\n"
-        "run.mkdir(parents=True)\n"
-        "(run / 'provenance.json').write_text(json.dumps({'hashes': {'spec': sha}}))\n"
-        "(run / 'summary.json').write_text(json.dumps({'status': 'done'}))\n"
-    )
-
-    def command(folder, found):
-        one = found.planned
-        run = folder.path / one.name / f"run-{one.seed}"
-        return [sys.executable, "-S", "-c", source, one.sha256, str(run), f"tried-{one.sha256}"]
-
-    monkeypatch.setattr(processes, "command", command)
-    return folder, todo
+    return planned_in(tmp_path)
 
 
 def test_the_command_of_a_run_is_train(planned):
     folder, todo = planned
     found = folders.status(folder, todo)[0]
     spec = str(folder.spec(todo[0].arm))
-    assert processes.command(folder, found)[2:] == [
-        *["fgspec", "train", spec, "--set", "seed=0", "--run-dir", "runs/two"]
-    ]
+    train = ["fgspec", "train", spec, "--set", "seed=0", "--run"]
+    new = folder.path / todo[0].name / f"seed-0-{todo[0].sha256[:8]}"
+    assert engine.command(folder, found)[2:] == [*train, str(new)]
     run = runs.invent(folder.path, spec, ["seed=0"], status="")
     found = folders.status(folder, todo)[0]
     assert found.state == "begun"
-    assert processes.command(folder, found)[2:] == ["fgspec", "train", "--resume", str(run)]
+    assert engine.command(folder, found)[2:] == [*train, str(run)]
+
+
+def _processes(folder, jobs, lock):
+    return Processes(Site(folder, lock, jobs, {}, print))
+
+
+def _watch(said, retries):
+    return Watch(retries, said.append, lambda: False)
 
 
 def test_a_killed_process_is_tried_again_and_no_more_often_than_asked(planned, monkeypatch):
@@ -151,8 +113,8 @@ def test_a_killed_process_is_tried_again_and_no_more_often_than_asked(planned, m
     with folders.locked(planned[0], said.append) as lock:
         inherits = f"os.fstat({lock})"  # raises where the lock was not inherited
         script = f"if first: os.kill(os.getpid(), 9)\n{inherits}"
-        folder, todo = _pretend(monkeypatch, planned, script)
-        run_processes(folder, todo, Pool(2, 1, lock, said.append, lambda: False))
+        folder, todo = pretend(monkeypatch, planned, script)
+        run_all(folder, todo, _processes(folder, 2, lock), _watch(said, retries=1))
     assert [one.state for one in folders.status(folder, todo)] == ["done"] * 4
     assert sum("was killed by signal 9 at step 0; it is tried again" in line for line in said) == 4
     assert sum(line.endswith(": done at step 0") for line in said) == 4
@@ -161,8 +123,8 @@ def test_a_killed_process_is_tried_again_and_no_more_often_than_asked(planned, m
 def test_a_bad_exit_is_told_with_its_log(planned, monkeypatch):
     said = []
     with folders.locked(planned[0], said.append) as lock:
-        folder, todo = _pretend(monkeypatch, planned, "print('why'); sys.exit(2)")
-        run_processes(folder, todo[:1], Pool(2, 5, lock, said.append, lambda: False))
+        folder, todo = pretend(monkeypatch, planned, "print('why'); sys.exit(2)")
+        run_all(folder, todo[:1], _processes(folder, 2, lock), _watch(said, retries=5))
     log = folder.log(todo[0])
     assert said == [f"{todo[0]}: ended with exit code 2 at step 0; see {log}"]
     assert log.read_text() == "why\n"
@@ -170,10 +132,11 @@ def test_a_bad_exit_is_told_with_its_log(planned, monkeypatch):
 
 def test_a_sweep_that_is_told_to_stop_stops_its_processes(planned, monkeypatch):
     with folders.locked(planned[0], print) as lock:
-        folder, todo = _pretend(monkeypatch, planned, "import time; time.sleep(60)")
+        folder, todo = pretend(monkeypatch, planned, "import time; time.sleep(60)")
         asked = iter([False, True])
+        watch = Watch(0, print, lambda: next(asked))
         with pytest.raises(Preempted, match="every run is saved"):
-            run_processes(folder, todo, Pool(1, 0, lock, print, lambda: next(asked)))
+            run_all(folder, todo, _processes(folder, 1, lock), watch)
     assert [one.state for one in folders.status(folder, todo)] == ["waiting"] * 4
 
 
@@ -212,3 +175,29 @@ def test_the_cost_of_all_runs_is_told(planned):
     lines = plan_lines(sweep, {arm.label: (1000, 4) for arm in sweep.arms})
     assert lines[-1].split() == ["4", "runs", "16", "k"]
     assert json.loads((planned[0].record).read_text())["runs"][0]["steps"] == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--on", "slrm"], "--on: did you mean slurm? (got slrm)"),
+        (["--on", "cloud"], "--on: known: processes, ray, slurm (got cloud)"),
+        (["--resource", "time=3"], "--resource: needs --on ray or --on slurm"),
+        (["--on", "ray", "--resource", "num_gpus"], "must be name=value, such as num_cpus=2"),
+        (["--on", "ray", "--resource", "a=1", "--resource", "a.b=2"], "a has a value already"),
+        (["--on", "ray", "--resource", "a=[1"], "--resource: a: "),
+        (["--jobs", "2", "--resource", "time=3"], "--resource is for clusters"),
+    ],
+)
+def test_where_no_sweep_runs(fgspec, options, message):
+    code, _, err = fgspec("sweep", "two.yaml", *options)
+    assert (code, message in err) == (2, True), err
+
+
+def test_resources_are_names_and_yaml():
+    given = ["time=60", "setup=[module load cuda, ulimit -c 0]", "resources.tpu=1", "resources.x=2"]
+    assert nested(given, "--resource") == {
+        "time": 60,
+        "setup": ["module load cuda", "ulimit -c 0"],
+        "resources": {"tpu": 1, "x": 2},
+    }
