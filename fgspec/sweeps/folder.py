@@ -8,13 +8,15 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from fgspec.canonical import identity, resolved_text
-from fgspec.errors import UserError
+from fgspec.errors import ResumeError, UserError
 from fgspec.logbook import read, write_json, write_text
 from fgspec.rundir import RunDir
+from fgspec.rundir import reopen as reopen_run
 from fgspec.sweeps.expand import Sweep
 
 VERSION = 1
@@ -142,10 +144,13 @@ def reopen(path: Path) -> tuple[SweepDir, list[Planned]]:
 def status(folder: SweepDir, planned: list[Planned]) -> list[Found]:
     """What there is of every planned run."""
     known: dict[str, dict[str, list[Path]]] = {}
+    wanted = {run.sha256 for run in planned}
     for name in {run.name for run in planned}:
         runs = known.setdefault(name, {})
         for path in sorted((folder.path / name).glob("*/provenance.json")):
-            runs.setdefault(_recorded(path), []).append(path.parent)
+            recorded = _recorded(path)
+            today = recorded if recorded in wanted else _of_today(path.parent)
+            runs.setdefault(today, []).append(path.parent)
     return [_found(run, known[run.name].get(run.sha256, [])) for run in planned]
 
 
@@ -153,6 +158,15 @@ def _recorded(provenance: Path) -> str:
     try:
         return json.loads(provenance.read_text())["hashes"]["spec"]
     except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+@cache
+def _of_today(run: Path) -> str:
+    """The hash of a run's spec with the fields that the language has got since it began."""
+    try:
+        return identity(reopen_run(run)[1].values())
+    except ResumeError:
         return ""
 
 
