@@ -10,6 +10,7 @@ import runs
 from tiny_sweep import planned_in, pretend, write_sweep
 
 from fgspec import api
+from fgspec.canonical import identity
 from fgspec.cli.options import nested
 from fgspec.errors import UserError
 from fgspec.loop import Preempted
@@ -19,6 +20,7 @@ from fgspec.sweeps.engine import Site, Watch, run_all
 from fgspec.sweeps.expand import load_sweep
 from fgspec.sweeps.processes import Processes
 from fgspec.sweeps.show import plan_lines, status_lines
+from fgspec.yaml12 import read
 
 
 @pytest.fixture
@@ -68,6 +70,22 @@ def test_a_sweep_that_is_killed_goes_on_and_runs_nothing_twice(fgspec, monkeypat
 
     code, out, _ = fgspec("sweep", "two.yaml")
     assert (code, len(calls)) == (0, 5)
+
+
+def test_runs_of_an_older_language_are_not_run_again(fgspec):
+    assert fgspec("sweep", "two.yaml")[0] == 0
+    for run in run_folders()[:2]:
+        text = (run / "resolved.yaml").read_text()
+        rows = [row for row in text.splitlines() if not row.startswith("  seed: null")]
+        (run / "resolved.yaml").write_text("\n".join(rows) + "\n")
+        record = json.loads((run / "provenance.json").read_text())
+        written = identity(read(run / "resolved.yaml").value)
+        assert written != record["hashes"]["spec"]
+        record["hashes"]["spec"] = written
+        (run / "provenance.json").write_text(json.dumps(record))
+    folders._of_today.cache_clear()
+    code, out, _ = fgspec("sweep", "two.yaml")
+    assert (code, "4 of 4 runs ended already" in out) == (0, True)
 
 
 def test_list_and_write_run_nothing(fgspec):
