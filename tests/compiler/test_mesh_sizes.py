@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import jax
 import pytest
 
 from compiler.analyze.collectives import compiled_traffic
@@ -135,12 +136,19 @@ def test_plan_answers_for_devices_that_are_not_here(tmp_path, capsys):
     assert "at data = 4" in told.splitlines()[-1] or "data = 4, beyond" in told
 
 
+def test_an_axis_of_a_mesh_takes_the_devices_that_are_here(tmp_path, capsys):
+    path = tmp_path / "a.yaml"
+    path.write_text(SPEC)
+    plan_.run(path, mesh="data=-1")
+    assert f"{jax.device_count()}, each 100 TFLOP/s" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("mesh", "complaint"),
     [
         ("dat=2", "did you mean data"),
         ("data", "data needs a number"),
-        ("data=-1", "data needs a number"),
+        ("data=-2", "data needs a number"),
         ("data=2,data=4", "names an axis twice"),
     ],
 )
