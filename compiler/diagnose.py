@@ -39,9 +39,9 @@ def diagnosed(
     target = parts(exact)
     measured = _against(parts(found.grads), target)
     if draws(plan):
-        count = plan.experiment.diagnostics.samples
-        streams = [address(key, "diagnostics", step, k) for k in range(count)]
-        keys = jnp.stack([jax.random.key_data(stream) for stream in streams])
+        count = jnp.arange(plan.experiment.diagnostics.samples)
+        streams = jax.vmap(lambda k: address(key, "diagnostics", step, k))(count)
+        keys = jax.random.key_data(streams)
         measured |= _signal_to_noise(lambda key: parts(estimated(key, step).grads), target, keys)
     measured |= _alignment(plan, params, feedback)
     return measured | _head_accuracy(plan, params, found.trace.features, labels)
