@@ -29,6 +29,7 @@ MORE = OBJECTIVE % ""
 FREE = OBJECTIVE % ", keys: free"
 MLP = "{type: mlp, hidden: [6, 5]%s}"
 MIXER = "{type: local_mixer, blocks: 2, patches: 2, channels: 8, groups: 2}"
+SMALL = "{type: local_mixer, blocks: 2, patches: 2, channels: 6, groups: 2}"
 
 
 def _program(rule, more=MORE, architecture=MIXER, **options):
@@ -88,9 +89,10 @@ def _read(features, head):
     return features.reshape(len(features), -1) @ head["w"] + head["b"][None]
 
 
-def _over_basis(rule, more=MORE, how="", alike=True):
+def _over_basis(rule, more=MORE, how="", alike=True, architecture=MIXER):
     """Sum of the estimates over a full orthonormal basis, all rows perturbed alike or not."""
-    once, given = _program(rule, more=more, perturbation=how), {}
+    made = partial(_program, rule, more, architecture)
+    once, given = made(perturbation=how), {}
     alike = alike and rule.endswith("a")
     for elements in networks.elements(once):
         shapes = {n: e.shape[1:] if alike else e.shape for n, e in elements.items()}
@@ -102,8 +104,8 @@ def _over_basis(rule, more=MORE, how="", alike=True):
         name: jnp.asarray(np.pad(rows, [(0, total - len(rows))] + [(0, 0)] * (rows.ndim - 1)))
         for name, rows in given.items()
     }
-    made = _program(rule, more=more, perturbation=f"samples: {total}, {how}")
-    grads, _ = made.gradient(networks.state_of(made), networks.batch_of(), padded)
+    whole = made(perturbation=f"samples: {total}, {how}")
+    grads, _ = whole.gradient(networks.state_of(whole), networks.batch_of(), padded)
     return jax.tree.map(lambda g: g * total, grads["blocks"]) | {"heads": grads["heads"]}
 
 
@@ -131,24 +133,24 @@ def _not_stopped(keys):
 @pytest.mark.parametrize("target", TARGET)
 def test_keys_that_are_free_carry_gradient(target):
     """A row answers for the losses of all anchors, whose derivatives are summed."""
-    made = _program(target, more=FREE)
+    made = _program(target, FREE, SMALL)
     state, batch = networks.state_of(made), networks.batch_of()
     expected = _by_hand(made, state, batch, _not_stopped)
     found, _ = made.gradient(state, batch)
     assert networks.distance({n: found[n] for n in expected}, expected) < 2e-5
     assert networks.distance(expected, _by_hand(made, state, batch)) > 0.1
     for rule in TARGET[target]:
-        summed = _over_basis(rule, FREE, alike=False)
+        summed = _over_basis(rule, FREE, alike=False, architecture=SMALL)
         assert networks.distance(summed.pop("heads"), expected["heads"]) < 2e-5
         assert networks.distance(summed, expected["blocks"]) < 1e-4
 
 
 def test_by_the_papers_credit_noise_of_its_own_finds_the_gradient_of_stopped_keys():
     """Figure 4: rows that answer for their own anchor alone; shared noise is biased."""
-    made = _program("lg-bp", more=FREE)
+    made = _program("lg-bp", FREE, SMALL)
     state, batch = networks.state_of(made), networks.batch_of()
     stopped = _by_hand(made, state, batch)["blocks"]
-    found = _over_basis("lg-fg-a", FREE, "credit: paper", alike=False)
+    found = _over_basis("lg-fg-a", FREE, "credit: paper", False, SMALL)
     assert networks.distance({k: v for k, v in found.items() if k != "heads"}, stopped) < 1e-4
     shared = _program("lg-fg-a", more=FREE, perturbation="credit: paper, sharing: views")
     assert [note for note in notes(shared.plan) if note.startswith("biased")]
