@@ -136,7 +136,7 @@ def with_probe(
         probe=Probed(
             probed(plan_a, state_a, batch_a, each),
             probed(plan_b, state_b, batch_b, each),
-            f"{batch}, at {params} after {how.steps} updates",
+            f"{batch}, at {params} after {how.steps} update{'s' * (how.steps != 1)}",
             each * ROUNDS,
         ),
     )

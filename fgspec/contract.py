@@ -1,6 +1,6 @@
 """Ablation contracts: a spec differs from its base in what it lists, and in nothing else."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fgspec.canonical import Difference, differences
@@ -85,6 +85,11 @@ def _fields(tree: Any, at: Path) -> Iterator[Path]:
         yield from _fields(value, (*at, key))
 
 
+def _few(names: Sequence[str]) -> str:
+    more = len(names) - 3
+    return ", ".join(names[:3]) + (f" and {more} more" if more > 0 else "")
+
+
 def untold(ablation: Ablation, changed: Mapping[str, Iterable[str]]) -> list[Problem]:
     """What of a spec's consequences its contract does not allow.
 
@@ -103,7 +108,7 @@ def untold(ablation: Ablation, changed: Mapping[str, Iterable[str]]) -> list[Pro
         Problem(
             ("ablation", "touches"),
             f"does not list {group}, but what is changed touches the {CONSEQUENCES[group]} "
-            f"({shown(names)}); list it, or change less",
+            f"({_few(names)}); list it, or change less",
         )
         for group, names in found.items()
         if names

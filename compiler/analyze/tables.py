@@ -35,7 +35,8 @@ def cost_rows(plan: Plan, compiled: CompiledUpdate, found: Anatomy) -> dict[str,
     }
     rows |= {name: text for name, text in _perturbing(plan).items() if text}
     if counted.heads:
-        share = f"{quantity(counted.heads)} FLOPs ({counted.heads / counted.flops:.1%} of all)"
+        whole = sum(found.flops.values())
+        share = f"{quantity(counted.heads)} FLOPs ({counted.heads / whole:.1%} of all)"
         rows["heads of local losses"] = f"{counted.head_parameters:,} parameters, {share}"
     return rows
 

@@ -29,11 +29,19 @@ def checked(loaded: Loaded) -> Loaded:
         problems += data_problems(spec, describe(spec.data.source))
     except DataError as error:
         lines = str(error).splitlines()
-        problems += [Problem(("data", "source"), line, shows=False) for line in lines]
+        problems += [_of_data(line) for line in lines]
     loaded.refuse(problems)
     if loaded.ablation is not None and loaded.ablation.touches is not None:
         importlib.import_module("fgspec.api").refuse_untold(loaded)  # needs JAX, as no other check
     return loaded
+
+
+def _of_data(line: str) -> Problem:
+    """A line of a `DataError` at the field that it begins with."""
+    field, _, message = line.partition(": ")
+    if not field.startswith("data."):
+        field, message = "data.source", line
+    return Problem(tuple(field.split(".")), message, shows=False)
 
 
 def run(

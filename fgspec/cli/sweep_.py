@@ -87,9 +87,7 @@ def run(
     costs = costs_of(sweep)
     print("\n".join(plan_lines(sweep, costs)), flush=True)
     if write is not None:
-        for arm in sweep.arms:
-            write_text(write / f"{arm.label}.yaml", resolved_text(arm.loaded))
-        print(f"specs of all arms: {write}")
+        _write(sweep, write)
     if list_only or write is not None:
         return
     found = train_all(sweep, costs, run_dir, where)
@@ -98,12 +96,26 @@ def run(
         raise typer.Exit(1)
 
 
+def _write(sweep: Sweep, folder: Path) -> None:
+    try:
+        for arm in sweep.arms:
+            write_text(folder / f"{arm.label}.yaml", resolved_text(arm.loaded))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ArgumentError(
+            f"sweep: --write {folder}: cannot be written ({reason}); choose another folder"
+        ) from None
+    print(f"specs of all arms: {folder}")
+
+
 def costs_of(sweep: Sweep) -> dict[str, tuple[int, int]]:
     """FLOPs of an update and updates of a run, of every arm by its label.
 
     Raises:
         SpecError, DataError: as `fgspec.api.plan`, of the first arm that is refused.
     """
+    for arm in sweep.arms:
+        api.refuse_untold(arm.loaded)
     plans = {arm.label: api.plan(arm.loaded) for arm in sweep.arms}
     return {label: (cost(plan).flops, plan.steps) for label, plan in plans.items()}
 
@@ -136,7 +148,7 @@ def chosen(
     if on is not None and on not in ENGINES:
         raise ArgumentError(f"--on: {nearest(on, ENGINES)} (got {on})")
     engine = on or ("processes" if jobs is not None else None)
-    if resources and engine is None:
+    if resources and engine in (None, "processes"):
         raise ArgumentError("--resource: needs --on ray or --on slurm")
     return Where(engine, jobs, nested(resources or (), "--resource"), retries)
 

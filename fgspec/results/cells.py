@@ -10,7 +10,7 @@ from fgspec.diagnostics import dotted, nearest
 from fgspec.errors import UserError
 from fgspec.report import columns
 from fgspec.results.statistics import summary
-from fgspec.source import load
+from fgspec.source import Loaded, load
 from fgspec.sweeps.expand import Arm, Sweep, is_sweep, load_sweep
 from fgspec.sweeps.folder import Found
 
@@ -144,10 +144,17 @@ def _scaled(cell: Cell, asked: Asked) -> Arm:
     loaded = cell.arm.loaded
     sets = [f"{dotted(path)}={value}" for path, value in _counts(loaded.values(), asked.budget)]
     if loaded.experiment.expect is not None and asked.budget != 1:
-        source = f"{loaded.experiment.expect.source}; here {asked.budget:g} of its epochs"
+        source = f"{loaded.experiment.expect.source}; here {_share(loaded, asked.budget)}"
         sets.append(f"expect.source={json.dumps(source)}")
     again = load(loaded.file, [*loaded.overrides, *sets, f"seed={asked.seeds[0]}"])
     return Arm(cell.label, again)
+
+
+def _share(loaded: Loaded, budget: float) -> str:
+    """How much of its training a shortened spec has."""
+    training = loaded.values()["training"]
+    what = "epochs" if training["epochs"] is not None else "steps"
+    return f"{max(round(training[what] * budget), 1)} of {training[what]} {what}"
 
 
 def _counts(tree: Any, budget: float, at: tuple[str, ...] = ()) -> Iterator[tuple[Any, int]]:

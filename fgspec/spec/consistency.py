@@ -213,13 +213,16 @@ def views(data: Data, losses: Losses) -> Iterator[Problem]:
         )
 
 
-def moments(data: Data) -> Iterator[Problem]:
-    """Mean and standard deviation come together, for images that are standardized."""
+def image_folders(data: Data) -> Iterator[Problem]:
+    """Two folders; mean and standard deviation come together, for standardized images."""
     source = data.source
     if not isinstance(source, ImageFolder):
         return
     given = [name for name in ("mean", "std") if getattr(source, name) is not None]
     path: Path = ("data", "source")
+    if source.test == source.train:
+        message = "must be another folder than that of the training images"
+        yield Problem((*path, "test"), message, others=((*path, "train"),))
     if len(given) == 1:
         message = "give both mean and std, or neither to have them measured"
         yield Problem((*path, given[0]), message)
@@ -252,7 +255,7 @@ CHECKS: tuple[Callable[..., Iterator[Problem]], ...] = (
     expectation,
     mesh_axes,
     views,
-    moments,
+    image_folders,
     residence,
 )
 

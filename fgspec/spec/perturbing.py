@@ -54,6 +54,10 @@ def sharing(architecture: Architecture, losses: Losses, gradient: Gradient) -> I
         if found.space == "weight" and own:
             message = "projections take noise on weights that is the batch's; say batch"
             yield Problem(at, message, others=((*BASE, "projection"),))
+        elif found.space != "weight" and not own and found.projection.granularity == "batch":
+            message = "one derivative for the batch times noise that it shares gives every "
+            message += "example the gradient of all; say example"
+            yield Problem(at, message, others=((*BASE, "projection", "granularity"),))
         return
     coupled = coupling(architecture, losses)
     as_paper = coupled is not None and coupled.name != "batch_norm" and found.credit == "paper"

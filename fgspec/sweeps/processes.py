@@ -3,26 +3,17 @@
 import subprocess
 from collections.abc import Mapping, Sequence
 
-from fgspec.errors import UserError
 from fgspec.sweeps import engine
 from fgspec.sweeps.engine import Gone, Site
 from fgspec.sweeps.folder import Found, Planned
 
 
 class Processes:
-    """Starts processes that inherit the sweep's lock.
-
-    Raises:
-        UserError: resources are asked for.
-    """
+    """Starts processes that inherit the sweep's lock."""
 
     pause = 0.1
 
     def __init__(self, site: Site) -> None:
-        if site.resources:
-            raise UserError(
-                "sweep: --resource is for clusters; give --on ray or --on slurm, or leave it out"
-            )
         self.at_once = site.jobs or 1
         self._site = site
         self._running: dict[str, subprocess.Popen[bytes]] = {}

@@ -27,7 +27,8 @@ def plan_lines(sweep: Sweep, costs: Mapping[str, tuple[int, int]]) -> list[str]:
         total += flops * steps * seeds
         whole = (quantity(flops), f"{steps:,}", quantity(flops * steps * seeds))
         rows.append((arm.label, identity(arm.loaded.values())[:8], *whole))
-    rows.append((f"{arms * seeds} runs", "", "", "", quantity(total)))
+    count = arms * seeds
+    rows.append((f"{count} run{'s' * (count > 1)}", "", "", "", quantity(total)))
     return [head, *columns(rows), *sweep.dropped]
 
 

@@ -69,8 +69,7 @@ def test_check_places_what_is_wrong_with_an_archive(fgspec, spec):
     source = "data:\n  source: {type: npz, path: nothing.npz}\nmesh: {data: 3}\n"
     code, _, err = fgspec("check", spec(GOOD + source))
     assert code == 2
-    assert "a.yaml:6:11: data.source: " in err.splitlines()[0]
-    assert "nothing.npz" in err.splitlines()[0]
+    assert "a.yaml:6:29: data.source.path: nothing.npz was not found" in err.splitlines()[0]
     assert "a.yaml:7:14: mesh.data: must divide" in err
 
 

@@ -296,6 +296,22 @@ MISTAKES = {
         "a.yaml:4:72: data.source.mean: never read: images are not standardized; remove it (got [0, 0, 0]; data.standardize is false at a.yaml:4:21)",
         "a.yaml:4:88: data.source.std: never read: images are not standardized; remove it (got [1, 1, 1]; data.standardize is false at a.yaml:4:21)",
     ),
+    "test images that are training images": mistake(
+        "data: {source: {type: image_folder, path: x, test: train}}\n",
+        "a.yaml:4:52: data.source.test: must be another folder than that of the training images (got train; data.source.train is train by default)",
+    ),
+    "one derivative of the batch, and noise that it shares": mistake(
+        "rule: fg-a\ngradient: {perturbation: {sharing: batch, projection: {type: none, granularity: batch, grouping: tensor}}}\n",
+        "a.yaml:5:36: gradient.perturbation.sharing: one derivative for the batch times noise that it shares gives every example the gradient of all; say example (got batch; gradient.perturbation.projection.granularity is batch at a.yaml:5:81)",
+    ),
+    "keys that are free, in copies that are computed together": mistake(
+        "rule: lg-fg-a\ndata: {augment: byol}\nlosses: {objective: {type: info_nce, keys: free}}\ncompile: {losses: fused}\n",
+        "a.yaml:7:19: compile.losses: keys that are free move the copies of every anchor; say naive (got fused; losses.objective.keys is free at a.yaml:6:44)",
+    ),
+    "keys that are free, and views that share noise": mistake(
+        "rule: lg-fg-a\ndata: {augment: byol}\nlosses: {objective: {type: info_nce, keys: free}}\ngradient: {perturbation: {sharing: views}}\n",
+        "a.yaml:7:36: gradient.perturbation.sharing: keys: free couples examples, which then answer for each other's losses; say example (got views; losses.objective.keys is free at a.yaml:6:44)",
+    ),
     "two moments of three colours": mistake(
         "data: {source: {type: image_folder, path: x, mean: [0.5, 0.5], std: [0, 0.2, 0.2]}}\n",
         "a.yaml:4:52: data.source.mean: must list at least 3 (got [0.5, 0.5])",

@@ -56,7 +56,7 @@ def test_the_budget_scales_all_that_counts_epochs_and_nothing_else():
     assert part["checkpoint"]["every"]["epochs"] == 1
     assert part["optimizer"]["schedule"]["warmup_epochs"] == 0
     assert (
-        part["expect"].pop("source") == whole["expect"].pop("source") + "; here 0.01 of its epochs"
+        part["expect"].pop("source") == whole["expect"].pop("source") + "; here 10 of 1000 epochs"
     )
     for values in (whole, part):
         for section in ("training", "checkpoint"):

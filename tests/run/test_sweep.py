@@ -88,6 +88,23 @@ def test_runs_of_an_older_language_are_not_run_again(fgspec):
     assert (code, "4 of 4 runs ended already" in out) == (0, True)
 
 
+def test_an_arm_that_touches_more_than_it_says_is_refused(fgspec):
+    Path("told.yaml").write_text(
+        "name: told\nextends: tiny.yaml\noptimizer: {learning_rate: 0.3}\nablation:\n"
+        "  {base: tiny.yaml, changes: [optimizer.learning_rate], touches: [noise]}\n"
+    )
+    Path("one.yaml").write_text("{fgspec: 1, name: one, base: told.yaml}")
+    for asked in (["--list"], []):
+        code, _, err = fgspec("sweep", "one.yaml", *asked)
+        assert (code, "ablation.touches: does not list optimizer" in err) == (2, True)
+
+
+def test_specs_that_cannot_be_written_are_a_wrong_call(fgspec):
+    code, _, err = fgspec("sweep", "two.yaml", "--write", "two.yaml/x")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "sweep: --write two.yaml/x: cannot be written (Not a directory)" in err
+
+
 def test_list_and_write_run_nothing(fgspec):
     code, out, _ = fgspec("sweep", "two.yaml", "--list", "--write", "cells")
     assert code == 0
@@ -204,7 +221,7 @@ def test_the_cost_of_all_runs_is_told(planned):
         (["--on", "ray", "--resource", "num_gpus"], "must be name=value, such as num_cpus=2"),
         (["--on", "ray", "--resource", "a=1", "--resource", "a.b=2"], "a has a value already"),
         (["--on", "ray", "--resource", "a=[1"], "--resource: a: "),
-        (["--jobs", "2", "--resource", "time=3"], "--resource is for clusters"),
+        (["--jobs", "2", "--resource", "time=3"], "--resource: needs --on ray or --on slurm"),
     ],
 )
 def test_where_no_sweep_runs(fgspec, options, message):
