@@ -4,6 +4,7 @@ Installed under those names on the PATH. Each job is a supervisor process of its
 outlive whoever submitted them; the folder of the commands holds a file for each with its state.
 """
 
+import fcntl
 import json
 import os
 import re
@@ -31,11 +32,14 @@ def _load(number):
 
 
 def _save(number, **news):
+    """Change what a job's file says; commands of several processes take turns."""
     file = HERE / f"{number}.job"
-    known = _load(number) if file.exists() else {}
-    new = file.with_suffix(".new")
-    new.write_text(json.dumps(known | news))
-    new.rename(file)
+    with file.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        known = _load(number) if file.exists() else {}
+        new = file.with_suffix(".new")
+        new.write_text(json.dumps(known | news))
+        new.rename(file)
 
 
 def _numbers():
@@ -71,9 +75,8 @@ def _supervise(number, main, index, script):
     if index is not None:
         environment |= {"SLURM_ARRAY_JOB_ID": main, "SLURM_ARRAY_TASK_ID": str(index)}
     while _load(number)["state"] == "PENDING":
-        job = subprocess.Popen(["bash", script], env=environment, start_new_session=True)
         _save(number, state="RUNNING")
-        code = job.wait()
+        code = subprocess.call(["bash", script], env=environment, start_new_session=True)
         if _load(number)["state"] == "RUNNING":
             _save(number, state="FAILED" if code else "COMPLETED")
 
