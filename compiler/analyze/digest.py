@@ -153,7 +153,7 @@ def _branches(equation: Any, operands: Sequence[Known]) -> list[Known]:
 
 def _scan(equation: Any, operands: Sequence[Known]) -> list[Known]:
     of = equation.params
-    first, last = of["num_consts"], of["num_consts"] + of["num_carry"]
+    first, last = _constants_and_carries(equation)
     shared, starts = operands[:first], operands[first:last]
     sliced = [part_of(known, "slice") for known in operands[last:]]
 
@@ -162,6 +162,24 @@ def _scan(equation: Any, operands: Sequence[Known]) -> list[Known]:
         return Turn(found[: len(carries)], found[len(carries) :], [])
 
     return looped(hashed("scan", str(of["length"]), str(of["reverse"])), body, starts)
+
+
+def _constants_and_carries(equation: Any) -> tuple[int, int]:
+    """Where the carries of a scan begin and end among its inputs.
+
+    Told from shapes, as versions of JAX say it under other names: what is scanned over has one
+    more axis outside the body than inside.
+    """
+    body = equation.params["jaxpr"]
+    whole = sum(
+        outside.aval.shape == inside.shape
+        for outside, inside in zip(equation.invars, body.in_avals, strict=True)
+    )
+    carried = sum(
+        outside.aval.shape == inside.shape
+        for outside, inside in zip(equation.outvars, body.out_avals, strict=True)
+    )
+    return whole - carried, whole
 
 
 def _while(equation: Any, operands: Sequence[Known]) -> list[Known]:
