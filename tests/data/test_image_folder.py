@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import runs
 from data import image_folders
+from data.refusals import refusal
 from PIL import Image
 
 import fgspec
@@ -17,7 +18,6 @@ from compiler.analyze.cost import cost
 from fgspec.data.describe import describe
 from fgspec.data.image_files import ImageFiles
 from fgspec.data.sources import read
-from fgspec.errors import DataError
 from fgspec.loop import Preempted
 from fgspec.spec.data import ImageFolder, ImageNet
 
@@ -41,14 +41,6 @@ checkpoint: {{every: {{steps: 30}}}}
 @pytest.fixture
 def root(tmp_path):
     return image_folders.write(tmp_path / "data", train=24, test=8)
-
-
-def refusal(source):
-    with pytest.raises(DataError) as caught:
-        read(source)
-    text = str(caught.value)
-    assert "\n" not in text
-    return text
 
 
 def folder_refusal(root, **fields):

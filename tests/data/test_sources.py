@@ -12,13 +12,13 @@ from typing import get_args
 
 import numpy as np
 import pytest
+from data.refusals import refusal
 from pydantic import TypeAdapter, ValidationError
 
 from fgspec.data import describe as describing
 from fgspec.data import sources
 from fgspec.data.describe import describe
 from fgspec.data.sources import read
-from fgspec.errors import DataError
 from fgspec.spec.data import Cifar10, Data, Digits, Mnist, Source, Synthetic
 
 # Before the tests change folder, as the variable may hold a relative path.
@@ -55,14 +55,6 @@ def fake_mnist(folder, compress=True, train=7, test=3):
         else:
             (folder / NAMES[name]).write_bytes(idx(array))
     return arrays
-
-
-def refusal(source):
-    with pytest.raises(DataError) as caught:
-        read(source)
-    text = str(caught.value)
-    assert "\n" not in text
-    return text
 
 
 def test_every_source_is_a_row_of_both_tables():

@@ -75,6 +75,18 @@ def _soon(what):
         time.sleep(0.02)
 
 
+def _once_ready(act):
+    """Asked whether to stop, says no, and acts once a run has said that it is ready."""
+
+    def stopping():
+        if os.path.exists("ready"):
+            os.remove("ready")
+            act()
+        return False
+
+    return stopping
+
+
 def test_a_killed_run_is_a_new_job(planned, monkeypatch, bin):
     folder, todo = pretend(monkeypatch, planned, "if first: os.kill(os.getpid(), 9)")
     said = []
@@ -124,12 +136,7 @@ def test_a_job_that_is_pushed_out_saves_and_comes_back(planned, monkeypatch, bin
     folder, todo = pretend(monkeypatch, planned, SAVES)
     said = []
 
-    def stopping():
-        if os.path.exists("ready"):
-            os.remove("ready")
-            slurm_stand_in.signal_step(bin, "1", what)
-        return False
-
+    stopping = _once_ready(lambda: slurm_stand_in.signal_step(bin, "1", what))
     assert _run(folder, todo[:1], said, stopping=stopping) == ["done"]
     assert said == ["submitted 1 run as job 1", f"{todo[0]}: done at step 0"]
     assert _jobs(bin)["1"]["restarts"] == 1
@@ -141,12 +148,7 @@ def test_a_job_too_short_for_a_step_does_not_come_back_for_ever(planned, monkeyp
     folder, todo = pretend(monkeypatch, planned, SAVES_NOTHING)
     said = []
 
-    def stopping():
-        if os.path.exists("ready"):
-            os.remove("ready")
-            slurm_stand_in.signal_step(bin, "1", signal.SIGUSR2)
-        return False
-
+    stopping = _once_ready(lambda: slurm_stand_in.signal_step(bin, "1", signal.SIGUSR2))
     assert _run(folder, todo[:1], said, stopping=stopping) == ["waiting"]
     assert said[1] == f"{todo[0]}: job 1 is FAILED at step 0; see {folder.log(todo[0])}"
     assert "time was over before a step was done" in folder.log(todo[0]).read_text()
@@ -156,12 +158,7 @@ def test_what_the_user_cancels_is_not_tried_again(planned, monkeypatch, bin):
     folder, todo = pretend(monkeypatch, planned, SAVES)
     said = []
 
-    def stopping():
-        if os.path.exists("ready"):
-            os.remove("ready")
-            subprocess.run(["scancel", "1"], check=True)
-        return False
-
+    stopping = _once_ready(lambda: subprocess.run(["scancel", "1"], check=True))
     _run(folder, todo[:1], said, retries=3, stopping=stopping)
     assert said[1] == f"{todo[0]}: job 1 was cancelled at step 0; see {folder.log(todo[0])}"
     assert [*_jobs(bin)] == ["1"]

@@ -1,5 +1,6 @@
 """One run from end to end: what it writes, and that a stop anywhere leaves no trace."""
 
+import itertools
 import json
 import subprocess
 import sys
@@ -89,6 +90,7 @@ def test_training_learns(undisturbed):
     lines = read(undisturbed / "metrics.jsonl")
     losses = [line["train/loss"] for line in lines if "train/loss" in line]
     assert losses[-1] < losses[0] - 0.05
+    assert all(later < before + 0.01 for before, later in itertools.pairwise(losses))
 
 
 @pytest.mark.parametrize("stops", [[1], [6], [10], [11], [13, 5], [24]])
