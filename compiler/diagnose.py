@@ -189,9 +189,10 @@ def _head_accuracy(
 ) -> dict[str, Float[Array, ""]]:
     """The share of the batch that every local head classifies rightly."""
     measured = {}
-    for site in plan.headed_sites() if plan.objective.classifies else ():
+    objective = plan.objective
+    for site in plan.headed_sites() if "accuracy" in objective.reports else ():
         readout = plan.readout(site)
         own, entering = readout_of(params, plan.place(site)), readout.entering(features[site.block])
-        right = readout.outputs(own, entering)[0].argmax(-1) == labels
+        right = objective.metrics(readout.outputs(own, entering)[0], labels)["accuracy"]
         measured[f"local_accuracy/{site.name}"] = right.astype(jnp.float32).mean()
     return measured

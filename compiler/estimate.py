@@ -61,11 +61,11 @@ class Context(NamedTuple):
 
 
 def _final(plan: Plan, params: Params, labels: Int[Array, " n"]) -> Final:
-    site, objective = plan.units[-1][1], plan.objective.value
+    site, objective = plan.units[-1][1], plan.objective
     readout, own = plan.readout(site), readout_of(params, plan.place(site))
     return Final(
         outputs=lambda x: readout.outputs(own, x)[0],
-        error=jax.grad(lambda outputs: objective(outputs, labels).sum()),
+        error=jax.grad(lambda outputs: objective.value(outputs, labels).sum()),
     )
 
 

@@ -10,8 +10,8 @@ from fgspec.diagnostics import Problem
 from fgspec.spec.architecture import Chain, LocalMixer
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.layer import DenseLayer
-from fgspec.spec.losses import InfoNce
 from fgspec.spec.mesh import AXES, Mesh
+from fgspec.spec.objectives import InfoNce
 from fgspec.spec.structure import block_count, divisors
 from fgspec.yaml12 import Path
 

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray, UInt32
 
-from fgspec import plugins
 from fgspec.errors import UserError
+from fgspec.spec import plugins
 
 
 class Guess(NamedTuple):
@@ -115,7 +115,7 @@ def guess_of(name: str) -> Guess:
     """
     if name in GUESSES:
         return GUESSES[name]
-    found = plugins.load(plugins.GUESSES, name)
+    found = plugins.load("fgspec.guesses", name, "guess")
     if not isinstance(found, Guess):
         raise UserError(f"the installed guess {name} is no compiler.noise.Guess; mend its package")
     return found

@@ -9,7 +9,6 @@ from jaxtyping import Array, Float, Int, Shaped
 
 from compiler.augment.recipes import augmented
 from compiler.gradient.segment import Site
-from compiler.losses.objectives import cross_entropy
 from compiler.losses.sites import site_losses
 from compiler.network.layers import LayerTrace
 from compiler.network.network import forward, in_unit_interval, patchify, standardizer
@@ -116,15 +115,16 @@ def clean_features(
 
 
 def evaluated(plan: Plan, state: State, batch: Mapping[str, Array]) -> Metrics:
-    """Sums over a batch: loss, correct answers, examples."""
+    """Sums over a batch: the loss and the metrics of the answer's objective, and `count`."""
     output = clean_features(plan, state, batch["image"])
     moments = of_classifier(state.statistics) if state.statistics else None
     read = plan.network.classifier.outputs
     logits, _ = read(state.params["classifier"], output, known=moments)
-    loss = cross_entropy(logits, batch["label"])
-    correct = (logits.argmax(-1) == batch["label"]).sum()
+    answer, targets = plan.answer, batch["label"]
+    loss, found = answer.value(logits, targets), answer.metrics(logits, targets)
     count = jnp.asarray(loss.shape[0], jnp.int32)
-    return {"loss": loss.sum(), "correct": correct, "count": count}
+    sums = {name: found[name].sum() for name in answer.reports}
+    return {"loss": loss.sum(), **sums, "count": count}
 
 
 @jax.named_scope("readouts")
@@ -166,9 +166,11 @@ def classifier_gradient(
 
     def objective(own: Params) -> tuple[Float[Array, ""], tuple[Metrics, Any]]:
         logits, traces = plan.network.classifier.outputs(own, clean)
-        loss = cross_entropy(logits, labels).mean()
-        correct = (logits.argmax(-1) == labels).astype(jnp.float32)
-        return loss, ({"train/loss": loss, "train/accuracy": correct.mean()}, traces)
+        loss, found = plan.answer.value(logits, labels).mean(), plan.answer.metrics(logits, labels)
+        means = {
+            f"train/{name}": found[name].astype(jnp.float32).mean() for name in plan.answer.reports
+        }
+        return loss, ({"train/loss": loss, **means}, traces)
 
     grads, (metrics, traces) = jax.grad(objective, has_aux=True)(params["classifier"])
     named = {f"{CLASSIFIER}/{name}": trace for name, trace in traces.items()}

@@ -174,7 +174,9 @@ def _owners(plan: Plan) -> dict[str, int]:
     """The stage that knows each metric; of squares each has a part."""
     last = plan.experiment.mesh.stage - 1
     found = {f"local_loss/{site.name}": _stage_of(plan, site.block) for site in plan.headed_sites()}
-    return found | {"train/loss": last, "train/accuracy": last, SQUARES: last}
+    return (
+        found | {f"train/{name}": last for name in ("loss", *plan.answer.reports)} | {SQUARES: last}
+    )
 
 
 def _stage_of(plan: Plan, block: str) -> int:

@@ -11,7 +11,6 @@ from compiler.gradient.projected import Projection
 from compiler.gradient.segment import TARGETS, Segment, Site, Unit, one_loss_each
 from compiler.gradient.spaces import SPACES, Element, Perturbing, elements
 from compiler.losses.heads import final_head, make_head
-from compiler.losses.objectives import OBJECTIVES, Objective
 from compiler.losses.replicated import copy_axes
 from compiler.network.architectures import ARCHITECTURES
 from compiler.network.block import block_params
@@ -21,11 +20,13 @@ from compiler.network.shapes import ParamSpec
 from compiler.perturbing import perturbing_of, projecting_of
 from compiler.stacks import FEWEST, Stack, find
 from compiler.trees import flatten, unflatten
-from fgspec.data.describe import DatasetInfo
 from fgspec.errors import UserError
 from fgspec.spec.base import Interval
+from fgspec.spec.dataset_info import DatasetInfo
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.gradient import DIRECT
+from fgspec.spec.kinds import working
+from fgspec.spec.objectives import Objective
 from fgspec.spec.scanning import stores_all, unscannable
 
 
@@ -60,8 +61,17 @@ class Plan:
     @property
     def objective(self) -> Objective:
         """What is minimised at every site."""
-        spec = self.experiment.losses.objective
-        return OBJECTIVES[spec.type](spec, self.data.classes)
+        return working(self.experiment.losses.objective)
+
+    @property
+    def answer(self) -> Objective:
+        """What the classifier is trained and evaluated by."""
+        return working(self.objective.answer())
+
+    @property
+    def outputs(self) -> int:
+        """Outputs of every readout that the objective trains."""
+        return self.objective.outputs(self.data)
 
     @property
     def rows(self) -> int:
@@ -88,8 +98,8 @@ class Plan:
         if self.place(site) == ("classifier",):
             return self.network.classifier
         if site.name == "final" or local is None:
-            return final_head(self.network, self.objective.outputs)
-        return make_head(local, self.network, site.block, self.objective.outputs)
+            return final_head(self.network, self.outputs)
+        return make_head(local, self.network, site.block, self.outputs)
 
     def feedback(self) -> dict[str, Any]:
         """`ParamSpec` of every backward weight; none unless the estimator has them.
@@ -102,7 +112,7 @@ class Plan:
             specs = flatten(self.parameters())
             return unflatten({path: s for path, s in specs.items() if path.endswith("/w")})
         if kind in DIRECT:
-            outputs = self.objective.outputs
+            outputs = self.outputs
             role = "weight" if kind == "direct_feedback" else "average"
             axes: tuple[Axis | None, ...] = (None, "patch", "group", None)
             return unflatten(
@@ -115,8 +125,8 @@ class Plan:
 
     def place(self, site: Site) -> tuple[str, ...]:
         """Where the readout of a site's loss stands among the parameters."""
-        classifies = site.name == "final" and self.objective.classifies
-        return ("classifier",) if classifies else ("heads", site.name)
+        answers = site.name == "final" and self.objective.answers
+        return ("classifier",) if answers else ("heads", site.name)
 
     def headed_sites(self) -> tuple[Site, ...]:
         """The sites whose readout is a head of their own that is trained, in order."""
@@ -164,7 +174,12 @@ class Plan:
 
     def readout_mixes(self, segment: Segment) -> frozenset[Axis]:
         """The axes that are mixed between a segment's last block and its last loss, or by that."""
-        return self.readout(segment.sites[-1]).mixes() | self.objective.mixes
+        return self.readout(segment.sites[-1]).mixes() | self.rows_mixed
+
+    @property
+    def rows_mixed(self) -> frozenset[Axis]:
+        """The axes along which one loss depends on outputs that belong to others."""
+        return frozenset({"batch"}) if self.objective.coupling() is not None else frozenset()
 
     def steps_of(self, interval: Interval) -> int:
         """An interval in updates."""
@@ -182,7 +197,8 @@ def make_plan(experiment: Experiment, data: DatasetInfo) -> Plan:
         UserError: more orthogonal samples than dimensions.
     """
     architecture = experiment.architecture
-    network = ARCHITECTURES[architecture.type](architecture, data.image_shape, data.classes)
+    answer = working(experiment.losses.objective.answer())
+    network = ARCHITECTURES[architecture.type](architecture, data.image_shape, answer.outputs(data))
     per_epoch = data.train_examples // experiment.data.batch_size
     training = experiment.training
     steps = training.steps or (training.epochs or 0) * per_epoch

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 from compiler.layout import laid_out
 from compiler.mesh import mesh_problems
-from fgspec.data.describe import DatasetInfo
 from fgspec.diagnostics import Problem
 from fgspec.spec.architecture import Chain, LocalMixer
 from fgspec.spec.data import Byol
+from fgspec.spec.dataset_info import DatasetInfo
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.optimizer import WarmupCosine
 from fgspec.spec.structure import divisors

@@ -49,7 +49,8 @@ class Program(NamedTuple):
         gradient: (State, batch, perturbations=None) -> (gradient, metrics); jitted. The gradient
             is by block, stacked or not, and has no learning-rate factor. `perturbations`, by
             the names the plan prints, each with a leading axis of samples, replace the noise.
-        evaluate: (State, batch) -> sums over the batch: `loss`, `correct`, `count`; jitted.
+        evaluate: (State, batch) -> sums over the batch: `loss`, the objective's metrics, `count`;
+            jitted.
         diagnose: (State, batch) -> what the estimate of this step is worth; jitted.
     """
 
@@ -140,7 +141,7 @@ def _stacked_update(
     x = views(plan, batch["image"], state.key, state.step)
     found = trained(plan, optimizer, state, Rows(x, labels, state.key, state.step))
     clean = found.output
-    if not plan.objective.classifies:
+    if not plan.objective.answers:
         clean = clean_features(plan, state, batch["image"])
     read, metrics, _ = classifier_gradient(plan, state.params, clean, batch["label"])
     grads = {**found.grads, **read}
@@ -175,7 +176,7 @@ def gradient_of_step(
     found = estimate(plan, params, views(plan, batch["image"], state.key, state.step), context)
     trace = jax.lax.stop_gradient(found.trace)
     clean = trace.output
-    if not objective.classifies:
+    if not objective.answers:
         clean = clean_features(replace(plan, stacks=()), state, batch["image"])
     heads, losses = heads_gradient(plan, plan.headed_sites(), params, trace.features, labels)
     read, metrics, traces = classifier_gradient(plan, params, clean, batch["label"])

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -32,7 +33,7 @@ class Functions:
         updates: (state, records) -> (state, metrics), of any number of steps: every array of the
             records and of the metrics has a leading axis of them; may take the state's buffers for
             its result.
-        evaluate: (state, batch) -> sums over the batch: `loss`, `correct` and `count`.
+        evaluate: (state, batch) -> sums over the batch: `loss`, the objective's metrics, `count`.
         diagnose: (state, records of one step) -> what that step's estimate is worth.
         steps: that a call of `updates` makes where nothing interrupts it.
     """
@@ -148,17 +149,13 @@ class Outlets:
 def evaluate(
     program: Functions, state: Any, batches: Callable[[], Iterable[Batch]]
 ) -> dict[str, float]:
-    """One pass over the test set: mean loss, and error and accuracy as fractions."""
-    totals = {"loss": 0.0, "correct": 0.0, "count": 0.0}
+    """One pass over the test set: the mean loss and the means of the objective's metrics."""
+    totals = Counter[str]()
     for batch in batches():
         sums = jax.device_get(program.evaluate(state, batch))
-        totals = {name: total + float(sums[name]) for name, total in totals.items()}
-    accuracy = totals["correct"] / totals["count"]
-    return {
-        "eval/loss": totals["loss"] / totals["count"],
-        "eval/error": 1 - accuracy,
-        "eval/accuracy": accuracy,
-    }
+        totals.update({name: float(total) for name, total in sums.items()})
+    count = totals.pop("count")
+    return {f"eval/{name}": total / count for name, total in totals.items()}
 
 
 def train(

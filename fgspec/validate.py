@@ -2,14 +2,16 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from fgspec.diagnostics import MISSING, Problem, closest, dotted, lookup, nearest, shown
 from fgspec.spec.base import Interval, Section
 from fgspec.spec.experiment import Experiment, SpecFile
+from fgspec.spec.language import choices_of, fields_named, models_of, sections_of
 from fgspec.yaml12 import Path
 
 Record = TypeVar("Record", bound=BaseModel)
@@ -103,7 +105,7 @@ def _record_problem(
     kind = found[0]["type"]
     if kind == "extra_forbidden":
         for field in (model.model_fields.get(str(key)) for key in path[:-1]):
-            (model,) = (_models(field.annotation) if field else []) or (model,)
+            (model,) = (sections_of(field.annotation) if field else []) or (model,)
         message = f"unknown key; {nearest(path[-1], model.model_fields)}"
         return Problem(path, message, False, at_key=True)
     if kind == "missing":
@@ -177,7 +179,7 @@ def _unknown(path: Path, tree: Mapping[str, Any]) -> str:
     if homes and path not in homes and closest(key, known) is None:
         return f"unknown key; did you mean {' or '.join(map(dotted, homes))}?"
     tag = lookup(tree, (*at, "type"))
-    union = len(_candidates(tuple(at), tree)) > 1 and tag in _tags(tuple(at), tree)
+    union = tag in _tags(tuple(at), tree)
     return f"unknown key{f' of {tag}' if union else ''}; {nearest(key, known)}"
 
 
@@ -186,7 +188,8 @@ def _homes(key: str, model: type[BaseModel] = SpecFile, at: Path = ()) -> Iterat
     for name, field in model.model_fields.items():
         if name == key:
             yield (*at, name)
-        for below in _models(field.annotation):
+        built_in = [kind for choice in choices_of(field) for kind in choice.built_in()]
+        for below in [*sections_of(field.annotation), *built_in]:
             yield from _homes(key, below, (*at, name))
 
 
@@ -213,7 +216,7 @@ def _such_as(error: ErrorDetails, path: Path, tree: Mapping[str, Any]) -> str:
         return "; put it in quotes"
     if error["type"] not in ("model_type", "dict_type"):
         return ""
-    if Interval in _candidates(path, tree):
+    if Interval in _models_at(path, tree):
         return ", such as {epochs: 1}"
     tag = closest(value, _tags(path, tree))
     return f", such as {{type: {tag}}}" if tag else ""
@@ -228,40 +231,26 @@ def _one_of(choices: list[str], value: Any) -> str:
 def _path(location: tuple[int | str, ...], tree: Mapping[str, Any]) -> Path:
     """The path in `tree`, without the names of union members that pydantic puts into it."""
     path: Path = ()
-    in_union = False
     for key in location:
-        models = _candidates(path, tree)
-        if isinstance(key, int):
-            path, in_union = (*path, key), False
-        elif len(models) > 1 and not in_union:
-            in_union = True  # the member's tag comes before its field
-        elif models and isinstance(lookup(tree, path), Mapping):
-            path, in_union = (*path, key), False
+        if isinstance(key, int) or isinstance(lookup(tree, path), Mapping):
+            path = (*path, key)
     return path
 
 
-def _models(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    parts = get_args(annotation) if get_origin(annotation) is not None else ()
-    return [model for part in parts for model in _models(part)]
-
-
-def _candidates(path: Path, tree: Mapping[str, Any]) -> list[type[BaseModel]]:
-    """The models that the language has for the value at `path`, whatever its type."""
+def _fields_at(path: Path, tree: Mapping[str, Any]) -> list[FieldInfo]:
+    """The fields that the value at `path` can be of."""
+    while path and isinstance(path[-1], int):  # an item of a list is what the list is of
+        path = path[:-1]
     if not path:
-        return [SpecFile]
-    if isinstance(path[-1], int):  # an item of a list is what the list is of
-        return _candidates(path[:-1], tree)
-    fields = [model.model_fields.get(str(path[-1])) for model in _models_at(path[:-1], tree)]
-    return [model for field in fields if field for model in _models(field.annotation)]
+        return []
+    return fields_named(_models_at(path[:-1], tree), str(path[-1]))
 
 
 def _models_at(path: Path, tree: Mapping[str, Any]) -> list[type[BaseModel]]:
-    """The model that the value at `path` is meant to be; several when its type is not known."""
-    models = _candidates(path, tree)
-    tag = lookup(tree, (*path, "type"))
-    return [model for model in models if tag in _tag(model)] or models
+    """The sections that the value at `path` is meant to be; several when its type is not known."""
+    if not path:
+        return [SpecFile]
+    return models_of(_fields_at(path, tree), lookup(tree, (*path, "type")))
 
 
 def known_keys(path: Path, type: str) -> list[str]:
@@ -272,18 +261,10 @@ def known_keys(path: Path, type: str) -> list[str]:
     return _known_keys(path, tree)
 
 
-def _tag(model: type[BaseModel]) -> list[str]:
-    """The names that the field `type` can have, which need not tell it from other models."""
-    field = model.model_fields.get("type")
-    found = [] if field is None else list(get_args(field.annotation))
-    names = [
-        name for part in found for name in ([part] if isinstance(part, str) else get_args(part))
-    ]
-    return [name for name in names if isinstance(name, str)]
-
-
 def _tags(path: Path, tree: Mapping[str, Any]) -> list[str]:
-    return [tag for model in _candidates(path, tree) for tag in _tag(model)]
+    """The methods that the value at `path` can be."""
+    found = (choice for field in _fields_at(path, tree) for choice in choices_of(field))
+    return [name for choice in found for name in choice.names()]
 
 
 def _known_keys(path: Path, tree: Mapping[str, Any]) -> list[str]:

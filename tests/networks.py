@@ -12,7 +12,7 @@ from compiler.noise import key_data
 from compiler.plan import make_plan
 from compiler.project import project
 from compiler.update import compile_plan
-from fgspec.data.describe import DatasetInfo
+from fgspec.spec.dataset_info import DatasetInfo
 from fgspec.source import loads
 
 INFO = DatasetInfo(

@@ -98,15 +98,15 @@ def cost(plan: Plan) -> Cost:
     examples, rows = plan.experiment.data.batch_size, plan.rows
     layers = [layer for _, layer in every_layer(plan.network.blocks)]
     linear = _flops(layers, rows)
-    clean = 0 if plan.objective.classifies else linear * examples // rows
+    clean = 0 if plan.objective.answers else linear * examples // rows
     trained = _flops((layer for layer in layers if is_trained(layer)), rows)
     reached = sum(_flops(varying(segment), rows) for segment in plan.segments)
     guided = sum(_flops(varying(segment), rows) for segment in _guides(plan))
     heads = sum(_flops(plan.readout(site).layers, rows) for site in plan.headed_sites())
-    pairs = len(plan.headed_sites()) * 4 * rows**2 * plan.objective.pairwise
+    pairs = len(plan.headed_sites()) * 4 * rows**2 * _pairwise(plan)
     sizes = {path: prod(spec.shape) for path, spec in flatten(plan.parameters()).items()}
     # What sends errors backward: through the linear maps, or from the outputs to every layer.
-    width = 2 * rows * plan.objective.outputs
+    width = 2 * rows * plan.outputs
     direct = sum(width * prod(layer.outputs) for layer in layers if is_trained(layer))
     how, kind = plan.perturbing, plan.experiment.gradient.estimator.type
     moves_weights = how is not None and how.space in WEIGHTS
@@ -134,12 +134,17 @@ def cost(plan: Plan) -> Cost:
     )
 
 
+def _pairwise(plan: Plan) -> int:
+    """Multiply-adds between the outputs of any two rows."""
+    return 0 if plan.objective.answers else plan.outputs
+
+
 def _apart(plan: Plan) -> int:
     """FLOPs between rows, forward and pushed, where every copy of a loss is evaluated by itself."""
-    how, objective = plan.perturbing, plan.objective
-    if how is None or not objective.mixes:
+    how = plan.perturbing
+    if how is None or not plan.rows_mixed:
         return 0
-    each = (2 + 4 * how.samples) * plan.rows * objective.pairwise
+    each = (2 + 4 * how.samples) * plan.rows * _pairwise(plan)
     return each * sum(_copies(plan, segment) for segment in plan.segments)
 
 

@@ -36,7 +36,7 @@ def elementwise_flops(plan: Plan) -> int:
     """Of normalizations and activations of the blocks, forward and differentiated, over a batch."""
     layers = [layer for _, layer in every_layer(plan.network.blocks)]
     examples, how = plan.experiment.data.batch_size, plan.perturbing
-    clean = 0 if plan.objective.classifies else examples * _forward(layers)
+    clean = 0 if plan.objective.answers else examples * _forward(layers)
     inside = [layer for s in plan.segments for block in s.blocks for layer in block.layers]
     kind = plan.experiment.gradient.estimator.type
     derived = sum(NORM_DERIVATIVE * _norms(layer) for layer in inside)

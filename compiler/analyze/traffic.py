@@ -89,7 +89,7 @@ def samples_of(plan: Plan) -> int:
 def _activations(plan: Plan, layout: Layout) -> Iterator[Message]:
     """What crosses groups inside blocks: inputs, tangents, errors, and sums of normalizations."""
     how, kind = plan.perturbing, plan.experiment.gradient.estimator.type
-    clean = 0.0 if plan.objective.classifies else 1 / plan.objective.views
+    clean = 0.0 if plan.objective.answers else 1 / plan.objective.views
     pulled = kind in DIRECT or (how is not None and how.space == "activation")
     for _, layer in every_layer(plan.network.blocks):
         yield "all-gather", "group", _mixed(plan, layout, layer) * (1 + clean)

@@ -9,7 +9,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from compiler.augment import colour, geometry
 from compiler.noise import KeyData, address
-from fgspec.spec.data import Augment, Byol, CropFlip, NoAugment
+from fgspec.spec.data import Augmentation as Augment
+from fgspec.spec.data import Byol, CropFlip, NoAugment
 
 Draw = Callable[[str, tuple[int, ...]], Float[Array, "n ..."]]
 """(name of a choice, shape) -> uniform numbers in [0, 1), of that shape for every example."""

@@ -25,7 +25,7 @@ def site_losses(plan: Plan, params: Params, feedback: Params, labels: Int[Array,
         feedback: backward weights of readouts in the same places; those absent have none.
         labels: of the examples.
     """
-    objective = plan.objective.value
+    objective = plan.objective
     replicate = LOWERINGS[lowering_of(plan)]
 
     def copies(site: Site, x: Features, others: Features | None = None) -> Float[Array, "..."]:
@@ -40,7 +40,7 @@ def site_losses(plan: Plan, params: Params, feedback: Params, labels: Int[Array,
             return readout.outputs(params, features, back)[0]
 
         def value(params: Params, features: Features) -> Float[Array, " n"]:
-            return objective(outputs(params, features), labels, others=rest)
+            return objective.value(outputs(params, features), labels, others=rest)
 
         def of_mean(params: Params, mean: Float[Array, "n f"]) -> Float[Array, " n"]:
             return value(params, mean[:, None, None])
@@ -59,7 +59,7 @@ def site_losses(plan: Plan, params: Params, feedback: Params, labels: Int[Array,
 def lowering_of(plan: Plan) -> str:
     """A row of `LOWERINGS`; losses that mix examples are not fused."""
     wanted = plan.experiment.compile.losses
-    return wanted if wanted != "auto" else "naive" if plan.objective.mixes else "fused"
+    return wanted if wanted != "auto" else "naive" if plan.rows_mixed else "fused"
 
 
 def readout_of(tree: Any, path: tuple[str, ...]) -> Any:

@@ -1,9 +1,8 @@
 """What a plan needs to know of a data set, as far as possible without reading it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -11,36 +10,11 @@ from fgspec.data.dataset import Pixels, spread
 from fgspec.data.image_folder import read_image_folder
 from fgspec.data.npz import read_npz
 from fgspec.spec.data import ImageFolder, Npz, Source, Synthetic
+from fgspec.spec.dataset_info import DatasetInfo
 
 _MOMENT_CHUNK = 1024
 _MOMENT_VALUES = 2**23
 _MOMENT_SAMPLE = 1024
-
-
-@dataclass(frozen=True)
-class DatasetInfo:
-    """Shape, size and pixel statistics of a data set.
-
-    Attributes:
-        name: short name, for logs.
-        image_shape: height, width (pixels), channels.
-        classes: number of classes; labels run from 0 to classes - 1.
-        train_examples: number of training images.
-        test_examples: number of test images.
-        mean: per channel, of training pixels scaled to [0, 1].
-        std: per channel, positive, of training pixels scaled to [0, 1]; 1 for a constant channel,
-            so that it can always be divided by.
-        pixels: dtype of the images.
-    """
-
-    name: str
-    image_shape: tuple[int, int, int]
-    classes: int
-    train_examples: int
-    test_examples: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    pixels: Literal["uint8", "float32"] = "uint8"
 
 
 DIGITS = DatasetInfo("digits", (8, 8, 1), 10, 1437, 360, (0.3054,), (0.3760,))

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fgspec.data.dataset import Dataset
-from fgspec.data.describe import DatasetInfo
 from fgspec.data.places import DATA_VARIABLE, listed
 from fgspec.errors import DataError
+from fgspec.spec.dataset_info import DatasetInfo
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,11 @@
 """`architecture:` the network whose blocks are trained."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from fgspec.spec.base import PositiveFloat, PositiveInt, Section
+from fgspec.spec.kinds import Kind, table
 from fgspec.spec.layer import ChainLayer, FullLayer
 
 Placement = Literal["begin_block", "before_linear", "after_linear"]
@@ -76,6 +77,15 @@ _INITIALIZATION = (
 )
 
 
+ARCHITECTURES = table("architecture", "architectures")
+
+
+class Architecture(Kind):
+    """The network."""
+
+    table: ClassVar = ARCHITECTURES
+
+
 class Stage(Section):
     """Further blocks of a LocalMixer, whose first makes the grid of patches coarser."""
 
@@ -89,7 +99,7 @@ class Stage(Section):
     group_ratio: PositiveInt = Field(default=1, description="By which it multiplies the groups.")
 
 
-class LocalMixer(Section):
+class LocalMixer(Architecture):
     """The network of Ren et al. 2022: token mixing, channel mixing, grouped channel mixing."""
 
     type: Literal["local_mixer"] = "local_mixer"
@@ -123,7 +133,7 @@ class LocalMixer(Section):
     initialization: Initialization = Field(default="kaiming", description=_INITIALIZATION)
 
 
-class Mlp(Section):
+class Mlp(Architecture):
     """A multi-layer perceptron on flattened images; every hidden layer is one block."""
 
     type: Literal["mlp"] = "mlp"
@@ -137,7 +147,7 @@ class Mlp(Section):
     initialization: Initialization = Field(default="kaiming", description=_INITIALIZATION)
 
 
-class ConvNet(Section):
+class ConvNet(Architecture):
     """Convolutions in a row, 3x3, normalized, ReLU; every convolution is one block."""
 
     type: Literal["conv_net"] = "conv_net"
@@ -153,7 +163,7 @@ class ConvNet(Section):
     initialization: Initialization = Field(default="kaiming_uniform", description=_INITIALIZATION)
 
 
-class Resnet18(Section):
+class Resnet18(Architecture):
     """ResNet-18 cut into blocks (He et al. 2016; Fournier et al. 2023).
 
     8 blocks are its basic blocks, the stem in the first. 2 blocks are the stem with the two basic
@@ -178,7 +188,7 @@ class Resnet18(Section):
     initialization: Initialization = Field(default="kaiming_uniform", description=_INITIALIZATION)
 
 
-class Chain(Section):
+class Chain(Architecture):
     """Blocks of your own, each a list of layers."""
 
     type: Literal["chain"] = "chain"
@@ -194,6 +204,3 @@ class Chain(Section):
         default=ConvNormalization(type="none"), description="What normalize stands for in layers."
     )
     initialization: Initialization = Field(default="kaiming_uniform", description=_INITIALIZATION)
-
-
-Architecture = Annotated[LocalMixer | Mlp | ConvNet | Resnet18 | Chain, Field(discriminator="type")]

@@ -3,7 +3,7 @@
 from fgspec.spec.architecture import Architecture
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.gradient import PERTURBING, Perturbation, Projection
-from fgspec.spec.losses import InfoNce, Local, Losses
+from fgspec.spec.losses import Local, Losses
 from fgspec.spec.structure import LOSS_AXES, coupling
 
 
@@ -35,7 +35,7 @@ def _perturbation(given: Perturbation, losses: Losses, coupled: bool) -> Perturb
         "granularity": "batch" if whole else "example",
         "grouping": "net" if noisy else "block" if given.space == "block_output" else "tensor",
     }
-    own = "views" if isinstance(losses.objective, InfoNce) and not coupled else "example"
+    own = "views" if losses.objective.views > 1 and not coupled else "example"
     sharing = given.sharing or ("batch" if given.space == "weight" else own)
     updates = {
         "projection": _filled(projection, defaults),

@@ -13,9 +13,10 @@ from fgspec.diagnostics import Problem, nearest
 from fgspec.spec import lowering, perturbing
 from fgspec.spec.architecture import Architecture, Mlp
 from fgspec.spec.base import Interval
-from fgspec.spec.data import DECODED, Data, ImageFolder, NoAugment
+from fgspec.spec.data import DECODED, Data, ImageFolder
 from fgspec.spec.gradient import DIRECT, PERTURBING, Gradient, Perturbation
-from fgspec.spec.losses import InfoNce, Losses
+from fgspec.spec.kinds import methods_in
+from fgspec.spec.losses import Losses
 from fgspec.spec.mesh import AXES, Mesh
 from fgspec.spec.optimizer import Factors, Optimizer, WarmupCosine
 from fgspec.spec.run import Checkpoint, Compile, Diagnostics, Expect, Training
@@ -23,18 +24,12 @@ from fgspec.spec.structure import LOSS_AXES, STRUCTURE, block_count, divisors
 from fgspec.yaml12 import Path
 
 METRICS = (
-    "train/loss",
-    "train/accuracy",
-    "eval/loss",
-    "eval/error",
-    "eval/accuracy",
     "optim/grad_norm",
     "perf/step_time_s",
     "perf/examples_per_s",
     "data/wait_s",
 )
-"""The metrics every run has; local losses add `local_loss/block<k>`, a final contrastive loss
-`train/objective`."""
+"""The metrics every run has besides the losses and what its objective reports."""
 
 
 def duration(training: Training) -> Iterator[Problem]:
@@ -162,8 +157,11 @@ def norm_gradient(architecture: Architecture, gradient: Gradient) -> Iterator[Pr
 
 def readout_factors(optimizer: Optimizer, losses: Losses) -> Iterator[Problem]:
     """A factor for heads needs heads."""
-    contrastive = isinstance(losses.objective, InfoNce)
-    if losses.local is None and not contrastive and optimizer.factors.heads != Factors().heads:
+    if (
+        losses.local is None
+        and losses.objective.answers
+        and optimizer.factors.heads != Factors().heads
+    ):
         message = "never read: there are no local losses, so no heads; remove it"
         yield Problem(("optimizer", "factors", "heads"), message)
 
@@ -184,8 +182,10 @@ def expectation(
     """An expectation is about a metric that a run writes."""
     blocks, _ = block_count(architecture)
     every = losses.local.every if losses.local is not None else blocks + 1
-    known = [*METRICS, *(f"local_loss/block{k}" for k in range(every - 1, blocks, every))]
-    if isinstance(losses.objective, InfoNce) and losses.local is None:
+    reported = ("loss", *losses.objective.answer().reports)
+    known = [f"{when}/{name}" for when in ("train", "eval") for name in reported]
+    known += [*METRICS, *(f"local_loss/block{k}" for k in range(every - 1, blocks, every))]
+    if losses.local is None and not losses.objective.answers:
         known.append("train/objective")
     if expect is not None and expect.metric not in known:
         yield Problem(("expect", "metric"), f"no such metric; {nearest(expect.metric, known)}")
@@ -197,20 +197,6 @@ def mesh_axes(mesh: Mesh) -> Iterator[Problem]:
     for name in left[1:]:
         message = "only one axis can take what is left; say how many"
         yield Problem(("mesh", name), message, others=(("mesh", left[0]),))
-
-
-def views(data: Data, losses: Losses) -> Iterator[Problem]:
-    """A contrastive loss compares two augmented views of several examples."""
-    if not isinstance(losses.objective, InfoNce):
-        return
-    if data.batch_size == 1:
-        message = "info_nce has no negatives in a batch of one example; give at least 2"
-        yield Problem(("data", "batch_size"), message, others=(("losses", "objective", "type"),))
-    if isinstance(data.augment, NoAugment):
-        message = "info_nce compares two augmented views; say byol"
-        yield Problem(
-            ("data", "augment", "type"), message, others=(("losses", "objective", "type"),)
-        )
 
 
 def image_folders(data: Data) -> Iterator[Problem]:
@@ -254,7 +240,6 @@ CHECKS: tuple[Callable[..., Iterator[Problem]], ...] = (
     warmup,
     expectation,
     mesh_axes,
-    views,
     image_folders,
     residence,
 )
@@ -271,4 +256,8 @@ def check(sections: Mapping[str, Any]) -> list[Problem]:
         names = inspect.signature(run).parameters
         if names.keys() <= sections.keys():
             problems += run(**{name: sections[name] for name in names})
+    for at, method in (found for name in sections for found in methods_in(sections[name], (name,))):
+        names = inspect.signature(method.problems).parameters.keys() - {"at"}
+        if names <= sections.keys():
+            problems += method.problems(at, **{name: sections[name] for name in names})
     return problems

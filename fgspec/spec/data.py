@@ -1,19 +1,36 @@
 """The data section: which images and labels, and how they come in batches."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from fgspec.spec.base import NonNegativeInt, PositiveInt, Section, Seed
+from fgspec.spec.kinds import Kind, OneOf, table
+
+SOURCES = table("source", "sources")
+AUGMENTATIONS = table("augmentation", "augmentations")
 
 
-class Digits(Section):
+class Source(Kind):
+    """Where images and labels come from."""
+
+    table: ClassVar = SOURCES
+
+
+class Augmentation(Kind):
+    """A random change of training images."""
+
+    table: ClassVar = AUGMENTATIONS
+    changes: ClassVar[bool] = True
+
+
+class Digits(Source):
     """scikit-learn's 1,797 handwritten digits, 8x8 pixels; always there, nothing to download."""
 
     type: Literal["digits"] = Field(default="digits", description="scikit-learn's 8x8 digits.")
 
 
-class Mnist(Section):
+class Mnist(Source):
     """MNIST in its four published IDX files, gzipped or not."""
 
     type: Literal["mnist"] = Field(default="mnist", description="MNIST, 28x28 grey digits.")
@@ -29,7 +46,7 @@ class Mnist(Section):
     )
 
 
-class Cifar10(Section):
+class Cifar10(Source):
     """CIFAR-10 as published: the python or the binary version, as archive or unpacked."""
 
     type: Literal["cifar10"] = Field(
@@ -51,7 +68,7 @@ _Share = Annotated[float, Field(ge=0, le=1)]
 _PositiveShare = Annotated[float, Field(gt=0, le=1)]
 
 
-class ImageFolder(Section):
+class ImageFolder(Source):
     """Image files of one's own, a folder for each class: PATH/train/CLASS/*.jpg.
 
     Classes are the sorted names of folders. Images are decoded when a batch needs them: their
@@ -81,7 +98,7 @@ class ImageFolder(Section):
     )
 
 
-class ImageNet(Section):
+class ImageNet(Source):
     """ImageNet (ILSVRC 2012), unpacked into a folder for each class, as image_folder, 224 pixels.
 
     The validation images, published in one folder, must be sorted into those of their classes.
@@ -102,7 +119,7 @@ class ImageNet(Section):
     )
 
 
-class Npz(Section):
+class Npz(Source):
     """Arrays of one's own in a NumPy archive.
 
     Images are [N, H, W] or [N, H, W, C], uint8 or float32 in [0, 1]; labels are integers [N].
@@ -127,7 +144,7 @@ class Npz(Section):
     )
 
 
-class Synthetic(Section):
+class Synthetic(Source):
     """Random images around one random template a class; for benchmarks only."""
 
     type: Literal["synthetic"] = Field(
@@ -142,13 +159,14 @@ class Synthetic(Section):
     test_examples: PositiveInt = Field(default=1024, description="Number of test images.")
 
 
-class NoAugment(Section):
+class NoAugment(Augmentation):
     """Training images as they are."""
 
+    changes: ClassVar[bool] = False
     type: Literal["none"] = Field(default="none", description="Training images as they are.")
 
 
-class CropFlip(Section):
+class CropFlip(Augmentation):
     """A crop after padding and a flip (the CIFAR-10 recipe of Fournier et al. 2023)."""
 
     type: Literal["crop_flip"] = Field(
@@ -162,7 +180,7 @@ class CropFlip(Section):
     )
 
 
-class Byol(Section):
+class Byol(Augmentation):
     """Crop, flip, colour jitter, greyscale, blur and solarization (Grill et al. 2020)."""
 
     type: Literal["byol"] = Field(
@@ -179,13 +197,6 @@ class Byol(Section):
     )
 
 
-Augment = Annotated[NoAugment | CropFlip | Byol, Field(discriminator="type")]
-
-Source = Annotated[
-    Digits | Mnist | Cifar10 | ImageNet | ImageFolder | Npz | Synthetic,
-    Field(discriminator="type"),
-]
-
 DECODED = ("imagenet", "image_folder")
 """Sources whose images are decoded for each batch, and never held whole, by memory or device."""
 
@@ -193,7 +204,9 @@ DECODED = ("imagenet", "image_folder")
 class Data(Section):
     """The images and labels of an experiment, and how they are batched and changed."""
 
-    source: Source = Field(default=Digits(), description="Where images and labels come from.")
+    source: Annotated[Source, OneOf(SOURCES)] = Field(
+        default=Digits(), description="Where images and labels come from."
+    )
     batch_size: PositiveInt = Field(
         default=128,
         description="Training examples in one update; the last, partial batch of an epoch is "
@@ -209,7 +222,7 @@ class Data(Section):
         description="Of the order of training examples alone; augmentation, initial weights and "
         "perturbations keep that of the experiment. null: that one too.",
     )
-    augment: Augment = Field(
+    augment: Annotated[Augmentation, OneOf(AUGMENTATIONS)] = Field(
         default=NoAugment(),
         description="Random change of training images, never of test images: none, crop_flip or "
         "byol. The name alone stands for {type: name}.",

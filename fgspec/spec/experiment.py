@@ -6,13 +6,14 @@ from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from fgspec.spec.ablation import Ablation
-from fgspec.spec.architecture import Architecture, LocalMixer
+from fgspec.spec.architecture import ARCHITECTURES, Architecture, LocalMixer
 from fgspec.spec.base import Section, Seed
 from fgspec.spec.data import Data
 from fgspec.spec.gradient import Gradient
+from fgspec.spec.kinds import OneOf
 from fgspec.spec.losses import Losses
 from fgspec.spec.mesh import Mesh
-from fgspec.spec.optimizer import Optimizer, Sgd
+from fgspec.spec.optimizer import OPTIMIZERS, Optimizer, Sgd
 from fgspec.spec.presets import RuleName
 from fgspec.spec.run import Checkpoint, Compile, Diagnostics, Expect, Training
 
@@ -38,12 +39,16 @@ class Experiment(Section):
         default=0, description="Of initial weights, data order and all that is drawn."
     )
     data: Data = Field(default=Data(), description="Images, labels and batches.")
-    architecture: Architecture = Field(default=LocalMixer(), description="The network.")
+    architecture: Annotated[Architecture, OneOf(ARCHITECTURES)] = Field(
+        default=LocalMixer(), description="The network."
+    )
     losses: Losses = Field(
         default=Losses(), description="What is minimised, and where gradients stop."
     )
     gradient: Gradient = Field(default=Gradient(), description="What is estimated and how.")
-    optimizer: Optimizer = Field(default=Sgd(), description="How estimates become steps.")
+    optimizer: Annotated[Optimizer, OneOf(OPTIMIZERS)] = Field(
+        default=Sgd(), description="How estimates become steps."
+    )
     training: Training = Field(description="How long.")
     mesh: Mesh = Field(default=Mesh(), description="Devices.")
     checkpoint: Checkpoint = Field(default=Checkpoint(), description="What survives a stop.")

@@ -1,27 +1,36 @@
 """`gradient:` which gradient is targeted and how it is estimated."""
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from fgspec import plugins
+from fgspec.spec import plugins
 from fgspec.spec.base import PositiveFloat, PositiveInt, Section
+from fgspec.spec.kinds import Kind, OneOf, table
+
+ESTIMATORS = table("estimator", "estimators")
 
 
-class Exact(Section):
+class Estimator(Kind):
+    """How the target is estimated."""
+
+    table: ClassVar = ESTIMATORS
+
+
+class Exact(Estimator):
     """Reverse-mode differentiation."""
 
     type: Literal["exact"] = "exact"
 
 
-class Forward(Section):
+class Forward(Estimator):
     """A directional derivative along a perturbation, in forward mode (Baydin et al. 2022)."""
 
     type: Literal["forward"] = "forward"
 
 
-class FiniteDifference(Section):
+class FiniteDifference(Estimator):
     """(l(eps u) - l(0)) / eps in place of the directional derivative."""
 
     type: Literal["finite_difference"] = "finite_difference"
@@ -30,7 +39,7 @@ class FiniteDifference(Section):
     )
 
 
-class Feedback(Section):
+class Feedback(Estimator):
     """Reverse mode with fixed random backward weights (Lillicrap et al. 2016)."""
 
     type: Literal["feedback"] = "feedback"
@@ -41,13 +50,13 @@ class Feedback(Section):
     )
 
 
-class DirectFeedback(Section):
+class DirectFeedback(Estimator):
     """The output error sent to every layer through fixed random weights (Nokland 2016)."""
 
     type: Literal["direct_feedback"] = "direct_feedback"
 
 
-class LearnedDirectFeedback(Section):
+class LearnedDirectFeedback(Estimator):
     """Direct feedback through moving averages of what layers do to the outputs (Bacho et al. 2022).
 
     At every step normal noise moves the outputs of all layers, and what comes of it at the outputs
@@ -58,12 +67,6 @@ class LearnedDirectFeedback(Section):
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.99, description="What the average keeps of itself at a step; it starts at zero."
     )
-
-
-Estimator = Annotated[
-    Exact | Forward | FiniteDifference | Feedback | DirectFeedback | LearnedDirectFeedback,
-    Field(discriminator="type"),
-]
 
 
 REVERSE = ("exact", "feedback")
@@ -92,7 +95,7 @@ def _known(name: str) -> str:
 def guess_names() -> tuple[str, ...]:
     """The guesses of the language and those that installed packages add."""
     own = get_args(BuiltInGuess)
-    return (*own, *(name for name in plugins.names(plugins.GUESSES) if name not in own))
+    return (*own, *(name for name in plugins.names("fgspec.guesses") if name not in own))
 
 
 GuessName = Annotated[
@@ -230,7 +233,9 @@ class Gradient(Section):
         description="global: of the final loss. local: of the block's own local loss. above: of "
         "its own and the next block's. sum: of all losses downstream.",
     )
-    estimator: Estimator = Field(default=Exact(), description="How the target is estimated.")
+    estimator: Annotated[Estimator, OneOf(ESTIMATORS)] = Field(
+        default=Exact(), description="How the target is estimated."
+    )
     perturbation: Perturbation | None = Field(
         default=None, description="Read by forward and finite_difference estimators only."
     )

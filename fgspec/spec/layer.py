@@ -1,17 +1,22 @@
 """`architecture.blocks:` of a chain: the layers that a block is made of."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from fgspec.spec.base import PositiveInt, Section
+from fgspec.spec.base import PositiveInt
+from fgspec.spec.kinds import Kind, OneOf, table
+
+LAYERS = table("layer", "layers")
 
 Grid = Annotated[int, Field(ge=1, le=1024)]
 Window = Annotated[int, Field(ge=1, le=64)]
 
 
-class _Layer(Section):
+class Layer(Kind):
     """What every layer has."""
+
+    table: ClassVar = LAYERS
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)] | None = Field(
         default=None,
@@ -29,7 +34,7 @@ class _Layer(Section):
     activation: Literal["relu", "none"] = Field(default="relu", description="What follows.")
 
 
-class _Trained(_Layer):
+class _Trained(Layer):
     """What layers with parameters have besides."""
 
     normalize: bool = Field(
@@ -80,7 +85,7 @@ class DepthwiseLayer(_Trained):
     stride: PositiveInt = Field(default=1, description="Positions between windows.")
 
 
-class _Pool(_Layer):
+class _Pool(Layer):
     """What poolings have besides."""
 
     activation: Literal["relu", "none"] = Field(default="none", description="What follows.")
@@ -103,13 +108,4 @@ class AveragePoolLayer(_Pool):
     )
 
 
-ChainLayer = Annotated[
-    DenseLayer
-    | GroupedLayer
-    | FullLayer
-    | ConvLayer
-    | DepthwiseLayer
-    | MaxPoolLayer
-    | AveragePoolLayer,
-    Field(discriminator="type"),
-]
+ChainLayer = Annotated[Layer, OneOf(LAYERS)]

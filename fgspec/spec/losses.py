@@ -1,47 +1,33 @@
 """`losses:` what is minimised, where the losses sit, and what is isolated from what."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from fgspec.spec.base import PositiveFloat, PositiveInt, Section
+from fgspec.spec.base import PositiveInt, Section
+from fgspec.spec.kinds import Kind, OneOf, table
+from fgspec.spec.objectives import OBJECTIVES, CrossEntropy, Objective
 
 LossAxis = Literal["patch", "group"]
 """A named axis that a local loss can be replicated over, besides the batch."""
 
 
-class CrossEntropy(Section):
-    """Softmax cross entropy with the labels, in nats."""
-
-    type: Literal["cross_entropy"] = "cross_entropy"
+HEADS = table("head", "heads")
 
 
-class InfoNce(Section):
-    """Contrastive loss of two augmented views, each anchor against keys (Ren et al. 2022).
+class Head(Kind):
+    """What turns the features after a block into the outputs of its local loss."""
 
-    The classifier is trained beside it by cross entropy, on stopped features of clean images.
-    """
-
-    type: Literal["info_nce"] = "info_nce"
-    temperature: PositiveFloat = Field(default=0.5, description="Divides the cosine similarities.")
-    projection: PositiveInt = Field(default=128, description="Outputs of the linear projection.")
-    keys: Literal["stopped", "free"] = Field(
-        default="stopped",
-        description="What anchors are compared with. stopped: it carries no gradient. free: it "
-        "does, so that every row moves the loss of every anchor.",
-    )
+    table: ClassVar = HEADS
 
 
-Objective = Annotated[CrossEntropy | InfoNce, Field(discriminator="type")]
-
-
-class LinearHead(Section):
+class LinearHead(Head):
     """One linear layer; pooled: normalization, average pooling to 2x2, one linear layer."""
 
     type: Literal["linear"] = "linear"
 
 
-class MlpHead(Section):
+class MlpHead(Head):
     """An auxiliary perceptron: linear layers with batch norm and ReLU, then a linear layer."""
 
     type: Literal["mlp"] = "mlp"
@@ -49,7 +35,7 @@ class MlpHead(Section):
     layers: PositiveInt = Field(default=3, description="How many hidden layers.")
 
 
-class CnnHead(Section):
+class CnnHead(Head):
     """An auxiliary convolutional net (Fournier et al. 2023).
 
     A 1x1 convolution, three 3x3 convolutions of stride 2, each with batch norm and ReLU, average
@@ -60,13 +46,10 @@ class CnnHead(Section):
     channels: PositiveInt = Field(default=32, description="Channels of its convolutions.")
 
 
-class NextBlocksHead(Section):
+class NextBlocksHead(Head):
     """A copy of all later blocks and of the classifier, with parameters of its own."""
 
     type: Literal["next_blocks"] = "next_blocks"
-
-
-Head = Annotated[LinearHead | MlpHead | CnnHead | NextBlocksHead, Field(discriminator="type")]
 
 
 class Local(Section):
@@ -92,7 +75,7 @@ class Local(Section):
         "over groups. pooled: it reads all positions and does its own pooling (to 2x2 but for "
         "next_blocks), and the loss has no copies.",
     )
-    head: Head = Field(
+    head: Annotated[Head, OneOf(HEADS)] = Field(
         default=LinearHead(), description="What turns features into the loss's outputs."
     )
 
@@ -100,7 +83,9 @@ class Local(Section):
 class Losses(Section):
     """What is minimised and where."""
 
-    objective: Objective = Field(default=CrossEntropy(), description="The loss of every site.")
+    objective: Annotated[Objective, OneOf(OBJECTIVES)] = Field(
+        default=CrossEntropy(), description="The loss of every site."
+    )
     local: Local | None = Field(
         default=None, description="Local losses; without them there is only the final loss."
     )

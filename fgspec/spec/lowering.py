@@ -6,7 +6,7 @@ from fgspec.diagnostics import Problem
 from fgspec.spec.architecture import Architecture
 from fgspec.spec.directional import irreversible, unpushable
 from fgspec.spec.gradient import PERTURBING, REVERSE, Gradient, Perturbation
-from fgspec.spec.losses import InfoNce, Losses
+from fgspec.spec.losses import Losses
 from fgspec.spec.run import Compile
 from fgspec.spec.scanning import unscannable
 from fgspec.yaml12 import Path
@@ -39,10 +39,10 @@ def perturbed(compile: Compile, gradient: Gradient) -> Iterator[Problem]:
 
 def copies(losses: Losses, compile: Compile) -> Iterator[Problem]:
     """Copies are computed together where a row moves its own loss only."""
-    objective = losses.objective
-    if compile.losses == "fused" and isinstance(objective, InfoNce) and objective.keys == "free":
-        message = "keys that are free move the copies of every anchor; say naive"
-        yield Problem(("compile", "losses"), message, others=(("losses", "objective", "keys"),))
+    coupling = losses.objective.coupling()
+    if compile.losses == "fused" and coupling is not None:
+        message = f"{coupling.name} couples the copies of all rows; use naive"
+        yield Problem(("compile", "losses"), message, others=(coupling.path,))
 
 
 def noise(compile: Compile, gradient: Gradient) -> Iterator[Problem]:

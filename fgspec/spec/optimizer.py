@@ -1,6 +1,6 @@
 """`optimizer:` how an estimate of the gradient becomes a step."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -12,15 +12,25 @@ from fgspec.spec.base import (
     PositiveInt,
     Section,
 )
+from fgspec.spec.kinds import Kind, OneOf, table
+
+OPTIMIZERS = table("optimizer", "optimizers")
+SCHEDULES = table("schedule", "schedules")
 
 
-class Constant(Section):
+class Schedule(Kind):
+    """The learning rate over the run."""
+
+    table: ClassVar = SCHEDULES
+
+
+class Constant(Schedule):
     """The learning rate as it is."""
 
     type: Literal["constant"] = "constant"
 
 
-class Linear(Section):
+class Linear(Schedule):
     """From the learning rate down to `end_factor` times it at the last step."""
 
     type: Literal["linear"] = "linear"
@@ -29,7 +39,7 @@ class Linear(Section):
     )
 
 
-class Staircase(Section):
+class Staircase(Schedule):
     """Multiplied by `factor` after every so many epochs."""
 
     type: Literal["staircase"] = "staircase"
@@ -39,7 +49,7 @@ class Staircase(Section):
     )
 
 
-class WarmupCosine(Section):
+class WarmupCosine(Schedule):
     """Linear from 0 during the warm-up, then half a cosine down to `end_factor` times the rate."""
 
     type: Literal["warmup_cosine"] = "warmup_cosine"
@@ -49,9 +59,6 @@ class WarmupCosine(Section):
     )
 
 
-Schedule = Annotated[Constant | Linear | Staircase | WarmupCosine, Field(discriminator="type")]
-
-
 class Factors(Section):
     """Multipliers of the learning rate for readouts, which train on their exact gradient."""
 
@@ -59,20 +66,25 @@ class Factors(Section):
     classifier: NonNegativeFloat = Field(default=1.0, description="For the final classifier.")
 
 
-class _Common(Section):
+class Optimizer(Kind):
+    """How an estimate of the gradient becomes a step."""
+
+    table: ClassVar = OPTIMIZERS
     learning_rate: PositiveFloat = Field(
         default=0.01, description="Peak learning rate, per update."
     )
     weight_decay: NonNegativeFloat = Field(
         default=0.0, description="Acts on weights only, never on biases."
     )
-    schedule: Schedule = Field(default=Constant(), description="Learning rate over the run.")
+    schedule: Annotated[Schedule, OneOf(SCHEDULES)] = Field(
+        default=Constant(), description="Learning rate over the run."
+    )
     factors: Factors = Field(
         default=Factors(), description="Separate rates for heads and classifier."
     )
 
 
-class Sgd(_Common):
+class Sgd(Optimizer):
     """Stochastic gradient descent; weight decay is added to the gradient."""
 
     type: Literal["sgd"] = "sgd"
@@ -80,7 +92,7 @@ class Sgd(_Common):
     nesterov: bool = Field(default=False, description="Look ahead along the momentum.")
 
 
-class Adam(_Common):
+class Adam(Optimizer):
     """Adam (Kingma and Ba 2015); weight decay is added to the gradient."""
 
     type: Literal["adam"] = "adam"
@@ -97,12 +109,9 @@ class AdamW(Adam):
     type: Literal["adamw"] = "adamw"  # pyright: ignore[reportIncompatibleVariableOverride]
 
 
-class Lars(_Common):
+class Lars(Optimizer):
     """Layer-wise adaptive rates for large batches (You et al. 2017)."""
 
     type: Literal["lars"] = "lars"
     momentum: Fraction = Field(default=0.9, description="Decay of the accumulated update.")
     trust_coefficient: PositiveFloat = Field(default=0.001, description="Scale of the trust ratio.")
-
-
-Optimizer = Annotated[Sgd | Adam | AdamW | Lars, Field(discriminator="type")]

@@ -6,7 +6,7 @@ from typing import Any
 from fgspec.diagnostics import Problem
 from fgspec.spec.architecture import Architecture
 from fgspec.spec.gradient import PERTURBING, Gradient, Perturbation
-from fgspec.spec.losses import InfoNce, Losses
+from fgspec.spec.losses import Losses
 from fgspec.spec.structure import coupling
 from fgspec.yaml12 import Path
 
@@ -39,8 +39,8 @@ def belongs(losses: Losses, gradient: Gradient) -> Iterator[Problem]:
     elif found.space == "weight" and found.sharing == "views":
         message = "views share noise on features; say batch or example"
         yield Problem((*BASE, "sharing"), message, others=(SPACE,))
-    if found.sharing == "views" and not isinstance(losses.objective, InfoNce):
-        message = "there are two views under info_nce only; say example or batch"
+    if found.sharing == "views" and losses.objective.views == 1:
+        message = "this objective has one view of each example; use example or batch"
         yield Problem((*BASE, "sharing"), message, others=(("losses", "objective", "type"),))
 
 

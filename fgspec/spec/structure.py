@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from fgspec.diagnostics import Problem
 from fgspec.spec.architecture import (
@@ -14,7 +14,8 @@ from fgspec.spec.architecture import (
     Normalization,
     Resnet18,
 )
-from fgspec.spec.losses import InfoNce, LossAxis, Losses
+from fgspec.spec.coupling import Coupling
+from fgspec.spec.losses import LossAxis, Losses
 from fgspec.yaml12 import Path
 
 LOSS_AXES: dict[str, tuple[LossAxis, ...]] = {
@@ -27,26 +28,11 @@ LOSS_AXES: dict[str, tuple[LossAxis, ...]] = {
 """The axes that a loss can be replicated over, by architecture."""
 
 
-class Coupling(NamedTuple):
-    """What makes examples move each other's losses.
-
-    Attributes:
-        name: as messages say it.
-        path: of the field that says so.
-    """
-
-    name: str
-    path: Path
-
-
 def coupling(architecture: Architecture, losses: Losses) -> Coupling | None:
     """What couples the examples of a batch, if anything does."""
     if architecture.normalization.type == "batch_norm":
         return Coupling("batch_norm", ("architecture", "normalization", "type"))
-    objective = losses.objective
-    if isinstance(objective, InfoNce) and objective.keys == "free":
-        return Coupling("keys: free", ("losses", "objective", "keys"))
-    return None
+    return losses.objective.coupling()
 
 
 def divisors(number: int, near: int) -> str:

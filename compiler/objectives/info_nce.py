@@ -1,0 +1,44 @@
+"""The contrastive loss of two augmented views."""
+
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from fgspec.spec import objectives
+
+
+def _unit(outputs: Float[Array, "n k"]) -> Float[Array, "n k"]:
+    """Rows of length one; an image without any contrast may project to zero and stays there."""
+    squared = jnp.square(outputs).sum(-1, keepdims=True)
+    return outputs * jax.lax.rsqrt(jnp.maximum(squared, 1e-12))
+
+
+class InfoNce(objectives.InfoNce):
+    """The section with what it computes (Ren et al. 2022, section 4)."""
+
+    def value(
+        self,
+        outputs: Float[Array, "n k"],
+        targets: Int[Array, " n"],
+        others: Float[Array, "n k"] | None = None,
+    ) -> Float[Array, " n"]:
+        """The loss of each of the 2 N anchors, in nats; the targets are not read.
+
+        The positive of an anchor is the other view of its example; every other row of either view
+        is a negative.
+        """
+        stopped = jax.lax.stop_gradient(_unit(outputs if others is None else others))
+        keys = _unit(outputs) if self.keys == "free" else stopped
+        logits = _unit(outputs) @ keys.T / self.temperature
+        rows = jnp.arange(outputs.shape[0])
+        apart = jnp.where(rows[:, None] == rows[None], -jnp.inf, logits)
+        positive = (rows + outputs.shape[0] // 2) % outputs.shape[0]
+        return -jnp.take_along_axis(jax.nn.log_softmax(apart), positive[:, None], axis=-1)[:, 0]
+
+    def metrics(
+        self, outputs: Float[Array, "n k"], targets: Int[Array, " n"]
+    ) -> Mapping[str, Array]:
+        """Nothing: projections answer no question about an example."""
+        return {}

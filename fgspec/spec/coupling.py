@@ -1,0 +1,17 @@
+"""What makes the examples of a batch move each other's losses."""
+
+from typing import NamedTuple
+
+from fgspec.yaml12 import Path
+
+
+class Coupling(NamedTuple):
+    """One thing that couples examples.
+
+    Attributes:
+        name: as messages say it.
+        path: of the field that says so.
+    """
+
+    name: str
+    path: Path

@@ -1,0 +1,30 @@
+"""What a plan needs to know of a data set."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """Shape, size and pixel statistics of a data set.
+
+    Attributes:
+        name: short name, for logs.
+        image_shape: height, width (pixels), channels.
+        classes: number of classes; labels run from 0 to classes - 1.
+        train_examples: number of training images.
+        test_examples: number of test images.
+        mean: per channel, of training pixels scaled to [0, 1].
+        std: per channel, positive, of training pixels scaled to [0, 1]; 1 for a constant channel,
+            so that it can always be divided by.
+        pixels: dtype of the images.
+    """
+
+    name: str
+    image_shape: tuple[int, int, int]
+    classes: int
+    train_examples: int
+    test_examples: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    pixels: Literal["uint8", "float32"] = "uint8"

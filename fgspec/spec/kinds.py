@@ -1,0 +1,255 @@
+"""Methods as objects: every choice that the language offers is one class, in one table.
+
+A class of a table has the fields that it takes in YAML, what it needs of the rest of a spec, and
+what it does. Built-in ones keep what needs JAX in a second class (`behaviour`), so that checking a
+spec does not wait for JAX; a package may write both in one class. Whoever needs to know something
+of a method asks the object, and nobody asks which method it is.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, ClassVar, TypeVar, cast, get_args
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from fgspec.diagnostics import Problem
+from fgspec.errors import UserError
+from fgspec.spec import plugins
+from fgspec.spec.base import Section
+from fgspec.yaml12 import Path
+
+
+@dataclass(frozen=True)
+class Table:
+    """One list of methods, which installed packages can add to.
+
+    Attributes:
+        what: one of its methods, as messages call it.
+        group: of the entry points that name its classes.
+    """
+
+    what: str
+    group: str
+
+    def names(self) -> tuple[str, ...]:
+        """Every method that is installed: the built-in ones, then those of packages, sorted."""
+        return plugins.names(self.group)
+
+    def kind(self, name: str) -> "type[Kind]":
+        """The class of a method that is installed; its package is imported.
+
+        Raises:
+            UserError: it cannot be imported, or is no class of this table.
+        """
+        found = plugins.load(self.group, name, self.what)
+        own = isinstance(found, type) and issubclass(found, Kind) and found.table == self
+        if own and name in names_of(found):
+            return cast(type[Kind], found)
+        package = plugins.owner(self.group, name)
+        wrong = f"has the type {', '.join(names_of(found)) or 'of its base'}" if own else ""
+        need = f'must have type: Literal["{name}"] = "{name}"'
+        raise UserError(
+            f"{package}: its {self.what} {name} {wrong or 'is no class of this table'}; it "
+            + (need if own else f"must be a class below {self.base_name()}")
+        )
+
+    def kinds(self) -> "dict[str, type[Kind]]":
+        """Every class by name; all packages are imported."""
+        return {name: self.kind(name) for name in self.names()}
+
+    def base_name(self) -> str:
+        """The class that those of this table derive from, as `fgspec` exports it."""
+        return f"fgspec.{''.join(part.title() for part in self.what.split())}"
+
+
+class Kind(Section):
+    """One method: its fields in YAML, what it needs, what it does.
+
+    Attributes:
+        behaviour: `module:Class`, a class below this one that adds what needs JAX. None where this
+            class does all itself.
+        table: that it belongs to.
+    """
+
+    behaviour: ClassVar[str | None] = None
+    table: ClassVar[Table]
+    type: str
+
+    def __str__(self) -> str:
+        """Its name, as a spec has it."""
+        return self.type
+
+    def problems(self, at: Path) -> Iterator[Problem]:
+        """What of the rest of a spec does not fit this method.
+
+        A method that reads sections of the spec names them as further parameters, such as `data` or
+        `losses`; it is asked when all of them are valid.
+
+        Args:
+            at: the path of this method in the spec.
+        """
+        yield from ()
+
+    def lacks(self, method: str) -> UserError:
+        """The error of a method that its class should have and has not."""
+        return UserError(
+            f"the {self.table.what} {self.type} has no {method}(); add it to "
+            f"{type(self).__module__}.{type(self).__name__}"
+        )
+
+
+TABLES: dict[str, Table] = {}
+"""All tables by the group of their entry points."""
+
+
+def table(what: str, group: str) -> Table:
+    """A new table.
+
+    Args:
+        what: one of its methods, in words, such as `objective`.
+        group: the last part of its group of entry points, such as `objectives`.
+    """
+    made = Table(what, f"{plugins.PREFIX}{group}")
+    TABLES[made.group] = made
+    return made
+
+
+def names_of(kind: type[Kind]) -> tuple[str, ...]:
+    """The values that the field `type` of a class can have."""
+    found = [
+        name for part in get_args(kind.model_fields["type"].annotation) for name in _words(part)
+    ]
+    return tuple(found)
+
+
+def _words(part: Any) -> tuple[str, ...]:
+    return (part,) if isinstance(part, str) else get_args(part)
+
+
+K = TypeVar("K", bound=Kind)
+
+
+@lru_cache(maxsize=4096)
+def working(kind: K) -> K:
+    """A method with what it does: the same fields under the class that `behaviour` names.
+
+    Raises:
+        UserError: that class cannot be imported.
+    """
+    if kind.behaviour is None:
+        return kind
+    try:
+        full = plugins.named(kind.behaviour)
+    except (ImportError, AttributeError) as error:
+        raise UserError(
+            f"the {kind.table.what} {kind.type}: {kind.behaviour} cannot be imported: {error}"
+        ) from error
+    return full.model_construct(**{name: getattr(kind, name) for name in type(kind).model_fields})
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """Marks a field whose value is a method of a table.
+
+    In YAML it is a mapping with `type:` and the method's fields, or its name alone.
+
+    Attributes:
+        table: of the method.
+        named: whether a method without fields is shown as its name alone.
+        default: the type of a mapping that says none.
+        only: the attribute that a method must have to stand here; any if empty.
+    """
+
+    table: Table
+    named: bool = False
+    default: str | None = None
+    only: str = ""
+
+    def names(self) -> tuple[str, ...]:
+        """The methods that can stand here."""
+        if not self.only:
+            return self.table.names()
+        return tuple(n for n in self.table.names() if getattr(self.table.kind(n), self.only))
+
+    def kinds(self) -> dict[str, type[Kind]]:
+        """Their classes; all packages are imported."""
+        return {name: self.table.kind(name) for name in self.names()}
+
+    def built_in(self) -> "list[type[Kind]]":
+        """The classes of fgspec itself, which are there without importing any package."""
+        own = (n for n in self.names() if plugins.owner(self.table.group, n).name == plugins.OWN)
+        return [self.table.kind(name) for name in own]
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        """A method is looked up when a value is read, so that packages can add to the table."""
+        return core_schema.with_info_plain_validator_function(
+            self._read,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                self.plain, info_arg=True
+            ),
+        )
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Any of the methods, or the name of one."""
+        kinds = self.kinds()
+        full = [
+            dict(handler(kind.__pydantic_core_schema__))
+            for kind in kinds.values()
+            if not self.named or set(kind.model_fields) != {"type"}
+        ]
+        return {"anyOf": [*full, {"type": "string", "enum": list(kinds)}]}
+
+    def _read(self, value: Any, info: ValidationInfo) -> Kind:
+        if isinstance(value, Kind) and value.table == self.table:
+            return value
+        if isinstance(value, str):
+            if value not in self.names():
+                expected = {"expected": ", ".join(self.names())}
+                raise PydanticCustomError("literal_error", "", expected)
+            value = {"type": value}
+        if not isinstance(value, Mapping):
+            raise PydanticCustomError("model_type", "")
+        name = value.get("type", self.default)
+        if name is None:
+            raise PydanticCustomError("union_tag_not_found", "")
+        if not isinstance(name, str) or name not in self.names():
+            raise PydanticCustomError("union_tag_invalid", "")
+        given = {**value, "type": name}
+        kind = self.table.kind(name)
+        # JSON has no tuples; only its reader takes lists for them in a strict model.
+        if info.mode == "json":
+            return kind.model_validate_json(json.dumps(given))
+        return kind.model_validate(given)
+
+    def plain(self, value: Kind, info: Any) -> Any:
+        """A method as plain values."""
+        if self.named and set(type(value).model_fields) == {"type"}:
+            return value.type
+        return value.model_dump(mode=info.mode)
+
+
+def choices_in(annotation: Any) -> Iterator[OneOf]:
+    """The tables that an annotation chooses from, however deep inside."""
+    if isinstance(annotation, OneOf):
+        yield annotation
+    for part in get_args(annotation):
+        yield from choices_in(part)
+
+
+def methods_in(value: Any, at: Path = ()) -> Iterator[tuple[Path, Kind]]:
+    """Every method in a section, and its path."""
+    if isinstance(value, Kind):
+        yield at, value
+    if isinstance(value, Section):
+        for name in type(value).model_fields:
+            yield from methods_in(getattr(value, name), (*at, name))
+    elif isinstance(value, tuple):
+        for index, part in enumerate(value):
+            yield from methods_in(part, (*at, index))

@@ -1,0 +1,136 @@
+"""Objectives: what is minimised at every site of a loss, one class each."""
+
+from collections.abc import Iterator, Mapping
+from math import log
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from fgspec.diagnostics import Problem
+from fgspec.spec.base import PositiveFloat, PositiveInt
+from fgspec.spec.coupling import Coupling
+from fgspec.spec.data import Data
+from fgspec.spec.dataset_info import DatasetInfo
+from fgspec.spec.kinds import Kind, table
+from fgspec.yaml12 import Path
+
+OBJECTIVES = table("objective", "objectives")
+
+
+class Objective(Kind):
+    """What is minimised at every site, and what it needs.
+
+    Arrays are JAX arrays: outputs of a readout [n, k], float32, and targets [n], as the data set
+    gives them. Where examples have several views, rows are views: example i of N is row i of the
+    first view and row N + i of the second.
+
+    Attributes:
+        views: of each example, 1 or 2, differently augmented.
+        answers: whether its outputs are the answer of the task. If so the classifier is the readout
+            of the final loss, and is trained and evaluated by this objective. If not, the final
+            loss has a head of its own, and the classifier is trained by the objective `answer()` on
+            features of clean images that no gradient reaches.
+        reports: the names of what `metrics` gives.
+        headline: the one of them that tells how good a model is.
+        lower_is_better: whether less of the headline is better.
+    """
+
+    table: ClassVar = OBJECTIVES
+    views: ClassVar[int] = 1
+    answers: ClassVar[bool] = True
+    reports: ClassVar[tuple[str, ...]] = ("error", "accuracy")
+    headline: ClassVar[str] = "error"
+    lower_is_better: ClassVar[bool] = True
+
+    def outputs(self, data: DatasetInfo) -> int:
+        """How many outputs each readout that it trains has; the data set's classes by default."""
+        return data.classes
+
+    def scale(self, data: DatasetInfo) -> float:
+        """The loss of a model that knows nothing: a loss far beyond it has diverged."""
+        raise self.lacks("scale")
+
+    def answer(self) -> "Objective":
+        """The objective that the classifier is trained and evaluated by."""
+        return self if self.answers else CrossEntropy()
+
+    def coupling(self) -> Coupling | None:
+        """What makes a row's loss depend, with a gradient, on the outputs of other rows.
+
+        A loss that couples nothing may read other rows behind a stop-gradient only; that one
+        evaluation serves all copies of a replicated loss rests on it.
+        """
+        return None
+
+    def value(self, outputs: Any, targets: Any, others: Any = None) -> Any:
+        """The loss of every row, [n], from the outputs [n, k] of a readout.
+
+        Args:
+            outputs: of every row.
+            targets: of every row.
+            others: outputs [n, k] that what a row takes from other rows is taken from; the outputs
+                themselves if None. Finite differences give the outputs at rest, as a stop-gradient
+                stops no difference.
+        """
+        raise self.lacks("value")
+
+    def metrics(self, outputs: Any, targets: Any) -> Mapping[str, Any]:
+        """What else tells how good outputs are, by the names of `reports`: each [n], one a row."""
+        raise self.lacks("metrics")
+
+    def predict(self, outputs: Any) -> Any:
+        """The answer that outputs [n, k] stand for, [n, ...]."""
+        raise self.lacks("predict")
+
+
+class CrossEntropy(Objective):
+    """Softmax cross entropy with the labels, in nats."""
+
+    behaviour: ClassVar[str | None] = "compiler.objectives.cross_entropy:CrossEntropy"
+    type: Literal["cross_entropy"] = "cross_entropy"
+
+    def scale(self, data: DatasetInfo) -> float:
+        """The entropy of a uniform guess."""
+        return log(data.classes)
+
+
+class InfoNce(Objective):
+    """Contrastive loss of two augmented views, each anchor against keys (Ren et al. 2022).
+
+    The classifier is trained beside it by cross entropy, on stopped features of clean images.
+    """
+
+    behaviour: ClassVar[str | None] = "compiler.objectives.info_nce:InfoNce"
+    views: ClassVar[int] = 2
+    answers: ClassVar[bool] = False
+    reports: ClassVar[tuple[str, ...]] = ()
+    type: Literal["info_nce"] = "info_nce"
+    temperature: PositiveFloat = Field(default=0.5, description="Divides the cosine similarities.")
+    projection: PositiveInt = Field(default=128, description="Outputs of the linear projection.")
+    keys: Literal["stopped", "free"] = Field(
+        default="stopped",
+        description="What anchors are compared with. stopped: it carries no gradient. free: it "
+        "does, so that every row moves the loss of every anchor.",
+    )
+
+    def outputs(self, data: DatasetInfo) -> int:
+        """Of the projection."""
+        return self.projection
+
+    def scale(self, data: DatasetInfo) -> float:
+        """The most that cosine similarities can add to the entropy of choosing among many keys."""
+        return 2 / self.temperature + log(2 * data.train_examples)
+
+    def coupling(self) -> Coupling | None:
+        """Keys that are free move the losses of all anchors."""
+        path: Path = ("losses", "objective", "keys")
+        return Coupling("keys: free", path) if self.keys == "free" else None
+
+    def problems(self, at: Path, data: Data) -> Iterator[Problem]:
+        """It compares two augmented views of several examples."""
+        if data.batch_size == 1:
+            message = "info_nce has no negatives in a batch of one example; give at least 2"
+            yield Problem(("data", "batch_size"), message, others=((*at, "type"),))
+        if not data.augment.changes:
+            message = "info_nce compares two augmented views; use byol"
+            yield Problem(("data", "augment", "type"), message, others=((*at, "type"),))

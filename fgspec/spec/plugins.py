@@ -1,0 +1,108 @@
+"""What installed packages offer, by their entry points; fgspec's own methods register the same way.
+
+Reading what is installed imports nothing: a package is imported when a spec names what it offers,
+or when the whole language is asked for.
+"""
+
+import importlib
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib.metadata import EntryPoint, distributions
+from typing import Any, NamedTuple
+
+from fgspec.errors import UserError
+
+PREFIX = "fgspec."
+"""How the name of every group of entry points begins that fgspec reads."""
+
+OWN = "fgspec"
+"""The distribution of the built-in methods."""
+
+
+class Package(NamedTuple):
+    """An installed distribution, and its version."""
+
+    name: str
+    version: str
+
+    def __str__(self) -> str:
+        """`fgspec-drtp 0.1`."""
+        return f"{self.name} {self.version}"
+
+
+def package_of(point: EntryPoint) -> Package:
+    """The distribution that an entry point belongs to."""
+    if point.dist is None:
+        return Package(point.value.partition(":")[0], "of unknown version")
+    return Package(point.dist.name, point.dist.version)
+
+
+@lru_cache(maxsize=1)
+def _groups() -> Mapping[str, Mapping[str, tuple[EntryPoint, ...]]]:
+    """Entry points by group and name, fgspec's own first."""
+    # One package may lie on the path twice; Python imports the first.
+    packages = {dist.name: dist for dist in reversed(list(distributions()))}
+    points = [
+        point
+        for dist in packages.values()
+        for point in dist.entry_points
+        if point.group.startswith(PREFIX)
+    ]
+    found: dict[str, dict[str, tuple[EntryPoint, ...]]] = {}
+    for point in sorted(points, key=lambda p: (package_of(p).name != OWN, p.name)):
+        alike = found.setdefault(point.group, {})
+        alike[point.name] = (*alike.get(point.name, ()), point)
+    return found
+
+
+def forget() -> None:
+    """Read what is installed anew, when it is next asked for."""
+    _groups.cache_clear()
+
+
+def names(group: str) -> tuple[str, ...]:
+    """What is installed in a group: fgspec's own, then that of others; nothing is imported."""
+    return tuple(_groups().get(group, {}))
+
+
+def points(group: str, name: str) -> tuple[EntryPoint, ...]:
+    """Who offers a name; several if packages clash."""
+    return _groups().get(group, {}).get(name, ())
+
+
+def owner(group: str, name: str) -> Package | None:
+    """The package that offers a name; None if nobody does."""
+    return next((package_of(point) for point in points(group, name)), None)
+
+
+def load(group: str, name: str, what: str) -> Any:
+    """What an entry point names.
+
+    Args:
+        group: of entry points.
+        name: that is installed in it.
+        what: the table in words, such as `objective`.
+
+    Raises:
+        UserError: two packages offer the name, or it cannot be imported.
+    """
+    point, *others = points(group, name)
+    if others:
+        both = " and ".join(str(package_of(p)) for p in (point, *others))
+        other = package_of(others[0]).name
+        raise UserError(f"the {what} {name} is offered by {both}; pip uninstall {other}, or rename")
+    try:
+        return point.load()
+    except Exception as error:  # whatever a module of others raises when it is imported
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        package = package_of(point)
+        raise UserError(
+            f"{package}: its {what} {name} cannot be imported: {reason}; mend the package, or pip "
+            f"uninstall {package.name}"
+        ) from error
+
+
+def named(path: str) -> Any:
+    """What `module:name` stands for; the module is imported."""
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)
