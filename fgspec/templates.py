@@ -36,6 +36,7 @@ checkpoint:
   every: {{epochs: 20}}
 """
 
+
 def quickstart(rule: str, stem: str, file: str = "") -> str:
     """The text of a spec to start from.
 

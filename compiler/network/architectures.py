@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from compiler.axes import Axis
+from compiler.named_arrays.axes import Axis
 from compiler.network.block import Block
 from compiler.network.conv_nets import chain, conv_net, resnet18
 from compiler.network.extend import averaging, full

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
-from compiler.axes import Axis
 from compiler.layout import Placed, laid_out
+from compiler.named_arrays.axes import Axis
 from compiler.network.block import Block
 from compiler.network.extend import averaging, conv, full, largest, normalized
 from compiler.network.extent import INPUT, Extent

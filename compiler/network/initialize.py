@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from compiler.named_arrays.paths import flatten, unflatten
+from compiler.named_arrays.random_streams import KeyData, addresses, stream_code
 from compiler.network.shapes import ParamSpec
-from compiler.noise import KeyData, addresses, stream_code
-from compiler.trees import flatten, unflatten
 
 
 class Scheme(NamedTuple):

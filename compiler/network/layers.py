@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
-from compiler.axes import gathered
+from compiler.named_arrays.axes import gathered
 from compiler.network.feedback import with_feedback
 from compiler.network.linear import LINEARS
 from compiler.network.norms import Moments, Norm

@@ -1,6 +1,6 @@
 """Kinds of maps in layers: one function each for value, weights and cost, and one table row.
 
-Activations are [n, p, g, c]: example, patch, group, channel of the group (`compiler.axes`).
+Activations are [n, p, g, c]: example, patch, group, channel of the group (`compiler.named_arrays.axes`).
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from compiler.axes import ACTIVATION, Axis
+from compiler.named_arrays.axes import ACTIVATION, Axis
 from compiler.network import spatial
 from compiler.network.shapes import Layer, ParamSpec
 from compiler.network.spatial import LayerParams

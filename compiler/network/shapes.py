@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from compiler.axes import Axis
+from compiler.named_arrays.axes import Axis
 from compiler.network.extent import Extent
 from compiler.network.norms import Norm
 

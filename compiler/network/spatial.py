@@ -14,7 +14,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from compiler.axes import Axis
+from compiler.named_arrays.axes import Axis
 from compiler.network.shapes import Layer, ParamSpec
 
 LayerParams = Mapping[str, Float[Array, "..."]]

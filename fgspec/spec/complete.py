@@ -41,9 +41,9 @@ def _perturbation(given: Perturbation, losses: Losses, coupled: bool) -> Perturb
     filled = Projection(
         type=how.type or (NoScale() if scaled else SquaredNorm()),
         coefficient=how.coefficient,
-        granularity=how.granularity
-        or (PerBatch() if drawn and space.of_weights else PerExample()),
+        granularity=how.granularity or (PerBatch() if drawn and space.of_weights else PerExample()),
         grouping=how.grouping or grouping,
+        applies_to=how.applies_to,
     )
     own = space.sharing(losses.objective.views > 1 and not coupled)
     updates = {

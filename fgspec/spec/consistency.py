@@ -13,7 +13,7 @@ from fgspec.diagnostics import Problem, nearest
 from fgspec.spec import lowering, perturbing
 from fgspec.spec.architecture import Architecture, Mlp
 from fgspec.spec.base import Interval
-from fgspec.spec.data import DECODED, Data, ImageFolder
+from fgspec.spec.data import Data, ImageFolder
 from fgspec.spec.gradient import Gradient, Perturbation
 from fgspec.spec.kinds import methods_in
 from fgspec.spec.losses import Losses
@@ -211,9 +211,8 @@ def image_folders(data: Data) -> Iterator[Problem]:
 
 def residence(data: Data, compile: Compile) -> Iterator[Problem]:
     """Only images that are in memory can be put on a device whole."""
-    kind = data.source.type
-    if compile.input == "device" and kind in DECODED:
-        message = f"images of {kind} are decoded for each batch, not held whole; use auto or host"
+    if compile.input == "device" and data.source.decoded:
+        message = f"images of {data.source} are decoded for each batch, not held whole; use auto or host"
         yield Problem(("compile", "input"), message, others=(("data", "source", "type"),))
 
 

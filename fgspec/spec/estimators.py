@@ -65,12 +65,13 @@ class Estimator(Kind):
 
         Args:
             plan: `compiler.plan.plan.Plan`.
-            params: of all blocks, by block, layer and name.
+            params: of all blocks, under `blocks` by block, layer and name; blocks that are scanned
+                are under `stacks`.
             x: the network's input, [n, p, g, c].
             context: `compiler.estimators.context.Context`.
 
         Returns:
-            A `fgspec.Estimate`.
+            A `fgspec.Estimate`, whose gradients are in the structure of `params`.
         """
         return context.by_segment(plan, params, x, self.gradient)
 

@@ -55,6 +55,12 @@ class Projection(Section):
         "its own, a block, or all blocks between which gradients pass. Default: net for drawn "
         "guesses; for others tensor, and block at block outputs.",
     )
+    applies_to: Literal["output", "weights"] = Field(
+        default="output",
+        description="What the coefficient of a block's output multiplies. output: the guess there, "
+        "which is then pulled back through the block. weights: what each example's guess adds to "
+        "the weights; the same unless batch_norm mixes examples (Fournier et al. 2023).",
+    )
 
 
 class Perturbation(Section):
@@ -138,6 +144,7 @@ class Perturbation(Section):
             and how.coefficient == Raw()
             and how.granularity in (None, *granularities)
             and how.grouping in (None, ByNet())
+            and how.applies_to == "output"
         )
         return bool(self.guides) or self.last_block == "exact" or not joint
 

@@ -232,7 +232,7 @@ class OneOf:
 
     def plain(self, value: Kind, info: Any) -> Any:
         """A method as plain values."""
-        if self.bare or self.named and set(type(value).model_fields) == {"type"}:
+        if self.bare or (self.named and set(type(value).model_fields) == {"type"}):
             return value.type
         return value.model_dump(mode=info.mode)
 

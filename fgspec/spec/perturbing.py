@@ -17,6 +17,7 @@ SET: Path = (*BASE, "guess", "set")
 SPACE: Path = (*BASE, "space")
 SAMPLES: Path = (*BASE, "samples")
 
+
 def belongs(losses: Losses, gradient: Gradient) -> Iterator[Problem]:
     """Perturbations belong to the estimators that perturb, and have what their space needs."""
     found = gradient.perturbation
@@ -140,6 +141,12 @@ def _projection(found: Perturbation, gradient: Gradient) -> Iterator[tuple[Path,
         yield (*at, "coefficient"), "a projection on a span has raw coefficients; use raw", (span,)
     elif _spans(found) and how.type is not None and not how.type.projects:
         yield (*at, "type"), "a span is projected on; use squared_norm", (span,)
+    if how.applies_to == "weights" and (found.space.of_weights or found.space.layerwise):
+        message = "read where the outputs of blocks are perturbed; remove it"
+        yield (*at, "applies_to"), message, (SPACE,)
+    elif how.applies_to == "weights" and _whole(found):
+        message = "one coefficient for the batch scales all examples alike; use output"
+        yield (*at, "applies_to"), message, (span,)
     if found.credit != "influenced":
         yield (*BASE, "credit"), "never read: losses have no copies here; remove it", (GUESS,)
 

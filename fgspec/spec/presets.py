@@ -7,6 +7,7 @@ from fgspec.diagnostics import MISSING, Origin, Problem, nearest, shown
 from fgspec.spec.rules import RULES, Rule
 from fgspec.yaml12 import Path
 
+
 def expand_rule(
     given: Mapping[str, Any], given_origins: Mapping[Path, Origin]
 ) -> tuple[dict[str, Any], dict[Path, Origin], list[Problem]]:
