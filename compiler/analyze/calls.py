@@ -8,7 +8,6 @@ import numpy as np
 
 from compiler.analyze.cost import cost
 from compiler.plan import Plan
-from fgspec.spec.data import DECODED
 
 LIGHT = {"cpu": 2e8}
 """FLOPs of an update below which what a call costs by itself counts, by backend.
@@ -46,7 +45,7 @@ def calls_of(plan: Plan) -> Calls:
     resident = compile.input == "device"
     if compile.input == "auto":
         small = images * plan.data.train_examples <= RESIDENT
-        resident = small and source.type not in DECODED
+        resident = small and not source.decoded
     if compile.steps_per_call != "auto":
         return Calls(compile.steps_per_call, resident)
     light = cost(plan).flops < LIGHT.get(jax.default_backend(), 1e10)

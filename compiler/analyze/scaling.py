@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from compiler.analyze.calls import calls_of
 from compiler.analyze.collectives import Traffic
 from compiler.analyze.cost import cost
-from compiler.analyze.traffic import MOMENTS, on_each, predicted_traffic
+from compiler.analyze.traffic import on_each, predicted_traffic
 from compiler.axes import ACTIVATION
 from compiler.mesh import mesh_problems, sizes, with_mesh
 from compiler.plan import Plan
@@ -68,7 +68,7 @@ def predict(plan: Plan, machine: Machine) -> Prediction:
 
 
 def _state(plan: Plan) -> float:
-    layout, kept = layout_of(plan.experiment.mesh), 1 + MOMENTS[plan.experiment.optimizer.type]
+    layout, kept = layout_of(plan.experiment.mesh), 1 + plan.experiment.optimizer.moments
 
     def size(specs: Any) -> float:
         return sum((on_each(layout, s.axes, s.shape) for s in flatten(specs).values()), 0.0)

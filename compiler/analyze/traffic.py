@@ -26,9 +26,6 @@ from fgspec.spec.gradient import DIRECT
 FLOAT = 4.0
 """Bytes of a number."""
 
-MOMENTS = {"sgd": 1, "adam": 2, "adamw": 2, "lars": 1}
-"""Arrays like the parameters that an optimizer keeps."""
-
 Message = tuple[str, str, float]
 """(collective, axis of the mesh, bytes of its result on a device)."""
 
@@ -140,7 +137,7 @@ def _shared(plan: Plan, layout: Layout, layer: Layer) -> float:
 
 def _readouts(plan: Plan, layout: Layout) -> Iterator[Message]:
     """Outputs are sums over groups; new weights of readouts are made in parts and gathered."""
-    kept = 1 + MOMENTS[plan.experiment.optimizer.type]
+    kept = 1 + plan.experiment.optimizer.moments
     devices = "data,group" if dict(layout.sizes)["data"] > 1 else "group"
     rows = on_each(layout, ("batch",), (plan.rows,))
     for path, spec in flatten(plan.parameters()).items():
@@ -163,6 +160,6 @@ def _stages(plan: Plan, layout: Layout) -> Iterator[Message]:
     widest = max(prod(plan.units[span.stop - 1][0][-1].end.features) for span in spans)
     features = on_each(layout, ("batch",), (plan.rows, widest))
     yield "collective-permute", "stage", features * (steps + len(spans) - 1) / steps
-    kept = 1 + MOMENTS[plan.experiment.optimizer.type]
+    kept = 1 + plan.experiment.optimizer.moments
     for spec in flatten(plan.parameters()).values():
         yield "all-reduce", "stage", kept * on_each(layout, spec.axes, spec.shape) / steps

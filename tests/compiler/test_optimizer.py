@@ -4,10 +4,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from pydantic import TypeAdapter
 
 from compiler.optimizer import make_optimizer
-from fgspec.spec.optimizer import Optimizer
+from fgspec.spec.optimizers import OPTIMIZERS
 
 PARAMS = {
     "blocks": {"block0": {"channel": {"w": [[1.0, -2.0]], "b": [0.5, 3.0]}}},
@@ -50,7 +49,7 @@ def _as_the_update_does():
 
 
 def _run(spec, steps=3, total=10, per_epoch=2):
-    optimizer = make_optimizer(TypeAdapter(Optimizer).validate_python(spec), total, per_epoch)
+    optimizer = make_optimizer(OPTIMIZERS.kind(spec["type"])(**spec), total, per_epoch)
     params, grads = _arrays(PARAMS), _arrays(GRADS)
     state = optimizer.init(params)
     for _ in range(steps):

@@ -8,7 +8,7 @@ import pytest
 from fgspec.data.describe import describe
 from fgspec.data.sources import read
 from fgspec.errors import DataError
-from fgspec.spec.data import Npz
+from fgspec.spec.sources import Npz
 
 
 @pytest.fixture(autouse=True)
