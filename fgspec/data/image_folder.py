@@ -37,8 +37,8 @@ class ImageFolder(sources.ImageFolder):
         root = next((place for place in places if place.is_dir()), None)
         if root is None:
             raise DataError(
-                f"data.source.path: {self.path} was not found; looked for {listed(places)}; correct "
-                "the path"
+                f"data.source.path: {self.path} was not found; looked for {listed(places)}; "
+                "correct the path"
             )
         return listed_images(root, self.train, self.test, self.size)
 

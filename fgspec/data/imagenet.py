@@ -33,8 +33,9 @@ class ImageNet(sources.ImageNet):
         classes = int(dataset.train_labels[-1]) + 1
         if classes != IMAGENET.classes and (self.verify or classes > IMAGENET.classes):
             raise DataError(
-                f"data.source: {root / _TRAIN} holds {classes} classes, expected {IMAGENET.classes}; "
-                "read other images as image_folder, or a part of these with data.source.verify: false"
+                f"data.source: {root / _TRAIN} holds {classes} classes, expected "
+                f"{IMAGENET.classes}; read other images as image_folder, or a part of these with "
+                "data.source.verify: false"
             )
         if self.verify:
             check_counts(PUBLICATION, root, dataset, IMAGENET)

@@ -46,11 +46,13 @@ class Mnist(sources.Mnist):
         looked_in = holding[:1] or folders
         arrays = {name: _read_array(looked_in, name, self.verify) for name in MD5}
         for part in ("train", "t10k"):
-            images, labels = (arrays[f"{part}-{kind}-ubyte"] for kind in ("images-idx3", "labels-idx1"))
+            images, labels = (
+                arrays[f"{part}-{kind}-ubyte"] for kind in ("images-idx3", "labels-idx1")
+            )
             if len(images) != len(labels):
                 raise DataError(
-                    f"data.source: {looked_in[0]} holds {len(images)} images and {len(labels)} labels "
-                    f"in its {part} files, expected one label an image; {PUBLICATION.remedy}"
+                    f"data.source: {looked_in[0]} holds {len(images)} images and {len(labels)} "
+                    f"labels in its {part} files, expected one label an image; {PUBLICATION.remedy}"
                 )
         dataset = Dataset(
             train_images=arrays["train-images-idx3-ubyte"],

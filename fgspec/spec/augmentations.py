@@ -1,4 +1,4 @@
-"""`data.augment:` random changes of training images, one class each; images are changed elsewhere."""
+"""`data.augment:` random changes of training images, one class each."""
 
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, ClassVar, Literal

@@ -1,7 +1,4 @@
-"""`optimizer.schedule:` the learning rate over the run, one class each; rates are computed elsewhere.
-
-A class with steps or epochs of its own checks here that they fit the run.
-"""
+"""`optimizer.schedule:` the learning rate over the run, one class each."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal
