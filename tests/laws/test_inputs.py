@@ -1,4 +1,4 @@
-"""Every source, augmentation, optimizer, schedule, tracker and engine obeys the laws of its table."""
+"""Every source, augmentation, optimizer, schedule, tracker and engine obeys its laws."""
 
 import pytest
 
