@@ -42,6 +42,7 @@ from fgspec.rundir import (
     write_summary,
 )
 from fgspec.source import Loaded
+from fgspec.spec.trackers import Tracker
 from fgspec.trackers.following import Followers
 
 
@@ -59,6 +60,7 @@ class Job:
         resident: whether the training set is on the device already.
         rows: places in every training batch that this process reads.
         profile: which steps to trace, if any.
+        trackers: that follow it; not those of `loaded` where a resumed run is given others.
     """
 
     loaded: Loaded
@@ -70,6 +72,7 @@ class Job:
     resident: bool = False
     rows: Rows = None
     profile: Profile | None = None
+    trackers: tuple[Tracker, ...] = ()
 
     def data_fingerprint(self) -> str:
         """Of everything that decides the batches."""
@@ -208,7 +211,7 @@ def _logbook(job: Job, run: RunDir, step: int) -> Iterator[tuple[Write, Callable
         yield lambda step, metrics: None, lambda status: None
         return
     say = partial(job.console.print, highlight=False, soft_wrap=True, markup=False)
-    followers = Followers(job.loaded.experiment.training.trackers, say)
+    followers = Followers(job.trackers, say)
     with Logbook(run.metrics) as logbook:
         logbook.truncate(step)
         followers.open(run.path, job.loaded.values())
