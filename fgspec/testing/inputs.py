@@ -43,7 +43,7 @@ def full(kind: type[K]) -> type[K]:
 
 
 def _instance(kind: K | type[K]) -> K:
-    return working(kind() if isinstance(kind, type) else kind)
+    return working(cast(K, cast(Any, kind)() if isinstance(kind, type) else kind))
 
 
 def check_source(source: Source | type[Source], folder: Path) -> None:
@@ -155,7 +155,7 @@ _SHAPES = {
 
 def check_optimizer(optimizer: Optimizer | type[Optimizer]) -> None:
     """Weights alone decay, arrays do not mix, losses fall, and it keeps what it says."""
-    made = optimizer() if isinstance(optimizer, type) else optimizer
+    made = _instance(optimizer)
     random = np.random.default_rng(0)
     params = {path: random.normal(size=s).astype(np.float32) for path, s in _SHAPES.items()}
     still = {path: np.zeros_like(x) for path, x in params.items()}
@@ -198,7 +198,7 @@ def _stepped(
     with jax.numpy_dtype_promotion("standard"):  # as in an update: see compiler.state.stepped
         for _ in range(steps):
             updates, state = optimizer.update(grads, state, now)
-            now = optax.apply_updates(now, updates)
+            now = cast(dict[str, Any], optax.apply_updates(now, updates))
     return {path: np.asarray(x) for path, x in flatten(now).items()}
 
 
