@@ -11,7 +11,6 @@ from fgspec.spec.architecture import Chain, LocalMixer
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.layer import DenseLayer
 from fgspec.spec.mesh import AXES, Mesh
-from fgspec.spec.objectives import InfoNce
 from fgspec.spec.structure import block_count, divisors
 from fgspec.yaml12 import Path
 
@@ -90,23 +89,23 @@ class _Couples(NamedTuple):
 _COUPLES: tuple[_Couples, ...] = (
     _Couples(
         ("gradient", "target"),
-        lambda spec: spec.gradient.target != "local",
-        "stages learn alone, but errors of this target cross blocks; say local",
+        lambda spec: not spec.gradient.target.inside,
+        "stages learn alone, but errors of this target cross blocks; use local",
     ),
     _Couples(
         ("architecture", "normalization", "type"),
         lambda spec: spec.architecture.normalization.type == "batch_norm",
-        "stages keep no running statistics; say another",
+        "stages keep no running statistics; use another",
     ),
     _Couples(
         ("gradient", "perturbation", "projection", "type"),
         lambda spec: spec.gradient.perturbation is not None and spec.gradient.perturbation.projects,
-        "projections take the gradients of all blocks at once; say none",
+        "projections take the gradients of all blocks at once; use none",
     ),
     _Couples(
         ("losses", "objective", "type"),
-        lambda spec: isinstance(spec.losses.objective, InfoNce),
-        "its readout needs a second pass through all stages; say cross_entropy",
+        lambda spec: not spec.losses.objective.answers,
+        "its readout needs a second pass through all stages; use cross_entropy",
     ),
 )
 

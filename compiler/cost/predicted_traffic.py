@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from math import prod
 
 from compiler.cost.compiled_traffic import Traffic, sent
+from compiler.cost.pipeline_stages import stages
 from compiler.cost.updates_per_call import calls_of
 from compiler.named_arrays.axes import ACTIVATION, Axis
 from compiler.named_arrays.paths import flatten
@@ -18,13 +19,13 @@ from compiler.network.extent import INPUT
 from compiler.network.linear import LINEARS
 from compiler.network.network import every_layer
 from compiler.network.shapes import Layer, ParamSpec
-from compiler.cost.pipeline_stages import stages
 from compiler.plan.plan import Plan
 from compiler.plan.segment import Segment
 from compiler.plan.sharding import Layout, layout_of
 
 FLOAT = 4.0
 """Bytes of a number."""
+
 
 def moments_of(plan: Plan) -> int:
     """Arrays like the parameters that the optimizer keeps."""

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from compiler.cost.by_part import anatomy_lines, dissect
 from compiler.cost.compiled import compile_update
+from compiler.cost.pipeline_stages import schedule
 from compiler.cost.scaling import (
     Machine,
     mesh_rows,
@@ -18,7 +19,6 @@ from compiler.cost.scaling import (
 )
 from compiler.cost.updates_per_call import calls_of
 from compiler.mesh import sizes
-from compiler.cost.pipeline_stages import schedule
 from compiler.plan.plan import Plan
 from fgspec import api
 from fgspec.canonical import identity

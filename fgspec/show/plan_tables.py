@@ -73,7 +73,11 @@ def _noise(plan: Plan) -> str:
         return ""
     if plan.experiment.compile.noise == "drawn":
         return "drawn again where its derivative is known"
-    return f"stored, {how.guess.stored}" if how.guess.stored and how.guess.set.drawn_alone else "stored"
+    return (
+        f"stored, {how.guess.stored}"
+        if how.guess.stored and how.guess.set.drawn_alone
+        else "stored"
+    )
 
 
 def _derivatives(plan: Plan) -> str:
