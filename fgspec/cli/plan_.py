@@ -21,7 +21,7 @@ from compiler.cost.updates_per_call import calls_of
 from compiler.mesh import sizes
 from compiler.plan.plan import Plan
 from fgspec import api
-from fgspec.canonical import identity
+from fgspec.canonical import spec_hash
 from fgspec.cli.options import JsonOption, MeshOption, SetOption, SpecArgument, with_mesh
 from fgspec.compile_cache import compilation_cache
 from fgspec.show.bias_notes import notes
@@ -64,7 +64,7 @@ def run(
         plan = program.plan
         compiled, found = compile_update(program, calls_of(plan)), dissect(program)
     if as_json:
-        values = {"name": loaded.experiment.name, "sha256": identity(loaded.values())}
+        values = {"name": loaded.experiment.name, "sha256": spec_hash(loaded)}
         values |= {"layers": layer_values(plan), "cost": cost_values(plan, compiled, found)}
         values |= {"mesh": mesh_values(plan)}
         print(json.dumps(values | {"notes": notes(plan)}, indent=2))

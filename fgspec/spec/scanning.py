@@ -2,16 +2,19 @@
 
 from fgspec.spec.architecture import Architecture
 from fgspec.spec.gradient import Gradient
+from fgspec.spec.losses import Losses
 from fgspec.spec.run import Compile
 
 
-def unscannable(architecture: Architecture, gradient: Gradient) -> str | None:
+def unscannable(architecture: Architecture, losses: Losses, gradient: Gradient) -> str | None:
     """Why equal blocks must be compiled one by one, or None if they can be scanned."""
     perturbation, estimator = gradient.perturbation, gradient.estimator
     if architecture.normalization.type == "batch_norm":
         return "batch_norm keeps statistics of every layer"
     if estimator.couples_blocks:
         return estimator.couples_blocks
+    if not gradient.target.reads_local and losses.local is not None:
+        return "heads beside a global target read the features of every block"
     if not gradient.target.reads_local and estimator.backward:
         return None
     if not gradient.target.inside:
