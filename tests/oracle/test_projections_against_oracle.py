@@ -33,9 +33,7 @@ def test_targets_along_guesses(target, guess, space, name, how):
     check(small(name, target=target, guess=guess, space=space, **how))
 
 
-@pytest.mark.parametrize(
-    ("estimator", "name"), [("exact", "mixer, batch"), ("feedback", "full")]
-)
+@pytest.mark.parametrize(("estimator", "name"), [("exact", "mixer, batch"), ("feedback", "full")])
 def test_overlapping_pairs_of_losses(estimator, name):
     """Each local loss also trains the block before its own: the target `above`."""
     check(small(name, target="above", estimator=estimator))

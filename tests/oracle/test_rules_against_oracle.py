@@ -54,7 +54,7 @@ def test_forward_rules(rule, kind):
 @pytest.mark.parametrize("rule", FORWARD)
 @pytest.mark.parametrize("kind", KINDS)
 def test_forward_rules_by_the_letter_of_the_paper(rule, kind):
-    """Its credit; no gradient of the norm (NG); noise of the batch; a loss of every second block."""
+    """Its credit; no gradient of the norm (NG); noise of the batch; a loss every two blocks."""
     gradient = "ignored" if rule.endswith("a") else "exact"
     norm = Norm(kind, ALL[2:], gradient=gradient) if kind != "none" else Norm()
     case = replace(ONE_PATCH, norm=norm, guess="normal", credit="paper", seed=184)
