@@ -12,7 +12,7 @@ from compiler.gradient.along import Passing
 from compiler.gradient.projected import signals
 from compiler.gradient.segment import TARGETS, Losses, Noise, Segment, Site
 from compiler.losses.sites import site_losses
-from compiler.network.initialize import SCHEMES, initialize
+from compiler.network.initialize import initialize
 from compiler.noise import KeyData, address
 from compiler.plan import Plan
 
@@ -60,8 +60,8 @@ def _target(name: str, source: Source) -> Guide:
 
 def _under(source: Source, key: KeyData) -> Guide:
     """The local losses under heads drawn from `key`."""
-    scheme = SCHEMES[source.plan.network.initialization]
-    heads = initialize({"heads": source.plan.heads()}, key, scheme)
+    how = source.plan.network.initialization
+    heads = initialize({"heads": source.plan.heads()}, key, how)
     losses = site_losses(source.plan, {**source.params, **heads}, {}, source.labels)
     return Guide(tuple(TARGETS["local"](source.plan.units)), losses)
 

@@ -20,7 +20,7 @@ def perturbing_of(experiment: Experiment) -> Perturbing | None:
         set=perturbation.guess.set,
         shared=perturbation.sharing == "batch",
         credit=perturbation.credit,
-        through_norm=experiment.architecture.normalization.gradient == "exact",
+        through_norm=experiment.architecture.ignored_norm() is None,
         vectorized=experiment.compile.samples == "vectorized",
         redrawn=experiment.compile.noise == "drawn",
         derivative=derivative_of(experiment),

@@ -12,11 +12,9 @@ from compiler.gradient.segment import TARGETS, Segment, Site, Unit, one_loss_eac
 from compiler.gradient.spaces import SPACES, Element, Perturbing, elements
 from compiler.losses.heads import final_head, make_head
 from compiler.losses.replicated import copy_axes
-from compiler.network.architectures import ARCHITECTURES
 from compiler.network.block import block_params
 from compiler.network.network import Network, layers_in
 from compiler.network.readout import Readout
-from compiler.network.shapes import ParamSpec
 from compiler.perturbing import perturbing_of, projecting_of
 from compiler.stacks import FEWEST, Stack, find
 from compiler.trees import flatten, unflatten
@@ -28,6 +26,7 @@ from fgspec.spec.gradient import DIRECT
 from fgspec.spec.kinds import working
 from fgspec.spec.objectives import Objective
 from fgspec.spec.scanning import stores_all, unscannable
+from fgspec.spec.shapes import ParamSpec
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ class Plan:
         kind = self.experiment.gradient.estimator.type
         if kind == "feedback":
             specs = flatten(self.parameters())
-            return unflatten({path: s for path, s in specs.items() if path.endswith("/w")})
+            return unflatten({path: s for path, s in specs.items() if s.role == "weight"})
         if kind in DIRECT:
             outputs = self.outputs
             role = "weight" if kind == "direct_feedback" else "average"
@@ -196,9 +195,8 @@ def make_plan(experiment: Experiment, data: DatasetInfo) -> Plan:
     Raises:
         UserError: more orthogonal samples than dimensions.
     """
-    architecture = experiment.architecture
     answer = working(experiment.losses.objective.answer())
-    network = ARCHITECTURES[architecture.type](architecture, data.image_shape, answer.outputs(data))
+    network = working(experiment.architecture).network(data.image_shape, answer.outputs(data))
     per_epoch = data.train_examples // experiment.data.batch_size
     training = experiment.training
     steps = training.steps or (training.epochs or 0) * per_epoch

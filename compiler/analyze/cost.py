@@ -10,13 +10,12 @@ from compiler.gradient.projected import members
 from compiler.gradient.segment import TARGETS, Segment
 from compiler.gradient.spaces import SPACES
 from compiler.network.block import is_trained
-from compiler.network.extent import INPUT
-from compiler.network.linear import LINEARS
 from compiler.network.network import every_layer
 from compiler.network.shapes import Layer
 from compiler.plan import Plan
 from compiler.trees import flatten
 from fgspec.spec.gradient import DIRECT
+from fgspec.spec.shapes import INPUT
 
 PARTS = (
     "forward",
@@ -71,7 +70,7 @@ class Cost:
 
 def layer_flops(layer: Layer, batch: int) -> int:
     """FLOPs of a layer's map, forward, over a batch: two per multiply-add."""
-    return batch * LINEARS[layer.kind].flops(layer)
+    return batch * layer.flops()
 
 
 def _flops(layers: Iterable[Layer], batch: int) -> int:

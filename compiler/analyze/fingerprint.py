@@ -21,10 +21,9 @@ from compiler.analyze.known import Known, hashed
 from compiler.analyze.streams import streams
 from compiler.analyze.traffic import predicted_traffic
 from compiler.mesh import sizes, with_mesh
-from compiler.network.initialize import SCHEMES, initialize
+from compiler.network.initialize import initialize
 from compiler.network.layers import apply_layer
 from compiler.network.network import every_layer
-from compiler.network.shapes import ParamSpec
 from compiler.noise import key_data
 from compiler.optimizer import make_optimizer
 from compiler.passes import stem, views
@@ -33,6 +32,7 @@ from compiler.state import State, stepped
 from compiler.trees import flatten, unflatten
 from compiler.update import Program, compile_plan, gradient_of_step
 from fgspec.spec.mesh import Mesh
+from fgspec.spec.shapes import ParamSpec
 
 _ROWS = 2
 """Examples that a layer, an augmentation and an evaluation are followed with: they do not depend on
@@ -108,14 +108,14 @@ def _same(*parts: Any) -> Print:
 def _initial(program: Program) -> dict[str, Known]:
     """Parameters, backward weights and running statistics of a run's first state."""
     plan, seed = program.plan, program.plan.experiment.seed
-    scheme = SCHEMES[plan.network.initialization]
+    how = plan.network.initialization
     found = digests(lambda: {"statistics": program.init(seed).statistics}, (), ())
-    fixed = (plan.feedback(), scheme._replace(classifier=True), "feedback")
-    for specs, how, *stream in ((plan.parameters(), scheme), fixed):
+    for specs, *stream in ((plan.parameters(),), (plan.feedback(), "feedback")):
         for path, spec in flatten(specs).items():  # alike ones are drawn together in a run
 
-            def alone(path: Any = path, spec: Any = spec, how: Any = how, of: Any = stream) -> Any:
-                return initialize(unflatten({path: spec}), key_data(seed), how, *of)
+            def alone(path: Any = path, spec: Any = spec, of: Any = stream) -> Any:
+                specs = unflatten({path: spec})
+                return initialize(specs, key_data(seed), how, *of, all_drawn=bool(of))
 
             (known,) = digests(alone, (), ()).values()
             found["/".join((*stream, path))] = known

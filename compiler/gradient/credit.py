@@ -9,11 +9,10 @@ from typing import Literal
 
 from compiler.axes import ACTIVATION, Axis
 from compiler.gradient.segment import Segment
-from compiler.network.extent import INPUT
-from compiler.network.linear import LINEARS
 from compiler.network.network import every_layer, layer_path
 from compiler.network.norms import Norm
-from compiler.network.shapes import Layer, ParamSpec
+from compiler.network.shapes import Layer
+from fgspec.spec.shapes import INPUT, ParamSpec
 
 Credit = Literal["influenced", "paper"]
 
@@ -43,7 +42,7 @@ def _mixed_after(
             after = found[layer_path(block, layer)] = mixed[layer.name]
             for name in layer.adds:
                 mixed[name] |= after
-            own = LINEARS[layer.kind].mixes(layer)
+            own = layer.mixes()
             norms = _over(layer.before, credit) | _over(layer.after, credit)
             mixed[sources[layer.name]] |= after | own | norms
         below = mixed[INPUT]
@@ -84,7 +83,7 @@ def paper_route_is_biased(
 ) -> bool:
     """Whether the paper's route of a layer leaves out loss copies that its elements move."""
     copies = set(segment.sites[-1].axes)
-    specs = LINEARS[layer.kind].params(layer).values()
+    specs = layer.params().values()
     routes = [
         [weight_route(segment, readout, path, spec, credit) for spec in specs]
         if space in WEIGHTS

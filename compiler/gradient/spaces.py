@@ -10,14 +10,13 @@ from jaxtyping import Array, Float
 
 from compiler.axes import ACTIVATION, Axis
 from compiler.gradient.credit import Credit, activation_route, weight_route
-from compiler.gradient.pull_back import blockwise, firing, layerwise
+from compiler.gradient.pull_back import blockwise, layerwise, silencing
 from compiler.gradient.segment import Segment
 from compiler.network.block import Block
-from compiler.network.linear import LINEARS
 from compiler.network.network import Trace, forward, layer_path, layers_in
-from compiler.network.shapes import ParamSpec
 from compiler.trees import unflatten
 from fgspec.spec.gradient import Perturbation
+from fgspec.spec.shapes import ParamSpec
 
 Tree = Mapping[str, Any]
 
@@ -86,7 +85,7 @@ class Space(NamedTuple):
         elements: (segment, axes that the readout mixes, how, batch size) -> the perturbed arrays
             by name.
         run: (blocks, weights, x, perturbations by name) -> the forward pass.
-        mask: (name, trace) -> what the perturbation of an element is multiplied by, or None.
+        mask: (name, trace) -> what estimates are multiplied by, 0 or 1, or None.
         pull_back: (pass, estimates by name, through_norm) -> gradient of the weights.
     """
 
@@ -116,7 +115,7 @@ def _example_weight_shapes(segment: Segment, batch: int) -> dict[str, tuple[int,
 
 def _weights(segment: Segment) -> Iterator[tuple[str, ParamSpec]]:
     for path, layer in layers_in(segment.blocks):
-        for name, spec in LINEARS[layer.kind].params(layer).items():
+        for name, spec in layer.params().items():
             yield f"{path}/{name}", spec
 
 
@@ -193,7 +192,7 @@ SPACES: dict[str, Space] = {
         shapes=_activation_shapes,
         elements=_activation_elements,
         run=forward,
-        mask=firing,
+        mask=silencing,
         pull_back=lambda at, estimates, through_norm: layerwise(
             at.segment, at.params, at.trace, estimates, through_norm
         ),

@@ -5,12 +5,12 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from compiler.network.block import Block
-from compiler.network.extend import averaging, conv, full, normalized
-from compiler.network.extent import INPUT, Extent, flat
+from compiler.network.extend import averaging, conv, full, giving, normalized
 from compiler.network.network import Network
 from compiler.network.readout import Readout
 from compiler.network.shapes import Layer
 from fgspec.spec.losses import CnnHead, LinearHead, Local, MlpHead, NextBlocksHead
+from fgspec.spec.shapes import INPUT, Extent, flat
 
 _Layers = tuple[Layer, ...]
 _POOLED = (2, 2)
@@ -32,7 +32,8 @@ def _linear(head: LinearHead, place: _Place) -> _Layers:
 def _mlp(head: MlpHead, place: _Place) -> _Layers:
     layers, start, norm = [], place.features, place.network.auxiliary_norm
     for index in range(head.layers):
-        own: dict[str, Any] = {"after": norm, "activation": "relu", "bias": norm is None}
+        own: dict[str, Any] = {"after": norm, "bias": norm is None}
+        own["activation"] = place.network.activation
         made = full(f"hidden{index}", start, head.width, **own)
         layers, start = [*layers, made], made.end
     return (*layers, full("linear", start, place.outputs))
@@ -50,10 +51,11 @@ def _pooled_mlp(head: MlpHead, place: _Place) -> _Layers:
 
 
 def _cnn(head: CnnHead, place: _Place) -> _Layers:
-    norm = place.network.auxiliary_norm
-    layers = [conv("conv0", place.features, head.channels, norm, size=1)]
+    norm, activation = place.network.auxiliary_norm, place.network.activation
+    own: dict[str, Any] = {"activation": activation}
+    layers = [conv("conv0", place.features, head.channels, norm, size=1, **own)]
     for index in (1, 2, 3):
-        made = conv(f"conv{index}", layers[-1].end, head.channels, norm, stride=2)
+        made = conv(f"conv{index}", layers[-1].end, head.channels, norm, stride=2, **own)
         layers.append(made)
     pool = averaging("pool", layers[-1].end, _POOLED)
     return (*layers, pool, full("linear", pool.end, place.outputs))
@@ -104,7 +106,7 @@ def final_head(network: Network, outputs: int) -> Readout:
         outputs: that its loss is of.
     """
     *before, last = network.classifier.layers
-    return replace(network.classifier, layers=(*before, replace(last, end=flat(outputs))))
+    return replace(network.classifier, layers=(*before, giving(last, outputs)))
 
 
 def make_head(local: Local, network: Network, block: str, outputs: int) -> Readout:

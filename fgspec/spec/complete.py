@@ -1,10 +1,10 @@
 """Defaults that depend on other fields, filled in so that a resolved spec says everything."""
 
-from fgspec.spec.architecture import Architecture
+from fgspec.spec.architectures import Architecture
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.gradient import PERTURBING, Perturbation, Projection
 from fgspec.spec.losses import Local, Losses
-from fgspec.spec.structure import LOSS_AXES, coupling
+from fgspec.spec.structure import coupling
 
 
 def complete(experiment: Experiment) -> Experiment:
@@ -56,5 +56,5 @@ def _local(local: Local, perturbation: Perturbation | None, architecture: Archit
     updates: dict[str, object] = {"last": local.last or ("final" if final else "local")}
     if perturbation is not None and local.replicate is None:
         whole = perturbation.projects or local.aggregation == "pooled"
-        updates["replicate"] = () if whole else LOSS_AXES[architecture.type]
+        updates["replicate"] = () if whole else architecture.loss_axes
     return local.model_copy(update=updates)

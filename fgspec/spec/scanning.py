@@ -1,6 +1,6 @@
 """Which specs have blocks that one compiled body can serve, scanned over depth."""
 
-from fgspec.spec.architecture import Architecture
+from fgspec.spec.architectures import Architecture
 from fgspec.spec.gradient import PERTURBING, REVERSE, Gradient
 from fgspec.spec.run import Compile
 
@@ -8,8 +8,9 @@ from fgspec.spec.run import Compile
 def unscannable(architecture: Architecture, gradient: Gradient) -> str | None:
     """Why equal blocks must be compiled one by one, or None if they can be scanned."""
     kind, perturbation = gradient.estimator.type, gradient.perturbation
-    if architecture.normalization.type == "batch_norm":
-        return "batch_norm keeps statistics of every layer"
+    coupled = architecture.coupling()
+    if coupled is not None:
+        return f"{coupled.name} keeps statistics of every layer"
     if gradient.target == "global" and kind in REVERSE:
         return None
     if gradient.target != "local":
