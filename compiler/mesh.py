@@ -8,11 +8,11 @@ from fgspec.diagnostics import Problem
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.mesh import AXES, Mesh
 from fgspec.spec.objectives import InfoNce
-from fgspec.spec.shapes import Axis, divisors
+from fgspec.spec.shapes import divisors
 from fgspec.yaml12 import Path
 
 
-def _counts(experiment: Experiment, axis: Axis) -> Iterator[tuple[Path, int]]:
+def _counts(experiment: Experiment, axis: Any) -> Iterator[tuple[Path, int]]:
     """Sizes of a named axis, and the fields that decide them."""
     if axis == "batch":
         yield ("data", "batch_size"), experiment.data.batch_size

@@ -33,7 +33,6 @@ def mapped(
 
     Errors travel through `feedback` if there is any.
     """
-
     names = layer.map_params()
     own = {name: value.astype(x.dtype) for name, value in params.items() if name in names}
     if not feedback:

@@ -86,7 +86,7 @@ class Layer:
         axes = self.kind.bias_axes
         shape = tuple(named[axis] for axis in axes)
         fan_in = next(iter(found.values())).fan_in
-        kept = tuple(axis if axis != "channel" else None for axis in axes)
+        kept: tuple[Axis | None, ...] = tuple(axis if axis != "channel" else None for axis in axes)
         return found | {BIAS: ParamSpec(shape, kept, fan_in, "bias")}
 
     def norm_params(self) -> dict[str, ParamSpec]:

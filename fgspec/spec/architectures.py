@@ -221,7 +221,7 @@ class Mlp(Architecture):
     bias: bool = Field(default=True, description="Whether the hidden layers have a bias.")
     normalization: TokenNormalization = Field(
         default=TokenNormalization(type=NoNormalization()),
-        description="Normalization of every hidden layer."
+        description="Normalization of every hidden layer.",
     )
     initialization: AnyInitialization = Field(default=Kaiming(), description=_INITIALIZATION)
     activation: AnyActivation = Field(default=Relu(), description=_ACTIVATION)
@@ -258,9 +258,7 @@ class ConvNet(Architecture):
     normalization: GridNormalization = Field(
         default=GridNormalization(), description="Normalization of every convolution."
     )
-    initialization: AnyInitialization = Field(
-        default=KaimingUniform(), description=_INITIALIZATION
-    )
+    initialization: AnyInitialization = Field(default=KaimingUniform(), description=_INITIALIZATION)
     activation: AnyActivation = Field(default=Relu(), description=_ACTIVATION)
 
     def block_count(self) -> tuple[int, Path] | None:
@@ -310,9 +308,7 @@ class Resnet18(Architecture):
     normalization: GridNormalization = Field(
         default=GridNormalization(), description="Normalization of every convolution."
     )
-    initialization: AnyInitialization = Field(
-        default=KaimingUniform(), description=_INITIALIZATION
-    )
+    initialization: AnyInitialization = Field(default=KaimingUniform(), description=_INITIALIZATION)
     activation: AnyActivation = Field(default=Relu(), description=_ACTIVATION)
 
     def block_count(self) -> tuple[int, Path] | None:
@@ -353,11 +349,9 @@ class Chain(Architecture):
     )
     normalization: GridNormalization = Field(
         default=GridNormalization(type=NoNormalization()),
-        description="What normalize stands for in layers."
+        description="What normalize stands for in layers.",
     )
-    initialization: AnyInitialization = Field(
-        default=KaimingUniform(), description=_INITIALIZATION
-    )
+    initialization: AnyInitialization = Field(default=KaimingUniform(), description=_INITIALIZATION)
 
     def block_count(self) -> tuple[int, Path] | None:
         """Those listed."""

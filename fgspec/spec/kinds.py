@@ -140,13 +140,17 @@ def _words(part: Any) -> tuple[str, ...]:
 K = TypeVar("K", bound=Kind)
 
 
-@lru_cache(maxsize=4096)
 def working(kind: K) -> K:
     """A method with what it does: the same fields under the class that `behaviour` names.
 
     Raises:
         UserError: that class cannot be imported.
     """
+    return _working(cast(Any, kind))
+
+
+@lru_cache(maxsize=4096)
+def _working(kind: Any) -> Any:
     if kind.behaviour is None:
         return kind
     try:

@@ -297,7 +297,7 @@ class ConvLayer(TrainedLayer):
 
     def mixes(self, start: Extent) -> frozenset[Axis]:
         """All channels, and what a window covers."""
-        return _positions(self.size, self.stride) | {"group", "channel"}
+        return _positions(self.size, self.stride) | frozenset[Axis](("group", "channel"))
 
     def flops(self, start: Extent) -> int:
         """Two per multiply-add of a weight and a position inside the grid."""
