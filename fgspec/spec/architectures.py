@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from itertools import accumulate
 from operator import floordiv, mul
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field
 
@@ -15,7 +15,14 @@ from fgspec.spec.coupling import Coupling
 from fgspec.spec.dataset_info import DatasetInfo
 from fgspec.spec.initializations import AnyInitialization, Kaiming, KaimingUniform
 from fgspec.spec.kinds import Kind, table
-from fgspec.spec.layers import ChainLayer, FullLayer, Layer
+from fgspec.spec.layers import (
+    ChainLayer,
+    ConvLayer,
+    DenseLayer,
+    DepthwiseLayer,
+    FullLayer,
+    Layer,
+)
 from fgspec.spec.losses import LossAxis
 from fgspec.spec.normalizations import GridNormalization, NoNormalization, TokenNormalization
 from fgspec.spec.shapes import INPUT, Axis, Extent, Misfit, divisors
@@ -53,6 +60,11 @@ class Architecture(Kind):
             outputs: of the classifier.
         """
         raise self.lacks("network")
+
+    @classmethod
+    def example(cls) -> Self:
+        """A tiny network that has all parts of larger ones, on which laws are tested."""
+        return cls()
 
     def block_count(self) -> tuple[int, Path] | None:
         """How many blocks there are and the field that says so; None if the data decides."""
@@ -148,6 +160,11 @@ class LocalMixer(Architecture):
     initialization: AnyInitialization = Field(default=Kaiming(), description=_INITIALIZATION)
     activation: AnyActivation = Field(default=Relu(), description=_ACTIVATION)
 
+    @classmethod
+    def example(cls) -> Self:
+        """See the base."""
+        return cls(blocks=2, patches=2, channels=4, groups=2)
+
     def block_count(self) -> tuple[int, Path] | None:
         """Those of all stages."""
         later = sum(stage.blocks for stage in self.stages)
@@ -226,6 +243,11 @@ class Mlp(Architecture):
     initialization: AnyInitialization = Field(default=Kaiming(), description=_INITIALIZATION)
     activation: AnyActivation = Field(default=Relu(), description=_ACTIVATION)
 
+    @classmethod
+    def example(cls) -> Self:
+        """See the base."""
+        return cls(hidden=(4, 3))
+
     def block_count(self) -> tuple[int, Path] | None:
         """The hidden layers."""
         return len(self.hidden), (*AT, "hidden")
@@ -260,6 +282,11 @@ class ConvNet(Architecture):
     )
     initialization: AnyInitialization = Field(default=KaimingUniform(), description=_INITIALIZATION)
     activation: AnyActivation = Field(default=Relu(), description=_ACTIVATION)
+
+    @classmethod
+    def example(cls) -> Self:
+        """See the base."""
+        return cls(channels=(2, 3), downsample=(0,))
 
     def block_count(self) -> tuple[int, Path] | None:
         """The convolutions."""
@@ -311,6 +338,11 @@ class Resnet18(Architecture):
     initialization: AnyInitialization = Field(default=KaimingUniform(), description=_INITIALIZATION)
     activation: AnyActivation = Field(default=Relu(), description=_ACTIVATION)
 
+    @classmethod
+    def example(cls) -> Self:
+        """See the base."""
+        return cls(blocks=2, width=0.02)
+
     def block_count(self) -> tuple[int, Path] | None:
         """As its field says."""
         return self.blocks, (*AT, "blocks")
@@ -352,6 +384,12 @@ class Chain(Architecture):
         description="What normalize stands for in layers.",
     )
     initialization: AnyInitialization = Field(default=KaimingUniform(), description=_INITIALIZATION)
+
+    @classmethod
+    def example(cls) -> Self:
+        """See the base."""
+        first = (DenseLayer(channels=4, groups=2), DepthwiseLayer())
+        return cls(blocks=(first, (ConvLayer(channels=2),)), patches=2)
 
     def block_count(self) -> tuple[int, Path] | None:
         """Those listed."""

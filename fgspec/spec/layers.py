@@ -114,6 +114,11 @@ class Layer(Kind):
         fields = type(self).model_fields
         return self.model_copy(update={n: fields[n].default for n in around if n in fields})
 
+    @classmethod
+    def example(cls) -> Self:
+        """A tiny one, on which laws are tested."""
+        return cls(**{"channels": 4} if "channels" in cls.model_fields else {})
+
     @property
     def normalized(self) -> bool:
         """Whether the chain's normalization follows the map."""
