@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from compiler.losses.objectives import cross_entropy
-from compiler.losses.replicated import LOWERINGS
+from compiler.objectives.replicated import LOWERINGS
 
 BATCH, PATCHES, CHANNELS, CLASSES = 128, 64, 512, 10
 GROUPS = (1, 2, 4, 8, 16, 32, 64)

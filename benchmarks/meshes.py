@@ -21,8 +21,9 @@ from typing import Any, get_args
 import jax
 import numpy as np
 
-from compiler.plan import make_plan
-from compiler.update import Program, compile_plan
+from compiler.plan.plan import make_plan
+from compiler.compile import compile_plan
+from compiler.update.program import Program
 from fgspec.data.describe import describe
 from fgspec.source import loads
 from fgspec.spec.presets import RuleName

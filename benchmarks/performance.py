@@ -16,7 +16,7 @@ import jax
 from fgspec import api
 from fgspec.bench import Subject, measure, times
 from fgspec.cli.bench_ import prepared
-from fgspec.report import mebibytes, quantity
+from fgspec.show.text import mebibytes, quantity
 
 SPECS = Path(__file__).parents[1] / "specs" / "ren2022" / "table3"
 SIGNS = "gradient.perturbation.guess.type=rademacher"

@@ -15,10 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 from estimators import SETTINGS, Setting
 
-from compiler.analyze.quality import Quality, quality
-from compiler.diagnose import draws, flat, moments
-from compiler.plan import make_plan
-from compiler.update import Program, compile_plan
+from compiler.quality.statistics import Quality, quality
+from compiler.quality.diagnose import draws, flat, moments
+from compiler.plan.plan import make_plan
+from compiler.compile import compile_plan
+from compiler.update.program import Program
 from fgspec.data.describe import describe
 from fgspec.data.sources import read
 from fgspec.source import loads

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 from fgspec.diagnostics import Problem
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.mesh import AXES, Mesh
-from fgspec.spec.objectives import InfoNce
 from fgspec.spec.shapes import divisors
 from fgspec.yaml12 import Path
 
@@ -53,7 +52,7 @@ class _Couples(NamedTuple):
 _COUPLES: tuple[_Couples, ...] = (
     _Couples(
         ("gradient", "target"),
-        lambda spec: spec.gradient.target != "local",
+        lambda spec: not spec.gradient.target.inside,
         "stages learn alone, but errors of this target cross blocks; say local",
     ),
     _Couples(
@@ -63,7 +62,7 @@ _COUPLES: tuple[_Couples, ...] = (
     ),
     _Couples(
         ("losses", "objective", "type"),
-        lambda spec: isinstance(spec.losses.objective, InfoNce),
+        lambda spec: not spec.losses.objective.answers,
         "its readout needs a second pass through all stages; say cross_entropy",
     ),
 )
@@ -73,7 +72,7 @@ def _stages(experiment: Experiment) -> Iterator[Problem]:
     """Every stage has a chain of blocks of its own, and learns from nothing behind it."""
     at: Path = ("mesh", "stage")
     coupled = experiment.architecture.coupling()
-    if coupled is not None and experiment.gradient.target == "local":
+    if coupled is not None and experiment.gradient.target.inside:
         message = "stages keep no running statistics; say another, or mesh.stage: 1"
         yield Problem(coupled.path, message, others=(at,))
         return

@@ -5,7 +5,7 @@ from typing import Any
 
 import optax
 
-from compiler.trees import flatten, unflatten
+from compiler.named_arrays.paths import flatten, unflatten
 from fgspec.spec.optimizer import (
     Adam,
     AdamW,

@@ -19,18 +19,17 @@ from typing import Any
 import jax
 from rich.console import Console
 
-from compiler.analyze.anatomy import dissect
-from compiler.analyze.calls import calls_of
-from compiler.analyze.compiled import compile_update
-from compiler.analyze.notes import notes
-from compiler.analyze.scaling import mesh_rows
-from compiler.analyze.scopes import scopes
-from compiler.analyze.tables import cost_rows
+from compiler.cost.by_part import dissect
+from compiler.cost.compiled import compile_update
+from compiler.cost.scaling import mesh_rows
+from compiler.cost.scopes import scopes
+from compiler.cost.updates_per_call import calls_of
 from compiler.mesh import device_problems, fill, with_mesh
-from compiler.plan import Plan, make_plan
-from compiler.state import State
+from compiler.plan.plan import Plan, make_plan
 from compiler.support import data_problems, refusals
-from compiler.update import Program, compile_plan
+from compiler.compile import compile_plan
+from compiler.update.program import Program
+from compiler.update.state import State
 from fgspec import loop, rundir, source
 from fgspec.calling import evaluated, functions, rows_of
 from fgspec.canonical import Difference, differences
@@ -48,8 +47,10 @@ from fgspec.errors import DataError, ResumeError, RunError, UserError
 from fgspec.loop import Functions, Timetable
 from fgspec.memory import enough_memory
 from fgspec.profile import Profile
-from fgspec.report import table
 from fgspec.run import Job, execute, find, start, stop_signals
+from fgspec.show.bias_notes import notes
+from fgspec.show.plan_tables import cost_rows
+from fgspec.show.text import table
 from fgspec.source import Loaded
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.mesh import Mesh
@@ -120,7 +121,7 @@ def _on_devices(loaded: Loaded) -> Experiment:
 
 
 def compile(spec: Spec) -> Program:
-    """The pure functions of a spec; see `compiler.update.Program`.
+    """The pure functions of a spec; see `compiler.update.program.Program`.
 
     Raises:
         SpecError, DataError: as `plan`.

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fgspec.memory import enough_memory
-from fgspec.report import columns, mebibytes, quantity
+from fgspec.show.text import columns, mebibytes, quantity
 
 TURN = 0.2
 """Seconds that a turn is meant to take; at least `FEWEST` calls, at most `MOST`."""

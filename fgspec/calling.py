@@ -8,10 +8,10 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.analyze.calls import Calls
-from compiler.analyze.compiled import abstract_arguments, compile_update
-from compiler.sharding import layout_of, spread
-from compiler.update import Program
+from compiler.cost.compiled import abstract_arguments, compile_update
+from compiler.cost.updates_per_call import Calls
+from compiler.plan.sharding import layout_of, spread
+from compiler.update.program import Program
 from fgspec.data.dataset import Dataset, Images
 from fgspec.data.pipeline import Rows
 from fgspec.distributed import from_own, from_whole, own_rows

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from compiler.analyze.consequences import Consequence, consequences
-from compiler.analyze.fingerprint import fingerprint
-from compiler.analyze.probe import ROUNDS, Probe, probed
-from compiler.plan import Plan
-from compiler.state import State
-from compiler.trees import flatten, unflatten
-from compiler.update import compile_plan
+from compiler.equivalence.consequences import Consequence, consequences
+from compiler.equivalence.fingerprint import fingerprint
+from compiler.named_arrays.paths import flatten, unflatten
+from compiler.plan.plan import Plan
+from compiler.quality.probe import ROUNDS, Probe, probed
+from compiler.compile import compile_plan
+from compiler.update.state import State
 from fgspec.canonical import Difference, differences, identity, spelled_out_once
 from fgspec.data.dataset import Dataset
 from fgspec.data.pipeline import TrainBatches

@@ -29,7 +29,6 @@ from fgspec.logbook import Logbook, write_json
 from fgspec.loop import Functions, Outlets, Timetable
 from fgspec.profile import Profile, profiled
 from fgspec.provenance import collect
-from fgspec.report import Reporter, expectation
 from fgspec.rundir import (
     RunDir,
     began_as,
@@ -41,6 +40,7 @@ from fgspec.rundir import (
     reopen,
     write_summary,
 )
+from fgspec.show.text import Reporter, expectation
 from fgspec.source import Loaded
 
 

@@ -26,6 +26,7 @@ from fgspec.spec.complete import complete
 from fgspec.spec.consistency import check
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.presets import expand_rule
+from fgspec.spec.retired import without_retired
 from fgspec.spec.shorthand import spelled_out
 from fgspec.validate import valid_sections, validate, validate_section
 from fgspec.yaml12 import MAX_DEPTH, Path, YamlError, parse, read, scalar
@@ -198,8 +199,10 @@ def _setting(text: str) -> Change:
 
 def _resolve(layer: Layer, file: str, text: str, overrides: tuple[str, ...]) -> Loaded:
     whole, origins, conflicts = expand_rule(layer.tree, layer.origins)
+    whole, retired = without_retired(whole)
     tree = {key: value for key, value in whole.items() if key != "ablation"}
     experiment, problems = validate(tree)
+    problems += retired
     ablation, broken = validate_section("ablation", Ablation, whole)
     problems += broken
     wrong = {problem.path for problem in problems}

@@ -1,10 +1,10 @@
 """The spec that `fgspec init` writes; `specs/quickstart.yaml` is the same."""
 
 import re
-from typing import get_args
+from typing import cast
 
 from fgspec.diagnostics import SpecError, flow, nearest
-from fgspec.spec.presets import RULES, RuleName
+from fgspec.spec.rules import RULES, Rule
 
 _QUICKSTART = """\
 # LocalMixer on the 8x8 digits that come with scikit-learn, trained by {title}.
@@ -36,20 +36,6 @@ checkpoint:
   every: {{epochs: 20}}
 """
 
-TITLES: dict[str, str] = {
-    "bp": "backprop",
-    "l-bp": "backprop of local losses",
-    "lg-bp": "backprop of local losses, blocks isolated",
-    "fa": "feedback alignment",
-    "l-fa": "feedback alignment of local losses",
-    "lg-fa": "feedback alignment of local losses, blocks isolated",
-    "dfa": "direct feedback alignment",
-    "fg-w": "forward gradients of weights",
-    "fg-a": "forward gradients of activations",
-    "lg-fg-w": "local greedy forward gradients of weights",
-    "lg-fg-a": "local greedy forward gradients of activations",
-}
-
 
 def quickstart(rule: str, stem: str, file: str = "") -> str:
     """The text of a spec to start from.
@@ -62,8 +48,8 @@ def quickstart(rule: str, stem: str, file: str = "") -> str:
     Raises:
         SpecError: there is no such rule.
     """
-    if rule not in RULES:
-        raise SpecError([f"--rule: no such rule; {nearest(rule, get_args(RuleName))} (got {rule})"])
+    if rule not in RULES.names():
+        raise SpecError([f"--rule: no such rule; {nearest(rule, RULES.names())} (got {rule})"])
     name = re.sub(r"[^A-Za-z0-9._-]", "-", stem).lstrip("._-") or "experiment"
-    title = TITLES.get(rule, rule.upper())
+    title = cast(type[Rule], RULES.kind(rule)).title
     return _QUICKSTART.format(rule=rule, name=flow(name), title=title, file=file or f"{stem}.yaml")

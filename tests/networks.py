@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from compiler.network.running import initial
-from compiler.noise import key_data
-from compiler.plan import make_plan
-from compiler.project import project
-from compiler.update import compile_plan
+from compiler.named_arrays.random_streams import key_data
+from compiler.plan.plan import make_plan
+from compiler.estimators.projecting import project
+from compiler.compile import compile_plan
 from fgspec.spec.dataset_info import DatasetInfo
 from fgspec.source import loads
 

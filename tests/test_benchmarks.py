@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compiler.plan import make_plan
+from compiler.plan.plan import make_plan
 from compiler.support import data_problems, refusals
 from fgspec.data.describe import describe
 from fgspec.source import load, loads

@@ -6,11 +6,11 @@ import pytest
 from spec_files import ROOT, SPECS, SWEEPS
 
 import fgspec
-from compiler.analyze.cost import cost
-from compiler.plan import make_plan
+from compiler.cost.cost import cost
+from compiler.plan.plan import make_plan
 from compiler.support import data_problems, refusals
-from compiler.trees import flatten
-from compiler.update import compile_plan
+from compiler.named_arrays.paths import flatten
+from compiler.compile import compile_plan
 from fgspec.contract import broken
 from fgspec.data.describe import describe
 from fgspec.source import load

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from compiler.augment import colour, geometry
-from compiler.noise import KeyData, address
+from compiler.named_arrays.random_streams import KeyData, address
 from fgspec.spec.data import Augmentation as Augment
 from fgspec.spec.data import Byol, CropFlip, NoAugment
 

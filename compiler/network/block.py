@@ -41,7 +41,7 @@ class Block:
 
 
 def in_block(name: str) -> Any:
-    """The scope of what is done for one block, read by `compiler.analyze.scopes`."""
+    """The scope of what is done for one block, read by `compiler.cost.scopes`."""
     return jax.named_scope(f"block={name}")
 
 

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from compiler.noise import KeyData, addresses, stream_code
-from compiler.trees import flatten, unflatten
+from compiler.named_arrays.paths import flatten, unflatten
+from compiler.named_arrays.random_streams import KeyData, addresses, stream_code
 from fgspec.spec.initializations import Initialization
 from fgspec.spec.shapes import ParamSpec
 

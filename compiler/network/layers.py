@@ -6,7 +6,7 @@ from typing import NamedTuple
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
-from compiler.axes import gathered
+from compiler.named_arrays.axes import gathered
 from compiler.network.feedback import with_feedback
 from compiler.network.norms import Moments, Norm
 from compiler.network.shapes import Layer, LayerParams

@@ -1,6 +1,6 @@
 """What the built-in layers without a grid compute.
 
-Activations are [n, p, g, c]: example, patch, group, channel of the group (`compiler.axes`).
+Activations are [n, p, g, c]: example, patch, group, channel of the group.
 """
 
 from collections.abc import Mapping

@@ -9,7 +9,7 @@ from jax import lax
 from jax import numpy as jnp
 from jaxtyping import Array, Float
 
-from compiler.axes import ACTIVATION, Axis
+from compiler.named_arrays.axes import ACTIVATION, Axis
 from fgspec.spec import normalizations
 from fgspec.spec.normalizations import Normalization
 

@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from compiler.axes import Axis
+from compiler.named_arrays.axes import Axis
 from compiler.network.block import Block, apply_block, block_params
 from compiler.network.layers import LayerTrace
 from compiler.network.norms import Moments, Norm

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from jaxtyping import Array, Float
 
-from compiler.axes import ACTIVATION, Axis
+from compiler.named_arrays.axes import ACTIVATION, Axis
 from compiler.network.activations import Relu
 from compiler.network.norms import Norm
 from fgspec.errors import UserError

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from compiler.analyze.calls import Calls, calls_of
-from compiler.analyze.compiled import compile_for_memory, lower_update, random_records, reported
-from compiler.analyze.cost import cost
-from compiler.update import Program
+from compiler.cost.compiled import compile_for_memory, lower_update, random_records, reported
+from compiler.cost.update_flops import update_flops
+from compiler.cost.updates_per_call import Calls, calls_of
+from compiler.update.program import Program
 from fgspec import api
 from fgspec.bench import SCHEMA_VERSION, Subject, lines, measure, timed, times
 from fgspec.bench_plot import draw, plotting
@@ -161,7 +161,7 @@ def _prepared(loaded: Loaded, name: str) -> tuple[Subject, dict[str, Any]]:
             "argument_bytes": compiled.argument_bytes,
             "state_bytes": compiled.state_bytes,
         },
-        "flops": {"plan": cost(program.plan).flops, "xla": compiled.flops},
+        "flops": {"plan": update_flops(program.plan), "xla": compiled.flops},
     }
     return subject, facts
 

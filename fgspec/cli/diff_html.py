@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from html import escape
 
-from compiler.analyze.probe import Probe
+from compiler.quality.probe import Probe
 from fgspec.canonical import Difference
 from fgspec.cli.diff_text import COSTS, MEASURES, cells_of
 from fgspec.comparison import Comparison, Probed

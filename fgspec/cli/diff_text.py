@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator, Sequence
 from rich.console import Console
 from rich.text import Text
 
-from compiler.analyze.consequences import Consequence, summarized
-from compiler.analyze.probe import Probe
+from compiler.equivalence.consequences import Consequence, summarized
+from compiler.quality.probe import Probe
 from fgspec.canonical import Difference
 from fgspec.comparison import Comparison, Probed
 from fgspec.diagnostics import MISSING, Origin, dotted, flow
-from fgspec.report import mebibytes, quantity
+from fgspec.show.text import mebibytes, quantity
 from fgspec.spec.ablation import CONSEQUENCES
 
 MOST = 6

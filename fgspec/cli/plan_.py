@@ -6,11 +6,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from compiler.analyze.anatomy import anatomy_lines, dissect
-from compiler.analyze.calls import calls_of
-from compiler.analyze.compiled import compile_update
-from compiler.analyze.notes import notes
-from compiler.analyze.scaling import (
+from compiler.cost.by_part import anatomy_lines, dissect
+from compiler.cost.compiled import compile_update
+from compiler.cost.scaling import (
     Machine,
     mesh_rows,
     mesh_values,
@@ -18,15 +16,17 @@ from compiler.analyze.scaling import (
     prediction_rows,
     scaling_lines,
 )
-from compiler.analyze.tables import cost_rows, cost_values, layer_lines, layer_values
+from compiler.cost.updates_per_call import calls_of
 from compiler.mesh import sizes
-from compiler.plan import Plan
-from compiler.stages import schedule
+from compiler.cost.pipeline_stages import schedule
+from compiler.plan.plan import Plan
 from fgspec import api
 from fgspec.canonical import identity
 from fgspec.cli.options import JsonOption, MeshOption, SetOption, SpecArgument, with_mesh
 from fgspec.compile_cache import compilation_cache
-from fgspec.report import table
+from fgspec.show.bias_notes import notes
+from fgspec.show.plan_tables import cost_rows, cost_values, layer_lines, layer_values
+from fgspec.show.text import table
 from fgspec.source import Loaded, load
 
 DEFAULT = Machine()

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from compiler.analyze.cost import cost
+from compiler.cost.update_flops import update_flops
 from fgspec import api
 from fgspec.bench_plot import plotting
 from fgspec.cli.options import ArgumentError
@@ -89,5 +89,5 @@ def _costs(arms: list[ArmResult]) -> Costs:
             plan = api.plan(arm.loaded)
         except UserError:
             continue
-        found[arm.label] = (cost(plan).flops, plan.steps)
+        found[arm.label] = (update_flops(plan), plan.steps)
     return found

@@ -1,14 +1,11 @@
 """`fgspec reproduce`."""
 
 import sys
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from compiler.analyze.variance_laws import KINDS, Layer, simulate
-from fgspec.bench_plot import plotting
 from fgspec.cli.options import ArgumentError
 from fgspec.cli.sweep_ import (
     JobsOption,
@@ -20,9 +17,7 @@ from fgspec.cli.sweep_ import (
     train_all,
 )
 from fgspec.cli.train_ import RunDirOption
-from fgspec.report import columns as aligned
 from fgspec.results.cells import Asked, as_sweep, cells_of, comparison, table_at
-from fgspec.results.law_figure import draw
 from fgspec.sweeps.show import plan_lines
 
 NameArgument = Annotated[
@@ -60,18 +55,13 @@ def run(
 ) -> None:
     """Train the cells of a paper's table, and print the paper's numbers beside those measured.
 
-    Cells that were trained before at the same budget are not trained again. Some figures are
-    computed instead: ren2022/figure8.
+    Cells that were trained before at the same budget are not trained again.
 
     Example: fgspec reproduce ren2022/table3 --columns mnist_s_1_1 --budget 0.02
     """
-    folder = run_dir / f"reproduce-{name.replace('/', '-')}"
-    if name in FIGURES:
-        FIGURES[name](folder)
-        return
     where = chosen(on, jobs, resources)
     asked = Asked(_words(columns), _words(rows), budget, _seeds(seeds))
-    cells = cells_of(table_at(specs, name, FIGURES), asked)
+    cells = cells_of(table_at(specs, name), asked)
     sweep = as_sweep(name, cells, asked, f"# {' '.join(['fgspec', *sys.argv[1:]])}\n")
     costs = costs_of(sweep)
     print("\n".join(plan_lines(sweep, costs)), flush=True)
@@ -94,47 +84,3 @@ def _seeds(text: str) -> tuple[int, ...]:
     if not words or not all(word.isdecimal() and int(word) < 2**32 for word in words):
         raise ArgumentError(f"reproduce: --seeds {text}: must be whole numbers, such as 0,1,2")
     return tuple(dict.fromkeys(map(int, words)))
-
-
-BATCHES = tuple(4**k for k in range(7))
-FANS = tuple(4**k for k in range(5))
-PANELS: Mapping[str, Mapping[int, Layer]] = {
-    "batch size": {n: Layer(n, 4, 4) for n in BATCHES},
-    "fan in": {p: Layer(4, p, 4) for p in FANS},
-    "fan out": {q: Layer(4, 4, q) for q in FANS},
-}
-"""What section 10 of Ren et al. 2022 varies: the batch, then fan in and fan out at a batch of 4."""
-
-
-def figure8(folder: Path) -> None:
-    """The eight laws of variance, in theory and simulated: a table of deviations, and a figure."""
-    plotting("reproduce: a figure")
-    found = {
-        what: {value: simulate(layer) for value, layer in layers.items()}
-        for what, layers in PANELS.items()
-    }
-    rows = [("simulated / theory", *(f"by {what}" for what in PANELS))]
-    for kind in KINDS:
-        own = [
-            [point[kind].simulated / point[kind].theory for point in points.values()]
-            for points in found.values()
-        ]
-        rows.append((str(kind), *(f"{min(o):.3f} to {max(o):.3f}" for o in own)))
-    print("\n".join(aligned(rows)))
-    panels = {
-        what: {
-            str(kind): [
-                (value, point[kind].theory, point[kind].simulated)
-                for value, point in points.items()
-            ]
-            for kind in KINDS
-        }
-        for what, points in found.items()
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "figure8.png").write_bytes(draw(panels))
-    print(f"figure {folder / 'figure8.png'}")
-
-
-FIGURES: dict[str, Callable[[Path], None]] = {"ren2022/figure8": figure8}
-"""What is computed instead of trained."""

@@ -10,7 +10,6 @@ import typer
 from fgspec.cli.options import ArgumentError
 from fgspec.logbook import write_text
 from fgspec.spec.experiment import SpecFile
-from fgspec.spec.shorthand import SHORTHANDS
 from fgspec.spec.sweep import SweepFile
 from fgspec.sweeps.expand import RESERVED
 
@@ -24,21 +23,35 @@ def language_schema() -> dict[str, Any]:
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "fgspec experiment, language version 1"
     del schema["required"]  # a base may have what the spec that extends it leaves out
-    for *_, field in SHORTHANDS:
-        for section in schema["$defs"].values():
-            _allow_names(section["properties"].get(field, {}), schema["$defs"])
+    _gather_sections(schema)
     for section in schema["$defs"].values():
         kind = section["properties"].get("type", {})
-        kind.setdefault("description", section["description"])
+        if "description" in section:
+            kind.setdefault("description", section["description"])
     return schema
 
 
-def _allow_names(field: dict[str, Any], sections: dict[str, Any]) -> None:
-    """Let the name of a union's member stand for the member."""
-    members = [sections[one["$ref"].split("/")[-1]] for one in field.get("anyOf", ())]
-    if members:
-        names = [member["properties"]["type"]["const"] for member in members]
-        field["anyOf"].append({"type": "string", "enum": names})
+def _gather_sections(schema: dict[str, Any]) -> None:
+    """Move the sections that stand in the fields of others under `$defs`, each once."""
+    sections = schema.setdefault("$defs", {})
+
+    def gathered(part: Any) -> Any:
+        if isinstance(part, list):
+            return [gathered(item) for item in part]
+        if not isinstance(part, dict):
+            return part
+        found = {key: gathered(value) for key, value in part.items()}
+        if "properties" not in found or "title" not in found or found.get("type") != "object":
+            return found
+        name = found["title"]
+        while sections.get(name, found) != found:  # another table has a class of that name
+            name += "_"
+        sections[name] = found
+        return {"$ref": f"#/$defs/{name}"}
+
+    for name, section in list(sections.items()):
+        sections[name] = section | {"properties": gathered(section["properties"])}
+    schema["properties"] = gathered(schema["properties"])
 
 
 def _lenient(schema: Any) -> Any:

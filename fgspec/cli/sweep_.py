@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import jax
 import typer
 
-from compiler.analyze.cost import cost
+from compiler.cost.update_flops import update_flops
 from fgspec import api
 from fgspec.canonical import resolved_text
 from fgspec.cli.options import ArgumentError, SetOption, nested
@@ -117,7 +117,7 @@ def costs_of(sweep: Sweep) -> dict[str, tuple[int, int]]:
     for arm in sweep.arms:
         api.refuse_untold(arm.loaded)
     plans = {arm.label: api.plan(arm.loaded) for arm in sweep.arms}
-    return {label: (cost(plan).flops, plan.steps) for label, plan in plans.items()}
+    return {label: (update_flops(plan), plan.steps) for label, plan in plans.items()}
 
 
 @dataclass(frozen=True)

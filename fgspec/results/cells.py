@@ -8,8 +8,8 @@ from typing import Any
 
 from fgspec.diagnostics import dotted, nearest
 from fgspec.errors import UserError
-from fgspec.report import columns
 from fgspec.results.statistics import summary
+from fgspec.show.text import columns
 from fgspec.source import Loaded, load
 from fgspec.sweeps.expand import Arm, Sweep, is_sweep, load_sweep
 from fgspec.sweeps.folder import Found
@@ -32,13 +32,12 @@ class Cell:
         return f"{self.column}.{self.row}"
 
 
-def table_at(folder: Path, name: str, computed: Collection[str] = ()) -> dict[str, list[Path]]:
+def table_at(folder: Path, name: str) -> dict[str, list[Path]]:
     """The files of a table by column: subfolders of specs, and files of specs or sweeps.
 
     Args:
         folder: of all specs.
         name: such as ren2022/table3: a folder below it, or a file without its ending.
-        computed: names of what is no table, but could have been meant.
 
     Raises:
         UserError: there is no such folder or table.
@@ -52,7 +51,7 @@ def table_at(folder: Path, name: str, computed: Collection[str] = ()) -> dict[st
         return {file.stem: [file]}
     found = _columns(place) if place.is_dir() else {}
     if not found:
-        hint = nearest(name, sorted([*known(folder), *computed]))
+        hint = nearest(name, known(folder))
         raise UserError(f"reproduce: {name}: no table of this name below {folder}/; {hint}")
     return found
 

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 
 from fgspec.canonical import differences, identity
 from fgspec.diagnostics import MISSING, dotted, shown
-from fgspec.report import expectation, quantity
 from fgspec.results.collect import ArmResult
 from fgspec.results.figures import COSINE, CURVES, against_cost, cosine_metrics, panels
 from fgspec.results.pages import Picture, Section, Table
 from fgspec.results.statistics import Paired, paired, summary, verdict
+from fgspec.show.text import expectation, quantity
 
 QUALITY = (COSINE, "fg/norm_ratio/", "fg/snr/", "fg/alignment/", "local_accuracy/")
 """What the table of gradient quality shows, by the beginning of a metric's name."""

@@ -2,15 +2,23 @@
 
 from fgspec.spec.architectures import Architecture
 from fgspec.spec.experiment import Experiment
-from fgspec.spec.gradient import PERTURBING, Perturbation, Projection
+from fgspec.spec.gradient import Perturbation, Projection
 from fgspec.spec.losses import Local, Losses
+from fgspec.spec.projections import (
+    GROUPINGS,
+    ByNet,
+    NoScale,
+    PerBatch,
+    PerExample,
+    SquaredNorm,
+)
 from fgspec.spec.structure import coupling
 
 
 def complete(experiment: Experiment) -> Experiment:
     """`experiment` with every default that depends on other fields filled in."""
     gradient, losses = experiment.gradient, experiment.losses
-    if gradient.estimator.type in PERTURBING:
+    if gradient.estimator.perturbs:
         coupled = coupling(experiment.architecture, losses) is not None
         given = gradient.perturbation or Perturbation()
         completed = _perturbation(given, losses, coupled)
@@ -26,28 +34,24 @@ def _perturbation(given: Perturbation, losses: Losses, coupled: bool) -> Perturb
 
     Guesses that are not drawn are projected on. Views of coupled examples share nothing.
     """
-    noisy = not given.learned
-    projection = given.projection
-    whole = noisy and given.space == "weight"
-    drawn = noisy and projection.granularity != "span"
-    defaults = {
-        "type": "none" if drawn or projection.coefficient != "raw" else "squared_norm",
-        "granularity": "batch" if whole else "example",
-        "grouping": "net" if noisy else "block" if given.space == "block_output" else "tensor",
-    }
-    own = "views" if losses.objective.views > 1 and not coupled else "example"
-    sharing = given.sharing or ("batch" if given.space == "weight" else own)
+    drawn, how, space = not given.guess.made, given.projection, given.space
+    spans = how.granularity is not None and how.granularity.spans
+    scaled = (drawn and not spans) or bool(how.coefficient.control)
+    grouping = ByNet() if drawn else GROUPINGS.kind(space.grouping)()
+    filled = Projection(
+        type=how.type or (NoScale() if scaled else SquaredNorm()),
+        coefficient=how.coefficient,
+        granularity=how.granularity or (PerBatch() if drawn and space.of_weights else PerExample()),
+        grouping=how.grouping or grouping,
+        applies_to=how.applies_to,
+    )
+    own = space.sharing(losses.objective.views > 1 and not coupled)
     updates = {
-        "projection": _filled(projection, defaults),
-        "sharing": sharing if noisy else None,
+        "projection": filled,
+        "sharing": given.sharing or own if drawn else None,
         "last_block": given.last_block or ("exact" if given.guides else "estimated"),
     }
     return given.model_copy(update=updates)
-
-
-def _filled(projection: Projection, defaults: dict[str, str]) -> Projection:
-    missing = {k: value for k, value in defaults.items() if getattr(projection, k) is None}
-    return projection.model_copy(update=missing)
 
 
 def _local(local: Local, perturbation: Perturbation | None, architecture: Architecture) -> Local:

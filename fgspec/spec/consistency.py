@@ -13,8 +13,8 @@ from fgspec.diagnostics import Problem, nearest
 from fgspec.spec import lowering, perturbing
 from fgspec.spec.architectures import Architecture
 from fgspec.spec.base import Interval
-from fgspec.spec.data import DECODED, Data, ImageFolder
-from fgspec.spec.gradient import DIRECT, PERTURBING, Gradient, Perturbation
+from fgspec.spec.data import Data, ImageFolder
+from fgspec.spec.gradient import Gradient, Perturbation
 from fgspec.spec.kinds import methods_in
 from fgspec.spec.losses import Losses
 from fgspec.spec.mesh import AXES, Mesh
@@ -76,12 +76,10 @@ def loss_sites(architecture: Architecture, losses: Losses) -> Iterator[Problem]:
 def head(losses: Losses) -> Iterator[Problem]:
     """A head that needs the grid of positions is given it."""
     local = losses.local
-    if local is not None and local.aggregation == "replicated":
+    if local is not None and local.aggregation == "replicated" and local.head.reads_grid:
         path: Path = ("losses", "local", "head", "type")
-        needs = {"cnn": "a convolution reads the grid", "next_blocks": "later blocks read the grid"}
-        if local.head.type in needs:
-            message = f"{needs[local.head.type]}, which replicated averages away; say pooled"
-            yield Problem(path, message, others=(("losses", "local", "aggregation"),))
+        message = f"{local.head.reads_grid}, which replicated averages away; use pooled"
+        yield Problem(path, message, others=(("losses", "local", "aggregation"),))
 
 
 def replication(
@@ -92,7 +90,7 @@ def replication(
     axes = losses.local.replicate if losses.local is not None else None
     if axes is None:
         return
-    if gradient.estimator.type not in PERTURBING:
+    if not gradient.estimator.perturbs:
         message = "never read: the copies of a loss sum to the same exact gradient; remove it"
         yield Problem(path, message, others=(("gradient", "estimator", "type"),))
     elif missing := [axis for axis in axes if axis not in architecture.loss_axes]:
@@ -109,32 +107,26 @@ def isolation(losses: Losses, gradient: Gradient) -> Iterator[Problem]:
     """What is isolated, what is targeted and where losses sit must fit together."""
     target: Path = ("gradient", "target")
     isolate: Path = ("losses", "isolate")
-    local: Path = ("losses", "local")
-    if gradient.target != "global" and losses.local is None:
-        message = "needs local losses; add losses.local: {every: 1} or say global"
+    direct = gradient.estimator.isolates_layers
+    if gradient.target.reads_local and losses.local is None:
+        message = "needs local losses; add losses.local: {every: 1} or use global"
         yield Problem(target, message)
     elif losses.isolate == "block" and losses.local is None:
         yield Problem(isolate, "needs local losses to close a block; add losses.local: {every: 1}")
-    elif losses.isolate == "block" and gradient.target != "local":
-        message = "no gradient crosses isolated blocks; say local"
+    elif losses.isolate == "block" and not gradient.target.inside:
+        message = "no gradient crosses isolated blocks; use local"
         yield Problem(target, message, others=(isolate,))
-    elif gradient.target == "local" and losses.isolate == "none":
-        message = "only the own loss counts, so blocks are isolated; say isolate: block"
+    elif gradient.target.inside and losses.isolate == "none":
+        message = "only the own loss counts, so blocks are isolated; use isolate: block"
         yield Problem(isolate, message, others=(target,))
-    elif gradient.target != "global" and gradient.estimator.type in DIRECT:
-        message = "direct feedback sends the error of the final loss; say global"
+    elif gradient.target.reads_local and direct:
+        message = "direct feedback sends the error of the final loss; use global"
         yield Problem(target, message, others=(("gradient", "estimator", "type"),))
-    elif (losses.isolate == "layer") != (gradient.estimator.type in DIRECT):
-        say = "only direct feedback isolates layers; say none or block"
-        message = say if losses.isolate == "layer" else "direct feedback isolates layers; say layer"
+    elif (losses.isolate == "layer") != direct:
+        told = "only direct feedback isolates layers; use none or block"
+        isolates = "direct feedback isolates layers; use layer"
+        message = told if losses.isolate == "layer" else isolates
         yield Problem(isolate, message, others=(("gradient", "estimator", "type"),))
-    elif (
-        gradient.target == "global"
-        and losses.local is not None
-        and not perturbing.reads_heads(gradient)
-    ):
-        message = "never reaches a block under target global; remove it or say target: sum"
-        yield Problem(local, message, shows=False, others=(target,))
 
 
 def norm_gradient(architecture: Architecture, gradient: Gradient) -> Iterator[Problem]:
@@ -143,9 +135,9 @@ def norm_gradient(architecture: Architecture, gradient: Gradient) -> Iterator[Pr
     if path is None:
         return
     message = "read only when activations are perturbed; remove it"
-    if gradient.estimator.type not in PERTURBING:
+    if not gradient.estimator.perturbs:
         yield Problem(path, message, others=(("gradient", "estimator", "type"),))
-    elif (gradient.perturbation or Perturbation()).space != "activation":
+    elif not (gradient.perturbation or Perturbation()).space.layerwise:
         yield Problem(path, message, others=(("gradient", "perturbation", "space"),))
     elif gradient.perturbation is not None and gradient.perturbation.projects:
         message = "projections are pulled back exactly; remove it"
@@ -196,7 +188,7 @@ def mesh_axes(mesh: Mesh) -> Iterator[Problem]:
     """At most one axis takes what is left."""
     left = [name for name in AXES if getattr(mesh, name) == -1]
     for name in left[1:]:
-        message = "only one axis can take what is left; say how many"
+        message = "only one axis can take what is left; use how many"
         yield Problem(("mesh", name), message, others=(("mesh", left[0]),))
 
 
@@ -220,9 +212,8 @@ def image_folders(data: Data) -> Iterator[Problem]:
 
 def residence(data: Data, compile: Compile) -> Iterator[Problem]:
     """Only images that are in memory can be put on a device whole."""
-    kind = data.source.type
-    if compile.input == "device" and kind in DECODED:
-        message = f"images of {kind} are decoded for each batch, not held whole; say auto or host"
+    if compile.input == "device" and data.source.decoded:
+        message = f"images of {data.source} are decoded for each batch, not held whole; use auto or host"
         yield Problem(("compile", "input"), message, others=(("data", "source", "type"),))
 
 

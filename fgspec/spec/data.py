@@ -15,6 +15,7 @@ class Source(Kind):
     """Where images and labels come from."""
 
     table: ClassVar = SOURCES
+    decoded: ClassVar[bool] = False
 
 
 class Augmentation(Kind):
@@ -75,6 +76,7 @@ class ImageFolder(Source):
     central square, resized, RGB. Turns that EXIF asks for are not made; alpha is dropped.
     """
 
+    decoded: ClassVar[bool] = True
     type: Literal["image_folder"] = Field(
         default="image_folder", description="Image files, a folder for each class."
     )
@@ -104,6 +106,7 @@ class ImageNet(Source):
     The validation images, published in one folder, must be sorted into those of their classes.
     """
 
+    decoded: ClassVar[bool] = True
     type: Literal["imagenet"] = Field(
         default="imagenet", description="ImageNet of 2012, 224x224 colour photographs."
     )
@@ -195,10 +198,6 @@ class Byol(Augmentation):
     flip: bool = Field(
         default=True, description="Whether half of the images are mirrored left to right."
     )
-
-
-DECODED = ("imagenet", "image_folder")
-"""Sources whose images are decoded for each batch, and never held whole, by memory or device."""
 
 
 class Data(Section):

@@ -15,10 +15,10 @@ def irreversible(architecture: Architecture, losses: Losses, gradient: Gradient)
     perturbation = gradient.perturbation or Perturbation()
     if perturbation.projects:
         return None
-    if gradient.target != "global" and _copied(architecture, losses):
+    if gradient.target.reads_local and _copied(architecture, losses):
         return "each copy of a replicated loss has a derivative of its own"
     coupled = coupling(architecture, losses)
-    if coupled is not None and perturbation.space != "weight":
+    if coupled is not None and not perturbation.space.of_weights:
         return f"{coupled.name} couples examples, which answer for losses of their own"
     return None
 
@@ -33,12 +33,12 @@ def unpushable(architecture: Architecture, losses: Losses, gradient: Gradient) -
     if not perturbation.projects:
         return None
     granularity = perturbation.projection.granularity
-    if granularity == "span":
+    if granularity is not None and granularity.spans:
         return "a projection on a span takes the whole gradients"
-    drawn = perturbation.space == "weight" and not perturbation.learned
-    if granularity == "batch" or drawn:
+    drawn = perturbation.space.of_weights and not perturbation.guess.made
+    if (granularity is not None and granularity.whole) or drawn:
         return None
-    if perturbation.space == "weight":
+    if perturbation.space.of_weights:
         return "guesses of every example's weights are never held at once"
     coupled = coupling(architecture, losses)
     if coupled is not None:

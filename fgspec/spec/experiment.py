@@ -14,7 +14,7 @@ from fgspec.spec.kinds import OneOf
 from fgspec.spec.losses import Losses
 from fgspec.spec.mesh import Mesh
 from fgspec.spec.optimizer import OPTIMIZERS, Optimizer, Sgd
-from fgspec.spec.presets import RuleName
+from fgspec.spec.rules import RULES, Rule
 from fgspec.spec.run import Checkpoint, Compile, Diagnostics, Expect, Training
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
@@ -68,7 +68,7 @@ class SpecFile(Experiment):
     """What a file may hold besides an experiment; none of it is part of the resolved spec."""
 
     extends: str = Field(default="", description="A spec this one changes, relative to this file.")
-    rule: RuleName | None = Field(
+    rule: Annotated[Rule, OneOf(RULES, named=True)] | None = Field(
         default=None,
         description="Shorthand for the losses and gradient of a published rule; "
         "`fgspec show` prints what it stands for.",

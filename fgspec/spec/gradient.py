@@ -1,139 +1,36 @@
 """`gradient:` which gradient is targeted and how it is estimated."""
 
-from typing import Annotated, ClassVar, Literal, get_args
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
-from fgspec.spec import plugins
-from fgspec.spec.base import PositiveFloat, PositiveInt, Section
-from fgspec.spec.kinds import Kind, OneOf, table
-
-ESTIMATORS = table("estimator", "estimators")
-
-
-class Estimator(Kind):
-    """How the target is estimated."""
-
-    table: ClassVar = ESTIMATORS
-
-
-class Exact(Estimator):
-    """Reverse-mode differentiation."""
-
-    type: Literal["exact"] = "exact"
-
-
-class Forward(Estimator):
-    """A directional derivative along a perturbation, in forward mode (Baydin et al. 2022)."""
-
-    type: Literal["forward"] = "forward"
-
-
-class FiniteDifference(Estimator):
-    """(l(eps u) - l(0)) / eps in place of the directional derivative."""
-
-    type: Literal["finite_difference"] = "finite_difference"
-    epsilon: PositiveFloat = Field(
-        default=1e-3, description="Length of the step along the perturbation."
-    )
-
-
-class Feedback(Estimator):
-    """Reverse mode with fixed random backward weights (Lillicrap et al. 2016)."""
-
-    type: Literal["feedback"] = "feedback"
-    weights: Literal["random", "sign_symmetric", "signs"] = Field(
-        default="random",
-        description="sign_symmetric: random magnitudes with the signs of the forward weights. "
-        "signs: these signs alone, of magnitude 1 (Liao et al. 2016, uSF).",
-    )
-
-
-class DirectFeedback(Estimator):
-    """The output error sent to every layer through fixed random weights (Nokland 2016)."""
-
-    type: Literal["direct_feedback"] = "direct_feedback"
-
-
-class LearnedDirectFeedback(Estimator):
-    """Direct feedback through moving averages of what layers do to the outputs (Bacho et al. 2022).
-
-    At every step normal noise moves the outputs of all layers, and what comes of it at the outputs
-    of the network, times that noise, is one more sample of each layer's mean Jacobian.
-    """
-
-    type: Literal["learned_direct_feedback"] = "learned_direct_feedback"
-    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(
-        default=0.99, description="What the average keeps of itself at a step; it starts at zero."
-    )
-
-
-REVERSE = ("exact", "feedback")
-"""Estimators that send errors backward from block to block."""
-
-DIRECT = ("direct_feedback", "learned_direct_feedback")
-"""Estimators that send the output error to every layer past the others."""
-
-
-PERTURBING = ("forward", "finite_difference")
-"""Estimators that move something and see how the loss changes."""
-
-BuiltInGuess = Literal[
-    "normal", "rademacher", "sphere", "local", "ntk", "fixed_ntk", "global", "above", "jacobian"
-]
-
-
-def _known(name: str) -> str:
-    known = guess_names()
-    if name not in known:
-        expected = {"expected": ", ".join(known)}
-        raise PydanticCustomError("literal_error", "must be a guess", expected)
-    return name
-
-
-def guess_names() -> tuple[str, ...]:
-    """The guesses of the language and those that installed packages add."""
-    own = get_args(BuiltInGuess)
-    return (*own, *(name for name in plugins.names("fgspec.guesses") if name not in own))
-
-
-GuessName = Annotated[
-    str,
-    AfterValidator(_known),
-    WithJsonSchema({"type": "string", "enum": list(guess_names())}),
-]
-
-LEARNED = ("local", "ntk", "fixed_ntk", "global", "above", "jacobian")
-"""Guesses that are made from the network instead of drawn."""
-
-
-class Guess(Section):
-    """The direction of a perturbation."""
-
-    type: GuessName = Field(
-        default="rademacher",
-        description="normal, rademacher (random signs): zero mean, unit variance. sphere: "
-        "uniform on the sphere of radius sqrt(dimension), one for each example's activation or "
-        "each weight. local: gradient of the local loss; ntk: of the local loss under a head "
-        "drawn anew at every step; fixed_ntk: under the head as initialised (Fournier et al. "
-        "2023). global, above: the gradients of these targets, as controls. jacobian: a random "
-        "direction at the next block's output, pulled back through that block (Singhal et al. "
-        "2023). Installed packages can add others.",
-    )
-    set: Literal["independent", "antithetic", "orthogonal", "projected"] = Field(
-        default="independent",
-        description="How the K samples of one step relate to each other. independent: averaged. "
-        "antithetic: K/2 and their opposites (finite differences only). orthogonal: K orthogonal "
-        "normal directions, averaged; unbiased, of less variance. projected: the orthogonal "
-        "projection of the gradient on K normal directions (Fluegel et al. 2024); biased.",
-    )
+from fgspec.spec.base import PositiveInt, Section
+from fgspec.spec.estimators import ESTIMATORS, Estimator, Exact
+from fgspec.spec.guesses import GUESSES, Guess, Rademacher
+from fgspec.spec.kinds import OneOf
+from fgspec.spec.projections import (
+    COEFFICIENTS,
+    GRANULARITIES,
+    GROUPINGS,
+    SCALES,
+    ByNet,
+    Coefficient,
+    Granularity,
+    Grouping,
+    NoScale,
+    PerBatch,
+    PerExample,
+    Raw,
+    Scale,
+)
+from fgspec.spec.spaces import SPACES, Activation, Space
+from fgspec.spec.targets import TARGETS, Global, Target
 
 
 class Projection(Section):
     """What becomes of the derivative along the guess (Fournier et al. 2023)."""
 
-    type: Literal["none", "squared_norm", "dimension", "optimal"] | None = Field(
+    type: Annotated[Scale, OneOf(SCALES, named=True)] | None = Field(
         default=None,
         description="What the product of derivative and guess is divided by. none: nothing, for "
         "guesses of zero mean and unit variance. squared_norm: |G|^2, the projection on the "
@@ -141,34 +38,49 @@ class Projection(Section):
         "biased with the least mean squared error. Default: squared_norm for guesses made from "
         "the network, none for those that are drawn.",
     )
-    coefficient: Literal["raw", "sign", "coin"] = Field(
-        default="raw",
+    coefficient: Annotated[Coefficient, OneOf(COEFFICIENTS, named=True)] = Field(
+        default=Raw(),
         description="raw: the derivative along the guess. sign: its sign. coin: a random sign "
         "instead, a control.",
     )
-    granularity: Literal["example", "batch", "span"] | None = Field(
+    granularity: Annotated[Granularity, OneOf(GRANULARITIES, named=True)] | None = Field(
         default=None,
         description="example: every example is projected on its own guess. batch: one derivative "
         "for the batch. span: every example is projected on the span of all examples' guesses. "
-        "Default: batch where weights are perturbed by noise, else example.",
+        "Default: batch where the batch shares noise on weights, else example.",
     )
-    grouping: Literal["tensor", "block", "net"] | None = Field(
+    grouping: Annotated[Grouping, OneOf(GROUPINGS, named=True)] | None = Field(
         default=None,
         description="What shares one derivative: every tensor (weight, bias, layer's activation) "
         "its own, a block, or all blocks between which gradients pass. Default: net for drawn "
         "guesses; for others tensor, and block at block outputs.",
+    )
+    applies_to: Literal["output", "weights"] = Field(
+        default="output",
+        description="What the coefficient of a block's output multiplies. output: the guess there, "
+        "which is then pulled back through the block. weights: what each example's guess adds to "
+        "the weights; the same unless batch_norm mixes examples (Fournier et al. 2023).",
     )
 
 
 class Perturbation(Section):
     """What is perturbed, along which guess, how often, and who shares the noise."""
 
-    space: Literal["weight", "activation", "block_output"] = Field(
-        default="activation",
+    space: Annotated[Space, OneOf(SPACES, named=True)] = Field(
+        default=Activation(),
         description="weight: every weight and bias. activation: the pre-activation of every "
         "layer. block_output: the output of every block.",
     )
-    guess: Guess = Field(default=Guess(), description="The direction.")
+    guess: Annotated[Guess, OneOf(GUESSES, default="rademacher")] = Field(
+        default=Rademacher(),
+        description="The direction. normal, rademacher (random signs): zero mean, unit variance. "
+        "sphere: uniform on the sphere of radius sqrt(dimension), one for each example's "
+        "activation or each weight. local: gradient of the local loss; ntk: of the local loss "
+        "under a head drawn anew at every step; fixed_ntk: under the head as initialised (Fournier "
+        "et al. 2023). global, above: the gradients of these targets, as controls. jacobian: a "
+        "random direction at the next block's output, pulled back through that block (Singhal et "
+        "al. 2023). Installed packages can add others.",
+    )
     samples: PositiveInt = Field(
         default=1, description="K, perturbations per step; estimates averaged."
     )
@@ -181,7 +93,7 @@ class Perturbation(Section):
     projection: Projection = Field(
         default=Projection(), description="What becomes of the derivative."
     )
-    control_variate: Literal["local", "ntk", "fixed_ntk"] | None = Field(
+    control_variate: Annotated[Guess, OneOf(GUESSES, bare=True, only="predicts")] | None = Field(
         default=None,
         description="A guess made from the network that noise corrects: P + <T - P, u> u has the "
         "mean of the target and the variance of the difference only (arXiv 2511.05187).",
@@ -201,15 +113,20 @@ class Perturbation(Section):
     )
 
     @property
-    def learned(self) -> bool:
-        """Whether the guess is made from the network instead of drawn."""
-        return self.guess.type in LEARNED
+    def guides(self) -> tuple[Guess, ...]:
+        """The guesses made from the network that this perturbation takes."""
+        found = (self.guess if self.guess.made else None, self.control_variate)
+        return tuple(guide for guide in found if guide is not None)
 
     @property
-    def guides(self) -> tuple[str, ...]:
-        """The guesses made from the network that this perturbation takes."""
-        own = (self.guess.type,) if self.learned else ()
-        return own + ((self.control_variate,) if self.control_variate else ())
+    def reads_heads(self) -> bool:
+        """Whether guesses are made from local losses."""
+        return any(guide.reads_heads for guide in self.guides)
+
+    @property
+    def perturbed_space(self) -> Space:
+        """The space whose arrays are drawn."""
+        return self.space.shared_by(self.sharing)
 
     @property
     def projects(self) -> bool:
@@ -218,18 +135,25 @@ class Perturbation(Section):
         Otherwise all that is perturbed in a chain of blocks moves together, and every copy of a
         loss has one derivative along that.
         """
-        granularity = "batch" if self.space == "weight" else "example"
-        joint = Projection(type="none", grouping="net", granularity=granularity).model_dump()
-        told = self.projection.model_dump()
-        differs = any(value not in (None, joint[field]) for field, value in told.items())
-        return bool(self.guides) or self.last_block == "exact" or differs
+        how, of_weights = self.projection, self.space.of_weights
+        granularities: tuple[Granularity, ...] = (PerBatch(),) if of_weights else (PerExample(),)
+        if self.perturbed_space.rows:  # every example has noise of its own, on weights too
+            granularities = (*granularities, PerExample())
+        joint = (
+            how.type in (None, NoScale())
+            and how.coefficient == Raw()
+            and how.granularity in (None, *granularities)
+            and how.grouping in (None, ByNet())
+            and how.applies_to == "output"
+        )
+        return bool(self.guides) or self.last_block == "exact" or not joint
 
 
 class Gradient(Section):
     """Target, estimator and perturbation."""
 
-    target: Literal["global", "local", "above", "sum"] = Field(
-        default="global",
+    target: Annotated[Target, OneOf(TARGETS, named=True)] = Field(
+        default=Global(),
         description="global: of the final loss. local: of the block's own local loss. above: of "
         "its own and the next block's. sum: of all losses downstream.",
     )

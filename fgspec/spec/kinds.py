@@ -173,12 +173,14 @@ class OneOf:
         named: whether a method without fields is shown as its name alone.
         default: the type of a mapping that says none.
         only: the attribute that a method must have to stand here; any if empty.
+        bare: whether a method is always shown as its name alone, its options left out.
     """
 
     table: Table
     named: bool = False
     default: str | None = None
     only: str = ""
+    bare: bool = False
 
     def names(self) -> tuple[str, ...]:
         """The methods that can stand here."""
@@ -219,7 +221,7 @@ class OneOf:
         full = [
             dict(handler(kind.__pydantic_core_schema__))
             for kind in kinds.values()
-            if not self.named or set(kind.model_fields) != {"type"}
+            if not self.bare and (not self.named or set(kind.model_fields) != {"type"})
         ]
         return {"anyOf": [*full, {"type": "string", "enum": list(kinds)}]}
 
@@ -247,7 +249,7 @@ class OneOf:
 
     def plain(self, value: Kind, info: Any) -> Any:
         """A method as plain values."""
-        if self.named and set(type(value).model_fields) == {"type"}:
+        if self.bare or (self.named and set(type(value).model_fields) == {"type"}):
             return value.type
         return value.model_dump(mode=info.mode)
 

@@ -53,4 +53,4 @@ def takes_a_name(field: FieldInfo) -> bool:
     """Whether text at a field stands for a mapping with that `type`, whose options can merge."""
     sections = sections_of(field.annotation)
     typed = bool(sections) and all("type" in section.model_fields for section in sections)
-    return typed or any(not choice.named for choice in choices_of(field))
+    return typed or any(not (choice.named or choice.bare) for choice in choices_of(field))

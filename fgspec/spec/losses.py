@@ -1,55 +1,16 @@
 """`losses:` what is minimised, where the losses sit, and what is isolated from what."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from fgspec.spec.base import PositiveInt, Section
-from fgspec.spec.kinds import Kind, OneOf, table
+from fgspec.spec.heads import HEADS, Head, LinearHead
+from fgspec.spec.kinds import OneOf
 from fgspec.spec.objectives import OBJECTIVES, CrossEntropy, Objective
 
 LossAxis = Literal["patch", "group"]
 """A named axis that a local loss can be replicated over, besides the batch."""
-
-
-HEADS = table("head", "heads")
-
-
-class Head(Kind):
-    """What turns the features after a block into the outputs of its local loss."""
-
-    table: ClassVar = HEADS
-
-
-class LinearHead(Head):
-    """One linear layer; pooled: normalization, average pooling to 2x2, one linear layer."""
-
-    type: Literal["linear"] = "linear"
-
-
-class MlpHead(Head):
-    """An auxiliary perceptron: linear layers with batch norm and ReLU, then a linear layer."""
-
-    type: Literal["mlp"] = "mlp"
-    width: PositiveInt = Field(default=1024, description="Width of its hidden layers.")
-    layers: PositiveInt = Field(default=3, description="How many hidden layers.")
-
-
-class CnnHead(Head):
-    """An auxiliary convolutional net (Fournier et al. 2023).
-
-    A 1x1 convolution, three 3x3 convolutions of stride 2, each with batch norm and ReLU, average
-    pooling to 2x2, a linear layer.
-    """
-
-    type: Literal["cnn"] = "cnn"
-    channels: PositiveInt = Field(default=32, description="Channels of its convolutions.")
-
-
-class NextBlocksHead(Head):
-    """A copy of all later blocks and of the classifier, with parameters of its own."""
-
-    type: Literal["next_blocks"] = "next_blocks"
 
 
 class Local(Section):

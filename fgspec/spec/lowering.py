@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from fgspec.diagnostics import Problem
 from fgspec.spec.architectures import Architecture
 from fgspec.spec.directional import irreversible, unpushable
-from fgspec.spec.gradient import PERTURBING, REVERSE, Gradient, Perturbation
+from fgspec.spec.gradient import Gradient, Perturbation
 from fgspec.spec.losses import Losses
 from fgspec.spec.run import Compile
 from fgspec.spec.scanning import unscannable
@@ -16,7 +16,7 @@ ESTIMATOR: Path = ("gradient", "estimator", "type")
 
 def passes(architecture: Architecture, compile: Compile, gradient: Gradient) -> Iterator[Problem]:
     """Rematerialisation needs a reverse pass of its own, scans equal blocks."""
-    if compile.rematerialize != "auto" and gradient.estimator.type not in REVERSE:
+    if compile.rematerialize != "auto" and not gradient.estimator.backward:
         message = "read where errors travel backward through blocks; remove it"
         path: Path = ("compile", "rematerialize")
         yield Problem(path, message, others=(("gradient", "estimator", "type"),))
@@ -24,14 +24,14 @@ def passes(architecture: Architecture, compile: Compile, gradient: Gradient) -> 
     if compile.blocks == "scanned" and why is not None:
         coupled = architecture.coupling()
         reason: Path = coupled.path if coupled is not None else ("gradient", "target")
-        yield Problem(("compile", "blocks"), f"{why}; say unrolled", others=(reason,))
+        yield Problem(("compile", "blocks"), f"{why}; use unrolled", others=(reason,))
 
 
 def perturbed(compile: Compile, gradient: Gradient) -> Iterator[Problem]:
     """Lowerings of perturbations are read where something is perturbed."""
-    if gradient.estimator.type in PERTURBING:
+    if gradient.estimator.perturbs:
         return
-    for field in ("losses", "samples", "noise", "directional"):
+    for field in ("losses", "noise", "directional"):
         if getattr(compile, field) != "auto":
             message = "never read by this estimator; remove it"
             yield Problem(("compile", field), message, others=(ESTIMATOR,))
@@ -49,13 +49,13 @@ def noise(compile: Compile, gradient: Gradient) -> Iterator[Problem]:
     """Noise that is drawn by itself can be drawn again."""
     path: Path = ("compile", "noise")
     perturbation = gradient.perturbation or Perturbation()
-    if compile.noise == "auto" or gradient.estimator.type not in PERTURBING:
+    if compile.noise == "auto" or not gradient.estimator.perturbs:
         return
     if perturbation.projects:
         message = "never read by projections; remove it"
         yield Problem(path, message, others=(("gradient", "perturbation"),))
-    elif compile.noise == "drawn" and perturbation.guess.set != "independent":
-        message = "the samples of a set are drawn together; say stored"
+    elif compile.noise == "drawn" and not perturbation.guess.set.drawn_alone:
+        message = "the samples of a set are drawn together; use stored"
         yield Problem(path, message, others=(("gradient", "perturbation", "guess", "set"),))
 
 
@@ -63,10 +63,10 @@ def directional(
     architecture: Architecture, losses: Losses, compile: Compile, gradient: Gradient
 ) -> Iterator[Problem]:
     """Derivatives are taken in a mode that can tell apart what has one of its own."""
-    path, kind = ("compile", "directional"), gradient.estimator.type
-    if compile.directional == "auto" or kind not in PERTURBING:
+    path: Path = ("compile", "directional")
+    if compile.directional == "auto" or not gradient.estimator.perturbs:
         return
-    if kind == "finite_difference":
+    if not gradient.estimator.differentiates:
         yield Problem(
             path, "never read: differences are no derivatives; remove it", others=(ESTIMATOR,)
         )
@@ -75,7 +75,7 @@ def directional(
     why = irreversible(architecture, losses, gradient)
     why = unpushable(architecture, losses, gradient) if forward else why
     if why is not None:
-        yield Problem(path, f"{why}; say {'reverse' if forward else 'forward'}")
+        yield Problem(path, f"{why}; use {'reverse' if forward else 'forward'}")
 
 
 def precision(compile: Compile, gradient: Gradient) -> Iterator[Problem]:
@@ -83,11 +83,11 @@ def precision(compile: Compile, gradient: Gradient) -> Iterator[Problem]:
     if compile.precision == "float32":
         return
     path: Path = ("compile", "precision")
-    if gradient.estimator.type == "finite_difference":
-        message = "differences of losses would be differences of rounding; say float32"
+    if not gradient.estimator.differentiates:
+        message = "differences of losses would be differences of rounding; use float32"
         yield Problem(path, message, others=(("gradient", "estimator", "type"),))
     elif gradient.perturbation is not None and gradient.perturbation.projects:
-        message = "projections on guesses are computed in float32; say float32"
+        message = "projections on guesses are computed in float32; use float32"
         yield Problem(path, message, others=(("gradient", "perturbation"),))
 
 

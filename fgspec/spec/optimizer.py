@@ -70,6 +70,7 @@ class Optimizer(Kind):
     """How an estimate of the gradient becomes a step."""
 
     table: ClassVar = OPTIMIZERS
+    moments: ClassVar[int] = 1
     learning_rate: PositiveFloat = Field(
         default=0.01, description="Peak learning rate, per update."
     )
@@ -95,6 +96,7 @@ class Sgd(Optimizer):
 class Adam(Optimizer):
     """Adam (Kingma and Ba 2015); weight decay is added to the gradient."""
 
+    moments: ClassVar[int] = 2
     type: Literal["adam"] = "adam"
     beta1: Fraction = Field(default=0.9, description="Decay of the first moment.")
     beta2: Fraction = Field(default=0.999, description="Decay of the second moment.")

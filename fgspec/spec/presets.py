@@ -1,67 +1,11 @@
-"""`rule:` the published rules as points of the product losses x gradient.
-
-Ren et al. 2022, and Bacho and Chu 2022 (fdfa).
-"""
+"""`rule:` the name of a published rule, and the fields that it stands for."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Any, cast
 
 from fgspec.diagnostics import MISSING, Origin, Problem, nearest, shown
+from fgspec.spec.rules import RULES, Rule
 from fgspec.yaml12 import Path
-
-RuleName = Literal[
-    "bp",
-    "l-bp",
-    "lg-bp",
-    "fa",
-    "l-fa",
-    "lg-fa",
-    "dfa",
-    "fdfa",
-    "fg-w",
-    "fg-a",
-    "lg-fg-w",
-    "lg-fg-a",
-]
-
-_FINAL = {"local": None, "isolate": "none"}
-_LOCAL = {"local": {}, "isolate": "none"}
-_GREEDY = _LOCAL | {"isolate": "block"}
-
-
-def _reverse(target: str, estimator: str) -> dict[str, Any]:
-    return {"target": target, "estimator": {"type": estimator}, "perturbation": None}
-
-
-def _forward(target: str, space: str) -> dict[str, Any]:
-    return {
-        "target": target,
-        "estimator": {"type": "forward"},
-        "perturbation": {"space": space},
-    }
-
-
-RULES: dict[str, dict[str, Any]] = {
-    "bp": {"losses": _FINAL, "gradient": _reverse("global", "exact")},
-    "l-bp": {"losses": _LOCAL, "gradient": _reverse("sum", "exact")},
-    "lg-bp": {"losses": _GREEDY, "gradient": _reverse("local", "exact")},
-    "fa": {"losses": _FINAL, "gradient": _reverse("global", "feedback")},
-    "l-fa": {"losses": _LOCAL, "gradient": _reverse("sum", "feedback")},
-    "lg-fa": {"losses": _GREEDY, "gradient": _reverse("local", "feedback")},
-    "dfa": {
-        "losses": _FINAL | {"isolate": "layer"},
-        "gradient": _reverse("global", "direct_feedback"),
-    },
-    "fdfa": {
-        "losses": _FINAL | {"isolate": "layer"},
-        "gradient": _reverse("global", "learned_direct_feedback"),
-    },
-    "fg-w": {"losses": _FINAL, "gradient": _forward("global", "weight")},
-    "fg-a": {"losses": _FINAL, "gradient": _forward("global", "activation")},
-    "lg-fg-w": {"losses": _GREEDY, "gradient": _forward("local", "weight")},
-    "lg-fg-a": {"losses": _GREEDY, "gradient": _forward("local", "activation")},
-}
-"""What each rule sets; whatever it does not set keeps the language's default."""
 
 
 def expand_rule(
@@ -76,11 +20,12 @@ def expand_rule(
     rule = tree.pop("rule", None)
     if rule is None:
         return tree, origins, []
-    if not isinstance(rule, str) or rule not in RULES:
-        problem = Problem(("rule",), f"no such rule; {nearest(rule, get_args(RuleName))}")
+    if not isinstance(rule, str) or rule not in RULES.names():
+        problem = Problem(("rule",), f"no such rule; {nearest(rule, RULES.names())}")
         return tree, origins, [problem]
     source = Origin("rule", origins[("rule",)].key, None, rule)
-    problems = _apply(tree, origins, RULES[rule], source, ())
+    settings = cast(type[Rule], RULES.kind(rule)).settings
+    problems = _apply(tree, origins, settings, source, ())
     return tree, origins, problems
 
 

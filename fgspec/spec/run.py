@@ -70,11 +70,6 @@ class Compile(Section):
         "own loss. unrolled: each block is compiled. auto: scanned from three equal blocks where "
         "losses are local, and under rematerialize.",
     )
-    samples: Literal["auto", "vectorized", "scanned"] = Field(
-        default="auto",
-        description="How K perturbations go through the one linearization: vectorized takes K "
-        "times the memory of a tangent, scanned one. auto: scanned.",
-    )
     noise: Literal["auto", "stored", "drawn"] = Field(
         default="auto",
         description="Between the derivative along a perturbation and its product with it. stored: "

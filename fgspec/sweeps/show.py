@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from fgspec.canonical import identity
-from fgspec.report import columns, quantity
+from fgspec.show.text import columns, quantity
 from fgspec.sweeps.expand import Sweep
 from fgspec.sweeps.folder import ENDED, Found
 

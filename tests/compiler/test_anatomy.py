@@ -10,13 +10,13 @@ import networks
 import pytest
 from jax import lax
 
-from compiler.analyze.anatomy import anatomy_lines, by_block, by_part, dissect
-from compiler.analyze.calls import Calls
-from compiler.analyze.compiled import ONE, compile_update
-from compiler.analyze.cost import cost
-from compiler.analyze.memory import peak
-from compiler.analyze.operations import operations
-from compiler.analyze.work import work
+from compiler.cost.by_part import anatomy_lines, by_block, by_part, dissect
+from compiler.cost.updates_per_call import Calls
+from compiler.cost.compiled import ONE, compile_update
+from compiler.cost.cost import cost
+from compiler.cost.memory import peak
+from compiler.cost.operations import operations
+from compiler.cost.flops import work
 from fgspec import api
 
 REN = Path(__file__).parents[2] / "specs" / "ren2022"

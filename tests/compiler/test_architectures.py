@@ -6,9 +6,9 @@ from math import prod
 import numpy as np
 import pytest
 
-from compiler.analyze.cost import cost
-from compiler.plan import make_plan
-from compiler.trees import flatten
+from compiler.cost.cost import cost
+from compiler.plan.plan import make_plan
+from compiler.named_arrays.paths import flatten
 from fgspec.data.describe import CIFAR10
 from fgspec.source import loads
 

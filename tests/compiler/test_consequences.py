@@ -3,10 +3,10 @@
 import networks
 import pytest
 
-import compiler.gradient.spaces
-from compiler.analyze.consequences import consequences, summarized
-from compiler.analyze.fingerprint import fingerprint
-from compiler.plan import make_plan
+import compiler.estimators.spaces
+from compiler.equivalence.consequences import consequences, summarized
+from compiler.equivalence.fingerprint import fingerprint
+from compiler.plan.plan import make_plan
 from fgspec.source import loads
 from fgspec.spec.ablation import CONSEQUENCES
 
@@ -152,7 +152,7 @@ def test_a_guess_changes_an_update_by_its_draws_alone(base):
 
 @pytest.mark.parametrize("layer", ["block0/channel", "block1/token"])
 def test_a_wrong_sign_in_the_estimate_of_a_layer_is_that_layer(monkeypatch, base, layer):
-    right = compiler.gradient.spaces.layerwise
+    right = compiler.estimators.spaces.layerwise
     block, name = layer.split("/")
 
     def wrong(segment, *rest):
@@ -161,7 +161,7 @@ def test_a_wrong_sign_in_the_estimate_of_a_layer_is_that_layer(monkeypatch, base
             grads[block][name] = {own: -part for own, part in grads[block][name].items()}
         return grads
 
-    monkeypatch.setattr(compiler.gradient.spaces, "layerwise", wrong)
+    monkeypatch.setattr(compiler.estimators.spaces, "layerwise", wrong)
     assert told(base, fingerprint(plan_of())) == {"update": {f"blocks/{layer}"}}
 
 

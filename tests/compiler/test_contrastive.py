@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 
 import fgspec
-from compiler.analyze.compiled import compile_update
-from compiler.analyze.cost import cost
-from compiler.analyze.notes import notes
+from compiler.cost.compiled import compile_update
+from compiler.cost.cost import cost
+from fgspec.show.bias_notes import notes
 from compiler.augment.recipes import augmented
-from compiler.estimate import drawn
+from compiler.estimators.context import drawn
 from compiler.network.network import forward, patchify, standardizer
 from compiler.network.readout import averaged
 from compiler.network.running import CLASSIFIER, MOMENTUM
-from compiler.noise import key_data
-from compiler.trees import flatten, unflatten
+from compiler.named_arrays.random_streams import key_data
+from compiler.named_arrays.paths import flatten, unflatten
 from fgspec.logbook import read
 from fgspec.source import loads
 

@@ -6,9 +6,9 @@ import networks
 import numpy as np
 import pytest
 
-from compiler.axes import ACTIVATION
+from compiler.named_arrays.axes import ACTIVATION
 from compiler.losses.objectives import cross_entropy
-from compiler.losses.replicated import naive
+from compiler.objectives.replicated import naive
 from compiler.network.network import forward
 
 NORMS = [

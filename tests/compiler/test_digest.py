@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import pytest
 from jax import lax
 
-from compiler.analyze.digest import digests
-from compiler.noise import address, stream_code
+from compiler.equivalence.digest import digests
+from compiler.named_arrays.random_streams import address, stream_code
 
 X = jax.ShapeDtypeStruct((3,), jnp.float32)
 

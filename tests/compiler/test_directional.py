@@ -4,10 +4,10 @@ import jax
 import networks
 import pytest
 
-from compiler.analyze.anatomy import dissect
-from compiler.analyze.compiled import compile_update
-from compiler.analyze.cost import cost
-from compiler.analyze.tables import cost_rows
+from compiler.cost.by_part import dissect
+from compiler.cost.compiled import compile_update
+from compiler.cost.cost import cost
+from fgspec.show.plan_tables import cost_rows
 
 MLP = "{type: mlp, hidden: [6, 5, 4]}"
 CONV = networks.CONV_NET % "{type: layer_norm}"

@@ -8,8 +8,8 @@ import networks
 import numpy as np
 import pytest
 
-from compiler.estimate import Clock, estimate, given, make_context
-from compiler.noise import key_data
+from compiler.estimators.context import Clock, estimate, given, make_context
+from compiler.named_arrays.random_streams import key_data
 
 LAYERS = ["block0/channel", "block0/group", "block1/token", "block1/channel", "block1/group"]
 NORMS = {

@@ -6,9 +6,9 @@ import networks
 import numpy as np
 import pytest
 
-from compiler.analyze.compiled import compile_update
-from compiler.analyze.cost import cost
-from compiler.trees import flatten, unflatten
+from compiler.cost.compiled import compile_update
+from compiler.cost.cost import cost
+from compiler.named_arrays.paths import flatten, unflatten
 
 BATCH, PLAIN, LAYER = "{type: batch_norm}", "{type: none}", "{type: layer_norm}"
 NETWORKS = {

@@ -6,7 +6,7 @@ import networks
 import numpy as np
 import pytest
 
-from compiler.analyze.notes import notes
+from fgspec.show.bias_notes import notes
 
 TARGET = {"fg-w": "bp", "fg-a": "bp", "lg-fg-w": "lg-bp", "lg-fg-a": "lg-bp"}
 """Each estimator's target: the rule whose exact gradient it estimates."""

@@ -5,12 +5,12 @@ from pathlib import Path
 import jax
 import pytest
 
-from compiler.analyze.collectives import compiled_traffic
-from compiler.analyze.scaling import Machine, predict
+from compiler.cost.compiled_traffic import compiled_traffic
+from compiler.cost.scaling import Machine, predict
 from compiler.mesh import device_problems, fill, with_mesh
-from compiler.plan import make_plan
-from compiler.sharding import layout_of
-from compiler.stages import balance, schedule, stages, utilisation
+from compiler.plan.plan import make_plan
+from compiler.plan.sharding import layout_of
+from compiler.cost.pipeline_stages import balance, schedule, stages, utilisation
 from fgspec.cli import plan_
 from fgspec.cli.options import ArgumentError
 from fgspec.data.describe import describe

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from compiler.noise import GUESSES, address, addresses, key_data, stream_code
+from compiler.named_arrays.random_streams import GUESSES, address, addresses, key_data, stream_code
 
 DRAW = {name: guess.draw for name, guess in GUESSES.items()}
 

@@ -4,10 +4,10 @@ import networks
 import numpy as np
 import pytest
 
-from compiler.analyze.compiled import compile_update
-from compiler.analyze.cost import cost
-from compiler.analyze.tables import layer_lines
-from compiler.plan import make_plan
+from compiler.cost.compiled import compile_update
+from compiler.cost.cost import cost
+from fgspec.show.plan_tables import layer_lines
+from compiler.plan.plan import make_plan
 from fgspec.data.describe import CIFAR10, MNIST
 from fgspec.source import loads
 

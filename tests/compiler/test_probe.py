@@ -4,9 +4,9 @@ import networks
 import numpy as np
 import pytest
 
-import compiler.gradient.spaces
-from compiler.analyze.probe import probed
-from compiler.trees import flatten
+import compiler.estimators.spaces
+from compiler.quality.probe import probed
+from compiler.named_arrays.paths import flatten
 
 MLP = "{type: mlp, hidden: [6, 4]}"
 LAYERS = ["block0/dense", "block1/dense"]
@@ -49,7 +49,7 @@ def test_copies_of_a_loss_bring_no_bias():
 
 
 def test_a_wrong_sign_in_one_layer_is_that_layers_bias(monkeypatch):
-    right = compiler.gradient.spaces.layerwise
+    right = compiler.estimators.spaces.layerwise
 
     def wrong(segment, *rest):
         grads = right(segment, *rest)
@@ -57,7 +57,7 @@ def test_a_wrong_sign_in_one_layer_is_that_layers_bias(monkeypatch):
             grads["block1"] = {"dense": {k: -v for k, v in grads["block1"]["dense"].items()}}
         return grads
 
-    monkeypatch.setattr(compiler.gradient.spaces, "layerwise", wrong)
+    monkeypatch.setattr(compiler.estimators.spaces, "layerwise", wrong)
     found = _probed("lg-fg-a", 60)[-1]
     assert found["block1/dense"].bias == pytest.approx(2, rel=0.2)
     assert found["block1/dense"].bias_z > 10

@@ -8,8 +8,8 @@ import networks
 import numpy as np
 import pytest
 
-from compiler.estimate import Clock, drawn, make_context
-from compiler.gradient.sets import SETS
+from compiler.estimators.context import Clock, drawn, make_context
+from compiler.estimators.sample_sets import SETS
 from compiler.network.network import forward
 from fgspec.errors import UserError
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from compiler.losses.objectives import cross_entropy, info_nce
-from compiler.losses.replicated import copy_axes, fused, naive
+from compiler.objectives.replicated import copy_axes, fused, naive
 
 GOLDEN = dict(np.load(Path(__file__).parents[1] / "golden" / "ren_fused_losses.npz"))
 AXES = ("patch", "group")

@@ -11,10 +11,10 @@ import networks
 import numpy as np
 import pytest
 
-from compiler.diagnose import flat, moments
-from compiler.gradient.projected import COEFFICIENTS, NORMALIZATIONS, Group, Projection
-from compiler.gradient.sets import SETS
-from compiler.noise import GUESSES, address, key_data
+from compiler.quality.diagnose import flat, moments
+from compiler.estimators.projections import COEFFICIENTS, NORMALIZATIONS, Group, Projection
+from compiler.estimators.sample_sets import SETS
+from compiler.named_arrays.random_streams import GUESSES, address, key_data
 
 D = 8
 TRIALS = 40_000

@@ -13,8 +13,8 @@ from data.refusals import refusal
 from PIL import Image
 
 import fgspec
-from compiler.analyze.calls import calls_of
-from compiler.analyze.cost import cost
+from compiler.cost.updates_per_call import calls_of
+from compiler.cost.cost import cost
 from fgspec.data.describe import describe
 from fgspec.data.image_files import ImageFiles
 from fgspec.data.sources import read

@@ -9,12 +9,12 @@ import networks
 import numpy as np
 
 from compiler.augment.recipes import augmented
-from compiler.gradient.segment import Segment
-from compiler.gradient.spaces import SPACES
+from compiler.plan.segment import Segment
+from compiler.estimators.spaces import SPACES
 from compiler.network.initialize import initialize
-from compiler.noise import address
-from compiler.plan import make_plan
-from compiler.update import compile_plan
+from compiler.named_arrays.random_streams import address
+from compiler.plan.plan import make_plan
+from compiler.compile import compile_plan
 from fgspec.source import loads
 from oracle import projected, ren
 from oracle.build import norm_axes, unparted

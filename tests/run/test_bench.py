@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import runs
 
-from compiler.analyze.compiled import abstract_arguments, random_records
+from compiler.cost.compiled import abstract_arguments, random_records
 from fgspec import api
 from fgspec.bench import FEWEST, Measured, Subject, measure, spread, times
 from fgspec.bench_plot import draw

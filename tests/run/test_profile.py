@@ -10,7 +10,7 @@ import runs
 from rich.console import Console
 
 import fgspec
-from compiler.analyze.scopes import scope, scopes
+from compiler.cost.scopes import scope, scopes
 from fgspec.loop import Functions
 from fgspec.profile import Profile, profiled, shares
 

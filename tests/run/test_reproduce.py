@@ -6,7 +6,7 @@ import pytest
 import runs
 
 import fgspec.cli.reproduce_ as reproduce_
-from compiler.analyze.variance_laws import KINDS, Layer, Point, law, simulate
+from benchmarks.variance_laws import KINDS, Layer, Point, law, simulate
 from fgspec.results.cells import Asked, cells_of, comparison, table_at
 from fgspec.source import load
 from fgspec.sweeps.folder import Found, Planned

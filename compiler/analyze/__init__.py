@@ -1,1 +1,0 @@
-"""What a plan costs and what its estimates are worth."""

@@ -1,0 +1,1 @@
+"""What an update costs: FLOPs, bytes, memory and messages."""

@@ -1,0 +1,120 @@
+"""What an update computes, moves and stores, by part and by block: from its trace alone."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from compiler.cost.compiled import abstract_arguments
+from compiler.cost.flops import work
+from compiler.cost.memory import peak
+from compiler.cost.operations import operations
+from compiler.cost.scopes import scope
+from compiler.cost.updates_per_call import Calls, calls_of
+from compiler.plan.plan import Plan
+from compiler.update.program import Program
+from fgspec.show.text import columns, mebibytes, quantity
+
+OTHER = "other"
+"""The part of what stands in no named scope: credit, sums of metrics, the choice of a batch."""
+
+MEANS = {
+    "views": "standardise, augment",
+    "perturbations": "noise",
+    "forward": "forward",
+    "backward": "errors and weight gradients",
+    "tangents": "tangents",
+    "losses": "local and final losses",
+    "pull-back": "weight gradients",
+    "readouts": "heads and classifier",
+    "optimizer": "optimizer",
+    OTHER: "other",
+}
+"""What people read, in the order of an update."""
+
+
+class Anatomy(NamedTuple):
+    """An update, by scopes such as `tangents/block0`; of a stack, all its blocks under the first.
+
+    Attributes:
+        flops: of one update, over all devices.
+        bytes: read and written by one update, where operations are fused as XLA does.
+        memory: bytes of temporaries when most are taken, by the scope that wrote them.
+        repeated: FLOPs of one update that XLA leaves out of its count of a call. It takes the body
+            of every loop once: of many updates one, of equal blocks one.
+    """
+
+    flops: Counter[str]
+    bytes: Counter[str]
+    memory: Counter[str]
+    repeated: int
+
+
+def dissect(program: Program, calls: Calls | None = None) -> Anatomy:
+    """Take an update apart; nothing is compiled or allocated.
+
+    Args:
+        program: of any plan.
+        calls: updates in a call; those of the plan if None.
+    """
+    calls = calls or calls_of(program.plan)
+    traced = program.updates.trace(*abstract_arguments(program, calls))
+    listed = operations(traced.jaxpr.jaxpr)
+    counted = work(listed)
+    once = sum(work(listed, loops=False).flops.values())
+    return Anatomy(
+        _by_scope(counted.flops, calls.steps),
+        _by_scope(counted.bytes, calls.steps),
+        _by_scope(peak(listed).causes, 1),
+        round(sum(counted.flops.values()) / calls.steps) - once,
+    )
+
+
+def _by_scope(counts: Mapping[str, int], steps: int) -> Counter[str]:
+    found = Counter[str]()
+    for where, count in counts.items():
+        found[scope(where) or OTHER] += count
+    return Counter({where: round(count / steps) for where, count in found.items() if count})
+
+
+def by_part(counts: Mapping[str, int]) -> Counter[str]:
+    """Summed over blocks: by `forward`, `tangents`, ..."""
+    found = Counter[str]()
+    for where, count in counts.items():
+        found[where.split("/")[0]] += count
+    return found
+
+
+def by_block(plan: Plan, counts: Mapping[str, int]) -> Counter[str]:
+    """Summed over parts: by block or stack; what belongs to none is left out."""
+    scanned = {block.name: stack.name for stack in plan.stacks for block in stack.template[0]}
+    found = Counter[str]()
+    for where, count in counts.items():
+        if "/" in where:
+            name = where.split("/")[1]
+            found[scanned.get(name, name)] += count
+    return found
+
+
+def anatomy_values(plan: Plan, found: Anatomy) -> dict[str, Any]:
+    """As JSON: every quantity in all, by part and by block."""
+    counts = {"flops": found.flops, "bytes": found.bytes, "memory": found.memory}
+    return {
+        name: {"total": sum(own.values()), "parts": by_part(own), "blocks": by_block(plan, own)}
+        for name, own in counts.items()
+    }
+
+
+def anatomy_lines(plan: Plan, found: Anatomy) -> list[str]:
+    """As two tables of text."""
+    parts = [by_part(own) for own in found[:3]]
+    blocks = [by_block(plan, own) for own in found[:3]]
+    rows = [("part", "FLOPs", "bytes moved", "memory at its peak")]
+    rows += [(MEANS[name], *_cells(parts, name)) for name in MEANS if any(p[name] for p in parts)]
+    rows += [("all", *_cells([Counter(all=sum(own.values())) for own in parts], "all"))]
+    rows += [("", "", "", ""), ("block", *rows[0][1:])]
+    return columns([*rows, *((name, *_cells(blocks, name)) for name in blocks[0])])
+
+
+def _cells(counts: list[Counter[str]], name: str) -> tuple[str, str, str]:
+    flops, moved, memory = (own[name] for own in counts)
+    return quantity(flops), quantity(moved, "B"), mebibytes(memory)

@@ -1,0 +1,111 @@
+"""Compiled updates: what XLA says of them, and arguments to run them with."""
+
+from math import prod
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from compiler.cost.updates_per_call import Calls
+from compiler.plan.plan import Plan
+from compiler.plan.sharding import spread
+from compiler.update.program import Program
+
+
+class CompiledUpdate(NamedTuple):
+    """The compiled update and what the compiler reports of it.
+
+    Attributes:
+        call: (State, records, whole) -> (State, metrics), see `Program.updates`; donates the
+            state.
+        flops: FLOPs by XLA's count, which takes the body of a scan once.
+        state_bytes: parameters, optimizer state and key.
+        argument_bytes: the state and the batch.
+        temporary_bytes: everything allocated during a call besides arguments and results.
+    """
+
+    call: Any
+    flops: float
+    state_bytes: int
+    argument_bytes: int
+    temporary_bytes: int
+
+
+ONE = Calls(1, False)
+
+
+def compile_update(program: Program, calls: Calls = ONE) -> CompiledUpdate:
+    """Compile the update for the shapes of its plan, without running anything."""
+    return reported(program, compile_for_memory(lower_update(program, calls)))
+
+
+def compile_for_memory(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
+    """Compile; on a CPU in an order of operations that takes little memory.
+
+    XLA's default there lets as many run at once as can, which takes up to several times the memory
+    and was no quicker on two cores.
+    """
+    in_order: dict[str, str | bool] = {
+        "xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"
+    }
+    return lowered.compile(in_order if jax.default_backend() == "cpu" else None)
+
+
+def lower_update(program: Program, calls: Calls = ONE) -> jax.stages.Lowered:
+    """Trace and lower the update for the shapes of its plan; `compile_for_memory` is XLA's work."""
+    return program.updates.lower(*abstract_arguments(program, calls))
+
+
+def reported(program: Program, compiled: jax.stages.Compiled) -> CompiledUpdate:
+    """What the compiler reports of the compiled update of `program`."""
+    state, _, _ = abstract_arguments(program)
+    memory: Any = compiled.memory_analysis()
+    analysis: Any = compiled.cost_analysis() or {}
+    return CompiledUpdate(
+        call=compiled,
+        flops=float(analysis.get("flops", 0.0)),
+        state_bytes=sum(prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(state)),
+        argument_bytes=int(memory.argument_size_in_bytes),
+        temporary_bytes=int(memory.temp_size_in_bytes),
+    )
+
+
+def abstract_arguments(program: Program, calls: Calls = ONE) -> tuple[Any, Any, Any]:
+    """Shapes of the state, of the records of a call and of the resident set, and where they lie."""
+    plan = program.plan
+    examples, size = plan.data.train_examples, plan.experiment.data.batch_size
+    state = program.abstract()
+    if calls.resident:
+        index = jax.ShapeDtypeStruct((calls.steps, size), jnp.int32)
+        records, whole = {"index": index}, _images(program, (examples,))
+        return state, _records(plan, records), {name: spread(plan, s) for name, s in whole.items()}
+    return state, _records(plan, _images(program, (calls.steps, size))), None
+
+
+def _records(plan: Plan, shapes: dict[str, jax.ShapeDtypeStruct]) -> dict[str, Any]:
+    return {name: spread(plan, shape, (None, "batch")) for name, shape in shapes.items()}
+
+
+def _images(program: Program, leading: tuple[int, ...]) -> dict[str, jax.ShapeDtypeStruct]:
+    data = program.plan.data
+    return {
+        "image": jax.ShapeDtypeStruct((*leading, *data.image_shape), jnp.dtype(data.pixels)),
+        "label": jax.ShapeDtypeStruct(leading, jnp.int32),
+    }
+
+
+def random_records(program: Program, steps: int = 1, seed: int = 0) -> dict[str, Array]:
+    """Noise in the shape of the batches of a call, for measurements: no data set is read."""
+    random, data = np.random.default_rng(seed), program.plan.data
+    _, records, _ = abstract_arguments(program, Calls(steps, False))
+
+    def drawn(name: str, like: jax.ShapeDtypeStruct) -> Any:
+        if name == "label":
+            return random.integers(0, data.classes, like.shape, like.dtype)
+        if jnp.issubdtype(like.dtype, jnp.integer):
+            return random.integers(0, 256, like.shape, like.dtype)
+        return random.random(like.shape, like.dtype)
+
+    return {name: jax.device_put(drawn(name, s), s.sharding) for name, s in records.items()}

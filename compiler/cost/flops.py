@@ -1,0 +1,81 @@
+"""FLOPs and bytes of a traced program, by the scopes around its operations."""
+
+from collections import Counter
+from math import prod
+from typing import Any, NamedTuple
+
+from compiler.cost.fusion import SUMS, fused
+from compiler.cost.operations import Operation, Operations, Value
+
+BITS = 70
+"""Of drawing a random word: twenty rounds of threefry for two words, as XLA counts them."""
+
+ELEMENT = {
+    "erf_inv": 25,
+    "integer_pow": 1,
+    "random_bits": BITS,
+    "threefry2x32": BITS,
+} | dict.fromkeys(
+    (
+        *("exp", "log", "log1p", "tanh", "logistic", "sqrt", "rsqrt", "pow", "sin", "cos"),
+        *("broadcast_in_dim", "transpose", "slice", "dynamic_slice", "dynamic_update_slice", "pad"),
+        *("concatenate", "gather", "iota", "random_seed", "random_fold_in", "convert_element_type"),
+        *("sort", "rev", "select_n"),
+    ),
+    0,
+)
+"""FLOPs an element of the result, if not one; XLA counts roots and exponentials by themselves."""
+
+
+class Work(NamedTuple):
+    """What is computed and moved, by the scopes around it.
+
+    Attributes:
+        flops: by scope.
+        bytes: that are read and written, by scope.
+    """
+
+    flops: Counter[str]
+    bytes: Counter[str]
+
+
+def work(program: Operations, loops: bool = True) -> Work:
+    """Count a program.
+
+    Args:
+        program: see `operations`.
+        loops: whether what a loop runs counts as often as it runs, or once.
+    """
+    flops, moved = Counter[str](), Counter[str]()
+    for step in program.steps:
+        flops[step.where] += operation_flops(step)
+    for step, read in fused(program).steps:
+        if not step.inner:
+            values: set[Value] = read | set(step.writes)
+            moved[step.where] += sum(value.bytes for value in values)
+    for step in program.steps:
+        times = step.times if loops else 1
+        for inner in (work(own, loops) for own in step.inner):
+            flops.update({where: times * count for where, count in inner.flops.items()})
+            moved.update({where: times * count for where, count in inner.bytes.items()})
+    return Work(flops, moved)
+
+
+def operation_flops(step: Operation) -> int:
+    """FLOPs of one operation, without those of programs inside it."""
+    equation, made = step.equation, step.writes[0].elements
+    if step.inner:
+        return 0
+    if step.name == "dot_general":
+        return 2 * made * _contracted(equation)
+    if step.name == "conv_general_dilated":
+        kernel, numbers = equation.invars[1].aval, equation.params["dimension_numbers"]
+        return 2 * made * kernel.size // kernel.shape[numbers.rhs_spec[0]]
+    if step.name in SUMS:
+        return equation.invars[0].aval.size
+    return ELEMENT.get(step.name, 1) * made
+
+
+def _contracted(equation: Any) -> int:
+    (axes, _), _ = equation.params["dimension_numbers"]
+    return prod(equation.invars[0].aval.shape[axis] for axis in axes)

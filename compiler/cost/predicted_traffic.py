@@ -1,0 +1,188 @@
+"""What devices will send each other in an update, from shapes alone.
+
+Sums over examples cross the axis `data`: gradients, or where weights are perturbed the derivatives
+alone. What a map mixes across groups that lie on several devices crosses the axis `group`: inputs
+and their tangents are gathered, errors that travel backward are summed. Layers that perturb their
+own pre-activations send no errors.
+"""
+
+from collections.abc import Iterator, Sequence
+from math import prod
+
+from compiler.cost.compiled_traffic import Traffic, sent
+from compiler.cost.updates_per_call import calls_of
+from compiler.named_arrays.axes import ACTIVATION, Axis
+from compiler.named_arrays.paths import flatten
+from compiler.network.block import is_trained
+from compiler.network.network import every_layer
+from compiler.network.shapes import Layer
+from compiler.cost.pipeline_stages import stages
+from compiler.plan.plan import Plan
+from compiler.plan.segment import Segment
+from compiler.plan.sharding import Layout, layout_of
+from fgspec.spec.shapes import INPUT, ParamSpec
+
+FLOAT = 4.0
+"""Bytes of a number."""
+
+def moments_of(plan: Plan) -> int:
+    """Arrays like the parameters that the optimizer keeps."""
+    return plan.experiment.optimizer.moments
+
+
+Message = tuple[str, str, float]
+"""(collective, axis of the mesh, bytes of its result on a device)."""
+
+
+def varying(segment: Segment) -> list[Layer]:
+    """The layers whose input depends on parameters of the segment, and so has a derivative."""
+    found, varies = [], False
+    for block in segment.blocks:
+        depends, sources = {INPUT: varies}, block.sources()
+        for layer in block.layers:
+            enters = depends[sources[layer.name]]
+            found += [layer] if enters else []
+            depends[layer.name] = (
+                enters or is_trained(layer) or any(depends[name] for name in layer.adds)
+            )
+        varies = depends[block.layers[-1].name]
+    return found
+
+
+def predicted_traffic(plan: Plan) -> Traffic:
+    """Bytes that each device sends in an update, by collective and axis of the mesh."""
+    layout = layout_of(plan.experiment.mesh)
+    sizes, found = dict(layout.sizes), Traffic()
+    for messages in (_gradients, _activations, _readouts, _stages):
+        for kind, axes, size in messages(plan, layout):
+            devices = prod(sizes[axis] for axis in axes.split(","))
+            if devices > 1 and size:
+                found[kind, axes] += sent(kind, size, devices)
+    return found
+
+
+def on_each(layout: Layout, axes: Sequence[Axis | None], shape: tuple[int, ...]) -> float:
+    """Bytes on a device of an array that is split as its named axes say."""
+    sizes = dict(layout.sizes)
+    own = (*axes, *(None,) * (len(shape) - len(axes)))
+    split = prod(sizes[axis] for axis in layout.split(own, shape) if axis is not None)
+    return FLOAT * prod(shape) / split
+
+
+def _gradients(plan: Plan, layout: Layout) -> Iterator[Message]:
+    """Sums over examples: of weight gradients, or of the derivatives that make them."""
+    weights = plan.moves_together and plan.space.of_weights and not plan.space.rows
+    for path, spec in flatten(plan.parameters()).items():
+        if path.startswith("blocks/") and weights:
+            continue
+        own = on_each(layout, spec.axes, spec.shape)
+        yield "all-reduce", "data", own / (_parts(plan, layout, spec) if _reads(path, spec) else 1)
+    for segment in plan.segments if weights else ():
+        for element in plan.perturbed(segment).values():
+            sized = zip(element.shape, element.axes, strict=True)
+            copies = prod(size for size, axis in sized if axis in element.route)
+            yield "all-reduce", "data", FLOAT * samples_of(plan) * copies
+
+
+def _reads(path: str, spec: ParamSpec) -> bool:
+    """Whether a parameter multiplies the features of all groups."""
+    return not path.startswith("blocks/") and spec.role == "weight"
+
+
+def _parts(plan: Plan, layout: Layout, spec: ParamSpec) -> int:
+    """Parts that the rows of a readout's weight are computed in, as its features are."""
+    size, groups = dict(layout.sizes)["group"], plan.network.blocks[-1].end.features[1]
+    split = "group" in layout.split(ACTIVATION, (1, 1, groups, 1))
+    return size if split and spec.shape[0] % size == 0 else 1
+
+
+def samples_of(plan: Plan) -> int:
+    """Perturbations of an update whose tangents are pushed forward."""
+    how = plan.perturbation
+    return how.samples if how is not None and not how.projects else 0
+
+
+def _activations(plan: Plan, layout: Layout) -> Iterator[Message]:
+    """What crosses groups inside blocks: inputs, tangents, errors, and sums of normalizations."""
+    layers_alone = plan.estimator.isolates_layers
+    clean = 0.0 if plan.objective.answers else 1 / plan.objective.views
+    moved = plan.moves_together
+    pulled = layers_alone or (moved and plan.space.layerwise)
+    for _, layer in every_layer(plan.network.blocks):
+        yield "all-gather", "group", _mixed(plan, layout, layer) * (1 + clean)
+        yield "all-reduce", "group", _moments(plan, layout, layer) * 2 * (1 + clean + pulled)
+        if not moved or not plan.space.of_weights:
+            yield "all-reduce", "group", _shared(plan, layout, layer)
+    errors = not moved and not layers_alone
+    for segment in plan.segments:
+        for layer in varying(segment):
+            mixed, moments = _mixed(plan, layout, layer), 2 * _moments(plan, layout, layer)
+            yield "all-gather", "group", mixed * samples_of(plan)
+            yield "all-reduce", "group", moments * samples_of(plan)
+            if errors:
+                yield "all-reduce", "group", mixed + moments
+
+
+def _mixed(plan: Plan, layout: Layout, layer: Layer) -> float:
+    """Bytes of a layer's input on a device once it has all groups; 0 if they are never mixed."""
+    if "group" not in layer.mixes():
+        return 0.0
+    return _whole(plan, layout, layer.inputs)
+
+
+def _whole(plan: Plan, layout: Layout, features: tuple[int, int, int]) -> float:
+    """Bytes on a device of features that are split over groups, were they not."""
+    shape = (plan.rows, *features)
+    if "group" not in layout.split(ACTIVATION, shape):
+        return 0.0
+    return on_each(layout, ACTIVATION, shape) * dict(layout.sizes)["group"]
+
+
+def _moments(plan: Plan, layout: Layout, layer: Layer) -> float:
+    """Bytes of a sum that the normalizations of a layer take over groups."""
+    found = 0.0
+    for norm, features in ((layer.before, layer.inputs), (layer.after, layer.outputs)):
+        if norm is not None and "group" in norm.over and _whole(plan, layout, features):
+            found += on_each(layout, ACTIVATION, (plan.rows, *norm.shape(features)[1:]))
+    return found
+
+
+def _shared(plan: Plan, layout: Layout, layer: Layer) -> float:
+    """Bytes of the gradient of a weight that all groups share, example by example."""
+    if not _whole(plan, layout, layer.outputs):
+        return 0.0
+    return sum(
+        on_each(layout, ("batch", *spec.axes), (plan.rows, *spec.shape))
+        for spec in layer.map_params().values()
+        if spec.role == "weight" and "group" not in spec.axes
+    )
+
+
+def _readouts(plan: Plan, layout: Layout) -> Iterator[Message]:
+    """Outputs are sums over groups; new weights of readouts are made in parts and gathered."""
+    kept = 1 + moments_of(plan)
+    devices = "data,group" if dict(layout.sizes)["data"] > 1 else "group"
+    rows = on_each(layout, ("batch",), (plan.rows,))
+    for path, spec in flatten(plan.parameters()).items():
+        if _reads(path, spec) and _parts(plan, layout, spec) > 1:
+            yield "all-gather", devices, kept * FLOAT * prod(spec.shape)
+            yield "all-reduce", "group", rows * spec.shape[-1]
+    for segment in (
+        plan.segments if _whole(plan, layout, plan.network.blocks[-1].end.features) else ()
+    ):
+        for site in segment.sites:
+            outputs = prod(plan.readout(site).layers[-1].outputs)
+            yield "all-reduce", "group", rows * outputs * (1 + samples_of(plan))
+
+
+def _stages(plan: Plan, layout: Layout) -> Iterator[Message]:
+    """Features go on at every tick, each stage's new parameters to all at the end of a call."""
+    steps, spans = calls_of(plan).steps, stages(plan)
+    if len(spans) == 1:
+        return
+    widest = max(prod(plan.units[span.stop - 1][0][-1].end.features) for span in spans)
+    features = on_each(layout, ("batch",), (plan.rows, widest))
+    yield "collective-permute", "stage", features * (steps + len(spans) - 1) / steps
+    kept = 1 + moments_of(plan)
+    for spec in flatten(plan.parameters()).values():
+        yield "all-reduce", "stage", kept * on_each(layout, spec.axes, spec.shape) / steps

@@ -1,0 +1,42 @@
+"""FLOPs of one update, counted from its trace: the one count that everything uses."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from compiler.cost.flops import work
+from compiler.cost.operations import operations
+from compiler.cost.scopes import scope
+from compiler.plan.plan import Plan
+from compiler.update.program import Program
+from fgspec.spec.mesh import Mesh
+
+
+@lru_cache(maxsize=256)
+def flops_by_scope(plan: Plan) -> Mapping[str, int]:
+    """FLOPs of one update on one device, by scopes such as `forward/block0`.
+
+    Equal blocks that are scanned stand together under the first of them. Nothing is compiled.
+    """
+    experiment = plan.experiment.model_copy(update={"mesh": Mesh()})
+    program = Program(replace(plan, experiment=experiment))
+    size = plan.experiment.data.batch_size
+    batch: dict[str, Any] = {
+        "image": jax.ShapeDtypeStruct((size, *plan.data.image_shape), jnp.dtype(plan.data.pixels)),
+        "label": jax.ShapeDtypeStruct((size,), jnp.int32),
+    }
+    traced = program.update.trace(program.abstract(), batch)
+    found = Counter[str]()
+    for where, count in work(operations(traced.jaxpr.jaxpr)).flops.items():
+        found[scope(where)] += count
+    return found
+
+
+def update_flops(plan: Plan) -> int:
+    """FLOPs of one update, over all devices."""
+    return sum(flops_by_scope(plan).values())

@@ -1,0 +1,1 @@
+"""What two plans compute alike, told from their traces."""

@@ -1,0 +1,78 @@
+"""What changes between two plans, and what provably does not."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from compiler.equivalence.fingerprint import Fingerprint, Print
+from fgspec.spec.ablation import CONSEQUENCES
+
+
+class Consequence(NamedTuple):
+    """What becomes of one group of a plan's computations.
+
+    Attributes:
+        group: a name of `CONSEQUENCES`.
+        changed: names whose computation differs.
+        drawn: those of them that differ in nothing but the random arrays they take.
+        removed: names that only the first plan has.
+        added: names that only the second plan has.
+        same: names whose computation is identical.
+    """
+
+    group: str
+    changed: tuple[str, ...] = ()
+    drawn: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+    same: tuple[str, ...] = ()
+
+    @property
+    def identical(self) -> bool:
+        """Whether nothing of the group differs."""
+        return not (self.changed or self.removed or self.added)
+
+    @property
+    def by_draws(self) -> bool:
+        """Whether all that differs takes other random arrays, and is the same otherwise."""
+        return bool(self.changed) and self.drawn == self.changed and self.group != "noise"
+
+    def json(self) -> dict[str, Any]:
+        """Plain values, and what the group is called."""
+        names = {name: list(part) for name, part in zip(self._fields, self, strict=True)}
+        title = {"title": CONSEQUENCES[self.group], "identical": self.identical}
+        return {"group": self.group} | title | {k: v for k, v in names.items() if k != "group"}
+
+
+def consequences(a: Fingerprint, b: Fingerprint) -> list[Consequence]:
+    """What of every group is identical, changed, removed and added from `a` to `b`."""
+    return [_compared(group, a.prints[group], b.prints[group]) for group in CONSEQUENCES]
+
+
+def _compared(group: str, a: Mapping[str, Print], b: Mapping[str, Print]) -> Consequence:
+    both = [name for name in a if name in b]
+    changed = [name for name in both if a[name].digest != b[name].digest]
+    return Consequence(
+        group,
+        changed=tuple(changed),
+        drawn=tuple(name for name in changed if a[name].given == b[name].given),
+        removed=tuple(name for name in a if name not in b),
+        added=tuple(name for name in b if name not in a),
+        same=tuple(name for name in both if name not in changed),
+    )
+
+
+def summarized(names: Iterable[str], others: Iterable[str]) -> list[str]:
+    """As few names as tell `names` from `others`: a whole layer or block by its own name.
+
+    Args:
+        names: paths such as `blocks/block0/group/w`.
+        others: paths of the same kind that are not meant.
+    """
+    rest = [f"{name}/" for name in others]
+    found: dict[str, None] = {}
+    for name in names:
+        parts = name.split("/")
+        starts = ("/".join(parts[:end]) for end in range(1, len(parts)))
+        whole = (s for s in starts if not any(other.startswith(f"{s}/") for other in rest))
+        found[next(whole, name)] = None
+    return list(found)

@@ -1,0 +1,277 @@
+"""What a plan computes, as digests by name: its parameters, passes, gradients, draws, data, steps.
+
+The blocks are followed unrolled, under their own names, whatever the program scans; nothing is
+compiled and no array is allocated.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from compiler.cost.by_part import by_part, dissect
+from compiler.cost.compiled import abstract_arguments
+from compiler.cost.counts import counts
+from compiler.cost.predicted_traffic import predicted_traffic
+from compiler.cost.updates_per_call import calls_of
+from compiler.equivalence.digest import digests
+from compiler.equivalence.streams import streams
+from compiler.equivalence.value_digest import Known, hashed
+from compiler.mesh import sizes, with_mesh
+from compiler.named_arrays.paths import flatten, unflatten
+from compiler.named_arrays.random_streams import key_data
+from compiler.network.initialize import initialize
+from compiler.network.layers import apply_layer
+from compiler.network.network import every_layer
+from compiler.network.running import moved
+from compiler.optimizer import make_optimizer
+from compiler.plan.plan import Plan
+from compiler.update.forward_passes import stem, views
+from compiler.update.learn import Collecting
+from compiler.compile import compile_plan
+from compiler.update.program import Program
+from compiler.update.state import State, stepped
+from fgspec.spec.mesh import Mesh
+from fgspec.spec.shapes import ParamSpec
+
+_ROWS = 2
+"""Examples that a layer, an augmentation and an evaluation are followed with: they do not depend on
+how many there are."""
+
+_STATE = ("state", "batch")
+
+
+class Print(NamedTuple):
+    """The digest of one named thing.
+
+    Attributes:
+        digest: of all that it is computed from.
+        given: the same, whatever the random arrays that enter are.
+    """
+
+    digest: str
+    given: str
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """Digests of what a plan computes, by group and name, and counts of what it costs.
+
+    Attributes:
+        prints: by a name of `CONSEQUENCES`, then by names such as `blocks/block0/group/w`.
+        cost: counts of one update.
+    """
+
+    prints: Mapping[str, Mapping[str, Print]]
+    cost: Mapping[str, int]
+
+
+def fingerprint(plan: Plan) -> Fingerprint:
+    """Follow everything that a plan computes.
+
+    An update is a function of parameters, batch, step and key; the optimizer one of parameters,
+    gradients and its state; a layer one of its parameters and its input. The seed is part of
+    initial parameters, draws and data. All of it is followed on one device, as a mesh changes no
+    number; the lowering says what the mesh is.
+    """
+    lowered, plan = plan, replace(plan, experiment=with_mesh(plan.experiment, Mesh()))
+    scanned = compile_plan(plan)
+    plan = replace(plan, stacks=())
+    program = compile_plan(plan)
+    state, records, _ = abstract_arguments(program)
+    batch = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), records)
+    updates = _updates(program, state, batch)
+    few = _few(batch)
+    prints = {
+        "initial": _printed(_initial(program)),
+        "data": _data(plan, state, few),
+        "forward": _printed(_forward(plan, state, few["image"])),
+        "update": _printed(updates),
+        "noise": _noise(plan, updates.values()),
+        "optimizer": _printed(_optimizer(plan, state)),
+        "evaluation": _evaluation(program, state, few),
+        "run": _run(plan),
+        "program": _program(lowered),
+    }
+    return Fingerprint(prints, _cost(scanned, state, batch) | _sent(lowered))
+
+
+def _printed(found: Mapping[str, Known]) -> dict[str, Print]:
+    return {name: Print(known.digest, known.given) for name, known in found.items()}
+
+
+def _same(*parts: Any) -> Print:
+    digest = hashed(*parts)
+    return Print(digest, digest)
+
+
+def _initial(program: Program) -> dict[str, Known]:
+    """Parameters, backward weights and running statistics of a run's first state."""
+    plan, seed = program.plan, program.plan.experiment.seed
+    how = plan.network.initialization
+    found = digests(lambda: {"statistics": program.init(seed).statistics}, (), ())
+    for specs, *stream in ((plan.parameters(),), (plan.feedback(), "feedback")):
+        for path, spec in flatten(specs).items():  # alike ones are drawn together in a run
+
+            def alone(path: Any = path, spec: Any = spec, of: Any = stream) -> Any:
+                specs = unflatten({path: spec})
+                return initialize(specs, key_data(seed), how, *of, all_drawn=bool(of))
+
+            (known,) = digests(alone, (), ()).values()
+            found["/".join((*stream, path))] = known
+    return found
+
+
+def _updates(program: Program, state: State, batch: Any) -> dict[str, Known]:
+    """The gradient of every parameter, and what else of the state an update moves."""
+
+    @jax.default_matmul_precision("highest")
+    def update(state: State, batch: Any) -> Any:
+        learned = program.learned(state, batch, Collecting(state))
+        found: dict[str, Any] = {
+            **learned.grads,
+            "statistics": moved(state.statistics, learned.layers),
+        }
+        return found if learned.feedback is None else found | {"feedback": learned.feedback}
+
+    return digests(update, (state, batch), _STATE)
+
+
+def _few(batch: Any) -> Any:
+    return jax.tree.map(lambda a: jax.ShapeDtypeStruct((_ROWS, *a.shape[1:]), a.dtype), batch)
+
+
+def _data(plan: Plan, state: State, batch: Any) -> dict[str, Print]:
+    data, info = plan.experiment.data, plan.data
+    images = hashed(data.source, info)
+
+    def seen(state: State, batch: Any) -> Any:
+        return views(plan, batch, state.key, state.step)
+
+    augmented = digests(seen, (state, batch), _STATE)[""]
+    return {
+        "images": _same(images),
+        "batches": _same(images, plan.experiment.order_seed, data.batch_size),
+        "augmentation": Print(augmented.digest, augmented.given),
+    }
+
+
+def _forward(plan: Plan, state: State, image: Any) -> dict[str, Known]:
+    """The output of every layer as a function of what enters it, and of every readout."""
+    dtype = jnp.dtype(plan.experiment.compile.precision)
+    found = digests(lambda image: stem(plan, image), (image,), ("image",))
+    known = {"stem": found[""]}
+
+    def features(shape: tuple[int, int, int]) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((_ROWS, *shape), dtype)
+
+    params = {path: _abstract(specs) for path, specs in _layers(plan)}
+    for path, layer in every_layer(plan.network.blocks):
+        added = tuple(features(layer.outputs) for _ in layer.adds)
+
+        def run(own: Any, x: Any, added: Any, layer: Any = layer) -> Any:
+            return apply_layer(layer, own, x, added)[0]
+
+        names = ("params", f"input from {layer.source}", f"adds {layer.adds}")
+        arguments = (params.get(path, {}), features(layer.inputs), added)
+        known[path] = digests(run, arguments, names)[""]
+    last = features(plan.network.blocks[-1].end.features)
+    for site in plan.headed_sites():
+        own, read = state.params["heads"][site.name], plan.readout(site)
+        block = features(plan.network.block(site.block).end.features)
+        known[f"heads/{site.name}"] = _read(read, own, block)
+    known["classifier"] = _read(plan.network.classifier, state.params["classifier"], last)
+    return known
+
+
+def _read(readout: Any, params: Any, x: Any) -> Known:
+    def run(params: Any, x: Any) -> Any:
+        return readout.outputs(params, readout.entering(x))[0]
+
+    return digests(run, (params, x), ("params", "features"))[""]
+
+
+def _layers(plan: Plan) -> Iterator[tuple[str, dict[str, ParamSpec]]]:
+    for block, layers in plan.parameters()["blocks"].items():
+        yield from ((f"{block}/{name}", specs) for name, specs in layers.items())
+
+
+def _abstract(specs: Mapping[str, ParamSpec]) -> dict[str, jax.ShapeDtypeStruct]:
+    return {name: jax.ShapeDtypeStruct(spec.shape, jnp.float32) for name, spec in specs.items()}
+
+
+def _noise(plan: Plan, found: Iterable[Known]) -> dict[str, Print]:
+    """What is drawn from every random stream that an update reads, by name and seed."""
+    seed = plan.experiment.seed
+    return {name: Print(hashed(seed, drawn), hashed(drawn)) for name, drawn in streams(plan, found)}
+
+
+def _optimizer(plan: Plan, state: State) -> dict[str, Known]:
+    """Every parameter after a step, as a function of gradients and the optimizer's state."""
+    optimizer = make_optimizer(plan.experiment.optimizer, plan.steps, plan.steps_per_epoch)
+
+    def step(grads: Any, moments: Any, params: Any) -> Any:
+        return stepped(optimizer, grads, moments, params)
+
+    arguments = (state.params, state.optimizer, state.params)
+    found = digests(step, arguments, ("gradient", "moments", "params"))
+    steps = {path.removeprefix("0/"): k for path, k in found.items() if path.startswith("0/")}
+    kept = sorted((path, k.digest) for path, k in found.items() if path.startswith("1/"))
+    return steps | {"state": Known(hashed(kept), hashed(kept), True)}
+
+
+def _evaluation(program: Program, state: State, batch: Any) -> dict[str, Print]:
+    data, info = program.plan.experiment.data, program.plan.data
+    found = digests(program.evaluate, (state, batch), _STATE)
+    return {
+        **_printed(found),
+        "test set": _same(data.source, info.test_examples),
+        "batches": _same(data.evaluation_batch_size),
+    }
+
+
+def _run(plan: Plan) -> dict[str, Print]:
+    training = plan.experiment.training
+    return {
+        "updates": _same(plan.steps),
+        "evaluated every": _same(plan.steps_of(training.evaluate_every)),
+        "logged every": _same(plan.steps_of(training.log_every)),
+    }
+
+
+def _program(plan: Plan) -> dict[str, Print]:
+    return {
+        "scanned blocks": _same([stack.name for stack in plan.stacks]),
+        "calls": _same(calls_of(plan)),
+        "options": _same(plan.experiment.compile),
+        "mesh": _same(plan.experiment.mesh),
+    }
+
+
+def _cost(program: Program, state: State, batch: Any) -> dict[str, int]:
+    counted, found = counts(program.plan), dissect(program)
+    return {
+        "parameters": counted.parameters,
+        "flops": found.flops.total(),
+        **{f"flops/{part}": count for part, count in by_part(found.flops).items()},
+        "bytes": found.bytes.total(),
+        "memory": found.memory.total(),
+        "losses": counted.losses,
+        "perturbed": counted.perturbed,
+        "state_bytes": _bytes(state),
+        "batch_bytes": _bytes(batch),
+    }
+
+
+def _sent(plan: Plan) -> dict[str, int]:
+    """Bytes that an update sends from each device of the mesh, if how many there are is known."""
+    if -1 in sizes(plan.experiment.mesh):
+        return {}
+    return {"sent": round(sum(predicted_traffic(plan).values()))}
+
+
+def _bytes(tree: Any) -> int:
+    return sum(prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))

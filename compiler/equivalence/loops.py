@@ -1,0 +1,97 @@
+"""What is known of the outputs of a loop, each from the carries that it depends on."""
+
+import itertools
+from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple
+
+from compiler.equivalence.value_digest import Known, cut, hashed
+
+
+class Turn(NamedTuple):
+    """What a turn of a loop makes of its carries.
+
+    Attributes:
+        after: the carries that it leaves.
+        stacked: what the loop stacks of it.
+        goes_on: what says whether there is another turn, if anything does.
+    """
+
+    after: list[Known]
+    stacked: list[Known]
+    goes_on: list[Known]
+
+
+def looped(head: str, body: Callable[[list[Known]], Turn], starts: Sequence[Known]) -> list[Known]:
+    """The last carries of a loop, and what it stacks.
+
+    Carries that begin alike are told apart by what becomes of them, turn by turn, until that tells
+    no more of them apart: those left in one class are equal throughout.
+
+    Args:
+        head: what kind of loop it is.
+        body: carries -> a turn.
+        starts: the carries at first.
+    """
+    starts = [cut(start, "carry") for start in starts]
+    places = [object() for _ in starts]
+    sides = [(hashed("carry", s.digest), hashed("carry", s.given)) for s in starts]
+    carries, turns = list[list[Known]](), list[Turn]()
+    while len(carries) < 2 or _classes(carries[-1]) > _classes(carries[-2]):
+        pairs = zip(sides, places, strict=True)
+        carries.append([Known(*side, True, loops=frozenset((place,))) for side, place in pairs])
+        turn = Turn(*([cut(known, "turn") for known in part] for part in body(carries[-1])))
+        turns.append(turn)
+        if not starts:
+            break
+        both = zip(carries[-1], turn.after, strict=True)
+        sides = [(hashed(a.digest, b.digest), hashed(a.given, b.given)) for a, b in both]
+    ring = _Ring(head, places, starts, carries, turns)
+    last = [ring.around("after", index, [index]) for index in range(len(starts))]
+    return [*last, *(ring.around("stacked", i, []) for i in range(len(turns[0].stacked)))]
+
+
+def _classes(carries: Collection[Known]) -> int:
+    """How many carries are told apart."""
+    return len({known[:2] for known in carries})
+
+
+class _Ring(NamedTuple):
+    """The carries of a loop: where they stand, before it, and at every turn that was followed."""
+
+    head: str
+    places: list[object]
+    starts: list[Known]
+    carries: list[list[Known]]
+    turns: list[Turn]
+
+    def around(self, part: str, index: int, also: list[int]) -> Known:
+        """What is known of one output, by itself and by every carry that it depends on."""
+        first = self.turns[0]
+        reached, left = set[int](), also + self._read([getattr(first, part)[index], *first.goes_on])
+        while left:
+            one = left.pop()
+            if one not in reached:
+                reached.add(one)
+                left += self._read([first.after[one]])
+        at = self._told_apart(reached)
+        turn = self.turns[at]
+        own = [getattr(turn, part)[index], *turn.goes_on]
+        parts = [*own, *(known for i in reached for known in (self.starts[i], turn.after[i]))]
+        pairs = [(self.carries[at][i], turn.after[i]) for i in reached]
+        head = hashed(self.head, part)
+        return Known(
+            hashed(head, [k.digest for k in own], sorted({(a.digest, b.digest) for a, b in pairs})),
+            hashed(head, [k.given for k in own], sorted({(a.given, b.given) for a, b in pairs})),
+            data=any(known.data for known in parts),
+            draws=frozenset().union(*(known.draws for known in parts)),
+            loops=frozenset().union(*(known.loops for known in parts)) - set(self.places),
+        )
+
+    def _told_apart(self, reached: set[int]) -> int:
+        """The first turn at which these carries are told apart as well as they ever are."""
+        counts = [_classes([carries[i] for i in reached]) for carries in self.carries]
+        pairs = itertools.pairwise(counts)
+        return next((at for at, (a, b) in enumerate(pairs, 1) if a == b), 0)
+
+    def _read(self, found: list[Known]) -> list[int]:
+        return [i for i, place in enumerate(self.places) if any(place in k.loops for k in found)]

@@ -1,0 +1,52 @@
+"""The random streams that an update reads, by the names that they are addressed by."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from compiler.augment.recipes import RECIPES
+from compiler.equivalence.value_digest import Known
+from compiler.named_arrays.paths import flatten
+from compiler.named_arrays.random_streams import stream_code
+from compiler.network.network import every_layer
+from compiler.plan.plan import Plan
+
+
+def streams(plan: Plan, found: Iterable[Known]) -> Iterator[tuple[str, list[str]]]:
+    """Every stream that arrays depend on, and the digests of what is drawn from it, sorted."""
+    drawn: dict[str, set[str]] = {}
+    for codes, digest in (draw for known in found for draw in known.draws):
+        for code in codes:
+            drawn.setdefault(code, set()).add(digest)
+    names = {f"{stream_code(name):08x}": name for name in _names(plan)}
+    named = {names.get(code, f"stream {code}"): sorted(own) for code, own in drawn.items()}
+    yield from sorted(named.items())
+
+
+def _names(plan: Plan) -> Iterator[str]:
+    """The names that randomness of an update can be addressed by."""
+    blocks = [block.name for block in plan.network.blocks]
+    layers = [path for path, _ in every_layer(plan.network.blocks)]
+    weights = [path.removeprefix("blocks/") for path in flatten(plan.parameters())]
+    outputs = [f"{path}/output" for path in layers]
+    for name in (*blocks, *layers, *weights, *outputs, "net"):
+        yield from (f"perturbation/{name}", f"coin/{name}", f"perturbation/jacobian/{name}")
+    yield from (f"initial/{path}" for path in flatten({"heads": plan.heads()}))
+    yield "ntk"
+    for view in range(plan.objective.views):
+        yield from (f"augment/view{view}/{name}" for name in _augmentation(plan, view))
+
+
+def _augmentation(plan: Plan, view: int) -> list[str]:
+    """The names of the random choices of a view's augmentation."""
+    augment, names = plan.experiment.data.augment, []
+
+    def draw(name: str, shape: tuple[int, ...]) -> Any:
+        names.append(name)
+        return jnp.zeros((1, *shape))
+
+    image = jax.ShapeDtypeStruct((1, *plan.data.image_shape), jnp.float32)
+    jax.eval_shape(lambda image: RECIPES[augment.type](augment, image, draw, view), image)
+    return names

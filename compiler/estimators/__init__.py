@@ -1,0 +1,1 @@
+"""Estimators of gradients: exact, through backward weights, along perturbations."""

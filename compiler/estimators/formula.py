@@ -1,0 +1,65 @@
+"""The forward gradient as a formula, whatever its slopes are."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+Tree = Mapping[str, Any]
+
+
+def forward_gradient(
+    directions: Callable[[Any], tuple[Tree, Tree]],
+    slopes: Callable[[Tree, Any], Any],
+    times: Callable[[Any, Tree], Tree],
+    samples: int,
+    predicted: Tree | None = None,
+    redrawn: bool = False,
+) -> dict[str, Any]:
+    """G = P + sum over k of c <T - P, u_k> v_k.
+
+    Args:
+        directions: sample -> (u, v), each by name.
+        slopes: (u, sample) -> c <T - P, u>, of whatever has a slope of its own.
+        times: (slopes, v) -> their product by name.
+        samples: K.
+        predicted: P by name; nothing where a name is missing.
+        redrawn: whether v is drawn a second time once its slope is known, instead of being stored
+            until then.
+
+    Returns:
+        The estimate, by the names of the directions.
+    """
+
+    def one(sample: Any) -> Tree:
+        with jax.named_scope("perturbations"):
+            u, v = directions(sample)
+        with jax.named_scope("tangents"):
+            along = slopes(u, sample)
+        if redrawn:
+            with jax.named_scope("perturbations"):
+                v = directions(_once_known(sample, along))[1]
+        return times(along, v)
+
+    total, base = _summed(one, samples), predicted or {}
+    return {name: part + base[name] if name in base else part for name, part in total.items()}
+
+
+def _once_known(sample: Any, along: Any) -> Any:
+    """`sample`, but what is made of it is made anew, and after the slopes."""
+    return jax.lax.optimization_barrier((jnp.asarray(sample, jnp.int32), along))[0]
+
+
+def _summed(one: Callable[[Any], Tree], samples: int) -> Tree:
+    """The sum of what all samples give, one after the other, so that one is held at a time."""
+    if samples == 1:
+        return one(0)
+
+    def add(total: Tree, sample: Any) -> tuple[Tree, None]:
+        return jax.tree.map(jnp.add, total, one(sample)), None
+
+    indices = jnp.arange(samples)
+    shapes = jax.eval_shape(one, indices[0])
+    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+    return jax.lax.scan(add, zeros, indices)[0]

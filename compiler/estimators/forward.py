@@ -1,0 +1,148 @@
+"""Forward gradients: derivatives along directions, times these directions.
+
+Every estimate here is
+
+    g = P + sum over k of c_k <T - P, u_k> v_k
+
+with the target's gradient T, K directions u_k and their partners v_k (u_k / K where they are
+independent), what is predicted of the target P (none without a control variate), and a coefficient
+c_k (one but for projections). `forward_gradient` is this line; what differs is how the slopes
+<T - P, u_k> are taken, and who has one of its own:
+
+* Noise that moves a whole segment at once gives every copy of a replicated loss a slope; an element
+  takes those of the copies it can move (Ren et al. 2022, equations 2 and 3): one group.
+* Guesses with a slope for every group of tensors are projections (Fournier et al. 2023), see
+  `compiler.estimators.projecting`.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from compiler.estimators.context import Context, Estimate
+from compiler.estimators.formula import forward_gradient
+from compiler.estimators.joint_derivatives import (
+    Derivative,
+    Slopes,
+    difference,
+    inner_product,
+    tangent,
+)
+from compiler.estimators.projecting import project
+from compiler.estimators.spaces import Passed
+from compiler.named_arrays.axes import Axis, align, sum_to
+from compiler.network.network import Trace
+from compiler.plan.element import Element
+from compiler.plan.plan import Plan
+from compiler.plan.segment import Segment
+from fgspec.spec import estimators
+from fgspec.spec.kinds import working
+
+Tree = Mapping[str, Any]
+Features = Float[Array, "n p g c"]
+
+
+def along_noise(
+    plan: Plan,
+    segment: Segment,
+    params: Tree,
+    x: Features,
+    context: Context,
+    derivative: Derivative,
+) -> Estimate:
+    """Estimate the gradient of a segment's one loss along noise that moves all of it at once.
+
+    For every perturbed array z with perturbation u the estimate is the sum of the slopes of those
+    copies of the loss that an element of z answers for, times u.
+
+    Args:
+        plan: the plan.
+        segment: with one site, at its end.
+        params: of its blocks.
+        x: its input.
+        context: of the step.
+        derivative: how slopes are taken.
+    """
+    (site,), how, space = segment.sites, plan.perturbation, plan.space
+    assert how is not None
+    arrays = plan.perturbed(segment)
+    drawn = {name: element.shape for name, element in arrays.items()}
+    # A reverse pass gives every row a derivative of its own, shared noise or not.
+    shapes = space.shapes(segment, len(x)) if plan.reverse_derivatives else drawn
+
+    def run(by: Tree) -> Trace:
+        return space.run(segment.blocks, params, x, by)
+
+    at_rest = {name: jnp.zeros(shape, jnp.float32) for name, shape in shapes.items()}
+    slopes, trace = derivative(run, at_rest, context.losses, site, space)
+
+    def times(along: Slopes, partner: Tree) -> Tree:
+        return {name: _credited(along, element) * partner[name] for name, element in arrays.items()}
+
+    total = forward_gradient(
+        directions=_directions(plan, drawn, context.noise),
+        slopes=lambda u, sample: slopes(u),
+        times=times,
+        samples=how.samples,
+        redrawn=plan.experiment.compile.noise == "drawn",
+    )
+    masks = {name: space.mask(name, trace) for name in arrays}
+    masked = {n: g if masks[n] is None else g * masks[n] for n, g in total.items()}
+    through_norm = plan.experiment.architecture.ignored_norm() is None
+    passed = Passed(segment, params, x, trace)
+    return Estimate(space.pull_back(passed, masked, through_norm), trace)
+
+
+def _credited(along: Slopes, element: Element) -> Float[Array, "..."]:
+    """The copies' slopes, summed and shaped to multiply the element's perturbation."""
+    kept: list[Axis] = [axis for axis in along.axes if axis in element.route]
+    return align(sum_to(along.values, along.axes, kept), kept, element.axes)
+
+
+def _directions(
+    plan: Plan, shapes: Mapping[str, tuple[int, ...]], noise: Any
+) -> Callable[[Any], tuple[Tree, Tree]]:
+    """Sample -> (direction, partner); drawn one by one where samples are independent."""
+    how = plan.perturbation
+    assert how is not None
+    samples = how.samples
+
+    def alone(sample: Any) -> tuple[Tree, Tree]:
+        u = noise(shapes, sample)
+        return u, u if samples == 1 else jax.tree.map(lambda part: part / samples, u)
+
+    if how.guess.set.drawn_alone:
+        return alone
+    together = jax.vmap(lambda sample: noise(shapes, sample))(jnp.arange(samples))
+    both = working(how.guess.set).spread(together, plan.space.rows)
+    return lambda sample: jax.tree.map(lambda part: part[sample], both)
+
+
+class Forward(estimators.Forward):
+    """The section with what it computes."""
+
+    def network_gradient(self, plan: Plan, params: Tree, x: Features, context: Context) -> Estimate:
+        """Projections take the gradients of all blocks at once, noise goes by segment."""
+        if plan.projects:
+            return project(plan, params["blocks"], x, context)
+        return context.by_segment(plan, params, x, self.gradient)
+
+    def gradient(
+        self, plan: Plan, segment: Segment, params: Tree, x: Features, context: Context
+    ) -> Estimate:
+        """Along noise, by tangents or by inner products with one gradient."""
+        derivative = inner_product if plan.reverse_derivatives else tangent
+        return along_noise(plan, segment, params, x, context, derivative)
+
+
+class FiniteDifference(estimators.FiniteDifference):
+    """The section with what it computes."""
+
+    def gradient(
+        self, plan: Plan, segment: Segment, params: Tree, x: Features, context: Context
+    ) -> Estimate:
+        """Along noise, by differences."""
+        return along_noise(plan, segment, params, x, context, difference(self.epsilon))

@@ -1,0 +1,97 @@
+"""Slopes of a loss along a perturbation that moves a whole segment.
+
+Pushed forward, a tangent gives every copy of a replicated loss a slope of its own. Where each
+example has one loss and moves no other's, the inner product of the noise with the loss's
+reverse-mode gradient is the same number, and one gradient serves all samples of a step.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+from jaxtyping import Array, Float
+
+from compiler.estimators.context import Losses
+from compiler.named_arrays.axes import Axis
+from compiler.network.network import Trace
+from compiler.plan.segment import Site
+from fgspec.spec.spaces import Space
+
+Tree = Mapping[str, Any]
+Run = Callable[[Tree], Trace]
+"""Perturbations by name -> the forward pass."""
+
+
+class Slopes(NamedTuple):
+    """Derivatives along one perturbation.
+
+    Attributes:
+        values: of the copies of the mean loss.
+        axes: of the copies.
+    """
+
+    values: Float[Array, "..."]
+    axes: tuple[Axis, ...]
+
+
+Push = Callable[[Tree], Slopes]
+"""A perturbation by name -> the slopes along it."""
+
+Derivative = Callable[[Run, Tree, Losses, Site, Space], tuple[Push, Trace]]
+"""(forward pass, zeros in the shapes of the noise, losses, site, space) -> slopes of the copies of
+the site's mean loss, and the unperturbed pass."""
+
+
+def tangent(
+    run: Run, at_rest: Tree, losses: Losses, site: Site, space: Space
+) -> tuple[Push, Trace]:
+    """One pass is linearized, and every perturbation goes through the linear map."""
+
+    def copies(by: Tree) -> tuple[Float[Array, "..."], Trace]:
+        trace = run(by)
+        features = trace.features[site.block]
+        return losses(site, features, None) / features.shape[0], trace
+
+    _, push, trace = jax.linearize(copies, at_rest, has_aux=True)
+    return lambda u: Slopes(push(u), site.axes), trace
+
+
+def inner_product(
+    run: Run, at_rest: Tree, losses: Losses, site: Site, space: Space
+) -> tuple[Push, Trace]:
+    """One gradient of the mean loss, and its inner product with every perturbation.
+
+    Noise that moves examples gives [n], noise that moves weights one number.
+    """
+
+    def objective(by: Tree) -> tuple[Float[Array, ""], Trace]:
+        trace = run(by)
+        return losses(site, trace.features[site.block], None).mean(), trace
+
+    gradient, trace = jax.grad(objective, has_aux=True)(at_rest)
+    axes: tuple[Axis, ...] = site.axes if space.rows else ()
+
+    def push(u: Tree) -> Slopes:
+        products = [gradient[name] * part for name, part in u.items()]
+        sums = [product.sum(tuple(range(len(axes), product.ndim))) for product in products]
+        return Slopes(sum(sums[1:], sums[0]), axes)
+
+    return push, trace
+
+
+def difference(step: float) -> Derivative:
+    """(l(step u) - l(0)) / step for every copy, of which each sees its own features move only."""
+
+    def of(run: Run, at_rest: Tree, losses: Losses, site: Site, space: Space) -> tuple[Push, Trace]:
+        trace = run(at_rest)
+        features = trace.features[site.block]
+        start = losses(site, features, features)
+
+        def push(u: Tree) -> Slopes:
+            moved = run(jax.tree.map(lambda part: step * part, u)).features[site.block]
+            change = losses(site, moved, features) - start
+            return Slopes(change / (step * features.shape[0]), site.axes)
+
+        return push, trace
+
+    return of

@@ -1,1 +1,0 @@
-"""Estimators of gradients: exact, and forward along perturbations of weights or activations."""

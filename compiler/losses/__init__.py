@@ -1,1 +1,0 @@
-"""Objectives, and local losses replicated over named axes."""

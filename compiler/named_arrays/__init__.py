@@ -1,0 +1,1 @@
+"""Arrays with named axes, random streams by name, and trees by path."""

@@ -1,0 +1,131 @@
+"""Heads of local losses: auxiliary networks (Fournier et al. 2023)."""
+
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from compiler.network.block import Block
+from compiler.network.extend import averaging, conv, full, giving, normalized
+from compiler.network.network import Network
+from compiler.network.readout import Readout
+from compiler.network.shapes import Layer
+from fgspec.spec import heads
+from fgspec.spec.kinds import working
+from fgspec.spec.losses import Local
+from fgspec.spec.shapes import INPUT, Extent, flat
+
+Layers = tuple[Layer, ...]
+_POOLED = (2, 2)
+
+
+class Place(NamedTuple):
+    """Where a head stands: the features it reads, the outputs it gives, the network around it."""
+
+    features: Extent
+    outputs: int
+    network: Network
+    block: str
+
+
+class LinearHead(heads.LinearHead):
+    """The section with its layers."""
+
+    def averaged(self, place: Place) -> Layers:
+        """One linear layer."""
+        return (full("linear", place.features, place.outputs),)
+
+    def pooled(self, place: Place) -> Layers:
+        """Normalization, pooling, a linear layer."""
+        norm = normalized("norm", place.features, place.network.auxiliary_norm)
+        pool = averaging("pool", norm.end, _POOLED)
+        return (norm, pool, full("linear", pool.end, place.outputs))
+
+
+class MlpHead(heads.MlpHead):
+    """The section with its layers."""
+
+    def averaged(self, place: Place) -> Layers:
+        """Hidden layers and a linear one."""
+        layers, start, norm = [], place.features, place.network.auxiliary_norm
+        for index in range(self.layers):
+            own: dict[str, Any] = {"after": norm, "bias": norm is None}
+            own["activation"] = place.network.activation
+            made = full(f"hidden{index}", start, self.width, **own)
+            layers, start = [*layers, made], made.end
+        return (*layers, full("linear", start, place.outputs))
+
+    def pooled(self, place: Place) -> Layers:
+        """The same on pooled features."""
+        pool = averaging("pool", place.features, _POOLED)
+        return (pool, *self.averaged(place._replace(features=pool.end)))
+
+
+class CnnHead(heads.CnnHead):
+    """The section with its layers."""
+
+    def pooled(self, place: Place) -> Layers:
+        """Four convolutions, pooling, a linear layer."""
+        norm = place.network.auxiliary_norm
+        own: dict[str, Any] = {"activation": place.network.activation}
+        layers = [conv("conv0", place.features, self.channels, norm, size=1, **own)]
+        for index in (1, 2, 3):
+            made = conv(f"conv{index}", layers[-1].end, self.channels, norm, stride=2, **own)
+            layers.append(made)
+        pool = averaging("pool", layers[-1].end, _POOLED)
+        return (*layers, pool, full("linear", pool.end, place.outputs))
+
+
+class NextBlocksHead(heads.NextBlocksHead):
+    """The section with its layers."""
+
+    def pooled(self, place: Place) -> Layers:
+        """Those of all later blocks, and of the classifier."""
+        blocks, classifier = place.network.blocks, place.network.classifier
+        layers: list[Layer] = []
+        for block in blocks[[block.name for block in blocks].index(place.block) + 1 :]:
+            layers += _prefixed(block, layers[-1].name if layers else INPUT)
+        start = layers[-1].end if layers else place.features
+        pool = (averaging("average", start),) if classifier.averages else ()
+        return (*layers, *pool, *classifier.layers)
+
+
+def _prefixed(block: Block, entering: str) -> Layers:
+    """The layers of a block under names that no other block has, reading the layer `entering`."""
+    names = {layer.name: f"{block.name}_{layer.name}" for layer in block.layers}
+    names[INPUT] = entering
+    sources = block.sources()
+    return tuple(
+        replace(
+            layer,
+            name=names[layer.name],
+            source=names[sources[layer.name]],
+            adds=tuple(names[name] for name in layer.adds),
+        )
+        for layer in block.layers
+    )
+
+
+def final_head(network: Network, outputs: int) -> Readout:
+    """The readout of a final loss that is not of class scores: the classifier's, but its outputs.
+
+    Args:
+        network: whose classifier it is like.
+        outputs: that its loss is of.
+    """
+    *before, last = network.classifier.layers
+    return replace(network.classifier, layers=(*before, giving(last, outputs)))
+
+
+def make_head(local: Local, network: Network, block: str, outputs: int) -> Readout:
+    """The readout of a local loss.
+
+    Args:
+        local: the section `losses.local`.
+        network: whose features it reads.
+        block: after which it stands.
+        outputs: that its loss is of.
+    """
+    head, place = working(local.head), Place(network.block(block).end, outputs, network, block)
+    if local.aggregation == "pooled":
+        return Readout(head.pooled(place), averages=False)
+    averaged = place._replace(features=flat(place.features.width))
+    return Readout(head.averaged(averaged), network.head_norm)

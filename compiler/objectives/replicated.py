@@ -1,0 +1,116 @@
+"""A loss replicated over patches and groups (Ren et al. 2022, equations 4 and 5).
+
+Every copy has the value of the one loss of the averaged, concatenated features, but copy (p, g)
+depends on the features [n, p, g, :] only. So one evaluation serves all copies.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
+from jaxtyping import Array, Float
+
+from compiler.named_arrays.axes import ACTIVATION, Axis, sum_to
+
+Value = Callable[[Any, Float[Array, "n f"]], Float[Array, " n"]]
+"""(readout parameters, averaged features) -> loss per example."""
+
+Replicated = Callable[[Any, Float[Array, "n p g c"]], Float[Array, "..."]]
+"""(readout parameters, features) -> copies with the axes batch and those replicated over."""
+
+
+def _average(x: Float[Array, "n p g c"]) -> Float[Array, "n f"]:
+    return x.mean(1).reshape(x.shape[0], -1)
+
+
+def copy_axes(axes: tuple[Axis, ...]) -> tuple[Axis, ...]:
+    """The axes of the copies of a loss replicated over `axes`: batch, then patch, then group."""
+    return ("batch", *(axis for axis in ACTIVATION[1:3] if axis in axes))
+
+
+def _spread(value: Float[Array, " n"], shape: tuple[int, ...]) -> Float[Array, "..."]:
+    return jnp.broadcast_to(value.reshape(-1, *[1] * (len(shape) - 1)), shape)
+
+
+def fused(value: Value, axes: tuple[Axis, ...]) -> Replicated:
+    """All copies at the cost of one loss, exact for every tangent and every cotangent.
+
+    With delta = d value / d averaged features, [n, g, c], the tangent of copy (n, p, g) is
+    <dx[n, p, g, :], delta[n, g, :]> / P plus the readout's own tangent; over an axis that is not
+    replicated the copies' tangents are summed.
+
+    Args:
+        value: the loss, row by row (see `compiler.losses.objectives`).
+        axes: any of patch and group.
+    """
+    wanted = copy_axes(axes)
+
+    def shape(x: Float[Array, "n p g c"]) -> tuple[int, ...]:
+        return tuple(x.shape[ACTIVATION.index(axis)] for axis in wanted)
+
+    @jax.custom_jvp
+    def copies(readout: Any, x: Float[Array, "n p g c"]) -> Float[Array, "..."]:
+        return _spread(value(readout, _average(x)), shape(x))
+
+    def tangent(primals: tuple[Any, Any], tangents: tuple[Any, Any]) -> tuple[Any, Any]:
+        (readout, x), (d_readout, dx) = primals, tangents
+        mean = _average(x)
+        result, pull = jax.vjp(lambda features: value(readout, features), mean)
+        moved = jnp.zeros(shape(x), result.dtype)
+        if not isinstance(dx, SymbolicZero):
+            (delta,) = pull(jnp.ones_like(result))
+            delta = delta.reshape(x.shape[0], 1, *x.shape[2:]) / x.shape[1]
+            moved += sum_to((dx * delta).sum(-1), ACTIVATION[:3], wanted)
+        leaves = jax.tree.leaves(d_readout, is_leaf=lambda t: isinstance(t, SymbolicZero))
+        if not all(isinstance(leaf, SymbolicZero) for leaf in leaves):
+            filled = jax.tree.map(_dense_tangent, d_readout, readout, is_leaf=_is_zero)
+            _, own = jax.jvp(lambda r: value(r, mean), (readout,), (filled,))
+            moved += _spread(own, shape(x))
+        return _spread(result, shape(x)), moved
+
+    copies.defjvp(tangent, symbolic_zeros=True)
+    return copies
+
+
+def _is_zero(tangent: Any) -> bool:
+    return isinstance(tangent, SymbolicZero)
+
+
+def _dense_tangent(tangent: Any, primal: Any) -> Any:
+    return jnp.zeros_like(primal) if _is_zero(tangent) else tangent
+
+
+def apart(value: Value, axes: tuple[Axis, ...]) -> Callable[..., Float[Array, "..."]]:
+    """Every copy evaluated by itself, its own features from `x` and all else from `others`.
+
+    Returns:
+        (readout, x, others) -> copies.
+    """
+
+    def copies(readout: Any, x: Float[Array, "n p g c"], others: Any) -> Float[Array, "..."]:
+        _, patches, groups, _ = x.shape
+        sizes = (patches if "patch" in axes else 1, groups if "group" in axes else 1)
+        own = jnp.eye(sizes[0] * sizes[1], dtype=bool).reshape(-1, *sizes)
+
+        def one(mask: Any) -> Float[Array, " n"]:
+            return value(readout, _average(jnp.where(mask[None, :, :, None], x, others)))
+
+        rows = jax.lax.map(one, own).T
+        kept = [size for size, axis in zip(sizes, ACTIVATION[1:3], strict=True) if axis in axes]
+        return rows.reshape(x.shape[0], *kept)
+
+    return copies
+
+
+def naive(value: Value, axes: tuple[Axis, ...]) -> Replicated:
+    """Every copy evaluated by itself behind stop-gradients: slow, and the oracle of `fused`."""
+    copies = apart(value, axes)
+    return lambda readout, x: copies(readout, x, jax.lax.stop_gradient(x))
+
+
+LOWERINGS: dict[str, Callable[[Value, tuple[Axis, ...]], Replicated]] = {
+    "fused": fused,
+    "naive": naive,
+}

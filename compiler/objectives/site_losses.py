@@ -1,0 +1,69 @@
+"""The losses of a plan's sites, from the features after a block."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+from jaxtyping import Array, Float, Int
+
+from compiler.network.block import in_block
+from compiler.objectives.replicated import LOWERINGS, apart
+from compiler.plan.plan import Plan
+from compiler.plan.segment import Site
+from compiler.plan.sharding import constrained
+
+Params = Mapping[str, Any]
+Features = Float[Array, "n p g c"]
+
+
+def site_losses(plan: Plan, params: Params, feedback: Params, labels: Int[Array, " n"]) -> Any:
+    """The losses of a plan's sites.
+
+    Args:
+        plan: the plan.
+        params: readouts under `heads` and `classifier`.
+        feedback: backward weights of readouts in the same places; those absent have none.
+        labels: of the examples.
+    """
+    objective = plan.objective
+    replicate = LOWERINGS[lowering_of(plan)]
+
+    def copies(site: Site, x: Features, others: Features | None = None) -> Float[Array, "..."]:
+        with jax.named_scope("losses"), in_block(site.block):
+            return at(site, x, others)
+
+    def at(site: Site, x: Features, others: Features | None) -> Float[Array, "..."]:
+        readout, place = plan.readout(site), plan.place(site)
+        own, back = readout_of(params, place), readout_of(feedback, place)
+
+        def outputs(params: Params, features: Features) -> Float[Array, "n k"]:
+            return readout.outputs(params, features, back)[0]
+
+        def value(params: Params, features: Features) -> Float[Array, " n"]:
+            return objective.value(outputs(params, features), labels, others=rest)
+
+        def of_mean(params: Params, mean: Float[Array, "n f"]) -> Float[Array, " n"]:
+            return value(params, mean[:, None, None])
+
+        entering = readout.entering(constrained(plan, x))
+        rest = None if others is None else outputs(own, readout.entering(others))
+        if site.name == "final" or not readout.averages:
+            return value(own, entering)
+        if others is None:
+            return replicate(of_mean, site.axes)(own, entering)
+        return apart(of_mean, site.axes)(own, entering, readout.entering(others))
+
+    return copies
+
+
+def lowering_of(plan: Plan) -> str:
+    """A row of `LOWERINGS`; losses that mix examples are not fused."""
+    wanted = plan.experiment.compile.losses
+    return wanted if wanted != "auto" else "naive" if plan.rows_mixed else "fused"
+
+
+def readout_of(tree: Any, path: tuple[str, ...]) -> Any:
+    """What stands at `path` in nested dictionaries, or None."""
+    for name in path:
+        tree = tree.get(name, {})
+    return tree or None

@@ -1,0 +1,1 @@
+"""A spec with data becomes a plan: shapes, named axes, sites of losses, credit routes."""

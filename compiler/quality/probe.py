@@ -1,0 +1,110 @@
+"""What the estimate of each layer is worth on one batch, against its target's exact gradient."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int
+
+from compiler.plan.plan import Plan
+from compiler.quality.diagnose import by_layer, draws, estimates, moments
+from compiler.quality.statistics import quality
+from compiler.update.forward_passes import views
+from compiler.compile import compile_plan
+from compiler.update.state import State
+
+ROUNDS = 16
+"""Groups of draws whose means tell how sure the bias is."""
+
+
+class Probe(NamedTuple):
+    """What an estimate g of a layer's gradient t is worth on one batch; None where t is zero.
+
+    Attributes:
+        cosine: of g with t; its mean over draws.
+        bias: |E g - t| / |t|.
+        bias_z: the squared bias in standard errors of its estimate; None where nothing is drawn.
+        variance: E|g - E g|^2 / |t|^2.
+        signal_to_noise: |t|^2 / E|g - E g|^2; None without variance.
+        gradient: |t|.
+        step: length of the step that the optimizer takes from here.
+    """
+
+    cosine: float | None
+    bias: float | None
+    bias_z: float | None
+    variance: float | None
+    signal_to_noise: float | None
+    gradient: float
+    step: float
+
+
+def probed(plan: Plan, state: State, batch: Mapping[str, Any], each: int) -> dict[str, Probe]:
+    """Measure the estimate of every layer, by `block/layer`.
+
+    Args:
+        plan: unrolled.
+        state: where to measure; its step is that of the augmentation.
+        batch: as an update takes it.
+        each: draws in each of `ROUNDS` rounds, at least 2; what is not drawn is computed twice.
+    """
+    drawn = draws(plan)
+    rounds, each = (ROUNDS, each) if drawn else (1, 2)
+    measure = jax.jit(_measured(plan))
+    found = []
+    for index in range(rounds):
+        steps = state.step + index * each + jnp.arange(each, dtype=jnp.int32)
+        found.append(jax.device_get(measure(state, batch, steps)))
+    lengths = jax.device_get(jax.jit(_steps(plan))(state, batch))
+    return {
+        layer: _probe([own[layer] for own, _ in found], target, drawn, float(lengths[layer]))
+        for layer, target in found[0][1].items()
+    }
+
+
+def _measured(plan: Plan) -> Any:
+    @jax.default_matmul_precision("highest")
+    def measured(state: State, batch: Any, steps: Int[Array, " k"]) -> Any:
+        """Moments of the estimates of some steps' draws, and the exact gradient, by layer."""
+        labels = jnp.tile(batch["label"], plan.objective.views)
+        x = views(plan, batch, state.key, state.step)
+        estimated, exact = estimates(
+            plan, state.params, state.feedback, x, labels, state.key, state.step
+        )
+        target = by_layer(exact)
+
+        def draw(step: Any) -> dict[str, Any]:
+            return by_layer(estimated(state.key, step).grads)
+
+        return moments(draw, target, steps), target
+
+    return measured
+
+
+def _steps(plan: Plan) -> Any:
+    program = compile_plan(replace(plan, stacks=()))
+
+    def lengths(state: State, batch: Any) -> dict[str, Any]:
+        new = program.update(state, batch)[0].params["blocks"]
+        step = jax.tree.map(jnp.subtract, new, state.params["blocks"])
+        return {layer: jnp.linalg.norm(own) for layer, own in by_layer(step).items()}
+
+    return lengths
+
+
+def _probe(rounds: list[Any], target: Any, drawn: bool, step: float) -> Probe:
+    """From the moments of every round."""
+    size = float(np.linalg.norm(target))
+    if size == 0:
+        return Probe(None, None, None, None, None, 0.0, step)
+    cosine = float(np.mean([own.cosine for own in rounds]))
+    if not drawn:
+        bias = float(np.linalg.norm(rounds[0].mean - target)) / size
+        return Probe(cosine, bias, None, 0.0, None, size, step)
+    means, variances = np.stack([r.mean for r in rounds]), np.stack([r.variance for r in rounds])
+    found = quality(means, variances, cosine, target)
+    signal = 1 / found.variance if found.variance > 0 else None
+    return Probe(cosine, found.bias, found.bias_z, found.variance, signal, size, step)

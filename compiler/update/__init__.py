@@ -1,0 +1,1 @@
+"""The program of a plan: state, passes, and the one jitted update."""

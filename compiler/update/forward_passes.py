@@ -1,0 +1,123 @@
+"""Forward passes through whole networks, and what readouts learn from them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Shaped
+
+from compiler.augment.recipes import augmented
+from compiler.named_arrays.random_streams import KeyData
+from compiler.network.layers import LayerTrace
+from compiler.network.network import in_unit_interval, patchify, standardizer
+from compiler.network.running import CLASSIFIER, of_classifier
+from compiler.objectives.site_losses import site_losses
+from compiler.plan.passes import through
+from compiler.plan.plan import Plan
+from compiler.plan.segment import Site
+from compiler.plan.sharding import constrained
+from compiler.update.state import State
+
+Params = Mapping[str, Any]
+Features = Float[Array, "n p g c"]
+Metrics = dict[str, Array]
+
+
+def stem(plan: Plan, image: Shaped[Array, "n h w k"]) -> Float[Array, "n p 1 f"]:
+    """What enters the first block: standardised images cut into positions, [n, p, 1, f].
+
+    Everything up to the readouts computes in their precision.
+    """
+    data = plan.data
+    raw = ((0.0,) * len(data.mean), (1.0,) * len(data.std))
+    mean, std = (data.mean, data.std) if plan.experiment.data.standardize else raw
+    dtype = jnp.dtype(plan.experiment.compile.precision)
+    cut = patchify(standardizer(mean, std)(image), plan.network.grid)
+    return constrained(plan, cut.astype(dtype))
+
+
+@jax.named_scope("views")
+def views(
+    plan: Plan, batch: Mapping[str, Array], key: KeyData, step: Int[Array, ""]
+) -> Float[Array, "m p 1 f"]:
+    """What the blocks train on at a step: every view of every example, augmented.
+
+    Views that a batch has already are taken as they are.
+    """
+    if "views" in batch:
+        return stem(plan, batch["views"])
+    image, augment, count = batch["image"], plan.experiment.data.augment, plan.objective.views
+    return stem(plan, augmented(augment, count, in_unit_interval(image), key, step))
+
+
+def clean_features(
+    plan: Plan, state: State, image: Shaped[Array, "n h w k"]
+) -> Float[Array, "n p g c"]:
+    """What the blocks make of clean images in evaluation."""
+    # Without running statistics there is nothing to know, and what is scanned needs nothing.
+    known = state.statistics or None
+    return through(plan.parts(), state.params, stem(plan, image), known=known).output
+
+
+def evaluated(plan: Plan, state: State, batch: Mapping[str, Array]) -> Metrics:
+    """Sums over a batch: the loss and the metrics of the answer's objective, and `count`."""
+    output = clean_features(plan, state, batch["image"])
+    moments = of_classifier(state.statistics) if state.statistics else None
+    read = plan.network.classifier.outputs
+    logits, _ = read(state.params["classifier"], output, known=moments)
+    answer, targets = plan.answer, batch["label"]
+    loss, found = answer.value(logits, targets), answer.metrics(logits, targets)
+    count = jnp.asarray(loss.shape[0], jnp.int32)
+    sums = {name: found[name].sum() for name in answer.reports}
+    return {"loss": loss.sum(), **sums, "count": count}
+
+
+@jax.named_scope("readouts")
+def heads_gradient(
+    plan: Plan,
+    sites: tuple[Site, ...],
+    params: Params,
+    features: Mapping[str, Array],
+    labels: Int[Array, " m"],
+) -> tuple[Params, Metrics]:
+    """The exact gradient of heads, each of its own mean loss over the rows, and the losses.
+
+    Args:
+        plan: the plan.
+        sites: whose heads.
+        params: the heads under `heads`.
+        features: after every block, of all m rows of the batch; no gradient reaches them.
+        labels: of the rows, one view after the other.
+    """
+    if not sites:
+        return {}, {}
+    own = {"heads": {site.name: params["heads"][site.name] for site in sites}}
+
+    def objective(heads: Params) -> tuple[Float[Array, ""], Metrics]:
+        losses, metrics = site_losses(plan, heads, {}, labels), Metrics()
+        for site in sites:
+            name = "train/objective" if site.name == "final" else f"local_loss/{site.name}"
+            metrics[name] = losses(Site(site.name, site.block), features[site.block]).mean()
+        return sum(metrics.values(), jnp.zeros(())), metrics
+
+    return jax.grad(objective, has_aux=True)(own)
+
+
+@jax.named_scope("readouts")
+def classifier_gradient(
+    plan: Plan, params: Params, clean: Features, labels: Int[Array, " n"]
+) -> tuple[Params, Metrics, dict[str, LayerTrace]]:
+    """The classifier's exact gradient on features that no gradient reaches, metrics, its trace."""
+
+    def objective(own: Params) -> tuple[Float[Array, ""], tuple[Metrics, Any]]:
+        logits, traces = plan.network.classifier.outputs(own, clean)
+        loss, found = plan.answer.value(logits, labels).mean(), plan.answer.metrics(logits, labels)
+        means = {
+            f"train/{name}": found[name].astype(jnp.float32).mean() for name in plan.answer.reports
+        }
+        return loss, ({"train/loss": loss, **means}, traces)
+
+    grads, (metrics, traces) = jax.grad(objective, has_aux=True)(params["classifier"])
+    named = {f"{CLASSIFIER}/{name}": trace for name, trace in traces.items()}
+    return {"classifier": grads}, metrics, named

@@ -1,0 +1,307 @@
+"""What all blocks and heads learn at a step, part by part.
+
+Where every block learns from its own loss alone, nothing of a part is needed once the next one has
+its output: equal units are scanned with their gradient, their head's and their optimizer's step
+inside the body, in place, so that memory does not grow with depth. Everything else goes through the
+estimator's gradient of the whole network.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Int
+
+from compiler.estimators.context import Context, Noise, drawn, given, make_context
+from compiler.named_arrays.random_streams import KeyData, stream_code
+from compiler.network.layers import LayerTrace
+from compiler.plan.plan import Plan
+from compiler.plan.segment import Segment, Unit
+from compiler.plan.stacks import Stack
+from compiler.update.forward_passes import heads_gradient
+from compiler.update.state import State, stepped
+
+Params = Mapping[str, Any]
+Features = Float[Array, "n p g c"]
+Perturbations = Mapping[str, Float[Array, "..."]]
+
+
+class Rows(NamedTuple):
+    """What a step trains on.
+
+    Attributes:
+        x: what enters the first block.
+        labels: of its rows.
+        key: raw key of the run.
+        step: of the run.
+        perturbations: in place of those that are drawn, by name, each with a leading axis of
+            samples.
+    """
+
+    x: Features
+    labels: Int[Array, " n"]
+    key: KeyData
+    step: Int[Array, ""]
+    perturbations: Perturbations | None = None
+
+    def noise(self, plan: Plan) -> Noise:
+        """The perturbations by the names of the blocks."""
+        if self.perturbations is not None:
+            return given(self.perturbations)
+        return drawn(plan, self.key, self.step)
+
+    def noise_of_units(self, plan: Plan, stack: Stack) -> Any:
+        """Unit -> the perturbations of one unit of a stack, by the names of its template."""
+        names = plan.perturbed(Segment(stack.template[0], (stack.template[1],)))
+        each = list(stack.renamed())
+        if self.perturbations is not None:
+            by_unit = {
+                name: jnp.stack([self.perturbations[_renamed(name, to)] for to in each])
+                for name in names
+            }
+            return lambda unit: given({name: part[unit] for name, part in by_unit.items()})
+        streams = {
+            name: jnp.asarray(
+                np.array([stream_code(f"perturbation/{_renamed(name, to)}") for to in each]),
+                jnp.uint32,
+            )
+            for name in names
+        }
+
+        def at(unit: Any) -> Noise:
+            return drawn(
+                plan, self.key, self.step, {n: codes[unit] for n, codes in streams.items()}
+            )
+
+        return at
+
+
+def _renamed(name: str, names: Mapping[str, str]) -> str:
+    block, *rest = name.split("/")
+    return "/".join((names[block], *rest))
+
+
+class Learned(NamedTuple):
+    """What a step makes of blocks and heads.
+
+    Attributes:
+        grads: of all that is in no stack, without the classifier.
+        stacks: what is kept of the gradients of every stack, by its name.
+        squares: sum of the squared gradients of all but the classifier.
+        metrics: losses of heads.
+        output: features after the last block; no gradient reaches them.
+        layers: traces of the blocks that are not scanned, by path.
+        feedback: backward weights of the next step under `blocks`, where they are learned.
+    """
+
+    grads: Params
+    stacks: dict[str, Any]
+    squares: Float[Array, ""]
+    metrics: dict[str, Array]
+    output: Features
+    layers: Mapping[str, LayerTrace]
+    feedback: Params | None = None
+
+
+class Keep(Protocol):
+    """What becomes of the gradients of a stack's units."""
+
+    def start(self, stack: Stack) -> Any:
+        """Arrays with a leading axis of units that a scan fills."""
+        ...
+
+    def params(self, stack: Stack, kept: Any, unit: Any) -> Params:
+        """The parameters of a unit, before its turn."""
+        ...
+
+    def after(self, stack: Stack, kept: Any, grads: Params) -> Any:
+        """What is kept of a unit, from what was kept of it before."""
+        ...
+
+
+class Stepping(NamedTuple):
+    """Parameters and optimizer state of a stack are updated where they stand."""
+
+    optimizer: optax.GradientTransformation
+    state: State
+
+    def start(self, stack: Stack) -> Any:
+        """Both before the step."""
+        return self.state.params["stacks"][stack.name], self.state.optimizer[stack.name]
+
+    def params(self, stack: Stack, kept: Any, unit: Any) -> Params:
+        """Read from what is being filled, so that no second copy is held."""
+        return _at(kept[0], unit)
+
+    def after(self, stack: Stack, kept: Any, grads: Params) -> Any:
+        """After the optimizer's step."""
+        params, moments = kept
+        return stepped(self.optimizer, grads, moments, params)
+
+
+class Collecting(NamedTuple):
+    """Gradients are kept as they are."""
+
+    state: State
+
+    def start(self, stack: Stack) -> Any:
+        """Zeros in the shape of the parameters."""
+        return jax.tree.map(jnp.zeros_like, self.state.params["stacks"][stack.name])
+
+    def params(self, stack: Stack, kept: Any, unit: Any) -> Params:
+        """Those of the state."""
+        return _at(self.state.params["stacks"][stack.name], unit)
+
+    def after(self, stack: Stack, kept: Any, grads: Params) -> Any:
+        """The gradient."""
+        return grads
+
+
+def _at(tree: Any, index: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf[index], tree)
+
+
+def learn(plan: Plan, state: State, rows: Rows, keep: Keep, span: range | None = None) -> Learned:
+    """The gradients of blocks and heads at one step, those of stacks kept as `keep` says.
+
+    Args:
+        plan: the plan.
+        state: before the step.
+        rows: of the step; they enter the first unit of the span.
+        keep: what becomes of the gradients of stacks.
+        span: the units that learn; all by default. Only where they learn one by one.
+    """
+    if plan.unit_by_unit:
+        return _unit_by_unit(plan, state, rows, keep, span or range(len(plan.units)))
+    return _whole(plan, state, rows, keep)
+
+
+def _whole(plan: Plan, state: State, rows: Rows, keep: Keep) -> Learned:
+    """By the estimator's gradient of the whole network."""
+    sections = ("blocks", "stacks")
+    own = {name: state.params[name] for name in sections if name in state.params}
+    context = _context(plan, state.params, state.feedback, rows, rows.noise(plan))
+    estimate = plan.estimator.network_gradient(plan, own, rows.x, context)
+    grads, trace = dict(estimate.grads), jax.lax.stop_gradient(estimate.trace)
+    of_stacks = grads.pop("stacks", {})
+    stacks = {
+        stack.name: jax.vmap(partial(keep.after, stack))(keep.start(stack), of_stacks[stack.name])
+        for stack in plan.stacks
+    }
+    heads, metrics = heads_gradient(
+        plan, plan.headed_sites(), state.params, trace.features, rows.labels
+    )
+    squares = optax.tree.norm((of_stacks, grads, heads), squared=True)
+    feedback = None if estimate.feedback is None else {"blocks": estimate.feedback}
+    return Learned(
+        {**grads, **heads}, stacks, squares, metrics, trace.output, trace.layers, feedback
+    )
+
+
+def _context(plan: Plan, params: Params, feedback: Params, rows: Rows, noise: Noise) -> Context:
+    return make_context(plan, params, feedback, rows.labels, rows.key, rows.step, noise)
+
+
+def _unit_by_unit(plan: Plan, state: State, rows: Rows, keep: Keep, span: range) -> Learned:
+    """Every unit of the span by its own loss."""
+    grads: dict[str, Any] = {"blocks": {}}
+    stacks: dict[str, Any] = {}
+    layers: dict[str, Any] = {}
+    squares, metrics, x = jnp.zeros(()), dict[str, Array](), rows.x
+    for part, inside in _parts(plan, span):
+        if isinstance(part, Stack):
+            own = rows._replace(x=x)
+            x, stacks[part.name], losses, squares = _stack(
+                plan, part, state, own, keep, inside, squares
+            )
+            metrics |= losses
+            continue
+        segment, noise = Segment(part[0], (part[1],)), rows.noise(plan)
+        unit = _unit(plan, segment, state.params, state.feedback, rows._replace(x=x), noise)
+        squares += optax.tree.norm((unit.blocks, unit.heads), squared=True)
+        grads["blocks"] |= unit.blocks
+        if unit.heads:
+            grads["heads"] = grads.get("heads", {}) | unit.heads["heads"]
+        metrics, layers, x = metrics | unit.losses, layers | unit.layers, unit.output
+    return Learned(grads, stacks, squares, metrics, x, layers)
+
+
+def _parts(plan: Plan, span: range) -> Iterator[tuple[Unit | Stack, range]]:
+    """Units and stacks with at least one unit in the span, and which of their units these are."""
+    for part in plan.units_and_stacks():
+        units = part.units if isinstance(part, Stack) else (part,)
+        first = plan.units.index(units[0])
+        inside = range(max(0, span.start - first), min(len(units), span.stop - first))
+        if inside:
+            yield part, inside
+
+
+class _OfUnit(NamedTuple):
+    """What one unit learns: gradients of its blocks and of its head, losses, what leaves it."""
+
+    blocks: Params
+    heads: Params
+    losses: dict[str, Array]
+    output: Features
+    layers: Mapping[str, LayerTrace]
+
+
+def _unit(
+    plan: Plan, segment: Segment, params: Params, feedback: Params, rows: Rows, noise: Noise
+) -> _OfUnit:
+    """One unit by its own loss.
+
+    Args:
+        plan: the plan.
+        segment: the unit's blocks and site.
+        params: under `blocks`, `heads` and `classifier`.
+        feedback: backward weights in the same structure, as drawn.
+        rows: that enter it.
+        noise: of its perturbations.
+    """
+    context = _context(plan, params, feedback, rows, noise)
+    blocks = {block.name: params["blocks"][block.name] for block in segment.blocks}
+    estimate = plan.estimator.gradient(plan, segment, blocks, rows.x, context)
+    trace = jax.lax.stop_gradient(estimate.trace)
+    sites = tuple(site for site in segment.sites if plan.place(site)[0] == "heads")
+    heads, losses = heads_gradient(plan, sites, params, trace.features, rows.labels)
+    return _OfUnit(estimate.grads, heads, losses, trace.output, trace.layers)
+
+
+def _stack(
+    plan: Plan,
+    stack: Stack,
+    state: State,
+    rows: Rows,
+    keep: Keep,
+    span: range,
+    squares: Float[Array, ""],
+) -> tuple[Features, Any, dict[str, Array], Float[Array, ""]]:
+    """Scan a span of a stack: what leaves it, what is kept, losses, and the sum of squares."""
+    blocks, site = stack.template
+    segment, noise_of = Segment(blocks, (site,)), rows.noise_of_units(plan, stack)
+    feedback = state.feedback.get("stacks", {}).get(stack.name, {})
+
+    def one(carry: Any, unit: Int[Array, ""]) -> tuple[Any, Any]:
+        x, squares, kept = carry
+        params = keep.params(stack, kept, unit)
+        named = {**params, "classifier": state.params["classifier"]}
+        of = _unit(plan, segment, named, _at(feedback, unit), rows._replace(x=x), noise_of(unit))
+        grads = {"blocks": of.blocks, **of.heads}
+        after = keep.after(stack, _at(kept, unit), grads)
+        kept = jax.tree.map(lambda leaf, part: leaf.at[unit].set(part), kept, after)
+        return (of.output, squares + optax.tree.norm(grads, squared=True), kept), of.losses
+
+    # The sum of squares runs through the scan, which so cannot begin before the gradients of the
+    # blocks in front are there: XLA put these off until after it, and kept all they had stored.
+    start = (rows.x, squares, keep.start(stack))
+    (x, squares, kept), losses = jax.lax.scan(one, start, jnp.arange(span.start, span.stop))
+    metrics = {
+        f"local_loss/{stack.units[unit][1].name}": losses[f"local_loss/{site.name}"][index]
+        for index, unit in enumerate(span)
+    }
+    return x, kept, metrics, squares

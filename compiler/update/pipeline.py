@@ -1,0 +1,236 @@
+"""Updates in a pipeline of stages: exactly those of one machine, and no stage waits for another.
+
+Where every block learns from its own loss, a block's update for batch t reads only what the block
+before made of batch t. So at tick t stage s trains on batch t - s, with the parameters that it has
+after batch t - s - 1, as it would alone; features travel to the next stage by collective permute.
+A call fills and drains: before and after it the state is that of a sequential run.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from math import prod
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import PartitionSpec
+from jaxtyping import Array, Float, Int, Shaped
+
+from compiler.named_arrays.paths import flatten, unflatten
+from compiler.plan.plan import Plan
+from compiler.plan.sharding import constrained
+from compiler.update.forward_passes import classifier_gradient, views
+from compiler.update.learn import Rows, Stepping, learn
+from compiler.update.state import State, rest, stepped
+
+Params = Mapping[str, Any]
+Batch = Mapping[str, Array]
+Metrics = dict[str, Array]
+Stages = tuple[range, ...]
+SQUARES = "squares"
+"""Sum of the squared gradients of a stage, among its metrics."""
+
+
+class Tick(NamedTuple):
+    """What a stage holds between ticks.
+
+    Attributes:
+        params: of the whole network; only its own parts are up to date.
+        optimizer: of the same.
+        features: what it sends on, [n, f], padded to the widest.
+    """
+
+    params: Params
+    optimizer: Any
+    features: Float[Array, "n f"]
+
+
+def pipelined(
+    plan: Plan,
+    optimizer: optax.GradientTransformation,
+    state: State,
+    records: Params,
+    whole: Any,
+    picked: Callable[[Params, Any], Batch],
+    stages: Stages,
+) -> tuple[State, Metrics]:
+    """As many updates as there are records, every stage at its own batch.
+
+    Args:
+        plan: with more than one stage.
+        optimizer: of single units as of the whole network.
+        state: before the first.
+        records: each array with a leading axis of updates.
+        whole: the training set that they name examples of, if they do.
+        picked: (record, training set) -> its batch.
+        stages: the units of each, in a row.
+
+    Returns:
+        The state after the last, and metrics with a leading axis of updates.
+    """
+    steps = len(jax.tree.leaves(records)[0])
+    spread = jax.shard_map(
+        partial(_stage, plan, optimizer, picked, steps, stages),
+        in_specs=PartitionSpec(),
+        out_specs=PartitionSpec(),
+        axis_names={"stage"},
+        check_vma=False,
+    )
+    params, moments, metrics = spread(state, records, whole)
+    metrics["optim/grad_norm"] = jnp.sqrt(metrics.pop(SQUARES))
+    return state._replace(step=state.step + steps, params=params, optimizer=moments), metrics
+
+
+def _stage(
+    plan: Plan,
+    optimizer: optax.GradientTransformation,
+    picked: Callable[[Params, Any], Batch],
+    steps: int,
+    stages: Stages,
+    state: State,
+    batches: Params,
+    whole: Any,
+) -> tuple[Params, Any, Metrics]:
+    """All ticks of one stage; what it gives is the same on all."""
+    own, count = jax.lax.axis_index("stage"), plan.experiment.mesh.stage
+    branches = [partial(_trained, plan, optimizer, stages, span) for span in stages]
+
+    def tick(held: Tick, now: Int[Array, ""]) -> tuple[Tick, Metrics]:
+        onward = [(stage, stage + 1) for stage in range(count - 1)]
+        entering = jax.lax.ppermute(held.features, "stage", onward)
+        index = jnp.clip(now - own, 0, steps - 1)
+        batch = picked(jax.tree.map(lambda leaf: leaf[index], batches), whole)
+        before = state._replace(
+            step=state.step + index, params=held.params, optimizer=held.optimizer
+        )
+        after, metrics = jax.lax.switch(own, branches, before, batch, entering)
+        busy = (now >= own) & (now - own < steps)
+        kept = jax.tree.map(partial(jnp.where, busy), after, held)
+        return kept._replace(features=after.features), metrics
+
+    sends = jnp.zeros((plan.rows, _width(plan, stages)), jnp.dtype(plan.experiment.compile.precision))
+    start = Tick(state.params, state.optimizer, sends)
+    held, metrics = jax.lax.scan(tick, start, jnp.arange(steps + count - 1))
+    of = partial(_owned, plan, stages, own)
+    kept = jax.tree_util.tree_map_with_path(of, (held.params, held.optimizer))
+    return jax.lax.psum((*kept, _at_batches(plan, stages, own, metrics, steps)), "stage")
+
+
+def _width(plan: Plan, stages: Stages) -> int:
+    """Of the widest features that are sent on."""
+    return max(prod(plan.units[span.stop - 1][0][-1].end.features) for span in stages)
+
+
+def _trained(
+    plan: Plan,
+    optimizer: optax.GradientTransformation,
+    stages: Stages,
+    span: range,
+    state: State,
+    batch: Batch,
+    entering: Float[Array, "n f"],
+) -> tuple[Tick, Metrics]:
+    """Train the units of one stage."""
+    if span.start == 0:
+        x = views(plan, batch, state.key, state.step)
+    else:
+        shape = plan.units[span.start - 1][0][-1].end.features
+        x = entering[:, : prod(shape)].reshape(-1, *shape)
+    rows = Rows(constrained(plan, x), batch["label"], state.key, state.step)
+    found = learn(plan, state, rows, Stepping(optimizer, state), span)
+    grads, metrics, squares = dict(found.grads), dict(found.metrics), found.squares
+    if span.stop == len(plan.units):
+        read, of_read, _ = classifier_gradient(plan, state.params, found.output, batch["label"])
+        grads, metrics = {**grads, **read}, {**metrics, **of_read}
+        squares += optax.tree.norm(read, squared=True)
+    metrics[SQUARES] = squares
+    params, moments = _stepped(plan, optimizer, state, grads, found.stacks)
+    flat = found.output.reshape(len(found.output), -1)
+    sends = jnp.pad(flat, ((0, 0), (0, _width(plan, stages) - flat.shape[1])))
+    return Tick(params, moments, sends), {
+        name: metrics.get(name, jnp.zeros(())) for name in _owners(plan, stages)
+    }
+
+
+def _stepped(
+    plan: Plan,
+    optimizer: optax.GradientTransformation,
+    state: State,
+    grads: Params,
+    stacks: Params,
+) -> tuple[Params, Any]:
+    """Parameters and optimizer state in which the stage's own parts are updated.
+
+    Optimizers treat every array by itself, so what the others' zeros make is never read.
+    """
+    others, moments = rest(state.params), state.optimizer
+    known = flatten(grads)
+    whole = unflatten(
+        {path: known.get(path, jnp.zeros_like(leaf)) for path, leaf in flatten(others).items()}
+    )
+    params, new = stepped(optimizer, whole, moments["rest"] if plan.stacks else moments, others)
+    if not plan.stacks:
+        return params, new
+    of_stacks = {name: of for name, (_, of) in stacks.items()}
+    own = {name: own for name, (own, _) in stacks.items()}
+    params = {**params, "stacks": {**state.params["stacks"], **own}}
+    return params, {**moments, "rest": new, **of_stacks}
+
+
+def _owners(plan: Plan, stages: Stages) -> dict[str, int]:
+    """The stage that knows each metric; of squares each has a part."""
+    last = plan.experiment.mesh.stage - 1
+    found = {f"local_loss/{site.name}": _stage_of(plan, stages, site.block) for site in plan.headed_sites()}
+    return (
+        found | {f"train/{name}": last for name in ("loss", *plan.answer.reports)} | {SQUARES: last}
+    )
+
+
+def _stage_of(plan: Plan, stages: Stages, block: str) -> int:
+    """The stage that trains a block."""
+    unit = next(
+        index
+        for index, (blocks, _) in enumerate(plan.units)
+        if block in [own.name for own in blocks]
+    )
+    return next(stage for stage, span in enumerate(stages) if unit in span)
+
+
+def _owned(
+    plan: Plan,
+    stages: Stages,
+    own: Int[Array, ""],
+    path: tuple[Any, ...],
+    leaf: Shaped[Array, "..."],
+) -> Any:
+    """What of an array this stage trains, else zero.
+
+    The units of a stack may be of several stages; what counts steps is the same in all.
+    """
+    names = [part.key for part in path if isinstance(part, jax.tree_util.DictKey)]
+    stack = next((stack for stack in plan.stacks if stack.name in names), None)
+    inside = next((i for i, name in enumerate(names) if name in ("blocks", "heads")), None)
+    owner: Any = 0
+    if stack is not None:
+        owner = jnp.array([_stage_of(plan, stages, blocks[0].name) for blocks, _ in stack.units])
+        owner = owner.reshape(-1, *[1] * (leaf.ndim - 1))
+    elif "classifier" in names:
+        owner = plan.experiment.mesh.stage - 1
+    elif inside is not None:
+        owner = _stage_of(plan, stages, names[inside + 1])
+    return jnp.where(owner == own, leaf, jnp.zeros_like(leaf))
+
+
+def _at_batches(
+    plan: Plan, stages: Stages, own: Int[Array, ""], metrics: Metrics, steps: int
+) -> Metrics:
+    """Metrics by update that this stage knows, else zero, from those at its ticks."""
+    found = {name: jax.lax.dynamic_slice_in_dim(part, own, steps) for name, part in metrics.items()}
+    owners = _owners(plan, stages)
+    return {
+        name: part
+        if name == SQUARES
+        else jnp.where(owners[name] == own, part, jnp.zeros_like(part))
+        for name, part in found.items()
+    }

@@ -1,0 +1,255 @@
+"""Plan -> Program: the pure functions of a run, and the one jitted update."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cached_property, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+from compiler.named_arrays.random_streams import key_data
+from compiler.network.running import moved
+from compiler.optimizer import make_optimizer
+from compiler.plan.plan import Plan
+from compiler.plan.sharding import everywhere, placed, shardings, traced_on
+from compiler.quality.diagnose import diagnosed
+from compiler.update.forward_passes import (
+    classifier_gradient,
+    clean_features,
+    evaluated,
+    views,
+)
+from compiler.update.learn import Collecting, Keep, Learned, Rows, Stepping, learn
+from compiler.update.pipeline import pipelined
+from compiler.update.state import State, by_name, rest, start, stepped, unstacked_gradient
+from fgspec.errors import UserError
+
+Params = Mapping[str, Any]
+Batch = Mapping[str, Array]
+Records = Mapping[str, Array]
+Perturbations = Mapping[str, Float[Array, "..."]]
+Metrics = dict[str, Array]
+
+
+class Program:
+    """The pure functions of one plan; nothing is compiled before a function's first call.
+
+    A batch is `image` [n, h, w, colours], integers in 0..255 or floats in [0, 1], and `label` int32
+    [n]. In place of `image` it may have `views` [m, h, w, colours], floats in [0, 1]: the views that
+    the blocks train on, example i of n at rows i, n + i, ..., augmented already; an objective whose
+    classifier reads clean images needs `image` beside them.
+
+    `compiler.compile.compile_plan` makes it.
+
+    Attributes:
+        plan: what it was made from.
+        init: seed -> `State`; jitted.
+        update: (State, batch) -> (State, metrics); jitted, the state's buffers are donated.
+        updates: (State, records, whole=None) -> (State, metrics); jitted, the state's buffers are
+            donated. Records are batches, each array with a leading axis of updates, as the metrics
+            have; or their examples as `index` [k, n] into the training set `whole`.
+        evaluate: (State, batch) -> sums over the batch: `loss`, the objective's metrics, `count`;
+            jitted.
+        diagnose: (State, batch) -> what the estimate of this step is worth; jitted.
+    """
+
+    def __init__(self, plan: Plan, stages: tuple[range, ...] = ()) -> None:
+        self.plan = plan
+        self._stages = stages
+        self._optimizer = make_optimizer(
+            plan.experiment.optimizer, plan.steps, plan.steps_per_epoch
+        )
+        whole = everywhere(plan)  # what the host reads, which may be one of many
+        where = whole and shardings(self.abstract())
+        self._begin = self._jit(partial(start, plan, self._optimizer), out_shardings=where)
+        donating = partial(self._jit, donate_argnums=0, out_shardings=where and (where, whole))
+        reading = partial(self._jit, out_shardings=whole)
+        self.update: Any = donating(self._update)
+        self.updates: Any = donating(self._updates)
+        self.evaluate: Any = reading(partial(evaluated, plan))
+        self.diagnose: Any = reading(self._diagnose)
+        self._gradient: Any = self._jit(self._gradient_of_step)
+
+    def _jit(self, function: Callable[..., Any], **how: Any) -> Any:
+        return jax.jit(traced_on(self.plan, function), **how)
+
+    def init(self, seed: int) -> State:
+        """The state before the first step."""
+        return self._begin(key_data(seed))
+
+    def abstract(self) -> State:
+        """The state's shapes, each with where its array lies on the plan's mesh."""
+        begin = partial(start, self.plan, self._optimizer)
+        return placed(self.plan, jax.eval_shape(begin, key_data(0)))
+
+    def gradient(
+        self,
+        state: State,
+        batch: Batch,
+        perturbations: Perturbations | None = None,
+        *,
+        float64: bool = False,
+    ) -> tuple[Params, Metrics]:
+        """The gradient that `update` would take, by block, and the metrics of the step.
+
+        It runs the same parts, scanned or not, and has no learning-rate factor.
+
+        Args:
+            state: before the step.
+            batch: see the class.
+            perturbations: in place of what is drawn, under the names and in the shapes of
+                `perturbations()`.
+            float64: whether to compute in float64, from the state's float32 parameters.
+
+        Raises:
+            UserError: perturbations have other names or shapes.
+        """
+        if perturbations is not None:
+            self._refuse_other(perturbations)
+        if not float64:
+            return self._gradient(state, batch, perturbations)
+        with jax.enable_x64(True):
+            wide = partial(jax.tree.map, _wide)
+            return self._wide._gradient(wide(state), wide(batch), wide(perturbations))
+
+    @cached_property
+    def _wide(self) -> "Program":
+        """The program that computes in float64."""
+        spec = self.plan.experiment
+        compile = spec.compile.model_copy(update={"precision": "float64"})
+        experiment = spec.model_copy(update={"compile": compile})
+        return Program(replace(self.plan, experiment=experiment))
+
+    @cached_property
+    def _perturbed(self) -> dict[str, jax.ShapeDtypeStruct]:
+        """What a step asks its noise for, found by tracing one."""
+        asked: dict[str, tuple[int, ...]] = {}
+        plan, perturbation = self.plan, self.plan.perturbation
+        drawn = perturbation is not None and not perturbation.guess.made
+        samples = perturbation.samples if perturbation is not None and drawn else 1
+
+        class Recording(Rows):
+            """Rows whose noise is zero, and noted."""
+
+            def noise(self, plan: Plan) -> Any:
+                def zeros(shapes: Mapping[str, tuple[int, ...]], sample: Any) -> dict[str, Any]:
+                    asked.update(shapes)
+                    return {name: jnp.zeros(shape) for name, shape in shapes.items()}
+
+                return zeros
+
+        def step(state: State, batch: Batch) -> Any:
+            rows = Recording(*_rows(plan, state, batch, None))
+            return learn(plan, state, rows, Collecting(state)).grads
+
+        unrolled = Program(replace(plan, stacks=()))
+        plan = unrolled.plan
+        image = jax.ShapeDtypeStruct(
+            (plan.experiment.data.batch_size, *plan.data.image_shape), jnp.dtype(plan.data.pixels)
+        )
+        label = jax.ShapeDtypeStruct(image.shape[:1], jnp.int32)
+        batch = {"image": image, "label": label}
+        jax.eval_shape(traced_on(plan, step), unrolled.abstract(), batch)
+        return {n: jax.ShapeDtypeStruct((samples, *s), jnp.float32) for n, s in asked.items()}
+
+    def perturbations(self) -> dict[str, jax.ShapeDtypeStruct]:
+        """The names and shapes of the perturbations of a step, samples first; empty if none."""
+        return dict(self._perturbed)
+
+    def _refuse_other(self, perturbations: Perturbations) -> None:
+        wanted = self.perturbations()
+        for name in perturbations.keys() - wanted.keys():
+            known = ", ".join(wanted) or "none"
+            raise UserError(
+                f"gradient: perturbations: {name}: nothing of this name; known: {known}"
+            )
+        for name, like in wanted.items():
+            if name not in perturbations:
+                raise UserError(f"gradient: perturbations: {name} is missing; give {like.shape}")
+            if tuple(perturbations[name].shape) != like.shape:
+                raise UserError(
+                    f"gradient: perturbations: {name} has the shape "
+                    f"{tuple(perturbations[name].shape)}; must be {like.shape}, samples first"
+                )
+
+    def _gradient_of_step(
+        self, state: State, batch: Batch, perturbations: Perturbations | None
+    ) -> tuple[Params, Metrics]:
+        found = self.learned(state, batch, Collecting(state), perturbations)
+        return unstacked_gradient(self.plan, found.grads, found.stacks), found.metrics
+
+    def learned(
+        self, state: State, batch: Batch, keep: Keep, perturbations: Perturbations | None = None
+    ) -> Learned:
+        """What everything learns at a step, the classifier too, and what else of the state moves."""
+        plan = self.plan
+        rows = _rows(plan, state, batch, perturbations)
+        found = learn(plan, state, rows, keep)
+        clean = found.output
+        if not plan.objective.answers:
+            # A third pass, normalized by running statistics, so that the classifier trains on what
+            # evaluation shows it.
+            clean = clean_features(plan, state, batch["image"])
+        read, metrics, traces = classifier_gradient(plan, state.params, clean, batch["label"])
+        return found._replace(
+            grads={**found.grads, **read},
+            squares=found.squares + optax.tree.norm(read, squared=True),
+            metrics={**found.metrics, **metrics},
+            layers={**found.layers, **traces},
+        )
+
+    def _update(self, state: State, batch: Batch) -> tuple[State, Metrics]:
+        if self.plan.experiment.mesh.stage > 1:
+            records = {name: part[None] for name, part in batch.items()}
+            new, metrics = self._updates(state, records)
+            return new, {name: part[0] for name, part in metrics.items()}
+        plan, keep = self.plan, Stepping(self._optimizer, state)
+        found = self.learned(state, batch, keep)
+        others = state.optimizer["rest"] if plan.stacks else state.optimizer
+        params, moments = stepped(self._optimizer, found.grads, others, rest(state.params))
+        if plan.stacks:
+            params = {**params, "stacks": {name: own for name, (own, _) in found.stacks.items()}}
+            moments = {"rest": moments} | {name: of for name, (_, of) in found.stacks.items()}
+        new = state._replace(
+            step=state.step + 1,
+            params=params,
+            optimizer=moments,
+            statistics=moved(state.statistics, found.layers),
+            feedback=state.feedback if found.feedback is None else found.feedback,
+        )
+        return new, {**found.metrics, "optim/grad_norm": jnp.sqrt(found.squares)}
+
+    def _updates(self, state: State, records: Records, whole: Batch | None = None) -> Any:
+        if self.plan.experiment.mesh.stage > 1:
+            return pipelined(self.plan, self._optimizer, state, records, whole, _picked, self._stages)
+        return jax.lax.scan(lambda s, r: self._update(s, _picked(r, whole)), state, records)
+
+    def _diagnose(self, state: State, batch: Batch) -> Metrics:
+        plan = self.plan
+        named, rows = by_name(plan, state), _rows(plan, state, batch, None)
+        return diagnosed(
+            plan, named.params, named.feedback, rows.x, rows.labels, rows.key, rows.step
+        )
+
+
+def _rows(plan: Plan, state: State, batch: Batch, perturbations: Perturbations | None) -> Rows:
+    labels = jnp.tile(batch["label"], plan.objective.views)
+    return Rows(
+        views(plan, batch, state.key, state.step), labels, state.key, state.step, perturbations
+    )
+
+
+def _picked(record: Records, whole: Batch | None) -> Batch:
+    """A batch as it is, or the examples of the training set that are named."""
+    if whole is None:
+        return record
+    return {name: part[record["index"]] for name, part in whole.items()}
+
+
+def _wide(leaf: Any) -> Any:
+    """A floating array in float64, another as it is."""
+    array = jnp.asarray(leaf)
+    return array.astype(jnp.float64) if jnp.issubdtype(array.dtype, jnp.floating) else array

@@ -1,0 +1,81 @@
+"""The state of a run, and how it begins."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Int, UInt32
+
+from compiler.named_arrays.random_streams import KeyData
+from compiler.network.initialize import initialize
+from compiler.network.running import Running, initial
+from compiler.plan.plan import Plan
+from compiler.plan.stacks import stacked, unstacked
+
+Params = Mapping[str, Any]
+
+
+class State(NamedTuple):
+    """All that changes from step to step.
+
+    Attributes:
+        step: updates done, int32 [].
+        params: float32 arrays under blocks, heads and classifier; equal blocks that are scanned
+            stand under stacks instead, with a leading axis of blocks.
+        optimizer: state of the optax transformation; where there are stacks, by the stack's name
+            that of each of its blocks, and under rest that of all else.
+        feedback: backward weights, fixed or learned; empty unless the estimator has them.
+        statistics: running moments of batch normalizations; empty where there are none.
+        key: raw threefry key of the run; it never changes.
+    """
+
+    step: Int[Array, ""]
+    params: Params
+    optimizer: Any
+    feedback: Params
+    statistics: Running
+    key: UInt32[Array, "2"]
+
+
+def start(plan: Plan, optimizer: optax.GradientTransformation, key: KeyData) -> State:
+    """The state before the first step; parameters do not depend on what is stacked."""
+    how = plan.network.initialization
+    params = stacked(plan.stacks, initialize(plan.parameters(), key, how))
+    drawn = initialize(plan.feedback(), key, how, "feedback", all_drawn=True)
+    feedback = stacked(plan.stacks, drawn) if drawn else {}
+    moments: Any = optimizer.init(rest(params))
+    if plan.stacks:
+        moments = {"rest": moments} | {
+            name: jax.vmap(optimizer.init)(own) for name, own in params["stacks"].items()
+        }
+    return State(jnp.zeros((), jnp.int32), params, moments, feedback, initial(plan.network), key)
+
+
+def rest(params: Params) -> dict[str, Any]:
+    """What is in no stack."""
+    return {section: part for section, part in params.items() if section != "stacks"}
+
+
+def by_name(plan: Plan, state: State) -> State:
+    """The same state with parameters and backward weights by block, stacked or not."""
+    if not plan.stacks:
+        return state
+    feedback = unstacked(plan.stacks, state.feedback) if state.feedback else {}
+    return state._replace(params=unstacked(plan.stacks, state.params), feedback=feedback)
+
+
+def unstacked_gradient(plan: Plan, grads: Params, stacks: Params) -> dict[str, Any]:
+    """A gradient by block, from that of all that is in no stack and those of stacks."""
+    return unstacked(plan.stacks, {**grads, "stacks": stacks}) if plan.stacks else dict(grads)
+
+
+def stepped(
+    optimizer: optax.GradientTransformation, grads: Any, moments: Any, params: Any
+) -> tuple[Any, Any]:
+    """Parameters and the optimizer's state after one update."""
+    with jax.named_scope("optimizer"):
+        with jax.numpy_dtype_promotion("standard"):  # optax mixes step counts with floats
+            steps, moments = optimizer.update(grads, moments, params)
+        return optax.apply_updates(params, steps), moments

@@ -1,0 +1,1 @@
+"""All text, HTML and pictures for people."""

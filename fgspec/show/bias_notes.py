@@ -1,0 +1,59 @@
+"""What a reader of results must know of a plan: what is biased, and what it estimates instead."""
+
+from collections.abc import Iterator
+
+from compiler.network.network import layers_in
+from compiler.plan.credit import paper_route_is_biased
+from compiler.plan.plan import Plan
+
+
+def notes(plan: Plan) -> list[str]:
+    """One line for everything that makes the mean of the estimates differ from the target."""
+    return [*_credit(plan), *_set(plan), *_projection(plan), *_estimator(plan)]
+
+
+def _credit(plan: Plan) -> Iterator[str]:
+    how = plan.perturbation
+    if how is None or how.projects or how.credit != "paper":
+        return
+    biased = [
+        path
+        for segment in plan.segments
+        for path, layer in layers_in(segment.blocks)
+        if paper_route_is_biased(
+            segment, plan.readout_mixes(segment), layer, path, how.space.of_weights
+        )
+    ]
+    if biased:
+        where = ", ".join(dict.fromkeys(biased))
+        yield (
+            f"biased: gradient.perturbation.credit: paper leaves out loss copies that {where} move"
+        )
+
+
+def _set(plan: Plan) -> Iterator[str]:
+    how = plan.perturbation
+    if how is not None and how.guess.set.bias:
+        yield f"biased by design: {how.guess.set.bias} of a step, {how.samples} of them"
+
+
+def _projection(plan: Plan) -> Iterator[str]:
+    how = plan.perturbation
+    if how is None or not how.projects or how.projection.granularity is None:
+        return
+    where = ", the last block's is exact" if plan.exact_blocks else ""
+    scale = how.projection.type
+    if how.projection.coefficient.control:
+        control = how.projection.coefficient.control
+        yield f"a control: the coefficient is {control}, not the derivative{where}"
+    elif how.projection.granularity.spans:
+        yield f"biased by design: estimates the projection on the span of all guesses{where}"
+    elif scale is not None and scale.bias:
+        yield f"biased by design: {scale.bias}{where}"
+    elif how.guess.made:
+        yield f"biased by design: <T, G> G with a guess G that is not of unit variance{where}"
+
+
+def _estimator(plan: Plan) -> Iterator[str]:
+    if biased := plan.estimator.biased():
+        yield f"biased {biased}"

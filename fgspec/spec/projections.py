@@ -1,0 +1,193 @@
+"""What becomes of the derivative along a guess: scales, coefficients, granularities, groupings."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from fgspec.spec.kinds import Kind, table
+
+SCALES = table("projection", "projections")
+COEFFICIENTS = table("coefficient", "coefficients")
+GRANULARITIES = table("granularity", "granularities")
+GROUPINGS = table("grouping", "groupings")
+
+
+class Scale(Kind):
+    """What multiplies the product of derivative and guess.
+
+    Attributes:
+        of_unit_noise: whether it is that of noise of unit variance, and of no other guess.
+        projects: whether it makes the product the projection on the guess.
+        bias: what is estimated with it, if not the target.
+    """
+
+    table: ClassVar = SCALES
+    of_unit_noise: ClassVar[bool] = False
+    projects: ClassVar[bool] = False
+    bias: ClassVar[str] = ""
+
+    def scale(self, group: Any, samples: int, kurtosis: float) -> Any:
+        """The factor of one group, in the shape of its derivatives.
+
+        Args:
+            group: `compiler.estimators.projections.Group`.
+            samples: K, that are averaged.
+            kurtosis: of one number of the guess.
+        """
+        raise self.lacks("scale")
+
+
+class NoScale(Scale):
+    """Nothing, for guesses of zero mean and unit variance."""
+
+    behaviour: ClassVar[str | None] = "compiler.estimators.projections:NoScale"
+    type: Literal["none"] = "none"
+
+
+class SquaredNorm(Scale):
+    """1/|G|^2: the projection on the guess."""
+
+    behaviour: ClassVar[str | None] = "compiler.estimators.projections:SquaredNorm"
+    projects: ClassVar[bool] = True
+    bias: ClassVar[str] = "estimates the projection of the target on the guess"
+    type: Literal["squared_norm"] = "squared_norm"
+
+
+class Dimension(Scale):
+    """1/d, d the numbers that share a coefficient."""
+
+    behaviour: ClassVar[str | None] = "compiler.estimators.projections:Dimension"
+    of_unit_noise: ClassVar[bool] = True
+    bias: ClassVar[str] = "estimates 1/d of the target"
+    type: Literal["dimension"] = "dimension"
+
+
+class Optimal(Scale):
+    """K/(K + d + kurtosis - 2): the least mean squared error (arXiv 2310.14168)."""
+
+    behaviour: ClassVar[str | None] = "compiler.estimators.projections:Optimal"
+    of_unit_noise: ClassVar[bool] = True
+    bias: ClassVar[str] = "estimates the target times the scale of least mean squared error"
+    type: Literal["optimal"] = "optimal"
+
+
+class Coefficient(Kind):
+    """What stands for the derivative along a guess.
+
+    Attributes:
+        control: what it is instead of the derivative, if it is a control.
+    """
+
+    table: ClassVar = COEFFICIENTS
+    control: ClassVar[str] = ""
+
+    def coefficient(self, along: Any, coin: Any) -> Any:
+        """The coefficient, from the derivative and a random sign of the same shape."""
+        raise self.lacks("coefficient")
+
+
+class Raw(Coefficient):
+    """The derivative along the guess."""
+
+    type: Literal["raw"] = "raw"
+
+    def coefficient(self, along: Any, coin: Any) -> Any:
+        """The derivative."""
+        return along
+
+
+class Sign(Coefficient):
+    """The sign of the derivative, a control."""
+
+    behaviour: ClassVar[str | None] = "compiler.estimators.projections:Sign"
+    control: ClassVar[str] = "a sign"
+    type: Literal["sign"] = "sign"
+
+
+class Coin(Coefficient):
+    """A random sign, a control."""
+
+    control: ClassVar[str] = "a coin"
+    type: Literal["coin"] = "coin"
+
+    def coefficient(self, along: Any, coin: Any) -> Any:
+        """The random sign."""
+        return coin
+
+
+class Granularity(Kind):
+    """Who has a derivative of its own.
+
+    Attributes:
+        whole: whether the batch has one derivative.
+        spans: whether targets are projected on the span of the guesses of all examples.
+    """
+
+    table: ClassVar = GRANULARITIES
+    whole: ClassVar[bool] = False
+    spans: ClassVar[bool] = False
+
+
+class PerExample(Granularity):
+    """Every example is projected on its own guess."""
+
+    type: Literal["example"] = "example"
+
+
+class PerBatch(Granularity):
+    """One derivative for the batch."""
+
+    whole: ClassVar[bool] = True
+    type: Literal["batch"] = "batch"
+
+
+class Span(Granularity):
+    """Every example is projected on the span of all examples' guesses."""
+
+    spans: ClassVar[bool] = True
+    type: Literal["span"] = "span"
+
+
+class Grouping(Kind):
+    """What shares one derivative."""
+
+    table: ClassVar = GROUPINGS
+
+    def title(self, name: str, chains: Mapping[str, str]) -> str:
+        """The group of a perturbed array.
+
+        Args:
+            name: of the array, such as `block0/dense/w`.
+            chains: the first block of those that gradients connect a block with, by block, where
+                blocks are isolated; empty where all are connected.
+        """
+        raise self.lacks("title")
+
+
+class ByTensor(Grouping):
+    """Every tensor has its own: a weight, a bias, the activation of a layer."""
+
+    type: Literal["tensor"] = "tensor"
+
+    def title(self, name: str, chains: Mapping[str, str]) -> str:
+        """The array itself."""
+        return name
+
+
+class ByBlock(Grouping):
+    """Every block has its own."""
+
+    type: Literal["block"] = "block"
+
+    def title(self, name: str, chains: Mapping[str, str]) -> str:
+        """The block."""
+        return name.split("/")[0]
+
+
+class ByNet(Grouping):
+    """All blocks between which gradients pass share one."""
+
+    type: Literal["net"] = "net"
+
+    def title(self, name: str, chains: Mapping[str, str]) -> str:
+        """The chain of blocks."""
+        return chains.get(name.split("/")[0], "net")

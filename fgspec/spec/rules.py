@@ -1,0 +1,139 @@
+"""Rules: published learning rules as names for whole settings of losses and gradient."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from fgspec.spec.kinds import Kind, table
+
+RULES = table("rule", "rules")
+
+
+class Rule(Kind):
+    """A name for a setting of `losses` and `gradient`.
+
+    Attributes:
+        title: what it is, in words that can follow `trained by`.
+        settings: the fields that define it, as a spec writes them; whatever it does not set keeps
+            the language's default, and contradicting what it sets is an error.
+    """
+
+    table: ClassVar = RULES
+    title: ClassVar[str]
+    settings: ClassVar[Mapping[str, Any]]
+
+
+_FINAL = {"local": None, "isolate": "none"}
+_LAYERS = {"local": None, "isolate": "layer"}
+_LOCAL = {"local": {}, "isolate": "none"}
+_GREEDY = {"local": {}, "isolate": "block"}
+
+
+def _reverse(target: str, estimator: str) -> dict[str, Any]:
+    return {"target": target, "estimator": {"type": estimator}, "perturbation": None}
+
+
+def _forward(target: str, space: str) -> dict[str, Any]:
+    return {
+        "target": target,
+        "estimator": {"type": "forward"},
+        "perturbation": {"space": space},
+    }
+
+
+class Backprop(Rule):
+    """Backprop of the final loss."""
+
+    title: ClassVar = "backprop"
+    settings: ClassVar = {"losses": _FINAL, "gradient": _reverse("global", "exact")}
+    type: Literal["bp"] = "bp"
+
+
+class LocalBackprop(Rule):
+    """Backprop of local losses: a block also receives the losses behind it."""
+
+    title: ClassVar = "backprop of local losses"
+    settings: ClassVar = {"losses": _LOCAL, "gradient": _reverse("sum", "exact")}
+    type: Literal["l-bp"] = "l-bp"
+
+
+class LocalGreedyBackprop(Rule):
+    """Backprop of local losses between isolated blocks."""
+
+    title: ClassVar = "backprop of local losses, blocks isolated"
+    settings: ClassVar = {"losses": _GREEDY, "gradient": _reverse("local", "exact")}
+    type: Literal["lg-bp"] = "lg-bp"
+
+
+class FeedbackAlignment(Rule):
+    """Feedback alignment (Lillicrap et al. 2016)."""
+
+    title: ClassVar = "feedback alignment"
+    settings: ClassVar = {"losses": _FINAL, "gradient": _reverse("global", "feedback")}
+    type: Literal["fa"] = "fa"
+
+
+class LocalFeedbackAlignment(Rule):
+    """Feedback alignment of local losses."""
+
+    title: ClassVar = "feedback alignment of local losses"
+    settings: ClassVar = {"losses": _LOCAL, "gradient": _reverse("sum", "feedback")}
+    type: Literal["l-fa"] = "l-fa"
+
+
+class LocalGreedyFeedbackAlignment(Rule):
+    """Feedback alignment of local losses between isolated blocks."""
+
+    title: ClassVar = "feedback alignment of local losses, blocks isolated"
+    settings: ClassVar = {"losses": _GREEDY, "gradient": _reverse("local", "feedback")}
+    type: Literal["lg-fa"] = "lg-fa"
+
+
+class DirectFeedbackAlignment(Rule):
+    """Direct feedback alignment (Nokland 2016)."""
+
+    title: ClassVar = "direct feedback alignment"
+    settings: ClassVar = {"losses": _LAYERS, "gradient": _reverse("global", "direct_feedback")}
+    type: Literal["dfa"] = "dfa"
+
+
+class ForwardDirectFeedbackAlignment(Rule):
+    """Direct feedback through learned mean Jacobians (Bacho and Chu 2022)."""
+
+    title: ClassVar = "direct feedback alignment through learned Jacobians"
+    settings: ClassVar = {
+        "losses": _LAYERS,
+        "gradient": _reverse("global", "learned_direct_feedback"),
+    }
+    type: Literal["fdfa"] = "fdfa"
+
+
+class ForwardGradientWeights(Rule):
+    """Forward gradients of weights (Baydin et al. 2022)."""
+
+    title: ClassVar = "forward gradients of weights"
+    settings: ClassVar = {"losses": _FINAL, "gradient": _forward("global", "weight")}
+    type: Literal["fg-w"] = "fg-w"
+
+
+class ForwardGradientActivations(Rule):
+    """Forward gradients of activations (Ren et al. 2022)."""
+
+    title: ClassVar = "forward gradients of activations"
+    settings: ClassVar = {"losses": _FINAL, "gradient": _forward("global", "activation")}
+    type: Literal["fg-a"] = "fg-a"
+
+
+class LocalGreedyForwardGradientWeights(Rule):
+    """Local greedy forward gradients of weights (Ren et al. 2022)."""
+
+    title: ClassVar = "local greedy forward gradients of weights"
+    settings: ClassVar = {"losses": _GREEDY, "gradient": _forward("local", "weight")}
+    type: Literal["lg-fg-w"] = "lg-fg-w"
+
+
+class LocalGreedyForwardGradientActivations(Rule):
+    """Local greedy forward gradients of activations (Ren et al. 2022)."""
+
+    title: ClassVar = "local greedy forward gradients of activations"
+    settings: ClassVar = {"losses": _GREEDY, "gradient": _forward("local", "activation")}
+    type: Literal["lg-fg-a"] = "lg-fg-a"

@@ -1,0 +1,109 @@
+"""Spaces: what is perturbed, one class each."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from fgspec.spec.kinds import Kind, table
+
+SPACES = table("space", "spaces")
+
+
+class Space(Kind):
+    """What is perturbed, and how an estimate there becomes one of the weights.
+
+    Attributes:
+        of_weights: whether parameters are perturbed; otherwise features of every example.
+        layerwise: whether an estimate is pulled back layer by layer, past normalizations if
+            `normalization.gradient: ignored` says so.
+        grouping: what shares a derivative where guesses are made from the network, a name of
+            `GROUPINGS`.
+        rows: leading axes of a perturbed array that count vectors instead of being part of one.
+    """
+
+    table: ClassVar = SPACES
+    of_weights: ClassVar[bool] = False
+    layerwise: ClassVar[bool] = False
+    grouping: ClassVar[str] = "tensor"
+    rows: ClassVar[int] = 1
+
+    def sharing(self, views: bool) -> str:
+        """Who shares noise by default.
+
+        Args:
+            views: whether the views of an example can share theirs.
+        """
+        return "views" if views else "example"
+
+    def shared_by(self, sharing: str | None) -> "Space":
+        """The space whose arrays are drawn: noise of every example's own weights is another one."""
+        return self
+
+    def shapes(self, segment: Any, batch: int) -> dict[str, tuple[int, ...]]:
+        """The shape of every perturbed array of a segment by name, for a batch of so many rows."""
+        raise self.lacks("shapes")
+
+    def elements(
+        self, segment: Any, readout: frozenset[str], credit: str, batch: int
+    ) -> dict[str, Any]:
+        """The perturbed arrays of a segment by name, `compiler.estimators.spaces.Element`s.
+
+        Args:
+            segment: with one site, at its end.
+            readout: the axes that are mixed between its last block and its loss.
+            credit: `influenced` or `paper`, see `gradient.perturbation.credit`.
+            batch: rows that have noise of their own.
+        """
+        raise self.lacks("elements")
+
+    def run(self, blocks: Any, params: Any, x: Any, by: Mapping[str, Any]) -> Any:
+        """The forward pass through blocks with perturbations `by` name."""
+        raise self.lacks("run")
+
+    def mask(self, name: str, trace: Any) -> Any:
+        """What the perturbation of an array is multiplied by, or None."""
+        return None
+
+    def pull_back(self, at: Any, estimates: Mapping[str, Any], through_norm: bool) -> Any:
+        """The gradient of the weights from estimates by name, at an unperturbed pass."""
+        raise self.lacks("pull_back")
+
+
+class Weight(Space):
+    """Every weight and bias."""
+
+    behaviour: ClassVar[str | None] = "compiler.estimators.spaces:Weight"
+    of_weights: ClassVar[bool] = True
+    rows: ClassVar[int] = 0
+    type: Literal["weight"] = "weight"
+
+    def sharing(self, views: bool) -> str:
+        """One draw for the batch."""
+        return "batch"
+
+    def shared_by(self, sharing: str | None) -> Space:
+        """Every example has weights of its own where it does not share its noise."""
+        return ExampleWeight() if sharing == "example" else self
+
+
+class ExampleWeight(Space):
+    """Every weight and bias, perturbed for each example by itself; `weight` under that sharing."""
+
+    behaviour: ClassVar[str | None] = "compiler.estimators.spaces:ExampleWeight"
+    of_weights: ClassVar[bool] = True
+    type: Literal["weight"] = "weight"
+
+
+class Activation(Space):
+    """The pre-activation of every layer."""
+
+    behaviour: ClassVar[str | None] = "compiler.estimators.spaces:Activation"
+    layerwise: ClassVar[bool] = True
+    type: Literal["activation"] = "activation"
+
+
+class BlockOutput(Space):
+    """The output of every block."""
+
+    behaviour: ClassVar[str | None] = "compiler.estimators.spaces:BlockOutput"
+    grouping: ClassVar[str] = "block"
+    type: Literal["block_output"] = "block_output"
