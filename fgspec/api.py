@@ -239,7 +239,8 @@ def _prepared(
     traces = profile and is_first()
     traced = Profile(profile, lambda: scopes(compiled.call.as_text())) if traces else None
     reads = (calls.resident, rows_of(program, calls))
-    return Job(loaded, called, timetable, dataset, console, stopping, *reads, traced)
+    trackers = loaded.experiment.training.trackers
+    return Job(loaded, called, timetable, dataset, console, stopping, *reads, traced, trackers)
 
 
 def evaluate(run: str | Path) -> dict[str, float]:

@@ -42,6 +42,8 @@ from fgspec.rundir import (
 )
 from fgspec.show.text import Reporter, expectation
 from fgspec.source import Loaded
+from fgspec.spec.trackers import Tracker
+from fgspec.trackers.following import Followers
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class Job:
         resident: whether the training set is on the device already.
         rows: places in every training batch that this process reads.
         profile: which steps to trace, if any.
+        trackers: that follow it; not those of `loaded` where a resumed run is given others.
     """
 
     loaded: Loaded
@@ -69,6 +72,7 @@ class Job:
     resident: bool = False
     rows: Rows = None
     profile: Profile | None = None
+    trackers: tuple[Tracker, ...] = ()
 
     def data_fingerprint(self) -> str:
         """Of everything that decides the batches."""
@@ -172,8 +176,9 @@ def execute(job: Job, run: RunDir) -> dict[str, Any]:
             job.console.print(f"note: began before these fields were: {', '.join(unsaid)}")
         refuse_disagreement({"the newest intact checkpoint": step})
         _refuse_other_data(job, run, restored)
-        with _logbook(run, step) as write:
+        with _logbook(job, run, step) as (write, over):
             ended = _train(job, run, (checkpoints, write), restored)
+            over(_status(ended))
     finally:
         checkpoints.close()
     refuse_disagreement({"how the run ended": type(ended)})  # waits for what others still write
@@ -197,14 +202,28 @@ Write = Callable[[int, Mapping[str, float]], None]
 
 
 @contextmanager
-def _logbook(run: RunDir, step: int) -> Iterator[Write]:
-    """What writes a line of metrics, in process 0; lines after `step` are dropped."""
+def _logbook(job: Job, run: RunDir, step: int) -> Iterator[tuple[Write, Callable[[str], None]]]:
+    """What writes a line of metrics, and what is told how the run ended; in process 0.
+
+    Lines after `step` are dropped. Trackers receive each line once it is written.
+    """
     if not is_first():
-        yield lambda step, metrics: None
+        yield lambda step, metrics: None, lambda status: None
         return
+    say = partial(job.console.print, highlight=False, soft_wrap=True, markup=False)
+    followers = Followers(job.trackers, say)
     with Logbook(run.metrics) as logbook:
         logbook.truncate(step)
-        yield logbook.write
+        followers.open(run.path, job.loaded.values())
+
+        def write(step: int, metrics: Mapping[str, float]) -> None:
+            logbook.write(step, metrics)
+            followers.log(step, metrics)
+
+        try:
+            yield write, followers.close
+        finally:
+            followers.close("failed")  # of those that are open still: the run ended by an error
 
 
 def _train(
@@ -242,12 +261,16 @@ def _finish(job: Job, run: RunDir, ended: Exception | None) -> dict[str, Any]:
         if ended is not None:
             raise ended
         return {"status": "done", "step": job.timetable.total, "metrics": {}}
-    status = {type(None): "done", loop.Preempted: "preempted"}.get(type(ended), "failed")
+    status = _status(ended)
     last = write_summary(run, status, _last_step(run), {})
     extra = expectation(job.loaded.experiment.expect, last["metrics"]) if ended is None else {}
     if ended is not None:
         raise ended
     return write_summary(run, status, job.timetable.total, extra)
+
+
+def _status(ended: Exception | None) -> str:
+    return {type(None): "done", loop.Preempted: "preempted"}.get(type(ended), "failed")
 
 
 def _last_step(run: RunDir) -> int:

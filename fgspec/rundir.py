@@ -160,13 +160,20 @@ def _missing(full: Mapping[str, Any], part: Mapping[str, Any]) -> Iterator[tuple
             yield from ((key, *rest) for rest in _missing(value, part[key]))
 
 
+def _free(path: tuple[Any, ...]) -> bool:
+    """Whether a run may be resumed with another value of this field."""
+    return path[:1] == ("mesh",) or path[:2] == ("training", "trackers")
+
+
 def refuse_other(run: RunDir, recorded: Loaded, given: Loaded) -> None:
-    """Raise if `given` is not the spec that `run` was started with, on whatever mesh.
+    """Raise if `given` is not the spec that `run` was started with.
+
+    The mesh and the trackers may be others: they decide no number.
 
     Raises:
         ResumeError: naming every field that differs, with both values.
     """
-    found = [d for d in differences(recorded, given) if d.path[0] != "mesh"]
+    found = [d for d in differences(recorded, given) if not _free(d.path)]
     if found:
         lines = [
             f"  {dotted(d.path)}: run {shown(d.a)}, spec {shown(d.b)} ({d.b_origin})" for d in found

@@ -150,7 +150,7 @@ ORDER = [
     "compiler.cost.flops",
     "compiler.cost.elementwise",
     "compiler.cost.cost",
-    "compiler.plan.pipeline_stages",
+    "compiler.cost.pipeline_stages",
     "compiler.cost.updates_per_call",
     "compiler.cost.compiled_traffic",
     "compiler.cost.predicted_traffic",

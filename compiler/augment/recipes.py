@@ -1,6 +1,5 @@
-"""Which changes an augmentation makes, at which chances: one function and one table row each."""
+"""Which changes an augmentation makes, at which chances: one class each."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -9,14 +8,9 @@ from jaxtyping import Array, Bool, Float, Int
 
 from compiler.augment import colour, geometry
 from compiler.named_arrays.random_streams import KeyData, address
-from fgspec.spec.data import Augmentation as Augment
-from fgspec.spec.data import Byol, CropFlip, NoAugment
-
-Draw = Callable[[str, tuple[int, ...]], Float[Array, "n ..."]]
-"""(name of a choice, shape) -> uniform numbers in [0, 1), of that shape for every example."""
-
-Recipe = Callable[[Any, Float[Array, "n h w c"], Draw, int], Float[Array, "n h w c"]]
-"""(options, images in [0, 1], draw, view) -> images in [0, 1]."""
+from fgspec.spec import augmentations
+from fgspec.spec.augmentations import Augmentation, Draw
+from fgspec.spec.kinds import working
 
 PROPOSALS = 10
 """Boxes proposed for a crop; the first that fits is taken, the whole image if none does."""
@@ -41,21 +35,25 @@ def _where(
     return jnp.where(chosen.reshape(-1, 1, 1, 1), x, y)
 
 
-def _none(
-    spec: NoAugment, x: Float[Array, "n h w c"], draw: Draw, view: int
-) -> Float[Array, "n h w c"]:
-    return x
+class NoAugment(augmentations.NoAugment):
+    """The section with what it does."""
+
+    def apply(self, images: Float[Array, "n h w c"], draw: Draw, view: int) -> Any:
+        """Images as they are."""
+        return images
 
 
 def _flipped(wanted: bool, x: Float[Array, "n h w c"], draw: Draw) -> Float[Array, "n h w c"]:
     return geometry.flip(x, draw("flip", ()) < 0.5) if wanted else x
 
 
-def _crop_flip(
-    spec: CropFlip, x: Float[Array, "n h w c"], draw: Draw, view: int
-) -> Float[Array, "n h w c"]:
-    corner = jnp.floor(draw("corner", (2,)) * (2 * spec.padding + 1)).astype(jnp.int32)
-    return _flipped(spec.flip, geometry.shift(x, spec.padding, corner), draw)
+class CropFlip(augmentations.CropFlip):
+    """The section with what it does."""
+
+    def apply(self, images: Float[Array, "n h w c"], draw: Draw, view: int) -> Any:
+        """The same choices in every view."""
+        corner = jnp.floor(draw("corner", (2,)) * (2 * self.padding + 1)).astype(jnp.int32)
+        return _flipped(self.flip, geometry.shift(images, self.padding, corner), draw)
 
 
 def _box(
@@ -90,22 +88,22 @@ def _jittered(x: Float[Array, "n h w c"], draw: Draw) -> Float[Array, "n h w c"]
     return _where(draw("jitter/chosen", ()) < JITTER, changed, x)
 
 
-def _byol(spec: Byol, x: Float[Array, "n h w c"], draw: Draw, view: int) -> Float[Array, "n h w c"]:
-    corner, size = _box((x.shape[1], x.shape[2]), spec.crop_area, draw)
-    x = jnp.clip(geometry.resized_crop(x, corner, size), 0, 1)
-    x = _jittered(_flipped(spec.flip, x, draw), draw)
-    x = _where(draw("greyscale", ()) < GREYSCALE, colour.greyscale(x), x)
-    blurred = geometry.blur(x, x.shape[1] // 20, _between(draw("blur/sigma", ()), *SIGMA))
-    x = _where(draw("blur/chosen", ()) < BLUR[view], blurred, x)
-    return _where(draw("solarize", ()) < SOLARIZE[view], colour.solarize(x), x)
+class Byol(augmentations.Byol):
+    """The section with what it does."""
 
-
-RECIPES: dict[str, Recipe] = {"none": _none, "crop_flip": _crop_flip, "byol": _byol}
-"""By `data.augment.type`."""
+    def apply(self, images: Float[Array, "n h w c"], draw: Draw, view: int) -> Any:
+        """Chances of blur and solarization differ between the views."""
+        corner, size = _box((images.shape[1], images.shape[2]), self.crop_area, draw)
+        x = jnp.clip(geometry.resized_crop(images, corner, size), 0, 1)
+        x = _jittered(_flipped(self.flip, x, draw), draw)
+        x = _where(draw("greyscale", ()) < GREYSCALE, colour.greyscale(x), x)
+        blurred = geometry.blur(x, x.shape[1] // 20, _between(draw("blur/sigma", ()), *SIGMA))
+        x = _where(draw("blur/chosen", ()) < BLUR[view], blurred, x)
+        return _where(draw("solarize", ()) < SOLARIZE[view], colour.solarize(x), x)
 
 
 def augmented(
-    spec: Augment,
+    spec: Augmentation,
     views: int,
     images: Float[Array, "n h w c"],
     key: KeyData,
@@ -126,7 +124,7 @@ def augmented(
         first: index in the whole batch of the first of `images`.
     """
     index = first + jnp.arange(images.shape[0], dtype=jnp.int32)
-    recipe = RECIPES[spec.type]
+    change = working(spec).apply
 
     def draw_of(view: int) -> Draw:
         def draw(name: str, shape: tuple[int, ...]) -> Float[Array, "n ..."]:
@@ -136,4 +134,4 @@ def augmented(
 
         return draw
 
-    return jnp.concatenate([recipe(spec, images, draw_of(v), v) for v in range(views)])
+    return jnp.concatenate([change(images, draw_of(v), v) for v in range(views)])

@@ -6,12 +6,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from compiler.augment.recipes import RECIPES
 from compiler.equivalence.value_digest import Known
-from compiler.named_arrays.paths import flatten
-from compiler.named_arrays.random_streams import stream_code
 from compiler.network.network import every_layer
+from compiler.named_arrays.random_streams import stream_code
 from compiler.plan.plan import Plan
+from compiler.named_arrays.paths import flatten
+from fgspec.spec.kinds import working
 
 
 def streams(plan: Plan, found: Iterable[Known]) -> Iterator[tuple[str, list[str]]]:
@@ -41,12 +41,12 @@ def _names(plan: Plan) -> Iterator[str]:
 
 def _augmentation(plan: Plan, view: int) -> list[str]:
     """The names of the random choices of a view's augmentation."""
-    augment, names = plan.experiment.data.augment, []
+    augment, names = working(plan.experiment.data.augment), []
 
     def draw(name: str, shape: tuple[int, ...]) -> Any:
         names.append(name)
         return jnp.zeros((1, *shape))
 
     image = jax.ShapeDtypeStruct((1, *plan.data.image_shape), jnp.float32)
-    jax.eval_shape(lambda image: RECIPES[augment.type](augment, image, draw, view), image)
+    jax.eval_shape(lambda image: augment.apply(image, draw, view), image)
     return names

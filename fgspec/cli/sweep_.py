@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import jax
 import typer
@@ -18,12 +18,15 @@ from fgspec.errors import RunError
 from fgspec.logbook import write_text
 from fgspec.run import stop_signals
 from fgspec.source import load
+from fgspec.spec.kinds import working
 from fgspec.sweeps.engine import Site, Watch, outcome, run_all
-from fgspec.sweeps.engines import ENGINES
+from fgspec.sweeps.engines import ENGINES, SweepEngine
 from fgspec.sweeps.expand import Sweep, load_sweep
 from fgspec.sweeps.folder import ENDED, Found, Planned, SweepDir, locked, record, status
-from fgspec.sweeps.on_slurm import refuse_others
 from fgspec.sweeps.show import plan_lines, status_lines
+
+AT_HAND = "processes"
+"""The engine of `--jobs` without `--on`."""
 
 SweepFileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A sweep, a YAML file.")]
 JobsOption = Annotated[
@@ -38,7 +41,9 @@ JobsOption = Annotated[
 ]
 OnOption = Annotated[
     str | None,
-    typer.Option("--on", metavar="ENGINE", help=f"Where runs are trained: {', '.join(ENGINES)}."),
+    typer.Option(
+        "--on", metavar="ENGINE", help=f"Where runs are trained: {', '.join(ENGINES.names())}."
+    ),
 ]
 ResourceOption = Annotated[
     list[str] | None,
@@ -125,7 +130,7 @@ class Where:
     """Where runs are trained, as the command line says.
 
     Attributes:
-        engine: a row of `ENGINES`; None for this process.
+        engine: a name of `ENGINES`; None for this process.
         jobs: runs at a time, if that was said.
         resources: what a run asks for.
         retries: further tries of a run that died.
@@ -145,12 +150,17 @@ def chosen(
     Raises:
         ArgumentError: there is no such engine, or a resource is no name and value.
     """
-    if on is not None and on not in ENGINES:
-        raise ArgumentError(f"--on: {nearest(on, ENGINES)} (got {on})")
-    engine = on or ("processes" if jobs is not None else None)
-    if resources and engine in (None, "processes"):
-        raise ArgumentError("--resource: needs --on ray or --on slurm")
+    if on is not None and on not in ENGINES.names():
+        raise ArgumentError(f"--on: {nearest(on, ENGINES.names())} (got {on})")
+    engine = on or (AT_HAND if jobs is not None else None)
+    if resources and (engine is None or not _engine(engine).resources):
+        able = (name for name in ENGINES.names() if _engine(name).resources)
+        raise ArgumentError(f"--resource: needs {' or '.join(f'--on {name}' for name in able)}")
     return Where(engine, jobs, nested(resources or (), "--resource"), retries)
+
+
+def _engine(name: str) -> type[SweepEngine]:
+    return cast(type[SweepEngine], ENGINES.kind(name))
 
 
 def train_all(
@@ -173,12 +183,14 @@ def train_all(
         todo = [one.planned for one in status(folder, planned) if one.state not in ENDED]
         if len(todo) < len(planned):
             say(f"{len(planned) - len(todo)} of {len(planned)} runs ended already")
-        if where.engine != "slurm":
-            refuse_others(folder)
+        for name in ENGINES.names():
+            if name != where.engine and _engine(name).outlives:
+                working(_engine(name)()).refuse_under_way(folder)
         if where.engine is None:
             _train_here(folder, todo, say)
         elif todo:
-            engine = ENGINES[where.engine](Site(folder, lock, where.jobs, where.resources, say))
+            site = Site(folder, lock, where.jobs, where.resources, say)
+            engine = working(_engine(where.engine)()).begin(site)
             with stop_signals() as stopping:
                 run_all(folder, todo, engine, Watch(where.retries, say, stopping))
         return status(folder, planned)

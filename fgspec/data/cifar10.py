@@ -6,16 +6,17 @@ import tarfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fgspec.data.dataset import Dataset, Labels, checked_labels
-from fgspec.data.describe import CIFAR10
 from fgspec.data.numpy_pickle import load_numpy_pickle
 from fgspec.data.places import candidates, usual_folders
 from fgspec.data.published import Publication, check_counts, check_md5, damage_reported, missing
-from fgspec.spec.data import Cifar10
+from fgspec.spec import sources
+from fgspec.spec.sources import CIFAR10, Search
 
 PUBLICATION = Publication("CIFAR-10", ("https://www.cs.toronto.edu/~kriz/cifar.html",))
 _PIXELS = 3 * 32 * 32
@@ -53,34 +54,44 @@ class Layout:
         return (*self.train, self.test)
 
 
-def read_cifar10(source: Cifar10, search: Sequence[Path] | None = None) -> Dataset:
-    """Reads CIFAR-10: images [N, 32, 32, 3] uint8.
+class Cifar10(sources.Cifar10):
+    """The section with how its files are read."""
 
-    Args:
-        source: names the archive or folder and whether checksums count.
-        search: folders in which a relative path is looked for; None means the current directory,
-            then $FGSPEC_DATA.
+    def read(self, search: Search = None) -> Dataset:
+        """Images [N, 32, 32, 3] uint8.
 
-    Raises:
-        DataError: a file is missing, damaged or not the published one.
-    """
-    places = usual_folders("cifar10") if source.path is None else candidates(source.path, search)
-    place, layout = _located(places)
-    contents = (_from_folder if place.is_dir() else _from_archive)(place, layout, source.verify)
-    parts: dict[str, _Decoded] = {}
-    for name in layout.files:
-        with damage_reported(PUBLICATION, place / name, layout.md5.get(name)):
-            parts[name] = layout.decode(contents[name])
-    test_images, test_labels = parts[layout.test]
-    dataset = Dataset(
-        train_images=np.concatenate([parts[name][0] for name in layout.train]),
-        train_labels=np.concatenate([parts[name][1] for name in layout.train]),
-        test_images=test_images,
-        test_labels=test_labels,
-    )
-    if source.verify:
-        check_counts(PUBLICATION, place, dataset, CIFAR10)
-    return dataset
+        Raises:
+            DataError: a file is missing, damaged or not the published one.
+        """
+        places = usual_folders("cifar10") if self.path is None else candidates(self.path, search)
+        place, layout = _located(places)
+        contents = (_from_folder if place.is_dir() else _from_archive)(place, layout, self.verify)
+        parts: dict[str, _Decoded] = {}
+        for name in layout.files:
+            with damage_reported(PUBLICATION, place / name, layout.md5.get(name)):
+                parts[name] = layout.decode(contents[name])
+        test_images, test_labels = parts[layout.test]
+        dataset = Dataset(
+            train_images=np.concatenate([parts[name][0] for name in layout.train]),
+            train_labels=np.concatenate([parts[name][1] for name in layout.train]),
+            test_images=test_images,
+            test_labels=test_labels,
+        )
+        if self.verify:
+            check_counts(PUBLICATION, place, dataset, CIFAR10)
+        return dataset
+
+    @classmethod
+    def example(cls, folder: Path) -> Self:
+        """The binary version with 4 images of noise a file, which are not the published ones."""
+        random, layout = np.random.default_rng(0), LAYOUTS[1]
+        (folder / layout.folder).mkdir()
+        for name in layout.files:
+            labels = random.integers(0, CIFAR10.classes, (4, 1), np.uint8)
+            pixels = random.integers(0, 256, (4, _PIXELS), np.uint8)
+            content = np.concatenate([labels, pixels], axis=1).tobytes()
+            (folder / layout.folder / name).write_bytes(content)
+        return cls(path=str(folder), verify=False)
 
 
 def _located(places: Sequence[Path]) -> tuple[Path, Layout]:

@@ -1,49 +1,75 @@
 """Image files in a folder for each class, listed but not read."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fgspec.data.dataset import Dataset
-from fgspec.data.image_files import ENDINGS, FROM_FILES, ImageFiles
+from fgspec.data.dataset import Dataset, spread
+from fgspec.data.image_files import ENDINGS, FROM_FILES, ImageFiles, imaging
+from fgspec.data.moments import moments
 from fgspec.data.places import candidates, listed
 from fgspec.diagnostics import closest
 from fgspec.errors import DataError
-from fgspec.spec.data import ImageFolder
+from fgspec.spec import sources
+from fgspec.spec.dataset_info import DatasetInfo
+from fgspec.spec.sources import Search
 
 _KINDS = ", ".join(ENDINGS)
+_MEASURED = 1024
+"""Images that mean and deviation are measured on."""
 
 
-def read_image_folder(source: ImageFolder, search: Sequence[Path] | None = None) -> Dataset:
-    """Lists the images, [N, size, size, 3] uint8; they are decoded when they are asked for.
+class ImageFolder(sources.ImageFolder):
+    """The section with how its folders are listed."""
 
-    Args:
-        source: names the folders and the size.
-        search: folders in which a relative path is looked for; None means the current directory,
-            then $FGSPEC_DATA.
+    def read(self, search: Search = None) -> Dataset:
+        """Images [N, size, size, 3] uint8, decoded when they are asked for.
 
-    Raises:
-        DataError: a folder is missing, or classes are not as they should be.
-        UserError: Pillow is not installed.
-    """
-    places = candidates(source.path, search)
-    root = next((place for place in places if place.is_dir()), None)
-    if root is None:
-        raise DataError(
-            f"data.source.path: {source.path} was not found; looked for {listed(places)}; correct "
-            "the path"
+        Raises:
+            DataError: a folder is missing, or classes are not as they should be.
+            UserError: Pillow is not installed.
+        """
+        places = candidates(self.path, search)
+        root = next((place for place in places if place.is_dir()), None)
+        if root is None:
+            raise DataError(
+                f"data.source.path: {self.path} was not found; looked for {listed(places)}; "
+                "correct the path"
+            )
+        return listed_images(root, self.train, self.test, self.size)
+
+    def describe(self, search: Search = None) -> DatasetInfo:
+        """What is listed; mean and deviation are given, or measured on up to 1,024 images."""
+        dataset = self.read(search)
+        mean, std = self.mean, self.std
+        if mean is None or std is None:
+            mean, std = moments(spread(dataset.train_images, _MEASURED))
+        return DatasetInfo(
+            name=Path(self.path).name,
+            image_shape=(self.size, self.size, 3),
+            classes=int(dataset.train_labels.max()) + 1,
+            train_examples=len(dataset.train_labels),
+            test_examples=len(dataset.test_labels),
+            mean=mean,
+            std=std,
         )
-    return listed_images(root, source.train, source.test, source.size)
+
+    @classmethod
+    def example(cls, folder: Path) -> Self:
+        """Three classes of four and two PNG files."""
+        write_example(folder, {"train": 4, "val": 2}, 3)
+        return cls(path=str(folder), size=8)
 
 
 def listed_images(root: Path, train: str, test: str, size: int) -> Dataset:
     """The images of ROOT/TRAIN/CLASS/ and ROOT/TEST/CLASS/; classes are those of TRAIN, sorted.
 
     Raises:
-        DataError, UserError: as `read_image_folder`.
+        DataError, UserError: as `ImageFolder.read`.
     """
     known, tested = _classes(root, "train", train), _classes(root, "test", test)
     unknown = next((name for name in tested if name not in known), None)
@@ -110,3 +136,19 @@ def _part(
         labels += [label] * len(found)
     made = ImageFiles(root, tuple(names), np.array(sizes, np.int64), size)
     return made, np.array(labels, np.int32)
+
+
+def write_example(folder: Path, images: Mapping[str, int], classes: int) -> None:
+    """Write PNG files of noise, so many for each class of each part, for tests.
+
+    Raises:
+        UserError: Pillow is not installed.
+    """
+    random = np.random.default_rng(0)
+    for part, count in images.items():
+        for label in range(classes):
+            place = folder / part / f"class{label}"
+            place.mkdir(parents=True)
+            for number in range(count):
+                pixels = random.integers(0, 256, (11, 9, 3), dtype=np.uint8)
+                imaging().fromarray(pixels).save(place / f"{number}.png")

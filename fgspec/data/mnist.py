@@ -5,16 +5,17 @@ import math
 import struct
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fgspec.data.dataset import Dataset, checked_labels
-from fgspec.data.describe import MNIST
 from fgspec.data.places import candidates, usual_folders
 from fgspec.data.published import Publication, check_counts, check_md5, damage_reported, missing
 from fgspec.errors import DataError
-from fgspec.spec.data import Mnist
+from fgspec.spec import sources
+from fgspec.spec.sources import MNIST, Search
 
 PUBLICATION = Publication(
     "MNIST", ("http://yann.lecun.com/exdb/mnist", "https://ossci-datasets.s3.amazonaws.com/mnist/")
@@ -31,37 +32,49 @@ _UNSIGNED_BYTE = 0x08
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
-def read_mnist(source: Mnist, search: Sequence[Path] | None = None) -> Dataset:
-    """Reads the four files: images [N, 28, 28, 1] uint8.
+class Mnist(sources.Mnist):
+    """The section with how its files are read."""
 
-    Args:
-        source: names the folder and whether checksums count.
-        search: folders in which a relative path is looked for; None means the current directory,
-            then $FGSPEC_DATA.
+    def read(self, search: Search = None) -> Dataset:
+        """Images [N, 28, 28, 1] uint8, of the four files.
 
-    Raises:
-        DataError: a file is missing, damaged or not the published one.
-    """
-    folders = usual_folders("mnist") if source.path is None else candidates(source.path, search)
-    holding = [folder for folder in folders if any(_found(folder, name) for name in MD5)]
-    looked_in = holding[:1] or folders
-    arrays = {name: _read_array(looked_in, name, source.verify) for name in MD5}
-    for part in ("train", "t10k"):
-        images, labels = (arrays[f"{part}-{kind}-ubyte"] for kind in ("images-idx3", "labels-idx1"))
-        if len(images) != len(labels):
-            raise DataError(
-                f"data.source: {looked_in[0]} holds {len(images)} images and {len(labels)} labels "
-                f"in its {part} files, expected one label an image; {PUBLICATION.remedy}"
+        Raises:
+            DataError: a file is missing, damaged or not the published one.
+        """
+        folders = usual_folders("mnist") if self.path is None else candidates(self.path, search)
+        holding = [folder for folder in folders if any(_found(folder, name) for name in MD5)]
+        looked_in = holding[:1] or folders
+        arrays = {name: _read_array(looked_in, name, self.verify) for name in MD5}
+        for part in ("train", "t10k"):
+            images, labels = (
+                arrays[f"{part}-{kind}-ubyte"] for kind in ("images-idx3", "labels-idx1")
             )
-    dataset = Dataset(
-        train_images=arrays["train-images-idx3-ubyte"],
-        train_labels=arrays["train-labels-idx1-ubyte"].astype(np.int32),
-        test_images=arrays["t10k-images-idx3-ubyte"],
-        test_labels=arrays["t10k-labels-idx1-ubyte"].astype(np.int32),
-    )
-    if source.verify:
-        check_counts(PUBLICATION, looked_in[0], dataset, MNIST)
-    return dataset
+            if len(images) != len(labels):
+                raise DataError(
+                    f"data.source: {looked_in[0]} holds {len(images)} images and {len(labels)} "
+                    f"labels in its {part} files, expected one label an image; {PUBLICATION.remedy}"
+                )
+        dataset = Dataset(
+            train_images=arrays["train-images-idx3-ubyte"],
+            train_labels=arrays["train-labels-idx1-ubyte"].astype(np.int32),
+            test_images=arrays["t10k-images-idx3-ubyte"],
+            test_labels=arrays["t10k-labels-idx1-ubyte"].astype(np.int32),
+        )
+        if self.verify:
+            check_counts(PUBLICATION, looked_in[0], dataset, MNIST)
+        return dataset
+
+    @classmethod
+    def example(cls, folder: Path) -> Self:
+        """Four files of 20 and 10 images of noise, which are not the published ones."""
+        random = np.random.default_rng(0)
+        for name in MD5:
+            examples = 20 if name.startswith("train") else 10
+            shape = (examples, *MNIST.image_shape[:2]) if "idx3" in name else (examples,)
+            values = random.integers(0, 256 if len(shape) == 3 else MNIST.classes, shape, np.uint8)
+            header = struct.pack(f">4B{len(shape)}I", 0, 0, _UNSIGNED_BYTE, len(shape), *shape)
+            (folder / name).write_bytes(header + values.tobytes())
+        return cls(path=str(folder), verify=False)
 
 
 def _found(folder: Path, name: str) -> Path | None:

@@ -5,55 +5,83 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from fgspec.data.dataset import Dataset, Labels, Pixels, checked_labels
+from fgspec.data.moments import moments
 from fgspec.data.places import candidates, listed
 from fgspec.errors import DataError
-from fgspec.spec.data import Npz
+from fgspec.spec import sources
+from fgspec.spec.dataset_info import DatasetInfo
+from fgspec.spec.sources import Search
 
 _MAX_CLASSES = 2**31 - 1
 # RuntimeError: zipfile's word for an encrypted member or an unknown compression.
 _UNREADABLE = (OSError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
-def read_npz(source: Npz, search: Sequence[Path] | None = None) -> Dataset:
-    """Reads the four arrays; labels are 0 to the greatest training label.
+class Npz(sources.Npz):
+    """The section with how its archive is read."""
 
-    Args:
-        source: names the archive and its arrays.
-        search: folders in which a relative path is looked for; None means the current directory,
-            then $FGSPEC_DATA.
+    def read(self, search: Search = None) -> Dataset:
+        """The four arrays; labels are 0 to the greatest training label.
 
-    Raises:
-        DataError: the archive or an array is missing, or not what `Npz` says it must be.
-    """
-    file = _located(source.path, search)
-    try:
-        with np.load(file, allow_pickle=False) as archive:
-            arrays = {
-                field: _array(archive, file, field, getattr(source, field))
-                for field in ("train_images", "train_labels", "test_images", "test_labels")
-            }
-    except _UNREADABLE as error:
-        raise DataError(
-            f"data.source.path: {file} cannot be read: {error}; write it again with numpy.savez"
-        ) from error
-    labels = _labels(file, "train_labels", arrays["train_labels"], _MAX_CLASSES)
-    if labels.max() < 1:
-        raise _fault(file, "train_labels", "all labels are 0, expected at least two classes")
-    dataset = Dataset(
-        train_images=_images(file, "train_images", arrays["train_images"]),
-        train_labels=labels,
-        test_images=_images(file, "test_images", arrays["test_images"]),
-        test_labels=_labels(file, "test_labels", arrays["test_labels"], int(labels.max()) + 1),
-    )
-    _check_agreement(file, dataset)
-    return dataset
+        Raises:
+            DataError: the archive or an array is missing, or not what `Npz` says it must be.
+        """
+        file = _located(self.path, search)
+        try:
+            with np.load(file, allow_pickle=False) as archive:
+                arrays = {
+                    field: _array(archive, file, field, getattr(self, field))
+                    for field in ("train_images", "train_labels", "test_images", "test_labels")
+                }
+        except _UNREADABLE as error:
+            raise DataError(
+                f"data.source.path: {file} cannot be read: {error}; write it again with numpy.savez"
+            ) from error
+        labels = _labels(file, "train_labels", arrays["train_labels"], _MAX_CLASSES)
+        if labels.max() < 1:
+            raise _fault(file, "train_labels", "all labels are 0, expected at least two classes")
+        dataset = Dataset(
+            train_images=_images(file, "train_images", arrays["train_images"]),
+            train_labels=labels,
+            test_images=_images(file, "test_images", arrays["test_images"]),
+            test_labels=_labels(file, "test_labels", arrays["test_labels"], int(labels.max()) + 1),
+        )
+        _check_agreement(file, dataset)
+        return dataset
+
+    def describe(self, search: Search = None) -> DatasetInfo:
+        """What is read; mean and deviation are measured on all training images."""
+        dataset = self.read(search)
+        height, width, channels = dataset.train_images.shape[1:]
+        mean, std = moments(np.asarray(dataset.train_images))
+        return DatasetInfo(
+            name=Path(self.path).stem,
+            image_shape=(height, width, channels),
+            classes=int(dataset.train_labels.max()) + 1,
+            train_examples=len(dataset.train_labels),
+            test_examples=len(dataset.test_labels),
+            mean=mean,
+            std=std,
+            pixels="uint8" if dataset.train_images.dtype == np.uint8 else "float32",
+        )
+
+    @classmethod
+    def example(cls, folder: Path) -> Self:
+        """An archive of 24 and 6 float images of three classes."""
+        random = np.random.default_rng(0)
+        sizes, arrays = {"train": 24, "test": 6}, dict[str, NDArray[Any]]()
+        for part, examples in sizes.items():
+            arrays[f"{part}_images"] = random.random((examples, 6, 5, 2), np.float32)
+            arrays[f"{part}_labels"] = np.arange(examples) % 3
+        np.savez(folder / "example.npz", allow_pickle=False, **arrays)
+        return cls(path=str(folder / "example.npz"))
 
 
 def _located(path: str, search: Sequence[Path] | None) -> Path:

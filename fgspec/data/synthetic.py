@@ -3,21 +3,25 @@
 import numpy as np
 
 from fgspec.data.dataset import Dataset, Labels, Pixels
-from fgspec.spec.data import Synthetic
+from fgspec.spec import sources
+from fgspec.spec.sources import Search
 
 _SEED = 0
 
 
-def make_synthetic(source: Synthetic) -> Dataset:
-    """Makes uint8 images, each its class's random template plus noise; classes are balanced.
+class Synthetic(sources.Synthetic):
+    """The section with how its images are made."""
 
-    The same for every seed of an experiment. For benchmarks only.
-    """
-    random = np.random.default_rng(_SEED)
-    templates = random.integers(0, 128, (source.classes, *source.image), dtype=np.uint8)
-    train_images, train_labels = _examples(random, templates, source.train_examples)
-    test_images, test_labels = _examples(random, templates, source.test_examples)
-    return Dataset(train_images, train_labels, test_images, test_labels)
+    def read(self, search: Search = None) -> Dataset:
+        """Images [N, *image], uint8, each its class's random template plus noise.
+
+        Classes are balanced. The same for every seed of an experiment. For benchmarks only.
+        """
+        random = np.random.default_rng(_SEED)
+        templates = random.integers(0, 128, (self.classes, *self.image), dtype=np.uint8)
+        train_images, train_labels = _examples(random, templates, self.train_examples)
+        test_images, test_labels = _examples(random, templates, self.test_examples)
+        return Dataset(train_images, train_labels, test_images, test_labels)
 
 
 def _examples(

@@ -92,10 +92,6 @@ class Architecture(Kind):
         """
         yield from ()
 
-    def data_problems(self, info: DatasetInfo, at: Path) -> Iterator[Problem]:
-        """What of the architecture does not fit the data set; `at` is the architecture's path."""
-        yield from ()
-
 
 def _cut(patches: int, info: DatasetInfo, at: Path) -> Iterator[Problem]:
     """Images fall into equal patches."""
@@ -188,7 +184,7 @@ class LocalMixer(Architecture):
             sides = accumulate((self.patches, *by), floordiv)
             yield from (((*AT, "patches"), side**2) for side in sides)
 
-    def data_problems(self, info: DatasetInfo, at: Path) -> Iterator[Problem]:
+    def data_problems(self, at: Path, info: DatasetInfo) -> Iterator[Problem]:
         """Images fall into equal patches."""
         yield from _cut(self.patches, info, at)
 
@@ -420,7 +416,7 @@ class Chain(Architecture):
         for path, layer in self.layers():
             yield from layer.axis_sizes(axis, path)
 
-    def data_problems(self, info: DatasetInfo, at: Path) -> Iterator[Problem]:
+    def data_problems(self, at: Path, info: DatasetInfo) -> Iterator[Problem]:
         """Images fall into equal patches, and layers fit each other."""
         cut = [] if self.patches is None else list(_cut(self.patches, info, at))
         yield from cut or self.laid_out(info.image_shape)[1]

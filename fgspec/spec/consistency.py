@@ -13,12 +13,11 @@ from fgspec.diagnostics import Problem, nearest
 from fgspec.spec import lowering, perturbing
 from fgspec.spec.architectures import Architecture
 from fgspec.spec.base import Interval
-from fgspec.spec.data import Data, ImageFolder
+from fgspec.spec.data import Data
 from fgspec.spec.gradient import Gradient, Perturbation
 from fgspec.spec.kinds import methods_in
 from fgspec.spec.losses import Losses
 from fgspec.spec.mesh import AXES, Mesh
-from fgspec.spec.optimizer import Factors, Optimizer, WarmupCosine
 from fgspec.spec.run import Checkpoint, Compile, Diagnostics, Expect, Training
 from fgspec.spec.shapes import divisors
 from fgspec.yaml12 import Path
@@ -144,27 +143,6 @@ def norm_gradient(architecture: Architecture, gradient: Gradient) -> Iterator[Pr
         yield Problem(path, message, others=(("gradient", "perturbation", "projection"),))
 
 
-def readout_factors(optimizer: Optimizer, losses: Losses) -> Iterator[Problem]:
-    """A factor for heads needs heads."""
-    if (
-        losses.local is None
-        and losses.objective.answers
-        and optimizer.factors.heads != Factors().heads
-    ):
-        message = "never read: there are no local losses, so no heads; remove it"
-        yield Problem(("optimizer", "factors", "heads"), message)
-
-
-def warmup(optimizer: Optimizer, training: Training) -> Iterator[Problem]:
-    """A warm-up ends before the run does."""
-    schedule = optimizer.schedule
-    if not isinstance(schedule, WarmupCosine) or training.epochs is None:
-        return
-    if schedule.warmup_epochs >= training.epochs:
-        path: Path = ("optimizer", "schedule", "warmup_epochs")
-        yield Problem(path, "must be fewer than the run's", others=(("training", "epochs"),))
-
-
 def expectation(
     expect: Expect | None, architecture: Architecture, losses: Losses
 ) -> Iterator[Problem]:
@@ -192,24 +170,6 @@ def mesh_axes(mesh: Mesh) -> Iterator[Problem]:
         yield Problem(("mesh", name), message, others=(("mesh", left[0]),))
 
 
-def image_folders(data: Data) -> Iterator[Problem]:
-    """Two folders; mean and standard deviation come together, for standardized images."""
-    source = data.source
-    if not isinstance(source, ImageFolder):
-        return
-    given = [name for name in ("mean", "std") if getattr(source, name) is not None]
-    path: Path = ("data", "source")
-    if source.test == source.train:
-        message = "must be another folder than that of the training images"
-        yield Problem((*path, "test"), message, others=((*path, "train"),))
-    if len(given) == 1:
-        message = "give both mean and std, or neither to have them measured"
-        yield Problem((*path, given[0]), message)
-    elif given and not data.standardize:
-        message = "never read: images are not standardized; remove it"
-        yield from (Problem((*path, n), message, others=(("data", "standardize"),)) for n in given)
-
-
 def residence(data: Data, compile: Compile) -> Iterator[Problem]:
     """Only images that are in memory can be put on a device whole."""
     if compile.input == "device" and data.source.decoded:
@@ -227,11 +187,8 @@ CHECKS: tuple[Callable[..., Iterator[Problem]], ...] = (
     *perturbing.CHECKS,
     norm_gradient,
     *lowering.CHECKS,
-    readout_factors,
-    warmup,
     expectation,
     mesh_axes,
-    image_folders,
     residence,
 )
 

@@ -13,7 +13,7 @@ from fgspec.spec.gradient import Gradient
 from fgspec.spec.kinds import OneOf
 from fgspec.spec.losses import Losses
 from fgspec.spec.mesh import Mesh
-from fgspec.spec.optimizer import OPTIMIZERS, Optimizer, Sgd
+from fgspec.spec.optimizers import OPTIMIZERS, Optimizer, Sgd
 from fgspec.spec.rules import RULES, Rule
 from fgspec.spec.run import Checkpoint, Compile, Diagnostics, Expect, Training
 

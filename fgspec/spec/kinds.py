@@ -19,6 +19,7 @@ from fgspec.diagnostics import Problem
 from fgspec.errors import UserError
 from fgspec.spec import plugins
 from fgspec.spec.base import Section
+from fgspec.spec.dataset_info import DatasetInfo
 from fgspec.yaml12 import Path
 
 
@@ -101,6 +102,17 @@ class Kind(Section):
         """
         yield from ()
 
+    def data_problems(self, at: Path, info: DatasetInfo) -> Iterator[Problem]:
+        """What of the data set does not fit this method.
+
+        Further parameters name sections of the spec, as those of `problems` do.
+
+        Args:
+            at: the path of this method in the spec.
+            info: the data set.
+        """
+        yield from ()
+
     def lacks(self, method: str) -> UserError:
         """The error of a method that its class should have and has not."""
         return UserError(
@@ -146,7 +158,7 @@ def working(kind: K) -> K:
     Raises:
         UserError: that class cannot be imported.
     """
-    return _working(cast(Any, kind))
+    return _working(kind)
 
 
 @lru_cache(maxsize=4096)

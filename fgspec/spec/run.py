@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from fgspec.spec.base import Interval, NonNegativeFloat, PositiveInt, Section
+from fgspec.spec.kinds import OneOf
+from fgspec.spec.trackers import TRACKERS, Tracker
 
 
 class Training(Section):
@@ -20,6 +22,11 @@ class Training(Section):
     )
     log_every: Interval = Field(
         default=Interval(epochs=1), description="Lines of metrics, averaged since the last."
+    )
+    trackers: tuple[Annotated[Tracker, OneOf(TRACKERS, named=True)], ...] = Field(
+        default=(),
+        description="What else receives every line of metrics, besides metrics.jsonl. They change "
+        "no number, and a run may be resumed with others.",
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from fgspec.errors import STOPPED, UserError
 from fgspec.extras import extra
-from fgspec.sweeps import engine
+from fgspec.sweeps import engine, engines
 from fgspec.sweeps.engine import Gone, Site
 from fgspec.sweeps.folder import Found, Planned
 from fgspec.sweeps.node import train
@@ -99,3 +99,11 @@ class Ray:
         if tasks:
             self._ray.wait(tasks, num_returns=len(tasks))
         return f"stopped; every run is saved: {self._site.folder.path}"
+
+
+class OnRay(engines.Ray):
+    """The section with what it starts."""
+
+    def begin(self, site: Site) -> Ray:
+        """See `Ray`."""
+        return Ray(site)

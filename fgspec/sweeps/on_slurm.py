@@ -18,7 +18,7 @@ from typing import Any
 from fgspec.errors import STOPPED, UserError
 from fgspec.extras import extra
 from fgspec.logbook import write_json
-from fgspec.sweeps import engine
+from fgspec.sweeps import engine, engines
 from fgspec.sweeps.engine import Gone, Site
 from fgspec.sweeps.folder import Found, Planned, SweepDir
 from fgspec.sweeps.node import Job
@@ -172,6 +172,18 @@ class Slurm:
             f"no longer watching; {len(handles)} runs stay queued or running under SLURM. The same "
             f"command watches them again; scancel {' '.join(numbers)} cancels them"
         )
+
+
+class OnSlurm(engines.Slurm):
+    """The section with what it starts."""
+
+    def begin(self, site: Site) -> Slurm:
+        """See `Slurm`."""
+        return Slurm(site)
+
+    def refuse_under_way(self, folder: SweepDir) -> None:
+        """See `refuse_others`."""
+        refuse_others(folder)
 
 
 def refuse_others(folder: SweepDir) -> None:

@@ -3,7 +3,7 @@
 import subprocess
 from collections.abc import Mapping, Sequence
 
-from fgspec.sweeps import engine
+from fgspec.sweeps import engine, engines
 from fgspec.sweeps.engine import Gone, Site
 from fgspec.sweeps.folder import Found, Planned
 
@@ -57,3 +57,11 @@ class Processes:
         for handle in handles:
             self._running[handle].wait()
         return f"stopped; every run is saved: {self._site.folder.path}"
+
+
+class OnProcesses(engines.Processes):
+    """The section with what it starts."""
+
+    def begin(self, site: Site) -> Processes:
+        """See `Processes`."""
+        return Processes(site)

@@ -13,7 +13,7 @@ import pytest
 from compiler.augment import colour, geometry
 from compiler.augment.recipes import _box, augmented
 from compiler.named_arrays.random_streams import key_data
-from fgspec.spec.data import Byol, CropFlip, NoAugment
+from fgspec.spec.augmentations import Byol, CropFlip, NoAugment
 
 GOLDEN = dict(np.load(Path(__file__).parents[1] / "golden" / "byol_augmentation.npz"))
 

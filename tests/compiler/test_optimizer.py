@@ -4,10 +4,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from pydantic import TypeAdapter
 
 from compiler.optimizer import make_optimizer
-from fgspec.spec.optimizer import Optimizer
+from fgspec.spec.optimizers import OPTIMIZERS
 
 PARAMS = {
     "blocks": {"block0": {"channel": {"w": [[1.0, -2.0]], "b": [0.5, 3.0]}}},
@@ -50,7 +49,7 @@ def _as_the_update_does():
 
 
 def _run(spec, steps=3, total=10, per_epoch=2):
-    optimizer = make_optimizer(TypeAdapter(Optimizer).validate_python(spec), total, per_epoch)
+    optimizer = make_optimizer(OPTIMIZERS.kind(spec["type"])(**spec), total, per_epoch)
     params, grads = _arrays(PARAMS), _arrays(GRADS)
     state = optimizer.init(params)
     for _ in range(steps):
@@ -132,3 +131,49 @@ def test_schedules(schedule, factors):
         moved = _at(PARAMS, path) - _at(_run(spec, steps=count), path)
         expected = 0.3 * sum(factors[:count]) * _at(GRADS, path)
         np.testing.assert_allclose(moved, expected, rtol=1e-4, atol=1e-7)
+
+
+def _two_steps(spec):
+    return _run({"learning_rate": 0.5, "weight_decay": 0.2, "decay_after_factors": True} | spec, 2)
+
+
+def test_weight_decay_after_the_factors_of_sgd():
+    """By hand: head weight 0.3 with gradient 1 and factor 0.5, bias 2 with gradient -2.
+
+    Steps of the weight: 0.5 (0.5 + 0.2 * 0.3) = 0.28, then 0.5 (0.5 + 0.2 * 0.02) = 0.252; before
+    the factors it would be 0.5 * 0.5 (1 + 0.2 * 0.3) = 0.265 first.
+    """
+    found = _two_steps({"type": "sgd", "momentum": 0.0, "factors": {"heads": 0.5}})
+    assert _at(found, ("heads", "block0", "w")) == pytest.approx(0.3 - 0.28 - 0.252, rel=1e-5)
+    assert _at(found, ("heads", "block0", "b")) == pytest.approx(2 + 0.5 + 0.5, rel=1e-6)
+    # A block's factor is 1: 1 - 0.5 (0.1 + 0.2) = 0.85, 0.85 - 0.5 (0.1 + 0.17) = 0.715.
+    assert _at(found, PATHS[0])[0, 0] == pytest.approx(0.715, rel=1e-5)
+
+
+def test_momentum_accumulates_the_scaled_gradient_and_the_decay():
+    """By hand, of the classifier's weight -0.7, gradient 0.4, factor 0.1, momentum 0.5.
+
+    v1 = 0.04 - 0.14 = -0.1, w1 = -0.65; v2 = 0.5 v1 + 0.04 - 0.13 = -0.14, w2 = -0.58.
+    """
+    found = _two_steps({"type": "sgd", "momentum": 0.5, "factors": {"classifier": 0.1}})
+    assert _at(found, ("classifier", "w")) == pytest.approx(-0.58, rel=1e-5)
+
+
+def test_adamw_scales_its_direction_and_not_the_decay():
+    """A constant gradient of 0.4 has the direction 1: -0.7 - 0.5 (0.1 - 0.14), and once more."""
+    found = _two_steps({"type": "adamw", "factors": {"classifier": 0.1}})
+    first = -0.7 - 0.5 * (0.1 - 0.2 * 0.7)
+    second = first - 0.5 * (0.1 + 0.2 * first)
+    assert _at(found, ("classifier", "w")) == pytest.approx(second, rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS.names())
+def test_the_order_of_decay_and_factors_matters_only_where_a_factor_is_not_1(kind):
+    common = {"type": kind, "learning_rate": 0.1, "weight_decay": 0.2, "factors": {"heads": 0.5}}
+    before, after = (_run(common | {"decay_after_factors": after}) for after in (False, True))
+    for path in PATHS:
+        same = np.allclose(_at(before, path), _at(after, path), rtol=1e-6)
+        # A bias has no decay; adam and lars normalize its gradient, or leave it as it is.
+        assert same or path[0] == "heads", path
+    path = ("heads", "block0", "w")
+    assert not np.allclose(_at(before, path), _at(after, path), rtol=1e-6)

@@ -14,7 +14,7 @@ from fgspec.data import cifar10
 from fgspec.data.numpy_pickle import load_numpy_pickle
 from fgspec.data.sources import read
 from fgspec.errors import DataError
-from fgspec.spec.data import Cifar10
+from fgspec.spec.sources import Cifar10
 
 EXAMPLES = 3
 PYTHON, BINARY = cifar10.LAYOUTS

@@ -15,7 +15,7 @@ from fgspec.data.image_files import ImageFiles
 from fgspec.data.pipeline import TrainBatches, evaluation_batches, fingerprint, train_batches
 from fgspec.data.sources import read
 from fgspec.errors import DataError, UserError
-from fgspec.spec.data import ImageFolder
+from fgspec.spec.sources import ImageFolder
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,12 @@ import zipfile
 import numpy as np
 import pytest
 
+import fgspec
 from fgspec.data.describe import describe
+from fgspec.data.npz import Npz as FullNpz
 from fgspec.data.sources import read
 from fgspec.errors import DataError
-from fgspec.spec.data import Npz
+from fgspec.spec.sources import Npz
 
 
 @pytest.fixture(autouse=True)
@@ -151,3 +153,14 @@ def test_unfit_arrays_are_refused(tmp_path, changes, field, reason):
     text = refusal(Npz(path="own.npz"))
     assert text.startswith(f"data.source.{field}: in {tmp_path}/own.npz, ")
     assert reason in text
+
+
+def test_float_images_are_described_as_such_and_train(tmp_path):
+    """A program compiled for uint8 would refuse them."""
+    source = FullNpz.example(tmp_path)
+    assert describe(source).pixels == "float32"
+    (tmp_path / "a.yaml").write_text(
+        f"fgspec: 1\nname: floats\ndata: {{source: {{type: npz, path: {source.path}}}, "
+        "batch_size: 8}\narchitecture: {type: mlp, hidden: [4]}\ntraining: {steps: 2}\n"
+    )
+    assert fgspec.train(tmp_path / "a.yaml", run_dir=tmp_path)["step"] == 2

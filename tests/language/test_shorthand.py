@@ -8,7 +8,7 @@ from language.clumsy import HEAD, mistake, told
 from fgspec.canonical import resolved_text
 from fgspec.cli.schema_ import language_schema
 from fgspec.source import load, loads
-from fgspec.spec.data import Byol, CropFlip, NoAugment
+from fgspec.spec.augmentations import Byol, CropFlip, NoAugment
 
 
 def _augment(text, overrides=(), base=None, folder=None):

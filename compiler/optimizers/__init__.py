@@ -1,0 +1,1 @@
+"""Optimizers and schedules: what they do with gradients, as optax transformations."""

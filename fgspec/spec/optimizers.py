@@ -1,0 +1,125 @@
+"""`optimizer:` how an estimate of the gradient becomes a step, one class each."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from fgspec.diagnostics import Problem
+from fgspec.spec.base import Fraction, NonNegativeFloat, PositiveFloat, Section
+from fgspec.spec.kinds import Kind, OneOf, table
+from fgspec.spec.losses import Losses
+from fgspec.spec.schedules import SCHEDULES, Constant, Schedule
+from fgspec.yaml12 import Path
+
+OPTIMIZERS = table("optimizer", "optimizers")
+
+
+class Factors(Section):
+    """Multipliers of the learning rate for readouts, which train on their exact gradient."""
+
+    heads: NonNegativeFloat = Field(default=1.0, description="For the heads of local losses.")
+    classifier: NonNegativeFloat = Field(default=1.0, description="For the final classifier.")
+
+
+class Optimizer(Kind):
+    """How an estimate of the gradient becomes a step.
+
+    A step is made by optax transformations in a row: those of `before_rate`, the learning rate of
+    the schedule with a minus sign, those of `after_rate`, and the factors of the readouts. Every
+    array is treated by itself, so that blocks may be updated one by one or stacked.
+
+    Attributes:
+        moments: arrays of the shape of each parameter that it keeps from step to step.
+    """
+
+    table: ClassVar = OPTIMIZERS
+    moments: ClassVar[int]
+    learning_rate: PositiveFloat = Field(
+        default=0.01, description="Peak learning rate, per update."
+    )
+    weight_decay: NonNegativeFloat = Field(
+        default=0.0, description="Acts on weights only, never on biases."
+    )
+    schedule: Annotated[Schedule, OneOf(SCHEDULES)] = Field(
+        default=Constant(), description="Learning rate over the run."
+    )
+    factors: Factors = Field(
+        default=Factors(), description="Separate rates for heads and classifier."
+    )
+    decay_after_factors: bool = Field(
+        default=False,
+        description="Weight decay after the factors of heads and classifier, as the code of "
+        "Ren et al. has it. false: a step is -rate * factor * (gradient + decay * weight). true: "
+        "-rate * (factor * gradient + decay * weight); a momentum accumulates what is in brackets. "
+        "In adamw the factor multiplies Adam's direction. adam and lars normalize the sum in "
+        "brackets, so that there the factor sets the share of the gradient in a step, not its "
+        "size.",
+    )
+
+    def before_rate(self, decay: Any) -> list[Any]:
+        """The optax transformations before the learning rate.
+
+        Args:
+            decay: the transformation that adds the decayed weights, where they count as part of
+                what it is given; place it where this optimizer adds them.
+        """
+        raise self.lacks("before_rate")
+
+    def after_rate(self) -> list[Any]:
+        """The optax transformations after the learning rate; none by default."""
+        return []
+
+    def problems(self, at: Path, losses: Losses) -> Iterator[Problem]:
+        """A factor for heads needs heads, and an order needs two things to put in order."""
+        headless = losses.local is None and losses.objective.answers
+        if headless and self.factors.heads != Factors().heads:
+            message = "never read: there are no local losses, so no heads; remove it"
+            yield Problem((*at, "factors", "heads"), message)
+        if self.decay_after_factors and not self.weight_decay:
+            message = "never read: there is no weight decay; remove it"
+            yield Problem((*at, "decay_after_factors"), message)
+        elif self.decay_after_factors and self.factors == Factors():
+            message = "never read: the factors of heads and classifier are 1; remove it"
+            yield Problem((*at, "decay_after_factors"), message)
+
+
+class Sgd(Optimizer):
+    """Stochastic gradient descent; weight decay is added to the gradient."""
+
+    behaviour: ClassVar[str | None] = "compiler.optimizers.optimizers:Sgd"
+    moments: ClassVar[int] = 1
+    type: Literal["sgd"] = "sgd"
+    momentum: Fraction = Field(default=0.9, description="Decay of the accumulated gradient.")
+    nesterov: bool = Field(default=False, description="Look ahead along the momentum.")
+
+
+class Adam(Optimizer):
+    """Adam (Kingma and Ba 2015); weight decay is added to the gradient."""
+
+    behaviour: ClassVar[str | None] = "compiler.optimizers.optimizers:Adam"
+    moments: ClassVar[int] = 2
+    type: Literal["adam"] = "adam"
+    beta1: Fraction = Field(default=0.9, description="Decay of the first moment.")
+    beta2: Fraction = Field(default=0.999, description="Decay of the second moment.")
+    epsilon: PositiveFloat = Field(
+        default=1e-8, description="Added to the root of the second moment."
+    )
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019)."""
+
+    behaviour: ClassVar[str | None] = "compiler.optimizers.optimizers:AdamW"
+    moments: ClassVar[int] = 2
+    type: Literal["adamw"] = "adamw"  # pyright: ignore[reportIncompatibleVariableOverride]
+
+
+class Lars(Optimizer):
+    """Layer-wise adaptive rates for large batches (You et al. 2017)."""
+
+    behaviour: ClassVar[str | None] = "compiler.optimizers.optimizers:Lars"
+    moments: ClassVar[int] = 1
+    type: Literal["lars"] = "lars"
+    momentum: Fraction = Field(default=0.9, description="Decay of the accumulated update.")
+    trust_coefficient: PositiveFloat = Field(default=0.001, description="Scale of the trust ratio.")

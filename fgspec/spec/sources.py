@@ -1,0 +1,336 @@
+"""`data.source:` where images and labels come from, one class each; files are read elsewhere."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path as File
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field
+
+from fgspec.diagnostics import Problem
+from fgspec.spec.base import PositiveInt
+from fgspec.spec.dataset_info import DatasetInfo
+from fgspec.spec.kinds import Kind, table
+from fgspec.yaml12 import Path
+
+SOURCES = table("source", "sources")
+
+Search = Sequence[File] | None
+"""Folders in which a relative path is looked for; None: the current one, then $FGSPEC_DATA."""
+
+DIGITS = DatasetInfo("digits", (8, 8, 1), 10, 1437, 360, (0.3054,), (0.3760,))
+MNIST = DatasetInfo("mnist", (28, 28, 1), 10, 60_000, 10_000, (0.1307,), (0.3081,))
+# The deviations are those in common use; they average each image's own deviation. Over all pixels
+# at once the training images have (0.2470, 0.2435, 0.2616).
+CIFAR10 = DatasetInfo(
+    "cifar10",
+    (32, 32, 3),
+    10,
+    50_000,
+    10_000,
+    (0.4914, 0.4822, 0.4465),
+    (0.2023, 0.1994, 0.2010),
+)
+# The constants that published models are trained with; like those of CIFAR10, and of a part of the
+# training images only (github.com/pytorch/vision/pull/1965). Over all pixels the deviations are
+# (0.28, 0.27, 0.29).
+IMAGENET = DatasetInfo(
+    "imagenet",
+    (224, 224, 3),
+    1000,
+    1_281_167,
+    50_000,
+    (0.485, 0.456, 0.406),
+    (0.229, 0.224, 0.225),
+)
+
+
+class Source(Kind):
+    """Where images and labels come from.
+
+    Attributes:
+        decoded: whether images are decoded for each batch. If so they are never held whole, neither
+            in memory nor on a device.
+        licence: under which the data may be used, in one line; empty for a user's own data.
+        citation: whom to cite; empty for a user's own data.
+        homepage: the page that describes the data; empty if there is none.
+    """
+
+    table: ClassVar = SOURCES
+    decoded: ClassVar[bool] = False
+    licence: ClassVar[str] = ""
+    citation: ClassVar[str] = ""
+    homepage: ClassVar[str] = ""
+
+    @property
+    def exact(self) -> bool:
+        """Whether counts, classes, mean and deviation of `describe` are those of what is read.
+
+        If not, they are those of the published files, and the files read may be others.
+        """
+        return True
+
+    def describe(self, search: Search = None) -> DatasetInfo:
+        """Shapes, counts and pixel statistics, as far as possible without reading any file.
+
+        Raises:
+            DataError: the files are missing or not what they should be.
+            UserError: the source needs a package that is not installed.
+        """
+        raise self.lacks("describe")
+
+    def read(self, search: Search = None) -> Any:
+        """The images and labels, a `fgspec.data.dataset.Dataset`.
+
+        All labels are in memory, and all images unless they are `decoded` for each batch.
+
+        Raises:
+            DataError: a file is missing, damaged or not what the source says it is.
+            UserError: the source needs a package that is not installed.
+        """
+        raise self.lacks("read")
+
+    @classmethod
+    def example(cls, folder: File) -> Self:
+        """A source with little data, for tests; one that reads files writes them into `folder`."""
+        return cls()
+
+
+class Digits(Source):
+    """scikit-learn's 1,797 handwritten digits, 8x8 pixels; always there, nothing to download."""
+
+    behaviour: ClassVar[str | None] = "fgspec.data.digits:Digits"
+    licence: ClassVar[str] = "CC BY 4.0"
+    citation: ClassVar[str] = (
+        "Alpaydin and Kaynak (1998), Optical Recognition of Handwritten Digits, UCI Machine "
+        "Learning Repository"
+    )
+    homepage: ClassVar[str] = (
+        "https://archive.ics.uci.edu/dataset/80/optical+recognition+of+handwritten+digits"
+    )
+
+    type: Literal["digits"] = Field(default="digits", description="scikit-learn's 8x8 digits.")
+
+    def describe(self, search: Search = None) -> DatasetInfo:
+        """No file is read."""
+        return DIGITS
+
+
+class Mnist(Source):
+    """MNIST in its four published IDX files, gzipped or not."""
+
+    behaviour: ClassVar[str | None] = "fgspec.data.mnist:Mnist"
+    licence: ClassVar[str] = "none stated by its authors"
+    citation: ClassVar[str] = (
+        "LeCun, Bottou, Bengio and Haffner (1998), Gradient-based learning applied to document "
+        "recognition, Proceedings of the IEEE 86(11)"
+    )
+    homepage: ClassVar[str] = "http://yann.lecun.com/exdb/mnist"
+
+    type: Literal["mnist"] = Field(default="mnist", description="MNIST, 28x28 grey digits.")
+    path: str | None = Field(
+        default=None,
+        description="Folder that holds the four IDX files; a relative one is looked for in the "
+        "current directory, then in $FGSPEC_DATA. null: $FGSPEC_DATA/mnist, then "
+        "~/.cache/fgspec/mnist.",
+    )
+    verify: bool = Field(
+        default=True,
+        description="Whether md5 and example counts must be those of the published files.",
+    )
+
+    @property
+    def exact(self) -> bool:
+        """Only if other files than the published ones are refused."""
+        return self.verify
+
+    def describe(self, search: Search = None) -> DatasetInfo:
+        """The published files, which `verify: true` enforces; no file is read."""
+        return MNIST
+
+
+class Cifar10(Source):
+    """CIFAR-10 as published: the python or the binary version, as archive or unpacked."""
+
+    behaviour: ClassVar[str | None] = "fgspec.data.cifar10:Cifar10"
+    licence: ClassVar[str] = "none stated by its authors, who ask to be cited"
+    citation: ClassVar[str] = (
+        "Krizhevsky (2009), Learning multiple layers of features from tiny images, University of "
+        "Toronto"
+    )
+    homepage: ClassVar[str] = "https://www.cs.toronto.edu/~kriz/cifar.html"
+
+    type: Literal["cifar10"] = Field(
+        default="cifar10", description="CIFAR-10, 32x32 colour photographs."
+    )
+    path: str | None = Field(
+        default=None,
+        description="The archive, the unpacked folder, or the folder that holds one of them; a "
+        "relative path is looked for in the current directory, then in $FGSPEC_DATA. null: "
+        "$FGSPEC_DATA/cifar10, then ~/.cache/fgspec/cifar10.",
+    )
+    verify: bool = Field(
+        default=True,
+        description="Whether md5 and example counts must be those of the published files.",
+    )
+
+    @property
+    def exact(self) -> bool:
+        """Only if other files than the published ones are refused."""
+        return self.verify
+
+    def describe(self, search: Search = None) -> DatasetInfo:
+        """The published files, which `verify: true` enforces; no file is read."""
+        return CIFAR10
+
+
+_Share = Annotated[float, Field(ge=0, le=1)]
+_PositiveShare = Annotated[float, Field(gt=0, le=1)]
+
+
+class ImageFolder(Source):
+    """Image files of one's own, a folder for each class: PATH/train/CLASS/*.jpg.
+
+    Classes are the sorted names of folders. Images are decoded when a batch needs them: their
+    central square, resized, RGB. Turns that EXIF asks for are not made; alpha is dropped.
+    """
+
+    behaviour: ClassVar[str | None] = "fgspec.data.image_folder:ImageFolder"
+    decoded: ClassVar[bool] = True
+
+    type: Literal["image_folder"] = Field(
+        default="image_folder", description="Image files, a folder for each class."
+    )
+    path: str = Field(
+        description="The folder that holds the two below; a relative path is looked for in the "
+        "current directory, then in $FGSPEC_DATA."
+    )
+    train: str = Field(default="train", description="Folder of the training images' classes.")
+    test: str = Field(default="val", description="Folder of the test images' classes.")
+    size: PositiveInt = Field(
+        default=224, description="Height and width (pixels) to which central squares are resized."
+    )
+    mean: tuple[_Share, _Share, _Share] | None = Field(
+        default=None,
+        strict=False,
+        description="Of red, green and blue, in [0, 1], for standardize; null: measured on up to "
+        "1,024 training images, evenly spread over all, the same in every run.",
+    )
+    std: tuple[_PositiveShare, _PositiveShare, _PositiveShare] | None = Field(
+        default=None, strict=False, description="Like mean, the standard deviations."
+    )
+
+    def problems(self, at: Path, data: Any) -> Iterator[Problem]:
+        """Two folders; mean and standard deviation come together, for standardized images."""
+        given = [name for name in ("mean", "std") if getattr(self, name) is not None]
+        if self.test == self.train:
+            message = "must be another folder than that of the training images"
+            yield Problem((*at, "test"), message, others=((*at, "train"),))
+        if len(given) == 1:
+            message = "give both mean and std, or neither to have them measured"
+            yield Problem((*at, given[0]), message)
+        elif given and not data.standardize:
+            message = "never read: images are not standardized; remove it"
+            standardize: Path = ("data", "standardize")
+            yield from (Problem((*at, n), message, others=(standardize,)) for n in given)
+
+
+class ImageNet(Source):
+    """ImageNet (ILSVRC 2012), unpacked into a folder for each class, as image_folder, 224 pixels.
+
+    The validation images, published in one folder, must be sorted into those of their classes.
+    """
+
+    behaviour: ClassVar[str | None] = "fgspec.data.imagenet:ImageNet"
+    decoded: ClassVar[bool] = True
+    licence: ClassVar[str] = "non-commercial research and education, by its terms of access"
+    citation: ClassVar[str] = (
+        "Russakovsky et al. (2015), ImageNet Large Scale Visual Recognition Challenge, "
+        "International Journal of Computer Vision 115(3)"
+    )
+    homepage: ClassVar[str] = "https://image-net.org"
+
+    type: Literal["imagenet"] = Field(
+        default="imagenet", description="ImageNet of 2012, 224x224 colour photographs."
+    )
+    path: str | None = Field(
+        default=None,
+        description="Folder that holds train/ and val/; a relative one is looked for in the "
+        "current directory, then in $FGSPEC_DATA. null: $FGSPEC_DATA/imagenet, then "
+        "~/.cache/fgspec/imagenet.",
+    )
+    verify: bool = Field(
+        default=True,
+        description="Whether classes and example counts must be those of the published files.",
+    )
+
+    @property
+    def exact(self) -> bool:
+        """Only if other files than the published ones are refused."""
+        return self.verify
+
+    def describe(self, search: Search = None) -> DatasetInfo:
+        """The published files, which `verify: true` enforces; no file is read."""
+        return IMAGENET
+
+
+class Npz(Source):
+    """Arrays of one's own in a NumPy archive.
+
+    Images are [N, H, W] or [N, H, W, C], uint8 or float32 in [0, 1]; labels are integers [N].
+    """
+
+    behaviour: ClassVar[str | None] = "fgspec.data.npz:Npz"
+
+    type: Literal["npz"] = Field(default="npz", description="Arrays in a NumPy .npz archive.")
+    path: str = Field(
+        description="The archive; a relative path is looked for in the current directory, then "
+        "in $FGSPEC_DATA."
+    )
+    train_images: str = Field(
+        default="train_images", description="Name in the archive of the training images."
+    )
+    train_labels: str = Field(
+        default="train_labels", description="Name in the archive of the training labels."
+    )
+    test_images: str = Field(
+        default="test_images", description="Name in the archive of the test images."
+    )
+    test_labels: str = Field(
+        default="test_labels", description="Name in the archive of the test labels."
+    )
+
+
+class Synthetic(Source):
+    """Random images around one random template a class; for benchmarks only."""
+
+    behaviour: ClassVar[str | None] = "fgspec.data.synthetic:Synthetic"
+
+    type: Literal["synthetic"] = Field(
+        default="synthetic", description="Made-up images, for benchmarks only."
+    )
+    # YAML and JSON know lists and no tuples; the sizes within stay strict.
+    image: tuple[PositiveInt, PositiveInt, PositiveInt] = Field(
+        default=(32, 32, 3), strict=False, description="Height, width (pixels) and colour channels."
+    )
+    classes: Annotated[int, Field(ge=2)] = Field(default=10, description="Number of classes.")
+    train_examples: PositiveInt = Field(default=4096, description="Number of training images.")
+    test_examples: PositiveInt = Field(default=1024, description="Number of test images.")
+
+    def describe(self, search: Search = None) -> DatasetInfo:
+        """Mean and deviation are those of the distribution that pixels are drawn from."""
+        channels = self.image[-1]
+        return DatasetInfo(
+            name="synthetic",
+            image_shape=self.image,
+            classes=self.classes,
+            train_examples=self.train_examples,
+            test_examples=self.test_examples,
+            # Of the sum of two uniform integers, 0 to 127 and 0 to 128, divided by 255.
+            mean=(0.5,) * channels,
+            std=(0.2057,) * channels,
+        )
+
+    @classmethod
+    def example(cls, folder: File) -> Self:
+        """Three classes of small images."""
+        return cls(image=(6, 5, 2), classes=3, train_examples=300, test_examples=30)

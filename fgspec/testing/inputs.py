@@ -1,0 +1,268 @@
+"""Laws of what surrounds a learning rule: data, optimizers, trackers, sweep engines.
+
+Each function takes an instance, or a class whose `example` or defaults give one.
+"""
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from compiler.augment.recipes import augmented
+from compiler.named_arrays.random_streams import key_data
+from compiler.optimizer import make_optimizer
+from compiler.optimizers.paths import is_weight
+from compiler.named_arrays.paths import flatten, unflatten
+from fgspec.data.dataset import Dataset
+from fgspec.spec import plugins
+from fgspec.spec.augmentations import Augmentation
+from fgspec.spec.dataset_info import DatasetInfo
+from fgspec.spec.kinds import Kind, working
+from fgspec.spec.optimizers import Optimizer
+from fgspec.spec.schedules import Schedule
+from fgspec.spec.sources import Source
+from fgspec.spec.trackers import Tracker
+from fgspec.sweeps.engine import Engine
+from fgspec.sweeps.engines import SweepEngine
+
+K = TypeVar("K", bound=Kind)
+
+MOMENT_TOLERANCE = 0.05
+"""By which a described mean or deviation may miss the measured one: published deviations are of
+other definitions, and made-up images are described by their distribution."""
+
+
+def full(kind: type[K]) -> type[K]:
+    """The class of a method with what it does."""
+    return kind if kind.behaviour is None else cast(type[K], plugins.named(kind.behaviour))
+
+
+def _instance(kind: K | type[K]) -> K:
+    return working(cast(K, cast(Any, kind)() if isinstance(kind, type) else kind))
+
+
+def check_source(source: Source | type[Source], folder: Path) -> None:
+    """What is described is what is read, the same every time, and nobody can change it.
+
+    Args:
+        source: an instance, or a class whose `example` gives one.
+        folder: an empty one, for the files of an example.
+    """
+    made = full(source).example(folder) if isinstance(source, type) else working(source)
+    info, read, again = made.describe(), made.read(), made.read()
+    assert made.describe() == info, f"{made}: two descriptions differ"
+    _check_shapes(made, info, read)
+    for name in ("train_images", "train_labels", "test_images", "test_labels"):
+        first, second = (_array(getattr(part, name)) for part in (read, again))
+        assert np.array_equal(first, second), f"{made}: {name} differ when read again"
+        held = getattr(read, name)
+        if isinstance(held, np.ndarray):
+            assert not held.flags.writeable, f"{made}: {name} can be written to"
+    if made.exact:
+        _check_counts(made, info, read)
+
+
+def _check_shapes(source: Source, info: DatasetInfo, read: Dataset) -> None:
+    parts = (read.train_images, read.train_labels), (read.test_images, read.test_labels)
+    for images, labels in parts:
+        assert images.shape[1:] == info.image_shape, (
+            f"{source}: images are {images.shape[1:]}, described as {info.image_shape}"
+        )
+        assert images.dtype == np.dtype(info.pixels), (
+            f"{source}: images are {images.dtype}, described as {info.pixels}"
+        )
+        pixels = _array(images)
+        assert pixels.dtype == np.uint8 or (pixels.min() >= 0 and pixels.max() <= 1), (
+            f"{source}: pixels are outside [0, 1]"
+        )
+        assert labels.dtype == np.int32, f"{source}: labels are {labels.dtype}, not int32"
+        assert labels.shape == (len(images),), f"{source}: labels and images differ in number"
+        assert labels.min() >= 0, f"{source}: a label is negative"
+        assert labels.max() < info.classes, f"{source}: a label is not below {info.classes}"
+    own = type(read.train_images)
+    assert isinstance(read.train_images, np.ndarray) != source.decoded, (
+        f"{source}: decoded is {source.decoded}, but its images are {own.__name__}"
+    )
+
+
+def _check_counts(source: Source, info: DatasetInfo, read: Dataset) -> None:
+    counts = len(read.train_labels), len(read.test_labels)
+    described = info.train_examples, info.test_examples
+    assert counts == described, f"{source}: {counts} examples are read, {described} described"
+    classes = set(read.train_labels.tolist())
+    assert classes == set(range(info.classes)), (
+        f"{source}: training labels are {sorted(classes)}, described are {info.classes} classes"
+    )
+    images = _array(read.train_images)
+    pixels = images / 255 if images.dtype == np.uint8 else images
+    for name, found, said in (
+        ("mean", pixels.mean((0, 1, 2)), info.mean),
+        ("deviation", pixels.std((0, 1, 2)), info.std),
+    ):
+        assert np.abs(found - np.asarray(said)).max() < MOMENT_TOLERANCE, (
+            f"{source}: the {name} is {found}, described as {said}"
+        )
+
+
+def _array(images: Any) -> Any:
+    if isinstance(images, np.ndarray):
+        return images
+    return images.take(np.arange(len(images)), axis=0)
+
+
+def check_augmentation(augmentation: Augmentation | type[Augmentation]) -> None:
+    """A pure function of its draws; images stay images, and each is changed by itself."""
+    made = _instance(augmentation)
+    random = np.random.default_rng(0)
+    images = random.random((6, 16, 12, 3), np.float32)
+    others = images.copy()
+    others[:5] = random.random((5, 16, 12, 3), np.float32)
+
+    def change(batch: Any, first: int = 0) -> Any:
+        key = key_data(0)
+        return np.asarray(augmented(made, 2, jnp.asarray(batch), key, 3, first))
+
+    changed = change(images)
+    assert changed.shape == (12, 16, 12, 3), f"{made}: images of {images.shape[1:]} change shape"
+    assert changed.dtype == np.float32, f"{made}: images become {changed.dtype}"
+    assert changed.min() >= 0, f"{made}: a pixel is below 0"
+    assert changed.max() <= 1, f"{made}: a pixel is above 1"
+    assert np.array_equal(changed, change(images)), f"{made}: the same draws change images anew"
+    assert np.allclose(changed[[5, 11]], change(others)[[5, 11]], atol=1e-5), (
+        f"{made}: an image is changed otherwise among other images"
+    )
+    assert np.allclose(changed[[5, 11]], change(images[5:], 5), atol=1e-5), (
+        f"{made}: an image is changed otherwise when the batch is split"
+    )
+    same = np.array_equal(changed, np.concatenate([images, images]))
+    assert same != made.changes, f"{made}: changes is {made.changes}, and images stay: {same}"
+
+
+_SHAPES = {
+    "blocks/block0/channel/w": (2, 3),
+    "blocks/block0/channel/b": (3,),
+    "heads/block0/w": (3, 2),
+    "heads/block0/b": (2,),
+    "classifier/w": (3, 2),
+    "classifier/b": (2,),
+}
+
+
+def check_optimizer(optimizer: Optimizer | type[Optimizer]) -> None:
+    """Weights alone decay, arrays do not mix, losses fall, and it keeps what it says."""
+    made = _instance(optimizer)
+    random = np.random.default_rng(0)
+    params = {path: random.normal(size=s).astype(np.float32) for path, s in _SHAPES.items()}
+    still = {path: np.zeros_like(x) for path, x in params.items()}
+    plain = made.model_copy(update={"weight_decay": 0.0, "decay_after_factors": False})
+    decaying = made.model_copy(update={"weight_decay": 0.1})
+
+    states = flatten_arrays(make_optimizer(made, 10, 2).init(unflatten(as_jax(params))))
+    shaped = sum(x.size for x in states if x.ndim)
+    expected = made.moments * sum(x.size for x in params.values())
+    assert shaped == expected, f"{made}: keeps {shaped} numbers, moments says {expected}"
+
+    decayed, kept = _stepped(decaying, params, still), _stepped(plain, params, still)
+    for path, x in params.items():
+        moved = not np.array_equal(decayed[path], x)
+        assert moved == is_weight(path), f"{made}: weight decay moves {path}: {moved}"
+        assert np.array_equal(kept[path], x), f"{made}: {path} moves without gradient and decay"
+
+    gradient = {path: random.normal(size=s).astype(np.float32) for path, s in _SHAPES.items()}
+    for path, x in params.items():
+        alone = _stepped(decaying, {path: x}, {path: gradient[path]})[path]
+        together = _stepped(decaying, params, gradient)[path]
+        assert np.allclose(alone, together, atol=1e-6), f"{made}: {path} depends on other arrays"
+
+    for path, x in params.items():  # the gradient of |x|^2 / 2 is x
+        after = _stepped(plain, {path: x}, {path: x}, steps=1)[path]
+        assert np.square(after).sum() < np.square(x).sum(), (
+            f"{made}: a small step against the gradient of |x|^2 makes {path} larger"
+        )
+
+
+def _stepped(
+    spec: Optimizer,
+    params: Mapping[str, np.ndarray],
+    gradient: Mapping[str, np.ndarray],
+    steps: int = 2,
+) -> dict[str, np.ndarray]:
+    """Parameters after some updates with one gradient."""
+    optimizer, now = make_optimizer(spec, 10, 2), unflatten(as_jax(params))
+    state, grads = optimizer.init(now), unflatten(as_jax(gradient))
+    with jax.numpy_dtype_promotion("standard"):  # as in an update: see compiler.state.stepped
+        for _ in range(steps):
+            updates, state = optimizer.update(grads, state, now)
+            now = cast(dict[str, Any], optax.apply_updates(now, updates))
+    return {path: np.asarray(x) for path, x in flatten(now).items()}
+
+
+def as_jax(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """The same arrays as JAX has them."""
+    return {path: jnp.asarray(x) for path, x in arrays.items()}
+
+
+def flatten_arrays(tree: Any) -> Sequence[Any]:
+    """All arrays of a tree."""
+    return [leaf for leaf in jax.tree.leaves(tree) if hasattr(leaf, "ndim")]
+
+
+def check_schedule(schedule: Schedule | type[Schedule]) -> None:
+    """Never negative, never above the peak, which some step has; a function of the step alone."""
+    made = _instance(schedule)
+    for peak, per_epoch, epochs in ((0.3, 5, 40), (2.0, 1, 100)):
+        steps = per_epoch * epochs
+        with jax.numpy_dtype_promotion("standard"):
+            rate = made.rate(peak, steps, per_epoch)
+            rates = np.asarray([float(rate(jnp.asarray(s, jnp.int32))) for s in range(steps)])
+            first = float(jax.jit(rate)(jnp.asarray(0, jnp.int32)))
+        assert np.isfinite(rates).all(), f"{made}: a rate is not finite"
+        assert rates.min() >= 0, f"{made}: the rate of step {rates.argmin()} is negative"
+        assert rates.max() <= peak * (1 + 1e-6), f"{made}: a rate is above the peak {peak}"
+        assert rates.max() >= peak * (1 - 1e-6), f"{made}: no step has the peak {peak}"
+        assert abs(first - rates[0]) <= 1e-6 * peak, f"{made}: the first step differs when compiled"
+
+
+def check_tracker(tracker: Tracker | type[Tracker], folder: Path) -> None:
+    """It takes every line of a run that is stopped and resumed, and leaves what it is given.
+
+    Args:
+        tracker: an instance, or a class without fields that must be given.
+        folder: of a run.
+    """
+    made = _instance(tracker)
+    values: dict[str, Any] = {"name": "law", "training": {"steps": 4}}
+    before = repr(values)
+    for steps, status in (((1, 2, 3), "preempted"), ((3, 4), "done"), ((), "failed")):
+        follower = made.model_copy()  # each run, and each part of one, has its own
+        follower.open(folder, values)
+        for step in steps:
+            metrics = {"train/loss": 1 / step} | ({"eval/loss": 0.5} if step == 4 else {})
+            given = dict(metrics)
+            follower.log(step, given)
+            assert given == metrics, f"{made}: log changes the metrics"
+        follower.close(status)
+    assert repr(values) == before, f"{made}: open changes the values of the spec"
+
+
+def check_engine(engine: SweepEngine | type[SweepEngine]) -> None:
+    """It says what it can do without any of its packages, and begins with a site alone."""
+    made = _instance(engine)
+    begin = type(made).begin
+    assert begin is not SweepEngine.begin, f"{made}: has no begin()"
+    names = list(inspect.signature(begin).parameters)
+    assert len(names) == 2, f"{made}: begin() takes {names}, expected a site alone"
+    asks = type(made).refuse_under_way is not SweepEngine.refuse_under_way
+    assert asks == made.outlives, f"{made}: outlives is {made.outlives}, refuse_under_way: {asks}"
+    given = inspect.signature(begin).return_annotation
+    for name in _members(Engine) if isinstance(given, type) else ():
+        assert name == "at_once" or hasattr(given, name), f"{made}: what begins has no {name}"
+
+
+def _members(protocol: type) -> Iterator[str]:
+    return (name for name in vars(protocol) if not name.startswith("_"))

@@ -1,0 +1,41 @@
+"""Every source, augmentation, optimizer, schedule, tracker and engine obeys its laws."""
+
+import pytest
+
+from fgspec.spec.augmentations import AUGMENTATIONS
+from fgspec.spec.optimizers import OPTIMIZERS
+from fgspec.spec.schedules import SCHEDULES
+from fgspec.spec.sources import SOURCES
+from fgspec.spec.trackers import TRACKERS
+from fgspec.sweeps.engines import ENGINES
+from fgspec.testing import inputs
+
+
+@pytest.mark.parametrize("name", SOURCES.names())
+def test_source(name, tmp_path):
+    inputs.check_source(SOURCES.kind(name), tmp_path)
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS.names())
+def test_augmentation(name):
+    inputs.check_augmentation(AUGMENTATIONS.kind(name))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS.names())
+def test_optimizer(name):
+    inputs.check_optimizer(OPTIMIZERS.kind(name))
+
+
+@pytest.mark.parametrize("name", SCHEDULES.names())
+def test_schedule(name):
+    inputs.check_schedule(SCHEDULES.kind(name))
+
+
+@pytest.mark.parametrize("name", TRACKERS.names())
+def test_tracker(name, tmp_path):
+    inputs.check_tracker(TRACKERS.kind(name), tmp_path)
+
+
+@pytest.mark.parametrize("name", ENGINES.names())
+def test_engine(name):
+    inputs.check_engine(ENGINES.kind(name))

@@ -1,0 +1,137 @@
+"""Trackers receive what the logbook does, survive a stop, and never end a run."""
+
+import csv
+import io
+import math
+from pathlib import Path
+
+import pytest
+import runs
+from rich.console import Console
+
+import fgspec
+from fgspec.logbook import read
+from fgspec.loop import Preempted
+from fgspec.spec.trackers import Csv
+from fgspec.trackers import csv_file
+from fgspec.trackers.following import Followers
+
+CSV = ["training.trackers=[csv]"]
+
+
+def _lines(run):
+    return [{k: float(v) for k, v in line.items()} for line in read(run / "metrics.jsonl")]
+
+
+def _rows(run):
+    with (run / "metrics.csv").open(newline="") as file:
+        return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
+
+
+def _recorded(monkeypatch, **failing):
+    """What csv's methods are called with, instead of what they do."""
+    seen = []
+    for name in ("open", "log", "close"):
+
+        def act(self, *given, name=name):
+            seen.append((name, *given))
+            if name in failing:
+                raise failing[name]
+
+        monkeypatch.setattr(csv_file.Csv, name, act)
+    return seen
+
+
+def test_every_line_of_the_logbook_is_a_row_also_after_a_stop(tmp_path, monkeypatch):
+    spec = fgspec.load(runs.write_spec(tmp_path), CSV)
+    runs.stop_after(monkeypatch, 9)
+    with pytest.raises(Preempted):
+        fgspec.train(spec, run_dir=tmp_path)
+    (run,) = (tmp_path / "small").iterdir()
+    assert _rows(run) == _lines(run)
+    monkeypatch.undo()
+    # A process that is killed leaves rows of steps after its last checkpoint, the last one torn.
+    with (run / "metrics.csv").open("a") as file:
+        file.write("24,1,2\n25,1")
+    fgspec.train(resume=run)
+    assert _rows(run) == _lines(run)
+    assert [row["step"] for row in _rows(run)] == [7, 10, 14, 20, 21, 25]
+
+
+def test_a_run_may_be_resumed_with_other_trackers(tmp_path, monkeypatch):
+    path = runs.write_spec(tmp_path)
+    runs.stop_after(monkeypatch, 9)
+    with pytest.raises(Preempted):
+        fgspec.train(path, run_dir=tmp_path)
+    monkeypatch.undo()
+    (run,) = (tmp_path / "small").iterdir()
+    before = len(_lines(run))
+    summary = fgspec.train(fgspec.load(path, CSV), resume=run)
+    assert summary["step"] == 25
+    assert _rows(run) == _lines(run)[before:]
+
+
+def test_calls_come_in_order_with_the_folder_and_the_spec(tmp_path, monkeypatch):
+    seen = _recorded(monkeypatch)
+    spec = fgspec.load(runs.write_spec(tmp_path), CSV)
+    run = Path(fgspec.train(spec, run_dir=tmp_path)["run"])
+    assert seen[0] == ("open", run, spec.values())
+    assert seen[-1] == ("close", "done")
+    logged = [{"step": float(step)} | metrics for _, step, metrics in seen[1:-1]]
+    assert logged == _lines(run)
+
+
+@pytest.mark.parametrize("name", ["open", "log", "close"])
+def test_an_error_of_a_tracker_is_a_line_and_no_end(name, tmp_path, monkeypatch):
+    seen = _recorded(monkeypatch, **{name: ValueError("the line\nis down")})
+    spec = fgspec.load(runs.write_spec(tmp_path), CSV)
+    console = Console(file=io.StringIO())
+    assert fgspec.train(spec, run_dir=tmp_path, console=console)["status"] == "done"
+    assert [call[0] for call in seen].count(name) == 1
+    line = f"warning: tracker csv: could not {name}: the line is down; the run goes on without it"
+    assert console.file.getvalue().count(line) == 1
+
+
+def test_a_run_that_diverges_closes_its_trackers_as_failed(tmp_path, monkeypatch):
+    seen = _recorded(monkeypatch)
+    changes = ["optimizer.learning_rate=1e30", "architecture={type: mlp, hidden: [16, 16]}"]
+    spec = fgspec.load(runs.write_spec(tmp_path, "bp"), [*CSV, *changes])
+    with pytest.raises(fgspec.RunError):
+        fgspec.train(spec, run_dir=tmp_path)
+    assert [call for call in seen if call[0] == "close"] == [("close", "failed")]
+
+
+def test_a_column_comes_with_its_first_number(tmp_path):
+    followers = Followers([Csv()], print)
+    followers.open(tmp_path, {})
+    followers.log(1, {"a": 0.1})
+    followers.log(2, {"b": math.nan})
+    followers.log(3, {"a": 3, "b": -math.inf})
+    followers.close("done")
+    text = (tmp_path / "metrics.csv").read_text()
+    assert text == "step,a,b\n1,0.1,\n2,,nan\n3,3.0,-inf\n"
+
+
+def test_two_runs_of_one_process_keep_their_own_files(tmp_path):
+    two = [Followers([Csv()], print) for _ in range(2)]
+    for number, followers in enumerate(two):
+        (tmp_path / str(number)).mkdir()
+        followers.open(tmp_path / str(number), {})
+    for number, followers in enumerate(two):
+        followers.log(1, {"a": number})
+    assert [_rows(tmp_path / str(n))[0]["a"] for n in (0, 1)] == [0, 1]
+
+
+def test_no_tracker_is_listed_twice(tmp_path):
+    with pytest.raises(fgspec.SpecError, match=r"trackers\[1\]: is listed twice; remove one"):
+        fgspec.load(runs.write_spec(tmp_path), ["training.trackers=[csv, csv]"])
+
+
+def test_trackers_change_nothing_that_is_computed(tmp_path):
+    path = runs.write_spec(tmp_path)
+    other = tmp_path / "other.yaml"
+    other.write_text(f"extends: {path.name}\ntraining: {{trackers: [csv]}}\n")
+    found = fgspec.compare(path, other)
+    assert [str(d.path[-1]) for d in found.fields] == ["trackers"]
+    assert all(one.identical for one in found.consequences)
+    assert not found.cost
