@@ -53,17 +53,17 @@ _COUPLES: tuple[_Couples, ...] = (
     _Couples(
         ("gradient", "target"),
         lambda spec: not spec.gradient.target.inside,
-        "stages learn alone, but errors of this target cross blocks; say local",
+        "stages learn alone, but errors of this target cross blocks; use local",
     ),
     _Couples(
         ("gradient", "perturbation", "projection", "type"),
         lambda spec: spec.gradient.perturbation is not None and spec.gradient.perturbation.projects,
-        "projections take the gradients of all blocks at once; say none",
+        "projections take the gradients of all blocks at once; use none",
     ),
     _Couples(
         ("losses", "objective", "type"),
         lambda spec: not spec.losses.objective.answers,
-        "its readout needs a second pass through all stages; say cross_entropy",
+        "its readout needs a second pass through all stages; use cross_entropy",
     ),
 )
 
@@ -73,7 +73,7 @@ def _stages(experiment: Experiment) -> Iterator[Problem]:
     at: Path = ("mesh", "stage")
     coupled = experiment.architecture.coupling()
     if coupled is not None and experiment.gradient.target.inside:
-        message = "stages keep no running statistics; say another, or mesh.stage: 1"
+        message = "stages keep no running statistics; use another, or mesh.stage: 1"
         yield Problem(coupled.path, message, others=(at,))
         return
     for row in _COUPLES:

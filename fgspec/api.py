@@ -19,6 +19,7 @@ from typing import Any
 import jax
 from rich.console import Console
 
+from compiler.compile import compile_plan
 from compiler.cost.by_part import dissect
 from compiler.cost.compiled import compile_update
 from compiler.cost.scaling import mesh_rows
@@ -27,7 +28,6 @@ from compiler.cost.updates_per_call import calls_of
 from compiler.mesh import device_problems, fill, with_mesh
 from compiler.plan.plan import Plan, make_plan
 from compiler.support import data_problems, refusals
-from compiler.compile import compile_plan
 from compiler.update.program import Program
 from compiler.update.state import State
 from fgspec import loop, rundir, source

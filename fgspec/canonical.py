@@ -11,10 +11,27 @@ from fgspec.source import Loaded, set_by
 from fgspec.yaml12 import Path
 
 
-def identity(values: Mapping[str, Any]) -> str:
-    """SHA-256, in hexadecimal, of a resolved spec: equal exactly if every value is equal."""
+def identity(values: Mapping[str, Any], packages: Mapping[str, str] | None = None) -> str:
+    """SHA-256, in hexadecimal, of a resolved spec: equal exactly if every value is equal.
+
+    Args:
+        values: of the spec.
+        packages: that its methods come from, with their versions, besides fgspec.
+    """
+    # A package's new version may compute something else under the same name.
+    values = {**values, "packages": dict(packages)} if packages else values
     text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def spec_hash(loaded: Loaded, **instead: Any) -> str:
+    """The identity of a loaded spec.
+
+    Args:
+        loaded: the spec.
+        instead: values of fields at its root, such as another seed.
+    """
+    return identity(loaded.values() | instead, loaded.packages())
 
 
 def resolved_text(loaded: Loaded) -> str:

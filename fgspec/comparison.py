@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from compiler.compile import compile_plan
 from compiler.equivalence.consequences import Consequence, consequences
 from compiler.equivalence.fingerprint import fingerprint
 from compiler.named_arrays.paths import flatten, unflatten
 from compiler.plan.plan import Plan
 from compiler.quality.probe import ROUNDS, Probe, probed
-from compiler.compile import compile_plan
 from compiler.update.state import State
-from fgspec.canonical import Difference, differences, identity, spelled_out_once
+from fgspec.canonical import Difference, differences, spec_hash, spelled_out_once
 from fgspec.data.dataset import Dataset
 from fgspec.data.pipeline import TrainBatches
 from fgspec.diagnostics import dotted
@@ -95,7 +95,7 @@ def of_fields(a: Loaded, b: Loaded) -> Comparison:
     """The first layer: what the specs say."""
     return Comparison(
         names=(a.file, " ".join([b.file, *(f"--set {text}" for text in b.overrides)])),
-        hashes=(identity(a.values()), identity(b.values())),
+        hashes=(spec_hash(a), spec_hash(b)),
         fields=tuple(differences(a, b)),
         spelled_out=tuple(dotted(path) for path in spelled_out_once(a, b)),
     )

@@ -5,11 +5,12 @@ import platform
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import jax
+
+from fgspec.spec.plugins import package_version
 
 PACKAGES = (
     "fgspec",
@@ -57,19 +58,12 @@ def collect(
         "hashes": dict(hashes),
         "seeds": dict(seeds),
         "python": platform.python_version(),
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": {name: package_version(name) for name in PACKAGES},
         "platform": platform.platform(),
         "cpus": os.cpu_count(),
         "devices": _devices(),
         "git": _git_state(source_dir),
     }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def _devices() -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from fgspec import loop
-from fgspec.canonical import identity
+from fgspec.canonical import spec_hash
 from fgspec.checkpoint import Checkpointer, Restored
 from fgspec.data.dataset import Dataset
 from fgspec.data.pipeline import (
@@ -113,7 +113,7 @@ def find(
     """
     if resume is None and at is not None and begun(at):
         resume = at
-    spec = identity(loaded.values()) if loaded is not None else None
+    spec = spec_hash(loaded) if loaded is not None else None
     refuse_disagreement({"the spec": spec, "the run to go on with": resume})
     if resume is not None:
         run, recorded = reopen(resume)
@@ -145,11 +145,12 @@ def _describe(job: Job, run: RunDir) -> None:
     spec = job.loaded.experiment
     record = collect(
         command=sys.argv,
-        hashes={"spec": identity(job.loaded.values()), "data": job.data_fingerprint()},
+        hashes={"spec": spec_hash(job.loaded), "data": job.data_fingerprint()},
         seeds={"seed": spec.seed, "data": spec.order_seed},
         source_dir=Path.cwd(),
     )
-    write_json(run.provenance, record | {"overrides": list(job.loaded.overrides)})
+    said = {"overrides": list(job.loaded.overrides), "methods": job.loaded.packages()}
+    write_json(run.provenance, record | said)
 
 
 def execute(job: Job, run: RunDir) -> dict[str, Any]:

@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fgspec.canonical import differences, identity, resolved_text
+from fgspec.canonical import differences, identity, resolved_text, spec_hash
 from fgspec.diagnostics import SpecError, dotted, shown
 from fgspec.errors import ResumeError, UserError
 from fgspec.logbook import last_values, write_json, write_text
 from fgspec.source import Loaded, load
+from fgspec.spec.plugins import package_version
 from fgspec.yaml12 import read
 
 
@@ -67,7 +68,7 @@ def create(loaded: Loaded, parent: Path, now: Callable[[], datetime] = _now) -> 
     Raises:
         UserError: the folder cannot be made.
     """
-    label = f"{now():%Y%m%dT%H%M%S}-{identity(loaded.values())[:8]}"
+    label = f"{now():%Y%m%dT%H%M%S}-{spec_hash(loaded)[:8]}"
     base = parent / loaded.experiment.name
     for attempt in range(1000):
         path = base / (label if attempt == 0 else f"{label}-{attempt}")
@@ -122,8 +123,11 @@ def reopen(path: Path) -> tuple[RunDir, Loaded]:
     if not run.resolved.is_file() or not run.provenance.is_file():
         raise ResumeError(f"{path}: not a run: it has no resolved.yaml and provenance.json")
     try:
-        loaded, written = load(run.resolved), identity(read(run.resolved).value)
-        recorded = json.loads(run.provenance.read_text())["hashes"]["spec"]
+        record = json.loads(run.provenance.read_text())
+        recorded, packages = record["hashes"]["spec"], record.get("methods", {})
+        _refuse_missing(path, packages)
+        written = identity(read(run.resolved).value, packages)
+        loaded = load(run.resolved)
     except (SpecError, ValueError, KeyError, TypeError) as error:
         raise ResumeError(f"{path}: its record cannot be read: {error}") from None
     if recorded != written:
@@ -134,6 +138,16 @@ def reopen(path: Path) -> tuple[RunDir, Loaded]:
     return run, loaded
 
 
+def _refuse_missing(path: Path, packages: Mapping[str, str]) -> None:
+    """Raise if a package that a run's methods come from is not there."""
+    for name, version in packages.items():
+        if package_version(name) is None:
+            raise ResumeError(
+                f"{path}: its methods come from {name} {version}, which is not installed; "
+                f"pip install {name}=={version}"
+            )
+
+
 def began_as(run: RunDir, loaded: Loaded) -> str:
     """The identity of a run's spec when it began, in the language of that day.
 
@@ -142,7 +156,7 @@ def began_as(run: RunDir, loaded: Loaded) -> str:
         loaded: its spec, for a run that has no record yet.
     """
     if not begun(run.path):
-        return identity(loaded.values())
+        return spec_hash(loaded)
     return json.loads(run.provenance.read_text())["hashes"]["spec"]
 
 
@@ -173,6 +187,13 @@ def refuse_other(run: RunDir, recorded: Loaded, given: Loaded) -> None:
     Raises:
         ResumeError: naming every field that differs, with both values.
     """
+    began = json.loads(run.provenance.read_text()).get("methods", {})
+    for name, version in began.items():
+        if (there := package_version(name)) != version:
+            raise ResumeError(
+                f"{run.path}: cannot be resumed: it began with {name} {version}, and {there} is "
+                f"installed; pip install {name}=={version}, or start a new run"
+            )
     found = [d for d in differences(recorded, given) if not _free(d.path)]
     if found:
         lines = [

@@ -20,11 +20,13 @@ from fgspec.diagnostics import (
     shown,
 )
 from fgspec.layers import Change, Layer, changed, merge
+from fgspec.spec import plugins
 from fgspec.spec.ablation import Ablation
 from fgspec.spec.base import Section
 from fgspec.spec.complete import complete
 from fgspec.spec.consistency import check
 from fgspec.spec.experiment import Experiment
+from fgspec.spec.kinds import methods_in
 from fgspec.spec.presets import expand_rule
 from fgspec.spec.retired import without_retired
 from fgspec.spec.shorthand import spelled_out
@@ -57,6 +59,14 @@ class Loaded:
     def values(self) -> dict[str, Any]:
         """Every value of the resolved spec as plain mappings, lists and scalars."""
         return self.experiment.model_dump(mode="json")
+
+    def packages(self) -> dict[str, str]:
+        """The packages that its methods come from besides fgspec, and their versions."""
+        found = (
+            plugins.owner(method.table.group, method.type)
+            for _, method in methods_in(self.experiment)
+        )
+        return {p.name: p.version for p in found if p is not None and p.name != plugins.OWN}
 
     def refuse(self, problems: Sequence[Problem]) -> None:
         """Raise what is wrong with this spec, if anything is.

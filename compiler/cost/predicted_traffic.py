@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 from math import prod
 
 from compiler.cost.compiled_traffic import Traffic, sent
+from compiler.cost.pipeline_stages import stages
 from compiler.cost.updates_per_call import calls_of
 from compiler.named_arrays.axes import ACTIVATION, Axis
 from compiler.named_arrays.paths import flatten
 from compiler.network.block import is_trained
 from compiler.network.network import every_layer
 from compiler.network.shapes import Layer
-from compiler.cost.pipeline_stages import stages
 from compiler.plan.plan import Plan
 from compiler.plan.segment import Segment
 from compiler.plan.sharding import Layout, layout_of
@@ -24,6 +24,7 @@ from fgspec.spec.shapes import INPUT, ParamSpec
 
 FLOAT = 4.0
 """Bytes of a number."""
+
 
 def moments_of(plan: Plan) -> int:
     """Arrays like the parameters that the optimizer keeps."""

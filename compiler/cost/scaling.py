@@ -6,13 +6,13 @@ from math import prod
 from typing import Any, NamedTuple
 
 from compiler.cost.compiled_traffic import Traffic
-from compiler.cost.update_flops import update_flops
+from compiler.cost.pipeline_stages import utilisation
 from compiler.cost.predicted_traffic import moments_of, on_each, predicted_traffic
+from compiler.cost.update_flops import update_flops
 from compiler.cost.updates_per_call import calls_of
 from compiler.mesh import mesh_problems, sizes, with_mesh
 from compiler.named_arrays.axes import ACTIVATION
 from compiler.named_arrays.paths import flatten
-from compiler.cost.pipeline_stages import utilisation
 from compiler.plan.plan import Plan
 from compiler.plan.sharding import layout_of
 from fgspec.show.text import mebibytes, quantity

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from compiler.compile import compile_plan
 from compiler.cost.by_part import by_part, dissect
 from compiler.cost.compiled import abstract_arguments
 from compiler.cost.counts import counts
@@ -31,7 +32,6 @@ from compiler.optimizer import make_optimizer
 from compiler.plan.plan import Plan
 from compiler.update.forward_passes import stem, views
 from compiler.update.learn import Collecting
-from compiler.compile import compile_plan
 from compiler.update.program import Program
 from compiler.update.state import State, stepped
 from fgspec.spec.mesh import Mesh

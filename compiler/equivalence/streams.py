@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from compiler.equivalence.value_digest import Known
-from compiler.network.network import every_layer
-from compiler.named_arrays.random_streams import stream_code
-from compiler.plan.plan import Plan
 from compiler.named_arrays.paths import flatten
+from compiler.named_arrays.random_streams import stream_code
+from compiler.network.network import every_layer
+from compiler.plan.plan import Plan
 from fgspec.spec.kinds import working
 
 

@@ -62,7 +62,8 @@ class _Reverse(estimators.Estimator):
         self, plan: Plan, segment: Segment, params: Params, x: Features, context: Context
     ) -> Estimate:
         """Through one segment, whose blocks are unrolled."""
-        return self._through((segment.blocks,), segment, {"blocks": params}, x, context)
+        estimate = self._through((segment.blocks,), segment, {"blocks": params}, x, context)
+        return estimate._replace(grads=estimate.grads["blocks"])
 
     def network_gradient(
         self, plan: Plan, params: Params, x: Features, context: Context

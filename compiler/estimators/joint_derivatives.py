@@ -6,7 +6,9 @@ reverse-mode gradient is the same number, and one gradient serves all samples of
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import jax
 from jaxtyping import Array, Float
@@ -22,7 +24,9 @@ Run = Callable[[Tree], Trace]
 """Perturbations by name -> the forward pass."""
 
 
-class Slopes(NamedTuple):
+@partial(jax.tree_util.register_dataclass, data_fields=["values"], meta_fields=["axes"])
+@dataclass(frozen=True)
+class Slopes:
     """Derivatives along one perturbation.
 
     Attributes:

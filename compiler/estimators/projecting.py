@@ -122,6 +122,7 @@ class Target(NamedTuple):
 
 def _target(plan: Plan, view: View, passing: Passing, still: Signals, predicted: Signals) -> Target:
     exact, whole = plan.exact_blocks, passing
+    predicted = {name: part for name, part in predicted.items() if _block(name) not in exact}
     if not plan.reverse_derivatives:
         last = Segment(plan.units[-1][0], (plan.units[-1][1],))
         whole = passing._replace(segments=(last,) if exact else ())

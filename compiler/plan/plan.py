@@ -184,7 +184,12 @@ class Plan:
     def headed_sites(self) -> tuple[Site, ...]:
         """The sites whose readout is a head of their own that is trained, in order."""
         guides = self.perturbation.guides if self.perturbation is not None else ()
-        read = self.target.reads_local or any(guide.heads_learn for guide in guides)
+        # Heads under which a guess is taken as they were drawn do not learn; all others do, also
+        # beside a target that they have no part in.
+        untrained = any(guide.reads_heads for guide in guides) and not any(
+            guide.heads_learn for guide in guides
+        )
+        read = self.target.reads_local or not untrained
         return tuple(site for site in self._headed() if read or site.name == "final")
 
     def _headed(self) -> Iterator[Site]:
@@ -207,7 +212,10 @@ class Plan:
     def unit_by_unit(self) -> bool:
         """Whether every unit learns from its own loss alone, one after the other."""
         spec = self.experiment
-        return self.target.inside and unscannable(spec.architecture, spec.gradient) is None
+        return (
+            self.target.inside
+            and unscannable(spec.architecture, spec.losses, spec.gradient) is None
+        )
 
     def units_and_stacks(self) -> Iterator[Unit | Stack]:
         """All units in order, those of a stack as one."""
@@ -286,7 +294,10 @@ def _stacks(plan: Plan) -> tuple[Stack, ...]:
         UserError: the spec asks for it, and there is nothing to scan.
     """
     spec, wanted = plan.experiment, plan.experiment.compile.blocks
-    if wanted == "unrolled" or unscannable(spec.architecture, spec.gradient) is not None:
+    if (
+        wanted == "unrolled"
+        or unscannable(spec.architecture, spec.losses, spec.gradient) is not None
+    ):
         return ()
     if wanted == "auto" and stores_all(spec.gradient, spec.compile):
         return ()

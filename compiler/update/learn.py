@@ -8,7 +8,7 @@ estimator's gradient of the whole network.
 
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -107,6 +107,7 @@ class Learned(NamedTuple):
     feedback: Params | None = None
 
 
+@runtime_checkable
 class Keep(Protocol):
     """What becomes of the gradients of a stack's units."""
 

@@ -109,7 +109,9 @@ def _stage(
         kept = jax.tree.map(partial(jnp.where, busy), after, held)
         return kept._replace(features=after.features), metrics
 
-    sends = jnp.zeros((plan.rows, _width(plan, stages)), jnp.dtype(plan.experiment.compile.precision))
+    sends = jnp.zeros(
+        (plan.rows, _width(plan, stages)), jnp.dtype(plan.experiment.compile.precision)
+    )
     start = Tick(state.params, state.optimizer, sends)
     held, metrics = jax.lax.scan(tick, start, jnp.arange(steps + count - 1))
     of = partial(_owned, plan, stages, own)
@@ -181,7 +183,10 @@ def _stepped(
 def _owners(plan: Plan, stages: Stages) -> dict[str, int]:
     """The stage that knows each metric; of squares each has a part."""
     last = plan.experiment.mesh.stage - 1
-    found = {f"local_loss/{site.name}": _stage_of(plan, stages, site.block) for site in plan.headed_sites()}
+    found = {
+        f"local_loss/{site.name}": _stage_of(plan, stages, site.block)
+        for site in plan.headed_sites()
+    }
     return (
         found | {f"train/{name}": last for name in ("loss", *plan.answer.reports)} | {SQUARES: last}
     )

@@ -224,7 +224,9 @@ class Program:
 
     def _updates(self, state: State, records: Records, whole: Batch | None = None) -> Any:
         if self.plan.experiment.mesh.stage > 1:
-            return pipelined(self.plan, self._optimizer, state, records, whole, _picked, self._stages)
+            return pipelined(
+                self.plan, self._optimizer, state, records, whole, _picked, self._stages
+            )
         return jax.lax.scan(lambda s, r: self._update(s, _picked(r, whole)), state, records)
 
     def _diagnose(self, state: State, batch: Batch) -> Metrics:

@@ -14,7 +14,7 @@ from compiler.update.program import Program
 from fgspec import api
 from fgspec.bench import SCHEMA_VERSION, Subject, lines, measure, timed, times
 from fgspec.bench_plot import draw, plotting
-from fgspec.canonical import identity
+from fgspec.canonical import spec_hash
 from fgspec.cli.check_ import checked
 from fgspec.cli.options import ArgumentError, SetOption
 from fgspec.compile_cache import no_compilation_cache
@@ -152,7 +152,7 @@ def _prepared(loaded: Loaded, name: str) -> tuple[Subject, dict[str, Any]]:
     facts = {
         "name": name,
         "file": str(loaded.file),
-        "sha256": identity(loaded.values()),
+        "sha256": spec_hash(loaded),
         "batch_size": loaded.experiment.data.batch_size,
         "steps_per_call": subject.steps,
         "compile_s": {"lowering": lowering, "xla": compiling},

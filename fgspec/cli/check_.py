@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from compiler.support import data_problems, refusals
-from fgspec.canonical import identity
+from fgspec.canonical import spec_hash
 from fgspec.cli.options import SetOption
 from fgspec.contract import broken
 from fgspec.data.describe import describe
@@ -70,7 +70,7 @@ def _told(path: Path, overrides: list[str]) -> str:
     """What a spec or a sweep that is right is called."""
     if not is_sweep(path):
         loaded = checked(load(path, overrides))
-        return f"{loaded.experiment.name}, {identity(loaded.values())[:8]}"
+        return f"{loaded.experiment.name}, {spec_hash(loaded)[:8]}"
     sweep = load_sweep(path, overrides)
     for arm in sweep.arms:
         checked(arm.loaded)

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from compiler.cost.by_part import anatomy_lines, dissect
 from compiler.cost.compiled import compile_update
+from compiler.cost.pipeline_stages import schedule
 from compiler.cost.scaling import (
     Machine,
     mesh_rows,
@@ -18,10 +19,9 @@ from compiler.cost.scaling import (
 )
 from compiler.cost.updates_per_call import calls_of
 from compiler.mesh import sizes
-from compiler.cost.pipeline_stages import schedule
 from compiler.plan.plan import Plan
 from fgspec import api
-from fgspec.canonical import identity
+from fgspec.canonical import spec_hash
 from fgspec.cli.options import JsonOption, MeshOption, SetOption, SpecArgument, with_mesh
 from fgspec.compile_cache import compilation_cache
 from fgspec.show.bias_notes import notes
@@ -64,7 +64,7 @@ def run(
         plan = program.plan
         compiled, found = compile_update(program, calls_of(plan)), dissect(program)
     if as_json:
-        values = {"name": loaded.experiment.name, "sha256": identity(loaded.values())}
+        values = {"name": loaded.experiment.name, "sha256": spec_hash(loaded)}
         values |= {"layers": layer_values(plan), "cost": cost_values(plan, compiled, found)}
         values |= {"mesh": mesh_values(plan)}
         print(json.dumps(values | {"notes": notes(plan)}, indent=2))

@@ -1,6 +1,6 @@
 """`fgspec show`."""
 
-from fgspec.canonical import identity, resolved_text
+from fgspec.canonical import resolved_text, spec_hash
 from fgspec.cli.options import SetOption, SpecArgument
 from fgspec.source import load
 
@@ -13,5 +13,5 @@ def run(spec: SpecArgument, overrides: SetOption = None) -> None:
     Example: fgspec show specs/quickstart.yaml --set rule=lg-bp
     """
     loaded = load(spec, overrides or ())
-    print(f"# sha256 {identity(loaded.values())}")
+    print(f"# sha256 {spec_hash(loaded)}")
     print(resolved_text(loaded), end="")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fgspec import rundir
-from fgspec.canonical import identity
+from fgspec.canonical import spec_hash
 from fgspec.errors import UserError
 from fgspec.logbook import read
 from fgspec.rundir import RunDir
@@ -75,7 +75,7 @@ def collect(paths: Sequence[Path]) -> list[ArmResult]:
     arms: dict[str, tuple[str, Loaded, list[RunResult]]] = {}
     for label, path in _runs(paths):
         run, loaded = rundir.reopen(path)
-        key = identity(loaded.values() | {"seed": 0})
+        key = spec_hash(loaded, seed=0)
         own = arms.setdefault(key, (label or loaded.experiment.name, loaded, []))[2]
         if all(run.path.resolve() != other.path.resolve() for other in own):
             own.append(_result(run, loaded))

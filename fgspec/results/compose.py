@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from fgspec.canonical import differences, identity
+from fgspec.canonical import differences, spec_hash
 from fgspec.diagnostics import MISSING, dotted, shown
 from fgspec.results.collect import ArmResult
 from fgspec.results.figures import COSINE, CURVES, against_cost, cosine_metrics, panels
@@ -158,7 +158,7 @@ def _runs(arms: Sequence[ArmResult], metric: str) -> Section:
         (arm.label, str(run.seed), run.state, _four(run.last(metric)), sha[:8], str(run.path))
         for arm in arms
         for run in (*arm.runs, *arm.others)
-        for sha in [identity(arm.loaded.values() | {"seed": run.seed})]
+        for sha in [spec_hash(arm.loaded, seed=run.seed)]
     ]
     head = ("arm", "seed", "state", metric, "sha256", "folder")
     made = {_machine(run.provenance) for arm in arms for run in arm.runs}

@@ -56,7 +56,7 @@ def _stacks(plan: Plan) -> str:
     spec = plan.experiment
     if spec.compile.blocks == "unrolled":
         return "unrolled"
-    why = unscannable(spec.architecture, spec.gradient)
+    why = unscannable(spec.architecture, spec.losses, spec.gradient)
     if why is None and stores_all(spec.gradient, spec.compile):
         why = "a reverse pass through all blocks stores more where they are scanned"
     return f"unrolled: {why or f'there are no {FEWEST} equal ones in a row'}"
@@ -73,7 +73,11 @@ def _noise(plan: Plan) -> str:
         return ""
     if plan.experiment.compile.noise == "drawn":
         return "drawn again where its derivative is known"
-    return f"stored, {how.guess.stored}" if how.guess.stored and how.guess.set.drawn_alone else "stored"
+    return (
+        f"stored, {how.guess.stored}"
+        if how.guess.stored and how.guess.set.drawn_alone
+        else "stored"
+    )
 
 
 def _derivatives(plan: Plan) -> str:

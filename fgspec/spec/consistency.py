@@ -173,7 +173,9 @@ def mesh_axes(mesh: Mesh) -> Iterator[Problem]:
 def residence(data: Data, compile: Compile) -> Iterator[Problem]:
     """Only images that are in memory can be put on a device whole."""
     if compile.input == "device" and data.source.decoded:
-        message = f"images of {data.source} are decoded for each batch, not held whole; use auto or host"
+        message = (
+            f"images of {data.source} are decoded for each batch, not held whole; use auto or host"
+        )
         yield Problem(("compile", "input"), message, others=(("data", "source", "type"),))
 
 

@@ -14,13 +14,15 @@ from fgspec.yaml12 import Path
 ESTIMATOR: Path = ("gradient", "estimator", "type")
 
 
-def passes(architecture: Architecture, compile: Compile, gradient: Gradient) -> Iterator[Problem]:
+def passes(
+    architecture: Architecture, losses: Losses, compile: Compile, gradient: Gradient
+) -> Iterator[Problem]:
     """Rematerialisation needs a reverse pass of its own, scans equal blocks."""
     if compile.rematerialize != "auto" and not gradient.estimator.backward:
         message = "read where errors travel backward through blocks; remove it"
         path: Path = ("compile", "rematerialize")
         yield Problem(path, message, others=(("gradient", "estimator", "type"),))
-    why = unscannable(architecture, gradient)
+    why = unscannable(architecture, losses, gradient)
     if compile.blocks == "scanned" and why is not None:
         coupled = architecture.coupling()
         reason: Path = coupled.path if coupled is not None else ("gradient", "target")

@@ -7,7 +7,7 @@ or when the whole language is asked for.
 import importlib
 from collections.abc import Mapping
 from functools import lru_cache
-from importlib.metadata import EntryPoint, distributions
+from importlib.metadata import EntryPoint, PackageNotFoundError, distributions, version
 from typing import Any, NamedTuple
 
 from fgspec.errors import UserError
@@ -73,6 +73,14 @@ def points(group: str, name: str) -> tuple[EntryPoint, ...]:
 def owner(group: str, name: str) -> Package | None:
     """The package that offers a name; None if nobody does."""
     return next((package_of(point) for point in points(group, name)), None)
+
+
+def package_version(name: str) -> str | None:
+    """The version of an installed distribution; None if it is not there."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 def load(group: str, name: str, what: str) -> Any:

@@ -2,10 +2,11 @@
 
 from fgspec.spec.architectures import Architecture
 from fgspec.spec.gradient import Gradient
+from fgspec.spec.losses import Losses
 from fgspec.spec.run import Compile
 
 
-def unscannable(architecture: Architecture, gradient: Gradient) -> str | None:
+def unscannable(architecture: Architecture, losses: Losses, gradient: Gradient) -> str | None:
     """Why equal blocks must be compiled one by one, or None if they can be scanned."""
     perturbation, estimator = gradient.perturbation, gradient.estimator
     coupled = architecture.coupling()
@@ -13,6 +14,8 @@ def unscannable(architecture: Architecture, gradient: Gradient) -> str | None:
         return f"{coupled.name} keeps statistics of every layer"
     if estimator.couples_blocks:
         return estimator.couples_blocks
+    if not gradient.target.reads_local and losses.local is not None:
+        return "heads beside a global target read the features of every block"
     if not gradient.target.reads_local and estimator.backward:
         return None
     if not gradient.target.inside:

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from fgspec.canonical import identity, resolved_text
+from fgspec.canonical import resolved_text, spec_hash
 from fgspec.errors import ResumeError, UserError
 from fgspec.logbook import read, write_json, write_text
 from fgspec.rundir import RunDir
@@ -110,7 +110,7 @@ def record(folder: SweepDir, sweep: Sweep, steps: Mapping[str, int]) -> list[Pla
             arm=arm.label,
             seed=seed,
             name=arm.loaded.experiment.name,
-            sha256=identity(arm.loaded.values() | {"seed": seed}),
+            sha256=spec_hash(arm.loaded, seed=seed),
             steps=steps[arm.label],
         )
         for seed in sweep.seeds
@@ -165,7 +165,7 @@ def _recorded(provenance: Path) -> str:
 def _of_today(run: Path) -> str:
     """The hash of a run's spec with the fields that the language has got since it began."""
     try:
-        return identity(reopen_run(run)[1].values())
+        return spec_hash(reopen_run(run)[1])
     except ResumeError:
         return ""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from fgspec.canonical import identity
+from fgspec.canonical import spec_hash
 from fgspec.show.text import columns, quantity
 from fgspec.sweeps.expand import Sweep
 from fgspec.sweeps.folder import ENDED, Found
@@ -26,7 +26,7 @@ def plan_lines(sweep: Sweep, costs: Mapping[str, tuple[int, int]]) -> list[str]:
         flops, steps = costs[arm.label]
         total += flops * steps * seeds
         whole = (quantity(flops), f"{steps:,}", quantity(flops * steps * seeds))
-        rows.append((arm.label, identity(arm.loaded.values())[:8], *whole))
+        rows.append((arm.label, spec_hash(arm.loaded)[:8], *whole))
     count = arms * seeds
     rows.append((f"{count} run{'s' * (count > 1)}", "", "", "", quantity(total)))
     return [head, *columns(rows), *sweep.dropped]

@@ -14,10 +14,10 @@ import numpy as np
 import optax
 
 from compiler.augment.recipes import augmented
+from compiler.named_arrays.paths import flatten, unflatten
 from compiler.named_arrays.random_streams import key_data
 from compiler.optimizer import make_optimizer
 from compiler.optimizers.paths import is_weight
-from compiler.named_arrays.paths import flatten, unflatten
 from fgspec.data.dataset import Dataset
 from fgspec.spec import plugins
 from fgspec.spec.augmentations import Augmentation
