@@ -1,59 +1,22 @@
 """Which meshes fit a spec and a machine; no JAX, so that `check` is quick."""
 
 from collections.abc import Callable, Iterator
-from itertools import accumulate
 from math import prod
-from operator import mul
 from typing import Any, NamedTuple
 
 from fgspec.diagnostics import Problem
-from fgspec.spec.architecture import Chain, LocalMixer
 from fgspec.spec.experiment import Experiment
-from fgspec.spec.layer import DenseLayer
 from fgspec.spec.mesh import AXES, Mesh
-from fgspec.spec.structure import block_count, divisors
+from fgspec.spec.shapes import divisors
 from fgspec.yaml12 import Path
 
-Counts = Iterator[tuple[Path, int]]
-"""Sizes of a named axis, and the fields that say them."""
 
-
-def _batch(experiment: Experiment) -> Counts:
-    yield ("data", "batch_size"), experiment.data.batch_size
-
-
-def _group(experiment: Experiment) -> Counts:
-    spec = experiment.architecture
-    if isinstance(spec, LocalMixer):
-        yield from _later(spec, ("architecture", "groups"), spec.groups, "group_ratio")
-    elif isinstance(spec, Chain):
-        for at, block in enumerate(spec.blocks):
-            for index, layer in enumerate(block):
-                if isinstance(layer, DenseLayer):
-                    yield ("architecture", "blocks", at, index, "groups"), layer.groups
-
-
-def _patch(experiment: Experiment) -> Counts:
-    """Of a LocalMixer; where windows slide over positions, those that do not divide stay whole."""
-    spec = experiment.architecture
-    if isinstance(spec, LocalMixer):
-        sides = accumulate(
-            (spec.patches, *(s.downsample for s in spec.stages)), lambda a, b: a // b
-        )
-        yield from ((("architecture", "patches"), side**2) for side in sides)
-
-
-def _later(spec: LocalMixer, path: Path, first: int, ratio: str) -> Counts:
-    for count in accumulate((first, *(getattr(stage, ratio) for stage in spec.stages)), mul):
-        yield path, count
-
-
-COUNTS: dict[str, Callable[[Experiment], Counts]] = {
-    "batch": _batch,
-    "group": _group,
-    "patch": _patch,
-}
-"""By named axis."""
+def _counts(experiment: Experiment, axis: Any) -> Iterator[tuple[Path, int]]:
+    """Sizes of a named axis, and the fields that decide them."""
+    if axis == "batch":
+        yield ("data", "batch_size"), experiment.data.batch_size
+    else:
+        yield from experiment.architecture.axis_sizes(axis)
 
 
 def mesh_problems(experiment: Experiment) -> list[Problem]:
@@ -66,7 +29,7 @@ def mesh_problems(experiment: Experiment) -> list[Problem]:
 def _unfit(experiment: Experiment, name: str) -> Iterator[Problem]:
     at, size = ("mesh", name), getattr(experiment.mesh, name)
     axes = [rule.axis for rule in experiment.mesh.rules if rule.over == name]
-    counts = [(axis, *of) for axis in axes for of in COUNTS[axis](experiment) if of[1] > 1]
+    counts = [(axis, *of) for axis in axes for of in _counts(experiment, axis) if of[1] > 1]
     for axis, path, count in dict.fromkeys(counts):
         if count % size:
             said = {"batch": "examples of a batch", "group": "groups", "patch": "patches"}[axis]
@@ -93,11 +56,6 @@ _COUPLES: tuple[_Couples, ...] = (
         "stages learn alone, but errors of this target cross blocks; use local",
     ),
     _Couples(
-        ("architecture", "normalization", "type"),
-        lambda spec: spec.architecture.normalization.type == "batch_norm",
-        "stages keep no running statistics; use another",
-    ),
-    _Couples(
         ("gradient", "perturbation", "projection", "type"),
         lambda spec: spec.gradient.perturbation is not None and spec.gradient.perturbation.projects,
         "projections take the gradients of all blocks at once; use none",
@@ -113,12 +71,19 @@ _COUPLES: tuple[_Couples, ...] = (
 def _stages(experiment: Experiment) -> Iterator[Problem]:
     """Every stage has a chain of blocks of its own, and learns from nothing behind it."""
     at: Path = ("mesh", "stage")
+    coupled = experiment.architecture.coupling()
+    if coupled is not None and experiment.gradient.target.inside:
+        message = "stages keep no running statistics; use another, or mesh.stage: 1"
+        yield Problem(coupled.path, message, others=(at,))
+        return
     for row in _COUPLES:
         if row.does(experiment):
             yield Problem(row.path, f"{row.message}, or mesh.stage: 1", others=(at,))
             return
-    blocks, path = block_count(experiment.architecture)
-    local = experiment.losses.local
+    count = experiment.architecture.block_count()
+    if count is None:
+        return
+    (blocks, path), local = count, experiment.losses.local
     chains = -(-blocks // (local.every if local is not None else 1))
     if experiment.mesh.stage > chains:
         message = f"must be at most the {chains} chains of blocks with a loss of their own"

@@ -1,17 +1,13 @@
 """What the language can say and this compiler cannot do; no JAX, so that `check` is quick."""
 
 import inspect
-import math
 from collections.abc import Iterator
 
-from compiler.layout import laid_out
 from compiler.mesh import mesh_problems
 from fgspec.diagnostics import Problem
-from fgspec.spec.architecture import Chain, LocalMixer
 from fgspec.spec.dataset_info import DatasetInfo
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.kinds import methods_in
-from fgspec.spec.structure import divisors
 
 
 def refusals(experiment: Experiment) -> list[Problem]:
@@ -21,9 +17,7 @@ def refusals(experiment: Experiment) -> list[Problem]:
 
 def data_problems(experiment: Experiment, info: DatasetInfo) -> list[Problem]:
     """What of a spec does not fit its data set."""
-    found = [*_batches(experiment, info), *_methods(experiment, info)]
-    patches = list(_patches(experiment, info))
-    return [*found, *patches, *([] if patches else _chain(experiment, info))]
+    return [*_batches(experiment, info), *_methods(experiment, info)]
 
 
 def _methods(experiment: Experiment, info: DatasetInfo) -> Iterator[Problem]:
@@ -34,26 +28,8 @@ def _methods(experiment: Experiment, info: DatasetInfo) -> Iterator[Problem]:
         yield from method.data_problems(at, info, **{name: sections[name] for name in names})
 
 
-def _chain(experiment: Experiment, info: DatasetInfo) -> list[Problem]:
-    """The layers of a chain fit each other."""
-    architecture = experiment.architecture
-    return laid_out(architecture, info.image_shape)[1] if isinstance(architecture, Chain) else []
-
-
 def _batches(experiment: Experiment, info: DatasetInfo) -> Iterator[Problem]:
     """A batch is at most an epoch."""
     if experiment.data.batch_size > info.train_examples:
         message = f"must be at most the {info.train_examples} training examples of {info.name}"
         yield Problem(("data", "batch_size"), message)
-
-
-def _patches(experiment: Experiment, info: DatasetInfo) -> Iterator[Problem]:
-    """Images fall into equal patches."""
-    height, width, _ = info.image_shape
-    common = math.gcd(height, width)
-    architecture = experiment.architecture
-    patches = architecture.patches if isinstance(architecture, LocalMixer | Chain) else None
-    if patches is not None and common % patches:
-        near = divisors(common, patches)
-        message = f"must divide the {height}x{width} images of {info.name}; {near}"
-        yield Problem(("architecture", "patches"), message)

@@ -15,13 +15,12 @@ from compiler.cost.updates_per_call import calls_of
 from compiler.named_arrays.axes import ACTIVATION, Axis
 from compiler.named_arrays.paths import flatten
 from compiler.network.block import is_trained
-from compiler.network.extent import INPUT
-from compiler.network.linear import LINEARS
 from compiler.network.network import every_layer
-from compiler.network.shapes import Layer, ParamSpec
+from compiler.network.shapes import Layer
 from compiler.plan.plan import Plan
 from compiler.plan.segment import Segment
 from compiler.plan.sharding import Layout, layout_of
+from fgspec.spec.shapes import INPUT, ParamSpec
 
 FLOAT = 4.0
 """Bytes of a number."""
@@ -78,7 +77,7 @@ def _gradients(plan: Plan, layout: Layout) -> Iterator[Message]:
         if path.startswith("blocks/") and weights:
             continue
         own = on_each(layout, spec.axes, spec.shape)
-        yield "all-reduce", "data", own / (_parts(plan, layout, spec) if _reads(path) else 1)
+        yield "all-reduce", "data", own / (_parts(plan, layout, spec) if _reads(path, spec) else 1)
     for segment in plan.segments if weights else ():
         for element in plan.perturbed(segment).values():
             sized = zip(element.shape, element.axes, strict=True)
@@ -86,9 +85,9 @@ def _gradients(plan: Plan, layout: Layout) -> Iterator[Message]:
             yield "all-reduce", "data", FLOAT * samples_of(plan) * copies
 
 
-def _reads(path: str) -> bool:
+def _reads(path: str, spec: ParamSpec) -> bool:
     """Whether a parameter multiplies the features of all groups."""
-    return not path.startswith("blocks/") and path.endswith("/w")
+    return not path.startswith("blocks/") and spec.role == "weight"
 
 
 def _parts(plan: Plan, layout: Layout, spec: ParamSpec) -> int:
@@ -127,7 +126,7 @@ def _activations(plan: Plan, layout: Layout) -> Iterator[Message]:
 
 def _mixed(plan: Plan, layout: Layout, layer: Layer) -> float:
     """Bytes of a layer's input on a device once it has all groups; 0 if they are never mixed."""
-    if "group" not in LINEARS[layer.kind].mixes(layer):
+    if "group" not in layer.mixes():
         return 0.0
     return _whole(plan, layout, layer.inputs)
 
@@ -151,10 +150,13 @@ def _moments(plan: Plan, layout: Layout, layer: Layer) -> float:
 
 def _shared(plan: Plan, layout: Layout, layer: Layer) -> float:
     """Bytes of the gradient of a weight that all groups share, example by example."""
-    spec = LINEARS[layer.kind].params(layer).get("w")
-    if spec is None or "group" in spec.axes or not _whole(plan, layout, layer.outputs):
+    if not _whole(plan, layout, layer.outputs):
         return 0.0
-    return on_each(layout, ("batch", *spec.axes), (plan.rows, *spec.shape))
+    return sum(
+        on_each(layout, ("batch", *spec.axes), (plan.rows, *spec.shape))
+        for spec in layer.map_params().values()
+        if spec.role == "weight" and "group" not in spec.axes
+    )
 
 
 def _readouts(plan: Plan, layout: Layout) -> Iterator[Message]:
@@ -163,7 +165,7 @@ def _readouts(plan: Plan, layout: Layout) -> Iterator[Message]:
     devices = "data,group" if dict(layout.sizes)["data"] > 1 else "group"
     rows = on_each(layout, ("batch",), (plan.rows,))
     for path, spec in flatten(plan.parameters()).items():
-        if _reads(path) and _parts(plan, layout, spec) > 1:
+        if _reads(path, spec) and _parts(plan, layout, spec) > 1:
             yield "all-gather", devices, kept * FLOAT * prod(spec.shape)
             yield "all-reduce", "group", rows * spec.shape[-1]
     for segment in (

@@ -24,11 +24,10 @@ from compiler.equivalence.value_digest import Known, hashed
 from compiler.mesh import sizes, with_mesh
 from compiler.named_arrays.paths import flatten, unflatten
 from compiler.named_arrays.random_streams import key_data
-from compiler.network.initialize import SCHEMES, initialize
+from compiler.network.initialize import initialize
 from compiler.network.layers import apply_layer
 from compiler.network.network import every_layer
 from compiler.network.running import moved
-from compiler.network.shapes import ParamSpec
 from compiler.optimizer import make_optimizer
 from compiler.plan.plan import Plan
 from compiler.update.forward_passes import stem, views
@@ -36,6 +35,7 @@ from compiler.update.learn import Collecting
 from compiler.update.program import Program
 from compiler.update.state import State, stepped
 from fgspec.spec.mesh import Mesh
+from fgspec.spec.shapes import ParamSpec
 
 _ROWS = 2
 """Examples that a layer, an augmentation and an evaluation are followed with: they do not depend on
@@ -111,14 +111,14 @@ def _same(*parts: Any) -> Print:
 def _initial(program: Program) -> dict[str, Known]:
     """Parameters, backward weights and running statistics of a run's first state."""
     plan, seed = program.plan, program.plan.experiment.seed
-    scheme = SCHEMES[plan.network.initialization]
+    how = plan.network.initialization
     found = digests(lambda: {"statistics": program.init(seed).statistics}, (), ())
-    fixed = (plan.feedback(), scheme._replace(classifier=True), "feedback")
-    for specs, how, *stream in ((plan.parameters(), scheme), fixed):
+    for specs, *stream in ((plan.parameters(),), (plan.feedback(), "feedback")):
         for path, spec in flatten(specs).items():  # alike ones are drawn together in a run
 
-            def alone(path: Any = path, spec: Any = spec, how: Any = how, of: Any = stream) -> Any:
-                return initialize(unflatten({path: spec}), key_data(seed), how, *of)
+            def alone(path: Any = path, spec: Any = spec, of: Any = stream) -> Any:
+                specs = unflatten({path: spec})
+                return initialize(specs, key_data(seed), how, *of, all_drawn=bool(of))
 
             (known,) = digests(alone, (), ()).values()
             found["/".join((*stream, path))] = known

@@ -16,7 +16,6 @@ from jaxtyping import Array, Float
 
 from compiler.estimators.spaces import Passed
 from compiler.network.layers import mapped, scaled
-from compiler.network.linear import LINEARS
 from compiler.network.network import forward, layers_in
 from compiler.network.shapes import Layer
 from fgspec.spec.spaces import Space
@@ -99,9 +98,6 @@ class Arrays(NamedTuple):
         return self.space.pull_back(self.at, estimates, True)
 
 
-_AFFINE = ("scale", "shift")
-
-
 class _Behind(NamedTuple):
     """A layer's input and normalized output, the error behind its map and before its activation."""
 
@@ -155,7 +151,7 @@ class Contributions(NamedTuple):
             behind = self._behind(path, layer, a[path])
             for name in self.tensors(path):
                 tensor = f"{path}/{name}"
-                error = behind.scaled if name in _AFFINE else behind.mapped
+                error = behind.scaled if name in layer.norm_params() else behind.mapped
                 found[tensor] = _stretch(by[tensor], error.ndim) * error
         return found
 
@@ -201,18 +197,19 @@ class Contributions(NamedTuple):
         params, (x, normed) = self.tensors(path), at
         of_map = jax.vjp(lambda p: mapped(layer, p, x, None), params)[1](error)[0]
         of_scale = jax.vjp(lambda p: scaled(layer, p, normed), params)[1](error)[0]
-        return {name: (of_scale if name in _AFFINE else of_map)[name] for name in params}
+        affine = layer.norm_params()
+        return {name: (of_scale if name in affine else of_map)[name] for name in params}
 
     def _contribution(self, path: str, layer: Layer, own: _Behind) -> Mapping[str, Any]:
         """Of one example, whose values have no axis of examples."""
         x, normed, behind_map, behind_scale = (part[None] for part in own)
         of_map = dict(self._pull(path, layer, (x, normed), behind_map))
         of_scale = self._pull(path, layer, (x, normed), behind_scale)
-        windows = LINEARS[layer.kind].windows
+        windows, affine = layer.kind.windows(x, layer.start), layer.norm_params()
         if windows is not None:
             error = behind_map.reshape(*behind_map.shape[1:2], -1)
-            of_map["w"] = (windows(x, layer)[0].T @ error).reshape(of_map["w"].shape)
-        return {n: (of_scale if n in _AFFINE else of_map)[n] for n in self.tensors(path)}
+            of_map["w"] = (windows[0].T @ error).reshape(of_map["w"].shape)
+        return {n: (of_scale if n in affine else of_map)[n] for n in self.tensors(path)}
 
 
 class Scaled(NamedTuple):

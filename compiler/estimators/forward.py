@@ -91,7 +91,7 @@ def along_noise(
     )
     masks = {name: space.mask(name, trace) for name in arrays}
     masked = {n: g if masks[n] is None else g * masks[n] for n, g in total.items()}
-    through_norm = plan.experiment.architecture.normalization.gradient == "exact"
+    through_norm = plan.experiment.architecture.ignored_norm() is None
     passed = Passed(segment, params, x, trace)
     return Estimate(space.pull_back(passed, masked, through_norm), trace)
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from compiler.estimators.context import Context, Losses
 from compiler.estimators.grouped_derivatives import Passing, signals
 from compiler.named_arrays.random_streams import KeyData, address
-from compiler.network.initialize import SCHEMES, initialize
+from compiler.network.initialize import initialize
 from compiler.objectives.site_losses import site_losses
 from compiler.plan.segment import Segment, Site
 from fgspec.spec import guesses, targets
@@ -48,8 +48,7 @@ def _under_heads_of(key: KeyData, context: Context) -> Guide:
     These heads are no parameters: nothing trains or decays them, and no checkpoint holds them.
     """
     plan = context.plan
-    scheme = SCHEMES[plan.network.initialization]
-    heads = initialize({"heads": plan.heads()}, key, scheme)
+    heads = initialize({"heads": plan.heads()}, key, plan.network.initialization)
     losses = site_losses(plan, {**context.params, **heads}, {}, context.labels)
     return Guide(tuple(working(targets.Local()).segments(plan.units)), losses)
 

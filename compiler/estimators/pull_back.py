@@ -15,8 +15,18 @@ from compiler.plan.segment import Segment
 
 
 def firing(path: str, trace: Trace) -> Float[Array, "n p g c"]:
-    """1 where the activation of a layer let its input through, else 0."""
-    return trace.layers[path].active.astype(jnp.float32)
+    """The derivative of the activation of a layer; 1 or 0 for a ReLU."""
+    return trace.layers[path].derivative.astype(jnp.float32)
+
+
+def silencing(path: str, trace: Trace) -> Float[Array, "n p g c"] | None:
+    """0 where the activation of a layer stops every derivative, else 1; None if it never does.
+
+    An estimate at a pre-activation has the derivative in it already. All that is left to do is to
+    take noise from units whose true derivative is 0, which only a binary activation has many of.
+    """
+    derivative = trace.layers[path].derivative
+    return firing(path, trace) if derivative.dtype == bool else None
 
 
 @jax.named_scope("pull-back")

@@ -7,11 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from compiler.estimators.pull_back import blockwise, firing, layerwise
+from compiler.estimators.pull_back import blockwise, layerwise, silencing
 from compiler.named_arrays.axes import ACTIVATION, Axis
 from compiler.named_arrays.paths import unflatten
 from compiler.network.block import Block
-from compiler.network.linear import LINEARS
 from compiler.network.network import Trace, forward, layer_path, layers_in
 from compiler.network.shapes import ParamSpec
 from compiler.plan.credit import Credit, activation_route, weight_route
@@ -43,7 +42,7 @@ class Passed(NamedTuple):
 def weights_in(segment: Segment) -> Iterator[tuple[str, ParamSpec]]:
     """The parameters of a segment, by `block/layer/name`."""
     for path, layer in layers_in(segment.blocks):
-        for name, spec in LINEARS[layer.kind].params(layer).items():
+        for name, spec in layer.params().items():
             yield f"{path}/{name}", spec
 
 
@@ -71,9 +70,9 @@ class Activation(spaces.Activation):
         """With pre-activations moved."""
         return forward(blocks, params, x, by)
 
-    def mask(self, name: str, trace: Trace) -> Float[Array, "n p g c"]:
+    def mask(self, name: str, trace: Trace) -> Float[Array, "n p g c"] | None:
         """The derivative of the layer's activation."""
-        return firing(name, trace)
+        return silencing(name, trace)
 
     def pull_back(self, at: Passed, estimates: Tree, through_norm: bool) -> Tree:
         """Layer by layer, at each layer's own input."""

@@ -1,16 +1,14 @@
 """The named axes of activations, weights and losses, and how derivatives travel between them."""
 
 from collections.abc import Collection, Sequence
-from typing import Literal
 
 import jax
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float
 
-Axis = Literal["batch", "patch", "group", "channel"]
+from fgspec.spec.shapes import ACTIVATION, Axis
 
-ACTIVATION: tuple[Axis, ...] = ("batch", "patch", "group", "channel")
-"""The axes of every activation, in order: [n, p, g, c]."""
+__all__ = ["ACTIVATION", "Axis", "align", "gathered", "sum_to"]
 
 
 def sum_to(

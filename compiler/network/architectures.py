@@ -1,56 +1,60 @@
-"""Spec -> `Network`: one function an architecture, and one table row."""
+"""The networks of the built-in architectures."""
 
 import itertools
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from compiler.named_arrays.axes import Axis
+from compiler.network import conv_nets
 from compiler.network.block import Block
-from compiler.network.conv_nets import chain, conv_net, resnet18
 from compiler.network.extend import averaging, full
-from compiler.network.extent import INPUT, Extent, flat
 from compiler.network.network import Network
 from compiler.network.norms import Norm
 from compiler.network.readout import Readout
 from compiler.network.shapes import Layer
-from fgspec.spec.architecture import LocalMixer, Mlp, Normalization
+from fgspec.spec import architectures, layers
+from fgspec.spec.activations import Activation
+from fgspec.spec.kinds import working
+from fgspec.spec.normalizations import TokenNormalization
+from fgspec.spec.shapes import INPUT, Extent, flat
 
-_OVER: dict[str, tuple[Axis, ...]] = {
-    "local_layer_norm": ("group", "channel"),
-    "layer_norm": ("patch", "group", "channel"),
-    "batch_norm": ("batch", "patch"),
-}
+Image = tuple[int, int, int]
 
 
-def _norm(spec: Normalization, wanted: bool, grouped: bool = False) -> Norm | None:
+def _norm(spec: TokenNormalization, wanted: bool, grouped: bool = False) -> Norm | None:
     """The normalization at one place, if it is wanted there; grouped ones stay in their group."""
-    if spec.type == "none" or not wanted:
+    how = working(spec.type)
+    if not how.normalizes or not wanted:
         return None
-    within = grouped and spec.type == "local_layer_norm"
-    return Norm(("channel",) if within else _OVER[spec.type], spec.epsilon)
+    over = how.over_in_group if grouped and how.over_in_group is not None else how.over
+    return Norm(over, spec.epsilon, how=how)
 
 
 def _layer(
-    name: str, kind: str, shapes: tuple[Extent, Extent], norm: Normalization, begins: bool = False
+    name: str,
+    kind: layers.Layer,
+    start: Extent,
+    norm: TokenNormalization,
+    activation: Activation,
+    begins: bool = False,
+    grouped: bool = False,
 ) -> Layer:
-    """A layer from one shape to another.
+    """A layer with the normalizations around it.
 
     What begins a block is normalized once, whether `begin_block`, `before_linear` or both say so.
     """
-    grouped = kind == "grouped"
     places = norm.placement
     before = "before_linear" in places or (begins and "begin_block" in places)
     return Layer(
         name,
-        kind,
-        *shapes,
+        working(kind),
+        start,
         before=_norm(norm, before, grouped),
         after=_norm(norm, "after_linear" in places, grouped),
+        activation=activation,
     )
 
 
-def _readouts(spec: Normalization, features: Extent, outputs: int) -> dict[str, Any]:
+def _readouts(spec: TokenNormalization, features: Extent, outputs: int) -> dict[str, Any]:
     """What a network says of its readouts.
 
     The classifier is linear, of the normalized average over patches (Ren et al. 2022, figure 1).
@@ -64,80 +68,97 @@ def _readouts(spec: Normalization, features: Extent, outputs: int) -> dict[str, 
     }
 
 
-def local_mixer(spec: LocalMixer, image: tuple[int, int, int], outputs: int) -> Network:
-    """LocalMixer (Ren et al. 2022, figures 1 and 2), and further stages of it.
+class LocalMixer(architectures.LocalMixer):
+    """The section with its network (Ren et al. 2022, figures 1 and 2), and further stages of it."""
 
-    Args:
-        spec: the section `architecture`.
-        image: height, width and colours, in pixels.
-        outputs: of the classifier.
-    """
-    height, width, colours = image
-    side, norm = spec.patches, spec.normalization
-    start = Extent(side, side, 1, height // side * (width // side) * colours)
-    hidden, groups = spec.hidden or spec.channels, spec.groups
-    end = start.grouped(spec.channels, groups)
-    layers = _channels(start, end, hidden, norm, begins=True)
-    blocks, later = [layers], _mixed(spec, end, end, hidden)
-    blocks += [later] * (spec.blocks - 1)
-    for stage in spec.stages:
-        hidden *= stage.channel_ratio
-        start, groups = end, groups * stage.group_ratio
-        end = start.grouped(start.width * stage.channel_ratio, groups)
-        end = end.grid(start.rows // stage.downsample, start.columns // stage.downsample)
-        later = _mixed(spec, end, end, hidden)
-        blocks += [_mixed(spec, start, end, hidden), *[later] * (stage.blocks - 1)]
-    return Network(
-        blocks=tuple(Block(f"block{b}", own) for b, own in enumerate(blocks)),
-        initialization=spec.initialization,
-        **_readouts(norm, end, outputs),
-    )
+    def network(self, image: Image, outputs: int) -> Network:
+        """See the base."""
+        height, width, colours = image
+        side, norm = self.patches, self.normalization
+        start = Extent(side, side, 1, height // side * (width // side) * colours)
+        hidden, groups = self.hidden or self.channels, self.groups
+        end = start.grouped(self.channels, groups)
+        first = self._channels(start, end, hidden, begins=True)
+        blocks, later = [first], self._mixed(end, end, hidden)
+        blocks += [later] * (self.blocks - 1)
+        for stage in self.stages:
+            hidden *= stage.channel_ratio
+            start, groups = end, groups * stage.group_ratio
+            end = start.grouped(start.width * stage.channel_ratio, groups)
+            end = end.grid(start.rows // stage.downsample, start.columns // stage.downsample)
+            later = self._mixed(end, end, hidden)
+            blocks += [self._mixed(start, end, hidden), *[later] * (stage.blocks - 1)]
+        return Network(
+            blocks=tuple(Block(f"block{b}", own) for b, own in enumerate(blocks)),
+            initialization=working(self.initialization),
+            activation=working(self.activation),
+            **_readouts(norm, end, outputs),
+        )
 
+    def _channels(
+        self, start: Extent, end: Extent, hidden: int, begins: bool = False
+    ) -> tuple[Layer, ...]:
+        """The channel layer and the grouped one."""
+        norm, activation = self.normalization, working(self.activation)
+        dense = layers.DenseLayer(channels=hidden, groups=end.groups)
+        grouped = layers.GroupedLayer(channels=end.width)
+        channel = _layer("channel", dense, start, norm, activation, begins)
+        return channel, _layer("group", grouped, channel.end, norm, activation, grouped=True)
 
-def _channels(
-    start: Extent, end: Extent, hidden: int, norm: Normalization, begins: bool = False
-) -> tuple[Layer, ...]:
-    """The channel layer and the grouped one."""
-    within = end.grouped(hidden, end.groups)
-    channel = _layer("channel", "dense", (start, within), norm, begins)
-    return (channel, _layer("group", "grouped", (within, end), norm))
-
-
-def _mixed(spec: LocalMixer, start: Extent, end: Extent, hidden: int) -> tuple[Layer, ...]:
-    """A block after the first; it averages patches where the grid of its end is coarser."""
-    norm, within = spec.normalization, start.grid(end.rows, end.columns)
-    pool = (averaging("pool", start, (end.rows, end.columns)),) if within != start else ()
-    kind = _TOKEN_MIXING[spec.token_mixing]
-    size = 3 if kind == "depthwise" else 1
-    token = replace(_layer("token", kind, (within, within), norm, True), size=size)
-    channel, group = _channels(within, end, hidden, norm)
-    skip = (pool[0].name if pool else INPUT,) if within == end else ()
-    return (*pool, token, channel, replace(group, adds=skip))
-
-
-_TOKEN_MIXING = {"dense": "token", "depthwise": "depthwise"}
-"""Kinds of layers by `architecture.token_mixing`."""
+    def _mixed(self, start: Extent, end: Extent, hidden: int) -> tuple[Layer, ...]:
+        """A block after the first; it averages patches where the grid of its end is coarser."""
+        within = start.grid(end.rows, end.columns)
+        pool = (averaging("pool", start, (end.rows, end.columns)),) if within != start else ()
+        dense = self.token_mixing == "dense"
+        kind = layers.TokenLayer() if dense else layers.DepthwiseLayer()
+        activation = working(self.activation)
+        token = _layer("token", kind, within, self.normalization, activation, True)
+        channel, group = self._channels(within, end, hidden)
+        skip = (pool[0].name if pool else INPUT,) if within == end else ()
+        return (*pool, token, channel, replace(group, adds=skip))
 
 
-def mlp(spec: Mlp, image: tuple[int, int, int], outputs: int) -> Network:
-    """A perceptron: one dense layer a block, on the flattened image (one patch, one group)."""
-    norm = spec.normalization
-    extents = [flat(width) for width in (image[0] * image[1] * image[2], *spec.hidden)]
-    made = (_layer("dense", "dense", pair, norm, True) for pair in itertools.pairwise(extents))
-    return Network(
-        blocks=tuple(
-            Block(f"block{b}", (replace(layer, bias=spec.bias),)) for b, layer in enumerate(made)
-        ),
-        initialization=spec.initialization,
-        **_readouts(norm, extents[-1], outputs),
-    )
+class Mlp(architectures.Mlp):
+    """The section with its network: one dense layer a block, on the flattened image."""
+
+    def network(self, image: Image, outputs: int) -> Network:
+        """See the base."""
+        norm, activation = self.normalization, working(self.activation)
+        extents = [flat(width) for width in (image[0] * image[1] * image[2], *self.hidden)]
+        made = [
+            _layer("dense", layers.DenseLayer(channels=end.width), start, norm, activation, True)
+            for start, end in itertools.pairwise(extents)
+        ]
+        return Network(
+            blocks=tuple(
+                Block(f"block{b}", (replace(layer, bias=self.bias),))
+                for b, layer in enumerate(made)
+            ),
+            initialization=working(self.initialization),
+            activation=activation,
+            **_readouts(norm, extents[-1], outputs),
+        )
 
 
-ARCHITECTURES: dict[str, Callable[[Any, tuple[int, int, int], int], Network]] = {
-    "local_mixer": local_mixer,
-    "mlp": mlp,
-    "conv_net": conv_net,
-    "resnet18": resnet18,
-    "chain": chain,
-}
-"""(spec, image shape, outputs) -> network, by `architecture.type`."""
+class ConvNet(architectures.ConvNet):
+    """The section with its network."""
+
+    def network(self, image: Image, outputs: int) -> Network:
+        """See the base."""
+        return conv_nets.conv_net(self, image, outputs)
+
+
+class Resnet18(architectures.Resnet18):
+    """The section with its network."""
+
+    def network(self, image: Image, outputs: int) -> Network:
+        """See the base."""
+        return conv_nets.resnet18(self, image, outputs)
+
+
+class Chain(architectures.Chain):
+    """The section with its network."""
+
+    def network(self, image: Image, outputs: int) -> Network:
+        """See the base."""
+        return conv_nets.chain(self, image, outputs)

@@ -7,11 +7,10 @@ from typing import Any
 import jax
 from jaxtyping import Array, Float
 
-from compiler.network.extent import INPUT, Extent
 from compiler.network.layers import LayerTrace, apply_layer
-from compiler.network.linear import LINEARS
 from compiler.network.norms import Moments
-from compiler.network.shapes import Layer, ParamSpec
+from compiler.network.shapes import Layer
+from fgspec.spec.shapes import INPUT, Extent, ParamSpec
 
 OUTPUT = "output"
 """What a layer gives, behind its activation, in the names of perturbations."""
@@ -48,12 +47,12 @@ def in_block(name: str) -> Any:
 
 def is_trained(layer: Layer) -> bool:
     """Whether a layer has parameters."""
-    return bool(LINEARS[layer.kind].params(layer))
+    return bool(layer.params())
 
 
 def block_params(block: Block) -> dict[str, dict[str, ParamSpec]]:
     """The parameters of a block, by layer and name; layers without any are left out."""
-    found = {layer.name: LINEARS[layer.kind].params(layer) for layer in block.layers}
+    found = {layer.name: layer.params() for layer in block.layers}
     return {name: params for name, params in found.items() if params}
 
 

@@ -1,36 +1,54 @@
-"""Layers made from the shape that enters them: one function a kind."""
+"""Layers made from the shape that enters them."""
 
+from dataclasses import replace
 from typing import Any
 
-from compiler.network.extent import Extent, flat, slid
+from compiler.network.activations import NoActivation
 from compiler.network.norms import Norm
 from compiler.network.shapes import Layer
+from fgspec.spec import layers
+from fgspec.spec.kinds import working
+from fgspec.spec.shapes import Extent
 
 
-def conv(name: str, start: Extent, channels: int, norm: Norm | None, **options: Any) -> Layer:
-    """A convolution, 3x3 unless `options` say otherwise; it has a bias if no norm follows."""
-    own = {"size": 3, "stride": 1, "bias": norm is None, **options}
-    end = slid(own["size"], own["stride"], start).grouped(channels)
-    return Layer(name, "conv", start, end, after=norm, **own)
+def conv(
+    name: str,
+    start: Extent,
+    channels: int,
+    norm: Norm | None,
+    size: int = 3,
+    stride: int = 1,
+    **options: Any,
+) -> Layer:
+    """A convolution; it has a bias if no norm follows."""
+    kind = working(layers.ConvLayer(channels=channels, size=size, stride=stride))
+    return Layer(name, kind, start, after=norm, **{"bias": norm is None, **options})
 
 
 def normalized(name: str, start: Extent, norm: Norm | None, **options: Any) -> Layer:
     """A normalization by itself."""
-    return Layer(name, "identity", start, start, after=norm, activation="none", **options)
+    kind = working(layers.IdentityLayer())
+    return Layer(name, kind, start, after=norm, activation=NoActivation(), **options)
 
 
 def averaging(name: str, start: Extent, grid: tuple[int, int] = (1, 1), **options: Any) -> Layer:
     """Averages over equal parts of the grid."""
-    end = start.grid(*grid)
-    return Layer(name, "average_pool", start, end, **{"activation": "none", **options})
+    kind = working(layers.AveragePoolLayer(grid=grid))
+    return Layer(name, kind, start, **{"activation": NoActivation(), **options})
 
 
 def largest(name: str, start: Extent, size: int, stride: int, **options: Any) -> Layer:
     """Max pooling."""
-    end, more = slid(size, stride, start), {"activation": "none", **options}
-    return Layer(name, "max_pool", start, end, size=size, stride=stride, **more)
+    kind = working(layers.MaxPoolLayer(size=size, stride=stride))
+    return Layer(name, kind, start, **{"activation": NoActivation(), **options})
 
 
 def full(name: str, start: Extent, channels: int, **options: Any) -> Layer:
     """A linear map of everything; by default the last layer of a readout."""
-    return Layer(name, "full", start, flat(channels), **{"activation": "none", **options})
+    kind = working(layers.FullLayer(channels=channels))
+    return Layer(name, kind, start, **{"activation": NoActivation(), **options})
+
+
+def giving(layer: Layer, channels: int) -> Layer:
+    """A layer that `full` made, with other outputs."""
+    return replace(layer, kind=working(layers.FullLayer(channels=channels)))

@@ -4,14 +4,14 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from compiler.network.block import Block
-from compiler.network.extend import averaging, conv, full, normalized
-from compiler.network.extent import INPUT, Extent, flat
+from compiler.network.extend import averaging, conv, full, giving, normalized
 from compiler.network.network import Network
 from compiler.network.readout import Readout
 from compiler.network.shapes import Layer
 from fgspec.spec import heads
 from fgspec.spec.kinds import working
 from fgspec.spec.losses import Local
+from fgspec.spec.shapes import INPUT, Extent, flat
 
 Layers = tuple[Layer, ...]
 _POOLED = (2, 2)
@@ -47,7 +47,8 @@ class MlpHead(heads.MlpHead):
         """Hidden layers and a linear one."""
         layers, start, norm = [], place.features, place.network.auxiliary_norm
         for index in range(self.layers):
-            own: dict[str, Any] = {"after": norm, "activation": "relu", "bias": norm is None}
+            own: dict[str, Any] = {"after": norm, "bias": norm is None}
+            own["activation"] = place.network.activation
             made = full(f"hidden{index}", start, self.width, **own)
             layers, start = [*layers, made], made.end
         return (*layers, full("linear", start, place.outputs))
@@ -64,9 +65,10 @@ class CnnHead(heads.CnnHead):
     def pooled(self, place: Place) -> Layers:
         """Four convolutions, pooling, a linear layer."""
         norm = place.network.auxiliary_norm
-        layers = [conv("conv0", place.features, self.channels, norm, size=1)]
+        own: dict[str, Any] = {"activation": place.network.activation}
+        layers = [conv("conv0", place.features, self.channels, norm, size=1, **own)]
         for index in (1, 2, 3):
-            made = conv(f"conv{index}", layers[-1].end, self.channels, norm, stride=2)
+            made = conv(f"conv{index}", layers[-1].end, self.channels, norm, stride=2, **own)
             layers.append(made)
         pool = averaging("pool", layers[-1].end, _POOLED)
         return (*layers, pool, full("linear", pool.end, place.outputs))
@@ -110,7 +112,7 @@ def final_head(network: Network, outputs: int) -> Readout:
         outputs: that its loss is of.
     """
     *before, last = network.classifier.layers
-    return replace(network.classifier, layers=(*before, replace(last, end=flat(outputs))))
+    return replace(network.classifier, layers=(*before, giving(last, outputs)))
 
 
 def make_head(local: Local, network: Network, block: str, outputs: int) -> Readout:

@@ -1,68 +1,44 @@
 """Layers: a map with its normalizations and activation, applied and traced."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
 from compiler.named_arrays.axes import gathered
 from compiler.network.feedback import with_feedback
-from compiler.network.linear import LINEARS
 from compiler.network.norms import Moments, Norm
-from compiler.network.shapes import Layer
-from compiler.network.spatial import LayerParams
-
-Activation = Callable[
-    [Float[Array, "n p g c"]], tuple[Float[Array, "n p g c"], Bool[Array, "n p g c"]]
-]
+from compiler.network.shapes import Layer, LayerParams
 
 
 class LayerTrace(NamedTuple):
-    """What the layerwise pull-back needs of one layer: its linear map's input, and where it fires.
+    """What the layerwise pull-back needs of one layer.
 
     Attributes:
-        input: [n, p, g, c], normalized if a normalization stands before.
-        active: [n, p, g, c], where the derivative of the activation is 1 and not 0.
+        input: of its map, [n, p, g, c], normalized if a normalization stands before.
+        derivative: of the activation, [n, p, g, c]; boolean where it is 0 or 1 only.
         moments: of this batch, under `before` and `after`, where a normalization couples examples.
     """
 
     input: Float[Array, "n p g c"]
-    active: Bool[Array, "n q h d"]
+    derivative: Bool[Array, "n q h d"] | Float[Array, "n q h d"]
     moments: dict[str, Moments]
-
-
-def _relu(z: Float[Array, "n p g c"]) -> tuple[Float[Array, "n p g c"], Bool[Array, "n p g c"]]:
-    out = jax.nn.relu(z)  # its derivative at 0 is 0, that of a maximum 1/2
-    return out, out > 0
-
-
-def _none(z: Float[Array, "n p g c"]) -> tuple[Float[Array, "n p g c"], Bool[Array, "n p g c"]]:
-    return z, jnp.ones(z.shape, bool)
-
-
-ACTIVATIONS: dict[str, Activation] = {"relu": _relu, "none": _none}
-"""z -> (output, where the derivative is 1), by `Layer.activation`."""
 
 
 def mapped(
     layer: Layer, params: LayerParams, x: Float[Array, "n p g c"], feedback: LayerParams | None
 ) -> Float[Array, "n q h d"]:
-    """The linear map and its bias, in the input's precision.
+    """The map and its bias, in the input's precision.
 
     Errors travel through `feedback` if there is any.
     """
-
-    def apply(params: LayerParams, x: Float[Array, "..."]) -> Float[Array, "..."]:
-        return LINEARS[layer.kind](params, x, layer)
-
-    own = {name: value.astype(x.dtype) for name, value in params.items() if name in ("w", "b")}
+    names = layer.map_params()
+    own = {name: value.astype(x.dtype) for name, value in params.items() if name in names}
     if not feedback:
-        return apply(own, x)
+        return layer.map(own, x)
     backward = {name: value.astype(x.dtype) for name, value in feedback.items()}
-    return with_feedback(apply, backward)(own, x)
+    return with_feedback(layer.map, backward)(own, x)
 
 
 def scaled(
@@ -127,8 +103,9 @@ def apply_layer(
         return norm(x, moments.get(place))
 
     entering = normalized("before", layer.before, x)
-    entering = gathered(entering, LINEARS[layer.kind].mixes(layer))
+    entering = gathered(entering, layer.mixes())
     z = normalized("after", layer.after, mapped(layer, params, entering, feedback))
     z = scaled(layer, params, z)
-    out, active = ACTIVATIONS[layer.activation](sum((part.astype(z.dtype) for part in added), z))
-    return out, LayerTrace(entering, active, moments)
+    z = sum((part.astype(z.dtype) for part in added), z)
+    out, derivative = layer.activation.apply(z)
+    return out, LayerTrace(entering, derivative, moments)

@@ -1,19 +1,21 @@
 """A network as data, blocks between a stem and a classifier, and its forward pass."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
 
+from compiler.network.activations import Relu
 from compiler.network.block import Block, apply_block, in_block, is_trained
 from compiler.network.layers import LayerTrace
 from compiler.network.norms import Moments, Norm
 from compiler.network.readout import Readout
-from compiler.network.shapes import Layer
-from compiler.network.spatial import LayerParams
+from compiler.network.shapes import Layer, LayerParams
+from fgspec.spec.activations import Activation
+from fgspec.spec.initializations import Initialization
 
 
 @dataclass(frozen=True)
@@ -25,14 +27,16 @@ class Network:
         head_norm: normalizes the features that heads average.
         auxiliary_norm: follows the hidden layers of heads.
         classifier: reads the last block.
-        initialization: a row of `compiler.network.initialize.SCHEMES`.
+        initialization: how its parameters begin.
+        activation: of the hidden layers of heads.
     """
 
     blocks: tuple[Block, ...]
     head_norm: Norm | None
     auxiliary_norm: Norm | None
     classifier: Readout
-    initialization: str
+    initialization: Initialization
+    activation: Activation = field(default_factory=Relu)
 
     @property
     def grid(self) -> tuple[int, int]:

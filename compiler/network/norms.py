@@ -1,6 +1,6 @@
 """Normalizations: moments over named axes, and what they do to an activation."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -10,6 +10,8 @@ from jax import numpy as jnp
 from jaxtyping import Array, Float
 
 from compiler.named_arrays.axes import ACTIVATION, Axis
+from fgspec.spec import normalizations
+from fgspec.spec.normalizations import Normalization
 
 
 class Moments(NamedTuple):
@@ -21,21 +23,23 @@ class Moments(NamedTuple):
 
 @dataclass(frozen=True)
 class Norm:
-    """Normalization to zero mean and unit variance over the named axes.
+    """A normalization at one place of a network.
 
     Attributes:
-        over: the axes that moments are taken over.
-        epsilon: added to the variance.
+        over: the axes that statistics are taken over.
+        epsilon: added to what is divided by.
         affine: whether a learnt scale and shift of every channel follow; they are parameters of
             the layer.
-        split: parts that the channels are cut into first, each with moments of its own (Wu and
+        split: parts that the channels are cut into first, each with statistics of its own (Wu and
             He 2018); 1 but for activations without groups.
+        how: what is computed; see `Normalization`. By default zero mean and unit variance.
     """
 
     over: tuple[Axis, ...]
     epsilon: float
     affine: bool = False
     split: int = 1
+    how: Normalization = field(default_factory=lambda: LayerNorm())
 
     @property
     def running(self) -> bool:
@@ -44,15 +48,17 @@ class Norm:
 
     @property
     def mixes(self) -> frozenset[Axis]:
-        """The axes that it mixes: those of its moments, and groups that parts may cut across."""
+        """The axes that it mixes: those of its statistics, and groups that parts may cut across."""
         parts: tuple[Axis, ...] = ("group",) if self.split > 1 else ()
         return frozenset((*self.over, *parts))
 
+    @property
+    def _where(self) -> tuple[int, ...]:
+        return tuple(ACTIVATION.index(axis) for axis in self.over)
+
     def moments(self, x: Float[Array, "n p g c"]) -> Moments:
         """The moments of `x` that it is normalized by, float32."""
-        where, x = tuple(ACTIVATION.index(axis) for axis in self.over), x.astype(jnp.float32)
-        mean = x.mean(where, keepdims=True)
-        return Moments(mean, jnp.square(x - mean).mean(where, keepdims=True))
+        return Moments(*self.how.moments(x.astype(jnp.float32), self._where))
 
     def shape(self, features: tuple[int, int, int]) -> tuple[int, ...]:
         """The shape of the moments of features [p, g, c] of any number of examples."""
@@ -63,14 +69,33 @@ class Norm:
         self, x: Float[Array, "n p g c"], known: Moments | None = None
     ) -> Float[Array, "n p g c"]:
         """Normalize `x` by its own moments or by `known` ones, in float32 whatever its dtype."""
-        where, dtype = tuple(ACTIVATION.index(axis) for axis in self.over), x.dtype
+        dtype = x.dtype
         x = x.astype(jnp.float32)
         cut = x if self.split == 1 else x.reshape(*x.shape[:2], self.split, -1)
-        if known is None:
-            out = _normalized(cut, where, self.epsilon)
-        else:
-            out = (cut - known.mean) * lax.rsqrt(known.variance + self.epsilon)
+        out = self.how.apply(cut, self._where, self.epsilon, known)
         return out.reshape(x.shape).astype(dtype)
+
+
+class _Standardizing:
+    """Zero mean and unit variance."""
+
+    def apply(
+        self,
+        x: Float[Array, "n p g c"],
+        axes: tuple[int, ...],
+        epsilon: float,
+        moments: tuple[Any, Any] | None = None,
+    ) -> Float[Array, "n p g c"]:
+        """See the base."""
+        if moments is None:
+            return _normalized(x, axes, epsilon)
+        mean, variance = moments
+        return (x - mean) * lax.rsqrt(variance + epsilon)
+
+    def moments(self, x: Float[Array, "n p g c"], axes: tuple[int, ...]) -> Moments:
+        """Mean and biased variance."""
+        mean = x.mean(axes, keepdims=True)
+        return Moments(mean, jnp.square(x - mean).mean(axes, keepdims=True))
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(1, 2))
@@ -94,3 +119,19 @@ def _moved(where: tuple[int, ...], epsilon: float, primals: Any, tangents: Any) 
 def _centred(x: Any, where: tuple[int, ...], epsilon: float) -> tuple[Any, Any]:
     centred = x - x.mean(where, keepdims=True)
     return centred, lax.rsqrt((centred * centred).mean(where, keepdims=True) + epsilon)
+
+
+class LocalLayerNorm(_Standardizing, normalizations.LocalLayerNorm):
+    """The section with what it computes."""
+
+
+class LayerNorm(_Standardizing, normalizations.LayerNorm):
+    """The section with what it computes."""
+
+
+class BatchNorm(_Standardizing, normalizations.BatchNorm):
+    """The section with what it computes."""
+
+
+class GroupNorm(_Standardizing, normalizations.GroupNorm):
+    """The section with what it computes."""

@@ -1,52 +1,56 @@
-"""What a layer is before it has any number: its shapes, its neighbours, its parameters."""
+"""A layer before it has any number: its map and shapes, its neighbours, its parameters."""
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
-from compiler.named_arrays.axes import Axis
-from compiler.network.extent import Extent
+from jaxtyping import Array, Float
+
+from compiler.named_arrays.axes import ACTIVATION, Axis
+from compiler.network.activations import Relu
 from compiler.network.norms import Norm
+from fgspec.errors import UserError
+from fgspec.spec import layers
+from fgspec.spec.activations import Activation
+from fgspec.spec.shapes import Extent, ParamSpec
 
+__all__ = ["BIAS", "Layer", "LayerParams", "ParamSpec"]
 
-@dataclass(frozen=True)
-class ParamSpec:
-    """Shape, named axes (None where an axis has no name), fan-in and role of one parameter."""
+LayerParams = Mapping[str, Float[Array, "..."]]
+"""The parameters of one layer by name."""
 
-    shape: tuple[int, ...]
-    axes: tuple[Axis | None, ...]
-    fan_in: int
-    role: Literal["weight", "bias", "scale", "shift", "average"] = "weight"
+BIAS = "b"
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer: [norm] linear [+ bias] [norm [scale, shift]] [+ perturbation] [+ adds] activation.
+    """One layer: [norm] map [+ bias] [norm [scale, shift]] [+ perturbation] [+ adds] activation.
 
     Attributes:
         name: unique within its block.
-        kind: a row of `compiler.network.linear.LINEARS`.
+        kind: the map.
         start: of its input.
-        end: of its output.
-        before, after: normalizations around the linear map; only the one after may be affine.
+        before, after: normalizations around the map; only the one after may be affine.
         source: the layer of the block whose output it reads, or `INPUT`; the one before if None.
         adds: layers of the block, or `INPUT`, whose outputs are added before the activation.
-        activation: a row of `compiler.network.layers.ACTIVATIONS`.
-        bias: whether the linear map has one.
-        size, stride: of the window of a convolution or a pooling.
+        activation: what follows.
+        bias: whether the map has one, if it has parameters.
     """
 
     name: str
-    kind: str
+    kind: layers.Layer
     start: Extent
-    end: Extent
     before: Norm | None = None
     after: Norm | None = None
     source: str | None = None
     adds: tuple[str, ...] = ()
-    activation: str = "relu"
+    activation: Activation = field(default_factory=Relu)
     bias: bool = True
-    size: int = 1
-    stride: int = 1
+
+    @cached_property
+    def end(self) -> Extent:
+        """Of its output."""
+        return self.kind.ends(self.start)
 
     @property
     def inputs(self) -> tuple[int, int, int]:
@@ -57,3 +61,50 @@ class Layer:
     def outputs(self) -> tuple[int, int, int]:
         """[p, g, c] of its output."""
         return self.end.features
+
+    def flops(self) -> int:
+        """Of its map, forward, of one example."""
+        return self.kind.flops(self.start)
+
+    def mixes(self) -> frozenset[Axis]:
+        """The axes that its map mixes."""
+        return self.kind.mixes(self.start)
+
+    def map_params(self) -> dict[str, ParamSpec]:
+        """The parameters of the map and its bias, by name.
+
+        Raises:
+            UserError: the map names a parameter like one of a bias or a normalization.
+        """
+        found = dict(self.kind.weights(self.start))
+        taken = found.keys() & {BIAS, "scale", "shift"}
+        if taken:
+            raise UserError(f"layer {self.kind}: weights may not be named {', '.join(taken)}")
+        if not self.bias or not found:
+            return found
+        named = dict(zip(ACTIVATION[1:], self.outputs, strict=True))
+        axes = self.kind.bias_axes
+        shape = tuple(named[axis] for axis in axes)
+        fan_in = next(iter(found.values())).fan_in
+        kept: tuple[Axis | None, ...] = tuple(axis if axis != "channel" else None for axis in axes)
+        return found | {BIAS: ParamSpec(shape, kept, fan_in, "bias")}
+
+    def norm_params(self) -> dict[str, ParamSpec]:
+        """Scale and shift of the normalization after the map, if it is affine."""
+        if self.after is None or not self.after.affine:
+            return {}
+        scale = ParamSpec(self.outputs[1:], ("group", None), 1, "scale")
+        return {"scale": scale, "shift": replace(scale, role="shift")}
+
+    def params(self) -> dict[str, ParamSpec]:
+        """All parameters by name."""
+        return self.map_params() | self.norm_params()
+
+    def map(self, params: LayerParams, x: Float[Array, "n p g c"]) -> Float[Array, "n q h d"]:
+        """The map and its bias, from parameters in the type of `x`."""
+        out = self.kind.apply(params, x, self.start)
+        if BIAS not in params:
+            return out
+        sizes = zip(ACTIVATION[1:], self.outputs, strict=True)
+        shape = tuple(size if axis in self.kind.bias_axes else 1 for axis, size in sizes)
+        return out + params[BIAS].reshape(1, *shape)

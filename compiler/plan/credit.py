@@ -8,12 +8,11 @@ axis; otherwise it answers for all copies along it, and the copies' derivatives 
 from typing import Literal
 
 from compiler.named_arrays.axes import ACTIVATION, Axis
-from compiler.network.extent import INPUT
-from compiler.network.linear import LINEARS
 from compiler.network.network import every_layer, layer_path
 from compiler.network.norms import Norm
-from compiler.network.shapes import Layer, ParamSpec
+from compiler.network.shapes import Layer
 from compiler.plan.segment import Segment
+from fgspec.spec.shapes import INPUT, ParamSpec
 
 Credit = Literal["influenced", "paper"]
 
@@ -40,7 +39,7 @@ def _mixed_after(
             after = found[layer_path(block, layer)] = mixed[layer.name]
             for name in layer.adds:
                 mixed[name] |= after
-            own = LINEARS[layer.kind].mixes(layer)
+            own = layer.mixes()
             norms = _over(layer.before, credit) | _over(layer.after, credit)
             mixed[sources[layer.name]] |= after | own | norms
         below = mixed[INPUT]
@@ -81,7 +80,7 @@ def paper_route_is_biased(
 ) -> bool:
     """Whether the paper's route of a layer leaves out loss copies that its elements move."""
     copies = set(segment.sites[-1].axes)
-    specs = LINEARS[layer.kind].params(layer).values()
+    specs = layer.params().values()
     routes = [
         [weight_route(segment, readout, path, spec, credit) for spec in specs]
         if of_weights

@@ -8,12 +8,10 @@ from typing import Any
 
 from compiler.named_arrays.axes import Axis
 from compiler.named_arrays.paths import unflatten
-from compiler.network.architectures import ARCHITECTURES
 from compiler.network.block import Block, block_params
 from compiler.network.heads import final_head, make_head
 from compiler.network.network import Network, layers_in
 from compiler.network.readout import Readout
-from compiler.network.shapes import ParamSpec
 from compiler.objectives.replicated import copy_axes
 from compiler.plan.element import Element
 from compiler.plan.segment import Segment, Site, Unit, one_loss_each
@@ -28,6 +26,7 @@ from fgspec.spec.gradient import Perturbation
 from fgspec.spec.kinds import working
 from fgspec.spec.objectives import Objective
 from fgspec.spec.scanning import stores_all, unscannable
+from fgspec.spec.shapes import ParamSpec
 from fgspec.spec.spaces import Space
 from fgspec.spec.targets import Target
 
@@ -274,9 +273,8 @@ def make_plan(experiment: Experiment, data: DatasetInfo) -> Plan:
     Raises:
         UserError: more orthogonal samples than dimensions.
     """
-    architecture = experiment.architecture
     answer = working(experiment.losses.objective.answer())
-    network = ARCHITECTURES[architecture.type](architecture, data.image_shape, answer.outputs(data))
+    network = working(experiment.architecture).network(data.image_shape, answer.outputs(data))
     per_epoch = data.train_examples // experiment.data.batch_size
     training = experiment.training
     steps = training.steps or (training.epochs or 0) * per_epoch

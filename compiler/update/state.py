@@ -9,7 +9,7 @@ import optax
 from jaxtyping import Array, Int, UInt32
 
 from compiler.named_arrays.random_streams import KeyData
-from compiler.network.initialize import SCHEMES, initialize
+from compiler.network.initialize import initialize
 from compiler.network.running import Running, initial
 from compiler.plan.plan import Plan
 from compiler.plan.stacks import stacked, unstacked
@@ -41,9 +41,9 @@ class State(NamedTuple):
 
 def start(plan: Plan, optimizer: optax.GradientTransformation, key: KeyData) -> State:
     """The state before the first step; parameters do not depend on what is stacked."""
-    scheme = SCHEMES[plan.network.initialization]
-    params = stacked(plan.stacks, initialize(plan.parameters(), key, scheme))
-    drawn = initialize(plan.feedback(), key, scheme._replace(classifier=True), "feedback")
+    how = plan.network.initialization
+    params = stacked(plan.stacks, initialize(plan.parameters(), key, how))
+    drawn = initialize(plan.feedback(), key, how, "feedback", all_drawn=True)
     feedback = stacked(plan.stacks, drawn) if drawn else {}
     moments: Any = optimizer.init(rest(params))
     if plan.stacks:

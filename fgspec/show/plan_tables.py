@@ -141,12 +141,11 @@ def layer_values(plan: Plan) -> list[dict[str, Any]]:
             rows.append(
                 {
                     "layer": f"{block.name}/{layer.name}",
-                    "kind": layer.kind,
-                    "size": layer.size,
-                    "stride": layer.stride,
+                    "kind": layer.kind.type,
+                    "options": layer.kind.options(),
                     "reads": sources[layer.name],
                     "adds": list(layer.adds),
-                    "activation": layer.activation,
+                    "activation": layer.activation.named(),
                     "inputs": list(layer.inputs),
                     "outputs": list(layer.outputs),
                     "losses": _losses(closing if last and closing in heard else None),

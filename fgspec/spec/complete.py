@@ -1,6 +1,6 @@
 """Defaults that depend on other fields, filled in so that a resolved spec says everything."""
 
-from fgspec.spec.architecture import Architecture
+from fgspec.spec.architectures import Architecture
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.gradient import Perturbation, Projection
 from fgspec.spec.losses import Local, Losses
@@ -12,7 +12,7 @@ from fgspec.spec.projections import (
     PerExample,
     SquaredNorm,
 )
-from fgspec.spec.structure import LOSS_AXES, coupling
+from fgspec.spec.structure import coupling
 
 
 def complete(experiment: Experiment) -> Experiment:
@@ -60,5 +60,5 @@ def _local(local: Local, perturbation: Perturbation | None, architecture: Archit
     updates: dict[str, object] = {"last": local.last or ("final" if final else "local")}
     if perturbation is not None and local.replicate is None:
         whole = perturbation.projects or local.aggregation == "pooled"
-        updates["replicate"] = () if whole else LOSS_AXES[architecture.type]
+        updates["replicate"] = () if whole else architecture.loss_axes
     return local.model_copy(update=updates)

@@ -11,7 +11,7 @@ from typing import Any
 
 from fgspec.diagnostics import Problem, nearest
 from fgspec.spec import lowering, perturbing
-from fgspec.spec.architecture import Architecture, Mlp
+from fgspec.spec.architectures import Architecture
 from fgspec.spec.base import Interval
 from fgspec.spec.data import Data
 from fgspec.spec.gradient import Gradient, Perturbation
@@ -19,7 +19,7 @@ from fgspec.spec.kinds import methods_in
 from fgspec.spec.losses import Losses
 from fgspec.spec.mesh import AXES, Mesh
 from fgspec.spec.run import Checkpoint, Compile, Diagnostics, Expect, Training
-from fgspec.spec.structure import LOSS_AXES, STRUCTURE, block_count, divisors
+from fgspec.spec.shapes import divisors
 from fgspec.yaml12 import Path
 
 METRICS = (
@@ -62,9 +62,10 @@ def intervals(
 
 def loss_sites(architecture: Architecture, losses: Losses) -> Iterator[Problem]:
     """Local losses close the last block."""
-    blocks, path = block_count(architecture)
-    if losses.local is None or losses.local.last == "final":
+    count = architecture.block_count()
+    if losses.local is None or losses.local.last == "final" or count is None:
         return
+    blocks, path = count
     if blocks % losses.local.every:
         near = divisors(blocks, losses.local.every)
         message = f"must divide the {blocks} blocks, or the last would have no loss; {near}"
@@ -91,11 +92,8 @@ def replication(
     if not gradient.estimator.perturbs:
         message = "never read: the copies of a loss sum to the same exact gradient; remove it"
         yield Problem(path, message, others=(("gradient", "estimator", "type"),))
-    elif isinstance(architecture, Mlp) and axes:
-        message = "an mlp has neither a patch nor a group axis; remove it"
-        yield Problem(path, message, others=(("architecture", "type"),))
-    elif not set(axes) <= set(LOSS_AXES[architecture.type]):
-        message = f"a {architecture.type} has no group axis; remove it"
+    elif missing := [axis for axis in axes if axis not in architecture.loss_axes]:
+        message = f"{architecture} has no {' and no '.join(missing)} axis; remove it"
         yield Problem(path, message, others=(("architecture", "type"),))
     elif axes and losses.local is not None and losses.local.aggregation == "pooled":
         message = "a pooled head reads all patches and groups as one; remove it"
@@ -132,11 +130,10 @@ def isolation(losses: Losses, gradient: Gradient) -> Iterator[Problem]:
 
 def norm_gradient(architecture: Architecture, gradient: Gradient) -> Iterator[Problem]:
     """Only an activity-space estimate is pulled back layer by layer."""
-    norm = architecture.normalization
-    if norm.type == "none" or norm.gradient != "ignored":
+    path = architecture.ignored_norm()
+    if path is None:
         return
     message = "read only when activations are perturbed; remove it"
-    path: Path = ("architecture", "normalization", "gradient")
     if not gradient.estimator.perturbs:
         yield Problem(path, message, others=(("gradient", "estimator", "type"),))
     elif not (gradient.perturbation or Perturbation()).space.layerwise:
@@ -150,7 +147,11 @@ def expectation(
     expect: Expect | None, architecture: Architecture, losses: Losses
 ) -> Iterator[Problem]:
     """An expectation is about a metric that a run writes."""
-    blocks, _ = block_count(architecture)
+    count = architecture.block_count()
+    local = expect is not None and expect.metric.startswith("local_loss/")
+    if count is None and local and losses.local is not None:
+        return
+    blocks = count[0] if count is not None else 0
     every = losses.local.every if losses.local is not None else blocks + 1
     reported = ("loss", *losses.objective.answer().reports)
     known = [f"{when}/{name}" for when in ("train", "eval") for name in reported]
@@ -181,7 +182,6 @@ def residence(data: Data, compile: Compile) -> Iterator[Problem]:
 CHECKS: tuple[Callable[..., Iterator[Problem]], ...] = (
     duration,
     intervals,
-    *STRUCTURE,
     loss_sites,
     head,
     replication,

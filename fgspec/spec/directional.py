@@ -1,9 +1,9 @@
 """Which derivatives along perturbations can be pushed forward, which be inner products."""
 
-from fgspec.spec.architecture import Architecture
+from fgspec.spec.architectures import Architecture
 from fgspec.spec.gradient import Gradient, Perturbation
 from fgspec.spec.losses import Losses
-from fgspec.spec.structure import LOSS_AXES, coupling
+from fgspec.spec.structure import coupling
 
 
 def irreversible(architecture: Architecture, losses: Losses, gradient: Gradient) -> str | None:
@@ -51,4 +51,4 @@ def _copied(architecture: Architecture, losses: Losses) -> bool:
     local = losses.local
     if local is None or local.aggregation == "pooled":
         return False
-    return bool(LOSS_AXES[architecture.type] if local.replicate is None else local.replicate)
+    return bool(architecture.loss_axes if local.replicate is None else local.replicate)

@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from fgspec.spec.ablation import Ablation
-from fgspec.spec.architecture import ARCHITECTURES, Architecture, LocalMixer
+from fgspec.spec.architectures import ARCHITECTURES, Architecture, LocalMixer
 from fgspec.spec.base import Section, Seed
 from fgspec.spec.data import Data
 from fgspec.spec.gradient import Gradient

@@ -83,6 +83,14 @@ class Kind(Section):
         """Its name, as a spec has it."""
         return self.type
 
+    def options(self) -> dict[str, Any]:
+        """Its fields besides `type`, as plain values."""
+        return self.model_dump(mode="json", exclude={"type"})
+
+    def named(self) -> Any:
+        """Its name alone if it has no other fields, else all of them, as plain values."""
+        return {"type": self.type, **self.options()} if self.options() else self.type
+
     def problems(self, at: Path) -> Iterator[Problem]:
         """What of the rest of a spec does not fit this method.
 
@@ -192,6 +200,11 @@ class OneOf:
             return self.table.names()
         return tuple(n for n in self.table.names() if getattr(self.table.kind(n), self.only))
 
+    def offers(self, name: str) -> bool:
+        """Whether a method can stand here; no other than its own package is imported."""
+        known = name in self.table.names()
+        return known and (not self.only or bool(getattr(self.table.kind(name), self.only)))
+
     def kinds(self) -> dict[str, type[Kind]]:
         """Their classes; all packages are imported."""
         return {name: self.table.kind(name) for name in self.names()}
@@ -228,7 +241,7 @@ class OneOf:
         if isinstance(value, Kind) and value.table == self.table:
             return value
         if isinstance(value, str):
-            if value not in self.names():
+            if not self.offers(value):
                 expected = {"expected": ", ".join(self.names())}
                 raise PydanticCustomError("literal_error", "", expected)
             value = {"type": value}
@@ -237,7 +250,7 @@ class OneOf:
         name = value.get("type", self.default)
         if name is None:
             raise PydanticCustomError("union_tag_not_found", "")
-        if not isinstance(name, str) or name not in self.names():
+        if not isinstance(name, str) or not self.offers(name):
             raise PydanticCustomError("union_tag_invalid", "")
         given = {**value, "type": name}
         kind = self.table.kind(name)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from fgspec.diagnostics import Problem
-from fgspec.spec.architecture import Architecture
+from fgspec.spec.architectures import Architecture
 from fgspec.spec.directional import irreversible, unpushable
 from fgspec.spec.gradient import Gradient, Perturbation
 from fgspec.spec.losses import Losses
@@ -24,8 +24,8 @@ def passes(
         yield Problem(path, message, others=(("gradient", "estimator", "type"),))
     why = unscannable(architecture, losses, gradient)
     if compile.blocks == "scanned" and why is not None:
-        norm = architecture.normalization.type == "batch_norm"
-        reason: Path = ("architecture", "normalization", "type") if norm else ("gradient", "target")
+        coupled = architecture.coupling()
+        reason: Path = coupled.path if coupled is not None else ("gradient", "target")
         yield Problem(("compile", "blocks"), f"{why}; use unrolled", others=(reason,))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from fgspec.diagnostics import Problem
-from fgspec.spec.architecture import Architecture
+from fgspec.spec.architectures import Architecture
 from fgspec.spec.gradient import Gradient, Perturbation
 from fgspec.spec.losses import Losses
 from fgspec.spec.structure import coupling
@@ -56,7 +56,7 @@ def sharing(architecture: Architecture, losses: Losses, gradient: Gradient) -> I
             yield Problem(at, message, others=((*BASE, "projection", "granularity"),))
         return
     coupled = coupling(architecture, losses)
-    as_paper = coupled is not None and coupled.name != "batch_norm" and found.credit == "paper"
+    as_paper = architecture.coupling() is None and found.credit == "paper"
     if coupled is not None and own == (found.space.of_weights) and not as_paper:
         say = "batch" if own else "example"
         why = "couples examples, which then answer for each other's losses"

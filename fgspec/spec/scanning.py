@@ -1,6 +1,6 @@
 """Which specs have blocks that one compiled body can serve, scanned over depth."""
 
-from fgspec.spec.architecture import Architecture
+from fgspec.spec.architectures import Architecture
 from fgspec.spec.gradient import Gradient
 from fgspec.spec.losses import Losses
 from fgspec.spec.run import Compile
@@ -9,8 +9,9 @@ from fgspec.spec.run import Compile
 def unscannable(architecture: Architecture, losses: Losses, gradient: Gradient) -> str | None:
     """Why equal blocks must be compiled one by one, or None if they can be scanned."""
     perturbation, estimator = gradient.perturbation, gradient.estimator
-    if architecture.normalization.type == "batch_norm":
-        return "batch_norm keeps statistics of every layer"
+    coupled = architecture.coupling()
+    if coupled is not None:
+        return f"{coupled.name} keeps statistics of every layer"
     if estimator.couples_blocks:
         return estimator.couples_blocks
     if not gradient.target.reads_local and losses.local is not None:

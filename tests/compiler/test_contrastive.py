@@ -199,7 +199,9 @@ def test_direct_feedback_sends_the_error_of_the_projections():
     found, _ = made.gradient(state, batch)
     for block, layer in (("block0", "block0/dense"), ("block1", "block1/dense")):
         back = state.feedback["blocks"][block]["dense"]["w"]
-        sent = jnp.where(trace.layers[layer].active, jnp.einsum("nk,kpgc->npgc", error, back), 0)
+        sent = jnp.where(
+            trace.layers[layer].derivative, jnp.einsum("nk,kpgc->npgc", error, back), 0
+        )
         expected = jnp.einsum("npgc,npgd->cd", trace.layers[layer].input, sent)
         np.testing.assert_allclose(
             found["blocks"][block]["dense"]["w"][:, 0], expected, rtol=1e-4, atol=1e-6

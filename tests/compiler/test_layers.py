@@ -7,11 +7,13 @@ import pytest
 
 from compiler.network.block import Block, apply_block
 from compiler.network.extend import averaging, conv, largest
-from compiler.network.extent import INPUT, Extent, slid
 from compiler.network.layers import apply_layer, pre_activation
-from compiler.network.linear import LINEARS
 from compiler.network.norms import Norm
 from compiler.network.shapes import Layer
+from fgspec.spec import layers
+from fgspec.spec.activations import NoActivation
+from fgspec.spec.kinds import working
+from fgspec.spec.shapes import INPUT, Extent
 
 RNG = np.random.default_rng(0)
 
@@ -21,15 +23,15 @@ def _drawn(*shape):
 
 
 def _params(layer):
-    return {name: _drawn(*s.shape) for name, s in LINEARS[layer.kind].params(layer).items()}
+    return {name: _drawn(*s.shape) for name, s in layer.params().items()}
 
 
 def _windows(x, layer, outside):
     """What every window of a layer sees, [n, rows, columns, size, size, c], one at a time."""
-    pad = (layer.size - 1) // 2
+    pad = (layer.kind.size - 1) // 2
     image = np.asarray(x).reshape(len(x), *layer.start[:2], -1)
     padded = np.pad(image, ((0, 0), (pad, pad), (pad, pad), (0, 0)), constant_values=outside)
-    step, size = layer.stride, layer.size
+    step, size = layer.kind.stride, layer.kind.size
     return np.stack(
         [
             np.stack(
@@ -55,19 +57,19 @@ def test_convolution(size, stride):
     seen = _windows(x, layer, 0.0)
     weight, bias = np.asarray(params["w"])[..., 0, :], np.asarray(params["b"])[0]
     expected = np.einsum("nijhwc,hwcd->nijd", seen, weight) + bias
-    found = LINEARS["conv"](params, x, layer)
+    found = layer.map(params, x)
     np.testing.assert_allclose(found, expected.reshape(found.shape), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(("size", "stride"), WINDOWS[:2])
 def test_depthwise_convolution(size, stride):
     start = Extent(5, 7, 2, 3)
-    layer = Layer("d", "depthwise", start, slid(size, stride, start), size=size, stride=stride)
+    layer = Layer("d", working(layers.DepthwiseLayer(size=size, stride=stride)), start)
     params, x = _params(layer), _drawn(2, 35, 2, 3)
     seen = _windows(x, layer, 0.0)
     weight = np.asarray(params["w"]).reshape(size, size, -1)
     expected = np.einsum("nijhwc,hwc->nijc", seen, weight) + np.asarray(params["b"]).reshape(-1)
-    found = LINEARS["depthwise"](params, x, layer)
+    found = layer.map(params, x)
     np.testing.assert_allclose(found, expected.reshape(found.shape), rtol=1e-4, atol=1e-5)
 
 
@@ -76,7 +78,7 @@ def test_max_pooling(size, stride):
     layer = largest("pool", Extent(5, 7, 2, 3), size, stride)
     x = _drawn(2, 35, 2, 3)
     expected = _windows(x, layer, -np.inf).max((3, 4))
-    found = LINEARS["max_pool"]({}, x, layer)
+    found = layer.map({}, x)
     np.testing.assert_array_equal(found, expected.reshape(found.shape))
 
 
@@ -88,7 +90,7 @@ def test_adaptive_average_pooling(before, after):
     layer = averaging("pool", Extent(*before, 1, 3), after)
     x = _drawn(2, before[0] * before[1], 1, 3)
     image = np.asarray(x).reshape(2, *before, 3)
-    found = np.asarray(LINEARS["average_pool"]({}, x, layer)).reshape(2, *after, 3)
+    found = np.asarray(layer.map({}, x)).reshape(2, *after, 3)
     for i in range(after[0]):
         for j in range(after[1]):
             rows = slice(
@@ -105,7 +107,7 @@ def test_flops_of_a_convolution_are_those_inside_the_grid():
     for size, stride in WINDOWS:
         layer = conv("conv", Extent(5, 7, 1, 3), 4, None, size=size, stride=stride)
         inside = (_windows(np.ones((1, 35, 1, 3)), layer, 0.0) > 0).sum()
-        assert LINEARS["conv"].flops(layer) == 2 * inside * 4
+        assert layer.flops() == 2 * inside * 4
 
 
 def test_group_norm_normalizes_every_part():
@@ -120,7 +122,7 @@ def test_scale_and_shift_follow_the_normalization():
     layer = conv("conv", Extent(3, 3, 1, 2), 4, norm)
     params, x = _params(layer), _drawn(5, 9, 1, 2)
     assert params.keys() == {"w", "scale", "shift"}
-    plain = norm(LINEARS["conv"](params, x, layer))
+    plain = norm(layer.map(params, x))
     expected = plain * params["scale"][None, None] + params["shift"][None, None]
     out, trace = apply_layer(layer, params, x)
     np.testing.assert_allclose(out, np.maximum(expected, 0), rtol=1e-5, atol=1e-6)
@@ -137,26 +139,27 @@ def test_past_a_normalization_scale_and_shift_keep_their_exact_gradient():
     for name in ("scale", "shift"):
         np.testing.assert_allclose(pulls[0][name], pulls[1][name], rtol=1e-5)
     sent = error * params["scale"][None, None]
-    past = jax.vjp(lambda w: LINEARS["conv"]({"w": w}, x, layer), params["w"])[1](sent)[0]
+    past = jax.vjp(lambda w: layer.map({"w": w}, x), params["w"])[1](sent)[0]
     np.testing.assert_allclose(pulls[1]["w"], past, rtol=1e-4, atol=1e-5)
 
 
 def test_layers_read_and_add_what_they_name():
     start = Extent(2, 2, 1, 3)
-    a = Layer("a", "dense", start, start)
-    b = Layer("b", "dense", start, start, source=INPUT, activation="none")
-    c = Layer("c", "dense", start, start, source="a", adds=("b", INPUT))
+    dense = working(layers.DenseLayer(channels=3))
+    a = Layer("a", dense, start)
+    b = Layer("b", dense, start, source=INPUT, activation=working(NoActivation()))
+    c = Layer("c", dense, start, source="a", adds=("b", INPUT))
     params, x = {name: _params(a) for name in "abc"}, _drawn(2, 4, 1, 3)
     tap = _drawn(1, 4, 1, 3)
     out, traces = apply_block(Block("block", (a, b, c)), params, x, {"c": tap})
 
     def linear(name, x):
-        return LINEARS["dense"](params[name], x, a)
+        return a.map(params[name], x)
 
     expected = linear("c", jnp.maximum(linear("a", x), 0)) + tap + linear("b", x) + x
     np.testing.assert_allclose(out, np.maximum(expected, 0), rtol=1e-5, atol=1e-6)
-    assert bool(traces["b"].active.all())
-    np.testing.assert_array_equal(traces["c"].active, expected > 0)
+    assert bool(traces["b"].derivative.all())
+    np.testing.assert_array_equal(traces["c"].derivative, expected > 0)
 
 
 @pytest.mark.parametrize(("size", "stride"), [(3, 1), (3, 2), (1, 1), (1, 2), (7, 2)])
@@ -164,7 +167,6 @@ def test_windows_times_the_weight_are_the_convolution(size, stride):
     start = Extent(7, 6, 1, 3)
     layer = conv("conv", start, 5, None, size=size, stride=stride, bias=False)
     params, x = _params(layer), _drawn(2, *layer.inputs)
-    kind = LINEARS["conv"]
-    product = kind.windows(x, layer) @ params["w"].reshape(-1, 5)
+    product = layer.kind.windows(x, layer.start) @ params["w"].reshape(-1, 5)
     found = product.reshape(2, *layer.outputs)
-    np.testing.assert_allclose(found, kind(params, x, layer), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(found, layer.map(params, x), rtol=1e-5, atol=1e-5)

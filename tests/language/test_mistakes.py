@@ -136,7 +136,7 @@ MISTAKES = {
     ),
     "an unknown architecture": mistake(
         "architecture: {type: resnet}\n",
-        "a.yaml:4:22: architecture.type: must be one of local_mixer, mlp, conv_net, resnet18, chain; did you mean resnet18? (got resnet)",
+        "a.yaml:4:22: architecture.type: must be one of chain, conv_net, local_mixer, mlp, resnet18; did you mean resnet18? (got resnet)",
     ),
     "no type": mistake(
         "optimizer: {learning_rate: 0.1}\n",
@@ -153,10 +153,6 @@ MISTAKES = {
     "the type alone for a nested mapping": mistake(
         "optimizer: {type: sgd, schedule: linear}\n",
         "a.yaml:4:34: optimizer.schedule: must be a mapping of keys to values, such as {type: linear} (got linear)",
-    ),
-    "the type alone for a normalization": mistake(
-        "architecture: {type: mlp, normalization: none}\n",
-        "a.yaml:4:42: architecture.normalization: must be a mapping of keys to values, such as {type: none} (got none)",
     ),
     "a list for a mapping": mistake(
         "optimizer: [adam]\n",
@@ -180,7 +176,7 @@ MISTAKES = {
     ),
     "an unknown enumeration": mistake(
         "architecture: {type: mlp, initialization: he}\n",
-        "a.yaml:4:43: architecture.initialization: must be one of kaiming, lecun, normal, kaiming_uniform (got he)",
+        "a.yaml:4:43: architecture.initialization: must be one of kaiming, kaiming_uniform, lecun, normal (got he)",
     ),
     "a short enumeration": mistake(
         "compile: {precision: bf16}\n",

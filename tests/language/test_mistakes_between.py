@@ -63,7 +63,7 @@ MISTAKES = {
     ),
     "a normalization of nothing": mistake(
         "architecture: {type: mlp, normalization: {type: layer_norm, placement: [], readout: false}}\n",
-        "a.yaml:4:42: architecture.normalization: normalizes nothing; name a placement or say type: none",
+        "a.yaml:4:42: architecture.normalization: normalizes nothing; name a placement or use type: none",
     ),
     "a normalization twice at one place": mistake(
         "architecture: {type: mlp, normalization: {type: layer_norm, placement: [after_linear, after_linear]}}\n",
@@ -107,7 +107,7 @@ MISTAKES = {
     ),
     "copies along axes of an mlp": mistake(
         "rule: lg-fg-a\narchitecture: {type: mlp}\nlosses: {local: {replicate: [patch]}}\n",
-        "a.yaml:6:29: losses.local.replicate: an mlp has neither a patch nor a group axis; remove it (got [patch]; architecture.type is mlp at a.yaml:5:22)",
+        "a.yaml:6:29: losses.local.replicate: mlp has no patch axis; remove it (got [patch]; architecture.type is mlp at a.yaml:5:22)",
     ),
     "copies twice along an axis": mistake(
         "rule: lg-fg-a\nlosses: {local: {replicate: [patch, patch]}}\n",

@@ -28,7 +28,7 @@ MISTAKES = {
     ),
     "a key of another architecture": mistake(
         "architecture: {type: mlp, blocks: 3}\n",
-        "a.yaml:4:27: architecture.blocks: unknown key of mlp; known: type, hidden, bias, normalization, initialization",
+        "a.yaml:4:27: architecture.blocks: unknown key of mlp; known: type, hidden, bias, normalization, initialization, activation",
     ),
     "a key one level too high": mistake(
         "gradient: {samples: 4}\n",

@@ -20,7 +20,7 @@ MISTAKES = {
     ),
     "groups in a residual net": mistake(
         "rule: lg-fg-a\narchitecture: {type: resnet18}\nlosses: {local: {replicate: [patch, group]}}\n",
-        "a.yaml:6:29: losses.local.replicate: a resnet18 has no group axis; remove it (got [patch, group]; architecture.type is resnet18 at a.yaml:5:22)",
+        "a.yaml:6:29: losses.local.replicate: resnet18 has no group axis; remove it (got [patch, group]; architecture.type is resnet18 at a.yaml:5:22)",
     ),
     "half a residual net": mistake(
         "architecture: {type: resnet18, blocks: 4}\n",
@@ -64,15 +64,15 @@ MISTAKES = {
     ),
     "a normalization of another architecture": mistake(
         "architecture: {type: resnet18, normalization: {type: local_layer_norm}}\n",
-        "a.yaml:4:54: architecture.normalization.type: must be one of none, batch_norm, layer_norm, group_norm; did you mean layer_norm? (got local_layer_norm)",
+        "a.yaml:4:54: architecture.normalization.type: must be one of batch_norm, group_norm, layer_norm, none; did you mean layer_norm? (got local_layer_norm)",
     ),
     "a layer of no type": mistake(
         "architecture:\n  type: chain\n  blocks: [[{channels: 3}]]\n",
-        "a.yaml:6:13: architecture.blocks[0][0]: needs a type; one of dense, grouped, full, conv, depthwise, max_pool, average_pool",
+        "a.yaml:6:13: architecture.blocks[0][0]: needs a type; one of average_pool, conv, dense, depthwise, full, grouped, identity, max_pool, token",
     ),
     "a misspelled type of a layer": mistake(
         "architecture:\n  type: chain\n  blocks: [[{type: conf}]]\n",
-        "a.yaml:6:20: architecture.blocks[0][0].type: must be one of dense, grouped, full, conv, depthwise, max_pool, average_pool; did you mean conv? (got conf)",
+        "a.yaml:6:20: architecture.blocks[0][0].type: must be one of average_pool, conv, dense, depthwise, full, grouped, identity, max_pool, token; did you mean conv? (got conf)",
     ),
     "a misspelled field of a layer": mistake(
         "architecture:\n  type: chain\n  blocks: [[{type: conv}, {type: conv, chanels: 3}]]\n",

@@ -11,7 +11,7 @@ import numpy as np
 from compiler.augment.recipes import augmented
 from compiler.plan.segment import Segment
 from compiler.estimators.spaces import SPACES
-from compiler.network.initialize import SCHEMES, initialize
+from compiler.network.initialize import initialize
 from compiler.named_arrays.random_streams import address
 from compiler.plan.plan import make_plan
 from compiler.compile import compile_plan
@@ -95,8 +95,8 @@ def _untrained(case, made, state):
     key = state.key
     if "ntk" in case.guides:
         key = jax.random.key_data(address(state.key, "ntk", state.step))
-    scheme = SCHEMES[made.plan.network.initialization]
-    return _flat(jax.device_get(initialize({"heads": made.plan.heads()}, key, scheme)))
+    how = made.plan.network.initialization
+    return _flat(jax.device_get(initialize({"heads": made.plan.heads()}, key, how)))
 
 
 def compiled(case):

@@ -1,0 +1,503 @@
+"""Architectures: the networks whose blocks are trained; one class each."""
+
+import math
+from collections.abc import Iterator
+from itertools import accumulate
+from operator import floordiv, mul
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
+
+from pydantic import Field
+
+from fgspec.diagnostics import Problem
+from fgspec.spec.activations import AnyActivation, Relu
+from fgspec.spec.base import PositiveFloat, PositiveInt, Section
+from fgspec.spec.coupling import Coupling
+from fgspec.spec.dataset_info import DatasetInfo
+from fgspec.spec.initializations import AnyInitialization, Kaiming, KaimingUniform
+from fgspec.spec.kinds import Kind, table
+from fgspec.spec.layers import (
+    ChainLayer,
+    ConvLayer,
+    DenseLayer,
+    DepthwiseLayer,
+    FullLayer,
+    Layer,
+)
+from fgspec.spec.losses import LossAxis
+from fgspec.spec.normalizations import GridNormalization, NoNormalization, TokenNormalization
+from fgspec.spec.shapes import INPUT, Axis, Extent, Misfit, divisors
+from fgspec.yaml12 import Path
+
+_INITIALIZATION = (
+    "Initial weights. Normal with the standard deviation min(2/sqrt(fan_in), 0.1) for kaiming, "
+    "min(1/sqrt(fan_in), 0.1) for lecun, 0.1 for normal, with zero biases and a zero classifier. "
+    "kaiming_uniform: uniform between -sqrt(6/fan_in) and sqrt(6/fan_in), all biases 0.01."
+)
+_ACTIVATION = "Activation of the blocks, and of the hidden layers of heads."
+
+ARCHITECTURES = table("architecture", "architectures")
+
+
+class Architecture(Kind):
+    """The network: what it is made of, and what the rest of a spec needs to know of it.
+
+    A class needs `network` and `loss_axes`; for all else the defaults are those of a network of
+    which nothing is known before the data is.
+
+    Attributes:
+        loss_axes: the axes that a local loss can be replicated over: those that the features after
+            a block have.
+    """
+
+    table: ClassVar = ARCHITECTURES
+    loss_axes: ClassVar[tuple[LossAxis, ...]] = ()
+
+    def network(self, image: tuple[int, int, int], outputs: int) -> Any:
+        """The network, a `compiler.network.network.Network`.
+
+        Args:
+            image: height and width in pixels, and colours.
+            outputs: of the classifier.
+        """
+        raise self.lacks("network")
+
+    @classmethod
+    def example(cls) -> Self:
+        """A tiny network that has all parts of larger ones, on which laws are tested."""
+        return cls()
+
+    def block_count(self) -> tuple[int, Path] | None:
+        """How many blocks there are and the field that says so; None if the data decides."""
+        return None
+
+    def coupling(self) -> Coupling | None:
+        """What makes an example's features depend on other examples of the batch, if anything."""
+        return None
+
+    def ignored_norm(self) -> Path | None:
+        """The field that says that estimates at activations are pulled back past normalizations.
+
+        None if they are pulled back through them, which is exact.
+        """
+        return None
+
+    def nonlinear(self) -> Path | None:
+        """The field of a trained layer whose map is not linear in its input; None if all are."""
+        return None
+
+    def axis_sizes(self, axis: Axis) -> Iterator[tuple[Path, int]]:
+        """Sizes of a named axis, other than the batch, that a mesh may have to divide.
+
+        Each with the field that decides it.
+        """
+        yield from ()
+
+
+def _cut(patches: int, info: DatasetInfo, at: Path) -> Iterator[Problem]:
+    """Images fall into equal patches."""
+    height, width, _ = info.image_shape
+    common = math.gcd(height, width)
+    if common % patches:
+        near = divisors(common, patches)
+        message = f"must divide the {height}x{width} images of {info.name}; {near}"
+        yield Problem((*at, "patches"), message)
+
+
+AT: Path = ("architecture",)
+"""Where an architecture stands in a spec."""
+
+
+class Stage(Section):
+    """Further blocks of a LocalMixer, whose first makes the grid of patches coarser."""
+
+    blocks: PositiveInt = Field(default=1, description="Blocks of the stage.")
+    downsample: PositiveInt = Field(
+        default=2, description="By which its first block divides the patches per side (averages)."
+    )
+    channel_ratio: PositiveInt = Field(
+        default=1, description="By which it multiplies the channels."
+    )
+    group_ratio: PositiveInt = Field(default=1, description="By which it multiplies the groups.")
+
+
+class LocalMixer(Architecture):
+    """The network of Ren et al. 2022: token mixing, channel mixing, grouped channel mixing."""
+
+    behaviour: ClassVar[str | None] = "compiler.network.architectures:LocalMixer"
+    loss_axes: ClassVar[tuple[LossAxis, ...]] = ("patch", "group")
+    type: Literal["local_mixer"] = "local_mixer"
+    blocks: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        default=4, description="Blocks; the first has no token mixing."
+    )
+    patches: PositiveInt = Field(
+        default=8, description="Patches per side; there are patches^2 tokens."
+    )
+    channels: PositiveInt = Field(default=512, description="Channels of every token.")
+    groups: PositiveInt = Field(
+        default=16, description="Channel groups of the last layer of a block."
+    )
+    hidden: PositiveInt | None = Field(
+        default=None,
+        description="Channels between the two channel layers of a block. Default: channels.",
+    )
+    token_mixing: Literal["dense", "depthwise"] = Field(
+        default="dense",
+        description="dense: one linear layer over all tokens. depthwise: a 3x3 convolution of "
+        "every channel, the same at all tokens.",
+    )
+    stages: tuple[Stage, ...] = Field(
+        default=(),
+        description="Stages after the one of blocks, channels and groups. The first block of a "
+        "stage has no residual where it changes channels or groups.",
+    )
+    normalization: TokenNormalization = Field(
+        default=TokenNormalization(), description="Normalization of every linear layer."
+    )
+    initialization: AnyInitialization = Field(default=Kaiming(), description=_INITIALIZATION)
+    activation: AnyActivation = Field(default=Relu(), description=_ACTIVATION)
+
+    @classmethod
+    def example(cls) -> Self:
+        """See the base."""
+        return cls(blocks=2, patches=2, channels=4, groups=2)
+
+    def block_count(self) -> tuple[int, Path] | None:
+        """Those of all stages."""
+        later = sum(stage.blocks for stage in self.stages)
+        return self.blocks + later, (*AT, "blocks")
+
+    def coupling(self) -> Coupling | None:
+        """Its normalization, if that couples examples."""
+        return self.normalization.coupling((*AT, "normalization"))
+
+    def ignored_norm(self) -> Path | None:
+        """As its normalization says."""
+        return self.normalization.ignored((*AT, "normalization"))
+
+    def axis_sizes(self, axis: Axis) -> Iterator[tuple[Path, int]]:
+        """Groups and patches of every stage."""
+        if axis == "group":
+            ratios = (stage.group_ratio for stage in self.stages)
+            yield from (((*AT, "groups"), n) for n in accumulate((self.groups, *ratios), mul))
+        elif axis == "patch":
+            by = (stage.downsample for stage in self.stages)
+            sides = accumulate((self.patches, *by), floordiv)
+            yield from (((*AT, "patches"), side**2) for side in sides)
+
+    def data_problems(self, at: Path, info: DatasetInfo) -> Iterator[Problem]:
+        """Images fall into equal patches."""
+        yield from _cut(self.patches, info, at)
+
+    def problems(self, at: Path) -> Iterator[Problem]:
+        """Channels fall into groups, grids into coarser ones, and what is set is read."""
+        for field in ("channels", "hidden"):
+            channels = getattr(self, field)
+            if channels is not None and channels % self.groups:
+                message = f"must divide {field}; {divisors(channels, self.groups)}"
+                yield Problem((*at, "groups"), message, others=((*at, field),))
+        yield from self._stage_problems(at)
+        yield from self.normalization.problems((*at, "normalization"))
+        only = self.blocks + len(self.stages) == 1
+        if only and self.token_mixing != type(self).model_fields["token_mixing"].default:
+            message = "never read: the first block has no token mixing; remove it"
+            yield Problem((*at, "token_mixing"), message, others=((*at, "blocks"),))
+
+    def _stage_problems(self, at: Path) -> Iterator[Problem]:
+        """Every stage cuts the grid of patches and the channels into equal parts."""
+        side, channels = self.patches, self.channels
+        hidden, count = self.hidden or channels, self.groups
+        for index, stage in enumerate(self.stages):
+            own: Path = (*at, "stages", index)
+            if side % stage.downsample:
+                near = divisors(side, stage.downsample)
+                message = f"must divide the {side} patches per side before it; {near}"
+                yield Problem((*own, "downsample"), message, others=((*at, "patches"),))
+                return
+            side //= stage.downsample
+            channels, hidden = channels * stage.channel_ratio, hidden * stage.channel_ratio
+            count *= stage.group_ratio
+            common = math.gcd(channels, hidden)
+            if common % count and common % (count // stage.group_ratio) == 0:
+                message = f"makes {count} groups, which must divide the {common} channels of the "
+                yield Problem((*own, "group_ratio"), message + "stage")
+                return
+
+
+class Mlp(Architecture):
+    """A multi-layer perceptron on flattened images; every hidden layer is one block."""
+
+    behaviour: ClassVar[str | None] = "compiler.network.architectures:Mlp"
+    type: Literal["mlp"] = "mlp"
+    hidden: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = Field(
+        default=(256, 256), description="Width of each hidden layer."
+    )
+    bias: bool = Field(default=True, description="Whether the hidden layers have a bias.")
+    normalization: TokenNormalization = Field(
+        default=TokenNormalization(type=NoNormalization()),
+        description="Normalization of every hidden layer.",
+    )
+    initialization: AnyInitialization = Field(default=Kaiming(), description=_INITIALIZATION)
+    activation: AnyActivation = Field(default=Relu(), description=_ACTIVATION)
+
+    @classmethod
+    def example(cls) -> Self:
+        """See the base."""
+        return cls(hidden=(4, 3))
+
+    def block_count(self) -> tuple[int, Path] | None:
+        """The hidden layers."""
+        return len(self.hidden), (*AT, "hidden")
+
+    def coupling(self) -> Coupling | None:
+        """Its normalization, if that couples examples."""
+        return self.normalization.coupling((*AT, "normalization"))
+
+    def ignored_norm(self) -> Path | None:
+        """As its normalization says."""
+        return self.normalization.ignored((*AT, "normalization"))
+
+    def problems(self, at: Path) -> Iterator[Problem]:
+        """Those of its normalization."""
+        yield from self.normalization.problems((*at, "normalization"))
+
+
+class ConvNet(Architecture):
+    """Convolutions in a row, 3x3, normalized, ReLU; every convolution is one block."""
+
+    behaviour: ClassVar[str | None] = "compiler.network.architectures:ConvNet"
+    loss_axes: ClassVar[tuple[LossAxis, ...]] = ("patch",)
+    type: Literal["conv_net"] = "conv_net"
+    channels: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = Field(
+        default=(64, 64, 128, 128, 256, 256), description="Channels of each convolution."
+    )
+    downsample: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        default=(), description="Convolutions of stride 2, counted from 0."
+    )
+    normalization: GridNormalization = Field(
+        default=GridNormalization(), description="Normalization of every convolution."
+    )
+    initialization: AnyInitialization = Field(default=KaimingUniform(), description=_INITIALIZATION)
+    activation: AnyActivation = Field(default=Relu(), description=_ACTIVATION)
+
+    @classmethod
+    def example(cls) -> Self:
+        """See the base."""
+        return cls(channels=(2, 3), downsample=(0,))
+
+    def block_count(self) -> tuple[int, Path] | None:
+        """The convolutions."""
+        return len(self.channels), (*AT, "channels")
+
+    def coupling(self) -> Coupling | None:
+        """Its normalization, if that couples examples."""
+        return self.normalization.coupling((*AT, "normalization"))
+
+    def ignored_norm(self) -> Path | None:
+        """As its normalization says."""
+        return self.normalization.ignored((*AT, "normalization"))
+
+    def problems(self, at: Path) -> Iterator[Problem]:
+        """A convolution that is said to downsample exists."""
+        yield from self.normalization.problems((*at, "normalization"), self.channels)
+        count = len(self.channels)
+        for index, place in enumerate(self.downsample):
+            if place >= count:
+                message = f"must be less than {count}, the number of convolutions"
+                path = (*at, "downsample", index)
+                yield Problem(path, message, others=((*at, "channels"),))
+
+
+class Resnet18(Architecture):
+    """ResNet-18 cut into blocks (He et al. 2016; Fournier et al. 2023).
+
+    8 blocks are its basic blocks, the stem in the first. 2 blocks are the stem with the two basic
+    blocks of 64 channels, and the two of 128. 16 blocks are convolutions without residuals, the
+    first two in one block.
+    """
+
+    behaviour: ClassVar[str | None] = "compiler.network.architectures:Resnet18"
+    loss_axes: ClassVar[tuple[LossAxis, ...]] = ("patch",)
+    type: Literal["resnet18"] = "resnet18"
+    blocks: Literal[2, 8, 16] = Field(
+        default=8,
+        description="8: one basic block each. 2: two basic blocks each, 64 and 128 channels. 16: "
+        "convolutions without residuals.",
+    )
+    stem: Literal["cifar", "imagenet"] = Field(
+        default="cifar",
+        description="cifar: a 3x3 convolution. imagenet: 7x7 with stride 2, then max pooling.",
+    )
+    width: PositiveFloat = Field(default=1.0, description="Multiplies the channels.")
+    normalization: GridNormalization = Field(
+        default=GridNormalization(), description="Normalization of every convolution."
+    )
+    initialization: AnyInitialization = Field(default=KaimingUniform(), description=_INITIALIZATION)
+    activation: AnyActivation = Field(default=Relu(), description=_ACTIVATION)
+
+    @classmethod
+    def example(cls) -> Self:
+        """See the base."""
+        return cls(blocks=2, width=0.02)
+
+    def block_count(self) -> tuple[int, Path] | None:
+        """As its field says."""
+        return self.blocks, (*AT, "blocks")
+
+    def scaled(self, channels: int) -> int:
+        """Channels, times the width."""
+        return max(1, round(channels * self.width))
+
+    def coupling(self) -> Coupling | None:
+        """Its normalization, if that couples examples."""
+        return self.normalization.coupling((*AT, "normalization"))
+
+    def ignored_norm(self) -> Path | None:
+        """As its normalization says."""
+        return self.normalization.ignored((*AT, "normalization"))
+
+    def problems(self, at: Path) -> Iterator[Problem]:
+        """Those of its normalization."""
+        widths = tuple(self.scaled(channels) for channels in (64, 128, 256, 512))
+        yield from self.normalization.problems((*at, "normalization"), widths)
+
+
+class Chain(Architecture):
+    """Blocks of your own, each a list of layers."""
+
+    behaviour: ClassVar[str | None] = "compiler.network.architectures:Chain"
+    loss_axes: ClassVar[tuple[LossAxis, ...]] = ("patch", "group")
+    type: Literal["chain"] = "chain"
+    blocks: Annotated[
+        tuple[Annotated[tuple[ChainLayer, ...], Field(min_length=1)], ...], Field(min_length=1)
+    ] = Field(
+        default=((FullLayer(),),), description="Each block as a list of layers, from first to last."
+    )
+    patches: PositiveInt | None = Field(
+        default=None, description="Patches per side of the image. Default: every pixel is one."
+    )
+    normalization: GridNormalization = Field(
+        default=GridNormalization(type=NoNormalization()),
+        description="What normalize stands for in layers.",
+    )
+    initialization: AnyInitialization = Field(default=KaimingUniform(), description=_INITIALIZATION)
+
+    @classmethod
+    def example(cls) -> Self:
+        """See the base."""
+        first = (DenseLayer(channels=4, groups=2), DepthwiseLayer())
+        return cls(blocks=(first, (ConvLayer(channels=2),)), patches=2)
+
+    def block_count(self) -> tuple[int, Path] | None:
+        """Those listed."""
+        return len(self.blocks), (*AT, "blocks")
+
+    def coupling(self) -> Coupling | None:
+        """Its normalization, if that couples examples."""
+        return self.normalization.coupling((*AT, "normalization"))
+
+    def ignored_norm(self) -> Path | None:
+        """As its normalization says."""
+        return self.normalization.ignored((*AT, "normalization"))
+
+    def nonlinear(self) -> Path | None:
+        """The first trained layer whose map is not linear in its input."""
+        for path, layer in self.layers():
+            if layer.trained and not layer.linear:
+                return (*path, "type")
+        return None
+
+    def layers(self) -> Iterator[tuple[Path, Layer]]:
+        """Every layer and its path."""
+        for b, block in enumerate(self.blocks):
+            yield from (((*AT, "blocks", b, i), layer) for i, layer in enumerate(block))
+
+    def axis_sizes(self, axis: Axis) -> Iterator[tuple[Path, int]]:
+        """Those of its layers."""
+        for path, layer in self.layers():
+            yield from layer.axis_sizes(axis, path)
+
+    def data_problems(self, at: Path, info: DatasetInfo) -> Iterator[Problem]:
+        """Images fall into equal patches, and layers fit each other."""
+        cut = [] if self.patches is None else list(_cut(self.patches, info, at))
+        yield from cut or self.laid_out(info.image_shape)[1]
+
+    def laid_out(
+        self, image: tuple[int, int, int]
+    ) -> "tuple[list[list[PlacedLayer]], list[Problem]]":
+        """Every layer with its shape, up to the first that does not fit, and why it does not.
+
+        Args:
+            image: height, width and colours; the patches divide it.
+        """
+        rows, columns = (self.patches, self.patches) if self.patches else image[:2]
+        start = Extent(rows, columns, 1, image[0] // rows * (image[1] // columns) * image[2])
+        blocks: list[list[PlacedLayer]] = []
+        for index, layers in enumerate(self.blocks):
+            block, problems = _laid_out(layers, start, (*AT, "blocks", index))
+            blocks.append(block)
+            if problems:
+                return blocks, problems
+            start = block[-1].layer.ends(block[-1].start)
+        return blocks, []
+
+    def problems(self, at: Path) -> Iterator[Problem]:
+        """Layers name earlier ones and have names of their own; every block learns something."""
+        layers = [layer for _, layer in self.layers() if layer.normalized]
+        widths = tuple(width for layer in layers if (width := layer.width()) is not None)
+        yield from self.normalization.problems((*at, "normalization"), widths)
+        for index, block in enumerate(self.blocks):
+            path: Path = (*at, "blocks", index)
+            yield from _name_problems(block, path)
+            if not any(layer.trained for layer in block):
+                message = "has no parameters; put its layers into the next block or the one before"
+                yield Problem(path, message, False)
+
+
+class PlacedLayer(NamedTuple):
+    """A layer of a chain with its name and the shape that enters it."""
+
+    layer: Layer
+    name: str
+    start: Extent
+
+
+def _named(layer: Layer, index: int) -> str:
+    """The name of a layer at a place of its block."""
+    return layer.name or f"{layer.type}{index}"
+
+
+def _name_problems(block: tuple[Layer, ...], at: Path) -> Iterator[Problem]:
+    """Layers name earlier layers of their block, and themselves by different names."""
+    before = [INPUT]
+    for index, layer in enumerate(block):
+        name, own = _named(layer, index), (*at, index)
+        if name in before:
+            say = f"the block has a layer {name} already" if name != INPUT else "is reserved"
+            yield Problem((*own, "name"), f"{say}; name it otherwise")
+        message = f"no such layer before it; known: {', '.join(before)}"
+        if layer.source is not None and layer.source not in before:
+            yield Problem((*own, "source"), message)
+        for place, other in enumerate(layer.adds):
+            if other not in before:
+                yield Problem((*own, "adds", place), message)
+        before.append(name)
+
+
+def _laid_out(
+    layers: tuple[Layer, ...], start: Extent, at: Path
+) -> tuple[list[PlacedLayer], list[Problem]]:
+    """The layers of a block with their shapes, up to the first that does not fit."""
+    extents, last, block = {INPUT: start}, INPUT, list[PlacedLayer]()
+    for index, layer in enumerate(layers):
+        entering = extents[layer.source or last]
+        end = layer.end(entering)
+        if isinstance(end, Misfit):
+            return block, [Problem((*at, index, end.field), end.message)]
+        for place, name in enumerate(layer.adds):
+            if extents[name] != end:
+                message = f"has the shape {extents[name]}, but the layer gives {end}"
+                return block, [Problem((*at, index, "adds", place), message)]
+        last = _named(layer, index)
+        extents[last] = end
+        block.append(PlacedLayer(layer, last, entering))
+    return block, []

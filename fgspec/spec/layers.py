@@ -1,0 +1,432 @@
+"""Layers: maps with their shapes, parameters and the axes that they mix; one class each."""
+
+from collections.abc import Iterator, Mapping
+from math import prod
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field
+
+from fgspec.spec.activations import AnyActivation, NoActivation, Relu
+from fgspec.spec.base import PositiveInt
+from fgspec.spec.kinds import Kind, OneOf, table
+from fgspec.spec.shapes import Axis, Extent, Misfit, ParamSpec, divisors, flat, slid
+from fgspec.yaml12 import Path
+
+LAYERS = table("layer", "layers")
+
+Grid = Annotated[int, Field(ge=1, le=1024)]
+Window = Annotated[int, Field(ge=1, le=64)]
+
+
+class Layer(Kind):
+    """A map from activations [n, p, g, c] to others, and where it stands in a block of a chain.
+
+    p are the positions of a grid, row by row; channels fall into g groups of c. What follows the
+    map (bias, normalization, activation) is not part of it. Derive from `TrainedLayer` if the map
+    has parameters.
+
+    Attributes:
+        trained: whether the map has parameters.
+        linear: whether it is linear in its input. Feedback alignment sends errors backward through
+            other weights than the forward ones, which needs that.
+        bias_axes: the axes of the output that its bias has, in the order of an activation's.
+    """
+
+    table: ClassVar = LAYERS
+    trained: ClassVar[bool] = False
+    linear: ClassVar[bool] = True
+    bias_axes: ClassVar[tuple[Axis, ...]] = ("group", "channel")
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)] | None = Field(
+        default=None,
+        description="By which others name it. Default: its type and place, such as conv0.",
+    )
+    source: str | None = Field(
+        default=None,
+        description="The layer of the block whose output it reads, or input for the block's input. "
+        "Default: the one before.",
+    )
+    adds: tuple[str, ...] = Field(
+        default=(),
+        description="Layers of the block (or input) whose outputs are added before the activation.",
+    )
+    activation: AnyActivation = Field(default=Relu(), description="What follows.")
+
+    def end(self, start: Extent) -> Extent | Misfit:
+        """The shape that leaves the map if `start` enters it, or why none does."""
+        raise self.lacks("end")
+
+    def weights(self, start: Extent) -> Mapping[str, ParamSpec]:
+        """The parameters of the map, by names of its own, biases apart; none by default.
+
+        Their roles are `weight` or `bias`. The names b, scale and shift are taken.
+        """
+        if self.trained:
+            raise self.lacks("weights")
+        return {}
+
+    def mixes(self, start: Extent) -> frozenset[Axis]:
+        """The axes along which an output depends on inputs at other indices than its own."""
+        raise self.lacks("mixes")
+
+    def apply(self, params: Mapping[str, Any], x: Any, start: Extent) -> Any:
+        """The map: [n, *end(start).features] from `x`, [n, *start.features].
+
+        Args:
+            params: by the names of `weights`, in the type of `x`.
+            x: the input.
+            start: the shape that enters.
+        """
+        raise self.lacks("apply")
+
+    def windows(self, x: Any, start: Extent) -> Any | None:
+        """What the weight `w` is multiplied by at every position, [n, q, k], or None.
+
+        Give it where the map is one product of these k numbers, the same weight at all q positions,
+        and the only weight is `w` with k numbers times the output's channels. The gradient that
+        each example gives is then a product of two matrices instead of a reverse pass.
+        """
+        return None
+
+    def flops(self, start: Extent) -> int:
+        """FLOPs of the map, forward, of one example.
+
+        By default two per multiply-add of a weight that takes its fan-in to every output.
+        """
+        outputs = prod(self.ends(start).features)
+        weights = (spec for spec in self.weights(start).values() if spec.role == "weight")
+        return sum(2 * outputs * spec.fan_in for spec in weights)
+
+    def ends(self, start: Extent) -> Extent:
+        """The shape that leaves, where `start` is known to fit.
+
+        Raises:
+            ValueError: it does not fit.
+        """
+        found = self.end(start)
+        if isinstance(found, Misfit):
+            raise ValueError(f"{self.type}.{found.field}: {found.message}")
+        return found
+
+    def alone(self) -> Self:
+        """The map without its place in a block, so that equal maps are equal."""
+        around = ("name", "source", "adds", "activation", "normalize", "bias")
+        fields = type(self).model_fields
+        return self.model_copy(update={n: fields[n].default for n in around if n in fields})
+
+    @classmethod
+    def example(cls) -> Self:
+        """A tiny one, on which laws are tested."""
+        return cls(**{"channels": 4} if "channels" in cls.model_fields else {})
+
+    @property
+    def normalized(self) -> bool:
+        """Whether the chain's normalization follows the map."""
+        return False
+
+    def biased(self, shifted: bool) -> bool:
+        """Whether the map has a bias; `shifted` tells that a learnt shift follows it."""
+        return False
+
+    def width(self) -> int | None:
+        """The channels that it gives, if they are known without what enters."""
+        return None
+
+    def axis_sizes(self, axis: Axis, at: Path) -> Iterator[tuple[Path, int]]:
+        """Sizes of a named axis that its fields decide; `at` is the path of this layer."""
+        yield from ()
+
+
+class TrainedLayer(Layer):
+    """A layer whose map has parameters."""
+
+    trained: ClassVar[bool] = True
+    normalize: bool = Field(
+        default=True, description="Whether the chain's normalization follows the linear map."
+    )
+    bias: bool | None = Field(
+        default=None,
+        description="Whether the linear map has a bias. Default: where no learnt shift follows.",
+    )
+
+    @property
+    def normalized(self) -> bool:
+        """As its field says."""
+        return self.normalize
+
+    def biased(self, shifted: bool) -> bool:
+        """As its field says, or where no learnt shift follows."""
+        return self.bias if self.bias is not None else not shifted
+
+
+class DenseLayer(TrainedLayer):
+    """A linear map of the channels of each position."""
+
+    behaviour: ClassVar[str | None] = "compiler.network.linear:Dense"
+    type: Literal["dense"] = "dense"
+    channels: PositiveInt = Field(default=64, description="Channels that it gives.")
+    groups: PositiveInt = Field(default=1, description="Groups that these fall into.")
+
+    def end(self, start: Extent) -> Extent | Misfit:
+        """Other channels, in groups that divide them."""
+        if self.channels % self.groups:
+            near = divisors(self.channels, self.groups)
+            return Misfit("groups", f"must divide {self.channels} channels; {near}")
+        return start.grouped(self.channels, self.groups)
+
+    def weights(self, start: Extent) -> Mapping[str, ParamSpec]:
+        """[in, g, c]."""
+        shape = (start.width, self.groups, self.channels // self.groups)
+        return {"w": ParamSpec(shape, (None, "group", None), start.width)}
+
+    def mixes(self, start: Extent) -> frozenset[Axis]:
+        """All channels."""
+        return frozenset({"group", "channel"})
+
+    def width(self) -> int | None:
+        """Its channels."""
+        return self.channels
+
+    def axis_sizes(self, axis: Axis, at: Path) -> Iterator[tuple[Path, int]]:
+        """Its groups."""
+        if axis == "group":
+            yield (*at, "groups"), self.groups
+
+
+class GroupedLayer(TrainedLayer):
+    """A linear map of the channels of each position and each group by itself."""
+
+    behaviour: ClassVar[str | None] = "compiler.network.linear:Grouped"
+    type: Literal["grouped"] = "grouped"
+    channels: PositiveInt = Field(default=64, description="Channels that it gives, of all groups.")
+
+    def end(self, start: Extent) -> Extent | Misfit:
+        """Other channels in the same groups."""
+        if self.channels % start.groups:
+            return Misfit("channels", f"must be a multiple of the {start.groups} groups before it")
+        return start.grouped(self.channels, start.groups)
+
+    def weights(self, start: Extent) -> Mapping[str, ParamSpec]:
+        """[g, in, c]."""
+        shape = (start.groups, start.channels, self.channels // start.groups)
+        return {"w": ParamSpec(shape, ("group", None, None), start.channels)}
+
+    def mixes(self, start: Extent) -> frozenset[Axis]:
+        """The channels of a group."""
+        return frozenset({"channel"})
+
+    def width(self) -> int | None:
+        """Its channels."""
+        return self.channels
+
+
+class FullLayer(TrainedLayer):
+    """A linear map of all positions and channels together; one position is left."""
+
+    behaviour: ClassVar[str | None] = "compiler.network.linear:Full"
+    bias_axes: ClassVar[tuple[Axis, ...]] = ("channel",)
+    type: Literal["full"] = "full"
+    channels: PositiveInt = Field(default=64, description="Channels that it gives.")
+
+    def end(self, start: Extent) -> Extent | Misfit:
+        """One position, one group."""
+        return flat(self.channels)
+
+    def weights(self, start: Extent) -> Mapping[str, ParamSpec]:
+        """[in, out]."""
+        fan_in = prod(start.features)
+        return {"w": ParamSpec((fan_in, self.channels), (None, None), fan_in)}
+
+    def mixes(self, start: Extent) -> frozenset[Axis]:
+        """Everything of an example."""
+        return frozenset({"patch", "group", "channel"})
+
+    def width(self) -> int | None:
+        """Its channels."""
+        return self.channels
+
+
+class TokenLayer(TrainedLayer):
+    """A linear map of all positions, the same for every channel."""
+
+    behaviour: ClassVar[str | None] = "compiler.network.linear:Token"
+    bias_axes: ClassVar[tuple[Axis, ...]] = ("patch",)
+    type: Literal["token"] = "token"
+
+    def end(self, start: Extent) -> Extent | Misfit:
+        """The shape that enters."""
+        return start
+
+    def weights(self, start: Extent) -> Mapping[str, ParamSpec]:
+        """[in, out] positions."""
+        positions = start.features[0]
+        return {"w": ParamSpec((positions, positions), (None, "patch"), positions)}
+
+    def mixes(self, start: Extent) -> frozenset[Axis]:
+        """All positions."""
+        return frozenset({"patch"})
+
+
+def _slid(size: int, stride: int, start: Extent) -> Extent | Misfit:
+    """What a window leaves of a grid."""
+    end = slid(size, stride, start)
+    if min(end[:2]) < 1:
+        message = f"is larger than the {start.rows}x{start.columns} grid that it slides over"
+        return Misfit("size", message)
+    return end
+
+
+def _positions(size: int, stride: int) -> frozenset[Axis]:
+    """The patch axis, unless a window of one position leaves every position where it is."""
+    return frozenset() if size == stride == 1 else frozenset({"patch"})
+
+
+class ConvLayer(TrainedLayer):
+    """A convolution over the grid of positions, all channels to all."""
+
+    behaviour: ClassVar[str | None] = "compiler.network.spatial:Conv"
+    type: Literal["conv"] = "conv"
+    channels: PositiveInt = Field(default=64, description="Channels that it gives.")
+    size: Window = Field(default=3, description="Side of its window.")
+    stride: PositiveInt = Field(default=1, description="Positions between windows.")
+
+    def end(self, start: Extent) -> Extent | Misfit:
+        """The window's places, in one group of channels."""
+        return _slid(self.size, self.stride, start.grouped(self.channels))
+
+    def weights(self, start: Extent) -> Mapping[str, ParamSpec]:
+        """[size, size, in, g, c]."""
+        shape = (self.size, self.size, start.width, 1, self.channels)
+        axes: tuple[Axis | None, ...] = (None, None, None, "group", None)
+        return {"w": ParamSpec(shape, axes, self.size**2 * start.width)}
+
+    def mixes(self, start: Extent) -> frozenset[Axis]:
+        """All channels, and what a window covers."""
+        return _positions(self.size, self.stride) | frozenset[Axis](("group", "channel"))
+
+    def flops(self, start: Extent) -> int:
+        """Two per multiply-add of a weight and a position inside the grid."""
+        pad, end = (self.size - 1) // 2, self.ends(start)
+        inside = [
+            sum(
+                0 <= at * self.stride - pad + k < side
+                for at in range(after)
+                for k in range(self.size)
+            )
+            for side, after in zip(start[:2], end[:2], strict=True)
+        ]
+        return 2 * prod(inside) * start.width * self.channels
+
+    def width(self) -> int | None:
+        """Its channels."""
+        return self.channels
+
+
+class DepthwiseLayer(TrainedLayer):
+    """A convolution over the grid of positions, every channel by itself."""
+
+    behaviour: ClassVar[str | None] = "compiler.network.spatial:Depthwise"
+    type: Literal["depthwise"] = "depthwise"
+    size: Window = Field(default=3, description="Side of its window.")
+    stride: PositiveInt = Field(default=1, description="Positions between windows.")
+
+    def end(self, start: Extent) -> Extent | Misfit:
+        """The window's places."""
+        return _slid(self.size, self.stride, start)
+
+    def weights(self, start: Extent) -> Mapping[str, ParamSpec]:
+        """[size, size, g, c]."""
+        shape = (self.size, self.size, start.groups, start.channels)
+        return {"w": ParamSpec(shape, (None, None, "group", None), self.size**2)}
+
+    def mixes(self, start: Extent) -> frozenset[Axis]:
+        """What a window covers."""
+        return _positions(self.size, self.stride)
+
+
+class _Unmapped(Layer):
+    """A layer that nothing follows unless its fields say so."""
+
+    activation: AnyActivation = Field(default=NoActivation(), description="What follows.")
+
+
+class IdentityLayer(_Unmapped):
+    """What enters, to be normalized, or to be added to."""
+
+    behaviour: ClassVar[str | None] = "compiler.network.linear:Identity"
+    type: Literal["identity"] = "identity"
+    normalize: bool = Field(default=False, description="Whether the chain's normalization follows.")
+
+    def end(self, start: Extent) -> Extent | Misfit:
+        """The shape that enters."""
+        return start
+
+    def mixes(self, start: Extent) -> frozenset[Axis]:
+        """Nothing."""
+        return frozenset()
+
+    @property
+    def normalized(self) -> bool:
+        """As its field says."""
+        return self.normalize
+
+
+class MaxPoolLayer(_Unmapped):
+    """The largest value in every window."""
+
+    behaviour: ClassVar[str | None] = "compiler.network.spatial:MaxPool"
+    linear: ClassVar[bool] = False
+    type: Literal["max_pool"] = "max_pool"
+    size: Window = Field(default=3, description="Side of its window.")
+    stride: PositiveInt = Field(default=2, description="Positions between windows.")
+
+    def end(self, start: Extent) -> Extent | Misfit:
+        """The window's places."""
+        return _slid(self.size, self.stride, start)
+
+    def mixes(self, start: Extent) -> frozenset[Axis]:
+        """What a window covers."""
+        return _positions(self.size, self.stride)
+
+    def flops(self, start: Extent) -> int:
+        """One per comparison."""
+        return self.size**2 * prod(self.ends(start).features)
+
+
+class AveragePoolLayer(_Unmapped):
+    """Averages over equal parts of the grid."""
+
+    behaviour: ClassVar[str | None] = "compiler.network.spatial:AveragePool"
+    type: Literal["average_pool"] = "average_pool"
+    grid: tuple[Grid, Grid] = Field(
+        default=(1, 1), description="Rows and columns of positions that are left."
+    )
+
+    def end(self, start: Extent) -> Extent | Misfit:
+        """Fewer positions, or as many."""
+        if self.grid[0] > start.rows or self.grid[1] > start.columns:
+            message = f"must be at most the {start.rows}x{start.columns} grid before it"
+            return Misfit("grid", message)
+        return start.grid(*self.grid)
+
+    def ends(self, start: Extent) -> Extent:
+        """A smaller grid too, whose positions are repeated: heads pool whatever they read."""
+        return start.grid(*self.grid)
+
+    def mixes(self, start: Extent) -> frozenset[Axis]:
+        """Positions, unless the grid stays as it is."""
+        return frozenset() if start[:2] == self.grid else frozenset({"patch"})
+
+    def flops(self, start: Extent) -> int:
+        """One per addition."""
+        sides = zip(start[:2], self.grid, strict=True)
+        added = prod(sum(len(part) for part in averaged(*side)) for side in sides)
+        return added * start.width
+
+
+def averaged(before: int, after: int) -> list[range]:
+    """For every position of an average pooling the positions that it averages, overlapping."""
+    return [range(i * before // after, -(-(i + 1) * before // after)) for i in range(after)]
+
+
+ChainLayer = Annotated[Layer, OneOf(LAYERS)]

@@ -1,0 +1,453 @@
+"""Laws of what networks are made of: activations, layers, normalizations, initializations.
+
+Each function takes an instance, or a class whose `example` or defaults give one; it need not be
+registered. Everything is tiny.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from math import prod
+from typing import Any, TypeVar, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from compiler.compile import compile_plan
+from compiler.named_arrays.axes import ACTIVATION
+from compiler.named_arrays.random_streams import key_data
+from compiler.network.block import block_params
+from compiler.network.initialize import initialize
+from compiler.network.network import Network, forward, layers_in
+from compiler.network.norms import Norm
+from compiler.network.running import initial
+from compiler.network.shapes import Layer as PlannedLayer
+from compiler.plan.plan import make_plan
+from fgspec.source import loads
+from fgspec.spec.activations import Activation
+from fgspec.spec.architectures import Architecture, Chain
+from fgspec.spec.complete import complete
+from fgspec.spec.dataset_info import DatasetInfo
+from fgspec.spec.experiment import Experiment
+from fgspec.spec.initializations import Initialization
+from fgspec.spec.kinds import Kind, working
+from fgspec.spec.layers import DenseLayer, FullLayer, Layer
+from fgspec.spec.normalizations import Normalization
+from fgspec.spec.shapes import Extent, Misfit, ParamSpec
+
+K = TypeVar("K", bound=Kind)
+
+FORWARD = {"fg-w": "bp", "fg-a": "bp", "lg-fg-w": "lg-bp", "lg-fg-a": "lg-bp"}
+"""Rules of the forward gradient, by the rule whose exact gradient they estimate."""
+
+INFO = DatasetInfo("tiny", (4, 4, 1), 3, 64, 16, (0.5,), (0.25,))
+"""What networks are planned for."""
+
+STARTS = (Extent(3, 4, 2, 2), Extent(4, 4, 1, 3), Extent(1, 1, 1, 6))
+"""The shapes that layers are tried on."""
+
+_NEEDS: Mapping[type[Kind], tuple[str, ...]] = {
+    Activation: ("apply",),
+    Layer: ("end", "mixes", "apply"),
+    Normalization: ("apply",),
+    Initialization: ("deviation", "weight"),
+    Architecture: ("network",),
+}
+"""The methods that a class must have, by the base of its table."""
+
+_SPEC = """
+fgspec: 1
+name: law
+rule: {rule}
+data: {{source: {{type: digits}}, batch_size: 3}}
+architecture: {{type: chain, blocks: [[{{type: full}}]]}}
+training: {{steps: 2}}
+"""
+
+
+def check_activation(activation: Activation | type[Activation]) -> None:
+    """The derivative is that of the output, and 0 or 1 only if it is said to be binary.
+
+    Raises:
+        AssertionError: it is not.
+    """
+    made = _made(activation)
+    rng = np.random.default_rng(0)
+    with jax.enable_x64(True):
+        z = jnp.asarray(np.concatenate([rng.normal(0, 2, 500), [0.0]]))
+        out, derivative = made.apply(z)
+        assert out.shape == derivative.shape == z.shape, f"{made}: shapes differ from that of z"
+        assert out.dtype == z.dtype, f"{made}: gives {out.dtype} from {z.dtype}"
+        binary = derivative.dtype == bool
+        assert binary == made.binary, f"{made}: binary is {made.binary}, not so its derivative"
+        found = np.asarray(derivative, np.float64)
+        _, along = jax.jvp(lambda z: made.apply(z)[0], (z,), (jnp.ones_like(z),))
+        np.testing.assert_allclose(along, found, atol=1e-9, err_msg=f"{made}: JAX's derivative")
+        step = 1e-6
+        ends = [made.apply(z[:-1] + sign * step)[0] for sign in (1, -1)]
+        slope = (ends[0] - ends[1]) / (2 * step)
+        np.testing.assert_allclose(slope, found[:-1], atol=1e-5, err_msg=f"{made}: difference")
+    short = jnp.asarray([0.5], jnp.bfloat16)
+    assert made.apply(short)[0].dtype == short.dtype, f"{made}: changes the precision"
+
+
+def check_layer(layer: Layer | type[Layer]) -> None:
+    """Shapes, mixed axes, linearity and pull-back are as declared, and credit follows from them.
+
+    Raises:
+        AssertionError: one is not.
+    """
+    made = _made(layer)
+    starts = [start for start in STARTS if isinstance(made.end(start), Extent)]
+    assert starts, f"{made}: fits none of {', '.join(map(str, STARTS))}"
+    for start in starts:
+        with jax.enable_x64(True):
+            _check_map(made, start)
+    blocks = ((DenseLayer(channels=4, groups=2), made), (FullLayer(channels=2),))
+    fits = isinstance(made.end(Extent(2, 2, 2, 2)), Extent)
+    check_forward_rules(Chain(blocks=blocks, patches=2) if fits else Chain(blocks=((made,),)))
+
+
+def check_normalization(normalization: Normalization | type[Normalization]) -> None:
+    """It mixes what it declares, wherever it stands, and its derivatives agree with each other.
+
+    Raises:
+        AssertionError: it does not.
+    """
+    made = _made(normalization)
+    if not made.normalizes:
+        return
+    assert made.over, f"{made}: names no axes in `over`"
+    assert made.couples_examples == ("batch" in made.over), f"{made}: couples_examples"
+    for over in {made.over, made.over_in_group or made.over, made.over_whole or made.over}:
+        _check_norm(Norm(over, 1e-5, how=made))
+    if made.reads_parts:
+        _check_norm(Norm(made.over, 1e-5, split=2, how=made), groups=1)
+
+
+def check_initialization(initialization: Initialization | type[Initialization]) -> None:
+    """Weights have the mean and the deviation that are declared; all else begins as it should.
+
+    Raises:
+        AssertionError: they have not.
+    """
+    made = _made(initialization)
+    count = 40_000
+    for fan_in in (4, 900):
+        drawn = made.weight(jax.random.key(0), (count // 10, 10), fan_in)
+        said = made.deviation(fan_in)
+        assert drawn.shape == (count // 10, 10), f"{made}: draws another shape"
+        assert drawn.dtype == jnp.float32, f"{made}: draws {drawn.dtype}"
+        numbers = np.asarray(drawn, np.float64)
+        mean = abs(numbers.mean()) * count**0.5
+        assert mean <= 5 * said, f"{made}: the mean of weights of fan-in {fan_in} is not zero"
+        spread = numbers.std() / said if said else 1 + numbers.std()
+        assert abs(spread - 1) < 0.03, f"{made}: their deviation is not {said:g} at {fan_in}"
+        again = made.weight(jax.random.key(0), (count // 10, 10), fan_in)
+        assert (again == drawn).all(), f"{made}: two draws with one key differ"
+    specs = {
+        "classifier": {
+            "w": ParamSpec((6, 2), (None, None), 6),
+            "b": ParamSpec((2,), (None,), 6, "bias"),
+        },
+        "blocks": {
+            "b": ParamSpec((2,), (None,), 6, "bias"),
+            "s": ParamSpec((2,), (None,), 1, "scale"),
+        },
+    }
+    begun = initialize(specs, key_data(0), made)
+    zero = not np.asarray(begun["classifier"]["w"]).any()
+    assert zero != made.draws_classifier, f"{made}: draws_classifier is {made.draws_classifier}"
+    np.testing.assert_array_equal(begun["blocks"]["b"], np.float32(made.bias))
+    np.testing.assert_array_equal(begun["blocks"]["s"], 1.0)
+
+
+def check_architecture(architecture: Architecture | type[Architecture]) -> None:
+    """Shapes are as planned, loss axes exist, and every forward rule is exact over a full basis.
+
+    Raises:
+        AssertionError: not so.
+    """
+    made = _made(architecture)
+    assert not list(made.data_problems(("architecture",), INFO)), f"{made}: does not fit {INFO}"
+    network = cast(Network, made.network(INFO.image_shape, INFO.classes))
+    count = made.block_count()
+    assert count is None or count[0] == len(network.blocks), f"{made}: block_count is {count[0]}"
+    names = [block.name for block in network.blocks]
+    assert len(set(names)) == len(names), f"{made}: two blocks have one name"
+    rng = np.random.default_rng(0)
+    params = {
+        block.name: _drawn({n: _numbers(rng, s) for n, s in block_params(block).items()})
+        for block in network.blocks
+    }
+    x = _random(rng, (3, *network.blocks[0].start.features))
+    trace = forward(network.blocks, params, x)
+    for block in network.blocks:
+        found = trace.features[block.name].shape[1:]
+        assert found == block.end.features, f"{made}: {block.name} gives {found}"
+    assert list(layers_in(network.blocks)), f"{made}: has nothing to train"
+    coupled = any(
+        norm is not None and norm.running
+        for block in network.blocks
+        for layer in block.layers
+        for norm in (layer.before, layer.after)
+    )
+    assert coupled == (made.coupling() is not None), f"{made}: coupling() is {made.coupling()}"
+    check_forward_rules(made)
+
+
+def check_forward_rules(architecture: Architecture) -> None:
+    """The estimates of all rules add up to the exact gradient over a full basis of perturbations.
+
+    Whatever credit an element gets wrongly, or does not get, shows.
+
+    Raises:
+        AssertionError: they do not.
+    """
+    for rule, exact in FORWARD.items():
+        summed = _over_basis(architecture, rule)
+        program = compile_plan(make_plan(_experiment(architecture, exact), INFO))
+        target = program.gradient(_state(program), _batch())[0]["blocks"]
+        gap = _distance(summed, target)
+        assert gap < 1e-4, f"{architecture} under {rule}: differs from {exact} by {gap:.1e}"
+
+
+def _made(kind: K | type[K]) -> K:
+    """A method with what it does, which lacks nothing of its contract."""
+    if isinstance(kind, type):
+        kind = cast(Any, getattr(kind, "example", kind))()
+    section, made = type(kind), working(cast(K, kind))
+    assert isinstance(made, section), f"{made.behaviour} is no class below {section.__name__}"
+    (base,) = [base for base in _NEEDS if isinstance(made, base)]
+    needs = _NEEDS[base]
+    if isinstance(made, Normalization):
+        needs = (
+            () if not made.normalizes else (*needs, "moments") if made.couples_examples else needs
+        )
+    if isinstance(made, Layer) and made.trained:
+        needs = (*needs, "weights")
+    lacks = [name for name in needs if getattr(type(made), name) is getattr(base, name)]
+    assert not lacks, f"{made}: {type(made).__name__} has no {', '.join(lacks)}"
+    assert hash(made) == hash(working(made)), f"{made}: is not hashable by value"
+    return made
+
+
+def _random(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
+    return jnp.asarray(rng.standard_normal(shape), jnp.float32)
+
+
+def _numbers(rng: np.random.Generator, specs: Mapping[str, ParamSpec]) -> dict[str, Any]:
+    return {name: 0.5 * rng.standard_normal(spec.shape) for name, spec in specs.items()}
+
+
+def _drawn(tree: Any) -> Any:
+    return jax.tree.map(partial(jnp.asarray, dtype=jnp.float32), tree)
+
+
+def _check_map(made: Layer, start: Extent) -> None:
+    """Of a map by itself, in float64."""
+    rng, end = np.random.default_rng(0), made.end(start)
+    assert not isinstance(end, Misfit)
+    layer = PlannedLayer("layer", made, start)
+    weights = made.weights(start)
+    assert bool(weights) == made.trained, f"{made}: trained is {made.trained}"
+    wrong = [name for name, spec in weights.items() if spec.role not in ("weight", "bias")]
+    assert not wrong, f"{made}: the roles of {', '.join(wrong)} are neither weight nor bias"
+    assert not made.trained or made.flops(start) > 0, f"{made}: costs nothing"
+    params = {n: jnp.asarray(a) for n, a in _numbers(rng, layer.map_params()).items()}
+    x = jnp.asarray(rng.standard_normal((2, *start.features)))
+    y = layer.map(params, x)
+    assert y.shape == (2, *end.features), f"{made}: gives {y.shape[1:]}, end says {end.features}"
+    assert y.dtype == x.dtype, f"{made}: gives {y.dtype} from {x.dtype}"
+    alone = jnp.concatenate([layer.map(params, row[None]) for row in x])
+    np.testing.assert_allclose(y, alone, atol=1e-9, err_msg=f"{made}: examples are not apart")
+    _check_mixes(made, start, np.asarray(jax.jacrev(lambda x: layer.map(params, x[None])[0])(x[0])))
+    own = {name: params[name] for name in weights}
+    if made.linear:
+        other = jnp.asarray(rng.standard_normal(x.shape))
+        parts = 2 * made.apply(own, x, start) - made.apply(own, other, start)
+        whole = made.apply(own, 2 * x - other, start)
+        zero = made.apply(own, jnp.zeros_like(x), start)
+        np.testing.assert_allclose(whole, parts, atol=1e-8, err_msg=f"{made}: is not linear")
+        np.testing.assert_allclose(zero, 0, atol=1e-8, err_msg=f"{made}: is not linear")
+    for name, spec in layer.map_params().items():
+        assert params[name].ndim == len(spec.axes), f"{made}: {name} has other axes than it names"
+        jacobian = jax.jacrev(lambda w, n=name: layer.map({**params, n: w}, x[:1])[0])(params[name])
+        _check_weight(f"{made}.{name}", spec, np.asarray(jacobian))
+    _check_pull(layer, params, x, rng)
+    seen = made.windows(x, start)
+    if seen is not None:
+        product = seen @ params["w"].reshape(seen.shape[-1], -1)
+        error = f"{made}: windows times w is not the map"
+        np.testing.assert_allclose(
+            product.reshape(y.shape), made.apply(own, x, start), atol=1e-9, err_msg=error
+        )
+
+
+def _crosses(jacobian: np.ndarray, out: int, into: int) -> bool:
+    """Whether an output depends on an input at another index than its own of an axis.
+
+    Args:
+        jacobian: of outputs by inputs.
+        out: the axis of the outputs.
+        into: the axis of the inputs.
+    """
+    before, after = jacobian.shape[into], jacobian.shape[out]
+    pairs = np.moveaxis(jacobian, (out, into), (0, 1)).reshape(after, before, -1)
+    moves = (np.abs(pairs) > 1e-12).any(-1)
+    return bool(moves.any()) if before != after else bool(moves[~np.eye(before, dtype=bool)].any())
+
+
+def _check_mixes(made: Layer, start: Extent, jacobian: np.ndarray) -> None:
+    """A nudge of one input moves outputs at other indices of the declared axes, and of no others.
+
+    Args:
+        made: the map.
+        start: the shape that enters.
+        jacobian: of one example's outputs by its inputs, [q, h, d, p, g, c].
+    """
+    declared = made.mixes(start)
+    assert "batch" not in declared, f"{made}: a layer may not mix examples"
+    for place, axis in enumerate(ACTIVATION[1:]):
+        if jacobian.shape[place] == jacobian.shape[3 + place] == 1:
+            continue
+        mixed = _crosses(jacobian, place, 3 + place)
+        assert not mixed or axis in declared, f"{made}: mixes {axis}, and does not say so"
+        assert mixed or axis not in declared, f"{made}: says that it mixes {axis}, and does not"
+
+
+def _check_weight(name: str, spec: ParamSpec, jacobian: np.ndarray) -> None:
+    """An element at index i of a named axis moves outputs at index i only."""
+    for place, axis in enumerate(spec.axes):
+        if axis is None:
+            continue
+        out = ACTIVATION[1:].index(axis)
+        assert jacobian.shape[out] == spec.shape[place], (
+            f"{name}: its axis {axis} is of another size"
+        )
+        crosses = _crosses(jacobian, out, 3 + place)
+        assert not crosses, f"{name}: moves outputs at other indices of {axis} than its own"
+
+
+def _check_pull(
+    layer: PlannedLayer, params: dict[str, Any], x: Any, rng: np.random.Generator
+) -> None:
+    """The pull-back of an error is what finite differences say, along random directions."""
+    error = jnp.asarray(rng.standard_normal((len(x), *layer.outputs)))
+
+    def value(params: dict[str, Any], x: Any) -> Any:
+        return (layer.map(params, x) * error).sum()
+
+    pulled = jax.grad(value, (0, 1))(params, x)
+    for _ in range(3):
+        along = jax.tree.map(lambda a: jnp.asarray(rng.standard_normal(a.shape)), (params, x))
+        step = 1e-6
+        ends = [
+            value(*jax.tree.map(lambda a, u, s=s: a + s * step * u, (params, x), along))
+            for s in (1.0, -1.0)
+        ]
+        parts = jax.tree.leaves(jax.tree.map(lambda g, u: (g * u).sum(), pulled, along))
+        found, slope = float(sum(parts)), float(ends[0] - ends[1]) / (2 * step)
+        gap = abs(found - slope)
+        assert gap < 1e-4 * max(1.0, abs(slope)), f"{layer.kind}: the pull-back is off by {gap:.1e}"
+
+
+def _check_norm(norm: Norm, groups: int = 2) -> None:
+    """A normalization at one place."""
+    rng, made = np.random.default_rng(0), norm.how
+    shape = (3, 4, groups, 8 // groups)
+    x, u, error = (_random(rng, shape) for _ in range(3))
+    out, along = jax.jvp(norm, (x,), (u,))
+    assert out.shape == shape, f"{made}: changes the shape"
+    assert norm(x.astype(jnp.bfloat16)).dtype == jnp.bfloat16, f"{made}: changes the precision"
+    (pulled,) = jax.vjp(norm, x)[1](error)
+    sides = [float((error * along).sum()), float((pulled * u).sum())]
+    assert abs(sides[0] - sides[1]) < 1e-3, f"{made}: forward and reverse derivatives differ"
+    step = 1e-2
+    slope = (norm(x + step * u) - norm(x - step * u)) / (2 * step)
+    np.testing.assert_allclose(along, slope, atol=1e-2, err_msg=f"{made}: its derivative")
+    jacobian = np.asarray(jax.jacrev(norm)(x))
+    for place, axis in enumerate(ACTIVATION):
+        if shape[place] > 1:
+            crosses = (np.abs(jacobian) > 1e-6) & _apart(jacobian.shape, place)
+            mixed = bool(crosses.any())
+            assert mixed == (axis in norm.mixes), (
+                f"{made}: mixes {axis} is {mixed}, not declared so"
+            )
+    if made.couples_examples:
+        moments = norm.moments(x)
+        assert moments.mean.shape == moments.variance.shape == norm.shape(shape[1:])
+        np.testing.assert_allclose(norm(x, moments), out, atol=1e-5, err_msg=f"{made}: moments")
+
+
+def _apart(shape: tuple[int, ...], place: int) -> np.ndarray:
+    """Where outputs and inputs have different indices of one axis."""
+    index = np.indices(shape, sparse=True)
+    return index[place] != index[place + len(shape) // 2]
+
+
+def _experiment(architecture: Architecture, rule: str, samples: int | None = None) -> Experiment:
+    """A resolved spec with this network."""
+    spec = loads(_SPEC.format(rule=rule)).experiment
+    local, gradient = spec.losses.local, spec.gradient
+    losses = spec.losses
+    if local is not None:
+        losses = losses.model_copy(update={"local": local.model_copy(update={"replicate": None})})
+    if gradient.perturbation is not None and samples is not None:
+        how = gradient.perturbation.model_copy(update={"samples": samples})
+        gradient = gradient.model_copy(update={"perturbation": how})
+    changed = {"architecture": architecture, "losses": losses, "gradient": gradient}
+    return complete(spec.model_copy(update=changed))
+
+
+def _batch() -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    image = rng.random((3, *INFO.image_shape), np.float32)
+    return {"image": jnp.asarray(image), "label": jnp.asarray([0, 1, 2], jnp.int32)}
+
+
+def _state(program: Any) -> Any:
+    """A state whose every parameter is random, so that no gradient vanishes."""
+    shapes, rng = jax.eval_shape(lambda: program.init(0)), np.random.default_rng(1)
+    still = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    params = jax.tree.map(lambda leaf: 0.4 * _random(rng, leaf.shape), shapes.params)
+    running = initial(program.plan.network)
+    return still._replace(params=params, statistics=running, key=key_data(0))
+
+
+def _over_basis(architecture: Architecture, rule: str) -> Any:
+    """The sum of the estimates over a full orthonormal basis of every segment's perturbations.
+
+    Vectors are those of an example where each has its own perturbation and moves no other's loss.
+    """
+    plan = make_plan(_experiment(architecture, rule), INFO)
+    each = rule.endswith("-a") and architecture.coupling() is None
+    given: dict[str, np.ndarray] = {}
+    for elements in (plan.perturbed(segment) for segment in plan.segments):
+        shapes = {name: e.shape[1:] if each else e.shape for name, e in elements.items()}
+        for name, rows in _basis(shapes):
+            shape = (len(rows), elements[name].shape[0], *rows.shape[1:])
+            given[name] = np.broadcast_to(rows[:, None], shape) if each else rows
+    total = max(len(rows) for rows in given.values())
+    padded = {
+        name: jnp.asarray(np.pad(rows, [(0, total - len(rows))] + [(0, 0)] * (rows.ndim - 1)))
+        for name, rows in given.items()
+    }
+    program = compile_plan(make_plan(_experiment(architecture, rule, total), INFO))
+    grads, _ = program.gradient(_state(program), _batch(), padded)
+    return jax.tree.map(lambda g: g * total, grads["blocks"])
+
+
+def _basis(shapes: Mapping[str, tuple[int, ...]]) -> Iterator[tuple[str, np.ndarray]]:
+    """A random orthonormal basis of the joint space of arrays, by name, one vector a row."""
+    sizes = [prod(shape) for shape in shapes.values()]
+    rows, _ = np.linalg.qr(np.random.default_rng(0).standard_normal((sum(sizes), sum(sizes))))
+    parts = np.split(rows, np.cumsum(sizes)[:-1], axis=1)
+    for (name, shape), part in zip(shapes.items(), parts, strict=True):
+        yield name, part.reshape(len(rows), *shape).astype(np.float32)
+
+
+def _distance(a: Any, b: Any) -> float:
+    """The largest difference of two trees, relative to the largest magnitude of the second."""
+    gaps = jax.tree.leaves(jax.tree.map(lambda x, y: float(jnp.abs(x - y).max()), a, b))
+    return max(gaps) / max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(b))
