@@ -483,7 +483,7 @@ def check_guess(guess: Guess | type[Guess]) -> None:
     assert np.abs(second - np.eye(8)).max() < 0.12, (
         f"{made}: its numbers have not unit variance, or are correlated"
     )
-    fourth = np.square(np.square(rows).sum(1)).mean() / 8 - (8 - 2)
+    fourth = np.square(np.square(rows).sum(1)).mean() / 8 - (8 - 1)
     assert abs(fourth - made.kurtosis) < 0.6, (
         f"{made}: its kurtosis is about {fourth:.2f}, it says {made.kurtosis}"
     )
