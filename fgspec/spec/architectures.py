@@ -159,7 +159,7 @@ class LocalMixer(Architecture):
     @classmethod
     def example(cls) -> Self:
         """See the base."""
-        return cls(blocks=2, patches=2, channels=4, groups=2)
+        return cls(blocks=2, patches=2, channels=8, groups=2)
 
     def block_count(self) -> tuple[int, Path] | None:
         """Those of all stages."""

@@ -24,7 +24,7 @@ from compiler.network.running import initial
 from compiler.network.shapes import Layer as PlannedLayer
 from compiler.plan.plan import make_plan
 from fgspec.source import loads
-from fgspec.spec.activations import Activation
+from fgspec.spec.activations import Activation, Tanh
 from fgspec.spec.architectures import Architecture, Chain
 from fgspec.spec.complete import complete
 from fgspec.spec.dataset_info import DatasetInfo
@@ -103,7 +103,9 @@ def check_layer(layer: Layer | type[Layer]) -> None:
     for start in starts:
         with jax.enable_x64(True):
             _check_map(made, start)
-    blocks = ((DenseLayer(channels=4, groups=2), made), (FullLayer(channels=2),))
+    # Around it tanh, so that no unit is silent for all three examples.
+    first = DenseLayer(channels=4, groups=2, activation=Tanh())
+    blocks = ((first, made), (FullLayer(channels=2, activation=Tanh()),))
     fits = isinstance(made.end(Extent(2, 2, 2, 2)), Extent)
     check_forward_rules(Chain(blocks=blocks, patches=2) if fits else Chain(blocks=((made,),)))
 
@@ -208,6 +210,8 @@ def check_forward_rules(architecture: Architecture) -> None:
         summed = _over_basis(architecture, rule)
         program = compile_plan(make_plan(_experiment(architecture, exact), INFO))
         target = program.gradient(_state(program), _batch())[0]["blocks"]
+        silent = not any(np.asarray(leaf).any() for leaf in jax.tree.leaves(target))
+        assert not silent, f"{architecture} under {exact}: every gradient is zero"
         gap = _distance(summed, target)
         assert gap < 1e-4, f"{architecture} under {rule}: differs from {exact} by {gap:.1e}"
 
