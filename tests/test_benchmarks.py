@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from compiler.plan.plan import make_plan
-from compiler.support import data_problems, refusals
+from fgspec.check.against_data import data_problems, refusals
 from fgspec.data.describe import describe
-from fgspec.source import load, loads
+from fgspec.loading.spec_file import load, loads
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 

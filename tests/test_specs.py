@@ -8,13 +8,13 @@ from spec_files import ROOT, SPECS, SWEEPS
 import fgspec
 from compiler.cost.cost import cost
 from compiler.plan.plan import make_plan
-from compiler.support import data_problems, refusals
+from fgspec.check.against_data import data_problems, refusals
 from compiler.named_arrays.paths import flatten
 from compiler.compile import compile_plan
-from fgspec.contract import broken
+from fgspec.comparing.contract import broken
 from fgspec.data.describe import describe
-from fgspec.source import load
-from fgspec.spec.presets import RULES
+from fgspec.loading.spec_file import load
+from fgspec.loading.rules import RULES
 from fgspec.sweeps.expand import load_sweep
 
 SHRUNKEN = {

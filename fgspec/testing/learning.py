@@ -24,8 +24,8 @@ from compiler.update.forward_passes import clean_features, stem
 from compiler.update.program import Program
 from compiler.update.state import State
 from fgspec.spec.backward_weights import BackwardWeights
-from fgspec.spec.complete import complete
-from fgspec.spec.consistency import check
+from fgspec.loading.defaults import complete
+from fgspec.check.consistency import check
 from fgspec.spec.dataset_info import DatasetInfo
 from fgspec.spec.estimators import Estimator, Exact
 from fgspec.spec.experiment import Experiment
@@ -38,7 +38,7 @@ from fgspec.spec.rules import RULES, Rule
 from fgspec.spec.sample_sets import SampleSet
 from fgspec.spec.spaces import Space
 from fgspec.spec.targets import Target
-from fgspec.validate import validate
+from fgspec.loading.field_errors import validate
 
 K = TypeVar("K", bound=Kind)
 

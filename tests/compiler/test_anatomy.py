@@ -18,7 +18,7 @@ from compiler.cost.flops import work
 from compiler.plan.plan import make_plan
 from compiler.update.program import compile_plan
 from fgspec.data.describe import describe
-from fgspec.source import loads
+from fgspec.loading.spec_file import loads
 
 SPEC = """
 fgspec: 1

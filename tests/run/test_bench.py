@@ -12,8 +12,8 @@ import runs
 
 from compiler.cost.compiled import abstract_arguments, random_records
 from fgspec import api
-from fgspec.bench import FEWEST, Measured, Subject, measure, spread, times
-from fgspec.bench_plot import draw
+from fgspec.bench.measure import FEWEST, Measured, Subject, measure, spread, times
+from fgspec.bench.plot import draw
 
 SPECS = Path(__file__).parents[2] / "specs"
 
@@ -131,7 +131,7 @@ def _in_an_empty_folder(monkeypatch, tmp_path):
 
 
 def test_specs_from_end_to_end(fgspec, tmp_path, monkeypatch):
-    monkeypatch.setattr("fgspec.bench.TURN", 0.001)
+    monkeypatch.setattr("fgspec.bench.measure.TURN", 0.001)
     (tmp_path / "bp").mkdir()
     spec, bp = runs.write_spec(tmp_path), runs.write_spec(tmp_path / "bp", rule="bp")
     small = ["data.batch_size=8", "architecture={type: mlp, hidden: [8]}"]

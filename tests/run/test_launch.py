@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from fgspec.launch import simulated, supervise
+from fgspec.processes.supervise import simulated, supervise
 
 KILLED_ONCE = "if rank == 1 and attempt == 1: os.kill(os.getpid(), signal.SIGKILL)\n"
 WAITS = "time.sleep(100)"

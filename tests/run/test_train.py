@@ -15,11 +15,11 @@ from rich.console import Console
 
 import fgspec
 import fgspec.api
-import fgspec.run as fgspec_run
-from fgspec import rundir
-from fgspec.canonical import identity
-from fgspec.logbook import read
-from fgspec.loop import Preempted
+import fgspec.training.run as fgspec_run
+from fgspec.training import run_folder as rundir
+from fgspec.loading.resolved import identity
+from fgspec.training.logbook import read
+from fgspec.training.loop import Preempted
 
 METRICS = {
     "train/loss",
