@@ -15,8 +15,8 @@ from typing import Any, ClassVar, TypeVar, cast, get_args
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from fgspec.problems.problems import Problem
 from fgspec.errors import UserError
+from fgspec.problems.problems import Problem
 from fgspec.spec import plugins
 from fgspec.spec.base import Section
 from fgspec.spec.dataset_info import DatasetInfo

@@ -1,14 +1,10 @@
 """Every activation, layer, normalization, initialization and architecture obeys its laws."""
 
-import jax.numpy as jnp
-import numpy as np
 import pytest
 
-from compiler.network.norms import Norm
 from fgspec.spec.activations import ACTIVATIONS
 from fgspec.spec.architectures import ARCHITECTURES
 from fgspec.spec.initializations import INITIALIZATIONS
-from fgspec.spec.kinds import working
 from fgspec.spec.layers import LAYERS
 from fgspec.spec.normalizations import NORMALIZATIONS
 from fgspec.testing import networks
