@@ -211,8 +211,9 @@ class OneOf:
 
     def built_in(self) -> "list[type[Kind]]":
         """The classes of fgspec itself, which are there without importing any package."""
-        own = (n for n in self.names() if plugins.owner(self.table.group, n).name == plugins.OWN)
-        return [self.table.kind(name) for name in own]
+        group = self.table.group
+        own = [n for n in self.table.names() if plugins.is_built_in(group, n)]
+        return [self.table.kind(name) for name in own if self.offers(name)]
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
