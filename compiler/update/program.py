@@ -38,9 +38,8 @@ class Program:
     """The pure functions of one plan; nothing is compiled before a function's first call.
 
     A batch is `image` [n, h, w, colours], integers in 0..255 or floats in [0, 1], and `label` int32
-    [n]. In place of `image` it may have `views` [m, h, w, colours], floats in [0, 1]: the views that
-    the blocks train on, example i of n at rows i, n + i, ..., augmented already; an objective whose
-    classifier reads clean images needs `image` beside them.
+    [n]. Beside `image` it may have `views` [m, h, w, colours], floats in [0, 1]: what the blocks
+    train on, augmented already, example i of n at rows i, n + i, and so on.
 
     `compiler.compile.compile_plan` makes it.
 
@@ -184,7 +183,7 @@ class Program:
     def learned(
         self, state: State, batch: Batch, keep: Keep, perturbations: Perturbations | None = None
     ) -> Learned:
-        """What everything learns at a step, the classifier too, and what else of the state moves."""
+        """What everything learns at a step, the classifier too, and what else moves."""
         plan = self.plan
         rows = _rows(plan, state, batch, perturbations)
         found = learn(plan, state, rows, keep)

@@ -347,7 +347,7 @@ def _check_pull(
         along = jax.tree.map(lambda a: jnp.asarray(rng.standard_normal(a.shape)), (params, x))
         step = 1e-6
         ends = [
-            value(*jax.tree.map(lambda a, u, s=s: a + s * step * u, (params, x), along))
+            value(*jax.tree.map(lambda a, u, s=s, step=step: a + s * step * u, (params, x), along))
             for s in (1.0, -1.0)
         ]
         parts = jax.tree.leaves(jax.tree.map(lambda g, u: (g * u).sum(), pulled, along))
