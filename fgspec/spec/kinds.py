@@ -65,7 +65,7 @@ class Table:
         return f"fgspec.{''.join(part.title() for part in self.what.split())}"
 
 
-def _nothing(self: "Kind", at: Path) -> Iterator[Problem]:
+def _nothing(self: "Kind", at: Path, info: Any = None) -> Iterator[Problem]:
     yield from ()
 
 
@@ -150,7 +150,7 @@ def working(kind: K) -> K:
     Raises:
         UserError: that class cannot be imported.
     """
-    return _working(kind)
+    return _working(cast(Any, kind))
 
 
 @lru_cache(maxsize=4096)
