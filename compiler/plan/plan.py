@@ -6,8 +6,11 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
+import jax.numpy as jnp
+
 from compiler.named_arrays.axes import Axis
 from compiler.named_arrays.paths import unflatten
+from compiler.named_arrays.precision import at_least_float32
 from compiler.network.block import Block, block_params
 from compiler.network.heads import final_head, make_head
 from compiler.network.network import Network, layers_in
@@ -112,6 +115,11 @@ class Plan:
             f"blocks/{path}/w": ParamSpec((self.outputs, *layer.outputs), axes, self.outputs)
             for path, layer in layers_in(self.network.blocks)
         }
+
+    @property
+    def precise(self) -> jnp.dtype:
+        """The type of all that is not computed in `compile.precision`, if that is less."""
+        return at_least_float32(jnp.dtype(self.experiment.compile.precision))
 
     @property
     def estimator(self) -> Estimator:

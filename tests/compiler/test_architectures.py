@@ -5,14 +5,14 @@ from math import prod
 
 import numpy as np
 import pytest
+
 from compiler.cost.by_part import by_part
 from compiler.cost.counts import counts
 from compiler.cost.update_flops import flops_by_scope
-
 from compiler.named_arrays.paths import flatten
 from compiler.plan.plan import make_plan
-from fgspec.spec.sources import CIFAR10
 from fgspec.loading.spec_file import loads
+from fgspec.spec.sources import CIFAR10
 
 SPEC = """
 fgspec: 1

@@ -2,10 +2,10 @@
 
 import networks
 import pytest
-from compiler.cost.update_flops import flops_by_scope, update_flops
 
 from compiler.cost.by_part import dissect
 from compiler.cost.compiled import ONE, compile_update
+from compiler.cost.update_flops import flops_by_scope, update_flops
 from fgspec.show.plan_tables import cost_rows
 
 MLP = "{type: mlp, hidden: [6, 5, 4]}"
@@ -92,7 +92,10 @@ def test_noise_that_is_drawn_again_takes_work():
 def test_auto_takes_what_costs_less(space, samples):
     """Where maps are most of the work: in a tiny network that is drawing the noise."""
     words = f"space: {space}, samples: {samples}"
-    made = {how: _program(WIDE % "layer_norm", "global", words, how) for how in ("forward", "reverse", "auto")}
+    made = {
+        how: _program(WIDE % "layer_norm", "global", words, how)
+        for how in ("forward", "reverse", "auto")
+    }
     flops = {how: update_flops(one.plan) for how, one in made.items()}
     assert flops["auto"] == min(flops.values())
     assert (flops["forward"] > 1.2 * flops["reverse"]) == (samples == 3)
@@ -113,7 +116,9 @@ def test_every_group_has_a_tangent_through_what_is_behind_it():
         flops_by_scope(_program(MLP, "global", words, how).plan) for how in ("forward", "auto")
     )
     assert pushed["tangents/block1"] == 2 * 4 * 6 * 5
-    both = 2 * (2 * 4 * 5 * 4 + 2 * 4 * 4 * 10)  # guesses go through the last block, its readout too
+    both = 2 * (
+        2 * 4 * 5 * 4 + 2 * 4 * 4 * 10
+    )  # guesses go through the last block, its readout too
     assert both < pushed["tangents/block2"] < 1.5 * both
     assert [where for where in inner if where.startswith("tangents/")] == []
 
