@@ -53,7 +53,7 @@ class Readout:
         return frozenset(mixed)
 
     def entering(self, x: Float[Array, "n p g c"]) -> Float[Array, "n q h d"]:
-        """The features that a loss is replicated over: normalized, not averaged, float32 or more."""
+        """Features that a loss is replicated over: normalized, not averaged, at least float32."""
         x = precise(x)
         return x if self.norm is None else self.norm(x)
 
