@@ -41,9 +41,9 @@ VECTORIZED = [path for path in sorted((OLD / "specs").glob("*.yaml")) if _vector
 
 def _as_before(values, path):
     """Resolved values as version 0.1 had them: `compile.samples` as the file says, or auto."""
-    for *path, last in NEW:
+    for *parents, last in NEW:
         at = values
-        for key in path:
+        for key in parents:
             at = (at or {}).get(key)
         if at is not None:
             at.pop(last, None)
