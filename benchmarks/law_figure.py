@@ -13,7 +13,7 @@ from pathlib import Path
 
 from variance_laws import KINDS, Layer, simulate
 
-from fgspec.bench_plot import plotting
+from fgspec.bench.plot import plotting
 from fgspec.show.text import columns as aligned
 
 Curves = Mapping[str, Sequence[tuple[int, float, float]]]

@@ -25,8 +25,8 @@ from compiler.plan.plan import make_plan
 from compiler.compile import compile_plan
 from compiler.update.program import Program
 from fgspec.data.describe import describe
-from fgspec.source import loads
-from fgspec.spec.presets import RuleName
+from fgspec.loading.spec_file import loads
+from fgspec.loading.rules import RuleName
 
 BATCH = 32
 SPEC = """

@@ -14,7 +14,7 @@ from typing import Any
 import jax
 
 from fgspec import api
-from fgspec.bench import Subject, measure, times
+from fgspec.bench.measure import Subject, measure, times
 from fgspec.cli.bench_ import prepared
 from fgspec.show.text import mebibytes, quantity
 

@@ -39,7 +39,7 @@ def serve(stages: int, steps: int) -> None:
     from compiler.cost.updates_per_call import Calls
     from compiler.cost.compiled import compile_update, random_records
     from compiler.cost.pipeline_stages import utilisation
-    from fgspec.source import loads
+    from fgspec.loading.spec_file import loads
 
     program = fgspec.compile(loads(SPEC.format(stages=stages, steps=steps)))
     call = compile_update(program, Calls(steps, False)).call

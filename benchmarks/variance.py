@@ -22,7 +22,7 @@ from compiler.compile import compile_plan
 from compiler.update.program import Program
 from fgspec.data.describe import describe
 from fgspec.data.sources import read
-from fgspec.source import loads
+from fgspec.loading.spec_file import loads
 
 ROUNDS = 16
 """Groups of draws whose means tell how sure the bias is."""

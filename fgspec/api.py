@@ -25,33 +25,35 @@ from compiler.cost.compiled import compile_update
 from compiler.cost.scaling import mesh_rows
 from compiler.cost.scopes import scopes
 from compiler.cost.updates_per_call import calls_of
-from compiler.mesh import device_problems, fill, with_mesh
+from fgspec.check.mesh import device_problems, fill, with_mesh
 from compiler.plan.plan import Plan, make_plan
-from compiler.support import data_problems, refusals
+from fgspec.check.against_data import data_problems, refusals
 from compiler.update.program import Program
 from compiler.update.state import State
-from fgspec import loop, rundir, source
-from fgspec.calling import evaluated, functions, rows_of
-from fgspec.canonical import Difference, differences
-from fgspec.checkpoint import newest
-from fgspec.comparison import Comparison, Probing, of_fields, with_consequences, with_probe
-from fgspec.compile_cache import CacheUse, compilation_cache
-from fgspec.contract import base, broken, untold
+from fgspec.training import loop
+from fgspec.training import run_folder as rundir
+from fgspec.loading import spec_file as source
+from fgspec.training.device_calls import evaluated, functions, rows_of
+from fgspec.loading.resolved import Difference, differences
+from fgspec.training.checkpoint import newest
+from fgspec.comparing.comparison import Comparison, Probing, of_fields, with_consequences, with_probe
+from fgspec.training.compile_cache import CacheUse, compilation_cache
+from fgspec.comparing.contract import base, broken, untold
 from fgspec.data.dataset import Dataset
 from fgspec.data.describe import describe
 from fgspec.data.pipeline import evaluation_batches
 from fgspec.data.sources import read
-from fgspec.diagnostics import SpecError
-from fgspec.distributed import is_first, process_problems, stopping_together
+from fgspec.problems.problems import SpecError
+from fgspec.processes.join import is_first, process_problems, stopping_together
 from fgspec.errors import DataError, ResumeError, RunError, UserError
-from fgspec.loop import Functions, Timetable
-from fgspec.memory import enough_memory
-from fgspec.profile import Profile
-from fgspec.run import Job, execute, find, start, stop_signals
+from fgspec.training.loop import Functions, Timetable
+from fgspec.training.out_of_memory import enough_memory
+from fgspec.training.profile import Profile
+from fgspec.training.run import Job, execute, find, start, stop_signals
 from fgspec.show.bias_notes import notes
 from fgspec.show.plan_tables import cost_rows
 from fgspec.show.text import table
-from fgspec.source import Loaded
+from fgspec.loading.spec_file import Loaded
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.mesh import Mesh
 

@@ -5,6 +5,7 @@ its costly passes are off here, in the runs that tests start as processes too. N
 compiled programs into the user's cache.
 """
 
+import gc
 import os
 import sys
 from importlib.metadata import version
@@ -26,6 +27,7 @@ os.environ["XLA_FLAGS"] = " ".join(
 )
 
 import jax
+import networks
 import pytest
 
 from fgspec.cli.main import main
@@ -44,6 +46,15 @@ def _room_for_programs():
     maps = Path("/proc/self/maps")
     if maps.exists() and maps.read_bytes().count(b"\n") > MAPPED:
         jax.clear_caches()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _memory_for_the_next_file():
+    """Forget the programs of a file: a worker holds those of one, not of all that it runs."""
+    yield
+    networks.program.cache_clear()
+    jax.clear_caches()
+    gc.collect()
 
 
 @pytest.fixture

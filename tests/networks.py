@@ -13,7 +13,7 @@ from compiler.plan.plan import make_plan
 from compiler.estimators.projecting import project
 from compiler.compile import compile_plan
 from fgspec.spec.dataset_info import DatasetInfo
-from fgspec.source import loads
+from fgspec.loading.spec_file import loads
 
 INFO = DatasetInfo(
     name="small",

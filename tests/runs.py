@@ -5,12 +5,13 @@ import contextlib
 import jax
 import numpy as np
 
-from fgspec import api, rundir
-from fgspec.canonical import identity
-from fgspec.checkpoint import newest
-from fgspec.logbook import Logbook, read, write_json
-from fgspec.rundir import reopen
-from fgspec.source import load
+from fgspec import api
+from fgspec.training import run_folder as rundir
+from fgspec.loading.resolved import identity
+from fgspec.training.checkpoint import newest
+from fgspec.training.logbook import Logbook, read, write_json
+from fgspec.training.run_folder import reopen
+from fgspec.loading.spec_file import load
 
 SPEC = """
 fgspec: 1

@@ -25,7 +25,7 @@ from compiler.cost.predicted_traffic import predicted_traffic
 from compiler.estimators.context import drawn
 from compiler.plan.sharding import devices_of, layout_of, traced_on
 from compiler.cost.pipeline_stages import schedule
-from fgspec.spec.presets import RuleName
+from fgspec.loading.rules import RuleName
 
 STEPS = 3
 

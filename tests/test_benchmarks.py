@@ -1,16 +1,15 @@
 """What the benchmarks compare can be compiled, and their measures are right."""
 
 import json
-import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from compiler.plan.plan import make_plan
-from compiler.support import data_problems, refusals
+from fgspec.check.against_data import data_problems, refusals
 from fgspec.data.describe import describe
-from fgspec.source import load, loads
+from fgspec.loading.spec_file import load, loads
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -72,11 +71,3 @@ def test_quality_of_draws_of_known_moments(variance, scale):
     assert found.progress == pytest.approx(scale**2 / (scale**2 + noise), rel=0.05)
     if scale != 1:
         assert abs(found.bias - 0.1) < 4 * found.bias_error < 0.04
-
-
-def test_the_tests_that_prove_what_is_known_of_estimators_exist():
-    root = Path(__file__).parent
-    named = set(re.findall(r"`(test_\w+)`", (root.parent / "docs" / "estimators.md").read_text()))
-    defined = {n for p in root.rglob("*.py") for n in re.findall(r"def (test_\w+)", p.read_text())}
-    assert len(named) > 15
-    assert named <= defined

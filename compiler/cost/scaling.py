@@ -10,7 +10,7 @@ from compiler.cost.pipeline_stages import utilisation
 from compiler.cost.predicted_traffic import moments_of, on_each, predicted_traffic
 from compiler.cost.update_flops import update_flops
 from compiler.cost.updates_per_call import calls_of
-from compiler.mesh import mesh_problems, sizes, with_mesh
+from fgspec.check.mesh import mesh_problems, sizes, with_mesh
 from compiler.named_arrays.axes import ACTIVATION
 from compiler.named_arrays.paths import flatten
 from compiler.plan.plan import Plan

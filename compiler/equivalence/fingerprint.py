@@ -21,14 +21,14 @@ from compiler.cost.updates_per_call import calls_of
 from compiler.equivalence.digest import digests
 from compiler.equivalence.streams import streams
 from compiler.equivalence.value_digest import Known, hashed
-from compiler.mesh import sizes, with_mesh
+from fgspec.check.mesh import sizes, with_mesh
 from compiler.named_arrays.paths import flatten, unflatten
 from compiler.named_arrays.random_streams import key_data
 from compiler.network.initialize import initialize
 from compiler.network.layers import apply_layer
 from compiler.network.network import every_layer
 from compiler.network.running import moved
-from compiler.optimizer import make_optimizer
+from compiler.optimizers.make import make_optimizer
 from compiler.plan.plan import Plan
 from compiler.update.forward_passes import stem, views
 from compiler.update.learn import Collecting

@@ -264,7 +264,7 @@ class Plan:
 
 
 def make_plan(experiment: Experiment, data: DatasetInfo) -> Plan:
-    """Plan a resolved spec that `compiler.support` does not refuse.
+    """Plan a resolved spec that `fgspec.check.against_data` does not refuse.
 
     Args:
         experiment: the resolved spec.

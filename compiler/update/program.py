@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 from compiler.named_arrays.random_streams import key_data
 from compiler.network.running import moved
-from compiler.optimizer import make_optimizer
+from compiler.optimizers.make import make_optimizer
 from compiler.plan.plan import Plan
 from compiler.plan.sharding import everywhere, placed, shardings, traced_on
 from compiler.quality.diagnose import diagnosed

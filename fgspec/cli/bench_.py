@@ -12,17 +12,17 @@ from compiler.cost.update_flops import update_flops
 from compiler.cost.updates_per_call import Calls, calls_of
 from compiler.update.program import Program
 from fgspec import api
-from fgspec.bench import SCHEMA_VERSION, Subject, lines, measure, timed, times
-from fgspec.bench_plot import draw, plotting
-from fgspec.canonical import spec_hash
+from fgspec.bench.measure import SCHEMA_VERSION, Subject, lines, measure, timed, times
+from fgspec.bench.plot import draw, plotting
+from fgspec.loading.resolved import spec_hash
 from fgspec.cli.check_ import checked
 from fgspec.cli.options import ArgumentError, SetOption
-from fgspec.compile_cache import no_compilation_cache
-from fgspec.diagnostics import SpecError
-from fgspec.logbook import write_json
-from fgspec.memory import enough_memory
-from fgspec.provenance import collect
-from fgspec.source import Loaded, load
+from fgspec.training.compile_cache import no_compilation_cache
+from fgspec.problems.problems import SpecError
+from fgspec.training.logbook import write_json
+from fgspec.training.out_of_memory import enough_memory
+from fgspec.training.provenance import collect
+from fgspec.loading.spec_file import Loaded, load
 
 AgainstOption = Annotated[
     Path | None,

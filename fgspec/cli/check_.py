@@ -6,14 +6,14 @@ from typing import Annotated
 
 import typer
 
-from compiler.support import data_problems, refusals
-from fgspec.canonical import spec_hash
+from fgspec.check.against_data import data_problems, refusals
+from fgspec.loading.resolved import spec_hash
 from fgspec.cli.options import SetOption
-from fgspec.contract import broken
+from fgspec.comparing.contract import broken
 from fgspec.data.describe import describe
-from fgspec.diagnostics import Problem, SpecError
+from fgspec.problems.problems import Problem, SpecError
 from fgspec.errors import DataError
-from fgspec.source import Loaded, load
+from fgspec.loading.spec_file import Loaded, load
 from fgspec.sweeps.expand import is_sweep, load_sweep
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from fgspec.cli.options import ArgumentError
-from fgspec.distributed import join
+from fgspec.processes.join import join
 
 DistributedOption = Annotated[
     bool,

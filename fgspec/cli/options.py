@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from fgspec.diagnostics import nearest
+from fgspec.problems.problems import nearest
 from fgspec.errors import UserError
 from fgspec.spec.mesh import AXES
-from fgspec.yaml12 import YamlError, scalar
+from fgspec.yaml.load import YamlError, scalar
 
 SpecArgument = Annotated[Path, typer.Argument(metavar="SPEC", help="A spec, a YAML file.")]
 

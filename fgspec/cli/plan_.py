@@ -18,16 +18,16 @@ from compiler.cost.scaling import (
     scaling_lines,
 )
 from compiler.cost.updates_per_call import calls_of
-from compiler.mesh import sizes
+from fgspec.check.mesh import sizes
 from compiler.plan.plan import Plan
 from fgspec import api
-from fgspec.canonical import spec_hash
+from fgspec.loading.resolved import spec_hash
 from fgspec.cli.options import JsonOption, MeshOption, SetOption, SpecArgument, with_mesh
-from fgspec.compile_cache import compilation_cache
+from fgspec.training.compile_cache import compilation_cache
 from fgspec.show.bias_notes import notes
 from fgspec.show.plan_tables import cost_rows, cost_values, layer_lines, layer_values
 from fgspec.show.text import table
-from fgspec.source import Loaded, load
+from fgspec.loading.spec_file import Loaded, load
 
 DEFAULT = Machine()
 

@@ -7,11 +7,11 @@ import typer
 
 from compiler.cost.update_flops import update_flops
 from fgspec import api
-from fgspec.bench_plot import plotting
+from fgspec.bench.plot import plotting
 from fgspec.cli.options import ArgumentError
-from fgspec.diagnostics import nearest
+from fgspec.problems.problems import nearest
 from fgspec.errors import UserError
-from fgspec.logbook import write_text
+from fgspec.training.logbook import write_text
 from fgspec.results.collect import ArmResult, collect
 from fgspec.results.compose import Costs, compose
 from fgspec.results.pages import as_html, as_markdown, pictures

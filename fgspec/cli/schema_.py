@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from fgspec.cli.options import ArgumentError
-from fgspec.logbook import write_text
+from fgspec.training.logbook import write_text
 from fgspec.spec.experiment import SpecFile
 from fgspec.spec.sweep import SweepFile
 from fgspec.sweeps.expand import RESERVED

@@ -1,8 +1,8 @@
 """`fgspec show`."""
 
-from fgspec.canonical import resolved_text, spec_hash
+from fgspec.loading.resolved import resolved_text, spec_hash
 from fgspec.cli.options import SetOption, SpecArgument
-from fgspec.source import load
+from fgspec.loading.spec_file import load
 
 
 def run(spec: SpecArgument, overrides: SetOption = None) -> None:

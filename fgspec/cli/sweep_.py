@@ -10,14 +10,14 @@ import typer
 
 from compiler.cost.update_flops import update_flops
 from fgspec import api
-from fgspec.canonical import resolved_text
+from fgspec.loading.resolved import resolved_text
 from fgspec.cli.options import ArgumentError, SetOption, nested
 from fgspec.cli.train_ import RunDirOption
-from fgspec.diagnostics import nearest
+from fgspec.problems.problems import nearest
 from fgspec.errors import RunError
-from fgspec.logbook import write_text
-from fgspec.run import stop_signals
-from fgspec.source import load
+from fgspec.training.logbook import write_text
+from fgspec.training.run import stop_signals
+from fgspec.loading.spec_file import load
 from fgspec.spec.kinds import working
 from fgspec.sweeps.engine import Site, Watch, outcome, run_all
 from fgspec.sweeps.engines import ENGINES, SweepEngine

@@ -12,7 +12,7 @@ from fgspec.data.dataset import Dataset, spread
 from fgspec.data.image_files import ENDINGS, FROM_FILES, ImageFiles, imaging
 from fgspec.data.moments import moments
 from fgspec.data.places import candidates, listed
-from fgspec.diagnostics import closest
+from fgspec.problems.problems import closest
 from fgspec.errors import DataError
 from fgspec.spec import sources
 from fgspec.spec.dataset_info import DatasetInfo

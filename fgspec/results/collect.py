@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fgspec import rundir
-from fgspec.canonical import spec_hash
+from fgspec.training import run_folder as rundir
+from fgspec.loading.resolved import spec_hash
 from fgspec.errors import UserError
-from fgspec.logbook import read
-from fgspec.rundir import RunDir
-from fgspec.source import Loaded
+from fgspec.training.logbook import read
+from fgspec.training.run_folder import RunDir
+from fgspec.loading.spec_file import Loaded
 from fgspec.sweeps import folder as sweeps
 from fgspec.sweeps.expand import untaken
 

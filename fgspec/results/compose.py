@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from fgspec.canonical import differences, spec_hash
-from fgspec.diagnostics import MISSING, dotted, shown
+from fgspec.loading.resolved import differences, spec_hash
+from fgspec.problems.problems import MISSING, dotted, shown
 from fgspec.results.collect import ArmResult
 from fgspec.results.figures import COSINE, CURVES, against_cost, cosine_metrics, panels
 from fgspec.results.pages import Picture, Section, Table

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fgspec.bench_plot import plotting
+from fgspec.bench.plot import plotting
 from fgspec.results.collect import ArmResult
 
 CURVES = ("train/loss", "train/objective", "eval/loss", "eval/error")

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field
 
-from fgspec.diagnostics import Problem
+from fgspec.problems.problems import Problem
 from fgspec.spec.activations import AnyActivation, Relu
 from fgspec.spec.base import PositiveFloat, PositiveInt, Section
 from fgspec.spec.coupling import Coupling
@@ -26,7 +26,7 @@ from fgspec.spec.layers import (
 from fgspec.spec.losses import LossAxis
 from fgspec.spec.normalizations import GridNormalization, NoNormalization, TokenNormalization
 from fgspec.spec.shapes import INPUT, Axis, Extent, Misfit, divisors
-from fgspec.yaml12 import Path
+from fgspec.yaml.load import Path
 
 _INITIALIZATION = (
     "Initial weights. Normal with the standard deviation min(2/sqrt(fan_in), 0.1) for kaiming, "

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from fgspec.yaml12 import Path
+from fgspec.yaml.load import Path
 
 
 class Coupling(NamedTuple):

@@ -15,12 +15,12 @@ from typing import Any, ClassVar, TypeVar, cast, get_args
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from fgspec.diagnostics import Problem
+from fgspec.problems.problems import Problem
 from fgspec.errors import UserError
 from fgspec.spec import plugins
 from fgspec.spec.base import Section
 from fgspec.spec.dataset_info import DatasetInfo
-from fgspec.yaml12 import Path
+from fgspec.yaml.load import Path
 
 
 @dataclass(frozen=True)

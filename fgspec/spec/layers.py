@@ -10,7 +10,7 @@ from fgspec.spec.activations import AnyActivation, NoActivation, Relu
 from fgspec.spec.base import PositiveInt
 from fgspec.spec.kinds import Kind, OneOf, table
 from fgspec.spec.shapes import Axis, Extent, Misfit, ParamSpec, divisors, flat, slid
-from fgspec.yaml12 import Path
+from fgspec.yaml.load import Path
 
 LAYERS = table("layer", "layers")
 

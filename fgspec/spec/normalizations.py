@@ -5,12 +5,12 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from fgspec.diagnostics import Problem
+from fgspec.problems.problems import Problem
 from fgspec.spec.base import PositiveInt, Section
 from fgspec.spec.coupling import Coupling
 from fgspec.spec.kinds import Kind, OneOf, table
 from fgspec.spec.shapes import Axis, divisors
-from fgspec.yaml12 import Path
+from fgspec.yaml.load import Path
 
 NORMALIZATIONS = table("normalization", "normalizations")
 

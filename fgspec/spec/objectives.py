@@ -6,13 +6,13 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from fgspec.diagnostics import Problem
+from fgspec.problems.problems import Problem
 from fgspec.spec.base import PositiveFloat, PositiveInt
 from fgspec.spec.coupling import Coupling
 from fgspec.spec.data import Data
 from fgspec.spec.dataset_info import DatasetInfo
 from fgspec.spec.kinds import Kind, table
-from fgspec.yaml12 import Path
+from fgspec.yaml.load import Path
 
 OBJECTIVES = table("objective", "objectives")
 

@@ -5,12 +5,12 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from fgspec.diagnostics import Problem
+from fgspec.problems.problems import Problem
 from fgspec.spec.base import Fraction, NonNegativeFloat, PositiveFloat, Section
 from fgspec.spec.kinds import Kind, OneOf, table
 from fgspec.spec.losses import Losses
 from fgspec.spec.schedules import SCHEDULES, Constant, Schedule
-from fgspec.yaml12 import Path
+from fgspec.yaml.load import Path
 
 OPTIMIZERS = table("optimizer", "optimizers")
 

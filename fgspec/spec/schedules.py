@@ -5,13 +5,13 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from fgspec.diagnostics import Problem
+from fgspec.problems.problems import Problem
 from fgspec.spec.base import Fraction, NonNegativeInt, PositiveInt
 from fgspec.spec.data import Data
 from fgspec.spec.dataset_info import DatasetInfo
 from fgspec.spec.kinds import Kind, table
 from fgspec.spec.run import Training
-from fgspec.yaml12 import Path
+from fgspec.yaml.load import Path
 
 SCHEDULES = table("schedule", "schedules")
 

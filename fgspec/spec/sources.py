@@ -6,11 +6,11 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
-from fgspec.diagnostics import Problem
+from fgspec.problems.problems import Problem
 from fgspec.spec.base import PositiveInt
 from fgspec.spec.dataset_info import DatasetInfo
 from fgspec.spec.kinds import Kind, table
-from fgspec.yaml12 import Path
+from fgspec.yaml.load import Path
 
 SOURCES = table("source", "sources")
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path as File
 from typing import Any, ClassVar, Literal
 
-from fgspec.diagnostics import Problem
+from fgspec.problems.problems import Problem
 from fgspec.spec.kinds import Kind, table
-from fgspec.yaml12 import Path
+from fgspec.yaml.load import Path
 
 TRACKERS = table("tracker", "trackers")
 
@@ -59,5 +59,5 @@ class Tracker(Kind):
 class Csv(Tracker):
     """metrics.csv in the folder of the run: a row for each line, a column for each metric."""
 
-    behaviour: ClassVar[str | None] = "fgspec.trackers.csv_file:Csv"
+    behaviour: ClassVar[str | None] = "fgspec.training.csv_file:Csv"
     type: Literal["csv"] = "csv"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from fgspec.errors import STOPPED
-from fgspec.loop import Preempted
+from fgspec.training.loop import Preempted
 from fgspec.sweeps.folder import ENDED, Found, Planned, SweepDir, status
 from fgspec.sweeps.node import Order
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fgspec.canonical import identity
-from fgspec.diagnostics import Origin, Problem, SpecError, flow, render
-from fgspec.layers import Change
-from fgspec.source import Loaded, load
+from fgspec.loading.resolved import identity
+from fgspec.problems.problems import Origin, Problem, SpecError, flow, render
+from fgspec.loading.merge import Change
+from fgspec.loading.spec_file import Loaded, load
 from fgspec.spec.sweep import Draw, Random, Settings, SweepFile
-from fgspec.validate import validate_record
-from fgspec.yaml12 import Document, YamlError, read
+from fgspec.loading.field_errors import validate_record
+from fgspec.yaml.load import Document, YamlError, read
 
 RESERVED = {
     "fgspec": "is that of the base",

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fgspec.errors import STOPPED, UserError
-from fgspec.extras import extra
+from fgspec.errors.extras import extra
 from fgspec.sweeps import engine, engines
 from fgspec.sweeps.engine import Gone, Site
 from fgspec.sweeps.folder import Found, Planned

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from fgspec.errors import STOPPED, UserError
-from fgspec.extras import extra
-from fgspec.logbook import write_json
+from fgspec.errors.extras import extra
+from fgspec.training.logbook import write_json
 from fgspec.sweeps import engine, engines
 from fgspec.sweeps.engine import Gone, Site
 from fgspec.sweeps.folder import Found, Planned, SweepDir

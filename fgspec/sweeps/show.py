@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from fgspec.canonical import spec_hash
+from fgspec.loading.resolved import spec_hash
 from fgspec.show.text import columns, quantity
 from fgspec.sweeps.expand import Sweep
 from fgspec.sweeps.folder import ENDED, Found

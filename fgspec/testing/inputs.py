@@ -16,7 +16,7 @@ import optax
 from compiler.augment.recipes import augmented
 from compiler.named_arrays.paths import flatten, unflatten
 from compiler.named_arrays.random_streams import key_data
-from compiler.optimizer import make_optimizer
+from compiler.optimizers.make import make_optimizer
 from compiler.optimizers.paths import is_weight
 from fgspec.data.dataset import Dataset
 from fgspec.spec import plugins

@@ -23,10 +23,10 @@ from compiler.network.norms import Norm
 from compiler.network.running import initial
 from compiler.network.shapes import Layer as PlannedLayer
 from compiler.plan.plan import make_plan
-from fgspec.source import loads
+from fgspec.loading.spec_file import loads
 from fgspec.spec.activations import Activation, Tanh
 from fgspec.spec.architectures import Architecture, Chain
-from fgspec.spec.complete import complete
+from fgspec.loading.defaults import complete
 from fgspec.spec.dataset_info import DatasetInfo
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.initializations import Initialization

@@ -10,7 +10,7 @@ from compiler.cost.cost import cost
 from compiler.plan.plan import make_plan
 from compiler.named_arrays.paths import flatten
 from fgspec.data.describe import CIFAR10
-from fgspec.source import loads
+from fgspec.loading.spec_file import loads
 
 SPEC = """
 fgspec: 1

@@ -141,10 +141,14 @@ def test_options_turn_pieces_off():
     assert kinds == {True, False}
 
 
-def _shares(colour, property):
-    """In each view, the share of 1,000 images of one colour that have a property afterwards."""
+def _views(colour):
+    """The two views of 1,000 images of one colour."""
     images = np.broadcast_to(np.asarray(colour, np.float32), (1000, 20, 20, 3))
-    views = _augmented("byol", images).reshape(2, 1000, 20, 20, 3)
+    return _augmented("byol", images).reshape(2, 1000, 20, 20, 3)
+
+
+def _shares(views, property):
+    """In each view, the share of images that have a property."""
     return [property(view).mean() for view in views]
 
 
@@ -155,17 +159,18 @@ def _within(found, chance):
 
 def test_chances_of_byol():
     """Each seen by itself: white is never inverted by jitter, red never grey by desaturation."""
-    dark = _shares((1, 1, 1), lambda view: view[:, 10, 10].max(-1) < 0.5)
+    dark = _shares(_views((1, 1, 1)), lambda view: view[:, 10, 10].max(-1) < 0.5)
     assert dark[0] == 0
     assert _within(dark[1], 0.2)
-    grey = _shares((0.9, 0.3, 0.3), lambda view: np.ptp(view[:, 10, 10], axis=-1) < 1e-6)
+    red = _views((0.9, 0.3, 0.3))
+    grey = _shares(red, lambda view: np.ptp(view[:, 10, 10], axis=-1) < 1e-6)
     assert _within(grey[0], 0.2)
     assert _within(grey[1], 0.2)
-    same = _shares((0.9, 0.3, 0.3), lambda view: np.ptp(view, axis=(1, 2)).max(-1) < 1e-5)
+    same = _shares(red, lambda view: np.ptp(view, axis=(1, 2)).max(-1) < 1e-5)
     # A blur of less than 0.2 pixels, one in 19 of them, leaves no trace.
     assert same[0] < 0.1
     assert 0.85 < same[1] < 0.95
-    kept = _shares((0.9, 0.3, 0.3), lambda view: np.abs(view[:, 10, 10, 1] - 0.3) < 1e-5)
+    kept = _shares(red, lambda view: np.abs(view[:, 10, 10, 1] - 0.3) < 1e-5)
     assert _within(kept[0], 0.2 * 0.8)
 
 

@@ -7,7 +7,7 @@ import compiler.estimators.spaces
 from compiler.equivalence.consequences import consequences, summarized
 from compiler.equivalence.fingerprint import fingerprint
 from compiler.plan.plan import make_plan
-from fgspec.source import loads
+from fgspec.loading.spec_file import loads
 from fgspec.spec.ablation import CONSEQUENCES
 
 SPEC = """

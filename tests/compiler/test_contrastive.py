@@ -20,8 +20,8 @@ from compiler.network.readout import averaged
 from compiler.network.running import CLASSIFIER, MOMENTUM
 from compiler.named_arrays.random_streams import key_data
 from compiler.named_arrays.paths import flatten, unflatten
-from fgspec.logbook import read
-from fgspec.source import loads
+from fgspec.training.logbook import read
+from fgspec.loading.spec_file import loads
 
 TARGET = {"bp": ["fg-a"], "lg-bp": ["lg-fg-a", "lg-fg-w"]}
 OBJECTIVE = "losses: {objective: {type: info_nce, projection: 6, temperature: 0.4%s}}"

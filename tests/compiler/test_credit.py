@@ -23,6 +23,7 @@ NORMS = [
 ]
 MIXER = "{type: local_mixer, blocks: 2, patches: 2, channels: 6, groups: 2, normalization: %s}"
 MLP = "{type: mlp, hidden: [4, 3], normalization: %s}"
+EXAMPLES = 2
 
 
 def _copies(plan, segment, state, x, labels):
@@ -63,18 +64,18 @@ def _moved(derivative, axes):
 
 
 def _probe(rule, architecture):
-    made = networks.program(rule, architecture=architecture, batch=3)
-    state, batch = networks.state_of(made), networks.batch_of(3)
+    made = networks.program(rule, architecture=architecture, batch=EXAMPLES)
+    state, batch = networks.state_of(made), networks.batch_of(EXAMPLES)
     plan = made.plan
     rng = np.random.default_rng(0)
     for segment in plan.segments:
         elements = plan.perturbed(segment)
         shape = segment.blocks[0].layers[0].inputs
-        x = jnp.asarray(rng.standard_normal((3, *shape)), jnp.float32)
+        x = jnp.asarray(rng.standard_normal((EXAMPLES, *shape)), jnp.float32)
         copies = _copies(plan, segment, state, x, batch["label"])
         weights = {b.name: state.params["blocks"][b.name] for b in segment.blocks}
         taps = {
-            f"{b.name}/{layer.name}": jnp.zeros((3, *layer.outputs))
+            f"{b.name}/{layer.name}": jnp.zeros((EXAMPLES, *layer.outputs))
             for b in segment.blocks
             for layer in b.layers
         }

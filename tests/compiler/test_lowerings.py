@@ -1,38 +1,12 @@
 """Lowerings change no number but by rounding: many steps a call, examples by place, bfloat16."""
 
-import re
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import networks
 import numpy as np
 import pytest
 
-from fgspec.spec.run import Compile
-
-PAIRS = {
-    "losses": "test_fused_losses_equal_naive_ones",
-    "blocks": "test_scanned_is_unrolled",
-    "samples": "test_samples_are_averaged_and_lowerings_agree",
-    "noise": "test_noise_that_is_drawn_again_is_that_stored",
-    "directional": "test_inner_products_are_tangents",
-    "rematerialize": "test_rematerialised_is_stored",
-    "precision": "test_bfloat16_is_float32_but_for_rounding",
-    "steps_per_call": "test_many_steps_a_call_are_single_steps",
-    "input": "test_batches_that_are_sent_train_as_examples_by_place_do",
-}
-"""field of `compile` -> the test that every pair of its lowerings gives the same numbers."""
-
-
-def test_every_lowering_is_tested_against_the_others():
-    texts = [path.read_text() for path in Path(__file__).parents[1].rglob("test_*.py")]
-    defined = {name for text in texts for name in re.findall(r"def (test_\w+)", text)}
-    assert PAIRS.keys() == Compile.model_fields.keys()
-    assert set(PAIRS.values()) <= defined
-
-
-RULES = ["bp", "fa", "dfa", "fdfa", "lg-bp", "fg-w", "fg-a", "lg-fg-w", "lg-fg-a"]
+from compiler.cost.by_part import dissect
 
 
 def _records(steps):
@@ -40,7 +14,7 @@ def _records(steps):
     return {name: jnp.stack([batch[name] for batch in batches]) for name in batches[0]}
 
 
-@pytest.mark.parametrize("rule", ["bp", "lg-fg-a", "fdfa"])
+@pytest.mark.parametrize("rule", ["lg-fg-a", "fdfa"])
 def test_many_steps_a_call_are_single_steps(rule):
     made, records = networks.program(rule), _records(3)
     state, metrics = made.updates(made.init(0), records)
@@ -78,9 +52,9 @@ def test_examples_by_place_are_those_sent():
 
 
 BATCH_NORM = "{type: batch_norm}"
-LOW = [(rule, networks.LOCAL_NORM) for rule in RULES]
-LOW += [(rule, BATCH_NORM) for rule in ("bp", "dfa", "fg-w", "lg-fg-a")]
-"""Every rule; and through statistics of the batch back, past, forward, and layer by layer."""
+LOW = [(rule, networks.LOCAL_NORM) for rule in ("bp", "fdfa", "fg-a", "lg-fg-w")]
+LOW += [(rule, BATCH_NORM) for rule in ("lg-bp", "dfa", "fg-w", "lg-fg-a")]
+"""Back, past, forward, and layer by layer; through statistics of examples and of the batch."""
 
 
 @pytest.mark.parametrize(("rule", "norm"), LOW)
@@ -98,10 +72,11 @@ def test_bfloat16_is_float32_but_for_rounding(rule, norm):
     assert networks.distance(found, expected) > 1e-4
 
 
-def test_features_are_bfloat16():
-    made = networks.program("lg-fg-a", more="compile: {precision: bfloat16}")
-    text = str(jax.make_jaxpr(made.update)(made.init(0), networks.batch_of()))
-    assert "bf16[4,4,2,4]" in text
-    assert "bf16" not in str(
-        jax.make_jaxpr(networks.program("lg-fg-a").update)(made.init(0), networks.batch_of())
+def test_bfloat16_takes_less_memory_and_moves_fewer_bytes():
+    """Parameters, norms and sums keep their 32 bits."""
+    low, high = (
+        dissect(networks.program("bp", batch=64, more=f"compile: {{precision: {precision}}}"))
+        for precision in ("bfloat16", "float32")
     )
+    assert sum(low.memory.values()) < 0.9 * sum(high.memory.values())
+    assert sum(low.bytes.values()) < 0.9 * sum(high.bytes.values())

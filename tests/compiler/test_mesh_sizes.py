@@ -7,14 +7,14 @@ import pytest
 
 from compiler.cost.compiled_traffic import compiled_traffic
 from compiler.cost.scaling import Machine, predict
-from compiler.mesh import device_problems, fill, with_mesh
+from fgspec.check.mesh import device_problems, fill, with_mesh
 from compiler.plan.plan import make_plan
 from compiler.plan.sharding import layout_of
 from compiler.cost.pipeline_stages import balance, schedule, stages, utilisation
 from fgspec.cli import plan_
 from fgspec.cli.options import ArgumentError
 from fgspec.data.describe import describe
-from fgspec.source import loads
+from fgspec.loading.spec_file import loads
 
 SPEC = """
 fgspec: 1

@@ -5,7 +5,7 @@ import numpy as np
 import optax
 import pytest
 
-from compiler.optimizer import make_optimizer
+from compiler.optimizers.make import make_optimizer
 from fgspec.spec.optimizers import OPTIMIZERS
 
 PARAMS = {

@@ -9,7 +9,7 @@ from compiler.cost.cost import cost
 from fgspec.show.plan_tables import layer_lines
 from compiler.plan.plan import make_plan
 from fgspec.data.describe import CIFAR10, MNIST
-from fgspec.source import loads
+from fgspec.loading.spec_file import loads
 
 SPEC = """
 fgspec: 1

@@ -33,15 +33,26 @@ def _gradient(made, noise=None, seed=0):
     return made.gradient(networks.state_of(made), batch, noise)[0]["blocks"]
 
 
-@pytest.mark.parametrize("granularity", ["example", "batch", "span"])
-@pytest.mark.parametrize("space", ["weight", "activation", "block_output"])
-def test_a_target_projected_on_itself_is_itself(space, granularity):
+GRANULARITIES = ["example", "batch", "span"]
+SPACES = ["weight", "activation", "block_output"]
+MIXER = networks.MIXER % networks.LOCAL_NORM
+
+
+@pytest.mark.parametrize(
+    ("architecture", "space", "granularity"),
+    [
+        *((MLP, space, granularity) for space in SPACES for granularity in GRANULARITIES),
+        (MIXER, "weight", "span"),
+        (MIXER, "activation", "example"),
+        (MIXER, "block_output", "batch"),
+    ],
+)
+def test_a_target_projected_on_itself_is_itself(architecture, space, granularity):
     how = f"space: {space}, guess: {{type: global}}, projection: {{granularity: {granularity}}}"
-    for architecture in (MLP, networks.MIXER % networks.LOCAL_NORM):
-        found = _gradient(_program("global", how, heads="", architecture=architecture))
-        exact = _program("global", "", heads="", architecture=architecture, estimator="exact")
-        tolerance = 1e-3 if granularity == "span" else 1e-4
-        assert networks.distance(found, _gradient(exact)) < tolerance
+    found = _gradient(_program("global", how, heads="", architecture=architecture))
+    exact = _program("global", "", heads="", architecture=architecture, estimator="exact")
+    tolerance = 1e-3 if granularity == "span" else 1e-4
+    assert networks.distance(found, _gradient(exact)) < tolerance
 
 
 def test_batch_norm_is_pulled_back_exactly():

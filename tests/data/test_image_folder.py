@@ -18,7 +18,7 @@ from compiler.cost.cost import cost
 from fgspec.data.describe import describe
 from fgspec.data.image_files import ImageFiles
 from fgspec.data.sources import read
-from fgspec.loop import Preempted
+from fgspec.training.loop import Preempted
 from fgspec.spec.sources import ImageFolder, ImageNet
 
 REN = Path(__file__).parents[2] / "specs" / "ren2022"

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from compiler.support import data_problems, refusals
+from fgspec.check.against_data import data_problems, refusals
 from fgspec.data.describe import describe
-from fgspec.diagnostics import SpecError
-from fgspec.source import load
+from fgspec.problems.problems import SpecError
+from fgspec.loading.spec_file import load
 
 HEAD = """\
 fgspec: 1

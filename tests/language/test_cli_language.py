@@ -10,9 +10,9 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from fgspec.cli.schema_ import language_schema
-from fgspec.source import load, loads
-from fgspec.spec.presets import RULES
-from fgspec.templates import quickstart
+from fgspec.loading.spec_file import load, loads
+from fgspec.loading.rules import RULES
+from fgspec.loading.template import quickstart
 
 ROOT = Path(__file__).parents[2]
 QUICKSTART = "specs/quickstart.yaml"

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from fgspec.canonical import identity
-from fgspec.contract import base, broken, untold
-from fgspec.diagnostics import SpecError
-from fgspec.source import load, loads
+from fgspec.loading.resolved import identity
+from fgspec.comparing.contract import base, broken, untold
+from fgspec.problems.problems import SpecError
+from fgspec.loading.spec_file import load, loads
 
 BASE = """
 fgspec: 1

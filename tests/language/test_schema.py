@@ -8,7 +8,7 @@ from language.test_source import ROOT, name_of
 from spec_files import SWEEPS
 
 from fgspec.cli.schema_ import language_schema, sweep_schema
-from fgspec.yaml12 import read
+from fgspec.yaml.load import read
 
 SCHEMA = language_schema()
 SWEEP = sweep_schema()

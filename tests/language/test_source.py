@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from language.clumsy import leaves
 from spec_files import ROOT, SPECS
 
-from fgspec.canonical import differences, identity, resolved_text
-from fgspec.diagnostics import SpecError, flow
-from fgspec.source import load, loads, set_by
-from fgspec.spec.presets import RULES
+from fgspec.loading.resolved import differences, identity, resolved_text
+from fgspec.problems.problems import SpecError, flow
+from fgspec.loading.spec_file import load, loads, set_by
+from fgspec.loading.rules import RULES
 
 HEAD = {"fgspec": 1, "name": "a", "training": {"epochs": 60}}
 

@@ -7,7 +7,7 @@ import pickle
 import pytest
 from language.yaml_texts import RESOLVED, same
 
-from fgspec.yaml12 import Mark, YamlError, parse, read, scalar
+from fgspec.yaml.load import Mark, YamlError, parse, read, scalar
 
 
 @pytest.mark.parametrize(("text", "value"), RESOLVED.items())

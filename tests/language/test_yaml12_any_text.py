@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from language.yaml_texts import RESOLVED, same
 
-from fgspec.yaml12 import YamlError, parse, scalar
+from fgspec.yaml.load import YamlError, parse, scalar
 
 
 def lookup(value, path):

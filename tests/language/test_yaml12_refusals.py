@@ -5,7 +5,7 @@ import time
 import pytest
 from language.yaml_texts import refusal
 
-from fgspec.yaml12 import parse, scalar
+from fgspec.yaml.load import parse, scalar
 
 REFUSED = {
     # Scalars

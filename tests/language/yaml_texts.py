@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from fgspec.yaml12 import YamlError, parse
+from fgspec.yaml.load import YamlError, parse
 
 RESOLVED = {
     "": None,

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import networks
 
-from compiler.support import data_problems, refusals
-from fgspec.diagnostics import Problem, SpecError
-from fgspec.source import loads
+from fgspec.check.against_data import data_problems, refusals
+from fgspec.problems.problems import Problem, SpecError
+from fgspec.loading.spec_file import loads
 from oracle import build, chains, heads
 
 TARGETS = {"": "global", "l": "sum", "lg": "local"}

@@ -15,7 +15,7 @@ from compiler.network.initialize import initialize
 from compiler.named_arrays.random_streams import address
 from compiler.plan.plan import make_plan
 from compiler.compile import compile_plan
-from fgspec.source import loads
+from fgspec.loading.spec_file import loads
 from oracle import projected, ren
 from oracle.build import norm_axes, unparted
 from oracle.cases import ARCHITECTURES, STEP, text

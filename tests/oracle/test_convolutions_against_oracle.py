@@ -1,11 +1,8 @@
 """Convolutional networks and chains of every layer under every rule, beside the oracle."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from oracle.cases import Case
-from oracle.drawn import check, once, placed
+from oracle.small import check, small
 
 REVERSE = {
     "bp": ("resnet, stem", "mixed"),
@@ -16,34 +13,33 @@ REVERSE = {
     "lg-fa": ("resnet, stem", "positionwise"),
     "dfa": ("resnet", "mixed"),
 }
-FORWARD = {
-    "fg-w": ("mixed", "conv"),
-    "fg-a": ("full", "resnet, stem"),
-    "lg-fg-w": ("mixed, none", "resnet", "positionwise"),
-    "lg-fg-a": ("mixed, none", "conv, parts", "positionwise", "mixed"),
-}
+PAPER = {"credit": "paper"}
+IGNORED = {"gradient": "ignored"}
+FORWARD = [
+    ("fg-w", "mixed", {"guess": "normal"}),
+    ("fg-w", "conv", {"guess": "sphere"} | PAPER),
+    ("fg-a", "full", {"guess": "rademacher"} | IGNORED),
+    ("fg-a", "resnet, stem", {"guess": "sphere"}),
+    ("lg-fg-w", "mixed, none", {"guess": "rademacher"}),
+    ("lg-fg-w", "resnet", {"guess": "normal"} | PAPER),
+    ("lg-fg-w", "positionwise", {"guess": "sphere"}),
+    ("lg-fg-a", "mixed, none", {"guess": "sphere"} | PAPER),
+    ("lg-fg-a", "conv, parts", {"guess": "normal"}),
+    ("lg-fg-a", "positionwise", {"guess": "rademacher"} | IGNORED | PAPER),
+    ("lg-fg-a", "mixed", {"guess": "normal"} | IGNORED),
+]
 
 
-def _pairs(table):
-    return [(rule, name) for rule, names in table.items() for name in names]
-
-
-@pytest.mark.parametrize(("rule", "name"), _pairs(REVERSE))
+@pytest.mark.parametrize(
+    ("rule", "name"), [(rule, name) for rule, names in REVERSE.items() for name in names]
+)
 def test_reverse_rules(rule, name):
-    once(given(placed(name).map(lambda words: Case(rule=rule, **words)))(check))()
+    check(small(name, rule=rule))
 
 
-@st.composite
-def perturbed(draw, rule, name):
-    found = draw(placed(name, rule))
-    found |= {"guess": draw(st.sampled_from(["normal", "rademacher", "sphere"]))}
-    found |= {"credit": draw(st.sampled_from(["influenced", "paper"]))}
-    return Case(rule=rule, **found)
-
-
-@pytest.mark.parametrize(("rule", "name"), _pairs(FORWARD))
-def test_forward_rules(rule, name):
-    once(given(perturbed(rule, name))(check))()
+@pytest.mark.parametrize(("rule", "name", "words"), FORWARD)
+def test_forward_rules(rule, name, words):
+    check(small(name, rule=rule, batch=4, seed=17, **words))
 
 
 @pytest.mark.parametrize(
@@ -56,4 +52,4 @@ def test_forward_rules(rule, name):
     ],
 )
 def test_heads_that_read_all_positions(head, rule, name):
-    once(given(placed(name).map(lambda words: Case(rule=rule, head=head, **words)))(check))()
+    check(small(name, rule=rule, head=head))

@@ -1,10 +1,8 @@
 """Targets along guesses in every space of every architecture, beside the oracle."""
 
 import pytest
-from hypothesis import given
 
-from oracle.cases import Case
-from oracle.drawn import check, once, placed
+from oracle.small import check, small
 
 MADE = [
     ("global", "jacobian", "weight", "mixed", {}),
@@ -32,13 +30,10 @@ DRAWN = [
 
 @pytest.mark.parametrize(("target", "guess", "space", "name", "how"), [*MADE, *DRAWN])
 def test_targets_along_guesses(target, guess, space, name, how):
-    how = how | {"target": target, "guess": guess, "space": space}
-    once(given(placed(name).map(lambda words: Case(**how, **words)))(check))()
+    check(small(name, target=target, guess=guess, space=space, **how))
 
 
-@pytest.mark.parametrize("estimator", ["exact", "feedback"])
-def test_overlapping_pairs_of_losses(estimator):
+@pytest.mark.parametrize(("estimator", "name"), [("exact", "mixer, batch"), ("feedback", "full")])
+def test_overlapping_pairs_of_losses(estimator, name):
     """Each local loss also trains the block before its own: the target `above`."""
-    names = {"exact": "mixer, batch", "feedback": "full"}
-    how = {"target": "above", "estimator": estimator}
-    once(given(placed(names[estimator]).map(lambda words: Case(**how, **words)))(check))()
+    check(small(name, target="above", estimator=estimator))

@@ -12,8 +12,8 @@ import runs
 
 from compiler.cost.compiled import abstract_arguments, random_records
 from fgspec import api
-from fgspec.bench import FEWEST, Measured, Subject, measure, spread, times
-from fgspec.bench_plot import draw
+from fgspec.bench.measure import FEWEST, Measured, Subject, measure, spread, times
+from fgspec.bench.plot import draw
 
 SPECS = Path(__file__).parents[2] / "specs"
 
@@ -131,7 +131,7 @@ def _in_an_empty_folder(monkeypatch, tmp_path):
 
 
 def test_specs_from_end_to_end(fgspec, tmp_path, monkeypatch):
-    monkeypatch.setattr("fgspec.bench.TURN", 0.001)
+    monkeypatch.setattr("fgspec.bench.measure.TURN", 0.001)
     (tmp_path / "bp").mkdir()
     spec, bp = runs.write_spec(tmp_path), runs.write_spec(tmp_path / "bp", rule="bp")
     small = ["data.batch_size=8", "architecture={type: mlp, hidden: [8]}"]
@@ -251,9 +251,10 @@ def test_mistakes_are_told_before_anything_is_measured(
 def test_memory_that_runs_out_is_told_in_a_line(fgspec, tmp_path):
     """Of a batch that NumPy, and of weights that XLA cannot hold."""
     (tmp_path / "good.yaml").write_text(GOOD)
-    source = "data.source={type: synthetic, image: [1000, 1000, 3], train_examples: 100000000}"
-    batch = ["--set", source, "--set", "data.batch_size=100000000"]
-    weights = ["--set", "architecture.hidden=[1000000, 1000000]"]
+    source = "data.source={type: synthetic, image: [%s], train_examples: 1000000000}"
+    batch = ["--set", source % "32, 32, 3", "--set", "data.batch_size=1000000000"]
+    hidden = "architecture.hidden=[1000000, 1000000]"
+    weights = ["--set", source % "1, 1, 3", "--set", hidden]
     for words in (batch, weights):
         code, out, err = fgspec("bench", "good.yaml", *words)
         assert (code, out) == (1, "")

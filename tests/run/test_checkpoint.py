@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from fgspec.checkpoint import Checkpointer
+from fgspec.training.checkpoint import Checkpointer
 from fgspec.errors import ResumeError
 
 IDENTITY = hashlib.sha256(b"spec").hexdigest()

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fgspec.checkpoint import Checkpointer
+from fgspec.training.checkpoint import Checkpointer
 
 TEMPORARY = "*.orbax-checkpoint-tmp*"
 
@@ -16,7 +16,7 @@ CHILD = """
 import sys
 from pathlib import Path
 import jax, jax.numpy as jnp
-from fgspec.checkpoint import Checkpointer
+from fgspec.training.checkpoint import Checkpointer
 
 shape = (512, 512)
 checkpointer = Checkpointer(Path(sys.argv[1]), keep=2, identity="0" * 64)

@@ -8,8 +8,9 @@ from rich.console import Console
 
 import fgspec
 from fgspec import api
-from fgspec.cli import diff_html, diff_text
-from fgspec.comparison import Probing, _shared
+from fgspec.comparing import as_text as diff_text
+from fgspec.comparing import as_html as diff_html
+from fgspec.comparing.comparison import Probing, _shared
 
 SPEC = """
 fgspec: 1

@@ -13,7 +13,7 @@ import runs
 from rich.console import Console
 
 import fgspec
-from fgspec.compile_cache import compilation_cache, no_compilation_cache, user_folder
+from fgspec.training.compile_cache import compilation_cache, no_compilation_cache, user_folder
 
 DIRECTORY = "jax_compilation_cache_dir"
 SHORTEST = "jax_persistent_cache_min_compile_time_secs"
@@ -112,7 +112,7 @@ def test_without_it_nothing_is_read_or_written(tmp_path, monkeypatch):
 
 def test_the_oldest_programs_make_room(tmp_path, monkeypatch):
     monkeypatch.setenv("FGSPEC_CACHE", str(tmp_path))
-    monkeypatch.setattr("fgspec.compile_cache.LARGEST_TOTAL", 25)
+    monkeypatch.setattr("fgspec.training.compile_cache.LARGEST_TOTAL", 25)
     for age, name in enumerate(["jit_c-0-cache", "jit_a-1-cache", "jit_b-2-cache", "mine"]):
         (tmp_path / name).write_bytes(bytes(10))
         os.utime(tmp_path / name, (1000 - age, 1000 - age))

@@ -14,9 +14,9 @@ import yaml
 
 import fgspec
 import fgspec.api
-from fgspec.launch import simulated
-from fgspec.logbook import read
-from fgspec.loop import Preempted
+from fgspec.processes.supervise import simulated
+from fgspec.training.logbook import read
+from fgspec.training.loop import Preempted
 
 PATIENCE = 240
 """Seconds for anything that processes do; each takes some six to start."""

@@ -1,19 +1,11 @@
-"""The supervisor of `fgspec launch`, with processes that are quick to start, and its recipes."""
+"""The supervisor of `fgspec launch`, with processes that are quick to start."""
 
 import os
-import re
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-import yaml
-from typer.main import get_command
 
-from fgspec.cli.main import app
-from fgspec.launch import simulated, supervise
-
-DOCS = Path(__file__).parents[2] / "docs" / "distributed.md"
+from fgspec.processes.supervise import simulated, supervise
 
 KILLED_ONCE = "if rank == 1 and attempt == 1: os.kill(os.getpid(), signal.SIGKILL)\n"
 WAITS = "time.sleep(100)"
@@ -101,27 +93,3 @@ def test_simulated_devices_are_added_to_the_flags():
     found = simulated(4, {"XLA_FLAGS": "--mine", "A": "b"})
     assert found["XLA_FLAGS"] == "--mine --xla_force_host_platform_device_count=4"
     assert (found["JAX_PLATFORMS"], found["A"]) == ("cpu", "b")
-
-
-def _blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", DOCS.read_text(), re.DOTALL)
-
-
-def test_the_recipes_parse():
-    for script in (*_blocks("sh"), *_blocks("bash")):
-        subprocess.run(["bash", "-n"], input=script, text=True, check=True, timeout=10)
-    (manifest,) = _blocks("yaml")
-    service, job = yaml.safe_load_all(manifest)
-    assert service["metadata"]["name"] == job["spec"]["template"]["spec"]["subdomain"]
-    assert service["spec"]["selector"] == {"job-name": job["metadata"]["name"]}
-
-
-def test_the_recipes_use_options_that_exist():
-    group = get_command(app)
-    text = " ".join(_blocks("sh") + _blocks("bash") + _blocks("yaml"))
-    known = {
-        o for v in ("train", "launch") for p in group.get_command(None, v).params for o in p.opts
-    }
-    others = {"--signal", "--requeue", "--kill-on-bad-exit", "--zone", "--worker", "--command"}
-    others |= {"--job-name", "--nodes", "--ntasks-per-node", "--gpus-per-node", "--cpus-per-task"}
-    assert set(re.findall(r"--[a-z][a-z-]+", text)) - others - {"--time"} <= known

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fgspec.logbook import Logbook, last_values, read, write_json, write_text
+from fgspec.training.logbook import Logbook, last_values, read, write_json, write_text
 
 
 def refuse(constant):
@@ -118,7 +118,7 @@ def test_last_values(tmp_path):
 def test_a_killed_writer_loses_no_written_line(tmp_path):
     path = tmp_path / "metrics.jsonl"
     code = (
-        "import os, signal, sys; from pathlib import Path; from fgspec.logbook import Logbook\n"
+        "import os, signal, sys; from pathlib import Path; from fgspec.training.logbook import Logbook\n"
         "logbook = Logbook(Path(sys.argv[1]))\n"
         "for step in range(100): logbook.write(step, {'x': step / 7})\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"

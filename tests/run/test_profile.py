@@ -11,8 +11,8 @@ from rich.console import Console
 
 import fgspec
 from compiler.cost.scopes import scope, scopes
-from fgspec.loop import Functions
-from fgspec.profile import Profile, profiled, shares
+from fgspec.training.loop import Functions
+from fgspec.training.profile import Profile, profiled, shares
 
 PARTS = {"perturbations", "forward", "tangents", "losses", "pull-back", "readouts", "optimizer"}
 

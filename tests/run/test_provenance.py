@@ -6,7 +6,7 @@ from importlib import metadata
 import jax
 import pytest
 
-from fgspec.provenance import PACKAGES, collect
+from fgspec.training.provenance import PACKAGES, collect
 
 
 def gather(source_dir, **other):

@@ -12,7 +12,7 @@ import pytest
 from tiny_sweep import planned_in, pretend
 
 from fgspec.errors import UserError
-from fgspec.loop import Preempted
+from fgspec.training.loop import Preempted
 from fgspec.sweeps import folder as folders
 from fgspec.sweeps.engine import Site, Watch, run_all
 from fgspec.sweeps.on_ray import Ray

@@ -15,7 +15,7 @@ import slurm_stand_in
 from tiny_sweep import planned_in, pretend
 
 from fgspec.errors import UserError
-from fgspec.loop import Preempted
+from fgspec.training.loop import Preempted
 from fgspec.sweeps import folder as folders
 from fgspec.sweeps import on_slurm
 from fgspec.sweeps.engine import Site, Watch, run_all

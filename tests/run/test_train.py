@@ -15,11 +15,11 @@ from rich.console import Console
 
 import fgspec
 import fgspec.api
-import fgspec.run as fgspec_run
-from fgspec import rundir
-from fgspec.canonical import identity
-from fgspec.logbook import read
-from fgspec.loop import Preempted
+import fgspec.training.run as fgspec_run
+from fgspec.training import run_folder as rundir
+from fgspec.loading.resolved import identity
+from fgspec.training.logbook import read
+from fgspec.training.loop import Preempted
 
 METRICS = {
     "train/loss",
@@ -93,7 +93,7 @@ def test_training_learns(undisturbed):
     assert all(later < before + 0.01 for before, later in itertools.pairwise(losses))
 
 
-@pytest.mark.parametrize("stops", [[1], [6], [10], [11], [13, 5], [24]])
+@pytest.mark.parametrize("stops", [[1], [6], [11], [13, 5]])
 def test_resumed_equals_uninterrupted(undisturbed, tmp_path, monkeypatch, stops):
     spec = runs.write_spec(tmp_path)
     for index, after in enumerate(stops):
@@ -168,10 +168,10 @@ def _wait_for_lines(folder, count):
 
 
 def test_kill_9_at_a_random_step_leaves_no_trace(tmp_path):
-    spec = runs.write_spec(tmp_path, steps=400)
+    spec = runs.write_spec(tmp_path, steps=300)
     whole = Path(fgspec.train(spec, run_dir=tmp_path / "whole")["run"])
     process = _start(tmp_path, spec, "--run-dir", tmp_path)
-    _wait_for_lines(tmp_path, int(np.random.default_rng().integers(5, 60)))
+    _wait_for_lines(tmp_path, int(np.random.default_rng().integers(5, 40)))
     process.kill()
     process.communicate()
     run = _only_run(tmp_path)

@@ -1,0 +1,1 @@
+"""How long compiled updates take, side by side."""

@@ -1,0 +1,35 @@
+"""What the language can say and this compiler cannot do; no JAX, so that `check` is quick."""
+
+import inspect
+from collections.abc import Iterator
+
+from fgspec.check.mesh import mesh_problems
+from fgspec.problems.problems import Problem
+from fgspec.spec.dataset_info import DatasetInfo
+from fgspec.spec.experiment import Experiment
+from fgspec.spec.kinds import methods_in
+
+
+def refusals(experiment: Experiment) -> list[Problem]:
+    """What of a resolved spec this version of the compiler does not support, one line each."""
+    return mesh_problems(experiment)
+
+
+def data_problems(experiment: Experiment, info: DatasetInfo) -> list[Problem]:
+    """What of a spec does not fit its data set."""
+    return [*_batches(experiment, info), *_methods(experiment, info)]
+
+
+def _methods(experiment: Experiment, info: DatasetInfo) -> Iterator[Problem]:
+    """What each method of the spec says of the data set."""
+    sections = {name: getattr(experiment, name) for name in Experiment.model_fields}
+    for at, method in methods_in(experiment):
+        names = inspect.signature(method.data_problems).parameters.keys() - {"at", "info"}
+        yield from method.data_problems(at, info, **{name: sections[name] for name in names})
+
+
+def _batches(experiment: Experiment, info: DatasetInfo) -> Iterator[Problem]:
+    """A batch is at most an epoch."""
+    if experiment.data.batch_size > info.train_examples:
+        message = f"must be at most the {info.train_examples} training examples of {info.name}"
+        yield Problem(("data", "batch_size"), message)

@@ -1,0 +1,214 @@
+"""What must agree between the fields of a spec, one small check each.
+
+A check names the sections it reads as its parameters, or `rule` for the rule's name, and runs when
+all of them are valid. A field that nothing reads may hold its default, as it does in a resolved
+spec, and nothing else.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from fgspec.problems.problems import Problem, nearest
+from fgspec.check import compile_options as lowering
+from fgspec.check import perturbation as perturbing
+from fgspec.spec.architectures import Architecture
+from fgspec.spec.base import Interval
+from fgspec.spec.data import Data
+from fgspec.spec.gradient import Gradient, Perturbation
+from fgspec.spec.kinds import methods_in
+from fgspec.spec.losses import Losses
+from fgspec.spec.mesh import AXES, Mesh
+from fgspec.spec.run import Checkpoint, Compile, Diagnostics, Expect, Training
+from fgspec.spec.shapes import divisors
+from fgspec.yaml.load import Path
+
+METRICS = (
+    "optim/grad_norm",
+    "perf/step_time_s",
+    "perf/examples_per_s",
+    "data/wait_s",
+)
+"""The metrics every run has besides the losses and what its objective reports."""
+
+
+def duration(training: Training) -> Iterator[Problem]:
+    """Epochs or steps, not both and not neither."""
+    epochs: Path = ("training", "epochs")
+    if training.epochs is None and training.steps is None:
+        yield Problem(("training",), "give either epochs or steps", False)
+    elif training.epochs is not None and training.steps is not None:
+        message = "give either epochs or steps; remove one of the two"
+        yield Problem(("training", "steps"), message, others=(epochs,))
+
+
+def intervals(
+    training: Training, checkpoint: Checkpoint, diagnostics: Diagnostics
+) -> Iterator[Problem]:
+    """Every interval counts epochs or steps."""
+    found: dict[Path, Interval] = {
+        ("training", "evaluate_every"): training.evaluate_every,
+        ("training", "log_every"): training.log_every,
+        ("checkpoint", "every"): checkpoint.every,
+    }
+    if diagnostics.every is not None:
+        found["diagnostics", "every"] = diagnostics.every
+    elif diagnostics.samples != Diagnostics().samples:
+        message = "never read without an interval; add diagnostics.every or remove it"
+        yield Problem(("diagnostics", "samples"), message)
+    for path, interval in found.items():
+        if (interval.epochs is None) == (interval.steps is None):
+            yield Problem(path, "give either epochs or steps, such as {epochs: 1}")
+
+
+def loss_sites(architecture: Architecture, losses: Losses) -> Iterator[Problem]:
+    """Local losses close the last block."""
+    count = architecture.block_count()
+    if losses.local is None or losses.local.last == "final" or count is None:
+        return
+    blocks, path = count
+    if blocks % losses.local.every:
+        near = divisors(blocks, losses.local.every)
+        message = f"must divide the {blocks} blocks, or the last would have no loss; {near}"
+        yield Problem(("losses", "local", "every"), message, others=(path,))
+
+
+def head(losses: Losses) -> Iterator[Problem]:
+    """A head that needs the grid of positions is given it."""
+    local = losses.local
+    if local is not None and local.aggregation == "replicated" and local.head.reads_grid:
+        path: Path = ("losses", "local", "head", "type")
+        message = f"{local.head.reads_grid}, which replicated averages away; use pooled"
+        yield Problem(path, message, others=(("losses", "local", "aggregation"),))
+
+
+def replication(
+    architecture: Architecture, losses: Losses, gradient: Gradient
+) -> Iterator[Problem]:
+    """Losses are replicated over axes that exist, where copies make a difference."""
+    path: Path = ("losses", "local", "replicate")
+    axes = losses.local.replicate if losses.local is not None else None
+    if axes is None:
+        return
+    if not gradient.estimator.perturbs:
+        message = "never read: the copies of a loss sum to the same exact gradient; remove it"
+        yield Problem(path, message, others=(("gradient", "estimator", "type"),))
+    elif missing := [axis for axis in axes if axis not in architecture.loss_axes]:
+        message = f"{architecture} has no {' and no '.join(missing)} axis; remove it"
+        yield Problem(path, message, others=(("architecture", "type"),))
+    elif axes and losses.local is not None and losses.local.aggregation == "pooled":
+        message = "a pooled head reads all patches and groups as one; remove it"
+        yield Problem(path, message, others=(("losses", "local", "aggregation"),))
+    elif len(set(axes)) < len(axes):
+        yield Problem(path, "names an axis twice")
+
+
+def isolation(losses: Losses, gradient: Gradient) -> Iterator[Problem]:
+    """What is isolated, what is targeted and where losses sit must fit together."""
+    target: Path = ("gradient", "target")
+    isolate: Path = ("losses", "isolate")
+    direct = gradient.estimator.isolates_layers
+    if gradient.target.reads_local and losses.local is None:
+        message = "needs local losses; add losses.local: {every: 1} or use global"
+        yield Problem(target, message)
+    elif losses.isolate == "block" and losses.local is None:
+        yield Problem(isolate, "needs local losses to close a block; add losses.local: {every: 1}")
+    elif losses.isolate == "block" and not gradient.target.inside:
+        message = "no gradient crosses isolated blocks; use local"
+        yield Problem(target, message, others=(isolate,))
+    elif gradient.target.inside and losses.isolate == "none":
+        message = "only the own loss counts, so blocks are isolated; use isolate: block"
+        yield Problem(isolate, message, others=(target,))
+    elif gradient.target.reads_local and direct:
+        message = "direct feedback sends the error of the final loss; use global"
+        yield Problem(target, message, others=(("gradient", "estimator", "type"),))
+    elif (losses.isolate == "layer") != direct:
+        told = "only direct feedback isolates layers; use none or block"
+        isolates = "direct feedback isolates layers; use layer"
+        message = told if losses.isolate == "layer" else isolates
+        yield Problem(isolate, message, others=(("gradient", "estimator", "type"),))
+
+
+def norm_gradient(architecture: Architecture, gradient: Gradient) -> Iterator[Problem]:
+    """Only an activity-space estimate is pulled back layer by layer."""
+    path = architecture.ignored_norm()
+    if path is None:
+        return
+    message = "read only when activations are perturbed; remove it"
+    if not gradient.estimator.perturbs:
+        yield Problem(path, message, others=(("gradient", "estimator", "type"),))
+    elif not (gradient.perturbation or Perturbation()).space.layerwise:
+        yield Problem(path, message, others=(("gradient", "perturbation", "space"),))
+    elif gradient.perturbation is not None and gradient.perturbation.projects:
+        message = "projections are pulled back exactly; remove it"
+        yield Problem(path, message, others=(("gradient", "perturbation", "projection"),))
+
+
+def expectation(
+    expect: Expect | None, architecture: Architecture, losses: Losses
+) -> Iterator[Problem]:
+    """An expectation is about a metric that a run writes."""
+    count = architecture.block_count()
+    local = expect is not None and expect.metric.startswith("local_loss/")
+    if count is None and local and losses.local is not None:
+        return
+    blocks = count[0] if count is not None else 0
+    every = losses.local.every if losses.local is not None else blocks + 1
+    reported = ("loss", *losses.objective.answer().reports)
+    known = [f"{when}/{name}" for when in ("train", "eval") for name in reported]
+    known += [*METRICS, *(f"local_loss/block{k}" for k in range(every - 1, blocks, every))]
+    if losses.local is None and not losses.objective.answers:
+        known.append("train/objective")
+    if expect is not None and expect.metric not in known:
+        yield Problem(("expect", "metric"), f"no such metric; {nearest(expect.metric, known)}")
+
+
+def mesh_axes(mesh: Mesh) -> Iterator[Problem]:
+    """At most one axis takes what is left."""
+    left = [name for name in AXES if getattr(mesh, name) == -1]
+    for name in left[1:]:
+        message = "only one axis can take what is left; use how many"
+        yield Problem(("mesh", name), message, others=(("mesh", left[0]),))
+
+
+def residence(data: Data, compile: Compile) -> Iterator[Problem]:
+    """Only images that are in memory can be put on a device whole."""
+    if compile.input == "device" and data.source.decoded:
+        message = (
+            f"images of {data.source} are decoded for each batch, not held whole; use auto or host"
+        )
+        yield Problem(("compile", "input"), message, others=(("data", "source", "type"),))
+
+
+CHECKS: tuple[Callable[..., Iterator[Problem]], ...] = (
+    duration,
+    intervals,
+    loss_sites,
+    head,
+    replication,
+    isolation,
+    *perturbing.CHECKS,
+    norm_gradient,
+    *lowering.CHECKS,
+    expectation,
+    mesh_axes,
+    residence,
+)
+
+
+def check(sections: Mapping[str, Any]) -> list[Problem]:
+    """Run every check whose sections are all valid.
+
+    Args:
+        sections: validated sections by name; under `rule` the name of the rule, or None.
+    """
+    problems: list[Problem] = []
+    for run in CHECKS:
+        names = inspect.signature(run).parameters
+        if names.keys() <= sections.keys():
+            problems += run(**{name: sections[name] for name in names})
+    for at, method in (found for name in sections for found in methods_in(sections[name], (name,))):
+        names = inspect.signature(method.problems).parameters.keys() - {"at"}
+        if names <= sections.keys():
+            problems += method.problems(at, **{name: sections[name] for name in names})
+    return problems

@@ -1,0 +1,159 @@
+"""Which meshes fit a spec and a machine; no JAX, so that `check` is quick."""
+
+from collections.abc import Callable, Iterator
+from math import prod
+from typing import Any, NamedTuple
+
+from fgspec.problems.problems import Problem
+from fgspec.spec.experiment import Experiment
+from fgspec.spec.mesh import AXES, Mesh
+from fgspec.spec.shapes import divisors
+from fgspec.yaml.load import Path
+
+
+def _counts(experiment: Experiment, axis: Any) -> Iterator[tuple[Path, int]]:
+    """Sizes of a named axis, and the fields that decide them."""
+    if axis == "batch":
+        yield ("data", "batch_size"), experiment.data.batch_size
+    else:
+        yield from experiment.architecture.axis_sizes(axis)
+
+
+def mesh_problems(experiment: Experiment) -> list[Problem]:
+    """What of a spec its mesh does not divide, or couples its stages; -1 divides everything."""
+    split = [name for name in ("data", "group") if getattr(experiment.mesh, name) > 1]
+    found = [problem for name in split for problem in _unfit(experiment, name)]
+    return [*found, *(_stages(experiment) if experiment.mesh.stage > 1 else ())]
+
+
+def _unfit(experiment: Experiment, name: str) -> Iterator[Problem]:
+    at, size = ("mesh", name), getattr(experiment.mesh, name)
+    axes = [rule.axis for rule in experiment.mesh.rules if rule.over == name]
+    counts = [(axis, *of) for axis in axes for of in _counts(experiment, axis) if of[1] > 1]
+    for axis, path, count in dict.fromkeys(counts):
+        if count % size:
+            said = {"batch": "examples of a batch", "group": "groups", "patch": "patches"}[axis]
+            message = f"must divide the {count} {said}; {divisors(count, size)}"
+            yield Problem(at, message, others=(path,))
+            return
+    if not counts:
+        what = " or ".join(axes) or "named"
+        yield Problem(at, f"this network has no {what} axis that could be split; say 1")
+
+
+class _Couples(NamedTuple):
+    """What makes one block's update wait for another's, and what to say instead."""
+
+    path: Path
+    does: Callable[[Experiment], bool]
+    message: str
+
+
+_COUPLES: tuple[_Couples, ...] = (
+    _Couples(
+        ("gradient", "target"),
+        lambda spec: not spec.gradient.target.inside,
+        "stages learn alone, but errors of this target cross blocks; use local",
+    ),
+    _Couples(
+        ("gradient", "perturbation", "projection", "type"),
+        lambda spec: spec.gradient.perturbation is not None and spec.gradient.perturbation.projects,
+        "projections take the gradients of all blocks at once; use none",
+    ),
+    _Couples(
+        ("losses", "objective", "type"),
+        lambda spec: not spec.losses.objective.answers,
+        "its readout needs a second pass through all stages; use cross_entropy",
+    ),
+)
+
+
+def _stages(experiment: Experiment) -> Iterator[Problem]:
+    """Every stage has a chain of blocks of its own, and learns from nothing behind it."""
+    at: Path = ("mesh", "stage")
+    coupled = experiment.architecture.coupling()
+    if coupled is not None and experiment.gradient.target.inside:
+        message = "stages keep no running statistics; use another, or mesh.stage: 1"
+        yield Problem(coupled.path, message, others=(at,))
+        return
+    for row in _COUPLES:
+        if row.does(experiment):
+            yield Problem(row.path, f"{row.message}, or mesh.stage: 1", others=(at,))
+            return
+    count = experiment.architecture.block_count()
+    if count is None:
+        return
+    (blocks, path), local = count, experiment.losses.local
+    chains = -(-blocks // (local.every if local is not None else 1))
+    if experiment.mesh.stage > chains:
+        message = f"must be at most the {chains} chains of blocks with a loss of their own"
+        yield Problem(at, message, others=(path,))
+
+
+def device_problems(experiment: Experiment, devices: int, backend: str) -> list[Problem]:
+    """What of a spec's mesh so many devices cannot be.
+
+    Args:
+        experiment: which `mesh_problems` has nothing against.
+        devices: that there are.
+        backend: their kind, such as `cpu`.
+    """
+    mesh = experiment.mesh
+    given = prod(size for size in sizes(mesh) if size != -1)
+    filled = next((name for name in AXES if getattr(mesh, name) == -1), None)
+    if filled is not None and devices % given:
+        message = f"takes what is left of {_count(devices)}, which the other {given} do not divide"
+        return [Problem(("mesh", filled), f"{message}; {divisors(devices, given)} for the others")]
+    if filled is not None:
+        found = mesh_problems(with_mesh(experiment, fill(mesh, devices)))
+        size = f"is {devices // given} on {_count(devices)} and "
+        return [
+            _prefixed(problem, size) if problem.path[1] == filled else problem for problem in found
+        ]
+    if given <= devices:
+        return []
+    largest = max(AXES, key=lambda name: getattr(mesh, name))
+    others: tuple[Path, ...] = tuple(
+        ("mesh", name) for name in AXES if name != largest and getattr(mesh, name) > 1
+    )
+    remedy = f"say at most {devices // (given // getattr(mesh, largest))}"
+    if given // getattr(mesh, largest) > devices:
+        remedy = "use fewer"
+    if backend == "cpu":
+        remedy += f", or set XLA_FLAGS=--xla_force_host_platform_device_count={given} to simulate"
+    return [
+        Problem(
+            ("mesh", largest),
+            f"needs {given} devices, but {_here(devices)}; {remedy}",
+            others=others,
+        )
+    ]
+
+
+def _prefixed(problem: Problem, text: str) -> Problem:
+    return Problem(problem.path, text + problem.message, others=problem.others)
+
+
+def _here(devices: int) -> str:
+    return f"{_count(devices)} {'is' if devices == 1 else 'are'} here"
+
+
+def _count(devices: int) -> str:
+    return f"{devices} device{'s' if devices != 1 else ''}"
+
+
+def sizes(mesh: Mesh) -> tuple[int, ...]:
+    """Devices along each of `AXES`."""
+    return tuple(getattr(mesh, name) for name in AXES)
+
+
+def fill(mesh: Mesh, devices: int) -> Mesh:
+    """The mesh with what is left of the devices in place of -1."""
+    left = devices // prod(size for size in sizes(mesh) if size != -1)
+    given: dict[str, Any] = {name: left for name in AXES if getattr(mesh, name) == -1}
+    return mesh.model_copy(update=given)
+
+
+def with_mesh(experiment: Experiment, mesh: Mesh) -> Experiment:
+    """The same experiment on another mesh."""
+    return experiment.model_copy(update={"mesh": mesh})

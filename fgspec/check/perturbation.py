@@ -1,0 +1,173 @@
+"""What must agree around a perturbation: space, guess, samples and projection."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from fgspec.problems.problems import Problem
+from fgspec.spec.architectures import Architecture
+from fgspec.spec.gradient import Gradient, Perturbation
+from fgspec.spec.losses import Losses
+from fgspec.spec.structure import coupling
+from fgspec.yaml.load import Path
+
+BASE: Path = ("gradient", "perturbation")
+ESTIMATOR: Path = ("gradient", "estimator", "type")
+GUESS: Path = (*BASE, "guess", "type")
+SET: Path = (*BASE, "guess", "set")
+SPACE: Path = (*BASE, "space")
+SAMPLES: Path = (*BASE, "samples")
+
+
+def belongs(losses: Losses, gradient: Gradient) -> Iterator[Problem]:
+    """Perturbations belong to the estimators that perturb, and have what their space needs."""
+    found = gradient.perturbation
+    if found is None:
+        return
+    if not gradient.estimator.perturbs:
+        yield Problem(BASE, "never read by this estimator; remove it", False, (ESTIMATOR,))
+        return
+    if found.guess.made and found.sharing is not None:
+        message = "never read: this guess is not drawn; remove it"
+        yield Problem((*BASE, "sharing"), message, others=(GUESS,))
+    elif found.space.of_weights and found.sharing == "views":
+        message = "views share noise on features; use batch or example"
+        yield Problem((*BASE, "sharing"), message, others=(SPACE,))
+    if found.sharing == "views" and losses.objective.views == 1:
+        message = "this objective has one view of each example; use example or batch"
+        yield Problem((*BASE, "sharing"), message, others=(("losses", "objective", "type"),))
+
+
+def sharing(architecture: Architecture, losses: Losses, gradient: Gradient) -> Iterator[Problem]:
+    """Noise can tell apart the examples whose losses it tells apart."""
+    found, at = gradient.perturbation, (*BASE, "sharing")
+    if found is None or found.guess.made or found.sharing is None:
+        return
+    own = found.sharing == "example"
+    if found.projects:
+        if found.space.of_weights and own and (_whole(found) or _spans(found)):
+            message = "one derivative for all examples takes noise that they share; use batch"
+            yield Problem(at, message, others=((*BASE, "projection", "granularity"),))
+        elif found.space.of_weights and not own and not _whole(found):
+            message = "derivatives of single examples take noise of their own; use example"
+            yield Problem(at, message, others=((*BASE, "projection", "granularity"),))
+        elif not found.space.of_weights and not own and _whole(found):
+            message = "one derivative for the batch times noise that it shares gives every "
+            message += "example the gradient of all; use example"
+            yield Problem(at, message, others=((*BASE, "projection", "granularity"),))
+        return
+    coupled = coupling(architecture, losses)
+    as_paper = architecture.coupling() is None and found.credit == "paper"
+    if coupled is not None and own == (found.space.of_weights) and not as_paper:
+        say = "batch" if own else "example"
+        why = "couples examples, which then answer for each other's losses"
+        yield Problem(at, f"{coupled.name} {why}; say {say}", others=(coupled.path,))
+
+
+def samples(gradient: Gradient) -> Iterator[Problem]:
+    """Sets of samples have the samples, the guess and the estimator that they need."""
+    found = gradient.perturbation
+    if found is None:
+        return
+    own = found.guess.set
+    if found.guess.made:
+        if found.samples > 1 or not own.drawn_alone:
+            message = "never read: this guess is one direction; remove it"
+            yield Problem(SAMPLES if found.samples > 1 else SET, message, others=(GUESS,))
+        return
+    places = {"set": SET, "type": GUESS, "samples": SAMPLES, "estimator": ESTIMATOR}
+    misfits = list(own.misfits(found, gradient.estimator))
+    for field, message, other in misfits:
+        yield Problem(places[field], message, others=(places[other],))
+    if not misfits and not own.drawn_alone and found.projects:
+        message = "all that is perturbed must move together; use independent"
+        yield Problem(SET, message, others=((*BASE, "projection"),))
+
+
+def guides(losses: Losses, gradient: Gradient, rule: str | None) -> Iterator[Problem]:
+    """Guesses made from the network have the losses they are made from, and the last is exact."""
+    found = gradient.perturbation
+    if found is None or not found.guides:
+        return
+    source = GUESS if found.guess.made else (*BASE, "control_variate")
+    if found.reads_heads and losses.local is None:
+        message = "is made from local losses; add losses.local: {every: 1}"
+        if rule is not None:
+            message = f"is made from local losses, which rule {rule} does without; write "
+            message += "out its gradient instead, and add losses.local: {every: 1}"
+        yield Problem(source, message)
+    if losses.local is not None and losses.local.last == "local":
+        message = "the last block takes its exact gradient of the final loss; use final"
+        yield Problem(("losses", "local", "last"), message, others=(source,))
+    if found.last_block == "estimated":
+        message = "there is no guess for the last block; use exact"
+        yield Problem((*BASE, "last_block"), message, others=(source,))
+    if found.guess.made and found.control_variate is not None:
+        message = "corrects a prediction by noise; use normal, rademacher or sphere"
+        yield Problem(GUESS, message, others=((*BASE, "control_variate"),))
+
+
+def projection(losses: Losses, gradient: Gradient) -> Iterator[Problem]:
+    """What can be projected on what."""
+    found = gradient.perturbation
+    if found is None or not found.projects:
+        return
+    for path, message, others in _projection(found, gradient):
+        yield Problem(path, message, others=others)
+    axes = losses.local.replicate if losses.local is not None else None
+    if axes:
+        message = "copies of a loss have derivatives of their own only where all that is perturbed "
+        message += "moves together; say []"
+        path: Path = ("losses", "local", "replicate")
+        yield Problem(path, message, others=((*BASE, "projection"),))
+    last = losses.local.last if losses.local is not None else "final"
+    if found.last_block == "exact" and last == "local" and not found.guides:
+        message = "exact is the gradient of the final loss; use final"
+        yield Problem(("losses", "local", "last"), message, others=((*BASE, "last_block"),))
+
+
+def _projection(found: Perturbation, gradient: Gradient) -> Iterator[tuple[Path, str, Any]]:
+    at: Path = (*BASE, "projection")
+    how = found.projection
+    if not gradient.estimator.differentiates:
+        message = "differences are taken along noise that moves together; use forward"
+        yield ESTIMATOR, message, (GUESS,)
+    if found.guess.made and how.type is not None and how.type.of_unit_noise:
+        message = "is the scale of noise of unit variance; use squared_norm or none"
+        yield (*at, "type"), message, (GUESS,)
+    span: Path = (*at, "granularity")
+    if not found.guess.made and found.space.of_weights and _spans(found):
+        yield span, "noise on weights spans nothing that examples share; use batch", (SPACE,)
+    if _spans(found) and how.coefficient.control:
+        yield (*at, "coefficient"), "a projection on a span has raw coefficients; use raw", (span,)
+    elif _spans(found) and how.type is not None and not how.type.projects:
+        yield (*at, "type"), "a span is projected on; use squared_norm", (span,)
+    if how.applies_to == "weights" and (found.space.of_weights or found.space.layerwise):
+        message = "read where the outputs of blocks are perturbed; remove it"
+        yield (*at, "applies_to"), message, (SPACE,)
+    elif how.applies_to == "weights" and _whole(found):
+        message = "one coefficient for the batch scales all examples alike; use output"
+        yield (*at, "applies_to"), message, (span,)
+    if found.credit != "influenced":
+        yield (*BASE, "credit"), "never read: losses have no copies here; remove it", (GUESS,)
+
+
+def _whole(found: Perturbation) -> bool:
+    """Whether the batch has one derivative; by default where it shares noise on weights."""
+    granularity = found.projection.granularity
+    if granularity is None:
+        return not found.guess.made and found.space.of_weights and found.sharing != "example"
+    return granularity.whole
+
+
+def _spans(found: Perturbation) -> bool:
+    granularity = found.projection.granularity
+    return granularity is not None and granularity.spans
+
+
+CHECKS: tuple[Callable[..., Iterator[Problem]], ...] = (
+    belongs,
+    sharing,
+    samples,
+    guides,
+    projection,
+)

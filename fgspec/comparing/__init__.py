@@ -1,0 +1,1 @@
+"""Two specs side by side: fields, consequences, and what their estimates are worth."""

@@ -1,0 +1,145 @@
+"""A comparison of two specs as text for people."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from rich.console import Console
+from rich.text import Text
+
+from compiler.equivalence.consequences import Consequence, summarized
+from compiler.quality.probe import Probe
+from fgspec.loading.resolved import Difference
+from fgspec.comparing.comparison import Comparison, Probed
+from fgspec.problems.problems import MISSING, Origin, dotted, flow
+from fgspec.show.text import mebibytes, quantity
+from fgspec.spec.ablation import CONSEQUENCES
+
+MOST = 6
+"""Names that are printed of one group; JSON and HTML have all."""
+
+LEAST = 1e-3
+"""Share by which costs must differ to be printed; JSON and HTML have all."""
+
+COSTS: dict[str, tuple[str, Callable[[float], str]]] = {
+    "parameters": ("parameters", lambda value: f"{value:,}"),
+    "flops": ("FLOPs", quantity),
+    "bytes": ("bytes moved", lambda value: quantity(value, "B")),
+    "memory": ("temporaries", mebibytes),
+    "sent": ("sent by each device", mebibytes),
+    "losses": ("copies of losses", lambda value: f"{value:,}"),
+    "perturbed": ("perturbed elements", lambda value: f"{value:,}"),
+    "state_bytes": ("state", mebibytes),
+    "batch_bytes": ("batch", mebibytes),
+}
+"""What a person reads of the cost of an update: its name and how it is written."""
+
+MEASURES: dict[str, tuple[str, str]] = {
+    "cosine": ("cosine", ".3f"),
+    "bias": ("bias", ".3g"),
+    "bias_z": ("bias z", ".1f"),
+    "variance": ("variance", ".3g"),
+    "signal_to_noise": ("signal to noise", ".3g"),
+    "gradient": ("|gradient|", ".3g"),
+    "step": ("|step|", ".3g"),
+}
+"""The fields of `Probe`: the head of the column and the format of its numbers."""
+
+
+def show(found: Comparison, console: Console) -> None:
+    """Print all layers that were asked for."""
+    for difference in found.fields:
+        console.print(field(difference), highlight=False, soft_wrap=True)
+    if not found.fields:
+        console.print("the same")
+    if found.spelled_out:
+        names = listed(found.spelled_out)
+        text = Text(f"equal, though only one says so: {names}", "dim")
+        console.print(text, highlight=False, soft_wrap=True)
+    if found.consequences:
+        console.print()
+        for one in found.consequences:
+            console.print(consequence(one), highlight=False, soft_wrap=True)
+        for line in costs(found):
+            console.print(line, highlight=False, soft_wrap=True)
+    if found.probe is not None:
+        console.print()
+        _probe(found.probe, console)
+
+
+def field(difference: Difference) -> Text:
+    """The path of a field, and what it is on both sides, with origins."""
+    sides = (
+        ("-", "red", difference.a, difference.a_origin),
+        ("+", "green", difference.b, difference.b_origin),
+    )
+    return Text("\n").join([Text(dotted(difference.path), "bold"), *(_side(*s) for s in sides)])
+
+
+def _side(sign: str, colour: str, value: object, origin: Origin) -> Text:
+    if value is MISSING:
+        return Text(f"  {sign} absent", colour)
+    return Text.assemble((f"  {sign} {flow(value)}", colour), (f"  ({origin})", "dim"))
+
+
+def consequence(one: Consequence) -> Text:
+    """A group of computations, and whether they are identical or which are not."""
+    width = max(map(len, CONSEQUENCES.values()))
+    head = f"{CONSEQUENCES[one.group]:<{width}}  "
+    if one.identical:
+        return Text.assemble(head, ("identical", "green"))
+    return Text.assemble(head, ("; ".join(_changes(one)), "yellow"))
+
+
+def _changes(one: Consequence) -> Iterator[str]:
+    others = one.same + one.removed + one.added
+    if one.changed:
+        alone = ", by what is drawn alone" if one.by_draws else ""
+        yield f"changed: {listed(summarized(one.changed, others))}{alone}"
+    kept = one.same + one.changed
+    if one.removed:
+        yield f"removed: {listed(summarized(one.removed, kept))}"
+    if one.added:
+        yield f"added: {listed(summarized(one.added, kept))}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """A few names, and how many more there are."""
+    more = len(names) - MOST
+    return ", ".join(names[:MOST]) + (f" and {more} more" if more > 0 else "")
+
+
+def costs(found: Comparison) -> list[Text]:
+    """What an update costs on both sides, where that differs."""
+    width = max(map(len, CONSEQUENCES.values()))
+    told = [(COSTS[name], pair) for name, pair in (found.cost or {}).items() if name in COSTS]
+    rows = [(cost, (a, b)) for cost, (a, b) in told if abs(a - b) >= LEAST * max(a, b)]
+    if not rows:
+        same = "the same within 0.1 %" if told else "identical"
+        return [Text.assemble(f"{'cost of an update':<{width}}  ", (same, "green"))]
+    texts = [f"{title} {tell(a)} -> {tell(b)}{_ratio(a, b)}" for (title, tell), (a, b) in rows]
+    return [Text.assemble(f"{'cost of an update':<{width}}  ", ("; ".join(texts), "yellow"))]
+
+
+def _ratio(a: float, b: float) -> str:
+    return f" (x{b / a:.3g})" if a else ""
+
+
+def _probe(probe: Probed, console: Console) -> None:
+    drawn = f", {probe.draws} draws" if probe.draws else ""
+    title = f"against the exact gradient of each target, on {probe.where}{drawn}"
+    console.print(title, highlight=False, soft_wrap=True)
+    rows = [("", ("layer", "", *(head for head, _ in MEASURES.values())))]
+    for layer in dict.fromkeys([*probe.a, *probe.b]):
+        for sign, colour, side in (("-", "red", probe.a), ("+", "green", probe.b)):
+            if layer in side:
+                rows.append((colour, (layer, sign, *cells_of(side[layer]))))
+    widths = [max(len(cells[i]) for _, cells in rows) for i in range(len(rows[0][1]))]
+    for colour, (layer, *cells) in rows:
+        numbers = (cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True))
+        line = "  ".join([layer.ljust(widths[0]), *numbers])
+        console.print(Text(line, colour), highlight=False, soft_wrap=True)
+
+
+def cells_of(probe: Probe) -> list[str]:
+    """The measures of a layer as text; empty where there is nothing to measure."""
+    values = ((getattr(probe, name), form) for name, (_, form) in MEASURES.items())
+    return ["" if value is None else format(value, form) for value, form in values]

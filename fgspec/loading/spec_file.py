@@ -1,0 +1,234 @@
+"""A spec file and its overrides -> a resolved `Experiment` that knows where each value comes from.
+
+Order of precedence, weakest first: the language's defaults, the rule, the specs named by
+`extends` from the furthest to the nearest, the file itself, `--set`.
+"""
+
+import os.path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+from typing import Any
+
+from fgspec.problems.problems import (
+    MISSING,
+    Origin,
+    Problem,
+    SpecError,
+    dotted,
+    render,
+    shown,
+)
+from fgspec.loading.merge import Change, Layer, changed, merge
+from fgspec.spec import plugins
+from fgspec.spec.ablation import Ablation
+from fgspec.spec.base import Section
+from fgspec.loading.defaults import complete
+from fgspec.check.consistency import check
+from fgspec.spec.experiment import Experiment
+from fgspec.spec.kinds import methods_in
+from fgspec.loading.rules import expand_rule
+from fgspec.loading.retired import without_retired
+from fgspec.loading.shorthand import spelled_out
+from fgspec.loading.field_errors import valid_sections, validate, validate_section
+from fgspec.yaml.load import MAX_DEPTH, Path, YamlError, parse, read, scalar
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A resolved spec.
+
+    Attributes:
+        experiment: validated, every default filled in.
+        origins: where each value that is no default comes from, by path.
+        tree: the plain values after `extends`, `--set` and the rule, before defaults.
+        file: the file as named by the user.
+        text: that file's text.
+        overrides: the `--set` arguments, in order.
+        ablation: what the file promises to change of another spec.
+    """
+
+    experiment: Experiment
+    origins: Mapping[Path, Origin]
+    tree: Mapping[str, Any]
+    file: str
+    text: str
+    overrides: tuple[str, ...] = ()
+    ablation: Ablation | None = None
+
+    def values(self) -> dict[str, Any]:
+        """Every value of the resolved spec as plain mappings, lists and scalars."""
+        return self.experiment.model_dump(mode="json")
+
+    def packages(self) -> dict[str, str]:
+        """The packages that its methods come from besides fgspec, and their versions."""
+        found = (
+            plugins.owner(method.table.group, method.type)
+            for _, method in methods_in(self.experiment)
+        )
+        return {p.name: p.version for p in found if p is not None and p.name != plugins.OWN}
+
+    def refuse(self, problems: Sequence[Problem]) -> None:
+        """Raise what is wrong with this spec, if anything is.
+
+        Raises:
+            SpecError: if there are problems.
+        """
+        if problems:
+            raise render(problems, self.tree, self.origins, self.file, self.values())
+
+
+_OTHERS = ("extends", "ablation")
+"""The keys that name other files."""
+
+
+def load(
+    path: str | FilePath, overrides: Sequence[str] = (), changes: Sequence[Change] = ()
+) -> Loaded:
+    """Read, merge, validate and complete a spec.
+
+    Args:
+        path: a YAML file.
+        overrides: `path=value` strings as given to `--set`; values are YAML.
+        changes: fields that another file sets, under the overrides.
+
+    Raises:
+        SpecError: with one line for everything that is wrong.
+    """
+    file = FilePath(path)
+    try:
+        layer = _chain(file, None, ())
+    except YamlError as error:
+        raise SpecError(str(error).splitlines()) from None
+    if "base" in layer.tree:
+        message = f"belongs in sweeps; fgspec sweep {file} trains the arms of one"
+        raise render([Problem(("base",), message, False, at_key=True)], *_at(layer), str(file))
+    for change in [*changes, *map(_setting, overrides)]:
+        layer = changed(layer, change)
+    text = file.read_text(encoding="utf-8-sig")
+    return _resolve(layer, str(path), text, (*map(str, changes), *overrides))
+
+
+def loads(text: str, file: str = "<text>") -> Loaded:
+    """Resolve a spec held in a string; it cannot extend another.
+
+    Raises:
+        SpecError: with one line for everything that is wrong.
+    """
+    try:
+        layer = _layer(parse(text, file))
+    except YamlError as error:
+        raise SpecError(str(error).splitlines()) from None
+    problems = [Problem((key,), "needs a file to be relative to") for key in _OTHERS]
+    if named := [problem for problem in problems if problem.path[0] in layer.tree]:
+        raise render(named, *_at(layer), file)
+    return _resolve(layer, file, text, ())
+
+
+def _at(layer: Layer) -> tuple[dict[str, Any], dict[Path, Origin]]:
+    return layer.tree, layer.origins
+
+
+def _layer(document: Any) -> Layer:
+    origins = {
+        path: Origin("file", document.keys.get(path, mark), mark)
+        for path, mark in document.values.items()
+    }
+    return Layer(*spelled_out(document.value, origins))
+
+
+def _root(file: FilePath) -> FilePath:
+    """The folder that `extends` may not leave: the nearest one named specs, or the file's own."""
+    folder = file.resolve().parent
+    return next((p for p in (folder, *folder.parents) if p.name == "specs"), folder)
+
+
+def _chain(file: FilePath, root: FilePath | None, seen: tuple[FilePath, ...]) -> Layer:
+    layer = _layer(read(file))
+    target = layer.tree.pop("extends", MISSING)
+    if target is MISSING:
+        return layer
+    root, seen = root or _root(file), (*seen, file.resolve())
+    problem = _path_problem(target, file, root, seen)
+    if problem:
+        tree = layer.tree | {"extends": target}
+        raise render([Problem(("extends",), problem)], tree, layer.origins, str(file))
+    below = _chain(_beside(file, target), root, seen)
+    below.tree.pop("ablation", None)  # which binds the file that states it
+    return merge(below, layer)
+
+
+def _beside(file: FilePath, target: str) -> FilePath:
+    return FilePath(os.path.normpath(file.parent / target))
+
+
+def base_of(loaded: Loaded, overrides: Sequence[str]) -> Loaded:
+    """The spec that `loaded` promises to change in nothing but what it lists.
+
+    Raises:
+        SpecError: it is not found beside it, or wrong.
+    """
+    assert loaded.ablation is not None
+    file, target = FilePath(loaded.file), loaded.ablation.base
+    problem = _path_problem(target, file, _root(file), (file.resolve(),))
+    loaded.refuse([Problem(("ablation", "base"), problem)] if problem else [])
+    return load(_beside(file, target), overrides)
+
+
+def _path_problem(target: Any, file: FilePath, root: FilePath, seen: tuple[FilePath, ...]) -> str:
+    if not isinstance(target, str) or FilePath(target).is_absolute():
+        return "must be the path of a spec, relative to this one"
+    try:
+        base = (file.parent / target).resolve()
+        found = base.is_file()
+    except (OSError, RuntimeError, ValueError):  # too long a name, a loop of links, a NUL
+        return "is no path of a file"
+    if not base.is_relative_to(root):
+        return f"leaves {root.name}/, the folder of these specs; move the base inside"
+    if base in seen:
+        return f"goes in a circle: {' -> '.join(p.name for p in (*seen, base))}"
+    if not found:
+        return "no such file"
+    return ""
+
+
+def _setting(text: str) -> Change:
+    """What a `--set` argument says."""
+    name, equals, value = text.partition("=")
+    keys = tuple(key.strip() for key in name.split("."))
+    if not equals or not all(keys) or len(keys) > MAX_DEPTH:
+        message = f"must be path=value, such as optimizer.learning_rate=0.1 (got {shown(text)})"
+        raise SpecError([f"--set: {message}"])
+    if keys[0] in _OTHERS:
+        raise SpecError([f"--set: {keys[0]}: belongs in a file; it cannot be set"])
+    try:
+        return Change(keys, scalar(value), Origin("--set"))
+    except YamlError as error:
+        raise SpecError([f"--set: {dotted(keys)}: {error.problem}"]) from None
+
+
+def _resolve(layer: Layer, file: str, text: str, overrides: tuple[str, ...]) -> Loaded:
+    whole, origins, conflicts = expand_rule(layer.tree, layer.origins)
+    whole, retired = without_retired(whole)
+    tree = {key: value for key, value in whole.items() if key != "ablation"}
+    experiment, problems = validate(tree)
+    problems += retired
+    ablation, broken = validate_section("ablation", Ablation, whole)
+    problems += broken
+    wrong = {problem.path for problem in problems}
+    problems += [conflict for conflict in conflicts if conflict.path not in wrong]
+    sections = valid_sections(tree, problems)
+    problems += check(sections | {"rule": layer.tree.get("rule")})
+    if problems or experiment is None:
+        defaults = {
+            name: section.model_dump(mode="json")
+            for name, section in sections.items()
+            if isinstance(section, Section)
+        }
+        raise render(problems, layer.tree, origins, file, defaults)
+    return Loaded(complete(experiment), origins, whole, file, text, overrides, ablation)
+
+
+def set_by(loaded: Loaded, path: Path) -> Origin:
+    """Where the value at `path` of a resolved spec comes from."""
+    return loaded.origins.get(path, Origin("default"))

@@ -1,0 +1,1 @@
+"""What is wrong with a spec, and the lines that say where and how to mend it."""

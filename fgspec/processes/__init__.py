@@ -1,0 +1,1 @@
+"""Many processes of one run: how they join, and who starts them again."""

@@ -1,0 +1,684 @@
+"""Laws of what a learning rule is made of: objectives, estimators, guesses, targets and the rest.
+
+Each function takes an instance, or a class whose defaults give one, on small networks.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from math import prod
+from typing import Any, TypeVar, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from compiler.compile import compile_plan
+from compiler.estimators.projections import Group
+from compiler.named_arrays.paths import flatten
+from compiler.named_arrays.random_streams import address, key_data
+from compiler.network.network import forward
+from compiler.network.running import initial
+from compiler.objectives.replicated import fused, naive
+from compiler.plan.plan import Plan, make_plan
+from compiler.update.forward_passes import clean_features, stem
+from compiler.update.program import Program
+from compiler.update.state import State
+from fgspec.spec.backward_weights import BackwardWeights
+from fgspec.loading.defaults import complete
+from fgspec.check.consistency import check
+from fgspec.spec.dataset_info import DatasetInfo
+from fgspec.spec.estimators import Estimator, Exact
+from fgspec.spec.experiment import Experiment
+from fgspec.spec.guesses import Guess, Normal
+from fgspec.spec.heads import Head
+from fgspec.spec.kinds import Kind, working
+from fgspec.spec.objectives import Objective
+from fgspec.spec.projections import Coefficient, Granularity, Grouping, Scale
+from fgspec.spec.rules import RULES, Rule
+from fgspec.spec.sample_sets import SampleSet
+from fgspec.spec.spaces import Space
+from fgspec.spec.targets import Target
+from fgspec.loading.field_errors import validate
+
+K = TypeVar("K", bound=Kind)
+
+INFO = DatasetInfo(
+    name="law",
+    image_shape=(4, 4, 2),
+    classes=3,
+    train_examples=64,
+    test_examples=16,
+    mean=(0.5, 0.5),
+    std=(0.25, 0.25),
+)
+"""The made-up data that laws are checked on."""
+
+MIXER = {
+    "type": "local_mixer",
+    "blocks": 2,
+    "patches": 2,
+    "channels": 4,
+    "groups": 2,
+    "normalization": {"type": "local_layer_norm", "epsilon": 0.1},
+}
+"""A network with every named axis, and without examples that couple."""
+
+CLOSE = 1e-4
+"""Largest difference of gradients that count as equal, relative to the largest number."""
+
+
+def instance(kind: K | type[K]) -> K:
+    """An instance with what it does, of a class by its defaults."""
+    return working(cast(K, cast(Any, kind)() if isinstance(kind, type) else kind))
+
+
+def experiment_of(rule: str, tree: Mapping[str, Any], **methods: Any) -> Experiment:
+    """A small experiment.
+
+    Args:
+        rule: an installed rule.
+        tree: further fields, as a spec has them.
+        methods: sections or methods that need not be registered, by dotted path with `__` for dots,
+            such as `losses__objective`.
+
+    Raises:
+        AssertionError: the language refuses it.
+    """
+    settings = dict(cast(type[Rule], RULES.kind(rule)).settings) if rule else {}
+    base: dict[str, Any] = {
+        "fgspec": 1,
+        "name": "law",
+        "data": {"source": {"type": "synthetic"}, "batch_size": 4},
+        "architecture": MIXER,
+        "training": {"epochs": 2},
+    }
+    experiment, problems = validate(_over(_over(base, settings), tree))
+    assert experiment is not None, f"the language refuses a law's spec: {problems}"
+    for path, method in methods.items():
+        experiment = _with(experiment, path.split("__"), method)
+    sections = {name: getattr(experiment, name) for name in type(experiment).model_fields}
+    refused = [f"{'.'.join(map(str, p.path))}: {p.message}" for p in check(sections)]
+    assert not refused, f"the language refuses it: {'; '.join(refused)}"
+    return complete(experiment)
+
+
+def _over(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
+    found = dict(base)
+    for key, value in top.items():
+        old = found.get(key)
+        deeper = isinstance(old, Mapping) and isinstance(value, Mapping) and "type" not in value
+        found[key] = _over(old, value) if deeper else value
+    return found
+
+
+def _with(section: Any, path: list[str], method: Any) -> Any:
+    name, *rest = path
+    value = method if not rest else _with(getattr(section, name), rest, method)
+    return section.model_copy(update={name: value})
+
+
+def program_of(experiment: Experiment, info: DatasetInfo = INFO) -> Program:
+    """Its program, on made-up data."""
+    return compile_plan(make_plan(experiment, info))
+
+
+def batch_of(program: Program, seed: int = 0) -> dict[str, Any]:
+    """Random images and labels."""
+    rng, size = np.random.default_rng(seed), program.plan.experiment.data.batch_size
+    image = rng.random((size, *program.plan.data.image_shape), np.float32)
+    label = rng.integers(0, program.plan.data.classes, size)
+    return {"image": jnp.asarray(image), "label": jnp.asarray(label, jnp.int32)}
+
+
+def state_of(program: Program, seed: int = 0) -> State:
+    """A state with random parameters, so that no gradient vanishes, and its own backward weights."""
+    state, rng = program.init(seed), np.random.default_rng(seed + 1)
+
+    def drawn(leaf: Any) -> Any:
+        return jnp.asarray(0.3 * rng.standard_normal(leaf.shape), leaf.dtype)
+
+    statistics = initial(program.plan.network)
+    return state._replace(params=jax.tree.map(drawn, state.params), statistics=statistics)
+
+
+def distance(a: Any, b: Any) -> float:
+    """The largest difference of two trees, relative to the largest number of the second."""
+    gaps = jax.tree.map(lambda x, y: float(jnp.abs(x - y).max()), a, b)
+    largest = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(b))
+    return max(jax.tree.leaves(gaps)) / max(largest, 1e-12)
+
+
+# -------------------------------------------------------------------------------- objectives
+
+
+def check_objective(objective: Objective | type[Objective]) -> None:
+    """Exact rules give `jax.grad` of its own loss, fused copies are naive ones, evaluation says it.
+
+    Args:
+        objective: an instance, or a class.
+    """
+    made = instance(objective)
+    _check_rows(made)
+    _check_fusion(made)
+    for rule in ("bp", "l-bp", "lg-bp"):
+        _check_gradient(made, rule)
+    _check_evaluation(made)
+
+
+def _data_for(objective: Objective) -> dict[str, Any]:
+    return {"data": {"augment": {"type": "crop_flip", "padding": 1}}} if objective.views > 1 else {}
+
+
+def _outputs(objective: Objective, rows: int, seed: int = 0) -> tuple[Any, Any]:
+    rng, k = np.random.default_rng(seed), objective.outputs(INFO)
+    labels = rng.integers(0, INFO.classes, rows)
+    outputs = rng.standard_normal((rows, k))
+    return jnp.asarray(outputs, jnp.float32), jnp.asarray(labels, jnp.int32)
+
+
+def _check_rows(objective: Objective) -> None:
+    """A row's loss is of its own outputs, unless the objective says that something couples them."""
+    outputs, labels = _outputs(objective, 6)
+    values = objective.value(outputs, labels)
+    assert values.shape == (6,), (
+        f"{objective}: value() gives {values.shape}, must be one a row, (6,)"
+    )
+    slopes = jax.jacobian(lambda o: objective.value(o, labels))(outputs)
+    off = jnp.abs(slopes).max(-1) * (1 - jnp.eye(6))
+    if objective.coupling() is None:
+        assert float(off.max()) == 0, (
+            f"{objective}: the loss of a row depends on outputs of others; say so in coupling(), or "
+            "put them behind jax.lax.stop_gradient"
+        )
+    names = tuple(objective.metrics(outputs, labels))
+    assert sorted(names) == sorted(objective.reports), (
+        f"{objective}: metrics() gives {names}, reports says {objective.reports}"
+    )
+    for name, metric in objective.metrics(outputs, labels).items():
+        assert metric.shape == (6,), f"{objective}: {name} has the shape {metric.shape}, not (6,)"
+    if objective.answers:
+        assert objective.headline in objective.reports, (
+            f"{objective}: no metric {objective.headline}"
+        )
+        assert len(objective.predict(outputs)) == 6, f"{objective}: predict() must give one a row"
+    scale = objective.scale(INFO)
+    assert np.isfinite(scale), f"{objective}: its scale is {scale}"
+    assert scale > 0, f"{objective}: its scale is {scale}, must be > 0"
+
+
+def _check_fusion(objective: Objective) -> None:
+    """One evaluation serves all copies of a replicated loss, for any tangent and cotangent."""
+    if objective.coupling() is not None:
+        return
+    rng, k = np.random.default_rng(1), objective.outputs(INFO)
+    weight = jnp.asarray(rng.standard_normal((6, k)), jnp.float32)
+    x = jnp.asarray(rng.standard_normal((4, 2, 3, 2)), jnp.float32)
+    labels = _outputs(objective, 4)[1]
+
+    def value(readout: Any, features: Any) -> Any:
+        return objective.value(features @ readout, labels)
+
+    axes = ("patch", "group")
+    ours, theirs = fused(value, axes), naive(value, axes)
+    copies, pull = jax.vjp(ours, weight, x)
+    expected, pull_naive = jax.vjp(theirs, weight, x)
+    cotangent = jnp.asarray(rng.standard_normal(copies.shape), jnp.float32)
+    assert distance(copies, expected) < CLOSE, f"{objective}: fused copies have other values"
+    assert distance(pull(cotangent)[1], pull_naive(cotangent)[1]) < CLOSE, (
+        f"{objective}: the gradient of fused copies is not that of the copies themselves"
+    )
+    moved = (jnp.zeros_like(weight), jnp.asarray(rng.standard_normal(x.shape), jnp.float32))
+    ahead = [jax.jvp(one, (weight, x), moved)[1] for one in (ours, theirs)]
+    assert distance(*ahead) < CLOSE, f"{objective}: tangents of fused copies differ"
+
+
+def _check_gradient(objective: Objective, rule: str) -> None:
+    program = program_of(experiment_of(rule, _data_for(objective), losses__objective=objective))
+    state, batch = state_of(program), batch_of(program)
+    if objective.views > 1:
+        batch["views"] = jnp.concatenate([batch["image"], batch["image"][:, ::-1]])
+    gradient, _ = program.gradient(state, batch)
+    expected = _by_hand(program, state, batch)
+    for section, own in expected.items():
+        gap = distance(gradient[section], own)
+        assert gap < CLOSE, (
+            f"{objective}: under {rule} the gradient of {section} differs from jax.grad of its own "
+            f"loss by {gap:.1e}"
+        )
+
+
+def _by_hand(program: Program, state: State, batch: Mapping[str, Any]) -> dict[str, Any]:
+    """The gradient of the sum of all losses that count, with stopped features where they say so."""
+    plan, params = program.plan, state.params
+    objective, answer = plan.objective, plan.answer
+    labels = jnp.tile(batch["label"], objective.views)
+    x = stem(plan, batch["views"] if "views" in batch else batch["image"])
+    blocks, local = plan.network.blocks, plan.experiment.losses.local is not None
+
+    def read(site: Any, params: Any, features: Any) -> Any:
+        readout, own = plan.readout(site), params
+        for name in plan.place(site):
+            own = own[name]
+        outputs = readout.outputs(own, readout.entering(features))[0]
+        return objective.value(outputs, labels).mean()
+
+    def backbone(own: Any) -> Any:
+        total, features = jnp.zeros(()), x
+        for chain, site in plan.units:
+            entering = jax.lax.stop_gradient(features) if plan.target.inside else features
+            features = forward(chain, own, entering).output
+            counts = local or site.name == "final"
+            last = site == plan.units[-1][1]
+            if counts and (plan.target.reads_local or last):
+                total += read(site, params, features)
+        return total
+
+    def readouts(own: Any) -> Any:
+        trace = jax.lax.stop_gradient(forward(blocks, params["blocks"], x))
+        total = jnp.zeros(())
+        for site in plan.headed_sites():
+            total += read(site, {**params, "heads": own}, trace.features[site.block])
+        return total
+
+    def classifier(own: Any) -> Any:
+        clean = forward(blocks, params["blocks"], x).output
+        if not objective.answers:
+            clean = clean_features(replace(plan, stacks=()), state, batch["image"])
+        outputs = plan.network.classifier.outputs(own, jax.lax.stop_gradient(clean))[0]
+        return answer.value(outputs, batch["label"]).mean()
+
+    found = {
+        "blocks": jax.grad(backbone)(params["blocks"]),
+        "classifier": jax.grad(classifier)(params["classifier"]),
+    }
+    heads = {"heads": jax.grad(readouts)(params["heads"])} if "heads" in params else {}
+    return found | heads
+
+
+def _check_evaluation(objective: Objective) -> None:
+    program = program_of(experiment_of("bp", _data_for(objective), losses__objective=objective))
+    state, batch, plan = state_of(program), batch_of(program), program.plan
+    sums, answer = program.evaluate(state, batch), plan.answer
+    clean = clean_features(replace(plan, stacks=()), state, batch["image"])
+    outputs = plan.network.classifier.outputs(state.params["classifier"], clean)[0]
+    loss = float(answer.value(outputs, batch["label"]).sum())
+    assert abs(float(sums["loss"]) - loss) <= CLOSE * max(1.0, abs(loss)), (
+        f"{objective}: evaluation reports the loss {float(sums['loss'])}, its own is {loss}"
+    )
+    for name, metric in answer.metrics(outputs, batch["label"]).items():
+        assert abs(float(sums[name]) - float(metric.sum())) < 1e-3, f"{objective}: {name} differs"
+
+
+# -------------------------------------------------------------------------------- estimators
+
+
+def check_estimator(estimator: Estimator | type[Estimator]) -> None:
+    """Every array learns that has something to learn, and what is said of the mean is true.
+
+    Within three steps every array of the blocks whose exact gradient is not zero gets an estimate
+    that is not zero; an estimator that says nothing of a bias has the exact gradient as its mean;
+    equal blocks that are scanned learn what unrolled ones do; a step is a pure function.
+
+    Args:
+        estimator: an instance, or a class.
+    """
+    made = instance(estimator)
+    for target, program in _programs(made):
+        _check_all_learn(made, target, program)
+        _check_pure(made, program)
+        if not made.biased():
+            _check_unbiased(made, target, program)
+    _check_scanned(made)
+
+
+def _settings(estimator: Estimator, target: str) -> dict[str, Any]:
+    isolated = "layer" if estimator.isolates_layers else "block" if target == "local" else "none"
+    local = {} if target == "local" else None
+    return {"losses": {"local": local, "isolate": isolated}, "gradient": {"target": target}}
+
+
+def _programs(estimator: Estimator, **more: Any) -> Iterator[tuple[str, Program]]:
+    """The programs of the targets that it can have."""
+    targets = ("global",) if estimator.isolates_layers else ("global", "local")
+    for target in targets:
+        tree = _over(_settings(estimator, target), more)
+        yield target, program_of(experiment_of("", tree, gradient__estimator=estimator))
+
+
+def _exact(program: Program, state: State, batch: Any) -> Any:
+    """The exact gradient of the program's target at a state, by block."""
+    gradient = program.plan.experiment.gradient
+    update = {"estimator": Exact(), "perturbation": None}
+    losses = program.plan.experiment.losses
+    isolate = "none" if losses.isolate == "layer" else losses.isolate
+    experiment = program.plan.experiment.model_copy(
+        update={
+            "gradient": gradient.model_copy(update=update),
+            "losses": losses.model_copy(update={"isolate": isolate}),
+        }
+    )
+    exact = program_of(experiment, program.plan.data)
+    like = exact.init(0)._replace(params=state.params, statistics=state.statistics)
+    return exact.gradient(like, batch)[0]["blocks"]
+
+
+def _check_all_learn(estimator: Estimator, target: str, program: Program) -> None:
+    state, batch = state_of(program), batch_of(program)
+    seen: dict[str, float] = {}
+    wanted: dict[str, float] = {}
+    for _ in range(3):
+        exact = flatten(_exact(program, state, batch))
+        found = flatten(program.gradient(state, batch)[0]["blocks"])
+        largest = max(float(jnp.abs(leaf).max()) for leaf in exact.values())
+        for path, leaf in exact.items():
+            size = float(jnp.abs(leaf).max())
+            # What is left of a gradient that a following normalization takes out is rounding.
+            wanted[path] = max(wanted.get(path, 0.0), size if size > 1e-5 * largest else 0.0)
+            seen[path] = max(seen.get(path, 0.0), float(jnp.abs(found[path]).max()))
+        state, _ = program.update(jax.tree.map(jnp.copy, state), batch)
+    still = [path for path, size in wanted.items() if size > 0 and seen[path] == 0]
+    assert not still, (
+        f"{estimator}: under target {target} {', '.join(still)} never learn: their estimates stay "
+        "zero; if it has backward weights, see how they begin (ParamSpec.role)"
+    )
+
+
+def _check_pure(estimator: Estimator, program: Program) -> None:
+    state, batch = state_of(program), batch_of(program)
+    twice = [program.update(jax.tree.map(jnp.copy, state), batch)[0] for _ in range(2)]
+    leaves = zip(*map(jax.tree.leaves, twice), strict=True)
+    assert all(np.array_equal(a, b) for a, b in leaves), (
+        f"{estimator}: two updates of one state differ; draw by context.noise, or by the key and step"
+    )
+
+
+def _check_unbiased(estimator: Estimator, target: str, program: Program) -> None:
+    state, batch = state_of(program), batch_of(program)
+    exact = _exact(program, state, batch)
+    found = _mean_over_basis(program, state, batch)
+    gap = distance(found, exact)
+    assert gap < 5 * CLOSE, (
+        f"{estimator}: under target {target} its mean differs from the exact gradient by {gap:.1e}; "
+        "mend it, or say so in its bias"
+    )
+
+
+def _mean_over_basis(program: Program, state: State, batch: Any) -> Any:
+    """The sum of the estimates over an orthonormal basis of what is perturbed together.
+
+    That is the mean over noise of unit variance; without perturbations, the estimate itself.
+    """
+    plan = program.plan
+    if plan.perturbation is None:
+        return program.gradient(state, batch)[0]["blocks"]
+    vectors, count = _basis(plan)
+    experiment = plan.experiment
+    perturbation = experiment.gradient.perturbation
+    assert perturbation is not None
+    perturbation = perturbation.model_copy(update={"samples": count})
+    gradient = experiment.gradient.model_copy(update={"perturbation": perturbation})
+    many = program_of(experiment.model_copy(update={"gradient": gradient}), plan.data)
+    like = many.init(0)._replace(params=state.params)
+    found, _ = many.gradient(like, batch, vectors)
+    return jax.tree.map(lambda leaf: leaf * count, found["blocks"])
+
+
+def _basis(plan: Plan) -> tuple[dict[str, Any], int]:
+    """An orthonormal basis of every segment's space, the same for all rows that have their own."""
+    rows, given, total = plan.space.rows, dict[str, Any](), 0
+    for segment in plan.segments:
+        elements = plan.perturbed(segment)
+        shapes = {name: e.shape[rows:] for name, e in elements.items()}
+        sizes = [prod(shape) for shape in shapes.values()]
+        whole = np.eye(sum(sizes), dtype=np.float32)
+        total = max(total, len(whole))
+        parts = np.split(whole, np.cumsum(sizes)[:-1], axis=1)
+        for (name, shape), part in zip(shapes.items(), parts, strict=True):
+            lead = elements[name].shape[:rows]
+            vectors = part.reshape(len(whole), *[1] * rows, *shape)
+            given[name] = np.broadcast_to(vectors, (len(whole), *lead, *shape))
+    padded = {
+        name: jnp.asarray(np.pad(v, [(0, total - len(v))] + [(0, 0)] * (v.ndim - 1)))
+        for name, v in given.items()
+    }
+    return padded, total
+
+
+def _check_scanned(estimator: Estimator) -> None:
+    """Five blocks, of which four are equal."""
+    if estimator.couples_blocks or estimator.isolates_layers:
+        return
+    deep = {"architecture": {**MIXER, "blocks": 5}}
+    tree = _over(_settings(estimator, "local"), deep)
+    programs = [
+        program_of(experiment_of("", _over(tree, {"compile": how}), gradient__estimator=estimator))
+        for how in ({"blocks": "unrolled"}, {"blocks": "scanned"})
+    ]
+    assert programs[1].plan.stacks, f"{estimator}: equal blocks are not scanned"
+    batch = batch_of(programs[0])
+    grads = [p.gradient(p.init(0), batch)[0] for p in programs]
+    gap = distance(grads[1], grads[0])
+    assert gap < CLOSE, f"{estimator}: scanned blocks learn something else, by {gap:.1e}"
+
+
+# -------------------------------------------------------------------------------- directions
+
+
+def check_guess(guess: Guess | type[Guess]) -> None:
+    """Drawn: zero mean, unit variance, the kurtosis it says; made: something for every block."""
+    made = instance(guess)
+    if made.made:
+        _check_made(made)
+        return
+    key = address(key_data(0), "law")
+    drawn = made.draw(key, (4000,), (2, 4))
+    assert drawn.shape == (4000, 2, 4), (
+        f"{made}: draw() gives {drawn.shape}, asked for (4000, 2, 4)"
+    )
+    assert drawn.dtype == jnp.float32, f"{made}: draw() gives {drawn.dtype}, must be float32"
+    assert np.array_equal(drawn, made.draw(key, (4000,), (2, 4))), f"{made}: draw() is not pure"
+    rows = np.asarray(drawn, np.float64).reshape(4000, -1)
+    second = rows.T @ rows / len(rows)
+    assert np.abs(rows.mean(0)).max() < 0.08, f"{made}: its mean is not zero"
+    assert np.abs(second - np.eye(8)).max() < 0.12, (
+        f"{made}: its numbers have not unit variance, or are correlated"
+    )
+    fourth = np.square(np.square(rows).sum(1)).mean() / 8 - (8 - 1)
+    assert abs(fourth - made.kurtosis) < 0.6, (
+        f"{made}: its kurtosis is about {fourth:.2f}, it says {made.kurtosis}"
+    )
+
+
+def _check_made(guess: Guess) -> None:
+    tree = {
+        "losses": {"local": {"last": "final"}},
+        "gradient": {
+            "target": "global",
+            "estimator": {"type": "forward"},
+            "perturbation": {"space": "block_output"},
+        },
+    }
+    made = experiment_of("", tree, gradient__perturbation__guess=guess)
+    program = program_of(made)
+    state, batch = state_of(program), batch_of(program)
+    grads = flatten(program.gradient(state, batch)[0]["blocks"])
+    silent = [p for p, leaf in grads.items() if p.endswith("/w") and not bool(jnp.any(leaf != 0))]
+    assert not silent, f"{guess}: {', '.join(silent)} get no guess"
+    assert all(bool(jnp.isfinite(leaf).all()) for leaf in grads.values()), f"{guess}: not finite"
+
+
+def check_sample_set(samples: SampleSet | type[SampleSet]) -> None:
+    """The mean of sum v u^T is the identity, unless its bias says otherwise."""
+    made = instance(samples)
+    normal, size, count = working(Normal()), 6, 4
+    keys = jax.random.split(address(key_data(1), "law"), 3000)
+
+    def outer(key: Any) -> Any:
+        draws = {"a": normal.draw(key, (count, 1), (size,))}
+        u, v = made.spread(draws, 1)
+        return jnp.einsum("kri,krj->ij", v["a"], u["a"])
+
+    mean = np.asarray(jax.vmap(outer)(keys).mean(0), np.float64)
+    off = np.abs(mean - np.eye(size)).max()
+    assert (off < 0.1) == (not made.bias), (
+        f"{made}: the mean of sum v u^T is off the identity by {off:.2f}; it says "
+        f"{made.bias or 'that it is unbiased'}"
+    )
+    u, v = (
+        made.spread({"a": jnp.ones((count, 2, size)), "b": jnp.ones((count, 2, 3))}, 1)
+        if (made.drawn_alone)
+        else made.spread({"a": normal.draw(keys[0], (count, 2), (size,))}, 1)
+    )
+    assert u.keys() == v.keys(), f"{made}: partners have other names than directions"
+
+
+def check_space(space: Space | type[Space]) -> None:
+    """Over a full basis of what is perturbed, forward gradients are exact, for every local loss."""
+    made = instance(space)
+    for rule in ("fg-a", "lg-fg-a"):
+        made_experiment = experiment_of(rule, {}, gradient__perturbation__space=made)
+        program = program_of(made_experiment)
+        state, batch = state_of(program), batch_of(program)
+        found, exact = _mean_over_basis(program, state, batch), _exact(program, state, batch)
+        gap = distance(found, exact)
+        assert gap < 5 * CLOSE, (
+            f"{made}: over a full basis, as {rule}, the estimate is off the gradient by {gap:.1e}"
+        )
+
+
+# ------------------------------------------------------------------------------- projections
+
+
+def check_scale(scale: Scale | type[Scale]) -> None:
+    """A factor for every slope; the projection on a guess does not depend on the guess's length."""
+    made = instance(scale)
+    along = jnp.asarray([1.0, -2.0, 0.5])
+    for length in (1.0, 3.0):
+        group = Group(along * length, jnp.full(3, 4.0 * length**2), 4)
+        factor = made.scale(group, 2, 3.0)
+        assert factor.shape == along.shape, f"{made}: gives {factor.shape}, must be {along.shape}"
+        assert bool((factor > 0).all()), f"{made}: must be positive"
+        if made.projects:
+            estimate = factor * along * length * length
+            expected = along * 1.0 / 4.0
+            assert distance(estimate, expected) < CLOSE, (
+                f"{made}: says that it projects, but depends on the length of the guess"
+            )
+
+
+def check_coefficient(coefficient: Coefficient | type[Coefficient]) -> None:
+    """The derivative, unless it says that it is a control."""
+    made = instance(coefficient)
+    along, coin = jnp.asarray([2.0, -3.0]), jnp.asarray([1.0, 1.0])
+    found = made.coefficient(along, coin)
+    assert found.shape == along.shape, f"{made}: gives {found.shape}, must be {along.shape}"
+    same = bool((found == along).all())
+    assert same == (not made.control), f"{made}: is {'' if same else 'not '}the derivative"
+
+
+def check_granularity(granularity: Granularity | type[Granularity]) -> None:
+    """An estimate comes of it, of guesses made from the network."""
+    made = instance(granularity)
+    tree = {
+        "losses": {"local": {"last": "final"}},
+        "gradient": {
+            "target": "global",
+            "estimator": {"type": "forward"},
+            "perturbation": {"space": "weight", "guess": "local"},
+        },
+    }
+    program = program_of(
+        experiment_of("", tree, gradient__perturbation__projection__granularity=made)
+    )
+    state, batch = state_of(program), batch_of(program)
+    for path, leaf in flatten(program.gradient(state, batch)[0]["blocks"]).items():
+        assert bool(jnp.isfinite(leaf).all()), f"{made}: the estimate of {path} is not finite"
+        assert bool(jnp.any(leaf != 0)) or not path.endswith("/w"), f"{made}: {path} gets nothing"
+
+
+def check_grouping(grouping: Grouping | type[Grouping]) -> None:
+    """Every array is in one group, and noise with one slope a group is unbiased."""
+    made = instance(grouping)
+    names = ("block0/a/w", "block0/a/b", "block1/a/w")
+    titles = [made.title(name, {}) for name in names]
+    assert all(isinstance(title, str) for title in titles), f"{made}: titles must be text"
+    apart = [made.title(name, {"block0": "block0", "block1": "block1"}) for name in names]
+    assert not {apart[0], apart[1]} & {apart[2]}, (
+        f"{made}: blocks that no gradient connects share a slope"
+    )
+
+
+# ------------------------------------------------------------------------- around the network
+
+
+def check_target(target: Target | type[Target]) -> None:
+    """Its segments hold every block and end in losses, and no exact gradient of it is zero."""
+    made = instance(target)
+    isolate = "block" if made.inside else "none"
+    tree = {"losses": {"local": {} if made.reads_local else None, "isolate": isolate}}
+    program = program_of(experiment_of("", tree, gradient__target=made))
+    units = program.plan.units
+    segments = list(made.segments(units))
+    blocks = {block.name for segment in segments for block in segment.blocks}
+    assert blocks == {b.name for chain, _ in units for b in chain}, f"{made}: leaves out blocks"
+    for segment in segments:
+        own = [block.name for block in segment.blocks]
+        assert all(site.block in own for site in segment.sites), (
+            f"{made}: a segment has a loss behind a block that it lacks"
+        )
+        assert segment.sites[-1].block == own[-1], f"{made}: a segment does not end in a loss"
+        if made.inside:
+            assert len(segment.sites) == 1, f"{made}: says it stays inside, but takes more losses"
+    grads = flatten(program.gradient(state_of(program), batch_of(program))[0]["blocks"])
+    silent = [p for p, leaf in grads.items() if p.endswith("/w") and not bool(jnp.any(leaf != 0))]
+    assert not silent, f"{made}: {', '.join(silent)} have no gradient"
+
+
+def check_backward_weights(weights: BackwardWeights | type[BackwardWeights]) -> None:
+    """In the shape of the forward weights, and pure."""
+    made, rng = instance(weights), np.random.default_rng(0)
+    drawn, ahead = (jnp.asarray(rng.standard_normal((3, 4)), jnp.float32) for _ in range(2))
+    found = made.matched(drawn, ahead)
+    assert found.shape == ahead.shape, f"{made}: gives {found.shape}, must be {ahead.shape}"
+    assert bool(jnp.any(found != 0)), f"{made}: is zero, so nothing would learn"
+    assert np.array_equal(found, made.matched(drawn, ahead)), f"{made}: is not pure"
+
+
+def check_head(head: Head | type[Head]) -> None:
+    """Its layers end in the outputs, its parameters learn, and so do the blocks through it."""
+    made = instance(head)
+    ways: list[Callable[[], tuple[str, dict[str, Any]]]] = [lambda: ("pooled", {})]
+    if not made.reads_grid:
+        ways.append(lambda: ("replicated", {}))
+    for way in ways:
+        aggregation, _ = way()
+        tree = {"losses": {"local": {"aggregation": aggregation, "last": "final"}}}
+        program = program_of(experiment_of("l-bp", tree, losses__local__head=made))
+        (site,) = program.plan.headed_sites()
+        outputs = program.plan.readout(site).layers[-1].outputs
+        assert outputs == (1, 1, INFO.classes), f"{made}: gives {outputs}, not one number a class"
+        grads, _ = program.gradient(state_of(program), batch_of(program))
+        for path, leaf in flatten(grads["heads"]).items():
+            assert bool(jnp.isfinite(leaf).all()), f"{made}: {path} is not finite"
+            assert bool(jnp.any(leaf != 0)) or not path.endswith("/w"), f"{made}: {path} is still"
+
+
+def check_rule(rule: type[Rule]) -> None:
+    """Its settings are a spec that all accept, under its own name, and an update is finite."""
+    assert rule.title, f"{rule.__name__}: needs a title"
+    experiment, problems = validate(
+        _over(
+            {"fgspec": 1, "name": "law", "training": {"epochs": 2}, "architecture": MIXER},
+            rule.settings,
+        )
+    )
+    assert experiment is not None, f"{rule.__name__}: the language refuses its settings: {problems}"
+    sections = {name: getattr(experiment, name) for name in type(experiment).model_fields}
+    refused = [p.message for p in check(sections)]
+    assert not refused, f"{rule.__name__}: refused: {'; '.join(refused)}"
+    data = experiment.data.model_copy(update={"batch_size": 4})
+    program = program_of(complete(experiment.model_copy(update={"data": data})))
+    _, metrics = program.update(program.init(0), batch_of(program))
+    assert all(bool(jnp.isfinite(v).all()) for v in metrics.values()), (
+        f"{rule.__name__}: not finite"
+    )

@@ -1,1 +1,0 @@
-"""Trackers: what follows a run from outside."""

@@ -1,0 +1,77 @@
+"""A run's metrics as a table that a spreadsheet opens."""
+
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import PrivateAttr
+
+from fgspec.training.logbook import write_text
+from fgspec.spec import trackers
+
+NAME = "metrics.csv"
+"""Of the file in a run's folder."""
+
+STEP = "step"
+"""The first column."""
+
+
+class Csv(trackers.Csv):
+    """The section with how the file is written.
+
+    A metric that is seen for the first time adds a column at the right; the file is then written
+    anew. An empty cell is a metric that the line of its step did not have. Floats are written by
+    `repr`, which reads back as the same float.
+    """
+
+    _path: Path = PrivateAttr(default=Path())
+    _columns: list[str] = PrivateAttr(default_factory=list)
+    _resumed: bool = PrivateAttr(default=False)
+
+    def open(self, run_folder: Path, values: Mapping[str, Any]) -> None:
+        """The file is made with the first row; one that is there is continued."""
+        self._path = run_folder / NAME
+        self._columns = [STEP]
+        self._resumed = self._path.exists()
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        """A row. After a resume, rows of this step and later ones are dropped first."""
+        if self._resumed:
+            self._resumed = False
+            kept = [row for row in rows_of(self._path) if int(row[STEP]) < step]
+            self._columns = list(dict.fromkeys([STEP, *(name for row in kept for name in row)]))
+            self._write_all(kept)
+        row = {STEP: str(step)} | {name: repr(float(value)) for name, value in metrics.items()}
+        new = [name for name in row if name not in self._columns]
+        if new or not self._path.exists():
+            before = rows_of(self._path)
+            self._columns += new
+            self._write_all([*before, row])
+            return
+        with self._path.open("a", encoding="utf-8", newline="") as file:
+            self._writer(file).writerow(row)
+
+    def _writer(self, file: Any) -> "csv.DictWriter[str]":
+        return csv.DictWriter(file, self._columns, restval="", lineterminator="\n")
+
+    def _write_all(self, rows: list[dict[str, str]]) -> None:
+        text = io.StringIO(newline="")
+        writer = self._writer(text)
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text(self._path, text.getvalue())
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    """The rows of a file that `Csv` wrote, without empty cells; a missing file has none.
+
+    A last row that lacks its line end is left out: its writer was killed.
+    """
+    if not path.exists():
+        return []
+    text = path.read_text(encoding="utf-8")
+    whole = text[: text.rfind("\n") + 1]
+    rows = csv.DictReader(io.StringIO(whole, newline=""))
+    return [{name: cell for name, cell in row.items() if cell} for row in rows]

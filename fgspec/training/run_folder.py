@@ -1,0 +1,220 @@
+"""The folder of a run: what is in it and how it is made, found again and trusted."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from fgspec.loading.resolved import differences, identity, resolved_text, spec_hash
+from fgspec.problems.problems import SpecError, dotted, shown
+from fgspec.errors import ResumeError, UserError
+from fgspec.training.logbook import last_values, write_json, write_text
+from fgspec.loading.spec_file import Loaded, load
+from fgspec.spec.plugins import package_version
+from fgspec.yaml.load import read
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """The files of one run, below `path`."""
+
+    path: Path
+
+    @property
+    def spec(self) -> Path:
+        """The user's file, as it was."""
+        return self.path / "spec.yaml"
+
+    @property
+    def resolved(self) -> Path:
+        """The resolved spec; a run is resumed from this alone."""
+        return self.path / "resolved.yaml"
+
+    @property
+    def provenance(self) -> Path:
+        """Versions, devices, commit, command, seeds and hashes."""
+        return self.path / "provenance.json"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON object a line."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def summary(self) -> Path:
+        """The last value of each metric, and how the run ended."""
+        return self.path / "summary.json"
+
+    @property
+    def profile(self) -> Path:
+        """The folder of the profiler's traces; there is none unless asked for."""
+        return self.path / "profile"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the checkpoints."""
+        return self.path / "checkpoints"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def create(loaded: Loaded, parent: Path, now: Callable[[], datetime] = _now) -> RunDir:
+    """Make `<parent>/<name>/<time>-<hash8>/` and write both specs into it.
+
+    Raises:
+        UserError: the folder cannot be made.
+    """
+    label = f"{now():%Y%m%dT%H%M%S}-{spec_hash(loaded)[:8]}"
+    base = parent / loaded.experiment.name
+    for attempt in range(1000):
+        path = base / (label if attempt == 0 else f"{label}-{attempt}")
+        try:
+            base.mkdir(parents=True, exist_ok=True)
+            path.mkdir()
+        except OSError as error:
+            if isinstance(error, FileExistsError) and path.is_dir():
+                continue
+            reason = error.strerror or str(error)
+            raise UserError(f"{path}: cannot be made ({reason}); choose another folder") from None
+        return _with_specs(loaded, path)
+    raise UserError(f"{base / label}: is taken a thousand times over; choose another folder")
+
+
+def create_at(loaded: Loaded, path: Path) -> RunDir:
+    """Make `path` the folder of a run that has not begun, and write both specs into it.
+
+    Raises:
+        UserError: the folder cannot be made, or holds something else.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        found = any(path.iterdir()) and not RunDir(path).resolved.is_file()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(f"{path}: cannot be made ({reason}); choose another folder") from None
+    if found:
+        raise UserError(f"{path}: is neither empty nor the folder of a run; choose another")
+    return _with_specs(loaded, path)
+
+
+def _with_specs(loaded: Loaded, path: Path) -> RunDir:
+    run = RunDir(path)
+    write_text(run.spec, loaded.text)
+    write_text(run.resolved, resolved_text(loaded))
+    return run
+
+
+def begun(path: Path) -> bool:
+    """Whether `path` is the folder of a run that can be gone on with."""
+    return RunDir(path).provenance.is_file()
+
+
+def reopen(path: Path) -> tuple[RunDir, Loaded]:
+    """A run's folder and its resolved spec; fields that it had not when it began have defaults.
+
+    Raises:
+        ResumeError: `path` is no run, or its resolved spec is not the one it was started with.
+    """
+    run = RunDir(path)
+    if not run.resolved.is_file() or not run.provenance.is_file():
+        raise ResumeError(f"{path}: not a run: it has no resolved.yaml and provenance.json")
+    try:
+        record = json.loads(run.provenance.read_text())
+        recorded, packages = record["hashes"]["spec"], record.get("methods", {})
+        _refuse_missing(path, packages)
+        written = identity(read(run.resolved).value, packages)
+        loaded = load(run.resolved)
+    except (SpecError, ValueError, KeyError, TypeError) as error:
+        raise ResumeError(f"{path}: its record cannot be read: {error}") from None
+    if recorded != written:
+        raise ResumeError(
+            f"{run.resolved}: was changed since the run began "
+            f"(spec hash {written[:8]}, recorded {recorded[:8]}); start a new run instead"
+        )
+    return run, loaded
+
+
+def _refuse_missing(path: Path, packages: Mapping[str, str]) -> None:
+    """Raise if a package that a run's methods come from is not there."""
+    for name, version in packages.items():
+        if package_version(name) is None:
+            raise ResumeError(
+                f"{path}: its methods come from {name} {version}, which is not installed; "
+                f"pip install {name}=={version}"
+            )
+
+
+def began_as(run: RunDir, loaded: Loaded) -> str:
+    """The identity of a run's spec when it began, in the language of that day.
+
+    Args:
+        run: the run.
+        loaded: its spec, for a run that has no record yet.
+    """
+    if not begun(run.path):
+        return spec_hash(loaded)
+    return json.loads(run.provenance.read_text())["hashes"]["spec"]
+
+
+def new_fields(run: RunDir) -> list[str]:
+    """Fields of today's language that a run's spec did not have when it began."""
+    today, written = load(run.resolved).values(), read(run.resolved).value
+    return [dotted(path) for path in _missing(today, written)]
+
+
+def _missing(full: Mapping[str, Any], part: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    for key, value in full.items():
+        if key not in part:
+            yield (key,)
+        elif isinstance(value, Mapping) and isinstance(part[key], Mapping):
+            yield from ((key, *rest) for rest in _missing(value, part[key]))
+
+
+def _free(path: tuple[Any, ...]) -> bool:
+    """Whether a run may be resumed with another value of this field."""
+    return path[:1] == ("mesh",) or path[:2] == ("training", "trackers")
+
+
+def refuse_other(run: RunDir, recorded: Loaded, given: Loaded) -> None:
+    """Raise if `given` is not the spec that `run` was started with.
+
+    The mesh and the trackers may be others: they decide no number.
+
+    Raises:
+        ResumeError: naming every field that differs, with both values.
+    """
+    began = json.loads(run.provenance.read_text()).get("methods", {})
+    for name, version in began.items():
+        if (there := package_version(name)) != version:
+            raise ResumeError(
+                f"{run.path}: cannot be resumed: it began with {name} {version}, and {there} is "
+                f"installed; pip install {name}=={version}, or start a new run"
+            )
+    found = [d for d in differences(recorded, given) if not _free(d.path)]
+    if found:
+        lines = [
+            f"  {dotted(d.path)}: run {shown(d.a)}, spec {shown(d.b)} ({d.b_origin})" for d in found
+        ]
+        raise ResumeError(
+            f"{run.path}: cannot be resumed with {given.file}: they differ in\n"
+            + "\n".join(lines)
+            + "\nresume it without a spec, or start a new run"
+        )
+
+
+def write_summary(run: RunDir, status: str, step: int, extra: dict[str, Any]) -> dict[str, Any]:
+    """Write and return `summary.json`.
+
+    Args:
+        run: the run.
+        status: how it ended: `done`, `preempted` or `failed`.
+        step: updates done.
+        extra: what else to say, such as the expectation.
+    """
+    summary = {"status": status, "step": step, "metrics": last_values(run.metrics)} | extra
+    write_json(run.summary, summary)
+    return summary
