@@ -23,10 +23,10 @@ from compiler.network.norms import Norm
 from compiler.network.running import initial
 from compiler.network.shapes import Layer as PlannedLayer
 from compiler.plan.plan import make_plan
+from fgspec.loading.defaults import complete
 from fgspec.loading.spec_file import loads
 from fgspec.spec.activations import Activation, Tanh
 from fgspec.spec.architectures import Architecture, Chain
-from fgspec.loading.defaults import complete
 from fgspec.spec.dataset_info import DatasetInfo
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.initializations import Initialization
@@ -342,10 +342,10 @@ def _check_pull(
     def value(params: dict[str, Any], x: Any) -> Any:
         return (layer.map(params, x) * error).sum()
 
+    step = 1e-6
     pulled = jax.grad(value, (0, 1))(params, x)
     for _ in range(3):
         along = jax.tree.map(lambda a: jnp.asarray(rng.standard_normal(a.shape)), (params, x))
-        step = 1e-6
         ends = [
             value(*jax.tree.map(lambda a, u, s=s: a + s * step * u, (params, x), along))
             for s in (1.0, -1.0)
