@@ -7,13 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from compiler.network.running import initial
-from compiler.named_arrays.random_streams import key_data
-from compiler.plan.plan import make_plan
-from compiler.estimators.projecting import project
 from compiler.compile import compile_plan
-from fgspec.spec.dataset_info import DatasetInfo
+from compiler.estimators.projecting import project
+from compiler.named_arrays.random_streams import key_data
+from compiler.network.running import initial
+from compiler.plan.plan import make_plan
 from fgspec.loading.spec_file import loads
+from fgspec.spec.dataset_info import DatasetInfo
 
 INFO = DatasetInfo(
     name="small",

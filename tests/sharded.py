@@ -18,13 +18,13 @@ import runs
 from jax.sharding import NamedSharding, PartitionSpec
 
 import fgspec
-from compiler.cost.updates_per_call import Calls
-from compiler.cost.compiled_traffic import compiled_traffic
 from compiler.cost.compiled import lower_update
+from compiler.cost.compiled_traffic import compiled_traffic
+from compiler.cost.pipeline_stages import schedule
 from compiler.cost.predicted_traffic import predicted_traffic
+from compiler.cost.updates_per_call import Calls
 from compiler.estimators.context import drawn
 from compiler.plan.sharding import devices_of, layout_of, traced_on
-from compiler.cost.pipeline_stages import schedule
 from fgspec.loading.rules import RuleName
 
 STEPS = 3

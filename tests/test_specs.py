@@ -3,18 +3,18 @@
 import jax
 import numpy as np
 import pytest
+from compiler.cost.cost import cost
 from spec_files import ROOT, SPECS, SWEEPS
 
 import fgspec
-from compiler.cost.cost import cost
+from compiler.compile import compile_plan
+from compiler.named_arrays.paths import flatten
 from compiler.plan.plan import make_plan
 from fgspec.check.against_data import data_problems, refusals
-from compiler.named_arrays.paths import flatten
-from compiler.compile import compile_plan
 from fgspec.comparing.contract import broken
 from fgspec.data.describe import describe
-from fgspec.loading.spec_file import load
 from fgspec.loading.rules import RULES
+from fgspec.loading.spec_file import load
 from fgspec.sweeps.expand import load_sweep
 
 SHRUNKEN = {

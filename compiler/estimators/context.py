@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from compiler.estimators.site_losses import readout_of, site_losses
 from compiler.named_arrays.random_streams import KeyData, addresses, stream_code
 from compiler.network.block import in_block
 from compiler.network.network import Trace
-from compiler.objectives.site_losses import readout_of, site_losses
 from compiler.plan.plan import Plan
 from compiler.plan.segment import Site
 from compiler.plan.sharding import constrained, noise_axes

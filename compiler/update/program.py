@@ -15,7 +15,7 @@ from compiler.network.running import moved
 from compiler.optimizers.make import make_optimizer
 from compiler.plan.plan import Plan
 from compiler.plan.sharding import everywhere, placed, shardings, traced_on
-from compiler.quality.diagnose import diagnosed
+from compiler.update.diagnose import diagnosed
 from compiler.update.forward_passes import (
     classifier_gradient,
     clean_features,

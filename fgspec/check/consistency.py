@@ -9,9 +9,9 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from fgspec.problems.problems import Problem, nearest
 from fgspec.check import compile_options as lowering
 from fgspec.check import perturbation as perturbing
+from fgspec.problems.problems import Problem, nearest
 from fgspec.spec.architectures import Architecture
 from fgspec.spec.base import Interval
 from fgspec.spec.data import Data

@@ -15,8 +15,8 @@ from typing import Any, ClassVar, TypeVar, cast, get_args
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from fgspec.problems.problems import Problem
 from fgspec.errors import UserError
+from fgspec.problems.problems import Problem
 from fgspec.spec import plugins
 from fgspec.spec.base import Section
 from fgspec.spec.dataset_info import DatasetInfo
@@ -211,8 +211,9 @@ class OneOf:
 
     def built_in(self) -> "list[type[Kind]]":
         """The classes of fgspec itself, which are there without importing any package."""
-        own = (n for n in self.names() if plugins.owner(self.table.group, n).name == plugins.OWN)
-        return [self.table.kind(name) for name in own]
+        group = self.table.group
+        own = [n for n in self.table.names() if plugins.is_built_in(group, n)]
+        return [self.table.kind(name) for name in own if self.offers(name)]
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler

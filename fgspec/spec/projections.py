@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from fgspec.spec.kinds import Kind, table
 
-SCALES = table("projection", "projections")
+SCALES = table("scale", "scales")
 COEFFICIENTS = table("coefficient", "coefficients")
 GRANULARITIES = table("granularity", "granularities")
 GROUPINGS = table("grouping", "groupings")

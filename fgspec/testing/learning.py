@@ -23,9 +23,10 @@ from compiler.plan.plan import Plan, make_plan
 from compiler.update.forward_passes import clean_features, stem
 from compiler.update.program import Program
 from compiler.update.state import State
-from fgspec.spec.backward_weights import BackwardWeights
-from fgspec.loading.defaults import complete
 from fgspec.check.consistency import check
+from fgspec.loading.defaults import complete
+from fgspec.loading.field_errors import validate
+from fgspec.spec.backward_weights import BackwardWeights
 from fgspec.spec.dataset_info import DatasetInfo
 from fgspec.spec.estimators import Estimator, Exact
 from fgspec.spec.experiment import Experiment
@@ -38,7 +39,6 @@ from fgspec.spec.rules import RULES, Rule
 from fgspec.spec.sample_sets import SampleSet
 from fgspec.spec.spaces import Space
 from fgspec.spec.targets import Target
-from fgspec.loading.field_errors import validate
 
 K = TypeVar("K", bound=Kind)
 

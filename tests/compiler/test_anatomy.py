@@ -6,19 +6,20 @@ import jax
 import jax.numpy as jnp
 import networks
 import pytest
+from compiler.cost.cost import cost
 from jax import lax
 
-from compiler.cost.by_part import anatomy_lines, by_block, by_part, dissect
-from compiler.cost.updates_per_call import Calls
+from compiler.cost.by_part import by_block, by_part, dissect
 from compiler.cost.compiled import ONE, compile_update
-from compiler.cost.cost import cost
+from compiler.cost.flops import work
 from compiler.cost.memory import peak
 from compiler.cost.operations import operations
-from compiler.cost.flops import work
+from compiler.cost.updates_per_call import Calls
 from compiler.plan.plan import make_plan
 from compiler.update.program import compile_plan
 from fgspec.data.describe import describe
 from fgspec.loading.spec_file import loads
+from fgspec.show.cost_tables import anatomy_lines
 
 SPEC = """
 fgspec: 1

@@ -5,10 +5,10 @@ from math import prod
 
 import numpy as np
 import pytest
-
 from compiler.cost.cost import cost
-from compiler.plan.plan import make_plan
+
 from compiler.named_arrays.paths import flatten
+from compiler.plan.plan import make_plan
 from fgspec.data.describe import CIFAR10
 from fgspec.loading.spec_file import loads
 

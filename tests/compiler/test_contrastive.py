@@ -8,20 +8,20 @@ import jax.numpy as jnp
 import networks
 import numpy as np
 import pytest
+from compiler.cost.cost import cost
 
 import fgspec
-from compiler.cost.compiled import compile_update
-from compiler.cost.cost import cost
-from fgspec.show.bias_notes import notes
 from compiler.augment.recipes import augmented
+from compiler.cost.compiled import compile_update
 from compiler.estimators.context import drawn
+from compiler.named_arrays.paths import flatten, unflatten
+from compiler.named_arrays.random_streams import key_data
 from compiler.network.network import forward, patchify, standardizer
 from compiler.network.readout import averaged
 from compiler.network.running import CLASSIFIER, MOMENTUM
-from compiler.named_arrays.random_streams import key_data
-from compiler.named_arrays.paths import flatten, unflatten
-from fgspec.training.logbook import read
 from fgspec.loading.spec_file import loads
+from fgspec.show.bias_notes import notes
+from fgspec.training.logbook import read
 
 TARGET = {"bp": ["fg-a"], "lg-bp": ["lg-fg-a", "lg-fg-w"]}
 OBJECTIVE = "losses: {objective: {type: info_nce, projection: 6, temperature: 0.4%s}}"

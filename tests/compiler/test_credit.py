@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import networks
 import numpy as np
 import pytest
+from compiler.losses.objectives import cross_entropy
 
 from compiler.named_arrays.axes import ACTIVATION
-from compiler.losses.objectives import cross_entropy
-from compiler.objectives.replicated import naive
 from compiler.network.network import forward
+from compiler.objectives.replicated import naive
 
 NORMS = [
     "{type: none}",

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from compiler.estimators.context import Clock, drawn, estimate, make_context
+from compiler.named_arrays.paths import flatten, unflatten
 from compiler.network.network import forward, layers_in
 from compiler.update.forward_passes import stem
-from compiler.named_arrays.paths import flatten, unflatten
 
 TWIN = {"fa": "bp", "l-fa": "l-bp", "lg-fa": "lg-bp"}
 MLP = "{type: mlp, hidden: [6, 5]}"

@@ -3,13 +3,13 @@
 import networks
 import numpy as np
 import pytest
+from compiler.cost.cost import cost
 
 from compiler.cost.compiled import compile_update
-from compiler.cost.cost import cost
-from fgspec.show.plan_tables import layer_lines
 from compiler.plan.plan import make_plan
 from fgspec.data.describe import CIFAR10, MNIST
 from fgspec.loading.spec_file import loads
+from fgspec.show.plan_tables import layer_lines
 
 SPEC = """
 fgspec: 1

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-
 from compiler.losses.objectives import cross_entropy, info_nce
+
 from compiler.objectives.replicated import copy_axes, fused, naive
 
 GOLDEN = dict(np.load(Path(__file__).parents[1] / "golden" / "ren_fused_losses.npz"))

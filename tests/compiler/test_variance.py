@@ -11,10 +11,10 @@ import networks
 import numpy as np
 import pytest
 
-from compiler.quality.diagnose import flat, moments
 from compiler.estimators.projections import COEFFICIENTS, NORMALIZATIONS, Group, Projection
 from compiler.estimators.sample_sets import SETS
 from compiler.named_arrays.random_streams import GUESSES, address, key_data
+from compiler.update.diagnose import flat, moments
 
 D = 8
 TRIALS = 40_000

@@ -9,12 +9,12 @@ import networks
 import numpy as np
 
 from compiler.augment.recipes import augmented
-from compiler.plan.segment import Segment
-from compiler.estimators.spaces import SPACES
-from compiler.network.initialize import initialize
-from compiler.named_arrays.random_streams import address
-from compiler.plan.plan import make_plan
 from compiler.compile import compile_plan
+from compiler.estimators.spaces import SPACES
+from compiler.named_arrays.random_streams import address
+from compiler.network.initialize import initialize
+from compiler.plan.plan import make_plan
+from compiler.plan.segment import Segment
 from fgspec.loading.spec_file import loads
 from oracle import projected, ren
 from oracle.build import norm_axes, unparted
