@@ -343,10 +343,10 @@ def _check_pull(
     def value(params: dict[str, Any], x: Any) -> Any:
         return (layer.map(params, x) * error).sum()
 
+    step = 1e-6
     pulled = jax.grad(value, (0, 1))(params, x)
     for _ in range(3):
         along = jax.tree.map(lambda a: jnp.asarray(rng.standard_normal(a.shape)), (params, x))
-        step = 1e-6
         ends = [
             value(*jax.tree.map(lambda a, u, s=s, step=step: a + s * step * u, (params, x), along))
             for s in (1.0, -1.0)
