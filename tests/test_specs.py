@@ -3,11 +3,11 @@
 import jax
 import numpy as np
 import pytest
-from compiler.cost.counts import counts
 from spec_files import ROOT, SPECS, SWEEPS
 
 import fgspec
 from compiler.compile import compile_plan
+from compiler.cost.counts import counts
 from compiler.named_arrays.paths import flatten
 from compiler.plan.plan import make_plan
 from fgspec.check.against_data import data_problems, refusals

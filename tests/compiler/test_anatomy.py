@@ -6,17 +6,17 @@ import jax
 import jax.numpy as jnp
 import networks
 import pytest
-from compiler.cost.update_flops import update_flops
 from jax import lax
 
+from compiler.compile import compile_plan
 from compiler.cost.by_part import by_block, by_part, dissect
 from compiler.cost.compiled import ONE, compile_update
 from compiler.cost.flops import work
 from compiler.cost.memory import peak
 from compiler.cost.operations import operations
+from compiler.cost.update_flops import update_flops
 from compiler.cost.updates_per_call import Calls
 from compiler.plan.plan import make_plan
-from compiler.compile import compile_plan
 from fgspec.data.describe import describe
 from fgspec.loading.spec_file import loads
 from fgspec.show.cost_tables import anatomy_lines

@@ -5,8 +5,8 @@ from math import prod
 
 import numpy as np
 import pytest
-from compiler.cost.counts import counts
 
+from compiler.cost.counts import counts
 from compiler.named_arrays.paths import flatten
 from compiler.plan.plan import make_plan
 from fgspec.data.describe import CIFAR10

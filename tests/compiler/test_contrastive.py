@@ -8,13 +8,13 @@ import jax.numpy as jnp
 import networks
 import numpy as np
 import pytest
-from compiler.cost.by_part import by_part
-from compiler.cost.counts import counts
-from compiler.cost.update_flops import flops_by_scope, update_flops
 
 import fgspec
 from compiler.augment.recipes import augmented
+from compiler.cost.by_part import by_part
 from compiler.cost.compiled import compile_update
+from compiler.cost.counts import counts
+from compiler.cost.update_flops import flops_by_scope, update_flops
 from compiler.estimators.context import drawn
 from compiler.named_arrays.paths import flatten, unflatten
 from compiler.named_arrays.random_streams import key_data

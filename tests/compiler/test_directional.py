@@ -2,10 +2,10 @@
 
 import networks
 import pytest
-from compiler.cost.update_flops import flops_by_scope, update_flops
 
 from compiler.cost.by_part import dissect
 from compiler.cost.compiled import compile_update
+from compiler.cost.update_flops import update_flops
 from fgspec.show.plan_tables import cost_rows
 
 MLP = "{type: mlp, hidden: [6, 5, 4]}"

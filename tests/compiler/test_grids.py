@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import networks
 import numpy as np
 import pytest
-from compiler.cost.update_flops import update_flops
 
 from compiler.cost.compiled import compile_update
+from compiler.cost.update_flops import update_flops
 from compiler.named_arrays.paths import flatten, unflatten
 
 BATCH, PLAIN, LAYER = "{type: batch_norm}", "{type: none}", "{type: layer_norm}"

@@ -9,9 +9,7 @@ from compiler.named_arrays.random_streams import address, addresses, key_data, s
 from fgspec.spec.guesses import GUESSES
 from fgspec.spec.kinds import working
 
-DRAW = {
-    name: working(kind()).draw for name, kind in GUESSES.kinds().items() if not kind.made
-}
+DRAW = {name: working(kind()).draw for name, kind in GUESSES.kinds().items() if not kind.made}
 """Of every guess that is drawn."""
 
 

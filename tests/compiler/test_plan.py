@@ -3,10 +3,10 @@
 import networks
 import numpy as np
 import pytest
-from compiler.cost.counts import counts
-from compiler.cost.update_flops import update_flops
 
 from compiler.cost.compiled import compile_update
+from compiler.cost.counts import counts
+from compiler.cost.update_flops import update_flops
 from compiler.plan.plan import make_plan
 from fgspec.data.describe import CIFAR10, MNIST
 from fgspec.loading.spec_file import loads

@@ -41,7 +41,11 @@ MIXER = networks.MIXER % networks.LOCAL_NORM
 @pytest.mark.parametrize(
     ("architecture", "space", "granularity"),
     [
-        *((MLP, space, granularity) for space in SPACES.names() for granularity in GRANULARITIES.names()),
+        *(
+            (MLP, space, granularity)
+            for space in SPACES.names()
+            for granularity in GRANULARITIES.names()
+        ),
         (MIXER, "weight", "span"),
         (MIXER, "activation", "example"),
         (MIXER, "block_output", "batch"),

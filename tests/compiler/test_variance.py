@@ -13,11 +13,11 @@ import pytest
 
 from compiler.estimators.projections import Group
 from compiler.named_arrays.random_streams import address, key_data
+from compiler.update.diagnose import flat, moments
 from fgspec.spec.guesses import GUESSES
 from fgspec.spec.kinds import working
 from fgspec.spec.projections import COEFFICIENTS, SCALES
 from fgspec.spec.sample_sets import SAMPLE_SETS
-from compiler.update.diagnose import flat, moments
 
 D = 8
 TRIALS = 40_000
@@ -110,9 +110,7 @@ def test_the_optimal_scale_has_the_least_error_for_any_number_of_samples(guess, 
         ("coin", "none", 0, D),
     ],
 )
-def test_mean_and_second_moment_of_projections_on_normal_noise(
-    coefficient, scale, mean, power
-):
+def test_mean_and_second_moment_of_projections_on_normal_noise(coefficient, scale, mean, power):
     u = _drawn("normal")[0]
     along = u @ jnp.asarray(GRADIENT, jnp.float32)
     coin = DRAWN["rademacher"].draw(address(key_data(4), "coin"), (TRIALS,), ())
