@@ -49,7 +49,7 @@ def test_editors_accept_both():
 MISTAKES = {
     "a misspelled name": mistake(
         "data: {augment: crop_filp}\n",
-        "a.yaml:4:17: data.augment.type: must be one of none, crop_flip, byol; did you mean crop_flip? (got crop_filp)",
+        "a.yaml:4:17: data.augment.type: must be one of byol, crop_flip, none; did you mean crop_flip? (got crop_filp)",
     ),
     "a number": mistake(
         "data: {augment: 4}\n",

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from language.clumsy import leaves
 from spec_files import ROOT, SPECS
 
-from fgspec.loading.resolved import differences, identity, resolved_text
-from fgspec.loading.rules import RULES
+from fgspec.loading.resolved import differences, resolved_text, spec_hash
 from fgspec.loading.spec_file import load, loads, set_by
 from fgspec.problems.problems import SpecError, flow
+from fgspec.spec.rules import RULES
 
 HEAD = {"fgspec": 1, "name": "a", "training": {"epochs": 60}}
 
@@ -22,8 +22,7 @@ def name_of(path):
     return str(path.relative_to(ROOT))
 
 
-def hash_of(loaded):
-    return identity(loaded.values())
+hash_of = spec_hash
 
 
 @st.composite
@@ -46,7 +45,7 @@ def architectures(draw):
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 OPTIONAL = {
-    "rule": st.sampled_from([*RULES, None]),
+    "rule": st.sampled_from([*RULES.names(), None]),
     "seed": st.integers(0, 2**32 - 1),
     "description": TEXT,
     "data": st.builds(lambda path: {"source": {"type": "npz", "path": path}}, TEXT),
@@ -111,16 +110,18 @@ def test_resolved_text_is_the_same_spec(tree):
     assert hash_of(again) == hash_of(loaded)
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", RULES.names())
 def test_a_rule_is_what_it_stands_for(rule):
-    written = loads(flow(HEAD | RULES[rule]))
+    fields = RULES.kind(rule).settings
+    written = loads(flow(HEAD | fields))
     short = loads(flow(HEAD | {"rule": rule}))
-    both = loads(flow(HEAD | RULES[rule] | {"rule": rule}))
+    both = loads(flow(HEAD | fields | {"rule": rule}))
     assert hash_of(short) == hash_of(written) == hash_of(both)
 
 
 def test_rules_are_all_different():
-    assert len({hash_of(loads(flow(HEAD | {"rule": rule}))) for rule in RULES}) == len(RULES)
+    rules = RULES.names()
+    assert len({hash_of(loads(flow(HEAD | {"rule": rule}))) for rule in rules}) == len(rules)
 
 
 @settings(max_examples=100, deadline=None)
