@@ -14,9 +14,8 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-VERBS = {
-    name: "fgspec.api"
-    for name in (
+VERBS = dict.fromkeys(
+    (
         "Comparison",
         "DataError",
         "Loaded",
@@ -34,8 +33,9 @@ VERBS = {
         "load",
         "plan",
         "train",
-    )
-}
+    ),
+    "fgspec.api",
+)
 """What is called, and what it returns and raises; where each is."""
 
 BASES = {

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from fgspec.cli.options import MeshOption, SetOption, SpecArgument
+from fgspec.cli.options import MeshOption, SetOption, SpecArgument, with_mesh
 from fgspec.loading.spec_file import load
 from fgspec.processes.supervise import simulated, supervise
 from fgspec.training.run_folder import create

@@ -13,7 +13,7 @@ from compiler.cost.scaling import Machine, mesh_values, predict
 from compiler.cost.updates_per_call import calls_of
 from compiler.plan.plan import Plan
 from fgspec import api
-from fgspec.cli.options import JsonOption, MeshOption, SetOption, SpecArgument
+from fgspec.cli.options import JsonOption, MeshOption, SetOption, SpecArgument, with_mesh
 from fgspec.loading.resolved import spec_hash
 from fgspec.loading.spec_file import Loaded, load
 from fgspec.show.bias_notes import notes

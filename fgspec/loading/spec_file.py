@@ -63,7 +63,7 @@ class Loaded:
     def packages(self) -> dict[str, str]:
         """The packages that its methods come from besides fgspec, and their versions."""
         found = (
-            plugins.owner(method.table.group, method.type)
+            plugins.owner(method.table.group, str(method))
             for _, method in methods_in(self.experiment)
         )
         return {p.name: p.version for p in found if p is not None and p.name != plugins.OWN}

@@ -149,8 +149,8 @@ class TokenNormalization(Section):
     )
     readout: bool | tuple[Literal["heads", "classifier"], ...] = Field(
         default=True,
-        description="Also normalize what readouts read: heads what local heads read (per group under "
-        "local_layer_norm), classifier what the classifier reads, after averaging over patches. "
+        description="Also normalize what readouts read. heads: what local heads read, per group "
+        "under local_layer_norm. classifier: what the classifier reads, averaged over patches. "
         "true: both; false: neither; or a list of them.",
     )
     gradient: Literal["exact", "ignored"] = Field(

@@ -194,7 +194,7 @@ def _refuse_other_data(job: Job, run: RunDir, restored: Restored | None) -> None
         )
     if restored is not None and restored.extra["data"] != job.data_fingerprint():
         raise ResumeError(
-            f"{run.path}: cannot be resumed: the {job.loaded.experiment.data.source.type} data "
+            f"{run.path}: cannot be resumed: the {job.loaded.experiment.data.source} data "
             "differ from those it was started with (contents, order or batches)"
         )
 
