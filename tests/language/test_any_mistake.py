@@ -25,7 +25,17 @@ BASES += [dict(load(QUICKSTART, ["architecture={type: mlp, hidden: [8, 8]}"]).tr
 BASES += [dict(load(QUICKSTART, [f"architecture={{type: chain, blocks: {CHAIN}}}"]).tree)]
 PLACED = re.compile(r"(<text>:\d+:\d+: |--set: )[^\n]+")
 
-WORDS = [*Experiment.model_fields, *RULES.names(), "type", "extends", "rule", "none", "mlp", "sgd", "npz"]
+WORDS = [
+    *Experiment.model_fields,
+    *RULES.names(),
+    "type",
+    "extends",
+    "rule",
+    "none",
+    "mlp",
+    "sgd",
+    "npz",
+]
 WORDS += ["local", "epochs", "steps", "groups", "hidden", "1e-3", "0", "no", "", "a.b", "é", "\x7f"]
 SCALARS = st.one_of(
     st.sampled_from(WORDS),

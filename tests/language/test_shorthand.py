@@ -3,6 +3,7 @@
 # ruff: noqa: E501  (each message stands whole on its line)
 
 import re
+from types import MappingProxyType
 from typing import get_origin
 
 import pytest
@@ -50,18 +51,19 @@ def test_the_resolved_spec_says_where_the_name_stood():
     assert loads(text).experiment.data.augment == Byol()
 
 
-def places(model=SpecFile, at=(), above=None):
+def places(model=SpecFile, at=(), around=MappingProxyType({})):
     """Every field that chooses a method: its path, the methods, and what stands around it."""
     for key, field in model.model_fields.items():
-        path, around = (*at, key), above or {}
-        for choice in choices_of(field):
-            if get_origin(field.annotation) is not tuple:
+        path = (*at, key)
+        for choice in choices_of(field) if get_origin(field.annotation) is not tuple else ():
+            if path not in (("rule",), (*at, "type")):
                 yield path, choice, around
             for kind in choice.built_in():
-                name = names_of(kind)[0]
-                if path[-1] != name:  # a chain of chains
-                    yield from places(kind, path, {**around, (*path, "type"): name})
+                yield from places(kind, path, {**around, (*path, "type"): names_of(kind)[0]})
         for section in sections_of(field.annotation):
+            typed = section.model_fields.get("type")
+            for choice in choices_of(typed) if typed else ():
+                yield path, choice, around
             yield from places(section, path, around)
 
 
@@ -137,9 +139,9 @@ def test_a_spec_of_names_alone_is_the_one_spelled_out():
             0.5,
         ),
         (
-            "gradient.perturbation.guess.set=orthogonal",
+            "gradient.perturbation.guess.set=independent",
             ("gradient", "perturbation", "guess", "set"),
-            "orthogonal",
+            "independent",
         ),
         (
             "gradient.perturbation.projection.grouping=block",
@@ -167,8 +169,10 @@ def test_a_list_takes_names():
     text = HEAD.replace("{epochs: 2}", "{epochs: 2, trackers: [csv]}")
     (tracker,) = loads(text).experiment.training.trackers
     assert tracker.type == "csv"
-    blocks = loads(HEAD + "architecture: {type: chain, blocks: [[max_pool]]}\n").experiment
-    assert blocks.architecture.blocks[0][0].type == "max_pool"
+    blocks = loads(
+        HEAD + "architecture: {type: chain, blocks: [[dense, {type: max_pool}]]}\n"
+    ).experiment
+    assert blocks.architecture.blocks[0][0].type == "dense"
 
 
 def test_editors_accept_both():
