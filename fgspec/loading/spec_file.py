@@ -22,11 +22,12 @@ from fgspec.problems.problems import (
 from fgspec.loading.merge import Change, Layer, changed, merge
 from fgspec.spec import plugins
 from fgspec.spec.ablation import Ablation
+from fgspec.spec.architectures import Architecture
 from fgspec.spec.base import Section
 from fgspec.loading.defaults import complete
 from fgspec.check.consistency import check
 from fgspec.spec.experiment import Experiment
-from fgspec.spec.kinds import methods_in
+from fgspec.spec.kinds import methods_in, working
 from fgspec.loading.rules import expand_rule
 from fgspec.loading.retired import without_retired
 from fgspec.loading.shorthand import spelled_out
@@ -63,10 +64,23 @@ class Loaded:
     def packages(self) -> dict[str, str]:
         """The packages that its methods come from besides fgspec, and their versions."""
         found = (
-            plugins.owner(method.table.group, method.type)
+            plugins.owner(group, name)
             for _, method in methods_in(self.experiment)
+            for group, name in method.offered_by()
         )
         return {p.name: p.version for p in found if p is not None and p.name != plugins.OWN}
+
+    def code(self) -> dict[str, str]:
+        """Digests of what code from outside of the spec computes, by the field that names it.
+
+        Raises:
+            UserError: the code cannot be imported, or does not do what it is for.
+        """
+        architecture = self.experiment.architecture
+        if type(architecture).code is Architecture.code:
+            return {}
+        digest = working(architecture).code(working(self.experiment.data.source).describe(None).image_shape)
+        return {} if digest is None else {"architecture.module": digest}
 
     def refuse(self, problems: Sequence[Problem]) -> None:
         """Raise what is wrong with this spec, if anything is.

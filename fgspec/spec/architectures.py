@@ -52,6 +52,14 @@ class Architecture(Kind):
     table: ClassVar = ARCHITECTURES
     loss_axes: ClassVar[tuple[LossAxis, ...]] = ()
 
+    def code(self, image: tuple[int, int, int]) -> str | None:
+        """A digest of what the network computes, where no field of the spec says what that is.
+
+        Args:
+            image: height and width in pixels, and colours.
+        """
+        return None
+
     def network(self, image: tuple[int, int, int], outputs: int) -> Any:
         """The network, a `compiler.network.network.Network`.
 

@@ -91,6 +91,13 @@ class Kind(Section):
         """Its name alone if it has no other fields, else all of them, as plain values."""
         return {"type": self.type, **self.options()} if self.options() else self.type
 
+    def offered_by(self) -> Iterator[tuple[str, str]]:
+        """The entry points that it comes from: each one's group and name.
+
+        The packages that they belong to, and their versions, are part of a spec's identity.
+        """
+        yield self.table.group, self.type
+
     def problems(self, at: Path) -> Iterator[Problem]:
         """What of the rest of a spec does not fit this method.
 
