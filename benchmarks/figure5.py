@@ -16,8 +16,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-
 from compiler.losses.objectives import cross_entropy
+
 from compiler.objectives.replicated import LOWERINGS
 
 BATCH, PATCHES, CHANNELS, CLASSES = 128, 64, 512, 10

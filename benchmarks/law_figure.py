@@ -1,7 +1,7 @@
 """Figure 8 of Ren et al. 2022: the eight laws of variance, in theory and simulated.
 
-It has a network of its own, with tanh and squared error: the laws know of a network only two
-numbers. Prints how far simulation is from theory, and draws theory as lines and simulations as dots.
+It has a network of its own, with tanh and squared error, as the laws know of a network only two
+numbers. Prints how far simulation is from theory, and draws theory as lines, simulations as dots.
 
 Run: python benchmarks/law_figure.py --out figure8.png
 """

@@ -21,12 +21,12 @@ from typing import Any, get_args
 import jax
 import numpy as np
 
-from compiler.plan.plan import make_plan
 from compiler.compile import compile_plan
+from compiler.plan.plan import make_plan
 from compiler.update.program import Program
 from fgspec.data.describe import describe
-from fgspec.loading.spec_file import loads
 from fgspec.loading.rules import RuleName
+from fgspec.loading.spec_file import loads
 
 BATCH = 32
 SPEC = """

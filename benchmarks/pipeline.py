@@ -36,9 +36,9 @@ def serve(stages: int, steps: int) -> None:
     import jax
 
     import fgspec
-    from compiler.cost.updates_per_call import Calls
     from compiler.cost.compiled import compile_update, random_records
     from compiler.cost.pipeline_stages import utilisation
+    from compiler.cost.updates_per_call import Calls
     from fgspec.loading.spec_file import loads
 
     program = fgspec.compile(loads(SPEC.format(stages=stages, steps=steps)))

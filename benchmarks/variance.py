@@ -15,10 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 from estimators import SETTINGS, Setting
 
-from compiler.quality.statistics import Quality, quality
-from compiler.quality.diagnose import draws, flat, moments
-from compiler.plan.plan import make_plan
 from compiler.compile import compile_plan
+from compiler.plan.plan import make_plan
+from compiler.quality.statistics import Quality, quality
+from compiler.update.diagnose import draws, flat, moments
 from compiler.update.program import Program
 from fgspec.data.describe import describe
 from fgspec.data.sources import read

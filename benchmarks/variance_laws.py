@@ -138,7 +138,9 @@ def estimate(net: Network, kind: Kind, batch: int, key: PRNGKeyArray) -> Float[A
     inputs = net.inputs[index]
     shape = net.first.shape if kind.space == "weight" else net.first.shape[1:]
     rows = () if kind.sharing == "batch" else (batch,)
-    drawn = jnp.broadcast_to(working(GUESSES.kind(kind.guess)()).draw(noise, rows, shape), (batch, *shape))
+    drawn = jnp.broadcast_to(
+        working(GUESSES.kind(kind.guess)()).draw(noise, rows, shape), (batch, *shape)
+    )
     # Sums of products, which XLA fuses with the noise; its small batched dots are much slower.
     moved = (inputs[:, :, None] * drawn).sum(1) if kind.space == "weight" else drawn
     _, slopes = jax.jvp(partial(net.losses, index), (inputs @ net.first,), (moved,))

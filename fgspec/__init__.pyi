@@ -1,3 +1,21 @@
+from pydantic import Field as Field
+
+from compiler.estimators.context import Context as Context
+from compiler.estimators.context import Estimate as Estimate
+from compiler.estimators.direct_feedback import sent_to_layers as sent_to_layers
+from compiler.estimators.guesses_from_network import Guide as Guide
+from compiler.estimators.pull_back import layerwise as layerwise
+from compiler.network.block import Block as Block
+from compiler.network.extend import full as full
+from compiler.network.network import Network as Network
+from compiler.network.network import forward as forward
+from compiler.network.network import layers_in as layers_in
+from compiler.network.readout import Readout as Readout
+from compiler.network.shapes import Layer as PlannedLayer
+from compiler.network.shapes import ParamSpec as ParamSpec
+from compiler.plan.element import Element as Element
+from compiler.plan.segment import Segment as Segment
+from compiler.plan.segment import Site as Site
 from fgspec.api import Comparison as Comparison
 from fgspec.api import DataError as DataError
 from fgspec.api import Loaded as Loaded
@@ -15,6 +33,37 @@ from fgspec.api import evaluate as evaluate
 from fgspec.api import load as load
 from fgspec.api import plan as plan
 from fgspec.api import train as train
+from fgspec.data.dataset import Dataset as Dataset
+from fgspec.problems.problems import Problem as Problem
+from fgspec.spec.activations import Activation as Activation
+from fgspec.spec.architectures import Architecture as Architecture
+from fgspec.spec.augmentations import Augmentation as Augmentation
+from fgspec.spec.backward_weights import BackwardWeights as BackwardWeights
+from fgspec.spec.coupling import Coupling as Coupling
+from fgspec.spec.dataset_info import DatasetInfo as DatasetInfo
+from fgspec.spec.estimators import Estimator as Estimator
+from fgspec.spec.guesses import Guess as Guess
+from fgspec.spec.heads import Head as Head
+from fgspec.spec.initializations import Initialization as Initialization
+from fgspec.spec.layers import Layer as Layer
+from fgspec.spec.normalizations import Normalization as Normalization
+from fgspec.spec.objectives import Objective as Objective
+from fgspec.spec.optimizers import Optimizer as Optimizer
+from fgspec.spec.projections import Coefficient as Coefficient
+from fgspec.spec.projections import Granularity as Granularity
+from fgspec.spec.projections import Grouping as Grouping
+from fgspec.spec.projections import Scale as Scale
+from fgspec.spec.rules import Rule as Rule
+from fgspec.spec.sample_sets import SampleSet as SampleSet
+from fgspec.spec.schedules import Schedule as Schedule
+from fgspec.spec.shapes import Extent as Extent
+from fgspec.spec.shapes import Misfit as Misfit
+from fgspec.spec.shapes import flat as flat
+from fgspec.spec.sources import Source as Source
+from fgspec.spec.spaces import Space as Space
+from fgspec.spec.targets import Target as Target
+from fgspec.spec.trackers import Tracker as Tracker
+from fgspec.sweeps.engines import SweepEngine as SweepEngine
 
 __version__: str
 __all__: list[str]

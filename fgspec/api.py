@@ -22,42 +22,48 @@ from rich.console import Console
 from compiler.compile import compile_plan
 from compiler.cost.by_part import dissect
 from compiler.cost.compiled import compile_update
-from compiler.cost.scaling import mesh_rows
 from compiler.cost.scopes import scopes
 from compiler.cost.updates_per_call import calls_of
-from fgspec.check.mesh import device_problems, fill, with_mesh
 from compiler.plan.plan import Plan, make_plan
-from fgspec.check.against_data import data_problems, refusals
 from compiler.update.program import Program
 from compiler.update.state import State
-from fgspec.training import loop
-from fgspec.training import run_folder as rundir
-from fgspec.loading import spec_file as source
-from fgspec.training.device_calls import evaluated, functions, rows_of
-from fgspec.loading.resolved import Difference, differences
-from fgspec.training.checkpoint import newest
-from fgspec.comparing.comparison import Comparison, Probing, of_fields, with_consequences, with_probe
-from fgspec.training.compile_cache import CacheUse, compilation_cache
+from fgspec.check.against_data import data_problems, refusals
+from fgspec.check.mesh import device_problems
+from fgspec.comparing.comparison import (
+    Comparison,
+    Probing,
+    of_fields,
+    with_consequences,
+    with_probe,
+)
 from fgspec.comparing.contract import base, broken, untold
 from fgspec.data.dataset import Dataset
 from fgspec.data.describe import describe
 from fgspec.data.pipeline import evaluation_batches
 from fgspec.data.sources import read
+from fgspec.errors import DataError, ResumeError, RunError, UserError
+from fgspec.loading import spec_file as source
+from fgspec.loading.resolved import Difference, differences
+from fgspec.loading.spec_file import Loaded
 from fgspec.problems.problems import SpecError
 from fgspec.processes.join import is_first, process_problems, stopping_together
-from fgspec.errors import DataError, ResumeError, RunError, UserError
+from fgspec.show.bias_notes import notes
+from fgspec.show.plan_tables import cost_rows
+from fgspec.show.scaling_text import mesh_rows
+from fgspec.show.text import table
+from fgspec.spec.experiment import Experiment
+from fgspec.spec.flax_module import MODULES, Flax
+from fgspec.spec.kinds import working
+from fgspec.spec.mesh import Mesh, fill
+from fgspec.training import loop
+from fgspec.training import run_folder as rundir
+from fgspec.training.checkpoint import newest
+from fgspec.training.compile_cache import CacheUse, compilation_cache
+from fgspec.training.device_calls import evaluated, functions, rows_of
 from fgspec.training.loop import Functions, Timetable
 from fgspec.training.out_of_memory import enough_memory
 from fgspec.training.profile import Profile
 from fgspec.training.run import Job, execute, find, start, stop_signals
-from fgspec.show.bias_notes import notes
-from fgspec.show.plan_tables import cost_rows
-from fgspec.show.text import table
-from fgspec.loading.spec_file import Loaded
-from fgspec.spec.experiment import Experiment
-from fgspec.spec.flax_module import MODULES, Flax
-from fgspec.spec.kinds import working
-from fgspec.spec.mesh import Mesh
 
 __all__ = [
     "Comparison",
@@ -121,7 +127,7 @@ def _on_devices(loaded: Loaded) -> Experiment:
     loaded.refuse(device_problems(loaded.experiment, devices, jax.default_backend()))
     mesh = fill(loaded.experiment.mesh, devices)
     loaded.refuse(process_problems(mesh, devices, jax.process_count()))
-    return with_mesh(loaded.experiment, mesh)
+    return loaded.experiment.on(mesh)
 
 
 def compile(spec: Spec, *, network: Any = None) -> Program:
@@ -148,7 +154,8 @@ def _with_network(loaded: Loaded, network: Any) -> Loaded:
             + (f" with module: {architecture.module}" if isinstance(architecture, Flax) else "")
             + "; use architecture: {type: flax} alone, or leave network= out"
         )
-    experiment = loaded.experiment.model_copy(update={"architecture": working(architecture).holding(network)})
+    own = working(architecture).holding(network)
+    experiment = loaded.experiment.model_copy(update={"architecture": own})
     return replace(loaded, experiment=experiment)
 
 
@@ -313,7 +320,7 @@ def _with_data(loaded: Loaded) -> tuple[Program, Dataset]:
 
 def _alone(loaded: Loaded) -> Loaded:
     """The spec on one device."""
-    return replace(loaded, experiment=with_mesh(loaded.experiment, Mesh()))
+    return replace(loaded, experiment=loaded.experiment.on(Mesh()))
 
 
 def _loaded(spec: Spec) -> Loaded:

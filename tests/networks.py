@@ -7,13 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from compiler.network.running import initial
-from compiler.named_arrays.random_streams import key_data
-from compiler.plan.plan import make_plan
-from compiler.estimators.projecting import project
 from compiler.compile import compile_plan
-from fgspec.spec.dataset_info import DatasetInfo
+from compiler.estimators.context import drawn, make_context
+from compiler.named_arrays.random_streams import key_data
+from compiler.network.running import initial
+from compiler.plan.plan import make_plan
 from fgspec.loading.spec_file import loads
+from fgspec.spec.dataset_info import DatasetInfo
 
 INFO = DatasetInfo(
     name="small",
@@ -137,6 +137,13 @@ def distance(a, b):
     return max(jax.tree.leaves(gaps)) / largest(b)
 
 
-def estimated(plan, params, x, source, losses):
-    """The gradient of the blocks by the plan's projection."""
-    return project(plan.projecting, params["blocks"], x, losses, source).grads
+def context_of(plan, state, labels, noise=None, step=None):
+    """What an estimator sees at a step of a state: its own noise unless there is another."""
+    step = state.step if step is None else step
+    noise = drawn(plan, state.key, step) if noise is None else noise
+    return make_context(plan, state.params, state.feedback, labels, state.key, step, noise)
+
+
+def estimated(plan, params, x, context):
+    """The estimate of the plan's estimator for all blocks."""
+    return plan.estimator.network_gradient(plan, {"blocks": params["blocks"]}, x, context)

@@ -6,12 +6,12 @@ import jax
 import numpy as np
 
 from fgspec import api
-from fgspec.training import run_folder as rundir
 from fgspec.loading.resolved import identity
+from fgspec.loading.spec_file import load
+from fgspec.training import run_folder as rundir
 from fgspec.training.checkpoint import newest
 from fgspec.training.logbook import Logbook, read, write_json
 from fgspec.training.run_folder import reopen
-from fgspec.loading.spec_file import load
 
 SPEC = """
 fgspec: 1

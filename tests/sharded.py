@@ -6,7 +6,6 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import get_args
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
@@ -18,21 +17,21 @@ import runs
 from jax.sharding import NamedSharding, PartitionSpec
 
 import fgspec
-from compiler.cost.updates_per_call import Calls
-from compiler.cost.compiled_traffic import compiled_traffic
 from compiler.cost.compiled import lower_update
+from compiler.cost.compiled_traffic import compiled_traffic
+from compiler.cost.pipeline_stages import schedule
 from compiler.cost.predicted_traffic import predicted_traffic
+from compiler.cost.updates_per_call import Calls
 from compiler.estimators.context import drawn
 from compiler.plan.sharding import devices_of, layout_of, traced_on
-from compiler.cost.pipeline_stages import schedule
-from fgspec.loading.rules import RuleName
+from fgspec.spec.rules import RULES
 
 STEPS = 3
 
 
 def agreement():
     """How far steps on a mesh are from those on one device, by rule, blocks and mesh."""
-    rules, found = get_args(RuleName), {}
+    rules, found = RULES.names(), {}
     cases = [*((rule, 2, "4x2") for rule in rules), ("lg-fg-a", 4, "2x4")]
     for rule, blocks, name in cases:
         wanted = meshes.trained(meshes.program(rule, blocks=blocks), STEPS)

@@ -6,15 +6,15 @@ import pytest
 from spec_files import ROOT, SPECS, SWEEPS
 
 import fgspec
-from compiler.cost.cost import cost
+from compiler.compile import compile_plan
+from compiler.cost.counts import counts
+from compiler.named_arrays.paths import flatten
 from compiler.plan.plan import make_plan
 from fgspec.check.against_data import data_problems, refusals
-from compiler.named_arrays.paths import flatten
-from compiler.compile import compile_plan
 from fgspec.comparing.contract import broken
 from fgspec.data.describe import describe
-from fgspec.loading.spec_file import load
 from fgspec.loading.rules import RULES
+from fgspec.loading.spec_file import load
 from fgspec.sweeps.expand import load_sweep
 
 SHRUNKEN = {
@@ -63,7 +63,7 @@ def test_is_valid_and_says_how_to_run_it(path):
     assert data_problems(loaded.experiment, info) == []
     header = [line for line in path.read_text().splitlines() if line.startswith("#")]
     assert f"fgspec train {path.relative_to(ROOT)}" in " ".join(header)
-    assert cost(make_plan(loaded.experiment, info)).parameters > 1000
+    assert counts(make_plan(loaded.experiment, info)).parameters > 1000
 
 
 @pytest.mark.parametrize("path", SWEEPS, ids=_ids)
@@ -75,7 +75,7 @@ def test_every_arm_of_a_sweep_is_valid(path):
         info = describe(experiment.data.source)
         assert refusals(experiment) == []
         assert data_problems(experiment, info) == []
-        assert cost(make_plan(experiment, info)).parameters > 1000
+        assert counts(make_plan(experiment, info)).parameters > 1000
     header = " ".join(line for line in path.read_text().splitlines() if line.startswith("#"))
     table = path.relative_to(ROOT / "specs").with_suffix("")
     known = (

@@ -12,24 +12,9 @@ from compiler.cost.scopes import scope
 from compiler.cost.updates_per_call import Calls, calls_of
 from compiler.plan.plan import Plan
 from compiler.update.program import Program
-from fgspec.show.text import columns, mebibytes, quantity
 
 OTHER = "other"
 """The part of what stands in no named scope: credit, sums of metrics, the choice of a batch."""
-
-MEANS = {
-    "views": "standardise, augment",
-    "perturbations": "noise",
-    "forward": "forward",
-    "backward": "errors and weight gradients",
-    "tangents": "tangents",
-    "losses": "local and final losses",
-    "pull-back": "weight gradients",
-    "readouts": "heads and classifier",
-    "optimizer": "optimizer",
-    OTHER: "other",
-}
-"""What people read, in the order of an update."""
 
 
 class Anatomy(NamedTuple):
@@ -102,19 +87,3 @@ def anatomy_values(plan: Plan, found: Anatomy) -> dict[str, Any]:
         name: {"total": sum(own.values()), "parts": by_part(own), "blocks": by_block(plan, own)}
         for name, own in counts.items()
     }
-
-
-def anatomy_lines(plan: Plan, found: Anatomy) -> list[str]:
-    """As two tables of text."""
-    parts = [by_part(own) for own in found[:3]]
-    blocks = [by_block(plan, own) for own in found[:3]]
-    rows = [("part", "FLOPs", "bytes moved", "memory at its peak")]
-    rows += [(MEANS[name], *_cells(parts, name)) for name in MEANS if any(p[name] for p in parts)]
-    rows += [("all", *_cells([Counter(all=sum(own.values())) for own in parts], "all"))]
-    rows += [("", "", "", ""), ("block", *rows[0][1:])]
-    return columns([*rows, *((name, *_cells(blocks, name)) for name in blocks[0])])
-
-
-def _cells(counts: list[Counter[str]], name: str) -> tuple[str, str, str]:
-    flops, moved, memory = (own[name] for own in counts)
-    return quantity(flops), quantity(moved, "B"), mebibytes(memory)

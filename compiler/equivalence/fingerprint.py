@@ -21,7 +21,6 @@ from compiler.cost.updates_per_call import calls_of
 from compiler.equivalence.digest import digests
 from compiler.equivalence.streams import streams
 from compiler.equivalence.value_digest import Known, hashed
-from fgspec.check.mesh import sizes, with_mesh
 from compiler.named_arrays.paths import flatten, unflatten
 from compiler.named_arrays.random_streams import key_data
 from compiler.network.initialize import initialize
@@ -29,12 +28,13 @@ from compiler.network.layers import apply_layer
 from compiler.network.network import every_layer
 from compiler.network.running import moved
 from compiler.optimizers.make import make_optimizer
+from compiler.optimizers.paths import weights_of
 from compiler.plan.plan import Plan
 from compiler.update.forward_passes import stem, views
 from compiler.update.learn import Collecting
 from compiler.update.program import Program
 from compiler.update.state import State, stepped
-from fgspec.spec.mesh import Mesh
+from fgspec.spec.mesh import Mesh, sizes
 from fgspec.spec.shapes import ParamSpec
 
 _ROWS = 2
@@ -77,7 +77,7 @@ def fingerprint(plan: Plan) -> Fingerprint:
     initial parameters, draws and data. All of it is followed on one device, as a mesh changes no
     number; the lowering says what the mesh is.
     """
-    lowered, plan = plan, replace(plan, experiment=with_mesh(plan.experiment, Mesh()))
+    lowered, plan = plan, replace(plan, experiment=plan.experiment.on(Mesh()))
     scanned = compile_plan(plan)
     plan = replace(plan, stacks=())
     program = compile_plan(plan)
@@ -212,7 +212,12 @@ def _noise(plan: Plan, found: Iterable[Known]) -> dict[str, Print]:
 
 def _optimizer(plan: Plan, state: State) -> dict[str, Known]:
     """Every parameter after a step, as a function of gradients and the optimizer's state."""
-    optimizer = make_optimizer(plan.experiment.optimizer, plan.steps, plan.steps_per_epoch)
+    optimizer = make_optimizer(
+        plan.experiment.optimizer,
+        plan.steps,
+        plan.steps_per_epoch,
+        weights_of(plan.parameters()),
+    )
 
     def step(grads: Any, moments: Any, params: Any) -> Any:
         return stepped(optimizer, grads, moments, params)

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from compiler.estimators.site_losses import readout_of, site_losses
 from compiler.named_arrays.random_streams import KeyData, addresses, stream_code
 from compiler.network.block import in_block
 from compiler.network.network import Trace
-from compiler.objectives.site_losses import readout_of, site_losses
 from compiler.plan.plan import Plan
 from compiler.plan.segment import Site
 from compiler.plan.sharding import constrained, noise_axes
@@ -43,7 +43,7 @@ class Estimate(NamedTuple):
         grads: of the sum over the sites of the mean loss; of a segment by block, layer and name, of
             a network under `blocks`, and under `stacks` where blocks are scanned.
         trace: of the whole segment.
-        feedback: backward weights of the next step by block, layer and name, where they are learned.
+        feedback: backward weights of the next step by block, layer and name, where they learn.
     """
 
     grads: Mapping[str, Any]
@@ -77,7 +77,7 @@ class Context(NamedTuple):
         key: raw key of the run.
         step: updates done.
         noise: perturbations by name, shape and sample.
-        backward: weights that errors travel through, by section; empty unless the estimator has them.
+        backward: weights that errors travel through, by section; empty if it has none.
         losses: copies of a site's loss from the features after its block.
         final: what follows the last block.
     """

@@ -55,7 +55,7 @@ def exact(
     return Estimate(grads, trace)
 
 
-class _Reverse(estimators.Estimator):
+class _Reverse:
     """Reverse mode, through the backward weights if there are any."""
 
     def gradient(
@@ -70,7 +70,7 @@ class _Reverse(estimators.Estimator):
     ) -> Estimate:
         """Through the whole network at once where equal blocks are scanned, else by segment."""
         if not plan.stacks:
-            return super().network_gradient(plan, params, x, context)
+            return context.by_segment(plan, params, x, self.gradient)
         (segment,) = plan.segments
         return self._through(plan.parts(), segment, params, x, context)
 

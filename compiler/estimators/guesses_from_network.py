@@ -10,9 +10,9 @@ from jaxtyping import Array, Float
 
 from compiler.estimators.context import Context, Losses
 from compiler.estimators.grouped_derivatives import Passing, signals
+from compiler.estimators.site_losses import site_losses
 from compiler.named_arrays.random_streams import KeyData, address
 from compiler.network.initialize import initialize
-from compiler.objectives.site_losses import site_losses
 from compiler.plan.segment import Segment, Site
 from fgspec.spec import guesses, targets
 from fgspec.spec.guesses import Guess

@@ -1,4 +1,4 @@
-"""The target's whole gradient projected on guesses: <T, G> G and its variations (Fournier et al. 2023).
+"""The target's gradient projected on guesses, <T, G> G and variations (Fournier et al. 2023).
 
 A slope of its own for every group of tensors, and for every example or the batch, in place of one
 for all that moves together.
@@ -49,7 +49,9 @@ def project(plan: Plan, params: Params, x: Features, context: Context) -> Estima
         context: of the step.
     """
     how = plan.perturbation
-    assert how is not None and how.projection.granularity is not None
+    assert how is not None
+    granularity = how.projection.granularity
+    assert granularity is not None
     whole = Segment(plan.network.blocks, ())
     trace = forward(whole.blocks, params, x)
     inputs = jax.lax.stop_gradient(plan.inputs(trace.features, x))
@@ -63,13 +65,13 @@ def project(plan: Plan, params: Params, x: Features, context: Context) -> Estima
 
     def slopes(guess: Signals, sample: Any) -> Any:
         """The coefficients of a guess; of a span also how much of each guess a target takes."""
-        if how.projection.granularity.spans:
+        if granularity.spans:
             wanted = {name: target.gradient[name] for name in guess}
             return span(plan, view, wanted, guess)
         return coefficients(plan, view, target.along, guess, _toss(context, sample))
 
     def times(along: Any, guess: Signals) -> Signals:
-        product = view.mixed if how.projection.granularity.spans else view.times
+        product = view.mixed if granularity.spans else view.times
         return product(guess, along)
 
     if how.guess.made:
@@ -96,7 +98,8 @@ def _view(plan: Plan, at: Passed) -> tuple[Space, View]:
     every example's own weights is held as it is drawn.
     """
     how, space = plan.perturbation, plan.space
-    assert how is not None and how.projection.granularity is not None
+    assert how is not None
+    assert how.projection.granularity is not None
     whole = how.projection.granularity.whole
     if space.of_weights and not whole and how.guess.made:
         return working(spaces.Activation()), Contributions(at)
@@ -133,7 +136,8 @@ def _target(plan: Plan, view: View, passing: Passing, still: Signals, predicted:
     if plan.reverse_derivatives:
         return Target(gradient, by_gradient(view, gradient), exact)
     how = plan.perturbation
-    assert how is not None and how.projection.granularity is not None
+    assert how is not None
+    assert how.projection.granularity is not None
     guessed = [name for name in still if _block(name) not in exact]
     tangents = by_tangents(passing, members(plan, guessed), how.projection.granularity.whole)
     left = by_gradient(view, {**still, **{name: -part for name, part in predicted.items()}})

@@ -75,7 +75,8 @@ Toss = Callable[[str, tuple[int, ...]], Float[Array, "..."]]
 
 def members(plan: Plan, names: Iterable[str]) -> dict[str, list[str]]:
     """The tensors that share a slope, by the title of their group."""
-    assert plan.perturbation is not None and plan.perturbation.projection.grouping is not None
+    assert plan.perturbation is not None
+    assert plan.perturbation.projection.grouping is not None
     grouping, chains = working(plan.perturbation.projection.grouping), plan.chains
     found: dict[str, list[str]] = {}
     for name in names:
@@ -96,8 +97,9 @@ def coefficients(
         toss: random signs.
     """
     perturbation = plan.perturbation
-    assert perturbation is not None and perturbation.projection.type is not None
+    assert perturbation is not None
     how = perturbation.projection
+    assert how.type is not None
     scale, coefficient = working(how.type), working(how.coefficient)
     kurtosis = 0.0 if perturbation.guess.made else perturbation.guess.kurtosis
     square = view.inner(guess, guess)

@@ -89,7 +89,7 @@ class BlockOutput(spaces.BlockOutput):
     def elements(
         self, segment: Segment, readout: frozenset[Axis], credit: Credit, batch: int
     ) -> dict[str, Element]:
-        """The outputs: behind the last layer nothing is mixed that its pre-activations do not mix."""
+        """The outputs: nothing is mixed behind the last layer but what follows the block."""
         found, shapes = {}, self.shapes(segment, batch)
         for block in segment.blocks:
             end = layer_path(block, block.layers[-1])

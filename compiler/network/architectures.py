@@ -59,10 +59,10 @@ def _readouts(spec: TokenNormalization, features: Extent, outputs: int) -> dict[
 
     The classifier is linear, of the normalized average over patches (Ren et al. 2022, figure 1).
     """
-    norm = _norm(spec, spec.readout)
+    norm = _norm(spec, spec.reads("classifier"))
     hidden = _norm(spec, True)
     return {
-        "head_norm": _norm(spec, spec.readout, grouped=True),
+        "head_norm": _norm(spec, spec.reads("heads"), grouped=True),
         "auxiliary_norm": replace(hidden, affine=True) if hidden is not None else None,
         "classifier": Readout((full("linear", flat(features.width), outputs, before=norm),)),
     }

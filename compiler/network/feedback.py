@@ -41,23 +41,3 @@ def with_feedback(apply: LinearMap, feedback: Params) -> LinearMap:
 
     mapped.defvjp(ahead, back)
     return lambda params, x: mapped(params, feedback, x)
-
-
-def _random(feedback: Any, params: Any) -> Any:
-    return feedback
-
-
-def _sign_symmetric(feedback: Any, params: Any) -> Any:
-    return jnp.sign(params) * jnp.abs(feedback)
-
-
-def _signs(feedback: Any, params: Any) -> Any:
-    return jnp.sign(params)
-
-
-KINDS: dict[str, Callable[[Any, Any], Any]] = {
-    "random": _random,
-    "sign_symmetric": _sign_symmetric,
-    "signs": _signs,
-}
-"""(drawn, forward weight) -> backward weight, by `gradient.estimator.weights`."""

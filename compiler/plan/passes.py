@@ -33,8 +33,8 @@ def through(
         x: what enters the first block, [n, p, g, c].
         feedback: backward weights in the same structure.
         known: moments of normalizations, instead of the batch's.
-        every: blocks between two inputs that a reverse pass finds stored; it computes what is inside
-            them again. None stores all.
+        every: blocks between two inputs that a reverse pass finds stored; what is inside them it
+            computes again. None stores all.
 
     Returns:
         Features and traces of every block that is not scanned, and the output of the last part.

@@ -11,8 +11,8 @@ from jaxtyping import Array, Int
 
 from compiler.compile import compile_plan
 from compiler.plan.plan import Plan
-from compiler.quality.diagnose import by_layer, draws, estimates, moments
 from compiler.quality.statistics import quality
+from compiler.update.diagnose import by_layer, draws, estimates, moments
 from compiler.update.forward_passes import views
 from compiler.update.state import State
 

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
 from compiler.augment.recipes import augmented
+from compiler.estimators.site_losses import site_losses
 from compiler.named_arrays.random_streams import KeyData
 from compiler.network.layers import LayerTrace
 from compiler.network.network import in_unit_interval, patchify, standardizer
 from compiler.network.running import CLASSIFIER, of_classifier
-from compiler.objectives.site_losses import site_losses
 from compiler.plan.passes import through
 from compiler.plan.plan import Plan
 from compiler.plan.segment import Site

@@ -227,7 +227,7 @@ def _unit_by_unit(plan: Plan, state: State, rows: Rows, keep: Keep, span: range)
         grads["blocks"] |= unit.blocks
         if unit.heads:
             grads["heads"] = grads.get("heads", {}) | unit.heads["heads"]
-        metrics, layers, x = metrics | unit.losses, layers | unit.layers, unit.output
+        metrics, layers, x = metrics | unit.losses, {**layers, **unit.layers}, unit.output
     return Learned(grads, stacks, squares, metrics, x, layers)
 
 

@@ -13,9 +13,10 @@ from jaxtyping import Array, Float
 from compiler.named_arrays.random_streams import key_data
 from compiler.network.running import moved
 from compiler.optimizers.make import make_optimizer
+from compiler.optimizers.paths import weights_of
 from compiler.plan.plan import Plan
 from compiler.plan.sharding import everywhere, placed, shardings, traced_on
-from compiler.quality.diagnose import diagnosed
+from compiler.update.diagnose import diagnosed
 from compiler.update.forward_passes import (
     classifier_gradient,
     clean_features,
@@ -38,9 +39,8 @@ class Program:
     """The pure functions of one plan; nothing is compiled before a function's first call.
 
     A batch is `image` [n, h, w, colours], integers in 0..255 or floats in [0, 1], and `label` int32
-    [n]. In place of `image` it may have `views` [m, h, w, colours], floats in [0, 1]: the views that
-    the blocks train on, example i of n at rows i, n + i, ..., augmented already; an objective whose
-    classifier reads clean images needs `image` beside them.
+    [n]. Beside `image` it may have `views` [m, h, w, colours], floats in [0, 1]: what the blocks
+    train on, augmented already, example i of n at rows i, n + i, and so on.
 
     `compiler.compile.compile_plan` makes it.
 
@@ -60,7 +60,10 @@ class Program:
         self.plan = plan
         self._stages = stages
         self._optimizer = make_optimizer(
-            plan.experiment.optimizer, plan.steps, plan.steps_per_epoch
+            plan.experiment.optimizer,
+            plan.steps,
+            plan.steps_per_epoch,
+            weights_of(plan.parameters()),
         )
         whole = everywhere(plan)  # what the host reads, which may be one of many
         where = whole and shardings(self.abstract())
@@ -184,7 +187,7 @@ class Program:
     def learned(
         self, state: State, batch: Batch, keep: Keep, perturbations: Perturbations | None = None
     ) -> Learned:
-        """What everything learns at a step, the classifier too, and what else of the state moves."""
+        """What everything learns at a step, the classifier too, and what else moves."""
         plan = self.plan
         rows = _rows(plan, state, batch, perturbations)
         found = learn(plan, state, rows, keep)

@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fgspec.training.out_of_memory import enough_memory
 from fgspec.show.text import columns, mebibytes, quantity
+from fgspec.training.out_of_memory import enough_memory
 
 TURN = 0.2
 """Seconds that a turn is meant to take; at least `FEWEST` calls, at most `MOST`."""

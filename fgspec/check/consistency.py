@@ -9,9 +9,9 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from fgspec.problems.problems import Problem, nearest
 from fgspec.check import compile_options as lowering
 from fgspec.check import perturbation as perturbing
+from fgspec.problems.problems import Problem, nearest
 from fgspec.spec.architectures import Architecture
 from fgspec.spec.base import Interval
 from fgspec.spec.data import Data
@@ -129,6 +129,14 @@ def isolation(losses: Losses, gradient: Gradient) -> Iterator[Problem]:
         yield Problem(isolate, message, others=(("gradient", "estimator", "type"),))
 
 
+def linear_maps(architecture: Architecture, gradient: Gradient) -> Iterator[Problem]:
+    """Backward weights stand for maps that are linear in their input."""
+    place = architecture.nonlinear()
+    if gradient.estimator.linear_maps and place is not None:
+        message = "is not linear in its input, so no backward weights can stand for it; use exact"
+        yield Problem(place, message, False, (("gradient", "estimator", "type"),))
+
+
 def norm_gradient(architecture: Architecture, gradient: Gradient) -> Iterator[Problem]:
     """Only an activity-space estimate is pulled back layer by layer."""
     path = architecture.ignored_norm()
@@ -188,6 +196,7 @@ CHECKS: tuple[Callable[..., Iterator[Problem]], ...] = (
     replication,
     isolation,
     *perturbing.CHECKS,
+    linear_maps,
     norm_gradient,
     *lowering.CHECKS,
     expectation,

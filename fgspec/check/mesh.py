@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from fgspec.problems.problems import Problem
 from fgspec.spec.experiment import Experiment
-from fgspec.spec.mesh import AXES, Mesh
+from fgspec.spec.mesh import AXES, fill, sizes
 from fgspec.spec.shapes import divisors
 from fgspec.yaml.load import Path
 
@@ -38,7 +38,7 @@ def _unfit(experiment: Experiment, name: str) -> Iterator[Problem]:
             return
     if not counts:
         what = " or ".join(axes) or "named"
-        yield Problem(at, f"this network has no {what} axis that could be split; say 1")
+        yield Problem(at, f"this network has no {what} axis that could be split; use 1")
 
 
 class _Couples(NamedTuple):
@@ -105,7 +105,7 @@ def device_problems(experiment: Experiment, devices: int, backend: str) -> list[
         message = f"takes what is left of {_count(devices)}, which the other {given} do not divide"
         return [Problem(("mesh", filled), f"{message}; {divisors(devices, given)} for the others")]
     if filled is not None:
-        found = mesh_problems(with_mesh(experiment, fill(mesh, devices)))
+        found = mesh_problems(experiment.on(fill(mesh, devices)))
         size = f"is {devices // given} on {_count(devices)} and "
         return [
             _prefixed(problem, size) if problem.path[1] == filled else problem for problem in found
@@ -140,20 +140,3 @@ def _here(devices: int) -> str:
 
 def _count(devices: int) -> str:
     return f"{devices} device{'s' if devices != 1 else ''}"
-
-
-def sizes(mesh: Mesh) -> tuple[int, ...]:
-    """Devices along each of `AXES`."""
-    return tuple(getattr(mesh, name) for name in AXES)
-
-
-def fill(mesh: Mesh, devices: int) -> Mesh:
-    """The mesh with what is left of the devices in place of -1."""
-    left = devices // prod(size for size in sizes(mesh) if size != -1)
-    given: dict[str, Any] = {name: left for name in AXES if getattr(mesh, name) == -1}
-    return mesh.model_copy(update=given)
-
-
-def with_mesh(experiment: Experiment, mesh: Mesh) -> Experiment:
-    """The same experiment on another mesh."""
-    return experiment.model_copy(update={"mesh": mesh})

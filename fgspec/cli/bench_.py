@@ -14,15 +14,15 @@ from compiler.update.program import Program
 from fgspec import api
 from fgspec.bench.measure import SCHEMA_VERSION, Subject, lines, measure, timed, times
 from fgspec.bench.plot import draw, plotting
-from fgspec.loading.resolved import spec_hash
 from fgspec.cli.check_ import checked
 from fgspec.cli.options import ArgumentError, SetOption
-from fgspec.training.compile_cache import no_compilation_cache
+from fgspec.loading.resolved import spec_hash
+from fgspec.loading.spec_file import Loaded, load
 from fgspec.problems.problems import SpecError
+from fgspec.training.compile_cache import no_compilation_cache
 from fgspec.training.logbook import write_json
 from fgspec.training.out_of_memory import enough_memory
 from fgspec.training.provenance import collect
-from fgspec.loading.spec_file import Loaded, load
 
 AgainstOption = Annotated[
     Path | None,

@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 
 from fgspec.check.against_data import data_problems, refusals
-from fgspec.loading.resolved import spec_hash
 from fgspec.cli.options import SetOption
 from fgspec.comparing.contract import broken
 from fgspec.data.describe import describe
-from fgspec.problems.problems import Problem, SpecError
 from fgspec.errors import DataError
+from fgspec.loading.resolved import spec_hash
 from fgspec.loading.spec_file import Loaded, load
+from fgspec.problems.problems import Problem, SpecError
 from fgspec.sweeps.expand import is_sweep, load_sweep
 
 

@@ -8,12 +8,12 @@ import typer
 from rich.console import Console
 
 from fgspec import api
-from fgspec.comparing import as_text as diff_text
-from fgspec.comparing import as_html as diff_html
 from fgspec.cli.options import ArgumentError, JsonOption, SetOption
+from fgspec.comparing import as_html as diff_html
+from fgspec.comparing import as_text as diff_text
 from fgspec.comparing.comparison import Probing, of_fields
-from fgspec.training.logbook import write_text
 from fgspec.loading.spec_file import load
+from fgspec.training.logbook import write_text
 
 FieldsOption = Annotated[bool, typer.Option("--fields", help="Compare fields only.")]
 ProbeOption = Annotated[

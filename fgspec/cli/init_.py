@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from fgspec.cli.options import ArgumentError
-from fgspec.training.logbook import write_text
 from fgspec.loading.template import quickstart
+from fgspec.training.logbook import write_text
 
 
 def run(

@@ -9,9 +9,9 @@ import typer
 from rich.console import Console
 
 from fgspec.cli.options import MeshOption, SetOption, SpecArgument, with_mesh
+from fgspec.loading.spec_file import load
 from fgspec.processes.supervise import simulated, supervise
 from fgspec.training.run_folder import create
-from fgspec.loading.spec_file import load
 
 ProcessesOption = Annotated[int, typer.Option("--processes", min=1, help="How many to start.")]
 DevicesOption = Annotated[

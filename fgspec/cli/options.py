@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from fgspec.problems.problems import nearest
 from fgspec.errors import UserError
+from fgspec.problems.problems import nearest
 from fgspec.spec.mesh import AXES
 from fgspec.yaml.load import YamlError, scalar
 

@@ -6,28 +6,23 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from compiler.cost.by_part import anatomy_lines, dissect
+from compiler.cost.by_part import dissect
 from compiler.cost.compiled import compile_update
 from compiler.cost.pipeline_stages import schedule
-from compiler.cost.scaling import (
-    Machine,
-    mesh_rows,
-    mesh_values,
-    predict,
-    prediction_rows,
-    scaling_lines,
-)
+from compiler.cost.scaling import Machine, mesh_values, predict
 from compiler.cost.updates_per_call import calls_of
-from fgspec.check.mesh import sizes
 from compiler.plan.plan import Plan
 from fgspec import api
-from fgspec.loading.resolved import spec_hash
 from fgspec.cli.options import JsonOption, MeshOption, SetOption, SpecArgument, with_mesh
-from fgspec.training.compile_cache import compilation_cache
-from fgspec.show.bias_notes import notes
-from fgspec.show.plan_tables import cost_rows, cost_values, layer_lines, layer_values
-from fgspec.show.text import table
+from fgspec.loading.resolved import spec_hash
 from fgspec.loading.spec_file import Loaded, load
+from fgspec.show.bias_notes import notes
+from fgspec.show.cost_tables import anatomy_lines
+from fgspec.show.plan_tables import cost_rows, cost_values, layer_lines, layer_values
+from fgspec.show.scaling_text import mesh_rows, prediction_rows, scaling_lines
+from fgspec.show.text import table
+from fgspec.spec.mesh import sizes
+from fgspec.training.compile_cache import compilation_cache
 
 DEFAULT = Machine()
 

@@ -9,13 +9,13 @@ from compiler.cost.update_flops import update_flops
 from fgspec import api
 from fgspec.bench.plot import plotting
 from fgspec.cli.options import ArgumentError
-from fgspec.problems.problems import nearest
 from fgspec.errors import UserError
-from fgspec.training.logbook import write_text
+from fgspec.problems.problems import nearest
 from fgspec.results.collect import ArmResult, collect
 from fgspec.results.compose import Costs, compose
 from fgspec.results.pages import as_html, as_markdown, pictures
 from fgspec.results.statistics import verdict
+from fgspec.training.logbook import write_text
 
 Paths = Annotated[
     list[Path], typer.Argument(metavar="RUNS... | SWEEP", help="Folders of runs or of sweeps.")

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from fgspec.cli.options import ArgumentError
-from fgspec.training.logbook import write_text
 from fgspec.spec.experiment import SpecFile
 from fgspec.spec.sweep import SweepFile
 from fgspec.sweeps.expand import RESERVED
+from fgspec.training.logbook import write_text
 
 SPEC = "Spec"
 """What the schema of a sweep calls the sections of a spec."""

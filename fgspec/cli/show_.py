@@ -1,7 +1,7 @@
 """`fgspec show`."""
 
-from fgspec.loading.resolved import resolved_text, spec_hash
 from fgspec.cli.options import SetOption, SpecArgument
+from fgspec.loading.resolved import resolved_text, spec_hash
 from fgspec.loading.spec_file import load
 
 

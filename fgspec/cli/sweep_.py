@@ -10,20 +10,20 @@ import typer
 
 from compiler.cost.update_flops import update_flops
 from fgspec import api
-from fgspec.loading.resolved import resolved_text
 from fgspec.cli.options import ArgumentError, SetOption, nested
 from fgspec.cli.train_ import RunDirOption
-from fgspec.problems.problems import nearest
 from fgspec.errors import RunError
-from fgspec.training.logbook import write_text
-from fgspec.training.run import stop_signals
+from fgspec.loading.resolved import resolved_text
 from fgspec.loading.spec_file import load
+from fgspec.problems.problems import nearest
 from fgspec.spec.kinds import working
 from fgspec.sweeps.engine import Site, Watch, outcome, run_all
 from fgspec.sweeps.engines import ENGINES, SweepEngine
 from fgspec.sweeps.expand import Sweep, load_sweep
 from fgspec.sweeps.folder import ENDED, Found, Planned, SweepDir, locked, record, status
 from fgspec.sweeps.show import plan_lines, status_lines
+from fgspec.training.logbook import write_text
+from fgspec.training.run import stop_signals
 
 AT_HAND = "processes"
 """The engine of `--jobs` without `--on`."""

@@ -16,9 +16,9 @@ from fgspec.cli.joining import (
     joined,
 )
 from fgspec.cli.options import ArgumentError, MeshOption, SetOption, with_mesh
+from fgspec.loading.spec_file import load
 from fgspec.processes.join import is_first, leaving_promptly
 from fgspec.training.run_folder import RunDir
-from fgspec.loading.spec_file import load
 
 SpecOrNothing = Annotated[
     Path | None,

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 from html import escape
 
 from compiler.quality.probe import Probe
-from fgspec.loading.resolved import Difference
 from fgspec.comparing.as_text import COSTS, MEASURES, cells_of
 from fgspec.comparing.comparison import Comparison, Probed
+from fgspec.loading.resolved import Difference
 from fgspec.problems.problems import MISSING, dotted, flow
 from fgspec.spec.ablation import CONSEQUENCES
 

@@ -7,8 +7,8 @@ from rich.text import Text
 
 from compiler.equivalence.consequences import Consequence, summarized
 from compiler.quality.probe import Probe
-from fgspec.loading.resolved import Difference
 from fgspec.comparing.comparison import Comparison, Probed
+from fgspec.loading.resolved import Difference
 from fgspec.problems.problems import MISSING, Origin, dotted, flow
 from fgspec.show.text import mebibytes, quantity
 from fgspec.spec.ablation import CONSEQUENCES

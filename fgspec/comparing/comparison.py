@@ -14,11 +14,11 @@ from compiler.named_arrays.paths import flatten, unflatten
 from compiler.plan.plan import Plan
 from compiler.quality.probe import ROUNDS, Probe, probed
 from compiler.update.state import State
-from fgspec.loading.resolved import Difference, differences, spec_hash, spelled_out_once
 from fgspec.data.dataset import Dataset
 from fgspec.data.pipeline import TrainBatches
-from fgspec.problems.problems import dotted
+from fgspec.loading.resolved import Difference, differences, spec_hash, spelled_out_once
 from fgspec.loading.spec_file import Loaded
+from fgspec.problems.problems import dotted
 
 
 class Probing(NamedTuple):

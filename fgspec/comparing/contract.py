@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fgspec.loading.resolved import Difference, differences
-from fgspec.problems.problems import MISSING, Problem, dotted, lookup, nearest, shown
 from fgspec.loading.spec_file import Loaded, base_of
+from fgspec.problems.problems import MISSING, Problem, dotted, lookup, nearest, shown
 from fgspec.spec.ablation import CONSEQUENCES, Ablation
 from fgspec.yaml.load import Path
 

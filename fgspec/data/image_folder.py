@@ -12,8 +12,8 @@ from fgspec.data.dataset import Dataset, spread
 from fgspec.data.image_files import ENDINGS, FROM_FILES, ImageFiles, imaging
 from fgspec.data.moments import moments
 from fgspec.data.places import candidates, listed
-from fgspec.problems.problems import closest
 from fgspec.errors import DataError
+from fgspec.problems.problems import closest
 from fgspec.spec import sources
 from fgspec.spec.dataset_info import DatasetInfo
 from fgspec.spec.sources import Search

@@ -1,5 +1,7 @@
 """Defaults that depend on other fields, filled in so that a resolved spec says everything."""
 
+from typing import cast
+
 from fgspec.spec.architectures import Architecture
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.gradient import Perturbation, Projection
@@ -7,6 +9,7 @@ from fgspec.spec.losses import Local, Losses
 from fgspec.spec.projections import (
     GROUPINGS,
     ByNet,
+    Grouping,
     NoScale,
     PerBatch,
     PerExample,
@@ -37,7 +40,7 @@ def _perturbation(given: Perturbation, losses: Losses, coupled: bool) -> Perturb
     drawn, how, space = not given.guess.made, given.projection, given.space
     spans = how.granularity is not None and how.granularity.spans
     scaled = (drawn and not spans) or bool(how.coefficient.control)
-    grouping = ByNet() if drawn else GROUPINGS.kind(space.grouping)()
+    grouping = ByNet() if drawn else cast(type[Grouping], GROUPINGS.kind(space.grouping))()
     filled = Projection(
         type=how.type or (NoScale() if scaled else SquaredNorm()),
         coefficient=how.coefficient,

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fgspec.problems.problems import MISSING, Origin, dotted, flow, lookup
-from fgspec.loading.shorthand import spelled_out
 from fgspec.loading.field_errors import known_keys
+from fgspec.loading.shorthand import spelled_out
+from fgspec.problems.problems import MISSING, Origin, dotted, flow, lookup
 from fgspec.yaml.load import Path
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fgspec.problems.problems import MISSING, Origin, dotted, flow, lookup
 from fgspec.loading.spec_file import Loaded, set_by
+from fgspec.problems.problems import MISSING, Origin, dotted, flow, lookup
 from fgspec.yaml.load import Path
 
 

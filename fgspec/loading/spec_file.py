@@ -10,6 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any
 
+from fgspec.check.consistency import check
+from fgspec.loading.defaults import complete
+from fgspec.loading.field_errors import valid_sections, validate, validate_section
+from fgspec.loading.merge import Change, Layer, changed, merge
+from fgspec.loading.retired import without_retired
+from fgspec.loading.rules import expand_rule
+from fgspec.loading.shorthand import spelled_out
 from fgspec.problems.problems import (
     MISSING,
     Origin,
@@ -19,19 +26,12 @@ from fgspec.problems.problems import (
     render,
     shown,
 )
-from fgspec.loading.merge import Change, Layer, changed, merge
 from fgspec.spec import plugins
 from fgspec.spec.ablation import Ablation
 from fgspec.spec.architectures import Architecture
 from fgspec.spec.base import Section
-from fgspec.loading.defaults import complete
-from fgspec.check.consistency import check
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.kinds import methods_in, working
-from fgspec.loading.rules import expand_rule
-from fgspec.loading.retired import without_retired
-from fgspec.loading.shorthand import spelled_out
-from fgspec.loading.field_errors import valid_sections, validate, validate_section
 from fgspec.yaml.load import MAX_DEPTH, Path, YamlError, parse, read, scalar
 
 
@@ -79,7 +79,8 @@ class Loaded:
         architecture = self.experiment.architecture
         if type(architecture).code is Architecture.code:
             return {}
-        digest = working(architecture).code(working(self.experiment.data.source).describe(None).image_shape)
+        data = working(self.experiment.data.source).describe(None)
+        digest = working(architecture).code(data.image_shape)
         return {} if digest is None else {"architecture.module": digest}
 
     def refuse(self, problems: Sequence[Problem]) -> None:

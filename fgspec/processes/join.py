@@ -21,8 +21,8 @@ import numpy as np
 from jax.experimental import multihost_utils
 from numpy.typing import NDArray
 
-from fgspec.problems.problems import Problem
 from fgspec.errors import LOST, JoinError, UserError
+from fgspec.problems.problems import Problem
 from fgspec.spec.mesh import AXES, Mesh
 
 HEARTBEAT = 10

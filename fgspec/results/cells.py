@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fgspec.problems.problems import dotted, nearest
 from fgspec.errors import UserError
+from fgspec.loading.spec_file import Loaded, load
+from fgspec.problems.problems import dotted, nearest
 from fgspec.results.statistics import summary
 from fgspec.show.text import columns
-from fgspec.loading.spec_file import Loaded, load
 from fgspec.sweeps.expand import Arm, Sweep, is_sweep, load_sweep
 from fgspec.sweeps.folder import Found
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fgspec.training import run_folder as rundir
-from fgspec.loading.resolved import spec_hash
 from fgspec.errors import UserError
-from fgspec.training.logbook import read
-from fgspec.training.run_folder import RunDir
+from fgspec.loading.resolved import spec_hash
 from fgspec.loading.spec_file import Loaded
 from fgspec.sweeps import folder as sweeps
 from fgspec.sweeps.expand import untaken
+from fgspec.training import run_folder as rundir
+from fgspec.training.logbook import read
+from fgspec.training.run_folder import RunDir
 
 
 @dataclass(frozen=True)

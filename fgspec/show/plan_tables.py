@@ -141,7 +141,7 @@ def layer_values(plan: Plan) -> list[dict[str, Any]]:
             rows.append(
                 {
                     "layer": f"{block.name}/{layer.name}",
-                    "kind": layer.kind.type,
+                    "kind": str(layer.kind),
                     "options": layer.kind.options(),
                     "reads": sources[layer.name],
                     "adds": list(layer.adds),

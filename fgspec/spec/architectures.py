@@ -471,7 +471,7 @@ class PlacedLayer(NamedTuple):
 
 def _named(layer: Layer, index: int) -> str:
     """The name of a layer at a place of its block."""
-    return layer.name or f"{layer.type}{index}"
+    return layer.name or f"{layer}{index}"
 
 
 def _name_problems(block: tuple[Layer, ...], at: Path) -> Iterator[Problem]:

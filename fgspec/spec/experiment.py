@@ -58,6 +58,10 @@ class Experiment(Section):
     compile: Compile = Field(default=Compile(), description="How the program is lowered.")
     expect: Expect | None = Field(default=None, description="The number this run should reach.")
 
+    def on(self, mesh: Mesh) -> "Experiment":
+        """The same experiment on another mesh."""
+        return self.model_copy(update={"mesh": mesh})
+
     @property
     def order_seed(self) -> int:
         """The seed of the order of training examples."""

@@ -35,7 +35,7 @@ class Arguments(dict[str, Any]):
 class Flax(Architecture):
     """A Flax NNX module: a chain of submodules, each of which is a block."""
 
-    behaviour: ClassVar[str | None] = "compiler.network.flax_module:Flax"
+    behaviour: ClassVar[str | None] = "compiler.flax_modules.architecture:Flax"
     type: Literal["flax"] = "flax"
     module: str | None = Field(
         default=None,

@@ -13,13 +13,9 @@ from fgspec.spec.projections import (
     GRANULARITIES,
     GROUPINGS,
     SCALES,
-    ByNet,
     Coefficient,
     Granularity,
     Grouping,
-    NoScale,
-    PerBatch,
-    PerExample,
     Raw,
     Scale,
 )
@@ -135,15 +131,12 @@ class Perturbation(Section):
         Otherwise all that is perturbed in a chain of blocks moves together, and every copy of a
         loss has one derivative along that.
         """
-        how, of_weights = self.projection, self.space.of_weights
-        granularities: tuple[Granularity, ...] = (PerBatch(),) if of_weights else (PerExample(),)
-        if self.perturbed_space.rows:  # every example has noise of its own, on weights too
-            granularities = (*granularities, PerExample())
+        how, granularity = self.projection, self.projection.granularity
         joint = (
-            how.type in (None, NoScale())
-            and how.coefficient == Raw()
-            and how.granularity in (None, *granularities)
-            and how.grouping in (None, ByNet())
+            (how.type is None or how.type.joint)
+            and not how.coefficient.control
+            and (granularity is None or granularity.joint(self.perturbed_space))
+            and (how.grouping is None or how.grouping.joint)
             and how.applies_to == "output"
         )
         return bool(self.guides) or self.last_block == "exact" or not joint

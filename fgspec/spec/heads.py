@@ -1,4 +1,4 @@
-"""Heads: auxiliary networks between the features after a block and its local loss, one class each."""
+"""Heads: auxiliary networks between a block and its local loss, one class each."""
 
 from typing import Any, ClassVar, Literal
 

@@ -7,7 +7,7 @@ of a method asks the object, and nobody asks which method it is.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar, TypeVar, cast, get_args
@@ -15,11 +15,10 @@ from typing import Any, ClassVar, TypeVar, cast, get_args
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from fgspec.problems.problems import Problem
 from fgspec.errors import UserError
+from fgspec.problems.problems import Problem
 from fgspec.spec import plugins
 from fgspec.spec.base import Section
-from fgspec.spec.dataset_info import DatasetInfo
 from fgspec.yaml.load import Path
 
 
@@ -66,6 +65,10 @@ class Table:
         return f"fgspec.{''.join(part.title() for part in self.what.split())}"
 
 
+def _nothing(self: "Kind", at: Path, info: Any = None) -> Iterator[Problem]:
+    yield from ()
+
+
 class Kind(Section):
     """One method: its fields in YAML, what it needs, what it does.
 
@@ -77,11 +80,10 @@ class Kind(Section):
 
     behaviour: ClassVar[str | None] = None
     table: ClassVar[Table]
-    type: str
 
     def __str__(self) -> str:
-        """Its name, as a spec has it."""
-        return self.type
+        """Its name, as a spec has it: the value of the field `type` of its class."""
+        return self.__dict__["type"]
 
     def options(self) -> dict[str, Any]:
         """Its fields besides `type`, as plain values."""
@@ -89,41 +91,32 @@ class Kind(Section):
 
     def named(self) -> Any:
         """Its name alone if it has no other fields, else all of them, as plain values."""
-        return {"type": self.type, **self.options()} if self.options() else self.type
+        return {"type": str(self), **self.options()} if self.options() else str(self)
 
     def offered_by(self) -> Iterator[tuple[str, str]]:
         """The entry points that it comes from: each one's group and name.
 
         The packages that they belong to, and their versions, are part of a spec's identity.
         """
-        yield self.table.group, self.type
+        yield self.table.group, str(self)
 
-    def problems(self, at: Path) -> Iterator[Problem]:
-        """What of the rest of a spec does not fit this method.
+    problems: ClassVar[Callable[..., Iterator[Problem]]] = _nothing
+    """What of the rest of a spec does not fit this method: problems(self, at, ...).
 
-        A method that reads sections of the spec names them as further parameters, such as `data` or
-        `losses`; it is asked when all of them are valid.
+    `at` is the path of this method in the spec. A method that reads sections of the spec names them
+    as further parameters, such as `data` or `losses`; it is asked when all of them are valid.
+    """
 
-        Args:
-            at: the path of this method in the spec.
-        """
-        yield from ()
+    data_problems: ClassVar[Callable[..., Iterator[Problem]]] = _nothing
+    """What of the data set does not fit this method: data_problems(self, at, info, ...).
 
-    def data_problems(self, at: Path, info: DatasetInfo) -> Iterator[Problem]:
-        """What of the data set does not fit this method.
-
-        Further parameters name sections of the spec, as those of `problems` do.
-
-        Args:
-            at: the path of this method in the spec.
-            info: the data set.
-        """
-        yield from ()
+    `info` is the data set's `DatasetInfo`; all else is as for `problems`.
+    """
 
     def lacks(self, method: str) -> UserError:
         """The error of a method that its class should have and has not."""
         return UserError(
-            f"the {self.table.what} {self.type} has no {method}(); add it to "
+            f"the {self.table.what} {self} has no {method}(); add it to "
             f"{type(self).__module__}.{type(self).__name__}"
         )
 
@@ -146,10 +139,9 @@ def table(what: str, group: str) -> Table:
 
 def names_of(kind: type[Kind]) -> tuple[str, ...]:
     """The values that the field `type` of a class can have."""
-    found = [
-        name for part in get_args(kind.model_fields["type"].annotation) for name in _words(part)
-    ]
-    return tuple(found)
+    field = kind.model_fields.get("type")
+    parts = get_args(field.annotation) if field is not None else ()
+    return tuple(name for part in parts for name in _words(part))
 
 
 def _words(part: Any) -> tuple[str, ...]:
@@ -165,7 +157,7 @@ def working(kind: K) -> K:
     Raises:
         UserError: that class cannot be imported.
     """
-    return _working(kind)
+    return _working(cast(Any, kind))
 
 
 @lru_cache(maxsize=4096)
@@ -176,7 +168,7 @@ def _working(kind: Any) -> Any:
         full = plugins.named(kind.behaviour)
     except (ImportError, AttributeError) as error:
         raise UserError(
-            f"the {kind.table.what} {kind.type}: {kind.behaviour} cannot be imported: {error}"
+            f"the {kind.table.what} {kind}: {kind.behaviour} cannot be imported: {error}"
         ) from error
     return full.model_construct(**{name: getattr(kind, name) for name in type(kind).model_fields})
 
@@ -218,8 +210,9 @@ class OneOf:
 
     def built_in(self) -> "list[type[Kind]]":
         """The classes of fgspec itself, which are there without importing any package."""
-        own = (n for n in self.names() if plugins.owner(self.table.group, n).name == plugins.OWN)
-        return [self.table.kind(name) for name in own]
+        group = self.table.group
+        own = [n for n in self.table.names() if plugins.is_built_in(group, n)]
+        return [self.table.kind(name) for name in own if self.offers(name)]
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
@@ -269,7 +262,7 @@ class OneOf:
     def plain(self, value: Kind, info: Any) -> Any:
         """A method as plain values."""
         if self.bare or (self.named and set(type(value).model_fields) == {"type"}):
-            return value.type
+            return str(value)
         return value.model_dump(mode=info.mode)
 
 

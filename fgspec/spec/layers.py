@@ -105,7 +105,7 @@ class Layer(Kind):
         """
         found = self.end(start)
         if isinstance(found, Misfit):
-            raise ValueError(f"{self.type}.{found.field}: {found.message}")
+            raise ValueError(f"{self}.{found.field}: {found.message}")
         return found
 
     def alone(self) -> Self:
@@ -117,7 +117,7 @@ class Layer(Kind):
     @classmethod
     def example(cls) -> Self:
         """A tiny one, on which laws are tested."""
-        return cls(**{"channels": 4} if "channels" in cls.model_fields else {})
+        return cls.model_validate({"channels": 4} if "channels" in cls.model_fields else {})
 
     @property
     def normalized(self) -> bool:

@@ -1,6 +1,7 @@
 """`mesh:` how many devices, and what is split over them."""
 
-from typing import Literal
+from math import prod
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -30,3 +31,15 @@ class Mesh(Section):
         description="In order: an array is split along the first of its axes that each axis of the "
         "mesh is offered and divides; what no rule names is on every device.",
     )
+
+
+def sizes(mesh: Mesh) -> tuple[int, ...]:
+    """Devices along each of `AXES`."""
+    return tuple(getattr(mesh, name) for name in AXES)
+
+
+def fill(mesh: Mesh, devices: int) -> Mesh:
+    """The mesh with what is left of the devices in place of -1."""
+    left = devices // prod(size for size in sizes(mesh) if size != -1)
+    given: dict[str, Any] = {name: left for name in AXES if getattr(mesh, name) == -1}
+    return mesh.model_copy(update=given)

@@ -147,10 +147,11 @@ class TokenNormalization(Section):
         default=("before_linear", "after_linear"),
         description="Any of begin_block, before_linear, after_linear (Ren et al. 2022, table 6).",
     )
-    readout: bool = Field(
+    readout: bool | tuple[Literal["heads", "classifier"], ...] = Field(
         default=True,
-        description="Also normalize what local heads read (per group under local_layer_norm) "
-        "and, after averaging over patches, what the classifier reads.",
+        description="Also normalize what readouts read. heads: what local heads read, per group "
+        "under local_layer_norm. classifier: what the classifier reads, averaged over patches. "
+        "true: both; false: neither; or a list of them.",
     )
     gradient: Literal["exact", "ignored"] = Field(
         default="exact",
@@ -163,6 +164,10 @@ class TokenNormalization(Section):
         description="Added to the variance. Where inputs can be constant (a blank patch), the "
         "gradient is multiplied by up to 1/sqrt(epsilon).",
     )
+
+    def reads(self, readout: Literal["heads", "classifier"]) -> bool:
+        """Whether what this kind of readout reads is normalized."""
+        return self.readout if isinstance(self.readout, bool) else readout in self.readout
 
     def coupling(self, at: Path) -> Coupling | None:
         """That it couples the examples of a batch, if it does; `at` is this section's path."""

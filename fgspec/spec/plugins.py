@@ -75,6 +75,12 @@ def owner(group: str, name: str) -> Package | None:
     return next((package_of(point) for point in points(group, name)), None)
 
 
+def is_built_in(group: str, name: str) -> bool:
+    """Whether a name is one of fgspec's own."""
+    package = owner(group, name)
+    return package is not None and package.name == OWN
+
+
 def package_version(name: str) -> str | None:
     """The version of an installed distribution; None if it is not there."""
     try:

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from fgspec.spec.kinds import Kind, table
+from fgspec.spec.spaces import Space
 
-SCALES = table("projection", "projections")
+SCALES = table("scale", "scales")
 COEFFICIENTS = table("coefficient", "coefficients")
 GRANULARITIES = table("granularity", "granularities")
 GROUPINGS = table("grouping", "groupings")
@@ -15,12 +16,14 @@ class Scale(Kind):
     """What multiplies the product of derivative and guess.
 
     Attributes:
+        joint: whether it is that of noise that moves all at once.
         of_unit_noise: whether it is that of noise of unit variance, and of no other guess.
         projects: whether it makes the product the projection on the guess.
         bias: what is estimated with it, if not the target.
     """
 
     table: ClassVar = SCALES
+    joint: ClassVar[bool] = False
     of_unit_noise: ClassVar[bool] = False
     projects: ClassVar[bool] = False
     bias: ClassVar[str] = ""
@@ -40,6 +43,7 @@ class NoScale(Scale):
     """Nothing, for guesses of zero mean and unit variance."""
 
     behaviour: ClassVar[str | None] = "compiler.estimators.projections:NoScale"
+    joint: ClassVar[bool] = True
     type: Literal["none"] = "none"
 
 
@@ -126,11 +130,19 @@ class Granularity(Kind):
     whole: ClassVar[bool] = False
     spans: ClassVar[bool] = False
 
+    def joint(self, space: Space) -> bool:
+        """Whether it is that of noise in a space that moves all at once."""
+        return False
+
 
 class PerExample(Granularity):
     """Every example is projected on its own guess."""
 
     type: Literal["example"] = "example"
+
+    def joint(self, space: Space) -> bool:
+        """Where every example has noise of its own."""
+        return space.rows > 0
 
 
 class PerBatch(Granularity):
@@ -138,6 +150,10 @@ class PerBatch(Granularity):
 
     whole: ClassVar[bool] = True
     type: Literal["batch"] = "batch"
+
+    def joint(self, space: Space) -> bool:
+        """On weights; those of single examples are summed over the batch."""
+        return space.of_weights
 
 
 class Span(Granularity):
@@ -148,9 +164,14 @@ class Span(Granularity):
 
 
 class Grouping(Kind):
-    """What shares one derivative."""
+    """What shares one derivative.
+
+    Attributes:
+        joint: whether it is that of noise that moves all at once.
+    """
 
     table: ClassVar = GROUPINGS
+    joint: ClassVar[bool] = False
 
     def title(self, name: str, chains: Mapping[str, str]) -> str:
         """The group of a perturbed array.
@@ -186,6 +207,7 @@ class ByBlock(Grouping):
 class ByNet(Grouping):
     """All blocks between which gradients pass share one."""
 
+    joint: ClassVar[bool] = True
     type: Literal["net"] = "net"
 
     def title(self, name: str, chains: Mapping[str, str]) -> str:

@@ -4,6 +4,10 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from fgspec.spec.kinds import Kind, table
+from fgspec.spec.shapes import Axis
+
+Credit = Literal["influenced", "paper"]
+"""Which copies of a loss an element answers for, see `gradient.perturbation.credit`."""
 
 SPACES = table("space", "spaces")
 
@@ -43,7 +47,7 @@ class Space(Kind):
         raise self.lacks("shapes")
 
     def elements(
-        self, segment: Any, readout: frozenset[str], credit: str, batch: int
+        self, segment: Any, readout: frozenset[Axis], credit: Credit, batch: int
     ) -> dict[str, Any]:
         """The perturbed arrays of a segment by name, `compiler.estimators.spaces.Element`s.
 

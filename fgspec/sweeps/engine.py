@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from fgspec.errors import STOPPED
-from fgspec.training.loop import Preempted
 from fgspec.sweeps.folder import ENDED, Found, Planned, SweepDir, status
 from fgspec.sweeps.node import Order
+from fgspec.training.loop import Preempted
 
 TICK = 0.1
 """Seconds between two looks at whether the sweep was told to stop."""

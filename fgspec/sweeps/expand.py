@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fgspec.loading.resolved import identity
-from fgspec.problems.problems import Origin, Problem, SpecError, flow, render
-from fgspec.loading.merge import Change
-from fgspec.loading.spec_file import Loaded, load
-from fgspec.spec.sweep import Draw, Random, Settings, SweepFile
 from fgspec.loading.field_errors import validate_record
+from fgspec.loading.merge import Change
+from fgspec.loading.resolved import identity
+from fgspec.loading.spec_file import Loaded, load
+from fgspec.problems.problems import Origin, Problem, SpecError, flow, render
+from fgspec.spec.sweep import Draw, Random, Settings, SweepFile
 from fgspec.yaml.load import Document, YamlError, read
 
 RESERVED = {

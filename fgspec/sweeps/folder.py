@@ -12,12 +12,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from fgspec.loading.resolved import resolved_text, spec_hash
 from fgspec.errors import ResumeError, UserError
+from fgspec.loading.resolved import resolved_text, spec_hash
+from fgspec.sweeps.expand import Sweep
 from fgspec.training.logbook import read, write_json, write_text
 from fgspec.training.run_folder import RunDir
 from fgspec.training.run_folder import reopen as reopen_run
-from fgspec.sweeps.expand import Sweep
 
 VERSION = 1
 ENDED = ("done", "failed")

@@ -17,11 +17,11 @@ from typing import Any
 
 from fgspec.errors import STOPPED, UserError
 from fgspec.errors.extras import extra
-from fgspec.training.logbook import write_json
 from fgspec.sweeps import engine, engines
 from fgspec.sweeps.engine import Gone, Site
 from fgspec.sweeps.folder import Found, Planned, SweepDir
 from fgspec.sweeps.node import Job
+from fgspec.training.logbook import write_json
 
 OVER = (
     *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY"),

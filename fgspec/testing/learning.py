@@ -3,7 +3,7 @@
 Each function takes an instance, or a class whose defaults give one, on small networks.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from math import prod
 from typing import Any, TypeVar, cast
@@ -23,9 +23,10 @@ from compiler.plan.plan import Plan, make_plan
 from compiler.update.forward_passes import clean_features, stem
 from compiler.update.program import Program
 from compiler.update.state import State
-from fgspec.spec.backward_weights import BackwardWeights
-from fgspec.loading.defaults import complete
 from fgspec.check.consistency import check
+from fgspec.loading.defaults import complete
+from fgspec.loading.field_errors import validate
+from fgspec.spec.backward_weights import BackwardWeights
 from fgspec.spec.dataset_info import DatasetInfo
 from fgspec.spec.estimators import Estimator, Exact
 from fgspec.spec.experiment import Experiment
@@ -38,7 +39,6 @@ from fgspec.spec.rules import RULES, Rule
 from fgspec.spec.sample_sets import SampleSet
 from fgspec.spec.spaces import Space
 from fgspec.spec.targets import Target
-from fgspec.loading.field_errors import validate
 
 K = TypeVar("K", bound=Kind)
 
@@ -106,8 +106,9 @@ def _over(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
     found = dict(base)
     for key, value in top.items():
         old = found.get(key)
-        deeper = isinstance(old, Mapping) and isinstance(value, Mapping) and "type" not in value
-        found[key] = _over(old, value) if deeper else value
+        if isinstance(old, Mapping) and isinstance(value, Mapping) and "type" not in value:
+            value = _over(old, value)
+        found[key] = value
     return found
 
 
@@ -131,7 +132,7 @@ def batch_of(program: Program, seed: int = 0) -> dict[str, Any]:
 
 
 def state_of(program: Program, seed: int = 0) -> State:
-    """A state with random parameters, so that no gradient vanishes, and its own backward weights."""
+    """A state with random parameters, so that no gradient vanishes; backward weights as drawn."""
     state, rng = program.init(seed), np.random.default_rng(seed + 1)
 
     def drawn(leaf: Any) -> Any:
@@ -187,8 +188,8 @@ def _check_rows(objective: Objective) -> None:
     off = jnp.abs(slopes).max(-1) * (1 - jnp.eye(6))
     if objective.coupling() is None:
         assert float(off.max()) == 0, (
-            f"{objective}: the loss of a row depends on outputs of others; say so in coupling(), or "
-            "put them behind jax.lax.stop_gradient"
+            f"{objective}: the loss of a row depends on outputs of others; say so in coupling(), "
+            "or put them behind jax.lax.stop_gradient"
         )
     names = tuple(objective.metrics(outputs, labels))
     assert sorted(names) == sorted(objective.reports), (
@@ -388,7 +389,7 @@ def _check_pure(estimator: Estimator, program: Program) -> None:
     twice = [program.update(jax.tree.map(jnp.copy, state), batch)[0] for _ in range(2)]
     leaves = zip(*map(jax.tree.leaves, twice), strict=True)
     assert all(np.array_equal(a, b) for a, b in leaves), (
-        f"{estimator}: two updates of one state differ; draw by context.noise, or by the key and step"
+        f"{estimator}: two updates of one state differ; draw by context.noise, or key and step"
     )
 
 
@@ -398,7 +399,7 @@ def _check_unbiased(estimator: Estimator, target: str, program: Program) -> None
     found = _mean_over_basis(program, state, batch)
     gap = distance(found, exact)
     assert gap < 5 * CLOSE, (
-        f"{estimator}: under target {target} its mean differs from the exact gradient by {gap:.1e}; "
+        f"{estimator}: under target {target} its mean is off the exact gradient by {gap:.1e}; "
         "mend it, or say so in its bias"
     )
 
@@ -647,11 +648,7 @@ def check_backward_weights(weights: BackwardWeights | type[BackwardWeights]) -> 
 def check_head(head: Head | type[Head]) -> None:
     """Its layers end in the outputs, its parameters learn, and so do the blocks through it."""
     made = instance(head)
-    ways: list[Callable[[], tuple[str, dict[str, Any]]]] = [lambda: ("pooled", {})]
-    if not made.reads_grid:
-        ways.append(lambda: ("replicated", {}))
-    for way in ways:
-        aggregation, _ = way()
+    for aggregation in ("pooled",) if made.reads_grid else ("pooled", "replicated"):
         tree = {"losses": {"local": {"aggregation": aggregation, "last": "final"}}}
         program = program_of(experiment_of("l-bp", tree, losses__local__head=made))
         (site,) = program.plan.headed_sites()

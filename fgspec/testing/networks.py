@@ -23,10 +23,10 @@ from compiler.network.norms import Norm
 from compiler.network.running import initial
 from compiler.network.shapes import Layer as PlannedLayer
 from compiler.plan.plan import make_plan
+from fgspec.loading.defaults import complete
 from fgspec.loading.spec_file import loads
 from fgspec.spec.activations import Activation, Tanh
 from fgspec.spec.architectures import Architecture, Chain
-from fgspec.loading.defaults import complete
 from fgspec.spec.dataset_info import DatasetInfo
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.initializations import Initialization
@@ -299,7 +299,8 @@ def _crosses(jacobian: np.ndarray, out: int, into: int) -> bool:
     before, after = jacobian.shape[into], jacobian.shape[out]
     pairs = np.moveaxis(jacobian, (out, into), (0, 1)).reshape(after, before, -1)
     moves = (np.abs(pairs) > 1e-12).any(-1)
-    return bool(moves.any()) if before != after else bool(moves[~np.eye(before, dtype=bool)].any())
+    off = ~np.eye(before, dtype=bool) if before == after else np.ones_like(moves)
+    return bool(moves[off].any())
 
 
 def _check_mixes(made: Layer, start: Extent, jacobian: np.ndarray) -> None:
@@ -342,12 +343,12 @@ def _check_pull(
     def value(params: dict[str, Any], x: Any) -> Any:
         return (layer.map(params, x) * error).sum()
 
+    step = 1e-6
     pulled = jax.grad(value, (0, 1))(params, x)
     for _ in range(3):
         along = jax.tree.map(lambda a: jnp.asarray(rng.standard_normal(a.shape)), (params, x))
-        step = 1e-6
         ends = [
-            value(*jax.tree.map(lambda a, u, s=s: a + s * step * u, (params, x), along))
+            value(*jax.tree.map(lambda a, u, s=s, step=step: a + s * step * u, (params, x), along))
             for s in (1.0, -1.0)
         ]
         parts = jax.tree.leaves(jax.tree.map(lambda g, u: (g * u).sum(), pulled, along))

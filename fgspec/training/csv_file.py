@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import PrivateAttr
 
-from fgspec.training.logbook import write_text
 from fgspec.spec import trackers
+from fgspec.training.logbook import write_text
 
 NAME = "metrics.csv"
 """Of the file in a run's folder."""

@@ -11,9 +11,6 @@ from typing import Any
 
 from rich.console import Console
 
-from fgspec.training import loop
-from fgspec.loading.resolved import spec_hash
-from fgspec.training.checkpoint import Checkpointer, Restored
 from fgspec.data.dataset import Dataset
 from fgspec.data.pipeline import (
     Rows,
@@ -23,8 +20,15 @@ from fgspec.data.pipeline import (
     fingerprint,
     train_batches,
 )
-from fgspec.processes.join import from_first, is_first, refuse_disagreement
 from fgspec.errors import ResumeError, RunError
+from fgspec.loading.resolved import spec_hash
+from fgspec.loading.spec_file import Loaded
+from fgspec.processes.join import from_first, is_first, refuse_disagreement
+from fgspec.show.text import Reporter, expectation
+from fgspec.spec.trackers import Tracker
+from fgspec.training import loop
+from fgspec.training.checkpoint import Checkpointer, Restored
+from fgspec.training.following import Followers
 from fgspec.training.logbook import Logbook, write_json
 from fgspec.training.loop import Functions, Outlets, Timetable
 from fgspec.training.profile import Profile, profiled
@@ -40,10 +44,6 @@ from fgspec.training.run_folder import (
     reopen,
     write_summary,
 )
-from fgspec.show.text import Reporter, expectation
-from fgspec.loading.spec_file import Loaded
-from fgspec.spec.trackers import Tracker
-from fgspec.training.following import Followers
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ def _refuse_other_data(job: Job, run: RunDir, restored: Restored | None) -> None
         )
     if restored is not None and restored.extra["data"] != job.data_fingerprint():
         raise ResumeError(
-            f"{run.path}: cannot be resumed: the {job.loaded.experiment.data.source.type} data "
+            f"{run.path}: cannot be resumed: the {job.loaded.experiment.data.source} data "
             "differ from those it was started with (contents, order or batches)"
         )
 

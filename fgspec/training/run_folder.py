@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fgspec.loading.resolved import differences, identity, resolved_text, spec_hash
-from fgspec.problems.problems import SpecError, dotted, shown
 from fgspec.errors import ResumeError, UserError
-from fgspec.training.logbook import last_values, write_json, write_text
+from fgspec.loading.resolved import differences, identity, resolved_text, spec_hash
 from fgspec.loading.spec_file import Loaded, load
+from fgspec.problems.problems import SpecError, dotted, shown
 from fgspec.spec.plugins import package_version
+from fgspec.training.logbook import last_values, write_json, write_text
 from fgspec.yaml.load import read
 
 

@@ -6,9 +6,9 @@ from math import prod
 import numpy as np
 import pytest
 
-from compiler.cost.cost import cost
-from compiler.plan.plan import make_plan
+from compiler.cost.counts import counts
 from compiler.named_arrays.paths import flatten
+from compiler.plan.plan import make_plan
 from fgspec.data.describe import CIFAR10
 from fgspec.loading.spec_file import loads
 
@@ -29,7 +29,7 @@ def plan_of(architecture, head=None, rule="lg-bp"):
     return make_plan(loads(text).experiment, CIFAR10)
 
 
-def counts(plan):
+def parts_of(plan):
     """Parameters of blocks, of the classifier, and of the heads of all blocks but the last."""
     last = f"heads/{plan.network.blocks[-1].name}/"
     found = {"blocks": 0, "classifier": 0, "heads": 0}
@@ -53,14 +53,14 @@ def counts(plan):
 def test_parameter_counts_of_resnet18(blocks, body, head, auxiliary):
     """Semantics B2 (Fournier et al. 2023)."""
     plan = plan_of(f"{{type: resnet18, blocks: {blocks}}}", head)
-    assert counts(plan) == {"blocks": body, "classifier": 6_154, "heads": auxiliary}
+    assert parts_of(plan) == {"blocks": body, "classifier": 6_154, "heads": auxiliary}
 
 
 def test_the_auxiliary_net_of_two_blocks_is_a_copy_of_the_second_with_a_head():
     plan = plan_of("{type: resnet18, blocks: 2}", "{type: next_blocks}")
     parameters = plan.parameters()
     second = sum(prod(s.shape) for s in flatten(parameters["blocks"]["block1"]).values())
-    found = counts(plan)
+    found = parts_of(plan)
     assert found["heads"] == second + found["classifier"]
     assert found["classifier"] == 2 * 128 + 128 * 10 + 10
     assert found["blocks"] == 675_392
@@ -129,7 +129,7 @@ def test_l_32_64_of_table_2():
     )
     spec = loads(text).experiment
     found = [
-        cost(make_plan(spec, replace(CIFAR10, image_shape=(224, 224, 3), classes=k))).parameters
+        counts(make_plan(spec, replace(CIFAR10, image_shape=(224, 224, 3), classes=k))).parameters
         for k in (100, 1000)
     ]
     assert np.round(np.array(found) / 1e6, 1).tolist() == [17.3, 26.6]

@@ -110,7 +110,7 @@ PAIRS = {
             "optimizer": {
                 "blocks/block0", "blocks/block1/channel", "blocks/block1/group", "state",
             },
-            "evaluation": {"loss", "correct"},
+            "evaluation": {"loss", "error", "accuracy"},
         },
     ),
     "head": (

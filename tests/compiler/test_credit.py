@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from compiler.named_arrays.axes import ACTIVATION
-from compiler.losses.objectives import cross_entropy
-from compiler.objectives.replicated import naive
 from compiler.network.network import forward
+from compiler.objectives.replicated import naive
 
 NORMS = [
     "{type: none}",
@@ -32,7 +31,7 @@ def _copies(plan, segment, state, x, labels):
     head, readout = plan.readout(site), state.params["heads"][site.name]
 
     def value(readout, features):
-        return cross_entropy(head.outputs(readout, features[:, None, None])[0], labels)
+        return plan.objective.value(head.outputs(readout, features[:, None, None])[0], labels)
 
     def copies(weights, taps):
         out = forward(segment.blocks, weights, x, taps).output

@@ -6,8 +6,8 @@ import networks
 import numpy as np
 import pytest
 
-from compiler.quality.diagnose import moments
 from compiler.named_arrays.paths import flatten
+from compiler.update.diagnose import moments
 
 MLP = "{type: mlp, hidden: [8, 6]}"
 

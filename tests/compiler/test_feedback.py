@@ -6,10 +6,9 @@ import networks
 import numpy as np
 import pytest
 
-from compiler.estimators.context import Clock, drawn, estimate, make_context
+from compiler.named_arrays.paths import flatten, unflatten
 from compiler.network.network import forward, layers_in
 from compiler.update.forward_passes import stem
-from compiler.named_arrays.paths import flatten, unflatten
 
 TWIN = {"fa": "bp", "l-fa": "l-bp", "lg-fa": "lg-bp"}
 MLP = "{type: mlp, hidden: [6, 5]}"
@@ -182,15 +181,15 @@ def test_learned_feedback_has_the_mean_jacobian_as_its_mean(norm):
     @jax.jit
     def draws(steps):
         def one(step):
-            clock = Clock(state.key, step, drawn(made.plan, state.key, step))
-            context = make_context(made.plan, state.params, state.feedback, batch["label"], clock)
+            context = networks.context_of(made.plan, state, batch["label"], step=step)
             x = stem(made.plan, batch["image"])
-            return estimate(made.plan, state.params, x, context).feedback
+            return networks.estimated(made.plan, state.params, x, context).feedback
 
         return jax.lax.map(one, steps)
 
     scores = []
-    for path, part in flatten(jax.device_get(draws(jnp.arange(3000)))).items():
+    for name, part in flatten(jax.device_get(draws(jnp.arange(3000)))).items():
+        path = f"blocks/{name}"
         error = part.std(0, ddof=1) / len(part) ** 0.5
         scores.append(((part.mean(0) - wanted[path.removesuffix("/w")]) / error).reshape(-1))
     z = np.concatenate(scores)

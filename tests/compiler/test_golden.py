@@ -8,7 +8,7 @@ import networks
 import numpy as np
 import pytest
 
-from compiler.estimators.context import Clock, estimate, given, make_context
+from compiler.estimators.context import given, make_context
 from compiler.named_arrays.random_streams import key_data
 
 LAYERS = ["block0/channel", "block0/group", "block1/token", "block1/channel", "block1/group"]
@@ -122,10 +122,10 @@ def test_second_block_from_the_stored_output_of_the_first(golden, rule):
     noise = _noise(arrays, rule, {n: e.shape for n, e in _all_elements(plan)})
     rest = replace(plan.network, blocks=plan.network.blocks[1:])
     plan = replace(plan, segments=plan.segments[1:], network=rest)
-    clock = Clock(key_data(0), jnp.zeros((), jnp.int32), given(noise or {}))
-    context = make_context(plan, params, {}, jnp.asarray(arrays["label"]), clock)
+    labels, step = jnp.asarray(arrays["label"]), jnp.zeros((), jnp.int32)
+    context = make_context(plan, params, {}, labels, key_data(0), step, given(noise or {}))
     x = jnp.asarray(arrays["state/block_0.post_1"])
-    grads = estimate(plan, params, x, context).grads
+    grads = networks.estimated(plan, params, x, context).grads["blocks"]
     for path, expected in _expected(arrays, rule):
         if path[:2] == ("blocks", "block1"):
             assert _agrees(grads["block1"][path[2]][path[3]], expected, 2e-4), path

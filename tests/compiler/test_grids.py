@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from compiler.cost.compiled import compile_update
-from compiler.cost.cost import cost
+from compiler.cost.update_flops import update_flops
 from compiler.named_arrays.paths import flatten, unflatten
 
 BATCH, PLAIN, LAYER = "{type: batch_norm}", "{type: none}", "{type: layer_norm}"
@@ -118,11 +118,11 @@ def test_weight_decay_leaves_scales_and_shifts():
 
 @pytest.mark.parametrize("rule", ["lg-bp", "fg-a"])
 def test_flops_against_xla(rule):
-    """Linear maps are nearly all of the work at this size; XLA counts the rest too."""
+    """Counted in the trace, linear maps and all else; XLA removes and merges a little more."""
     net = "{type: conv_net, channels: [32, 32, 64], downsample: [1], normalization: {type: none}}"
     made = networks.program(rule, architecture=net, batch=16)
-    ratio = compile_update(made).flops / cost(made.plan).flops
-    assert 0.95 < ratio < 1.25
+    ratio = compile_update(made).flops / update_flops(made.plan)
+    assert 0.9 < ratio < 1.1
 
 
 HEADS = [

@@ -177,13 +177,9 @@ def test_papers_weight_credit_is_biased_where_a_normalization_couples_groups(nor
 
 
 @pytest.mark.parametrize("rule", TARGET)
-def test_samples_are_averaged_and_lowerings_agree(rule):
+def test_samples_are_averaged(rule):
     made = networks.program(rule, perturbation="samples: 3")
     state, batch = networks.state_of(made), networks.batch_of()
-    scanned, _ = made.gradient(state, batch)
-    other = networks.program(rule, perturbation="samples: 3", more="compile: {samples: vectorized}")
-    vectorized, _ = other.gradient(state, batch)
-    assert networks.distance(vectorized, scanned) < 1e-5
     single = networks.program(rule)
     drawn = {
         name: jax.random.normal(jax.random.key(i), (3, *element.shape))

@@ -6,15 +6,16 @@ import jax
 import pytest
 
 from compiler.cost.compiled_traffic import compiled_traffic
+from compiler.cost.pipeline_stages import balance, schedule, stages, utilisation
 from compiler.cost.scaling import Machine, predict
-from fgspec.check.mesh import device_problems, fill, with_mesh
 from compiler.plan.plan import make_plan
 from compiler.plan.sharding import layout_of
-from compiler.cost.pipeline_stages import balance, schedule, stages, utilisation
+from fgspec.check.mesh import device_problems
 from fgspec.cli import plan_
 from fgspec.cli.options import ArgumentError
 from fgspec.data.describe import describe
 from fgspec.loading.spec_file import loads
+from fgspec.spec.mesh import fill
 
 SPEC = """
 fgspec: 1
@@ -84,7 +85,7 @@ def test_meshes_that_the_devices_cannot_be(mesh, devices, backend, wanted):
 def test_what_is_left_is_filled():
     experiment = _experiment("{data: -1, group: 2}")
     assert fill(experiment.mesh, 8).data == 4
-    assert with_mesh(experiment, fill(experiment.mesh, 8)).mesh.group == 2
+    assert experiment.on(fill(experiment.mesh, 8)).mesh.group == 2
 
 
 def test_rules_come_in_order_and_use_an_axis_once():

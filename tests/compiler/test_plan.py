@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 
 from compiler.cost.compiled import compile_update
-from compiler.cost.cost import cost
-from fgspec.show.plan_tables import layer_lines
+from compiler.cost.counts import counts
+from compiler.cost.update_flops import update_flops
 from compiler.plan.plan import make_plan
 from fgspec.data.describe import CIFAR10, MNIST
 from fgspec.loading.spec_file import loads
+from fgspec.show.plan_tables import layer_lines
 
 SPEC = """
 fgspec: 1
@@ -34,16 +35,16 @@ def _plan(shape, data, rule="lg-fg-a", batch=128):
 
 @pytest.mark.parametrize(("name", "shape", "data", "count"), TABLE_2)
 def test_parameter_counts_of_table_2(name, shape, data, count):
-    assert cost(_plan(shape, data)).parameters == count
+    assert counts(_plan(shape, data)).parameters == count
 
 
 def test_no_heads_without_local_losses():
-    counted = cost(_plan(TABLE_2[0][1], MNIST, "bp")).parameters
+    counted = counts(_plan(TABLE_2[0][1], MNIST, "bp")).parameters
     assert counted == 271_892 - (256 * 10 + 10)
 
 
 def test_losses_and_perturbed_elements_of_m_8_16():
-    counted = cost(_plan(TABLE_2[2][1], CIFAR10))
+    counted = counts(_plan(TABLE_2[2][1], CIFAR10))
     assert counted.losses == 128 * 64 * 16 * 4
     assert counted.perturbed == 128 * 64 * 512 * (2 + 3 * 3)
 
@@ -60,17 +61,17 @@ MIXER = "{type: local_mixer, blocks: 3, patches: 2, channels: 128, groups: 2}"
 
 @pytest.mark.parametrize("rule", ["bp", "l-bp", "lg-bp", "fg-a", "lg-fg-a", "fg-w", "lg-fg-w"])
 def test_flops_against_xla(rule):
-    """Linear maps are nearly all of the work at this size; XLA counts the rest too."""
+    """Counted in the trace, linear maps and all else; XLA removes and merges a little more."""
     norm = "normalization: {type: none}"
     made = networks.program(rule, architecture=MIXER[:-1] + f", {norm}}}", batch=64)
-    ratio = compile_update(made).flops / cost(made.plan).flops
-    assert 0.95 < ratio < 1.25
+    ratio = compile_update(made).flops / update_flops(made.plan)
+    assert 0.9 < ratio < 1.1
 
 
 def test_donation_of_the_state():
     made = networks.program("lg-fg-a")
     memory = compile_update(made).call.memory_analysis()
-    assert memory.alias_size_in_bytes >= 4 * 2 * cost(made.plan).parameters
+    assert memory.alias_size_in_bytes >= 4 * 2 * counts(made.plan).parameters
 
 
 def test_the_plan_prints_every_layer_with_its_route():

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import compiler.estimators.spaces
-from compiler.quality.probe import probed
 from compiler.named_arrays.paths import flatten
+from compiler.quality.probe import probed
 
 MLP = "{type: mlp, hidden: [6, 4]}"
 LAYERS = ["block0/dense", "block1/dense"]

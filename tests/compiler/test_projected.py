@@ -8,10 +8,12 @@ import networks
 import numpy as np
 import pytest
 
-from compiler.estimators.context import Clock, drawn, make_context
-from compiler.estimators.sample_sets import SETS
 from compiler.network.network import forward
 from fgspec.errors import UserError
+from fgspec.spec.kinds import working
+from fgspec.spec.projections import GRANULARITIES
+from fgspec.spec.sample_sets import Orthogonal, Projected
+from fgspec.spec.spaces import SPACES
 
 MLP = "{type: mlp, hidden: [6, 5, 4]}"
 TINY = "{type: mlp, hidden: [3, 2]}"
@@ -33,15 +35,17 @@ def _gradient(made, noise=None, seed=0):
     return made.gradient(networks.state_of(made), batch, noise)[0]["blocks"]
 
 
-GRANULARITIES = ["example", "batch", "span"]
-SPACES = ["weight", "activation", "block_output"]
 MIXER = networks.MIXER % networks.LOCAL_NORM
 
 
 @pytest.mark.parametrize(
     ("architecture", "space", "granularity"),
     [
-        *((MLP, space, granularity) for space in SPACES for granularity in GRANULARITIES),
+        *(
+            (MLP, space, granularity)
+            for space in SPACES.names()
+            for granularity in GRANULARITIES.names()
+        ),
         (MIXER, "weight", "span"),
         (MIXER, "activation", "example"),
         (MIXER, "block_output", "batch"),
@@ -69,8 +73,8 @@ def test_the_coefficient_is_the_derivative_in_forward_mode():
     state, batch = networks.state_of(made), networks.batch_of()
     params, blocks = state.params, made.plan.network.blocks
     x = (batch["image"] - np.float32(INFO.mean[0])).reshape(4, 1, 1, -1)
-    clock = Clock(state.key, state.step, drawn(made.plan, state.key, state.step))
-    losses = make_context(made.plan, params, {}, batch["label"], clock).losses
+    context = networks.context_of(made.plan, state, batch["label"])
+    losses = context.losses
     own = {name: params["blocks"][name] for name in ("block0", "block1", "block2")}
     site = made.plan.units[0][1]
     out = forward(blocks[:1], own, x).output
@@ -82,8 +86,7 @@ def test_the_coefficient_is_the_derivative_in_forward_mode():
     _, along = jax.jvp(final, (out,), (guess,))
     _, pull = jax.vjp(lambda p: forward(blocks[:1], {"block0": p}, x).output, own["block0"])
     expected = pull(along[:, None, None, None] * guess)[0]
-    source = make_context(made.plan, params, {}, batch["label"], clock).source
-    found = networks.estimated(made.plan, params, x, source, losses)["block0"]
+    found = networks.estimated(made.plan, params, x, context).grads["blocks"]["block0"]
     assert networks.distance(found, expected) < 1e-5
 
 
@@ -134,7 +137,7 @@ def test_orthogonal_directions_are_orthogonal_over_all_arrays(rows):
         "a": jax.random.normal(jax.random.key(0), (3, 2, 4)),
         "b": jax.random.normal(jax.random.key(1), (3, 2, 5)),
     }
-    u, v = SETS["orthogonal"](draws, rows)
+    u, v = working(Orthogonal()).spread(draws, rows)
     flat = np.concatenate([np.asarray(u[n]).reshape(3, 2 if rows else 1, -1) for n in "ab"], -1)
     gram = np.einsum("krd,jrd->rkj", flat, flat)
     np.testing.assert_allclose(
@@ -146,7 +149,7 @@ def test_orthogonal_directions_are_orthogonal_over_all_arrays(rows):
 def test_the_orthogonal_projection_is_the_nearest_of_the_span():
     rng = np.random.default_rng(0)
     directions, gradient = rng.standard_normal((3, 7)), rng.standard_normal(7)
-    u, v = SETS["projected"]({"w": jnp.asarray(directions, jnp.float32)}, 0)
+    u, v = working(Projected()).spread({"w": jnp.asarray(directions, jnp.float32)}, 0)
     found = (np.asarray(u["w"]) @ gradient) @ np.asarray(v["w"])
     nearest = directions.T @ np.linalg.lstsq(directions.T, gradient, rcond=None)[0]
     np.testing.assert_allclose(found, nearest, rtol=1e-4)
@@ -218,11 +221,9 @@ def test_contributions_to_convolutions_are_gradients_of_single_examples():
     state, batch = networks.state_of(made), networks.batch_of()
     blocks, own = made.plan.network.blocks, state.params["blocks"]
     x = ((batch["image"] - np.float32(INFO.mean[0])) / 1).reshape(4, 64, 1, 3)
-    clock = Clock(state.key, state.step, drawn(made.plan, state.key, state.step))
 
     def gradients(example, label, unit):
-        labels = label[None]
-        losses = make_context(made.plan, state.params, {}, labels, clock).losses
+        losses = networks.context_of(made.plan, state, label[None]).losses
 
         def loss(block0):
             trace = forward(blocks, {**own, "block0": block0}, example[None])
@@ -238,8 +239,8 @@ def test_contributions_to_convolutions_are_gradients_of_single_examples():
         return jnp.tensordot(along, guess, 1)
 
     expected = jax.tree.map(estimate, *each)
-    losses = make_context(made.plan, state.params, {}, batch["label"], clock)
-    found = networks.estimated(made.plan, state.params, x, losses.source, losses.losses)["block0"]
+    context = networks.context_of(made.plan, state, batch["label"])
+    found = networks.estimated(made.plan, state.params, x, context).grads["blocks"]["block0"]
     assert networks.distance(found, expected) < 1e-5
 
 

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from compiler.losses.objectives import cross_entropy, info_nce
 from compiler.objectives.replicated import copy_axes, fused, naive
+from fgspec.spec.kinds import working
+from fgspec.spec.objectives import CrossEntropy, InfoNce
 
 GOLDEN = dict(np.load(Path(__file__).parents[1] / "golden" / "ren_fused_losses.npz"))
 AXES = ("patch", "group")
@@ -21,12 +22,14 @@ def _golden(name):
 
 def _cross_entropy(readout, features):
     labels = jnp.asarray(GOLDEN["y"].argmax(-1), jnp.int32)
-    return cross_entropy(features @ readout["w"] + readout["b"][None], labels)
+    outputs = features @ readout["w"] + readout["b"][None]
+    return working(CrossEntropy()).value(outputs, labels)
 
 
 def _info_nce(readout, features):
     outputs = features @ readout["w"] + readout["b"][None]
-    return info_nce(outputs, jnp.zeros(len(outputs), jnp.int32), float(GOLDEN["nce/temp"]))
+    objective = working(InfoNce(temperature=float(GOLDEN["nce/temp"])))
+    return objective.value(outputs, jnp.zeros(len(outputs), jnp.int32))
 
 
 READOUT = {"w": _golden("w"), "b": _golden("b")}

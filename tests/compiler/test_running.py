@@ -61,7 +61,9 @@ def test_evaluation_is_a_sum_over_examples_whatever_the_batches():
         made.evaluate(state, {k: v[a:b] for k, v in batch.items()}) for a, b in ((0, 1), (1, 6))
     ]
     assert float(whole["loss"]) == pytest.approx(sum(float(c["loss"]) for c in cuts), rel=1e-5)
-    assert whole["correct"] == sum(c["correct"] for c in cuts)
+    for name in ("error", "accuracy", "count"):
+        assert whole[name] == sum(c[name] for c in cuts)
+    assert whole["error"] + whole["accuracy"] == whole["count"] == 6
 
 
 def test_with_the_moments_of_the_batch_evaluation_is_the_training_pass():

@@ -7,9 +7,9 @@ import networks
 import numpy as np
 import pytest
 
+from compiler.named_arrays.paths import flatten
 from compiler.plan.stacks import stacked, unstacked
 from compiler.update.state import by_name
-from compiler.named_arrays.paths import flatten
 from fgspec.errors import UserError
 
 DEEP = """

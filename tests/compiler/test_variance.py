@@ -11,10 +11,13 @@ import networks
 import numpy as np
 import pytest
 
-from compiler.quality.diagnose import flat, moments
-from compiler.estimators.projections import COEFFICIENTS, NORMALIZATIONS, Group, Projection
-from compiler.estimators.sample_sets import SETS
-from compiler.named_arrays.random_streams import GUESSES, address, key_data
+from compiler.estimators.projections import Group
+from compiler.named_arrays.random_streams import address, key_data
+from compiler.update.diagnose import flat, moments
+from fgspec.spec.guesses import GUESSES
+from fgspec.spec.kinds import working
+from fgspec.spec.projections import COEFFICIENTS, SCALES
+from fgspec.spec.sample_sets import SAMPLE_SETS
 
 D = 8
 TRIALS = 40_000
@@ -23,6 +26,15 @@ SIZE = GRADIENT @ GRADIENT
 INFO = replace(networks.INFO, image_shape=(1, 1, 4), mean=(0.0,) * 4, std=(1.0,) * 4)
 ONE = "{type: mlp, hidden: [5]}"
 TWO = "{type: mlp, hidden: [5, 4]}"
+
+
+DRAWN = {name: working(kind()) for name, kind in GUESSES.kinds().items() if not kind.made}
+"""The guesses that are drawn, by name."""
+
+
+def _of(table, name):
+    """A method of a table, by its defaults."""
+    return working(table.kind(name)())
 
 
 def _z(sample, expected):
@@ -34,7 +46,7 @@ def _z(sample, expected):
 def _drawn(guess, samples=1):
     """[K, trials, d]."""
     keys = [address(key_data(3), "law", 0, k) for k in range(samples)]
-    return jnp.stack([GUESSES[guess].draw(key, (TRIALS,), (D,)) for key in keys])
+    return jnp.stack([DRAWN[guess].draw(key, (TRIALS,), (D,)) for key in keys])
 
 
 def _along(directions, partners):
@@ -43,11 +55,11 @@ def _along(directions, partners):
     return np.einsum("ktd,d,kte->te", u, GRADIENT, v)
 
 
-@pytest.mark.parametrize("guess", GUESSES)
+@pytest.mark.parametrize("guess", DRAWN)
 def test_one_sample_has_d_plus_kurtosis_minus_two_times_the_gradient_as_variance(guess):
     found = _along(*[_drawn(guess)] * 2)
     assert abs(_z(found @ GRADIENT, SIZE)) < 4
-    second = (D + GUESSES[guess].kurtosis - 1) * SIZE
+    second = (D + DRAWN[guess].kurtosis - 1) * SIZE
     assert abs(_z(np.square(found).sum(1), second)) < 4
 
 
@@ -64,18 +76,12 @@ SECOND_MOMENTS = {
 def test_mean_and_second_moment_of_sets(kind, samples):
     draws = _drawn("normal", samples)
     parts = {"a": draws[..., :5], "b": draws[..., 5:]}
-    u, v = (jnp.concatenate([p["a"], p["b"]], -1) for p in SETS[kind](parts, 1))
+    u, v = (jnp.concatenate([p["a"], p["b"]], -1) for p in _of(SAMPLE_SETS, kind).spread(parts, 1))
     found = _along(u, v)
     share = samples / D
     mean, power = (share, share) if kind == "projected" else (1, SECOND_MOMENTS[kind][1](samples))
     assert abs(_z(found @ GRADIENT, mean * SIZE)) < 4
     assert abs(_z(np.square(found).sum(1), power * SIZE)) < 4
-
-
-def _how(**changed):
-    own = {"normalization": "none", "coefficient": "raw", "granularity": "batch"}
-    own |= {"grouping": "net", "derivative": "reverse", "samples": 1, "kurtosis": 3.0}
-    return Projection(**(own | changed))
 
 
 @pytest.mark.parametrize("guess", ["normal", "rademacher"])
@@ -84,8 +90,7 @@ def test_the_optimal_scale_has_the_least_error_for_any_number_of_samples(guess, 
     u = _drawn(guess, samples)
     raw = _along(u, u / samples)
     group = Group(jnp.zeros(()), jnp.zeros(()), D)
-    how = _how(samples=samples, kurtosis=GUESSES[guess].kurtosis)
-    scale = float(NORMALIZATIONS["optimal"](group, how))
+    scale = float(_of(SCALES, "optimal").scale(group, samples, DRAWN[guess].kurtosis))
 
     def errors(by):
         return np.square(by * raw - GRADIENT).sum(1)
@@ -97,7 +102,7 @@ def test_the_optimal_scale_has_the_least_error_for_any_number_of_samples(guess, 
 
 
 @pytest.mark.parametrize(
-    ("coefficient", "normalization", "mean", "power"),
+    ("coefficient", "scale", "mean", "power"),
     [
         ("raw", "squared_norm", SIZE / D, SIZE / D),
         ("raw", "dimension", SIZE / D, (D + 2) * SIZE / D**2),
@@ -105,15 +110,14 @@ def test_the_optimal_scale_has_the_least_error_for_any_number_of_samples(guess, 
         ("coin", "none", 0, D),
     ],
 )
-def test_mean_and_second_moment_of_projections_on_normal_noise(
-    coefficient, normalization, mean, power
-):
+def test_mean_and_second_moment_of_projections_on_normal_noise(coefficient, scale, mean, power):
     u = _drawn("normal")[0]
     along = u @ jnp.asarray(GRADIENT, jnp.float32)
-    coin = GUESSES["rademacher"].draw(address(key_data(4), "coin"), (TRIALS,), ())
+    coin = DRAWN["rademacher"].draw(address(key_data(4), "coin"), (TRIALS,), ())
     group = Group(along, jnp.square(u).sum(1), D)
-    scale = NORMALIZATIONS[normalization](group, _how())
-    found = np.asarray((COEFFICIENTS[coefficient](along, coin) * scale)[:, None] * u, np.float64)
+    value = _of(COEFFICIENTS, coefficient).coefficient(along, coin)
+    factor = _of(SCALES, scale).scale(group, 1, DRAWN["normal"].kurtosis)
+    found = np.asarray((value * factor)[:, None] * u, np.float64)
     assert abs(_z(found @ GRADIENT, mean)) < 4
     assert abs(_z(np.square(found).sum(1), power)) < 4
 
@@ -173,7 +177,7 @@ def test_variance_of_perturbed_weights(guess, grouping):
     how = f"space: weight, guess: {{type: {guess}}}, projection: {{grouping: {grouping}}}"
     found = _variances(_program(how, ONE), ONE)["block0"]
     squares, sizes = _squares(_exact("global", ONE)["block0"]["dense"]), {"w": 20, "b": 5}
-    extra = GUESSES[guess].kurtosis - 2
+    extra = DRAWN[guess].kurtosis - 2
     together = (sum(sizes.values()) + extra) * sum(squares.values())
     apart = sum((sizes[name] + extra) * squares[name] for name in sizes)
     expected, other = (together, apart) if grouping == "net" else (apart, together)
@@ -218,7 +222,7 @@ def test_variance_of_perturbed_activations(guess, sharing):
     g = fires * _final_error(params, fires * (x @ w + b), _batch()["label"])
     inputs, errors = x @ x.T + 1, g @ g.T
     both = fires.astype(float) @ fires.T
-    second = inputs * errors * (both + GUESSES[guess].kurtosis - 1)
+    second = inputs * errors * (both + DRAWN[guess].kurtosis - 1)
     mean = inputs * errors
     total = (second - mean).trace() if sharing == "example" else (second - mean).sum()
     exact = sum(_squares(_exact("global", ONE)["block0"]["dense"]).values())
@@ -235,7 +239,7 @@ def test_around_a_control_variate_only_the_difference_has_variance(guess):
     found = _variances(_program(how, TWO, heads=HEADS), TWO)
     target, predicted = (_exact(name, TWO)["block0"]["dense"] for name in ("global", "local"))
     left = jax.tree.map(jnp.subtract, target, predicted)
-    factor = 25 + GUESSES[guess].kurtosis - 2
+    factor = 25 + DRAWN[guess].kurtosis - 2
     assert abs(_z(found["block0"], factor * sum(_squares(left).values()))) < 4
     assert abs(_z(found["block0"], factor * sum(_squares(target).values()))) > 4
     assert found["block1"].max() < 1e-10

@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import runs
+from compiler.cost.cost import cost
 from data import image_folders
 from data.refusals import refusal
 from PIL import Image
 
 import fgspec
 from compiler.cost.updates_per_call import calls_of
-from compiler.cost.cost import cost
 from fgspec.data.describe import describe
 from fgspec.data.image_files import ImageFiles
 from fgspec.data.sources import read
-from fgspec.training.loop import Preempted
 from fgspec.spec.sources import ImageFolder, ImageNet
+from fgspec.training.loop import Preempted
 
 REN = Path(__file__).parents[2] / "specs" / "ren2022"
 

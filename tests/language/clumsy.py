@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from fgspec.check.against_data import data_problems, refusals
 from fgspec.data.describe import describe
-from fgspec.problems.problems import SpecError
 from fgspec.loading.spec_file import load
+from fgspec.problems.problems import SpecError
 
 HEAD = """\
 fgspec: 1

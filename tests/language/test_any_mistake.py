@@ -10,11 +10,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from language.clumsy import refuse
 
-from fgspec.problems.problems import SpecError, flow
 from fgspec.errors import DataError
-from fgspec.loading.spec_file import load, loads
-from fgspec.spec.experiment import Experiment
 from fgspec.loading.rules import RULES
+from fgspec.loading.spec_file import load, loads
+from fgspec.problems.problems import SpecError, flow
+from fgspec.spec.experiment import Experiment
 
 SPECS = Path(__file__).parents[2] / "specs"
 QUICKSTART = SPECS / "quickstart.yaml"

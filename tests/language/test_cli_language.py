@@ -10,8 +10,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from fgspec.cli.schema_ import language_schema
-from fgspec.loading.spec_file import load, loads
 from fgspec.loading.rules import RULES
+from fgspec.loading.spec_file import load, loads
 from fgspec.loading.template import quickstart
 
 ROOT = Path(__file__).parents[2]

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from fgspec.loading.resolved import identity
 from fgspec.comparing.contract import base, broken, untold
-from fgspec.problems.problems import SpecError
+from fgspec.loading.resolved import identity
 from fgspec.loading.spec_file import load, loads
+from fgspec.problems.problems import SpecError
 
 BASE = """
 fgspec: 1

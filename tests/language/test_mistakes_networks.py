@@ -8,11 +8,11 @@ from language.clumsy import mistake, told
 MISTAKES = {
     "a convolutional head on averaged features": mistake(
         "rule: lg-bp\nlosses: {local: {head: {type: cnn}}}\n",
-        "a.yaml:5:31: losses.local.head.type: a convolution reads the grid, which replicated averages away; say pooled (got cnn; losses.local.aggregation is replicated by default)",
+        "a.yaml:5:31: losses.local.head.type: a convolution reads the grid, which replicated averages away; use pooled (got cnn; losses.local.aggregation is replicated by default)",
     ),
     "later blocks as a head of averaged features": mistake(
         "rule: lg-bp\nlosses: {local: {head: {type: next_blocks}}}\n",
-        "a.yaml:5:31: losses.local.head.type: later blocks read the grid, which replicated averages away; say pooled (got next_blocks; losses.local.aggregation is replicated by default)",
+        "a.yaml:5:31: losses.local.head.type: later blocks read the grid, which replicated averages away; use pooled (got next_blocks; losses.local.aggregation is replicated by default)",
     ),
     "copies of a pooled head": mistake(
         "rule: lg-fg-a\nlosses: {local: {aggregation: pooled, replicate: [patch]}}\n",

@@ -5,8 +5,8 @@
 import pytest
 from language.clumsy import HEAD, mistake, told
 
-from fgspec.loading.resolved import resolved_text
 from fgspec.cli.schema_ import language_schema
+from fgspec.loading.resolved import resolved_text
 from fgspec.loading.spec_file import load, loads
 from fgspec.spec.augmentations import Byol, CropFlip, NoAugment
 

@@ -11,9 +11,9 @@ from language.clumsy import leaves
 from spec_files import ROOT, SPECS
 
 from fgspec.loading.resolved import differences, identity, resolved_text
-from fgspec.problems.problems import SpecError, flow
-from fgspec.loading.spec_file import load, loads, set_by
 from fgspec.loading.rules import RULES
+from fgspec.loading.spec_file import load, loads, set_by
+from fgspec.problems.problems import SpecError, flow
 
 HEAD = {"fgspec": 1, "name": "a", "training": {"epochs": 60}}
 

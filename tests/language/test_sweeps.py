@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from fgspec.problems.problems import SpecError
 from fgspec.loading.spec_file import load
+from fgspec.problems.problems import SpecError
 from fgspec.sweeps.expand import load_sweep
 
 ROOT = Path(__file__).parents[2]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import networks
 
 from fgspec.check.against_data import data_problems, refusals
-from fgspec.problems.problems import Problem, SpecError
 from fgspec.loading.spec_file import loads
+from fgspec.problems.problems import Problem, SpecError
 from oracle import build, chains, heads
 
 TARGETS = {"": "global", "l": "sum", "lg": "local"}

@@ -9,12 +9,11 @@ import networks
 import numpy as np
 
 from compiler.augment.recipes import augmented
-from compiler.plan.segment import Segment
-from compiler.estimators.spaces import SPACES
-from compiler.network.initialize import initialize
-from compiler.named_arrays.random_streams import address
-from compiler.plan.plan import make_plan
 from compiler.compile import compile_plan
+from compiler.named_arrays.random_streams import address
+from compiler.network.initialize import initialize
+from compiler.plan.plan import make_plan
+from compiler.plan.segment import Segment
 from fgspec.loading.spec_file import loads
 from oracle import projected, ren
 from oracle.build import norm_axes, unparted
@@ -59,7 +58,7 @@ def _shapes(case, made):
         ends = [(block.name, block.end.features) for block in plan.network.blocks[1:]]
         return {f"jacobian/{name}": (plan.rows, *features) for name, features in ends}
     if case.projects:
-        found = SPACES[case.where].shapes(Segment(plan.network.blocks, ()), plan.rows)
+        found = plan.space.shapes(Segment(plan.network.blocks, ()), plan.rows)
         if case.sharing == "batch" and case.where != "weight":
             return {name: (1, *shape[1:]) for name, shape in found.items()}
         return found

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from fgspec.training.checkpoint import Checkpointer
 from fgspec.errors import ResumeError
+from fgspec.training.checkpoint import Checkpointer
 
 IDENTITY = hashlib.sha256(b"spec").hexdigest()
 

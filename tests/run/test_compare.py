@@ -8,8 +8,8 @@ from rich.console import Console
 
 import fgspec
 from fgspec import api
-from fgspec.comparing import as_text as diff_text
 from fgspec.comparing import as_html as diff_html
+from fgspec.comparing import as_text as diff_text
 from fgspec.comparing.comparison import Probing, _shared
 
 SPEC = """

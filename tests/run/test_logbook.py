@@ -118,7 +118,8 @@ def test_last_values(tmp_path):
 def test_a_killed_writer_loses_no_written_line(tmp_path):
     path = tmp_path / "metrics.jsonl"
     code = (
-        "import os, signal, sys; from pathlib import Path; from fgspec.training.logbook import Logbook\n"
+        "import os, signal, sys; from pathlib import Path\n"
+        "from fgspec.training.logbook import Logbook\n"
         "logbook = Logbook(Path(sys.argv[1]))\n"
         "for step in range(100): logbook.write(step, {'x': step / 7})\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"

@@ -7,8 +7,8 @@ import runs
 
 import fgspec.cli.reproduce_ as reproduce_
 from benchmarks.variance_laws import KINDS, Layer, Point, law, simulate
-from fgspec.results.cells import Asked, cells_of, comparison, table_at
 from fgspec.loading.spec_file import load
+from fgspec.results.cells import Asked, cells_of, comparison, table_at
 from fgspec.sweeps.folder import Found, Planned
 
 ROOT = Path(__file__).parents[2]

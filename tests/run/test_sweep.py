@@ -10,16 +10,16 @@ import runs
 from tiny_sweep import planned_in, pretend, write_sweep
 
 from fgspec import api
-from fgspec.loading.resolved import identity
 from fgspec.cli.options import nested
 from fgspec.errors import UserError
-from fgspec.training.loop import Preempted
+from fgspec.loading.resolved import identity
 from fgspec.sweeps import engine
 from fgspec.sweeps import folder as folders
 from fgspec.sweeps.engine import Site, Watch, run_all
 from fgspec.sweeps.expand import load_sweep
 from fgspec.sweeps.processes import Processes
 from fgspec.sweeps.show import plan_lines, status_lines
+from fgspec.training.loop import Preempted
 from fgspec.yaml.load import read
 
 

@@ -12,10 +12,10 @@ import pytest
 from tiny_sweep import planned_in, pretend
 
 from fgspec.errors import UserError
-from fgspec.training.loop import Preempted
 from fgspec.sweeps import folder as folders
 from fgspec.sweeps.engine import Site, Watch, run_all
 from fgspec.sweeps.on_ray import Ray
+from fgspec.training.loop import Preempted
 
 ray = pytest.importorskip("ray")
 

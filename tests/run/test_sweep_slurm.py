@@ -15,11 +15,11 @@ import slurm_stand_in
 from tiny_sweep import planned_in, pretend
 
 from fgspec.errors import UserError
-from fgspec.training.loop import Preempted
 from fgspec.sweeps import folder as folders
 from fgspec.sweeps import on_slurm
 from fgspec.sweeps.engine import Site, Watch, run_all
 from fgspec.sweeps.on_slurm import Slurm, refuse_others
+from fgspec.training.loop import Preempted
 
 SLEEPS = """
 if first:

@@ -10,11 +10,11 @@ import runs
 from rich.console import Console
 
 import fgspec
-from fgspec.training.logbook import read
-from fgspec.training.loop import Preempted
 from fgspec.spec.trackers import Csv
 from fgspec.training import csv_file
 from fgspec.training.following import Followers
+from fgspec.training.logbook import read
+from fgspec.training.loop import Preempted
 
 CSV = ["training.trackers=[csv]"]
 

@@ -16,8 +16,8 @@ from rich.console import Console
 import fgspec
 import fgspec.api
 import fgspec.training.run as fgspec_run
-from fgspec.training import run_folder as rundir
 from fgspec.loading.resolved import identity
+from fgspec.training import run_folder as rundir
 from fgspec.training.logbook import read
 from fgspec.training.loop import Preempted
 

@@ -17,7 +17,7 @@ from compiler.equivalence.value_digest import hashed
 from compiler.named_arrays.random_streams import KeyData, address, key_data
 from compiler.network.block import Block
 from compiler.network.extend import full
-from compiler.network.flax_parts import (
+from compiler.flax_modules.parts import (
     Grouped,
     Map,
     Misread,

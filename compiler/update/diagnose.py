@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
 from compiler.estimators.context import Context, Estimate, drawn, make_context
+from compiler.estimators.site_losses import readout_of
 from compiler.named_arrays.paths import flatten
 from compiler.named_arrays.random_streams import KeyData, address
-from compiler.objectives.site_losses import readout_of
 from compiler.plan.plan import Plan
 from fgspec.spec.estimators import Exact
 from fgspec.spec.kinds import working
