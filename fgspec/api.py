@@ -52,7 +52,7 @@ from fgspec.show.plan_tables import cost_rows
 from fgspec.show.scaling_text import mesh_rows
 from fgspec.show.text import table
 from fgspec.spec.experiment import Experiment
-from fgspec.spec.flax_module import MODULES, Flax
+from fgspec.spec.flax_module import MODULES
 from fgspec.spec.kinds import working
 from fgspec.spec.mesh import Mesh, fill
 from fgspec.training import loop
@@ -147,16 +147,8 @@ def compile(spec: Spec, *, network: Any = None) -> Program:
 
 def _with_network(loaded: Loaded, network: Any) -> Loaded:
     """The spec with a module in hand as its architecture."""
-    architecture = loaded.experiment.architecture
-    if not isinstance(architecture, Flax) or architecture.module is not None:
-        raise UserError(
-            f"network=: {loaded.experiment.name} has a network, architecture.type: {architecture}"
-            + (f" with module: {architecture.module}" if isinstance(architecture, Flax) else "")
-            + "; use architecture: {type: flax} alone, or leave network= out"
-        )
-    own = working(architecture).holding(network)
-    experiment = loaded.experiment.model_copy(update={"architecture": own})
-    return replace(loaded, experiment=experiment)
+    own = working(loaded.experiment.architecture).holding(network)
+    return replace(loaded, experiment=loaded.experiment.model_copy(update={"architecture": own}))
 
 
 def diff(a: Spec, b: Spec) -> list[Difference]:

@@ -1,6 +1,7 @@
 """The network of the architecture `flax`: a Flax NNX module, registered or in hand."""
 
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple, Self
@@ -15,6 +16,7 @@ from pydantic import Field
 from compiler.equivalence.digest import digests
 from compiler.equivalence.value_digest import hashed
 from compiler.named_arrays.random_streams import KeyData, address, key_data
+from compiler.network.activations import NoActivation
 from compiler.network.block import Block
 from compiler.network.extend import full
 from compiler.flax_modules.parts import (
@@ -22,6 +24,7 @@ from compiler.flax_modules.parts import (
     Map,
     Misread,
     Piece,
+    What,
     as_users_write,
     first_line,
     grouped,
@@ -127,12 +130,11 @@ def skeleton(made: Maker | InHand, image: Image, axes: tuple[str, ...]) -> Skele
     """Read a module, and try what it must not do: mix the examples of a batch."""
     try:
         root = made.abstract(image)
-        parts = pieces(root)
         blocks, entering = [], tuple(image)
-        for index, block in enumerate(parts):
+        for index, block in enumerate(pieces(root)):
             planned, entering = plan_block(f"block{index}", block, entering)
             blocks.append(planned)
-        _refuse_other_call(root, parts, image)
+        _refuse_other_call(root, image)
         found = tuple(blocks)
         _refuse_coupled(found, Initial(made, image))
         if "patch" in axes:
@@ -142,13 +144,12 @@ def skeleton(made: Maker | InHand, image: Image, axes: tuple[str, ...]) -> Skele
     return Skeleton(found, "")
 
 
-def _refuse_other_call(root: Any, parts: list[list[Piece]], image: Image) -> None:
+def _refuse_other_call(root: Any, image: Image) -> None:
     """A module that can be called itself does what its blocks do, one after the other."""
     if isinstance(root, nnx.Sequential) or not callable(root):
         return
     graph, params = nnx.split(root)
     leaves, tree = jax.tree.flatten(params)
-    flat_parts = [piece for block in parts for piece in block]
 
     def whole(leaves: Any, x: Any) -> Any:
         return nnx.merge(graph, jax.tree.unflatten(tree, leaves))(x)
@@ -159,7 +160,6 @@ def _refuse_other_call(root: Any, parts: list[list[Piece]], image: Image) -> Non
             x = piece.element(piece.values, x)
         return x
 
-    assert len(flat_parts) > 0
     shapes = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves]
     arguments = (shapes, jax.ShapeDtypeStruct((2, *image), jnp.float32))
     remedy = "move that into a block, or leave __call__ out"
@@ -252,6 +252,11 @@ class Flax(flax_module.Flax):
 
     def holding(self, module: Any) -> "Flax":
         """See the base."""
+        if self.module is not None:
+            raise UserError(
+                f"network=: architecture.module names {self.module} already; remove it, or leave "
+                "network= out"
+            )
         fields = {name: getattr(self, name) for name in flax_module.Flax.model_fields}
         return Held.model_construct(**fields, hand=InHand(module))
 
@@ -270,24 +275,53 @@ class Flax(flax_module.Flax):
         """See the base."""
         return len(self._skeleton(image).blocks)
 
-    def unreached(self, image: Image, what: str) -> str | None:
+    def unreached(self, image: Image) -> str | None:
         """See the base."""
+        for block, _, kind in self._maps(image):
+            if kind.whole is not None:
+                return (
+                    f"needs linear maps one by one, but {block} is a module {kind.whole.name}; "
+                    "write it as an nnx.Sequential of them and their activations, or use weight or "
+                    "block_output"
+                )
+        return None
+
+    def unknown_activation(self, image: Image) -> str | None:
+        """See the base."""
+        layers = list(self._maps(image))
+        for block, _, kind in layers:
+            if kind.whole is not None:
+                return (
+                    f"sends errors to linear maps one by one, but {block} is a module "
+                    f"{kind.whole.name}; write it as an nnx.Sequential of them and their "
+                    "activations, or use exact"
+                )
+        for (block, before, _), (other, _, kind) in itertools.pairwise(layers):
+            first, bare = kind.elements[0], before.activation == NoActivation()
+            if before.params() and bare and block == other and first.what is What.FUNCTION:
+                return (
+                    f"needs the activation behind {block}/{before.name}, and {first.name} is none "
+                    "that is known; use one of jax.nn, or put a function that is no activation "
+                    "behind the activation"
+                )
+        return None
+
+    def not_linear(self, image: Image) -> str | None:
+        """See the base."""
+        for block, layer, kind in self._maps(image):
+            if layer.params() and not kind.linear_last:
+                return (
+                    f"sends errors through other weights, but {block}/{layer.name} ({kind.type}) "
+                    "does not end in a linear map that they could stand for; normalize in front of "
+                    "the linear map, or use exact"
+                )
+        return None
+
+    def _maps(self, image: Image) -> Iterator[tuple[str, Layer, Map]]:
+        """Every layer with its block's name and its map."""
         for path, layer in every_layer(self._skeleton(image).blocks):
-            kind = layer.kind
-            assert isinstance(kind, Map)
-            whole = kind.whole
-            if whole is not None:
-                remedy = "write it as an nnx.Sequential of its linear maps and activations"
-                return (
-                    f"{what} needs linear maps one by one, but {path.split('/')[0]} is a module "
-                    f"{whole.name}; {remedy}, or use exact, weight or block_output"
-                )
-            if what == "feedback" and layer.params() and not kind.linear_last:
-                return (
-                    f"{path} is {kind.type}, through which no error goes by other weights; end "
-                    "layers with the linear map, or use exact"
-                )
-        return _hidden_activation(self._skeleton(image).blocks) if what == "direct feedback" else None
+            assert isinstance(layer.kind, Map)
+            yield path.split("/")[0], layer, layer.kind
 
     def code(self, image: Image) -> str | None:
         """Of what draws the parameters and of every layer."""
@@ -328,21 +362,6 @@ class Held(Flax):
     def made(self) -> Maker | InHand | None:
         """The module in hand."""
         return self.hand
-
-
-def _hidden_activation(blocks: tuple[Block, ...]) -> str | None:
-    """A function that may be the activation of the layer before it, and is not known to be."""
-    for block in blocks:
-        for before, layer in zip(block.layers, block.layers[1:], strict=False):
-            kind = layer.kind
-            assert isinstance(kind, Map)
-            first = kind.elements[0]
-            if before.params() and before.activation.type == "none" and first.what == "function":
-                return (
-                    f"direct feedback needs to know the activation behind {block.name}/"
-                    f"{before.name}, and {first.name} is none that is known; use one of jax.nn"
-                )
-    return None
 
 
 @lru_cache(maxsize=64)

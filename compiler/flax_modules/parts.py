@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from math import prod
-from typing import Any, ClassVar, Literal, NamedTuple
+from enum import Enum, auto
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -70,14 +71,23 @@ def as_users_write() -> Iterator[None]:
         yield
 
 
+class What(Enum):
+    """What is known of an element; nothing of a `MODULE`, in which fgspec does not look."""
+
+    LINEAR = auto()
+    NORM = auto()
+    ACTIVATION = auto()
+    FUNCTION = auto()
+    MODULE = auto()
+
+
 @dataclass(frozen=True)
 class Element:
     """A callable of a chain, as pure data: equal for equal modules.
 
     Attributes:
         name: of its class or function, as plans and messages say it.
-        what: a linear map, a normalization, an activation, a function without parameters, or a
-            module that fgspec does not look into.
+        what: whether it is a map that is known.
         params: by the path inside the module, such as `query.kernel`, in the order of the tree.
         graph: NNX's description of all but the parameters; None for a function.
         tree: of the parameters, for JAX.
@@ -85,7 +95,7 @@ class Element:
     """
 
     name: str
-    what: Literal["linear", "norm", "activation", "function", "module"]
+    what: What
     params: tuple[tuple[str, ParamSpec], ...] = ()
     graph: Any = None
     tree: Any = None
@@ -94,7 +104,7 @@ class Element:
     @property
     def core(self) -> bool:
         """Whether a layer has one such element at most."""
-        return self.what == "linear" or (self.what == "module" and bool(self.params))
+        return self.what is What.LINEAR or (self.what is What.MODULE and bool(self.params))
 
     def __call__(self, params: Mapping[str, Any], x: Any) -> Any:
         """What it makes of `x`, with parameters by path."""
@@ -119,7 +129,7 @@ class ElementWise(Activation):
 
     def apply(self, z: Float[Array, "..."]) -> tuple[Any, Bool[Array, "..."] | Float[Array, "..."]]:
         """See the base."""
-        if self.type == "relu":
+        if self.function is jax.nn.relu:
             out = self.function(z)
             return out, out > 0
         with as_users_write():
@@ -148,13 +158,13 @@ class Map(layers.Layer):
     @property
     def whole(self) -> Element | None:
         """The module in it that fgspec does not look into and that has parameters, if any."""
-        found = (e for e in self.elements if e.what == "module" and e.params)
+        found = (e for e in self.elements if e.what is What.MODULE and e.params)
         return next(found, None)
 
     @property
     def linear_last(self) -> bool:
         """Whether its last element is a linear map, so that errors can go through other weights."""
-        return self.elements[-1].what == "linear"
+        return self.elements[-1].what is What.LINEAR
 
     def end(self, start: Extent) -> Extent:
         """The shape that leaves."""
@@ -278,15 +288,15 @@ def _name(item: Any) -> str:
         return getattr(inner, "__name__", type(inner).__name__)
 
 
-def _kind(item: Any) -> Any:
+def _kind(item: Any) -> What:
     if isinstance(item, nnx.Module):
-        kinds = (("linear", LINEAR), ("norm", NORMS))
-        return next((kind for kind, types in kinds if type(item) in types), "module")
+        kinds = ((What.LINEAR, LINEAR), (What.NORM, NORMS))
+        return next((kind for kind, types in kinds if type(item) in types), What.MODULE)
     inner = item.func if isinstance(item, partial) and not item.args else item
     try:
-        return "activation" if inner in ELEMENTWISE else "function"
+        return What.ACTIVATION if inner in ELEMENTWISE else What.FUNCTION
     except TypeError:
-        return "function"
+        return What.FUNCTION
 
 
 def _path(path: Sequence[Any]) -> str:
@@ -371,11 +381,11 @@ def grouped(block: Sequence[Piece]) -> list[Grouped]:
     for piece in block:
         what, core = piece.element.what, any(p.element.core for p in own)
         trained = any(p.element.params for p in own)
-        if what == "activation" and trained:
+        if what is What.ACTIVATION and trained:
             close(piece.element)
             continue
         # A normalization behind a linear map is part of its pre-activation; all else begins anew.
-        if core and what != "norm":
+        if core and what is not What.NORM:
             close()
         own.append(piece)
     close()

@@ -101,23 +101,18 @@ class Flax(Architecture):
             return
         yield from _of_blocks(network.blocks_in(info.image_shape), path, losses, mesh, expect)
         how, space = gradient.estimator, (gradient.perturbation or Perturbation()).space
-        needs: tuple[tuple[Path, str, bool], ...] = (
-            (
-                ("gradient", "perturbation", "space"),
-                "pre-activations",
-                how.perturbs and space.layerwise,
-            ),
-            (("gradient", "estimator", "type"), "direct feedback", how.isolates_layers),
-            (("gradient", "estimator", "type"), "feedback", how.linear_maps),
-        )
-        for field, what, asked in needs:
-            unreached = network.unreached(info.image_shape, what) if asked else None
-            if unreached is not None:
-                yield Problem(field, unreached, others=(path,))
-
-    def holding(self, module: Any) -> Self:
-        """The same architecture with a module in hand."""
-        raise self.lacks("holding")
+        estimator: Path = ("gradient", "estimator", "type")
+        asked: tuple[tuple[Path, str | None], ...] = ()
+        if how.perturbs and space.layerwise:
+            place: Path = ("gradient", "perturbation", "space")
+            asked = ((place, network.unreached(info.image_shape)),)
+        elif how.isolates_layers:
+            asked = ((estimator, network.unknown_activation(info.image_shape)),)
+        elif how.linear_maps:
+            asked = ((estimator, network.not_linear(info.image_shape)),)
+        for field, why in asked:
+            if why is not None:
+                yield Problem(field, why, others=(path,))
 
     def code(self, image: tuple[int, int, int]) -> str | None:
         """Of the traced module: what draws its parameters, and what its blocks compute."""
@@ -131,14 +126,17 @@ class Flax(Architecture):
         """How many blocks the module has."""
         raise self.lacks("blocks_in")
 
-    def unreached(self, image: tuple[int, int, int], what: str) -> str | None:
-        """Why a method cannot reach into the module, and what can be done, or None.
-
-        Args:
-            image: height, width and colours.
-            what: `pre-activations`, `direct feedback` or `feedback`.
-        """
+    def unreached(self, image: tuple[int, int, int]) -> str | None:
+        """Why its pre-activations cannot be reached, and what to do instead; None if they can."""
         raise self.lacks("unreached")
+
+    def unknown_activation(self, image: tuple[int, int, int]) -> str | None:
+        """Why errors cannot be sent to every layer, which goes through its activation, or None."""
+        raise self.lacks("unknown_activation")
+
+    def not_linear(self, image: tuple[int, int, int]) -> str | None:
+        """Why errors cannot go through other weights than the forward ones, or None."""
+        raise self.lacks("not_linear")
 
 
 def _of_blocks(
