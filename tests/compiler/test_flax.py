@@ -131,10 +131,24 @@ def broken(image, *, rngs):
     raise RuntimeError("no such thing")
 '''
 
-NAMES = (
-    "Dense conv pixels residual batch_norm dropout dropout_off tied coupled misfit half "
-    "unknown_activation Headed Twice NoChain broken"
-).split()
+NAMES = [
+    "Dense",
+    "conv",
+    "pixels",
+    "residual",
+    "batch_norm",
+    "dropout",
+    "dropout_off",
+    "tied",
+    "coupled",
+    "misfit",
+    "half",
+    "unknown_activation",
+    "Headed",
+    "Twice",
+    "NoChain",
+    "broken",
+]
 
 SPEC = """
 fgspec: 1
@@ -267,9 +281,7 @@ def test_gradients_are_those_of_the_modules_own_loss(name, rule):
         np.testing.assert_allclose(own, other, rtol=2e-4, atol=2e-6)
 
 
-@pytest.mark.parametrize(
-    ("name", "axes"), [("Dense", ()), ("conv", ()), ("pixels", ("patch",))]
-)
+@pytest.mark.parametrize(("name", "axes"), [("Dense", ()), ("conv", ()), ("pixels", ("patch",))])
 def test_every_forward_rule_is_exact_over_a_full_basis(name, axes):
     arguments = Arguments(width=3) if name == "Dense" else Arguments()
     networks.check_architecture(Flax(module=name, arguments=arguments, axes=axes))
