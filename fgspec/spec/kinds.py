@@ -93,6 +93,13 @@ class Kind(Section):
         """Its name alone if it has no other fields, else all of them, as plain values."""
         return {"type": str(self), **self.options()} if self.options() else str(self)
 
+    def offered_by(self) -> Iterator[tuple[str, str]]:
+        """The entry points that it comes from: each one's group and name.
+
+        The packages that they belong to, and their versions, are part of a spec's identity.
+        """
+        yield self.table.group, str(self)
+
     problems: ClassVar[Callable[..., Iterator[Problem]]] = _nothing
     """What of the rest of a spec does not fit this method: problems(self, at, ...).
 
