@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import runs
-from compiler.cost.counts import counts
 from data import image_folders
 from data.refusals import refusal
 from PIL import Image
 
 import fgspec
+from compiler.cost.counts import counts
 from compiler.cost.updates_per_call import calls_of
 from fgspec.data.describe import describe
 from fgspec.data.image_files import ImageFiles
