@@ -33,14 +33,23 @@ def language_schema() -> dict[str, Any]:
 
 
 def _gather_sections(schema: dict[str, Any]) -> None:
-    """Move the sections that stand in the fields of others under `$defs`, each once."""
+    """Move the sections that stand in the fields of others under `$defs`, each once.
+
+    What stands there and is no section, such as any value of JSON, moves into the fields.
+    """
     sections = schema.setdefault("$defs", {})
+    values = {
+        f"#/$defs/{name}": sections.pop(name)
+        for name in [name for name, found in sections.items() if "properties" not in found]
+    }
 
     def gathered(part: Any) -> Any:
         if isinstance(part, list):
             return [gathered(item) for item in part]
         if not isinstance(part, dict):
             return part
+        if part.get("$ref") in values:
+            return values[part["$ref"]]
         found = {key: gathered(value) for key, value in part.items()}
         if "properties" not in found or "title" not in found or found.get("type") != "object":
             return found
