@@ -57,7 +57,6 @@ ELEMENTWISE = {
 """Functions that are known to act on every element by itself, by which they are activations."""
 
 Shape = tuple[int, ...]
-Features = Float[Array, "n p g c"]
 
 
 class Misread(Exception):
@@ -189,7 +188,9 @@ class Map(layers.Layer):
         """Channels, and positions where they are not known to stay apart."""
         return frozenset(("group", "channel") if self.apart else ("patch", "group", "channel"))
 
-    def apply(self, params: Mapping[str, Any], x: Features, start: Extent) -> Features:
+    def apply(
+        self, params: Mapping[str, Any], x: Float[Array, "n p g c"], start: Extent
+    ) -> Float[Array, "n q h d"]:
         """All elements, one after the other."""
         own: list[dict[str, Any]] = [{} for _ in self.elements]
         for name, (k, path, _) in self.by_name().items():
