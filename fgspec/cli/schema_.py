@@ -24,6 +24,7 @@ def language_schema() -> dict[str, Any]:
     schema["title"] = "fgspec experiment, language version 1"
     del schema["required"]  # a base may have what the spec that extends it leaves out
     _gather_sections(schema)
+    _name_alone(schema)
     for section in schema["$defs"].values():
         kind = section["properties"].get("type", {})
         if "description" in section:
@@ -52,6 +53,16 @@ def _gather_sections(schema: dict[str, Any]) -> None:
     for name, section in list(sections.items()):
         sections[name] = section | {"properties": gathered(section["properties"])}
     schema["properties"] = gathered(schema["properties"])
+
+
+def _name_alone(schema: dict[str, Any]) -> None:
+    """A section with a `type` can be written as that alone, as a method can."""
+    sections = schema["$defs"]
+    for section in [schema, *sections.values()]:
+        for field in section["properties"].values():
+            below = sections.get(field.get("$ref", "").split("/")[-1], {}).get("properties", {})
+            if "type" in below:
+                field["anyOf"] = [{"$ref": field.pop("$ref")}, dict(below["type"])]
 
 
 def _lenient(schema: Any) -> Any:

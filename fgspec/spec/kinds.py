@@ -248,7 +248,7 @@ class OneOf:
         if not isinstance(value, Mapping):
             raise PydanticCustomError("model_type", "")
         name = value.get("type", self.default)
-        if name is None:
+        if name is None and "type" not in value:
             raise PydanticCustomError("union_tag_not_found", "")
         if not isinstance(name, str) or not self.offers(name):
             raise PydanticCustomError("union_tag_invalid", "")
