@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, JsonValue
+from pydantic import AfterValidator, Field
 
 from fgspec.problems.problems import Problem, nearest
 from fgspec.spec import plugins
@@ -42,7 +42,7 @@ class Flax(Architecture):
         description="The module's name among the entry points fgspec.flax_modules of installed "
         "packages. None: the one given to fgspec.compile(spec, network=module).",
     )
-    arguments: Annotated[dict[str, JsonValue], AfterValidator(Arguments)] = Field(
+    arguments: Annotated[dict[str, Any], AfterValidator(Arguments)] = Field(
         default_factory=Arguments, description="Named arguments that the module is made with."
     )
     axes: tuple[Literal["patch"], ...] = Field(
