@@ -57,8 +57,8 @@ def conv(image, *, rngs):
         nnx.Conv(image[-1], 3, (3, 3), rngs=rngs), nnx.LayerNorm(3, rngs=rngs), nnx.gelu,
         partial(nnx.avg_pool, window_shape=(2, 2), strides=(2, 2)),
     )
-    second = nnx.Sequential(nnx.LayerNorm(3, rngs=rngs), nnx.Conv(3, 2, (1, 1), rngs=rngs), nnx.silu)
-    return nnx.Sequential(first, second)
+    one = nnx.Conv(3, 2, (1, 1), rngs=rngs)
+    return nnx.Sequential(first, nnx.Sequential(nnx.LayerNorm(3, rngs=rngs), one, nnx.silu))
 
 
 class Residual(nnx.Module):
@@ -135,10 +135,24 @@ def broken(image, *, rngs):
     raise RuntimeError("no such thing")
 '''
 
-NAMES = (
-    "Dense conv pixels residual batch_norm dropout dropout_off tied coupled misfit half "
-    "unknown_activation Headed Twice NoChain broken"
-).split()
+NAMES = [
+    "Dense",
+    "conv",
+    "pixels",
+    "residual",
+    "batch_norm",
+    "dropout",
+    "dropout_off",
+    "tied",
+    "coupled",
+    "misfit",
+    "half",
+    "unknown_activation",
+    "Headed",
+    "Twice",
+    "NoChain",
+    "broken",
+]
 
 SPEC = """
 fgspec: 1
@@ -259,9 +273,7 @@ def test_gradients_are_those_of_the_modules_own_loss(name, rule):
         np.testing.assert_allclose(own, other, rtol=2e-4, atol=2e-6)
 
 
-@pytest.mark.parametrize(
-    ("name", "axes"), [("Dense", ()), ("conv", ()), ("pixels", ("patch",))]
-)
+@pytest.mark.parametrize(("name", "axes"), [("Dense", ()), ("conv", ()), ("pixels", ("patch",))])
 def test_every_forward_rule_is_exact_over_a_full_basis(name, axes):
     arguments = Arguments(width=3) if name == "Dense" else Arguments()
     networks.check_architecture(Flax(module=name, arguments=arguments, axes=axes))
@@ -312,7 +324,7 @@ def test_initial_parameters_are_drawn_by_the_module_for_the_seed():
 
 def test_equal_blocks_are_scanned_and_give_the_same_gradient():
     more = ", arguments: {width: 6, depth: 5}"
-    scan, not_ = ("compile: {blocks: %s}\n" % how for how in ("scanned", "unrolled"))
+    scan, not_ = (f"compile: {{blocks: {how}}}\n" for how in ("scanned", "unrolled"))
     programs = [fgspec.compile(spec("Dense", "lg-fg-a", more, lines)) for lines in (scan, not_)]
     assert len(programs[0].plan.stacks[0].units) == 4
     found = [program.gradient(program.init(0), batch())[0] for program in programs]
@@ -400,7 +412,7 @@ def test_a_module_in_hand_compiles_and_begins_as_it_is():
     own = state.params["blocks"]["block1"]["layer0"]["kernel"]
     kernel = np.asarray(module.blocks[2].layers[0].kernel[...])
     np.testing.assert_array_equal(own, kernel)
-    new, metrics = program.update(state, batch())
+    _, metrics = program.update(state, batch())
     assert np.isfinite(metrics["train/loss"])
     np.testing.assert_array_equal(module.blocks[2].layers[0].kernel[...], kernel)
 
