@@ -302,8 +302,8 @@ class Flax(flax_module.Flax):
             if before.params() and bare and block == other and first.what is What.FUNCTION:
                 return (
                     f"needs the activation behind {block}/{before.name}, and {first.name} is none "
-                    "that is known; use one of jax.nn, or put a function that is no activation "
-                    "behind the activation"
+                    "that is known; use one of jax.nn, or move a function that is no "
+                    "activation behind one"
                 )
         return None
 
@@ -350,7 +350,7 @@ class Flax(flax_module.Flax):
             classifier=Readout((full("linear", features, outputs),)),
             initialization=working(self.initialization),
             activation=working(self.activation),
-            drawn=Initial(made, tuple(image)),
+            drawn=Initial(made, image),
         )
 
 

@@ -57,7 +57,6 @@ ELEMENTWISE = {
 """Functions that are known to act on every element by itself, by which they are activations."""
 
 Shape = tuple[int, ...]
-Features = Float[Array, "n p g c"]
 
 
 class Misread(Exception):
@@ -189,7 +188,9 @@ class Map(layers.Layer):
         """Channels, and positions where they are not known to stay apart."""
         return frozenset(("group", "channel") if self.apart else ("patch", "group", "channel"))
 
-    def apply(self, params: Mapping[str, Any], x: Features, start: Extent) -> Features:
+    def apply(
+        self, params: Mapping[str, Any], x: Float[Array, "n p g c"], start: Extent
+    ) -> Float[Array, "n q h d"]:
         """All elements, one after the other."""
         own: list[dict[str, Any]] = [{} for _ in self.elements]
         for name, (k, path, _) in self.by_name().items():
@@ -219,14 +220,7 @@ def pieces(root: Any) -> list[list[Piece]]:
     """
     if not isinstance(root, nnx.Module):
         raise Misread(f"is a {type(root).__name__}; must be a flax.nnx.Module")
-    items = root.layers if _is_sequence(root) else getattr(root, "blocks", None)
-    if items is None or (isinstance(items, nnx.Module) and not isinstance(items, nnx.List)):
-        items = items.layers if items is not None and _is_sequence(items) else None
-    if items is None:
-        raise Misread(
-            f"{type(root).__name__} is no chain; give it blocks = nnx.List([...]), or make it an "
-            "nnx.Sequential"
-        )
+    items = list(_items(root))
     blocks: list[list[Piece]] = []
     first: list[Piece] = []
     for index, item in enumerate(items):
@@ -238,8 +232,21 @@ def pieces(root: Any) -> list[list[Piece]]:
             (blocks[-1] if blocks else first).extend(found)
     if not blocks:
         raise Misread("no block has parameters; there is nothing to train")
-    _refuse_shared_or_left_out(root, list(items))
+    _refuse_shared_or_left_out(root, items)
     return blocks
+
+
+def _items(root: Any) -> Sequence[Any]:
+    """What a chain is made of, in order."""
+    chain = root if _is_sequence(root) else getattr(root, "blocks", None)
+    if _is_sequence(chain):
+        return chain.layers
+    if isinstance(chain, nnx.List | list | tuple):
+        return chain
+    raise Misread(
+        f"{type(root).__name__} is no chain; give it blocks = nnx.List([...]), or make it an "
+        "nnx.Sequential"
+    )
 
 
 def _is_sequence(module: Any) -> bool:
@@ -349,15 +356,15 @@ def _variables(module: Any) -> dict[int, str]:
 
 
 def _refuse_shared_or_left_out(root: nnx.Module, items: Sequence[Any]) -> None:
-    seen: dict[int, str] = {}
-    for index, item in enumerate(part for item in items for part in _flat(item)):
+    seen = set[int]()
+    for item in (part for given in items for part in _flat(given)):
         for variable, path in _variables(item).items():
             if variable in seen:
                 raise Misread(
                     f"the parameter {path} stands in two places of the chain, but every block "
                     "learns by itself; give each its own"
                 )
-            seen[variable] = f"{index}"
+            seen.add(variable)
     left = [path for variable, path in _variables(root).items() if variable not in seen]
     if left:
         raise Misread(
