@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
 from math import prod
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeGuard
 
 import jax
 import jax.numpy as jnp
@@ -249,7 +249,7 @@ def _items(root: Any) -> Sequence[Any]:
     )
 
 
-def _is_sequence(module: Any) -> bool:
+def _is_sequence(module: Any) -> TypeGuard[nnx.Sequential]:
     return isinstance(module, nnx.Sequential) and type(module).__call__ is nnx.Sequential.__call__
 
 
