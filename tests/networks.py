@@ -111,7 +111,7 @@ def elements(made):
     return [made.plan.perturbed(segment) for segment in made.plan.segments]
 
 
-def basis(shapes, seed=0):
+def basis(shapes, seed=0, dtype=np.float32):
     """A random orthonormal basis of the joint space of arrays of the given shapes, by name.
 
     The arrays have a leading axis over the vectors of the basis.
@@ -121,9 +121,26 @@ def basis(shapes, seed=0):
     rows, _ = np.linalg.qr(np.random.default_rng(seed).standard_normal((total, total)))
     parts = np.split(rows, np.cumsum(list(sizes.values()))[:-1], axis=1)
     return {
-        name: part.reshape(total, *shapes[name]).astype(np.float32)
+        name: part.reshape(total, *shapes[name]).astype(dtype)
         for name, part in zip(shapes, parts, strict=True)
     }
+
+
+def wide(tree):
+    """A tree whose floating arrays are float64; only within `jax.enable_x64(True)`."""
+
+    def own(leaf):
+        return leaf.astype(jnp.float64) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+
+    return jax.tree.map(own, tree)
+
+
+def apart(found, wanted):
+    """`distance`, in float64 whatever JAX is set to."""
+    both = zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True)
+    pairs = [(np.asarray(a, np.float64), np.asarray(b, np.float64)) for a, b in both]
+    assert jax.tree.structure(found) == jax.tree.structure(wanted)
+    return max(np.abs(a - b).max() for a, b in pairs) / max(np.abs(b).max() for _, b in pairs)
 
 
 def largest(tree):

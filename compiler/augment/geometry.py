@@ -26,7 +26,7 @@ def shift(
     wide = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
 
     def crop(image: Float[Array, "a b c"], at: Int[Array, "2"]) -> Float[Array, "h w c"]:
-        return lax.dynamic_slice(image, (at[0], at[1], 0), x.shape[1:])
+        return lax.dynamic_slice(image, (*at, jnp.zeros_like(at[0])), x.shape[1:])
 
     return jax.vmap(crop)(wide, corner)
 

@@ -4,6 +4,8 @@ from collections import Counter
 from math import prod
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from compiler.cost.fusion import SUMS, fused
 from compiler.cost.operations import Operation, Operations, Value
 
@@ -69,11 +71,26 @@ def operation_flops(step: Operation) -> int:
     if step.name == "dot_general":
         return 2 * made * _contracted(equation)
     if step.name == "conv_general_dilated":
-        kernel, numbers = equation.invars[1].aval, equation.params["dimension_numbers"]
-        return 2 * made * kernel.size // kernel.shape[numbers.rhs_spec[0]]
+        return 2 * _convolved(equation)
     if step.name in SUMS:
         return equation.invars[0].aval.size
     return ELEMENT.get(step.name, 1) * made
+
+
+def _convolved(equation: Any) -> int:
+    """Products of a convolution: as XLA does, without those of padding and of dilation's zeros."""
+    (image, kernel), made = (of.aval.shape for of in equation.invars), equation.outvars[0].aval
+    how = equation.params
+    of_image, of_kernel, of_made = how["dimension_numbers"]
+    found = made.shape[of_made[0]] * made.shape[of_made[1]] * kernel[of_kernel[1]]
+    sides = zip(of_image[2:], of_kernel[2:], of_made[2:], strict=True)
+    for place, (before, window, after) in enumerate(sides):
+        starts = np.arange(made.shape[after]) * how["window_strides"][place]
+        seen = starts[:, None] + np.arange(kernel[window]) * how["rhs_dilation"][place]
+        seen, apart = seen - how["padding"][place][0], how["lhs_dilation"][place]
+        inside = (seen >= 0) & (seen <= (image[before] - 1) * apart) & (seen % apart == 0)
+        found *= int(inside.sum())
+    return found
 
 
 def _contracted(equation: Any) -> int:

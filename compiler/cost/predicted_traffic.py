@@ -152,11 +152,12 @@ def _shared(plan: Plan, layout: Layout, layer: Layer) -> float:
     """Bytes of the gradient of a weight that all groups share, example by example."""
     if not _whole(plan, layout, layer.outputs):
         return 0.0
-    return sum(
+    sizes = (
         on_each(layout, ("batch", *spec.axes), (plan.rows, *spec.shape))
         for spec in layer.map_params().values()
         if spec.role == "weight" and "group" not in spec.axes
     )
+    return sum(sizes, 0.0)
 
 
 def _readouts(plan: Plan, layout: Layout) -> Iterator[Message]:

@@ -177,7 +177,7 @@ def drawn(
     def one(name: str, stream: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
         counted = tuple(size // times for size in shape[:rows])
         once = guess.draw(stream, counted, shape[rows:])
-        noise = jnp.tile(once, (times, *[1] * (len(shape) - 1)))
+        noise = jnp.tile(once, (times, *[1] * (len(shape) - 1))).astype(plan.precise)
         return constrained(plan, noise, noise_axes(plan, name, shape))
 
     def noise(shapes: Mapping[str, tuple[int, ...]], sample: Any) -> dict[str, Any]:

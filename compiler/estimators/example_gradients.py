@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from compiler.estimators.spaces import Passed
+from compiler.named_arrays.precision import precise_type
 from compiler.network.layers import mapped, scaled
 from compiler.network.network import forward, layers_in
 from compiler.network.shapes import Layer
@@ -262,7 +263,7 @@ class Scaled(NamedTuple):
         for block in at.segment.blocks:
             if block.name in outputs:
                 shapes = {p: (len(x), *layer.outputs) for p, layer in layers_in((block,))}
-                still = {path: jnp.zeros(shape, jnp.float32) for path, shape in shapes.items()}
+                still = {path: jnp.zeros(s, precise_type(x)) for path, s in shapes.items()}
                 own = {block.name: at.params[block.name]}
 
                 def run(by: Any, block: Any = block, own: Any = own, x: Any = x) -> Any:

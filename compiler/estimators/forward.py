@@ -34,6 +34,7 @@ from compiler.estimators.joint_derivatives import (
 from compiler.estimators.projecting import project
 from compiler.estimators.spaces import Passed
 from compiler.named_arrays.axes import Axis, align, sum_to
+from compiler.named_arrays.precision import precise_type
 from compiler.network.network import Trace
 from compiler.plan.element import Element
 from compiler.plan.plan import Plan
@@ -76,7 +77,7 @@ def along_noise(
     def run(by: Tree) -> Trace:
         return space.run(segment.blocks, params, x, by)
 
-    at_rest = {name: jnp.zeros(shape, jnp.float32) for name, shape in shapes.items()}
+    at_rest = {name: jnp.zeros(shape, precise_type(x)) for name, shape in shapes.items()}
     slopes, trace = derivative(run, at_rest, context.losses, site, space)
 
     def times(along: Slopes, partner: Tree) -> Tree:

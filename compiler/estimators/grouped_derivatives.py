@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from compiler.estimators.context import Losses
 from compiler.estimators.example_gradients import Signals, View
+from compiler.named_arrays.precision import precise_type
 from compiler.plan.segment import Segment
 from fgspec.spec.spaces import Space
 
@@ -52,13 +53,15 @@ class Passing(NamedTuple):
                 found = [self.losses(site, trace.features[site.block]) for site in segment.sites]
                 return sum(found[1:], found[0]) / len(x)
 
-            yield at_rest(self.space, segment, len(x)), examples
+            yield at_rest(self.space, segment, x), examples
 
 
-def at_rest(space: Space, segment: Segment, batch: int) -> dict[str, Float[Array, "..."]]:
-    """Zeros in the shape of everything that a space perturbs in a segment."""
-    shapes = space.shapes(segment, batch)
-    return {name: jnp.zeros(shape, jnp.float32) for name, shape in shapes.items()}
+def at_rest(
+    space: Space, segment: Segment, x: Float[Array, "n p g c"]
+) -> dict[str, Float[Array, "..."]]:
+    """Zeros in the shape of everything that a space perturbs in a segment, for an input x."""
+    shapes = space.shapes(segment, len(x))
+    return {name: jnp.zeros(shape, precise_type(x)) for name, shape in shapes.items()}
 
 
 def signals(passing: Passing) -> dict[str, Float[Array, "..."]]:

@@ -60,7 +60,7 @@ def project(plan: Plan, params: Params, x: Features, context: Context) -> Estima
     predicted: Signals = {}
     if how.control_variate is not None:
         predicted = guided(how.control_variate, space, context, inputs)
-    still = at_rest(space, whole, len(x))
+    still = at_rest(space, whole, x)
     target = _target(plan, view, passing, still, predicted)
 
     def slopes(guess: Signals, sample: Any) -> Any:

@@ -108,7 +108,8 @@ def coefficients(
     for title, names in groups.items():
         size = sum(view.size(name) for name in names)
         group = Group(slopes[title], total(square, names), size)
-        value = coefficient.coefficient(group.along, toss(title, group.along.shape))
+        coin = toss(title, group.along.shape).astype(group.along.dtype)
+        value = coefficient.coefficient(group.along, coin)
         scaled = value * scale.scale(group, perturbation.samples, kurtosis)
         found |= dict.fromkeys(names, scaled)
     return found

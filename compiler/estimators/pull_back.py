@@ -5,9 +5,9 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from compiler.named_arrays.precision import precise_type
 from compiler.network.block import in_block
 from compiler.network.layers import pre_activation
 from compiler.network.network import Trace, forward, layers_in
@@ -16,7 +16,8 @@ from compiler.plan.segment import Segment
 
 def firing(path: str, trace: Trace) -> Float[Array, "n p g c"]:
     """The derivative of the activation of a layer; 1 or 0 for a ReLU."""
-    return trace.layers[path].derivative.astype(jnp.float32)
+    layer = trace.layers[path]
+    return layer.derivative.astype(precise_type(layer.input))
 
 
 def silencing(path: str, trace: Trace) -> Float[Array, "n p g c"] | None:

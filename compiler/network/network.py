@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
 
 from compiler.named_arrays.random_streams import KeyData
+from compiler.named_arrays.precision import precise
 from compiler.network.activations import Relu
 from compiler.network.block import Block, apply_block, in_block, is_trained
 from compiler.network.layers import LayerTrace
@@ -143,7 +144,7 @@ Standardize = Callable[[Shaped[Array, "n h w c"]], Float[Array, "n h w c"]]
 
 def in_unit_interval(image: Shaped[Array, "n h w c"]) -> Float[Array, "n h w c"]:
     """Pixels in [0, 1]: integer ones are in 0..255, floating ones are there already."""
-    pixels = image.astype(jnp.float32)
+    pixels = precise(image)
     return pixels / 255 if jnp.issubdtype(image.dtype, jnp.integer) else pixels
 
 
@@ -151,7 +152,8 @@ def standardizer(mean: tuple[float, ...], std: tuple[float, ...]) -> Standardize
     """A function that scales pixels to [0, 1] and standardises them per colour."""
 
     def standardize(image: Shaped[Array, "n h w c"]) -> Float[Array, "n h w c"]:
-        shift, scale = (jnp.asarray(v, jnp.float32)[None, None, None] for v in (mean, std))
-        return (in_unit_interval(image) - shift) / scale
+        pixels = in_unit_interval(image)
+        shift, scale = (jnp.asarray(v, pixels.dtype)[None, None, None] for v in (mean, std))
+        return (pixels - shift) / scale
 
     return standardize

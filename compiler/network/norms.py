@@ -10,6 +10,7 @@ from jax import numpy as jnp
 from jaxtyping import Array, Float
 
 from compiler.named_arrays.axes import ACTIVATION, Axis
+from compiler.named_arrays.precision import precise
 from fgspec.spec import normalizations
 from fgspec.spec.normalizations import Normalization
 
@@ -57,8 +58,8 @@ class Norm:
         return tuple(ACTIVATION.index(axis) for axis in self.over)
 
     def moments(self, x: Float[Array, "n p g c"]) -> Moments:
-        """The moments of `x` that it is normalized by, float32."""
-        return Moments(*self.how.moments(x.astype(jnp.float32), self._where))
+        """The moments of `x` that it is normalized by, in float32 at least."""
+        return Moments(*self.how.moments(precise(x), self._where))
 
     def shape(self, features: tuple[int, int, int]) -> tuple[int, ...]:
         """The shape of the moments of features [p, g, c] of any number of examples."""
@@ -68,9 +69,9 @@ class Norm:
     def __call__(
         self, x: Float[Array, "n p g c"], known: Moments | None = None
     ) -> Float[Array, "n p g c"]:
-        """Normalize `x` by its own moments or by `known` ones, in float32 whatever its dtype."""
+        """Normalize `x` by its own moments or by `known` ones, in float32 at least."""
         dtype = x.dtype
-        x = x.astype(jnp.float32)
+        x = precise(x)
         cut = x if self.split == 1 else x.reshape(*x.shape[:2], self.split, -1)
         out = self.how.apply(cut, self._where, self.epsilon, known)
         return out.reshape(x.shape).astype(dtype)

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from compiler.named_arrays.axes import Axis
+from compiler.named_arrays.precision import precise
 from compiler.network.block import Block, apply_block, block_params
 from compiler.network.layers import LayerTrace
 from compiler.network.norms import Moments, Norm
@@ -53,8 +53,8 @@ class Readout:
         return frozenset(mixed)
 
     def entering(self, x: Float[Array, "n p g c"]) -> Float[Array, "n q h d"]:
-        """The features that a loss is replicated over: normalized, not yet averaged, float32."""
-        x = x.astype(jnp.float32)
+        """Features that a loss is replicated over: normalized, not averaged, at least float32."""
+        x = precise(x)
         return x if self.norm is None else self.norm(x)
 
     def outputs(
@@ -72,7 +72,7 @@ class Readout:
             feedback: backward weights in the same structure.
             known: moments by layer and place, instead of the batch's.
         """
-        x = x.astype(jnp.float32)
+        x = precise(x)
         read = averaged(x) if self.averages else x
         back = self._named(feedback) if feedback is not None else None
         block = Block("", self.layers)

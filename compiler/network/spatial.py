@@ -100,7 +100,7 @@ class MaxPool(layers.MaxPoolLayer):
 
 
 def _averages(before: int, after: int) -> Float[Array, "a b"]:
-    weights = np.zeros((before, after), np.float32)
+    weights = np.zeros((before, after))
     for column, span in enumerate(layers.averaged(before, after)):
         weights[span, column] = 1 / len(span)
     return jnp.asarray(weights)

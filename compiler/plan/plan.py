@@ -6,8 +6,11 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
+import jax.numpy as jnp
+
 from compiler.named_arrays.axes import Axis
 from compiler.named_arrays.paths import unflatten
+from compiler.named_arrays.precision import at_least_float32
 from compiler.network.block import Block, block_params
 from compiler.network.heads import final_head, make_head
 from compiler.network.network import Network, layers_in
@@ -117,6 +120,11 @@ class Plan:
         """The paths of the arrays of blocks that cannot learn; see `Layer.idle_params`."""
         layers = layers_in(self.network.blocks)
         return [f"{path}/{name}" for path, layer in layers for name in layer.idle_params()]
+
+    @property
+    def precise(self) -> jnp.dtype:
+        """The type of all that is not computed in `compile.precision`, if that is less."""
+        return at_least_float32(jnp.dtype(self.experiment.compile.precision))
 
     @property
     def estimator(self) -> Estimator:

@@ -33,7 +33,8 @@ def stem(plan: Plan, image: Shaped[Array, "n h w k"]) -> Float[Array, "n p 1 f"]
     raw = ((0.0,) * len(data.mean), (1.0,) * len(data.std))
     mean, std = (data.mean, data.std) if plan.experiment.data.standardize else raw
     dtype = jnp.dtype(plan.experiment.compile.precision)
-    cut = patchify(standardizer(mean, std)(image), plan.network.grid)
+    pixels = in_unit_interval(image).astype(plan.precise)
+    cut = patchify(standardizer(mean, std)(pixels), plan.network.grid)
     return constrained(plan, cut.astype(dtype))
 
 
@@ -48,7 +49,10 @@ def views(
     if "views" in batch:
         return stem(plan, batch["views"])
     image, augment, count = batch["image"], plan.experiment.data.augment, plan.objective.views
-    return stem(plan, augmented(augment, count, in_unit_interval(image), key, step))
+    pixels = in_unit_interval(image)
+    # Pictures are changed in float32 whatever computes with them.
+    pixels = pixels.astype(jnp.float32) if augment.changes else pixels
+    return stem(plan, augmented(augment, count, pixels, key, step))
 
 
 def clean_features(
@@ -114,7 +118,7 @@ def classifier_gradient(
         logits, traces = plan.network.classifier.outputs(own, clean)
         loss, found = plan.answer.value(logits, labels).mean(), plan.answer.metrics(logits, labels)
         means = {
-            f"train/{name}": found[name].astype(jnp.float32).mean() for name in plan.answer.reports
+            f"train/{name}": found[name].astype(plan.precise).mean() for name in plan.answer.reports
         }
         return loss, ({"train/loss": loss, **means}, traces)
 

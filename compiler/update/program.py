@@ -114,9 +114,11 @@ class Program:
             self._refuse_other(perturbations)
         if not float64:
             return self._gradient(state, batch, perturbations)
-        with jax.enable_x64(True):
+        # Whole numbers that JAX makes are int64 then, and meet int32 ones.
+        with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
             wide = partial(jax.tree.map, _wide)
-            return self._wide._gradient(wide(state), wide(batch), wide(perturbations))
+            exact = {name: _unit_interval(name, part) for name, part in batch.items()}
+            return self._wide._gradient(wide(state), wide(exact), wide(perturbations))
 
     @cached_property
     def _wide(self) -> "Program":
@@ -252,6 +254,12 @@ def _picked(record: Records, whole: Batch | None) -> Batch:
     if whole is None:
         return record
     return {name: part[record["index"]] for name, part in whole.items()}
+
+
+def _unit_interval(name: str, part: Any) -> Any:
+    """Images of integers in float64, in [0, 1], others as they are."""
+    whole = name == "image" and jnp.issubdtype(part.dtype, jnp.integer)
+    return jnp.asarray(part, jnp.float64) / 255 if whole else part
 
 
 def _wide(leaf: Any) -> Any:

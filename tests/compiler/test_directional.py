@@ -5,6 +5,7 @@ import pytest
 
 from compiler.cost.by_part import dissect
 from compiler.cost.compiled import ONE, compile_update
+from compiler.cost.update_flops import flops_by_scope, update_flops
 from fgspec.show.plan_tables import cost_rows
 
 MLP = "{type: mlp, hidden: [6, 5, 4]}"

@@ -87,7 +87,8 @@ def test_the_plan_prints_windows_strides_and_what_is_added():
     lines = layer_lines(
         networks.program("lg-fg-a", architecture=networks.CHAIN % "{type: none}").plan
     )
-    kinds = {line.split()[0]: line.split("  ")[1].strip() for line in lines}
+    start, stop = lines[0].index("kind"), lines[0].index("in [p,g,c]")
+    kinds = {line.split()[0]: line[start:stop].strip() for line in lines}
     assert kinds["block0/max_pool3"] == "max_pool 3x3/2"
     assert kinds["block1/left"] == "conv 3x3"
     assert kinds["block1/conv1"] == "conv + left"

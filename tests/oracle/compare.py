@@ -57,6 +57,8 @@ def _shapes(case, made):
     if case.guess == "jacobian":
         ends = [(block.name, block.end.features) for block in plan.network.blocks[1:]]
         return {f"jacobian/{name}": (plan.rows, *features) for name, features in ends}
+    if case.guided:
+        return {}
     if case.projects:
         found = plan.space.shapes(Segment(plan.network.blocks, ()), plan.rows)
         if case.sharing == "batch" and case.where != "weight":
@@ -98,13 +100,13 @@ def _untrained(case, made, state):
     return _flat(jax.device_get(initialize({"heads": made.plan.heads()}, key, how)))
 
 
-def compiled(case):
+def compiled(case, float64=False):
     """The compiler's gradient, and what the oracle is given: state, data and noise."""
     made = compile_plan(make_plan(loads(text(case)).experiment, networks.INFO))
     state, batch = _state(made, case.seed), networks.batch_of(case.batch, case.seed)
     noise = _noise(case, made) if case.perturbs else {}
     given = {name: jnp.asarray(v) for name, v in noise.items()} if noise else None
-    grads, _ = made.gradient(state, batch, given)
+    grads, _ = made.gradient(state, batch, given, float64=float64)
     data = {"label": np.asarray(batch["label"]), "image": np.asarray(batch["image"], float)}
     if case.objective == "info_nce":
         how = made.plan.experiment.data.augment

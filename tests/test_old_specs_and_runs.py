@@ -1,0 +1,104 @@
+"""What version 0.1 wrote is read: its specs mean the same, its runs go on to give their numbers.
+
+`version_0_1/specs` are specs with the hashes of their resolved values, `version_0_1/run_folders`
+runs with what their newest checkpoints evaluated to.
+"""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from fgspec.api import evaluate
+from fgspec.loading.resolved import identity
+from fgspec.loading.spec_file import load
+from fgspec.problems.problems import SpecError
+
+OLD = Path(__file__).parent / "version_0_1"
+RUNS = json.loads((OLD / "run_folders" / "expected.json").read_text())
+HASHES = json.loads((OLD / "specs" / "hashes.json").read_text())
+NEW = (
+    ("architecture", "activation"),
+    ("gradient", "perturbation", "projection", "applies_to"),
+    ("optimizer", "decay_after_factors"),
+    ("training", "trackers"),
+)
+"""Fields that the language has got since."""
+
+
+def _vectorizes(path):
+    """Whether a spec, or one that it extends, asks for samples at once."""
+    text = path.read_text()
+    bases = [line.split()[1] for line in text.splitlines() if line.startswith("extends:")]
+    return "samples: vectorized" in text or any(_vectorizes(path.parent / b) for b in bases)
+
+
+SPECS = [path for path in sorted((OLD / "specs").glob("*.yaml")) if not _vectorizes(path)]
+VECTORIZED = [path for path in sorted((OLD / "specs").glob("*.yaml")) if _vectorizes(path)]
+
+
+def _as_before(values, path):
+    """Resolved values as version 0.1 had them: `compile.samples` as the file says, or auto."""
+    for *parents, last in NEW:
+        at = values
+        for key in parents:
+            at = (at or {}).get(key)
+        if at is not None:
+            at.pop(last, None)
+    said = re.search(r"^compile: {.*samples: (\w+)", path.read_text(), re.MULTILINE)
+    values["compile"]["samples"] = said[1] if said else "auto"
+    return values
+
+
+def test_every_old_spec_is_looked_at():
+    assert {path.name for path in SPECS + VECTORIZED} >= HASHES.keys()
+    assert len(SPECS) > 30
+    assert len(VECTORIZED) >= 2
+
+
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
+def test_an_old_spec_means_what_it_meant(path):
+    values = json.loads(json.dumps(load(path).values()))
+    assert identity(_as_before(values, path)) == HASHES[path.name]
+
+
+@pytest.mark.parametrize("path", VECTORIZED, ids=lambda path: path.stem)
+def test_samples_at_once_are_refused_in_one_line_with_the_remedy(path):
+    with pytest.raises(SpecError) as error:
+        load(path)
+    (line,) = str(error.value).splitlines()
+    assert "compile.samples: is gone" in line
+    assert "remove it (got vectorized)" in line
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """The run folders, where nothing that is written hurts."""
+    copied = tmp_path_factory.mktemp("old") / "run_folders"
+    shutil.copytree(OLD / "run_folders", copied)
+    return copied
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_an_old_run_evaluates_to_its_numbers(name, folders):
+    assert evaluate(folders / name) == pytest.approx(RUNS[name], rel=1e-5)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_an_old_resolved_spec_differs_in_nothing_from_itself(name, fgspec):
+    path = OLD / "run_folders" / name / "resolved.yaml"
+    code, out, _ = fgspec("diff", path, path)
+    assert code == 0, out
+    assert out.splitlines()[0] == "the same"
+
+
+def test_old_runs_are_reported(folders, tmp_path, fgspec):
+    code, out, err = fgspec("report", *(folders / name for name in RUNS), "--out", tmp_path)
+    assert code == 0, out + err
+    text = (tmp_path / "report.md").read_text()
+    for name, numbers in RUNS.items():
+        arm = json.loads((folders / name / "summary.json").read_text())
+        assert arm["metrics"]["eval/error"] == pytest.approx(numbers["eval/error"])
+        assert name.split("_")[0] in text
