@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,12 +15,7 @@ from pydantic import Field
 
 from compiler.equivalence.digest import digests
 from compiler.equivalence.value_digest import hashed
-from compiler.named_arrays.random_streams import KeyData, address, key_data
-from compiler.network.activations import NoActivation
-from compiler.network.block import Block
-from compiler.network.extend import full
 from compiler.flax_modules.parts import (
-    Grouped,
     Map,
     Misread,
     Piece,
@@ -31,6 +26,10 @@ from compiler.flax_modules.parts import (
     pieces,
     plan_block,
 )
+from compiler.named_arrays.random_streams import KeyData, address, key_data
+from compiler.network.activations import NoActivation
+from compiler.network.block import Block
+from compiler.network.extend import full
 from compiler.network.network import Network, every_layer, forward
 from compiler.network.readout import Readout
 from compiler.network.shapes import Layer
@@ -169,7 +168,9 @@ def _refuse_other_call(root: Any, image: Image) -> None:
                 chain, arguments, ("params", "x")
             )
     except Exception as error:  # whatever a module of others raises
-        raise Misread(f"its __call__ fails on images alone: {first_line(error)}; {remedy}") from error
+        raise Misread(
+            f"its __call__ fails on images alone: {first_line(error)}; {remedy}"
+        ) from error
     if not same:
         raise Misread(f"its __call__ does more than its blocks one after the other; {remedy}")
 
@@ -301,8 +302,8 @@ class Flax(flax_module.Flax):
             if before.params() and bare and block == other and first.what is What.FUNCTION:
                 return (
                     f"needs the activation behind {block}/{before.name}, and {first.name} is none "
-                    "that is known; use one of jax.nn, or put a function that is no activation "
-                    "behind the activation"
+                    "that is known; use one of jax.nn, or move a function that is no "
+                    "activation behind one"
                 )
         return None
 
@@ -349,7 +350,7 @@ class Flax(flax_module.Flax):
             classifier=Readout((full("linear", features, outputs),)),
             initialization=working(self.initialization),
             activation=working(self.activation),
-            drawn=Initial(made, tuple(image)),
+            drawn=Initial(made, image),
         )
 
 

@@ -9,10 +9,10 @@ whole, as one layer.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import Enum, auto
 from functools import partial
 from math import prod
-from enum import Enum, auto
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeGuard
 
 import jax
 import jax.numpy as jnp
@@ -57,7 +57,6 @@ ELEMENTWISE = {
 """Functions that are known to act on every element by itself, by which they are activations."""
 
 Shape = tuple[int, ...]
-Features = Float[Array, "n p g c"]
 
 
 class Misread(Exception):
@@ -189,7 +188,9 @@ class Map(layers.Layer):
         """Channels, and positions where they are not known to stay apart."""
         return frozenset(("group", "channel") if self.apart else ("patch", "group", "channel"))
 
-    def apply(self, params: Mapping[str, Any], x: Features, start: Extent) -> Features:
+    def apply(
+        self, params: Mapping[str, Any], x: Float[Array, "n p g c"], start: Extent
+    ) -> Float[Array, "n q h d"]:
         """All elements, one after the other."""
         own: list[dict[str, Any]] = [{} for _ in self.elements]
         for name, (k, path, _) in self.by_name().items():
@@ -219,14 +220,7 @@ def pieces(root: Any) -> list[list[Piece]]:
     """
     if not isinstance(root, nnx.Module):
         raise Misread(f"is a {type(root).__name__}; must be a flax.nnx.Module")
-    items = root.layers if _is_sequence(root) else getattr(root, "blocks", None)
-    if items is None or isinstance(items, nnx.Module) and not isinstance(items, nnx.List):
-        items = items.layers if items is not None and _is_sequence(items) else None
-    if items is None:
-        raise Misread(
-            f"{type(root).__name__} is no chain; give it blocks = nnx.List([...]), or make it an "
-            "nnx.Sequential"
-        )
+    items = list(_items(root))
     blocks: list[list[Piece]] = []
     first: list[Piece] = []
     for index, item in enumerate(items):
@@ -238,11 +232,24 @@ def pieces(root: Any) -> list[list[Piece]]:
             (blocks[-1] if blocks else first).extend(found)
     if not blocks:
         raise Misread("no block has parameters; there is nothing to train")
-    _refuse_shared_or_left_out(root, list(items))
+    _refuse_shared_or_left_out(root, items)
     return blocks
 
 
-def _is_sequence(module: Any) -> bool:
+def _items(root: Any) -> Sequence[Any]:
+    """What a chain is made of, in order."""
+    chain = root if _is_sequence(root) else getattr(root, "blocks", None)
+    if _is_sequence(chain):
+        return chain.layers
+    if isinstance(chain, nnx.List | list | tuple):
+        return chain
+    raise Misread(
+        f"{type(root).__name__} is no chain; give it blocks = nnx.List([...]), or make it an "
+        "nnx.Sequential"
+    )
+
+
+def _is_sequence(module: Any) -> TypeGuard[nnx.Sequential]:
     return isinstance(module, nnx.Sequential) and type(module).__call__ is nnx.Sequential.__call__
 
 
@@ -258,7 +265,9 @@ def _flat(item: Any) -> Iterator[Any]:
 def _piece(item: Any, where: str) -> Piece:
     name = _name(item)
     if not callable(item):
-        raise Misread(f"{where} is a {name}, which cannot be called; make it a module or a function")
+        raise Misread(
+            f"{where} is a {name}, which cannot be called; make it a module or a function"
+        )
     if not isinstance(item, nnx.Module):
         return Piece(Element(name, _kind(item), function=item), {})
     if isinstance(item, nnx.Dropout):
@@ -319,7 +328,9 @@ def _refuse_state(rest: Any, where: str) -> None:
     if any(isinstance(leaf, nnx.RngState) for leaf in found):
         message = f"{where} draws random numbers, which estimates do not know of"
         raise Misread(f"{message}; remove what draws them, such as dropout")
-    kinds = ", ".join(sorted({type(leaf).__name__ for leaf in found if not isinstance(leaf, variable)}))
+    kinds = ", ".join(
+        sorted({type(leaf).__name__ for leaf in found if not isinstance(leaf, variable)})
+    )
     raise Misread(f"{where} holds {kinds} besides its parameters; make all of it nnx.Param")
 
 
@@ -345,15 +356,15 @@ def _variables(module: Any) -> dict[int, str]:
 
 
 def _refuse_shared_or_left_out(root: nnx.Module, items: Sequence[Any]) -> None:
-    seen: dict[int, str] = {}
-    for index, item in enumerate(part for item in items for part in _flat(item)):
+    seen = set[int]()
+    for item in (part for given in items for part in _flat(given)):
         for variable, path in _variables(item).items():
             if variable in seen:
                 raise Misread(
                     f"the parameter {path} stands in two places of the chain, but every block "
                     "learns by itself; give each its own"
                 )
-            seen[variable] = f"{index}"
+            seen.add(variable)
     left = [path for variable, path in _variables(root).items() if variable not in seen]
     if left:
         raise Misread(
@@ -405,9 +416,7 @@ def plan_block(name: str, block: Sequence[Piece], entering: Shape) -> tuple[Bloc
         leaving = _leaving(name, kind, own, entering)
         how = NoActivation() if activation is None else _activation(activation)
         layer = Map(type=kind, elements=elements, entering=entering, leaving=leaving)
-        made.append(
-            Layer(f"layer{index}", layer, extent(entering), activation=how, bias=False)
-        )
+        made.append(Layer(f"layer{index}", layer, extent(entering), activation=how, bias=False))
         entering = leaving
     return Block(name, tuple(made)), entering
 
@@ -436,7 +445,9 @@ def _leaving(block: str, kind: str, own: Sequence[Piece], entering: Shape) -> Sh
         ) from error
     if not hasattr(out, "shape") or len(out.shape) < 2 or out.shape[0] != 2:
         shape = getattr(out, "shape", type(out).__name__)
-        raise Misread(f"{block} ({kind}) gives {shape} from two examples; must be [n, ..., channels]")
+        raise Misread(
+            f"{block} ({kind}) gives {shape} from two examples; must be [n, ..., channels]"
+        )
     return tuple(out.shape[1:])
 
 

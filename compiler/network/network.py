@@ -18,7 +18,6 @@ from compiler.network.shapes import Layer, LayerParams
 from fgspec.spec.activations import Activation
 from fgspec.spec.initializations import Initialization
 
-
 Drawn = Callable[[KeyData], Mapping[str, Float[Array, "..."]]]
 """Key of the run -> initial parameters by `blocks/block/layer/name`."""
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+import numpy as np
+from jax import numpy as jnp
 from jaxtyping import Array, Float
 
 from compiler.named_arrays.axes import ACTIVATION, Axis
@@ -100,11 +102,28 @@ class Layer:
         """All parameters by name."""
         return self.map_params() | self.norm_params()
 
+    def idle_params(self) -> tuple[str, ...]:
+        """The parameters that cannot learn, as the normalization behind the map takes them out.
+
+        One that subtracts a mean does so to a bias that is the same along the axes of that mean.
+        """
+        if self.after is None or BIAS not in self.map_params():
+            return ()
+        # Asked of the normalization itself, which may be anybody's and subtract no mean at all.
+        rng = np.random.default_rng(0)
+        out = jnp.asarray(rng.standard_normal((2, *self.outputs), np.float32))
+        moved = out + jnp.asarray(rng.standard_normal(self.bias_shape(), np.float32))
+        same = jnp.allclose(self.after(out), self.after(moved), atol=1e-3)
+        return (BIAS,) if same else ()
+
+    def bias_shape(self) -> tuple[int, ...]:
+        """[1, p, g, c] of the bias, 1 along the axes that it does not have."""
+        sizes = zip(ACTIVATION[1:], self.outputs, strict=True)
+        return (1, *(size if axis in self.kind.bias_axes else 1 for axis, size in sizes))
+
     def map(self, params: LayerParams, x: Float[Array, "n p g c"]) -> Float[Array, "n q h d"]:
         """The map and its bias, from parameters in the type of `x`."""
         out = self.kind.apply(params, x, self.start)
         if BIAS not in params:
             return out
-        sizes = zip(ACTIVATION[1:], self.outputs, strict=True)
-        shape = tuple(size if axis in self.kind.bias_axes else 1 for axis, size in sizes)
-        return out + params[BIAS].reshape(1, *shape)
+        return out + params[BIAS].reshape(self.bias_shape())

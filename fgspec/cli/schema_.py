@@ -26,7 +26,7 @@ def language_schema() -> dict[str, Any]:
     _gather_sections(schema)
     _name_alone(schema)
     for section in schema["$defs"].values():
-        kind = section["properties"].get("type", {})
+        kind = section.get("properties", {}).get("type", {})
         if "description" in section:
             kind.setdefault("description", section["description"])
     return schema
@@ -59,8 +59,12 @@ def _gather_sections(schema: dict[str, Any]) -> None:
         sections[name] = found
         return {"$ref": f"#/$defs/{name}"}
 
+    def gathered_fields(section: dict[str, Any]) -> dict[str, Any]:
+        # A value that is no section, such as any JSON value, has no fields.
+        return {key: gathered(v) if key == "properties" else v for key, v in section.items()}
+
     for name, section in list(sections.items()):
-        sections[name] = section | {"properties": gathered(section["properties"])}
+        sections[name] = gathered_fields(section)
     schema["properties"] = gathered(schema["properties"])
 
 
@@ -68,7 +72,7 @@ def _name_alone(schema: dict[str, Any]) -> None:
     """A section with a `type` can be written as that alone, as a method can."""
     sections = schema["$defs"]
     for section in [schema, *sections.values()]:
-        for field in section["properties"].values():
+        for field in section.get("properties", {}).values():
             below = sections.get(field.get("$ref", "").split("/")[-1], {}).get("properties", {})
             if "type" in below:
                 field["anyOf"] = [{"$ref": field.pop("$ref")}, dict(below["type"])]
@@ -127,7 +131,7 @@ def _about(field: dict[str, Any]) -> dict[str, Any]:
 
 def _fields(sections: dict[str, Any], name: str, before: str) -> Iterator[tuple[str, str]]:
     """The path of every field in a section and below, and where the schema of its value is."""
-    for key, field in sections[name]["properties"].items():
+    for key, field in sections[name].get("properties", {}).items():
         yield before + key, f"#/$defs/{name}/properties/{key}"
         for below in (field, *field.get("anyOf", ())):
             if "$ref" in below:

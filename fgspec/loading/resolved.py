@@ -55,7 +55,7 @@ def _rows(
 ) -> Iterator[tuple[str, str]]:
     for key, value in sorted(tree.items(), key=lambda item: item[0] != "type"):
         path = (*at, key)
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value:
             yield f"{'  ' * depth}{key}:", ""
             yield from _rows(value, path, depth + 1, loaded)
         else:

@@ -33,6 +33,8 @@ def cost_rows(plan: Plan, compiled: CompiledUpdate, found: Anatomy) -> dict[str,
         "steps": f"{plan.steps:,} of {plan.steps_per_epoch:,} an epoch; {_calls(plan)}",
         "blocks": _stacks(plan),
     }
+    if idle := plan.idle_params():
+        rows["cannot learn"] = f"{', '.join(idle)}: the normalization behind takes it out"
     rows |= {name: text for name, text in _perturbing(plan).items() if text}
     if counted.head_parameters:
         parts, whole = by_part(found.flops), sum(found.flops.values())
@@ -205,10 +207,10 @@ def _estimator(plan: Plan) -> str:
 
 def _kind(row: dict[str, Any]) -> str:
     """`conv 3x3/2 + input`: the map, its window and stride, and what is added to it."""
-    size, stride = row["options"].get("size", 1), row["options"].get("stride", 1)
+    size, stride = (row["options"].get(name, 1) for name in ("size", "stride"))
     window = f" {size}x{size}" if size > 1 or stride > 1 else ""
-    stride = f"/{stride}" if stride > 1 else ""
-    return f"{row['kind']}{window}{stride}" + "".join(f" + {name}" for name in row["adds"])
+    step = f"/{stride}" if stride > 1 else ""
+    return f"{row['kind']}{window}{step}" + "".join(f" + {name}" for name in row["adds"])
 
 
 def _route(axes: list[str]) -> str:

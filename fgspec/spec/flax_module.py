@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, JsonValue
+from pydantic import AfterValidator, Field
 
 from fgspec.problems.problems import Problem, nearest
 from fgspec.spec import plugins
@@ -42,7 +42,7 @@ class Flax(Architecture):
         description="The module's name among the entry points fgspec.flax_modules of installed "
         "packages. None: the one given to fgspec.compile(spec, network=module).",
     )
-    arguments: Annotated[dict[str, JsonValue], AfterValidator(Arguments)] = Field(
+    arguments: Annotated[dict[str, Any], AfterValidator(Arguments)] = Field(
         default_factory=Arguments, description="Named arguments that the module is made with."
     )
     axes: tuple[Literal["patch"], ...] = Field(
@@ -52,14 +52,14 @@ class Flax(Architecture):
     )
     initialization: AnyInitialization = Field(
         default=Kaiming(),
-        description="Of the classifier, of heads and of backward weights; the module draws its own.",
+        description="Of the classifier, heads and backward weights; the module draws its own.",
     )
     activation: AnyActivation = Field(
         default=Relu(), description="Activation of the hidden layers of heads."
     )
 
     @property
-    def loss_axes(self) -> Any:
+    def loss_axes(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Those that the spec declares."""
         return self.axes
 
@@ -92,7 +92,7 @@ class Flax(Architecture):
         mesh: Mesh,
         expect: Expect | None,
     ) -> Iterator[Problem]:
-        """The module is a chain that can be trained, by this estimator, with losses at its blocks."""
+        """The module can be trained, by this estimator, with losses at its blocks."""
         path: Path = (*at, "module")
         network = working(self)
         why = network.misread(info.image_shape)

@@ -299,7 +299,7 @@ def _crosses(jacobian: np.ndarray, out: int, into: int) -> bool:
     """
     before, after = jacobian.shape[into], jacobian.shape[out]
     pairs = np.moveaxis(jacobian, (out, into), (0, 1)).reshape(after, before, -1)
-    moves = (np.abs(pairs) > 1e-12).any(-1)
+    moves = np.any(np.abs(pairs) > 1e-12, axis=-1)
     off = ~np.eye(before, dtype=bool) if before == after else np.ones_like(moves)
     return bool(moves[off].any())
 

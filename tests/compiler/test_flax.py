@@ -1,18 +1,21 @@
 """Flax NNX modules as networks: gradients, laws, refusals, identity and resuming."""
 
 import os
+import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import runs
 from flax import nnx
 
 import fgspec
+from compiler.flax_modules.parts import as_users_write
 from compiler.network.network import standardizer
-from compiler.plan.plan import make_plan
 from fgspec.errors import ResumeError, UserError
 from fgspec.loading.resolved import spec_hash
 from fgspec.loading.spec_file import loads
@@ -21,6 +24,7 @@ from fgspec.spec import plugins
 from fgspec.spec.flax_module import Arguments, Flax
 from fgspec.spec.kinds import working
 from fgspec.testing import networks
+from fgspec.training.loop import Preempted
 
 NETS = '''
 """Networks of somebody's own."""
@@ -53,8 +57,8 @@ def conv(image, *, rngs):
         nnx.Conv(image[-1], 3, (3, 3), rngs=rngs), nnx.LayerNorm(3, rngs=rngs), nnx.gelu,
         partial(nnx.avg_pool, window_shape=(2, 2), strides=(2, 2)),
     )
-    second = nnx.Sequential(nnx.LayerNorm(3, rngs=rngs), nnx.Conv(3, 2, (1, 1), rngs=rngs), nnx.silu)
-    return nnx.Sequential(first, second)
+    one = nnx.Conv(3, 2, (1, 1), rngs=rngs)
+    return nnx.Sequential(first, nnx.Sequential(nnx.LayerNorm(3, rngs=rngs), one, nnx.silu))
 
 
 class Residual(nnx.Module):
@@ -131,10 +135,24 @@ def broken(image, *, rngs):
     raise RuntimeError("no such thing")
 '''
 
-NAMES = (
-    "Dense conv pixels residual batch_norm dropout dropout_off tied coupled misfit half "
-    "unknown_activation Headed Twice NoChain broken"
-).split()
+NAMES = [
+    "Dense",
+    "conv",
+    "pixels",
+    "residual",
+    "batch_norm",
+    "dropout",
+    "dropout_off",
+    "tied",
+    "coupled",
+    "misfit",
+    "half",
+    "unknown_activation",
+    "Headed",
+    "Twice",
+    "NoChain",
+    "broken",
+]
 
 SPEC = """
 fgspec: 1
@@ -172,7 +190,8 @@ def nets(tmp_path_factory):
 
 def spec(name, rule="bp", more="", overrides=""):
     module = f", module: {name}{more}" if name else ""
-    return loads(SPEC.format(rule=rule, more=module) + overrides)
+    text = SPEC.format(rule=rule, more=module) + overrides
+    return loads(text if rule else text.replace("rule: \n", ""))
 
 
 def batch():
@@ -187,30 +206,17 @@ def random(params):
 
 
 def made(program):
-    """The module that a plan was made from, and its paths by those of fgspec, in the same order."""
+    """The module that a plan was made from."""
     draw = program.plan.network.drawn
     return draw.made(draw.image, jax.random.key_data(jax.random.key(0)))
 
 
-def with_params(module, blocks):
-    """The module with fgspec's parameters in it, through NNX's own split and merge."""
-    graph, state = nnx.split(module)
-    flat_state = {".".join(map(str, path)): v for path, v in nnx.to_flat_state(state)}
-    leaves = []
-    for block in blocks.values():
-        for layer in block.values():
-            leaves += [(name.rpartition(".")[2], value) for name, value in layer.items()]
-    assert len(leaves) == len(flat_state)
-    return graph, state, leaves
-
-
 def by_hand(program, params, local):
     """jax.grad of the module's own loss, through nnx.split and nnx.merge, in fgspec's structure."""
-    network, data = program.plan.network, program.plan.data
+    data = program.plan.data
     x = standardizer(data.mean, data.std)(batch()["image"])
     blocks = made(program)
     items = blocks.layers if isinstance(blocks, nnx.Sequential) else blocks.blocks
-    assert network.blocks
 
     def read(own, x):
         features = x.reshape(len(x), -1, x.shape[-1]).mean(1)
@@ -232,7 +238,7 @@ def by_hand(program, params, local):
             number += 1
         return total if local else read(params["classifier"], h)
 
-    with jax.numpy_rank_promotion("allow"), jax.default_matmul_precision("highest"):
+    with as_users_write(), jax.default_matmul_precision("highest"):
         return jax.grad(loss)(params)
 
 
@@ -267,9 +273,7 @@ def test_gradients_are_those_of_the_modules_own_loss(name, rule):
         np.testing.assert_allclose(own, other, rtol=2e-4, atol=2e-6)
 
 
-@pytest.mark.parametrize(
-    ("name", "axes"), [("Dense", ()), ("conv", ()), ("pixels", ("patch",))]
-)
+@pytest.mark.parametrize(("name", "axes"), [("Dense", ()), ("conv", ()), ("pixels", ("patch",))])
 def test_every_forward_rule_is_exact_over_a_full_basis(name, axes):
     arguments = Arguments(width=3) if name == "Dense" else Arguments()
     networks.check_architecture(Flax(module=name, arguments=arguments, axes=axes))
@@ -277,15 +281,19 @@ def test_every_forward_rule_is_exact_over_a_full_basis(name, axes):
 
 @pytest.mark.parametrize("name", ["Dense", "conv", "residual"])
 def test_block_outputs_are_exact_over_a_full_basis(name):
-    lines = "gradient: {perturbation: {space: block_output, samples: %d}}\n"
+    lines = (
+        "losses: {local: {every: 1}, isolate: block}\n"
+        "gradient: {estimator: {type: forward}, target: local,"
+        " perturbation: {space: block_output, samples: %d}}\n"
+    )
     exact = fgspec.compile(spec(name, "lg-bp"))
     state = exact.init(3)
     state = state._replace(params=random(state.params))
     wanted, _ = exact.gradient(state, batch())
-    shapes = fgspec.compile(spec(name, "lg-fg-a", overrides=lines % 1)).perturbations()
+    shapes = fgspec.compile(spec(name, "", overrides=lines % 1)).perturbations()
     assert all(of.startswith("block") and "/" not in of for of in shapes)
     size = max(int(np.prod(of.shape[2:])) for of in shapes.values())
-    program = fgspec.compile(spec(name, "lg-fg-a", overrides=lines % size))
+    program = fgspec.compile(spec(name, "", overrides=lines % size))
     given = {}
     for of, like in program.perturbations().items():
         basis = np.zeros(like.shape, np.float32)
@@ -316,7 +324,7 @@ def test_initial_parameters_are_drawn_by_the_module_for_the_seed():
 
 def test_equal_blocks_are_scanned_and_give_the_same_gradient():
     more = ", arguments: {width: 6, depth: 5}"
-    scan, not_ = ("compile: {blocks: %s}\n" % how for how in ("scanned", "unrolled"))
+    scan, not_ = (f"compile: {{blocks: {how}}}\n" for how in ("scanned", "unrolled"))
     programs = [fgspec.compile(spec("Dense", "lg-fg-a", more, lines)) for lines in (scan, not_)]
     assert len(programs[0].plan.stacks[0].units) == 4
     found = [program.gradient(program.init(0), batch())[0] for program in programs]
@@ -329,7 +337,7 @@ REFUSED = {
     "tied": "stands in two places of the chain, but every block learns by itself",
     "coupled": "block0 mixes the examples of a batch",
     "misfit": "block0 (flat+Linear) cannot be applied to [n, 8, 8, 1]",
-    "half": "kernel is bfloat16; keep parameters in float32",
+    "half": "is bfloat16; keep parameters in float32",
     "Headed": "head.bias is in none of its blocks; put it into one",
     "Twice": "its __call__ does more than its blocks one after the other",
     "NoChain": "NoChain is no chain; give it blocks = nnx.List([...])",
@@ -381,7 +389,7 @@ def test_losses_that_do_not_fit_the_number_of_blocks_are_refused_at_plan():
     loaded = spec("Dense", "lg-bp", ", arguments: {depth: 3}", lines)
     with pytest.raises(SpecError, match=r"losses.local.every: must divide the 3 blocks of the mod"):
         fgspec.plan(loaded)
-    lines = "expect: {metric: local_loss/block7, at_most: 1.0}\n"
+    lines = "expect: {metric: local_loss/block7, value: 1.0, tolerance: 0.1, source: me}\n"
     with pytest.raises(SpecError, match=r"expect.metric: no such metric"):
         fgspec.plan(spec("Dense", "lg-bp", overrides=lines))
 
@@ -404,7 +412,7 @@ def test_a_module_in_hand_compiles_and_begins_as_it_is():
     own = state.params["blocks"]["block1"]["layer0"]["kernel"]
     kernel = np.asarray(module.blocks[2].layers[0].kernel[...])
     np.testing.assert_array_equal(own, kernel)
-    new, metrics = program.update(state, batch())
+    _, metrics = program.update(state, batch())
     assert np.isfinite(metrics["train/loss"])
     np.testing.assert_array_equal(module.blocks[2].layers[0].kernel[...], kernel)
 
@@ -450,7 +458,7 @@ def installed(tmp_path, monkeypatch):
 
 def test_a_changed_body_is_another_identity(installed):
     hashes = []
-    for text in (ONE, ONE, ONE.replace("relu", "gelu"), ONE.replace("4, 4", "4, 5")):
+    for text in (ONE, ONE, ONE.replace("relu", "gelu"), ONE.replace("(4, 4", "(4, 5")):
         installed(text)
         hashes.append(spec_hash(spec("net")))
     assert hashes[0] == hashes[1]
@@ -460,19 +468,16 @@ def test_a_changed_body_is_another_identity(installed):
 def test_resumed_equals_uninterrupted_and_a_changed_module_is_not_resumed(
     installed, tmp_path, monkeypatch
 ):
-    import runs
-
     installed(ONE)
     path = tmp_path / "net.yaml"
     path.write_text(SPEC.format(rule="lg-fg-a", more=", module: net"))
     whole = fgspec.train(path, run_dir=tmp_path / "whole")["run"]
     with monkeypatch.context() as patch:
         runs.stop_after(patch, 2)
-        with pytest.raises(Exception, match="") as stopped:
+        with pytest.raises(Preempted):
             fgspec.train(path, run=tmp_path / "part")
-    assert type(stopped.value).__name__ == "Preempted"
     fgspec.train(resume=tmp_path / "part")
-    runs.assert_same(type(tmp_path)(whole), tmp_path / "part")
+    runs.assert_same(Path(whole), tmp_path / "part")
     found = fgspec.evaluate(tmp_path / "part")
     assert found["step"] == 6
     installed(ONE.replace("relu", "gelu"))
@@ -483,8 +488,6 @@ def test_resumed_equals_uninterrupted_and_a_changed_module_is_not_resumed(
 
 
 def test_check_of_other_architectures_waits_for_no_flax(tmp_path):
-    import subprocess
-
     (tmp_path / "a.yaml").write_text("fgspec: 1\nname: a\nrule: bp\ntraining: {steps: 1}\n")
     code = (
         "import sys\nfrom fgspec.cli.main import main\n"
@@ -495,4 +498,3 @@ def test_check_of_other_architectures_waits_for_no_flax(tmp_path):
     command = [sys.executable, "-c", code]
     found = subprocess.run(command, cwd=tmp_path, env=os.environ, capture_output=True, text=True)
     assert found.stdout.strip().endswith("[]"), found.stderr
-    assert make_plan is not None
