@@ -3,7 +3,10 @@
 # ruff: noqa: E501  (each message stands whole on its line)
 
 import pytest
-from language.clumsy import mistake, told
+from language.clumsy import mistake, names, told
+
+from fgspec.spec.estimators import ESTIMATORS
+from fgspec.spec.rules import RULES
 
 MISTAKES = {
     "neither epochs nor steps": mistake(
@@ -246,7 +249,7 @@ MISTAKES = {
     ),
     "an unknown rule": mistake(
         "rule: backprop\n",
-        "a.yaml:4:7: rule: no such rule; known: bp, dfa, fa, fdfa, fg-a, fg-w, l-bp, l-fa, lg-bp, lg-fa, lg-fg-a, lg-fg-w (got backprop)",
+        f"a.yaml:4:7: rule: no such rule; known: {names(RULES)} (got backprop)",
     ),
     "a misspelled rule, and what follows from it": mistake(
         "rule: lg-fga\ngradient: {perturbation: {samples: 2}}\n",
@@ -258,11 +261,11 @@ MISTAKES = {
     ),
     "a list of rules": mistake(
         "rule: [bp, fa]\n",
-        "a.yaml:4:7: rule: no such rule; known: bp, dfa, fa, fdfa, fg-a, fg-w, l-bp, l-fa, lg-bp, lg-fa, lg-fg-a, lg-fg-w (got [bp, fa])",
+        f"a.yaml:4:7: rule: no such rule; known: {names(RULES)} (got [bp, fa])",
     ),
     "a mapping for a rule": mistake(
         "rule: {type: bp}\n",
-        "a.yaml:4:7: rule: no such rule; known: bp, dfa, fa, fdfa, fg-a, fg-w, l-bp, l-fa, lg-bp, lg-fa, lg-fg-a, lg-fg-w (got {type: bp})",
+        f"a.yaml:4:7: rule: no such rule; known: {names(RULES)} (got {{type: bp}})",
     ),
     "a misspelled key of the rule": mistake(
         "rul: lg-fg-a\ngradient: {perturbation: {samples: 2}}\n",
@@ -294,7 +297,7 @@ MISTAKES = {
     ),
     "a rule and a misspelled estimator": mistake(
         "rule: lg-fg-a\ngradient: {estimator: {type: forwrd}}\n",
-        "a.yaml:5:30: gradient.estimator.type: must be one of direct_feedback, exact, feedback, finite_difference, forward, learned_direct_feedback; did you mean forward? (got forwrd)",
+        f"a.yaml:5:30: gradient.estimator.type: must be one of {names(ESTIMATORS)}; did you mean forward? (got forwrd)",
     ),
     "a mean of pixels without a deviation": mistake(
         "data: {source: {type: image_folder, path: x, mean: [0.5, 0.5, 0.5]}}\n",

@@ -3,12 +3,15 @@
 # ruff: noqa: E501  (each message stands whole on its line)
 
 import pytest
-from language.clumsy import mistake, told
+from language.clumsy import mistake, names, told
+
+from fgspec.spec.guesses import GUESSES
+from fgspec.spec.projections import SCALES
 
 MISTAKES = {
     "a projection that is a misspelled name": mistake(
         "rule: fg-a\ngradient: {perturbation: {projection: squared_nrom}}\n",
-        "a.yaml:5:39: gradient.perturbation.projection.type: must be one of dimension, none, optimal, squared_norm; did you mean squared_norm? (got squared_nrom)",
+        f"a.yaml:5:39: gradient.perturbation.projection.type: must be one of {names(SCALES)}; did you mean squared_norm? (got squared_nrom)",
     ),
     "several samples of one direction": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\nlosses: {local: {every: 1}}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {type: local}, samples: 3}}\n",
@@ -100,7 +103,7 @@ MISTAKES = {
     ),
     "a guess that is misspelled": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {type: jakobian}}}\n",
-        "a.yaml:5:85: gradient.perturbation.guess.type: must be one of above, fixed_ntk, global, jacobian, local, normal, ntk, rademacher, sphere; did you mean jacobian? (got jakobian)",
+        f"a.yaml:5:85: gradient.perturbation.guess.type: must be one of {names(GUESSES)}; did you mean jacobian? (got jakobian)",
     ),
     "overlapping pairs by their old name": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\nlosses: {local: {overlap: true}}\n",

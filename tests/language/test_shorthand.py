@@ -8,7 +8,7 @@ from typing import get_origin
 
 import pytest
 from jsonschema import Draft202012Validator
-from language.clumsy import HEAD, mistake, told
+from language.clumsy import HEAD, mistake, names, told
 
 from fgspec.cli.schema_ import language_schema
 from fgspec.loading.resolved import resolved_text
@@ -186,7 +186,7 @@ def test_editors_accept_both():
 MISTAKES = {
     "a misspelled name": mistake(
         "data: {augment: crop_filp}\n",
-        "a.yaml:4:17: data.augment.type: must be one of byol, crop_flip, none; did you mean crop_flip? (got crop_filp)",
+        f"a.yaml:4:17: data.augment.type: must be one of {names(AUGMENTATIONS)}; did you mean crop_flip? (got crop_filp)",
     ),
     "a number": mistake(
         "data: {augment: 4}\n",

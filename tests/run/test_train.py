@@ -22,6 +22,7 @@ from fgspec.training.loop import Preempted
 
 METRICS = {
     "train/loss",
+    "train/error",
     "train/accuracy",
     "eval/loss",
     "eval/error",
@@ -114,9 +115,9 @@ def test_a_run_that_is_older_than_a_field_is_gone_on_with(
     """Its record and its checkpoints are of a language without data.seed."""
     whole, text = resolved.identity, rundir.resolved_text
 
-    def without(values, packages=None):
+    def without(values, *more):
         data = {key: value for key, value in values["data"].items() if key != "seed"}
-        return whole({**values, "data": data}, packages)
+        return whole({**values, "data": data}, *more)
 
     def shorter(loaded):
         kept = [row for row in text(loaded).splitlines() if not row.startswith("  seed: null")]
