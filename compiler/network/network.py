@@ -16,6 +16,7 @@ from compiler.network.readout import Readout
 from compiler.network.shapes import Layer, LayerParams
 from fgspec.spec.activations import Activation
 from fgspec.spec.initializations import Initialization
+from fgspec.spec.kinds import working
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,11 @@ class Network:
     classifier: Readout
     initialization: Initialization
     activation: Activation = field(default_factory=Relu)
+
+    def __post_init__(self) -> None:
+        """The initialization and the activation with what they do, see `Layer`."""
+        object.__setattr__(self, "initialization", working(self.initialization))
+        object.__setattr__(self, "activation", working(self.activation))
 
     @property
     def grid(self) -> tuple[int, int]:
