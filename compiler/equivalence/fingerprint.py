@@ -118,7 +118,8 @@ def _initial(program: Program) -> dict[str, Known]:
 
             def alone(path: Any = path, spec: Any = spec, of: Any = stream) -> Any:
                 specs = unflatten({path: spec})
-                return initialize(specs, key_data(seed), how, *of, all_drawn=bool(of))
+                own = None if of else plan.network.drawn
+                return initialize(specs, key_data(seed), how, *of, all_drawn=bool(of), drawn=own)
 
             (known,) = digests(alone, (), ()).values()
             found["/".join((*stream, path))] = known

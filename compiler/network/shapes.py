@@ -84,7 +84,7 @@ class Layer:
             UserError: the map names a parameter like one of a bias or a normalization.
         """
         found = dict(self.kind.weights(self.start))
-        taken = found.keys() & {BIAS, "scale", "shift"}
+        taken = found.keys() & {*({BIAS} if self.bias else ()), *self.norm_params()}
         if taken:
             raise UserError(f"layer {self.kind}: weights may not be named {', '.join(taken)}")
         if not self.bias or not found:

@@ -205,9 +205,10 @@ def _estimator(plan: Plan) -> str:
 
 def _kind(row: dict[str, Any]) -> str:
     """`conv 3x3/2 + input`: the map, its window and stride, and what is added to it."""
-    window = f" {row['size']}x{row['size']}" if row["size"] > 1 or row["stride"] > 1 else ""
-    stride = f"/{row['stride']}" if row["stride"] > 1 else ""
-    return f"{row['kind']}{window}{stride}" + "".join(f" + {name}" for name in row["adds"])
+    size, stride = (row["options"].get(name, 1) for name in ("size", "stride"))
+    window = f" {size}x{size}" if size > 1 or stride > 1 else ""
+    step = f"/{stride}" if stride > 1 else ""
+    return f"{row['kind']}{window}{step}" + "".join(f" + {name}" for name in row["adds"])
 
 
 def _route(axes: list[str]) -> str:

@@ -45,7 +45,8 @@ class Table:
             UserError: it cannot be imported, or is no class of this table.
         """
         found = plugins.load(self.group, name, self.what)
-        own = isinstance(found, type) and issubclass(found, Kind) and found.table == self
+        own = isinstance(found, type) and issubclass(found, Kind)
+        own = own and getattr(found, "table", None) == self
         if own and name in names_of(found):
             return cast(type[Kind], found)
         package = plugins.owner(self.group, name)
@@ -108,6 +109,13 @@ class Kind(Section):
     def named(self) -> Any:
         """Its name alone if it has no other fields, else all of them, as plain values."""
         return {"type": str(self), **self.options()} if self.options() else str(self)
+
+    def offered_by(self) -> Iterator[tuple[str, str]]:
+        """The entry points that it comes from: each one's group and name.
+
+        The packages that they belong to, and their versions, are part of a spec's identity.
+        """
+        yield self.table.group, str(self)
 
     problems: ClassVar[Callable[..., Iterator[Problem]]] = _nothing
     """What of the rest of a spec does not fit this method: problems(self, at, ...).
@@ -203,10 +211,14 @@ class OneOf:
     bare: bool = False
 
     def names(self) -> tuple[str, ...]:
-        """The methods that can stand here."""
-        if not self.only:
-            return self.table.names()
-        return tuple(n for n in self.table.names() if getattr(self.table.kind(n), self.only))
+        """The methods that can stand here; one that cannot be imported can not."""
+        return tuple(name for name in self.table.names() if not self.only or self._fits(name))
+
+    def _fits(self, name: str) -> bool:
+        try:
+            return self.offers(name)
+        except UserError:
+            return False
 
     def offers(self, name: str) -> bool:
         """Whether a method can stand here; no other than its own package is imported."""
@@ -249,6 +261,17 @@ class OneOf:
     def _read(self, value: Any, info: ValidationInfo) -> Kind:
         if isinstance(value, Kind) and value.table == self.table:
             return value
+        try:
+            kind, given = self._chosen(value)
+        except UserError as error:  # of the package that offers it
+            raise PydanticCustomError("unusable", "{why}", {"why": str(error)}) from error
+        # JSON has no tuples; only its reader takes lists for them in a strict model.
+        if info.mode == "json":
+            return kind.model_validate_json(json.dumps(given))
+        return kind.model_validate(given)
+
+    def _chosen(self, value: Any) -> tuple[type[Kind], dict[str, Any]]:
+        """The class that a plain value names, and its fields."""
         if isinstance(value, str):
             if not self.offers(value):
                 expected = {"expected": ", ".join(self.names())}
@@ -257,16 +280,11 @@ class OneOf:
         if not isinstance(value, Mapping):
             raise PydanticCustomError("model_type", "")
         name = value.get("type", self.default)
-        if name is None:
+        if name is None and "type" not in value:
             raise PydanticCustomError("union_tag_not_found", "")
         if not isinstance(name, str) or not self.offers(name):
             raise PydanticCustomError("union_tag_invalid", "")
-        given = {**value, "type": name}
-        kind = self.table.kind(name)
-        # JSON has no tuples; only its reader takes lists for them in a strict model.
-        if info.mode == "json":
-            return kind.model_validate_json(json.dumps(given))
-        return kind.model_validate(given)
+        return self.table.kind(name), {**value, "type": name}
 
     def plain(self, value: Kind, info: Any) -> Any:
         """A method as plain values."""

