@@ -18,6 +18,7 @@ from compiler.network.readout import Readout
 from compiler.network.shapes import Layer, LayerParams
 from fgspec.spec.activations import Activation
 from fgspec.spec.initializations import Initialization
+from fgspec.spec.kinds import working
 
 Drawn = Callable[[KeyData], Mapping[str, Float[Array, "..."]]]
 """Key of the run -> initial parameters by `blocks/block/layer/name`."""
@@ -44,6 +45,11 @@ class Network:
     initialization: Initialization
     activation: Activation = field(default_factory=Relu)
     drawn: Drawn | None = None
+
+    def __post_init__(self) -> None:
+        """The initialization and the activation with what they do, see `Layer`."""
+        object.__setattr__(self, "initialization", working(self.initialization))
+        object.__setattr__(self, "activation", working(self.activation))
 
     @property
     def grid(self) -> tuple[int, int]:

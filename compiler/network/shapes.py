@@ -14,6 +14,7 @@ from compiler.network.norms import Norm
 from fgspec.errors import UserError
 from fgspec.spec import layers
 from fgspec.spec.activations import Activation
+from fgspec.spec.kinds import working
 from fgspec.spec.shapes import Extent, ParamSpec
 
 __all__ = ["BIAS", "Layer", "LayerParams", "ParamSpec"]
@@ -48,6 +49,12 @@ class Layer:
     adds: tuple[str, ...] = ()
     activation: Activation = field(default_factory=Relu)
     bias: bool = True
+
+    def __post_init__(self) -> None:
+        """The map and what follows with what they do, as whoever builds a network may hand over
+        the fields of a spec."""
+        object.__setattr__(self, "kind", working(self.kind))
+        object.__setattr__(self, "activation", working(self.activation))
 
     @cached_property
     def end(self) -> Extent:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar, TypeVar, cast, get_args
+from typing import Any, ClassVar, Self, TypeVar, cast, get_args
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -85,6 +85,22 @@ class Kind(Section):
     def __str__(self) -> str:
         """Its name, as a spec has it: the value of the field `type` of its class."""
         return self.__dict__["type"]
+
+    @classmethod
+    def of(cls, name: str, **fields: Any) -> Self:
+        """An installed method of this table with what it does, such as `Layer.of("dense")`.
+
+        Args:
+            name: that a spec calls it by.
+            fields: as a spec gives them.
+
+        Raises:
+            UserError: no such method is installed, or it cannot be imported.
+        """
+        if name not in cls.table.names():
+            known = ", ".join(cls.table.names())
+            raise UserError(f"no {cls.table.what} {name}; known: {known}")
+        return cast(Self, working(cls.table.kind(name).model_validate(fields)))
 
     def options(self) -> dict[str, Any]:
         """Its fields besides `type`, as plain values."""
