@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
 
-from compiler.named_arrays.random_streams import KeyData
 from compiler.named_arrays.precision import precise
+from compiler.named_arrays.random_streams import KeyData
 from compiler.network.activations import Relu
 from compiler.network.block import Block, apply_block, in_block, is_trained
 from compiler.network.layers import LayerTrace
