@@ -67,6 +67,8 @@ BASES = {
 """What methods derive from, a base for every table; where each is."""
 
 PARTS = {
+    "AnyActivation": "fgspec.spec.activations",
+    "AnyInitialization": "fgspec.spec.initializations",
     "Block": "compiler.network.block",
     "Context": "compiler.estimators.context",
     "Coupling": "fgspec.spec.coupling",
@@ -79,12 +81,15 @@ PARTS = {
     "Guide": "compiler.estimators.guesses_from_network",
     "Misfit": "fgspec.spec.shapes",
     "Network": "compiler.network.network",
+    "Norm": "compiler.network.norms",
     "ParamSpec": "compiler.network.shapes",
     "PlannedLayer": "compiler.network.shapes:Layer",
+    "PrivateAttr": "pydantic",
     "Problem": "fgspec.problems.problems",
     "Readout": "compiler.network.readout",
     "Segment": "compiler.plan.segment",
     "Site": "compiler.plan.segment",
+    "TrainedLayer": "fgspec.spec.layers",
     "flat": "fgspec.spec.shapes",
     "forward": "compiler.network.network",
     "full": "compiler.network.extend",

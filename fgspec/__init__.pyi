@@ -1,4 +1,5 @@
 from pydantic import Field as Field
+from pydantic import PrivateAttr as PrivateAttr
 
 from compiler.estimators.context import Context as Context
 from compiler.estimators.context import Estimate as Estimate
@@ -10,6 +11,7 @@ from compiler.network.extend import full as full
 from compiler.network.network import Network as Network
 from compiler.network.network import forward as forward
 from compiler.network.network import layers_in as layers_in
+from compiler.network.norms import Norm as Norm
 from compiler.network.readout import Readout as Readout
 from compiler.network.shapes import Layer as PlannedLayer
 from compiler.network.shapes import ParamSpec as ParamSpec
@@ -36,6 +38,7 @@ from fgspec.api import train as train
 from fgspec.data.dataset import Dataset as Dataset
 from fgspec.problems.problems import Problem as Problem
 from fgspec.spec.activations import Activation as Activation
+from fgspec.spec.activations import AnyActivation as AnyActivation
 from fgspec.spec.architectures import Architecture as Architecture
 from fgspec.spec.augmentations import Augmentation as Augmentation
 from fgspec.spec.backward_weights import BackwardWeights as BackwardWeights
@@ -44,8 +47,10 @@ from fgspec.spec.dataset_info import DatasetInfo as DatasetInfo
 from fgspec.spec.estimators import Estimator as Estimator
 from fgspec.spec.guesses import Guess as Guess
 from fgspec.spec.heads import Head as Head
+from fgspec.spec.initializations import AnyInitialization as AnyInitialization
 from fgspec.spec.initializations import Initialization as Initialization
 from fgspec.spec.layers import Layer as Layer
+from fgspec.spec.layers import TrainedLayer as TrainedLayer
 from fgspec.spec.normalizations import Normalization as Normalization
 from fgspec.spec.objectives import Objective as Objective
 from fgspec.spec.optimizers import Optimizer as Optimizer

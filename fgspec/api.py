@@ -52,6 +52,8 @@ from fgspec.show.plan_tables import cost_rows
 from fgspec.show.scaling_text import mesh_rows
 from fgspec.show.text import table
 from fgspec.spec.experiment import Experiment
+from fgspec.spec.flax_module import MODULES
+from fgspec.spec.kinds import working
 from fgspec.spec.mesh import Mesh, fill
 from fgspec.training import loop
 from fgspec.training import run_folder as rundir
@@ -128,13 +130,25 @@ def _on_devices(loaded: Loaded) -> Experiment:
     return loaded.experiment.on(mesh)
 
 
-def compile(spec: Spec) -> Program:
+def compile(spec: Spec, *, network: Any = None) -> Program:
     """The pure functions of a spec; see `compiler.update.program.Program`.
+
+    Args:
+        spec: the spec.
+        network: the Flax NNX module of a spec whose architecture is `{type: flax}`, without a
+            `module`. Training begins at its parameters, whatever the seed; it is not changed.
 
     Raises:
         SpecError, DataError: as `plan`.
+        UserError: a network is given to a spec that has one.
     """
-    return compile_plan(plan(spec))
+    return compile_plan(plan(spec if network is None else _with_network(_loaded(spec), network)))
+
+
+def _with_network(loaded: Loaded, network: Any) -> Loaded:
+    """The spec with a module in hand as its architecture."""
+    own = working(loaded.experiment.architecture).holding(network)
+    return replace(loaded, experiment=loaded.experiment.model_copy(update={"architecture": own}))
 
 
 def diff(a: Spec, b: Spec) -> list[Difference]:
@@ -188,6 +202,7 @@ def train(
     resume: str | Path | None = None,
     console: Console | None = None,
     profile: int = 0,
+    network: Any = None,
 ) -> dict[str, Any]:
     """Train a spec in a new folder below `run_dir`, or go on with the run at `resume`.
 
@@ -202,6 +217,8 @@ def train(
         resume: the folder of a run that has begun.
         console: where to show the cost table and the progress; nowhere by default.
         profile: how many updates to trace, after some to warm up, into the run's folder.
+        network: refused. A run is resumed and compared by what is on disk, so its module must be
+            registered; `compile` takes one in hand.
 
     Returns:
         What `summary.json` holds, and `run`, the run's folder; metrics in process 0 alone.
@@ -213,6 +230,11 @@ def train(
         UserError: more updates are to be traced than the run has.
         Preempted: the process was told to stop; the state is saved.
     """
+    if network is not None:
+        raise UserError(
+            "network= is for fgspec.compile: a run is resumed from its folder, so register the "
+            f"module in the entry points {MODULES} and name it in architecture.module"
+        )
     given = _loaded(spec) if spec is not None else None
     at, begun = (Path(path) if path is not None else None for path in (run, resume))
     found, recorded, loaded = find(given, at, begun)
@@ -262,6 +284,7 @@ def evaluate(run: str | Path) -> dict[str, float]:
         DataError: its data are missing or damaged.
     """
     found, loaded = rundir.reopen(Path(run))
+    rundir.refuse_changed(found, loaded)
     with compilation_cache():
         program, dataset = _with_data(_alone(loaded))
         restored = newest(found.checkpoints, rundir.began_as(found, loaded), program.abstract())

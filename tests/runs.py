@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from fgspec import api
-from fgspec.loading.resolved import identity
+from fgspec.loading.resolved import spec_hash
 from fgspec.loading.spec_file import load
 from fgspec.training import run_folder as rundir
 from fgspec.training.checkpoint import newest
@@ -75,7 +75,7 @@ def invent(folder, spec, overrides=(), lines=(), status="done"):
     """Write the folder of a run that was never trained; returns it."""
     loaded = load(spec, overrides)
     run = rundir.create(loaded, folder)
-    hashes = {"spec": identity(loaded.values()), "data": ""}
+    hashes = {"spec": spec_hash(loaded), "data": ""}
     versions = {"packages": {"jax": "0"}, "devices": [{"kind": "cpu", "count": 1}]}
     write_json(run.provenance, {"hashes": hashes} | versions)
     with Logbook(run.metrics) as logbook:

@@ -34,6 +34,7 @@ ROOMS = [
     "compiler.compile",
     "compiler.quality",
     "compiler.equivalence",
+    "compiler.flax_modules",
     "fgspec.check",
     "fgspec.loading",
     "fgspec.data",

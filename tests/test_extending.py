@@ -1,66 +1,109 @@
-"""What docs/extending.md says works: a guess from an installed package."""
+"""What docs/extending.md says works, as it is written there."""
 
 import json
 import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
+import pytest
+
+import fgspec
+from fgspec import testing
+from fgspec.spec.kinds import TABLES
+
 GUIDE = (Path(__file__).parents[1] / "docs" / "extending.md").read_text()
-SPEC = """
-fgspec: 1
-name: a
-rule: lg-fg-a
-architecture: {type: mlp, hidden: [8, 6]}
-gradient: {perturbation: {guess: {type: uniform}}}
-training: {steps: 3}
-"""
+SPEC = "fgspec: 1\nname: a\ntraining: {steps: 3}\narchitecture: {type: mlp, hidden: [6]}\n"
 
 
-def _blocks(language):
+def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", GUIDE, re.S)
 
 
-def _install(folder, module):
-    """What installing the package of the guide leaves in a folder of packages."""
-    (group, entry) = re.search(r'entry-points\."(.*)"\]\n(.*)\n', _blocks("toml")[0]).groups()
-    (folder / "fgspec_uniform.py").write_text(module)
-    info = folder / "fgspec_uniform-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: fgspec-uniform\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[{group}]\n{entry.replace(chr(34), '')}\n")
+def block(language, words):
+    """The one block of the guide that has these words."""
+    (found,) = (text for text in blocks(language) if words in text)
+    return found
 
 
-def _fgspec(folder, *arguments):
-    (folder / "a.yaml").write_text(SPEC)
+def install(folder, pyproject, **modules):
+    """What installing a package leaves in a folder of packages."""
+    project = tomllib.loads(pyproject)["project"]
+    for name, text in modules.items():
+        (folder / f"{name}.py").write_text(text)
+    info = folder / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+    info.mkdir()
+    named = f"Name: {project['name']}\nVersion: {project['version']}\n"
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\n{named}")
+    points = ""
+    for group, own in project["entry-points"].items():
+        points += f"[{group}]\n" + "".join(f"{key} = {value}\n" for key, value in own.items())
+    (info / "entry_points.txt").write_text(points)
+
+
+def run(folder, *command):
     path = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
-    command = [sys.executable, "-m", "fgspec", *arguments]
     environment = os.environ | {"PYTHONPATH": path}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    command = [sys.executable, *map(str, command)]
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
 
 
-def test_an_installed_guess_is_known_and_trains(tmp_path):
-    before = _fgspec(tmp_path, "check", "a.yaml")
+def test_the_objective_of_the_guide_is_known_trains_and_keeps_the_laws(tmp_path):
+    (tmp_path / "a.yaml").write_text(SPEC + block("yaml", "objective: squared_error"))
+    before = run(tmp_path, "-m", "fgspec", "check", "a.yaml")
     assert before.returncode == 2
-    assert "must be one of normal, rademacher, sphere" in before.stderr
-    _install(tmp_path, _blocks("python")[0])
-    assert _fgspec(tmp_path, "check", "a.yaml").returncode == 0
-    assert '"uniform"' in _fgspec(tmp_path, "schema").stdout
-    trained = _fgspec(tmp_path, "train", "a.yaml")
+    assert "must be one of cross_entropy, info_nce" in before.stderr
+    module = block("python", "class SquaredError")
+    install(tmp_path, block("toml", "squared_error"), squared_error=module)
+    assert '"squared_error"' in run(tmp_path, "-m", "fgspec", "schema").stdout
+    trained = run(tmp_path, "-m", "fgspec", "train", "a.yaml")
     assert trained.returncode == 0, trained.stderr
     (summary,) = (tmp_path / "runs").rglob("summary.json")
     assert json.loads(summary.read_text())["step"] == 3
+    (tmp_path / "laws.py").write_text(
+        block("python", "check_objective(SquaredError)") + "\n\ntest_squared_error()\n"
+    )
+    lawful = run(tmp_path, "laws.py")
+    assert lawful.returncode == 0, lawful.stderr
 
 
-def test_an_installed_guess_that_is_broken_is_one_line(tmp_path):
-    _install(tmp_path, "import nowhere_at_all\n")
-    found = _fgspec(tmp_path, "train", "a.yaml")
-    assert found.returncode == 2
-    (line,) = found.stderr.strip().splitlines()
-    assert line.startswith("fgspec-uniform: its guess uniform cannot be imported: No module named")
+RULE = """
+[project]
+name = "fgspec-drtp"
+version = "0.1"
+[project.entry-points."fgspec.estimators"]
+drtp = "drtp:Drtp"
+[project.entry-points."fgspec.rules"]
+drtp = "drtp:DrtpRule"
+"""
 
 
-def test_the_guess_takes_a_dozen_lines():
-    code = [line for line in _blocks("python")[0].splitlines() if line]
-    assert len(code) <= 12
+def test_the_rule_of_the_guide_trains(tmp_path):
+    imports = "from typing import ClassVar, Literal\n\nimport jax\n\nimport fgspec\n\n\n"
+    install(tmp_path, RULE, drtp=imports + block("python", "class Drtp("))
+    (tmp_path / "a.yaml").write_text(SPEC + "rule: drtp\n")
+    trained = run(tmp_path, "-m", "fgspec", "train", "a.yaml")
+    assert trained.returncode == 0, trained.stderr
+    assert run(tmp_path, "-m", "fgspec", "init", "b.yaml", "--rule", "drtp").returncode == 0
+    assert run(tmp_path, "-m", "fgspec", "check", "b.yaml").returncode == 0
+
+
+def test_the_guide_names_every_table_its_base_and_its_law():
+    rows = re.findall(r"^\| (`.*) \| .* \| (`.*) \|$", GUIDE, re.M)
+    told = {name for names, _ in rows for name in re.findall(r"`([a-z_]+)`", names.split("|")[0])}
+    assert told == {group.removeprefix("fgspec.") for group in TABLES}
+    for names, law in rows:
+        for name in re.findall(r"`([A-Z]\w+)`", names):
+            assert hasattr(fgspec, name), name
+        for name in re.findall(r"`(check_\w+)`", law):
+            assert hasattr(testing, name), name
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=lambda table: table.what)
+def test_the_base_of_a_table_that_messages_name_is_public(table):
+    base = table.base_name().removeprefix("fgspec.")
+    assert getattr(fgspec, base).table == table

@@ -28,6 +28,7 @@ from compiler.network.layers import apply_layer
 from compiler.network.network import every_layer
 from compiler.network.running import moved
 from compiler.optimizers.make import make_optimizer
+from compiler.optimizers.paths import weights_of
 from compiler.plan.plan import Plan
 from compiler.update.forward_passes import stem, views
 from compiler.update.learn import Collecting
@@ -117,7 +118,8 @@ def _initial(program: Program) -> dict[str, Known]:
 
             def alone(path: Any = path, spec: Any = spec, of: Any = stream) -> Any:
                 specs = unflatten({path: spec})
-                return initialize(specs, key_data(seed), how, *of, all_drawn=bool(of))
+                own = None if of else plan.network.drawn
+                return initialize(specs, key_data(seed), how, *of, all_drawn=bool(of), drawn=own)
 
             (known,) = digests(alone, (), ()).values()
             found["/".join((*stream, path))] = known
@@ -210,7 +212,12 @@ def _noise(plan: Plan, found: Iterable[Known]) -> dict[str, Print]:
 
 def _optimizer(plan: Plan, state: State) -> dict[str, Known]:
     """Every parameter after a step, as a function of gradients and the optimizer's state."""
-    optimizer = make_optimizer(plan.experiment.optimizer, plan.steps, plan.steps_per_epoch)
+    optimizer = make_optimizer(
+        plan.experiment.optimizer,
+        plan.steps,
+        plan.steps_per_epoch,
+        weights_of(plan.parameters()),
+    )
 
     def step(grads: Any, moments: Any, params: Any) -> Any:
         return stepped(optimizer, grads, moments, params)

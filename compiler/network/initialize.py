@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from compiler.named_arrays.paths import flatten, unflatten
 from compiler.named_arrays.random_streams import KeyData, addresses, stream_code
+from compiler.network.network import Drawn
 from fgspec.spec.initializations import Initialization
 from fgspec.spec.shapes import ParamSpec
 
@@ -19,6 +20,7 @@ def initialize(
     how: Initialization,
     stream: str = "initial",
     all_drawn: bool = False,
+    drawn: Drawn | None = None,
 ) -> dict[str, Any]:
     """Draw parameters; scales are one, shifts and averages zero.
 
@@ -28,16 +30,20 @@ def initialize(
         how: the initialization, with what it draws.
         stream: begins the name of each leaf's stream.
         all_drawn: whether a classifier is drawn too that the initialization says is zero.
+        drawn: gives those that begin otherwise.
 
     Returns:
         float32 arrays under the same names.
     """
     flat: dict[str, ParamSpec] = flatten(specs)
     constant = {"bias": how.bias, "scale": 1.0, "shift": 0.0, "average": 0.0}
-    found, weights = {}, dict[str, ParamSpec]()
-    drawn = all_drawn or how.draws_classifier
+    own = drawn(key) if drawn is not None else {}
+    found, weights = {path: own[path] for path in flat if path in own}, dict[str, ParamSpec]()
+    classifier_drawn = all_drawn or how.draws_classifier
     for path, spec in flat.items():
-        zero = path.startswith("classifier/") and not drawn and spec.role != "scale"
+        if path in found:
+            continue
+        zero = path.startswith("classifier/") and not classifier_drawn and spec.role != "scale"
         if zero or spec.role != "weight":
             value = 0.0 if zero else constant[spec.role]
             found[path] = jnp.full(spec.shape, value, jnp.float32)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
 
 from compiler.named_arrays.precision import precise
+from compiler.named_arrays.random_streams import KeyData
 from compiler.network.activations import Relu
 from compiler.network.block import Block, apply_block, in_block, is_trained
 from compiler.network.layers import LayerTrace
@@ -17,6 +18,10 @@ from compiler.network.readout import Readout
 from compiler.network.shapes import Layer, LayerParams
 from fgspec.spec.activations import Activation
 from fgspec.spec.initializations import Initialization
+from fgspec.spec.kinds import working
+
+Drawn = Callable[[KeyData], Mapping[str, Float[Array, "..."]]]
+"""Key of the run -> initial parameters by `blocks/block/layer/name`."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,7 @@ class Network:
         classifier: reads the last block.
         initialization: how its parameters begin.
         activation: of the hidden layers of heads.
+        drawn: how the parameters of blocks begin, where they do not as `initialization` says.
     """
 
     blocks: tuple[Block, ...]
@@ -38,6 +44,12 @@ class Network:
     classifier: Readout
     initialization: Initialization
     activation: Activation = field(default_factory=Relu)
+    drawn: Drawn | None = None
+
+    def __post_init__(self) -> None:
+        """The initialization and the activation with what they do, see `Layer`."""
+        object.__setattr__(self, "initialization", working(self.initialization))
+        object.__setattr__(self, "activation", working(self.activation))
 
     @property
     def grid(self) -> tuple[int, int]:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+import numpy as np
+from jax import numpy as jnp
 from jaxtyping import Array, Float
 
 from compiler.named_arrays.axes import ACTIVATION, Axis
@@ -12,6 +14,7 @@ from compiler.network.norms import Norm
 from fgspec.errors import UserError
 from fgspec.spec import layers
 from fgspec.spec.activations import Activation
+from fgspec.spec.kinds import working
 from fgspec.spec.shapes import Extent, ParamSpec
 
 __all__ = ["BIAS", "Layer", "LayerParams", "ParamSpec"]
@@ -47,6 +50,11 @@ class Layer:
     activation: Activation = field(default_factory=Relu)
     bias: bool = True
 
+    def __post_init__(self) -> None:
+        """Take sections of a spec as well, and make of them what does their work."""
+        object.__setattr__(self, "kind", working(self.kind))
+        object.__setattr__(self, "activation", working(self.activation))
+
     @cached_property
     def end(self) -> Extent:
         """Of its output."""
@@ -77,7 +85,7 @@ class Layer:
             UserError: the map names a parameter like one of a bias or a normalization.
         """
         found = dict(self.kind.weights(self.start))
-        taken = found.keys() & {BIAS, "scale", "shift"}
+        taken = found.keys() & {*({BIAS} if self.bias else ()), *self.norm_params()}
         if taken:
             raise UserError(f"layer {self.kind}: weights may not be named {', '.join(taken)}")
         if not self.bias or not found:
@@ -100,11 +108,28 @@ class Layer:
         """All parameters by name."""
         return self.map_params() | self.norm_params()
 
+    def idle_params(self) -> tuple[str, ...]:
+        """The parameters that cannot learn, as the normalization behind the map takes them out.
+
+        One that subtracts a mean does so to a bias that is the same along the axes of that mean.
+        """
+        if self.after is None or BIAS not in self.map_params():
+            return ()
+        # Asked of the normalization itself, which may be anybody's and subtract no mean at all.
+        rng = np.random.default_rng(0)
+        out = jnp.asarray(rng.standard_normal((2, *self.outputs), np.float32))
+        moved = out + jnp.asarray(rng.standard_normal(self.bias_shape(), np.float32))
+        same = jnp.allclose(self.after(out), self.after(moved), atol=1e-3)
+        return (BIAS,) if same else ()
+
+    def bias_shape(self) -> tuple[int, ...]:
+        """[1, p, g, c] of the bias, 1 along the axes that it does not have."""
+        sizes = zip(ACTIVATION[1:], self.outputs, strict=True)
+        return (1, *(size if axis in self.kind.bias_axes else 1 for axis, size in sizes))
+
     def map(self, params: LayerParams, x: Float[Array, "n p g c"]) -> Float[Array, "n q h d"]:
         """The map and its bias, from parameters in the type of `x`."""
         out = self.kind.apply(params, x, self.start)
         if BIAS not in params:
             return out
-        sizes = zip(ACTIVATION[1:], self.outputs, strict=True)
-        shape = tuple(size if axis in self.kind.bias_axes else 1 for axis, size in sizes)
-        return out + params[BIAS].reshape(1, *shape)
+        return out + params[BIAS].reshape(self.bias_shape())

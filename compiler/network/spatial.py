@@ -87,8 +87,15 @@ class MaxPool(layers.MaxPoolLayer):
     """The section with what it computes."""
 
     def apply(self, params: Params, x: X, start: Extent) -> Float[Array, "n q g c"]:
-        """The largest over the places of a window."""
-        largest = reduce(jnp.maximum, _shifted(self, x, start, -jnp.inf))
+        """The largest over the places of a window; of equal ones the first has the derivative."""
+
+        def larger(a: Float[Array, "..."], b: Float[Array, "..."]) -> Float[Array, "..."]:
+            # The derivative of jnp.maximum asks which operand equals the result. XLA may compute
+            # an operand twice with different rounding, as it does behind a tanh, and then both
+            # or neither do.
+            return jnp.where(a >= b, a, b)
+
+        largest = reduce(larger, _shifted(self, x, start, -jnp.inf))
         return largest.reshape(x.shape[0], *self.ends(start).features)
 
 

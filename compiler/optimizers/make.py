@@ -1,13 +1,18 @@
 """The optimizer of a spec as one optax transformation."""
 
+from collections.abc import Collection
+from typing import Any
+
 import optax
 
-from compiler.optimizers.paths import is_weight, named, scaled
+from compiler.optimizers.paths import named, scaled
 from fgspec.spec.kinds import working
 from fgspec.spec.optimizers import Factors, Optimizer
 
 
-def make_optimizer(spec: Optimizer, steps: int, per_epoch: int) -> optax.GradientTransformation:
+def make_optimizer(
+    spec: Optimizer, steps: int, per_epoch: int, weights: Collection[str]
+) -> optax.GradientTransformation:
     """Transform, then the learning rate of the step, then the factors of the readouts.
 
     Where weights decay after the factors, these stand in front of the decay instead.
@@ -16,16 +21,21 @@ def make_optimizer(spec: Optimizer, steps: int, per_epoch: int) -> optax.Gradien
         spec: the section `optimizer`.
         steps: updates of the whole run.
         per_epoch: updates of one epoch.
+        weights: paths of the parameters that are weights; these alone decay.
     """
+
+    def are_weights(params: Any) -> Any:
+        return named(params, lambda path: path in weights)
+
     optimizer, schedule = working(spec), working(spec.schedule)
     rate = optax.scale_by_learning_rate(schedule.rate(spec.learning_rate, steps, per_epoch))
-    decay = optax.add_decayed_weights(
-        spec.weight_decay, mask=lambda params: named(params, is_weight)
-    )
+    decay = optax.add_decayed_weights(spec.weight_decay, mask=are_weights)
     factors = _factors(spec.factors)
     if spec.decay_after_factors:
         decay, factors = optax.chain(factors, decay), optax.identity()
-    return optax.chain(*optimizer.before_rate(decay), rate, *optimizer.after_rate(), factors)
+    return optax.chain(
+        *optimizer.before_rate(decay, are_weights), rate, *optimizer.after_rate(), factors
+    )
 
 
 def _factors(factors: Factors) -> optax.GradientTransformation:

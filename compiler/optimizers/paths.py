@@ -11,9 +11,13 @@ def named(tree: Any, function: Callable[[str], Any]) -> Any:
     return unflatten({path: function(path) for path in flatten(tree)})
 
 
-def is_weight(path: str) -> bool:
-    """Whether a parameter is a weight, which decays, rather than a bias, a scale or a shift."""
-    return path.endswith("/w")
+def weights_of(specs: Any) -> frozenset[str]:
+    """The paths of the parameters that are weights, rather than biases, scales or shifts.
+
+    Args:
+        specs: `ParamSpec`s, nested as the parameters are.
+    """
+    return frozenset(path for path, spec in flatten(specs).items() if spec.role == "weight")
 
 
 def scaled(tree: Any, scale: Callable[[str], float]) -> Any:

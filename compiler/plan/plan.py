@@ -116,6 +116,11 @@ class Plan:
             for path, layer in layers_in(self.network.blocks)
         }
 
+    def idle_params(self) -> list[str]:
+        """The paths of the arrays of blocks that cannot learn; see `Layer.idle_params`."""
+        layers = layers_in(self.network.blocks)
+        return [f"{path}/{name}" for path, layer in layers for name in layer.idle_params()]
+
     @property
     def precise(self) -> jnp.dtype:
         """The type of all that is not computed in `compile.precision`, if that is less."""

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 from compiler.named_arrays.random_streams import key_data
 from compiler.network.running import moved
 from compiler.optimizers.make import make_optimizer
+from compiler.optimizers.paths import weights_of
 from compiler.plan.plan import Plan
 from compiler.plan.sharding import everywhere, placed, shardings, traced_on
 from compiler.update.diagnose import diagnosed
@@ -59,7 +60,10 @@ class Program:
         self.plan = plan
         self._stages = stages
         self._optimizer = make_optimizer(
-            plan.experiment.optimizer, plan.steps, plan.steps_per_epoch
+            plan.experiment.optimizer,
+            plan.steps,
+            plan.steps_per_epoch,
+            weights_of(plan.parameters()),
         )
         whole = everywhere(plan)  # what the host reads, which may be one of many
         where = whole and shardings(self.abstract())

@@ -42,7 +42,7 @@ class State(NamedTuple):
 def start(plan: Plan, optimizer: optax.GradientTransformation, key: KeyData) -> State:
     """The state before the first step; parameters do not depend on what is stacked."""
     how = plan.network.initialization
-    params = stacked(plan.stacks, initialize(plan.parameters(), key, how))
+    params = stacked(plan.stacks, initialize(plan.parameters(), key, how, drawn=plan.network.drawn))
     drawn = initialize(plan.feedback(), key, how, "feedback", all_drawn=True)
     feedback = stacked(plan.stacks, drawn) if drawn else {}
     moments: Any = optimizer.init(rest(params))

@@ -141,6 +141,14 @@ def _ends_in_a_local_loss(losses: Losses, gradient: Gradient) -> bool:
     return local is not None and local.last == "local" and not exact
 
 
+def linear_maps(architecture: Architecture, gradient: Gradient) -> Iterator[Problem]:
+    """Backward weights stand for maps that are linear in their input."""
+    place = architecture.nonlinear()
+    if gradient.estimator.linear_maps and place is not None:
+        message = "is not linear in its input, so no backward weights can stand for it; use exact"
+        yield Problem(place, message, False, (("gradient", "estimator", "type"),))
+
+
 def norm_gradient(architecture: Architecture, gradient: Gradient) -> Iterator[Problem]:
     """Only an activity-space estimate is pulled back layer by layer."""
     path = architecture.ignored_norm()
@@ -200,6 +208,7 @@ CHECKS: tuple[Callable[..., Iterator[Problem]], ...] = (
     replication,
     isolation,
     *perturbing.CHECKS,
+    linear_maps,
     norm_gradient,
     *lowering.CHECKS,
     expectation,

@@ -38,7 +38,7 @@ def _unfit(experiment: Experiment, name: str) -> Iterator[Problem]:
             return
     if not counts:
         what = " or ".join(axes) or "named"
-        yield Problem(at, f"this network has no {what} axis that could be split; say 1")
+        yield Problem(at, f"this network has no {what} axis that could be split; use 1")
 
 
 class _Couples(NamedTuple):

@@ -40,7 +40,12 @@ def belongs(losses: Losses, gradient: Gradient) -> Iterator[Problem]:
 def sharing(architecture: Architecture, losses: Losses, gradient: Gradient) -> Iterator[Problem]:
     """Noise can tell apart the examples whose losses it tells apart."""
     found, at = gradient.perturbation, (*BASE, "sharing")
-    if found is None or found.guess.made or found.sharing is None:
+    if found is None or found.guess.made:
+        return
+    if found.sharing is None:
+        if found.space.of_weights and found.projects and not _whole(found) and not _spans(found):
+            message = "noise on weights is the batch's; use batch, or sharing: example"
+            yield Problem((*BASE, "projection", "granularity"), message, others=(SPACE,))
         return
     own = found.sharing == "example"
     if found.projects:
@@ -60,7 +65,7 @@ def sharing(architecture: Architecture, losses: Losses, gradient: Gradient) -> I
     if coupled is not None and own == (found.space.of_weights) and not as_paper:
         say = "batch" if own else "example"
         why = "couples examples, which then answer for each other's losses"
-        yield Problem(at, f"{coupled.name} {why}; say {say}", others=(coupled.path,))
+        yield Problem(at, f"{coupled.name} {why}; use {say}", others=(coupled.path,))
 
 
 def samples(gradient: Gradient) -> Iterator[Problem]:
@@ -116,7 +121,7 @@ def projection(losses: Losses, gradient: Gradient) -> Iterator[Problem]:
     axes = losses.local.replicate if losses.local is not None else None
     if axes:
         message = "copies of a loss have derivatives of their own only where all that is perturbed "
-        message += "moves together; say []"
+        message += "moves together; use []"
         path: Path = ("losses", "local", "replicate")
         yield Problem(path, message, others=((*BASE, "projection"),))
     last = losses.local.last if losses.local is not None else "final"

@@ -10,7 +10,7 @@ from fgspec.check.against_data import data_problems, refusals
 from fgspec.cli.options import SetOption
 from fgspec.comparing.contract import broken
 from fgspec.data.describe import describe
-from fgspec.errors import DataError
+from fgspec.errors import DataError, UserError
 from fgspec.loading.resolved import spec_hash
 from fgspec.loading.spec_file import Loaded, load
 from fgspec.problems.problems import Problem, SpecError
@@ -60,8 +60,8 @@ def run(
     for path in specs:
         try:
             print(f"{path}: ok ({_told(path, overrides or [])})")
-        except SpecError as error:
-            lines += error.lines
+        except UserError as error:
+            lines += str(error).splitlines()
     if lines:
         raise SpecError(list(dict.fromkeys(lines)))
 

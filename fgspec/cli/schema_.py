@@ -24,22 +24,32 @@ def language_schema() -> dict[str, Any]:
     schema["title"] = "fgspec experiment, language version 1"
     del schema["required"]  # a base may have what the spec that extends it leaves out
     _gather_sections(schema)
+    _name_alone(schema)
     for section in schema["$defs"].values():
-        kind = section["properties"].get("type", {})
+        kind = section.get("properties", {}).get("type", {})
         if "description" in section:
             kind.setdefault("description", section["description"])
     return schema
 
 
 def _gather_sections(schema: dict[str, Any]) -> None:
-    """Move the sections that stand in the fields of others under `$defs`, each once."""
+    """Move the sections that stand in the fields of others under `$defs`, each once.
+
+    What stands there and is no section, such as any value of JSON, moves into the fields.
+    """
     sections = schema.setdefault("$defs", {})
+    values = {
+        f"#/$defs/{name}": sections.pop(name)
+        for name in [name for name, found in sections.items() if "properties" not in found]
+    }
 
     def gathered(part: Any) -> Any:
         if isinstance(part, list):
             return [gathered(item) for item in part]
         if not isinstance(part, dict):
             return part
+        if part.get("$ref") in values:
+            return values[part["$ref"]]
         found = {key: gathered(value) for key, value in part.items()}
         if "properties" not in found or "title" not in found or found.get("type") != "object":
             return found
@@ -49,9 +59,23 @@ def _gather_sections(schema: dict[str, Any]) -> None:
         sections[name] = found
         return {"$ref": f"#/$defs/{name}"}
 
+    def gathered_fields(section: dict[str, Any]) -> dict[str, Any]:
+        # A value that is no section, such as any JSON value, has no fields.
+        return {key: gathered(v) if key == "properties" else v for key, v in section.items()}
+
     for name, section in list(sections.items()):
-        sections[name] = section | {"properties": gathered(section["properties"])}
+        sections[name] = gathered_fields(section)
     schema["properties"] = gathered(schema["properties"])
+
+
+def _name_alone(schema: dict[str, Any]) -> None:
+    """A section with a `type` can be written as that alone, as a method can."""
+    sections = schema["$defs"]
+    for section in [schema, *sections.values()]:
+        for field in section.get("properties", {}).values():
+            below = sections.get(field.get("$ref", "").split("/")[-1], {}).get("properties", {})
+            if "type" in below:
+                field["anyOf"] = [{"$ref": field.pop("$ref")}, dict(below["type"])]
 
 
 def _lenient(schema: Any) -> Any:
@@ -107,7 +131,7 @@ def _about(field: dict[str, Any]) -> dict[str, Any]:
 
 def _fields(sections: dict[str, Any], name: str, before: str) -> Iterator[tuple[str, str]]:
     """The path of every field in a section and below, and where the schema of its value is."""
-    for key, field in sections[name]["properties"].items():
+    for key, field in sections[name].get("properties", {}).items():
         yield before + key, f"#/$defs/{name}/properties/{key}"
         for below in (field, *field.get("anyOf", ())):
             if "$ref" in below:

@@ -41,17 +41,20 @@ def _perturbation(given: Perturbation, losses: Losses, coupled: bool) -> Perturb
     spans = how.granularity is not None and how.granularity.spans
     scaled = (drawn and not spans) or bool(how.coefficient.control)
     grouping = ByNet() if drawn else cast(type[Grouping], GROUPINGS.kind(space.grouping))()
+    sharing = given.sharing or space.sharing(losses.objective.views > 1 and not coupled)
+    # Projected derivatives of single examples need noise of their own, and the other way round.
+    single = sharing == "example" and given.projects
+    whole = drawn and space.of_weights and not single
     filled = Projection(
         type=how.type or (NoScale() if scaled else SquaredNorm()),
         coefficient=how.coefficient,
-        granularity=how.granularity or (PerBatch() if drawn and space.of_weights else PerExample()),
+        granularity=how.granularity or (PerBatch() if whole else PerExample()),
         grouping=how.grouping or grouping,
         applies_to=how.applies_to,
     )
-    own = space.sharing(losses.objective.views > 1 and not coupled)
     updates = {
         "projection": filled,
-        "sharing": given.sharing or own if drawn else None,
+        "sharing": sharing if drawn else None,
         "last_block": given.last_block or ("exact" if given.guides else "estimated"),
     }
     return given.model_copy(update=updates)

@@ -164,6 +164,9 @@ def _problem(path: Path, found: list[ErrorDetails], tree: Mapping[str, Any]) -> 
         return Problem(path, f"missing; add {dotted(path[-1:])}:", False)
     if kind == "union_tag_not_found":
         return Problem(path, f"needs a type; one of {', '.join(_tags(path, tree))}", False)
+    if kind == "unusable":
+        path = (*path, "type") if isinstance(value, Mapping) else path
+        return Problem(path, found[0]["msg"], False)
     if kind == "union_tag_invalid":
         path = (*path, "type")
         return Problem(path, _one_of(_tags(path[:-1], tree), lookup(tree, path)))

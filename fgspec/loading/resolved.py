@@ -11,15 +11,21 @@ from fgspec.problems.problems import MISSING, Origin, dotted, flow, lookup
 from fgspec.yaml.load import Path
 
 
-def identity(values: Mapping[str, Any], packages: Mapping[str, str] | None = None) -> str:
+def identity(
+    values: Mapping[str, Any],
+    packages: Mapping[str, str] | None = None,
+    code: Mapping[str, str] | None = None,
+) -> str:
     """SHA-256, in hexadecimal, of a resolved spec: equal exactly if every value is equal.
 
     Args:
         values: of the spec.
         packages: that its methods come from, with their versions, besides fgspec.
+        code: digests of what other code than fgspec's computes, by the field that names it.
     """
     # A package's new version may compute something else under the same name.
     values = {**values, "packages": dict(packages)} if packages else values
+    values = {**values, "code": dict(code)} if code else values
     text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -31,7 +37,7 @@ def spec_hash(loaded: Loaded, **instead: Any) -> str:
         loaded: the spec.
         instead: values of fields at its root, such as another seed.
     """
-    return identity(loaded.values() | instead, loaded.packages())
+    return identity(loaded.values() | instead, loaded.packages(), loaded.code())
 
 
 def resolved_text(loaded: Loaded) -> str:
@@ -49,7 +55,7 @@ def _rows(
 ) -> Iterator[tuple[str, str]]:
     for key, value in sorted(tree.items(), key=lambda item: item[0] != "type"):
         path = (*at, key)
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value:
             yield f"{'  ' * depth}{key}:", ""
             yield from _rows(value, path, depth + 1, loaded)
         else:

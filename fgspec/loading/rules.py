@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
+from fgspec.errors import UserError
 from fgspec.problems.problems import MISSING, Origin, Problem, nearest, shown
 from fgspec.spec.rules import RULES, Rule
 from fgspec.yaml.load import Path
@@ -24,7 +25,10 @@ def expand_rule(
         problem = Problem(("rule",), f"no such rule; {nearest(rule, RULES.names())}")
         return tree, origins, [problem]
     source = Origin("rule", origins[("rule",)].key, None, rule)
-    settings = cast(type[Rule], RULES.kind(rule)).settings
+    try:
+        settings = cast(type[Rule], RULES.kind(rule)).settings
+    except UserError as error:  # of the package that offers it
+        return tree, origins, [Problem(("rule",), str(error), False)]
     problems = _apply(tree, origins, settings, source, ())
     return tree, origins, problems
 

@@ -28,9 +28,10 @@ from fgspec.problems.problems import (
 )
 from fgspec.spec import plugins
 from fgspec.spec.ablation import Ablation
+from fgspec.spec.architectures import Architecture
 from fgspec.spec.base import Section
 from fgspec.spec.experiment import Experiment
-from fgspec.spec.kinds import methods_in
+from fgspec.spec.kinds import methods_in, working
 from fgspec.yaml.load import MAX_DEPTH, Path, YamlError, parse, read, scalar
 
 
@@ -63,10 +64,24 @@ class Loaded:
     def packages(self) -> dict[str, str]:
         """The packages that its methods come from besides fgspec, and their versions."""
         found = (
-            plugins.owner(method.table.group, str(method))
+            plugins.owner(group, name)
             for _, method in methods_in(self.experiment)
+            for group, name in method.offered_by()
         )
         return {p.name: p.version for p in found if p is not None and p.name != plugins.OWN}
+
+    def code(self) -> dict[str, str]:
+        """Digests of what code from outside of the spec computes, by the field that names it.
+
+        Raises:
+            UserError: the code cannot be imported, or does not do what it is for.
+        """
+        architecture = self.experiment.architecture
+        if type(architecture).code is Architecture.code:
+            return {}
+        data = working(self.experiment.data.source).describe(None)
+        digest = working(architecture).code(data.image_shape)
+        return {} if digest is None else {"architecture.module": digest}
 
     def refuse(self, problems: Sequence[Problem]) -> None:
         """Raise what is wrong with this spec, if anything is.

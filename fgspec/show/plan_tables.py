@@ -33,6 +33,8 @@ def cost_rows(plan: Plan, compiled: CompiledUpdate, found: Anatomy) -> dict[str,
         "steps": f"{plan.steps:,} of {plan.steps_per_epoch:,} an epoch; {_calls(plan)}",
         "blocks": _stacks(plan),
     }
+    if idle := plan.idle_params():
+        rows["cannot learn"] = f"{', '.join(idle)}: the normalization behind takes it out"
     rows |= {name: text for name, text in _perturbing(plan).items() if text}
     if counted.head_parameters:
         parts, whole = by_part(found.flops), sum(found.flops.values())

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field
 
+from fgspec.errors import UserError
 from fgspec.problems.problems import Problem
 from fgspec.spec.activations import AnyActivation, Relu
 from fgspec.spec.base import PositiveFloat, PositiveInt, Section
@@ -51,6 +52,25 @@ class Architecture(Kind):
 
     table: ClassVar = ARCHITECTURES
     loss_axes: ClassVar[tuple[LossAxis, ...]] = ()
+
+    def holding(self, module: Any) -> "Architecture":
+        """The same with a module in hand as its network.
+
+        Raises:
+            UserError: it has a network of its own.
+        """
+        raise UserError(
+            f"network=: architecture.type: {self} has a network of its own; use architecture: "
+            "{type: flax}, or leave network= out"
+        )
+
+    def code(self, image: tuple[int, int, int]) -> str | None:
+        """A digest of what the network computes, where no field of the spec says what that is.
+
+        Args:
+            image: height and width in pixels, and colours.
+        """
+        return None
 
     def network(self, image: tuple[int, int, int], outputs: int) -> Any:
         """The network, a `compiler.network.network.Network`.

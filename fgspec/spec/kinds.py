@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar, TypeVar, cast, get_args
+from typing import Any, ClassVar, Self, TypeVar, cast, get_args
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -45,7 +45,8 @@ class Table:
             UserError: it cannot be imported, or is no class of this table.
         """
         found = plugins.load(self.group, name, self.what)
-        own = isinstance(found, type) and issubclass(found, Kind) and found.table == self
+        own = isinstance(found, type) and issubclass(found, Kind)
+        own = own and getattr(found, "table", None) == self
         if own and name in names_of(found):
             return cast(type[Kind], found)
         package = plugins.owner(self.group, name)
@@ -85,6 +86,22 @@ class Kind(Section):
         """Its name, as a spec has it: the value of the field `type` of its class."""
         return self.__dict__["type"]
 
+    @classmethod
+    def of(cls, name: str, **fields: Any) -> Self:
+        """An installed method of this table with what it does, such as `Layer.of("dense")`.
+
+        Args:
+            name: that a spec calls it by.
+            fields: as a spec gives them.
+
+        Raises:
+            UserError: no such method is installed, or it cannot be imported.
+        """
+        if name not in cls.table.names():
+            known = ", ".join(cls.table.names())
+            raise UserError(f"no {cls.table.what} {name}; known: {known}")
+        return cast(Self, working(cls.table.kind(name).model_validate(fields)))
+
     def options(self) -> dict[str, Any]:
         """Its fields besides `type`, as plain values."""
         return self.model_dump(mode="json", exclude={"type"})
@@ -92,6 +109,13 @@ class Kind(Section):
     def named(self) -> Any:
         """Its name alone if it has no other fields, else all of them, as plain values."""
         return {"type": str(self), **self.options()} if self.options() else str(self)
+
+    def offered_by(self) -> Iterator[tuple[str, str]]:
+        """The entry points that it comes from: each one's group and name.
+
+        The packages that they belong to, and their versions, are part of a spec's identity.
+        """
+        yield self.table.group, str(self)
 
     problems: ClassVar[Callable[..., Iterator[Problem]]] = _nothing
     """What of the rest of a spec does not fit this method: problems(self, at, ...).
@@ -187,10 +211,14 @@ class OneOf:
     bare: bool = False
 
     def names(self) -> tuple[str, ...]:
-        """The methods that can stand here."""
-        if not self.only:
-            return self.table.names()
-        return tuple(n for n in self.table.names() if getattr(self.table.kind(n), self.only))
+        """The methods that can stand here; one that cannot be imported can not."""
+        return tuple(name for name in self.table.names() if not self.only or self._fits(name))
+
+    def _fits(self, name: str) -> bool:
+        try:
+            return self.offers(name)
+        except UserError:
+            return False
 
     def offers(self, name: str) -> bool:
         """Whether a method can stand here; no other than its own package is imported."""
@@ -233,6 +261,17 @@ class OneOf:
     def _read(self, value: Any, info: ValidationInfo) -> Kind:
         if isinstance(value, Kind) and value.table == self.table:
             return value
+        try:
+            kind, given = self._chosen(value)
+        except UserError as error:  # of the package that offers it
+            raise PydanticCustomError("unusable", "{why}", {"why": str(error)}) from error
+        # JSON has no tuples; only its reader takes lists for them in a strict model.
+        if info.mode == "json":
+            return kind.model_validate_json(json.dumps(given))
+        return kind.model_validate(given)
+
+    def _chosen(self, value: Any) -> tuple[type[Kind], dict[str, Any]]:
+        """The class that a plain value names, and its fields."""
         if isinstance(value, str):
             if not self.offers(value):
                 expected = {"expected": ", ".join(self.names())}
@@ -241,16 +280,11 @@ class OneOf:
         if not isinstance(value, Mapping):
             raise PydanticCustomError("model_type", "")
         name = value.get("type", self.default)
-        if name is None:
+        if name is None and "type" not in value:
             raise PydanticCustomError("union_tag_not_found", "")
         if not isinstance(name, str) or not self.offers(name):
             raise PydanticCustomError("union_tag_invalid", "")
-        given = {**value, "type": name}
-        kind = self.table.kind(name)
-        # JSON has no tuples; only its reader takes lists for them in a strict model.
-        if info.mode == "json":
-            return kind.model_validate_json(json.dumps(given))
-        return kind.model_validate(given)
+        return self.table.kind(name), {**value, "type": name}
 
     def plain(self, value: Kind, info: Any) -> Any:
         """A method as plain values."""

@@ -6,6 +6,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from fgspec.errors import UserError
 from fgspec.spec.kinds import Kind, OneOf, choices_in
 
 Model = type[BaseModel]
@@ -38,9 +39,17 @@ def models_of(fields: Iterable[FieldInfo], tag: Any) -> list[Model]:
     for field in fields:
         found += sections_of(field.annotation)
         for choice in choices_of(field):
-            known = isinstance(tag, str) and tag in choice.names()
-            found += [choice.table.kind(tag)] if known else choice.built_in()
+            known = isinstance(tag, str) and tag in choice.table.names()
+            found += _usable(choice, tag) if known else choice.built_in()
     return found
+
+
+def _usable(choice: OneOf, tag: str) -> list[Model]:
+    """The class of a method, unless its package is broken; reading the field tells how."""
+    try:
+        return [choice.table.kind(tag)]
+    except UserError:
+        return []
 
 
 def fields_named(models: Iterable[Model], name: str) -> list[FieldInfo]:

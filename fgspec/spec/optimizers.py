@@ -57,12 +57,14 @@ class Optimizer(Kind):
         "size.",
     )
 
-    def before_rate(self, decay: Any) -> list[Any]:
+    def before_rate(self, decay: Any, weights: Any) -> list[Any]:
         """The optax transformations before the learning rate.
 
         Args:
             decay: the transformation that adds the decayed weights, where they count as part of
                 what it is given; place it where this optimizer adds them.
+            weights: parameters -> a tree of booleans, true for weights and false for biases, scales
+                and shifts; a mask for `optax.masked`.
         """
         raise self.lacks("before_rate")
 

@@ -76,9 +76,8 @@ def owner(group: str, name: str) -> Package | None:
 
 
 def is_built_in(group: str, name: str) -> bool:
-    """Whether a name is one of fgspec's own."""
-    package = owner(group, name)
-    return package is not None and package.name == OWN
+    """Whether a name is one of fgspec's own, which no other package claims."""
+    return [package_of(point).name for point in points(group, name)] == [OWN]
 
 
 def package_version(name: str) -> str | None:
@@ -108,7 +107,9 @@ def load(group: str, name: str, what: str) -> Any:
     try:
         return point.load()
     except Exception as error:  # whatever a module of others raises when it is imported
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = str(error).splitlines()[0] if str(error) else "no reason given"
+        if not isinstance(error, ImportError):
+            reason = f"{type(error).__name__}: {reason}"
         package = package_of(point)
         raise UserError(
             f"{package}: its {what} {name} cannot be imported: {reason}; mend the package, or pip "

@@ -1,4 +1,63 @@
 """Laws that every method of a table must obey, for the tests of fgspec and of packages.
 
-A law is a function that raises AssertionError with the reason.
+A law is a function that raises AssertionError with the reason. It takes a class, of which it makes
+an instance by its defaults or its `example`, or an instance; neither need be installed.
 """
+
+from fgspec.testing.inputs import (
+    check_augmentation,
+    check_engine,
+    check_optimizer,
+    check_schedule,
+    check_source,
+    check_tracker,
+)
+from fgspec.testing.learning import (
+    check_backward_weights,
+    check_coefficient,
+    check_estimator,
+    check_granularity,
+    check_grouping,
+    check_guess,
+    check_head,
+    check_objective,
+    check_rule,
+    check_sample_set,
+    check_scale,
+    check_space,
+    check_target,
+)
+from fgspec.testing.networks import (
+    check_activation,
+    check_architecture,
+    check_initialization,
+    check_layer,
+    check_normalization,
+)
+
+__all__ = [
+    "check_activation",
+    "check_architecture",
+    "check_augmentation",
+    "check_backward_weights",
+    "check_coefficient",
+    "check_engine",
+    "check_estimator",
+    "check_granularity",
+    "check_grouping",
+    "check_guess",
+    "check_head",
+    "check_initialization",
+    "check_layer",
+    "check_normalization",
+    "check_objective",
+    "check_optimizer",
+    "check_rule",
+    "check_sample_set",
+    "check_scale",
+    "check_schedule",
+    "check_source",
+    "check_space",
+    "check_target",
+    "check_tracker",
+]

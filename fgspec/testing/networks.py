@@ -23,6 +23,7 @@ from compiler.network.norms import Norm
 from compiler.network.running import initial
 from compiler.network.shapes import Layer as PlannedLayer
 from compiler.plan.plan import make_plan
+from fgspec.check.against_data import data_problems
 from fgspec.loading.defaults import complete
 from fgspec.loading.spec_file import loads
 from fgspec.spec.activations import Activation, Tanh
@@ -171,7 +172,7 @@ def check_architecture(architecture: Architecture | type[Architecture]) -> None:
         AssertionError: not so.
     """
     made = _made(architecture)
-    assert not list(made.data_problems(("architecture",), INFO)), f"{made}: does not fit {INFO}"
+    assert not data_problems(_experiment(made, "bp"), INFO), f"{made}: does not fit {INFO}"
     network = cast(Network, made.network(INFO.image_shape, INFO.classes))
     count = made.block_count()
     assert count is None or count[0] == len(network.blocks), f"{made}: block_count is {count[0]}"
@@ -298,7 +299,7 @@ def _crosses(jacobian: np.ndarray, out: int, into: int) -> bool:
     """
     before, after = jacobian.shape[into], jacobian.shape[out]
     pairs = np.moveaxis(jacobian, (out, into), (0, 1)).reshape(after, before, -1)
-    moves = (np.abs(pairs) > 1e-12).any(-1)
+    moves = np.any(np.abs(pairs) > 1e-12, axis=-1)
     off = ~np.eye(before, dtype=bool) if before == after else np.ones_like(moves)
     return bool(moves[off].any())
 
@@ -343,10 +344,10 @@ def _check_pull(
     def value(params: dict[str, Any], x: Any) -> Any:
         return (layer.map(params, x) * error).sum()
 
+    step = 1e-6
     pulled = jax.grad(value, (0, 1))(params, x)
     for _ in range(3):
         along = jax.tree.map(lambda a: jnp.asarray(rng.standard_normal(a.shape)), (params, x))
-        step = 1e-6
         ends = [
             value(*jax.tree.map(lambda a, u, s=s, step=step: a + s * step * u, (params, x), along))
             for s in (1.0, -1.0)

@@ -150,6 +150,8 @@ def _describe(job: Job, run: RunDir) -> None:
         source_dir=Path.cwd(),
     )
     said = {"overrides": list(job.loaded.overrides), "methods": job.loaded.packages()}
+    if code := job.loaded.code():
+        said["code"] = code
     write_json(run.provenance, record | said)
 
 

@@ -126,7 +126,7 @@ def reopen(path: Path) -> tuple[RunDir, Loaded]:
         record = json.loads(run.provenance.read_text())
         recorded, packages = record["hashes"]["spec"], record.get("methods", {})
         _refuse_missing(path, packages)
-        written = identity(read(run.resolved).value, packages)
+        written = identity(read(run.resolved).value, packages, record.get("code"))
         loaded = load(run.resolved)
     except (SpecError, ValueError, KeyError, TypeError) as error:
         raise ResumeError(f"{path}: its record cannot be read: {error}") from None
@@ -194,6 +194,7 @@ def refuse_other(run: RunDir, recorded: Loaded, given: Loaded) -> None:
                 f"{run.path}: cannot be resumed: it began with {name} {version}, and {there} is "
                 f"installed; pip install {name}=={version}, or start a new run"
             )
+    refuse_changed(run, recorded)
     found = [d for d in differences(recorded, given) if not _free(d.path)]
     if found:
         lines = [
@@ -204,6 +205,27 @@ def refuse_other(run: RunDir, recorded: Loaded, given: Loaded) -> None:
             + "\n".join(lines)
             + "\nresume it without a spec, or start a new run"
         )
+
+
+def refuse_changed(run: RunDir, loaded: Loaded) -> None:
+    """Raise if other code than fgspec's computes something else than when `run` began.
+
+    Args:
+        run: the run.
+        loaded: its spec.
+
+    Raises:
+        ResumeError: naming the field that names the code.
+    """
+    began = json.loads(run.provenance.read_text()).get("code", {})
+    today = loaded.code() if began else {}
+    for field, digest in began.items():
+        if today.get(field) != digest:
+            raise ResumeError(
+                f"{run.path}: {field}: its code computes something else than when the run began "
+                f"(digest {today.get(field, 'none')[:8]}, recorded {digest[:8]}); restore that "
+                "code, or start a new run"
+            )
 
 
 def write_summary(run: RunDir, status: str, step: int, extra: dict[str, Any]) -> dict[str, Any]:

@@ -254,6 +254,7 @@ def test_a_global_target_is_of_the_final_loss():
     """Not of the last block's own, which would close it under other targets."""
     made = networks.program("", more=BESIDE % ("exact", ""))
     assert made.plan.experiment.losses.local.last == "final"
+    more = BESIDE.replace("every: 1", "every: 1, last: local") % ("exact", "")
+    text = f"fgspec: 1\nname: a\n{more}\ntraining: {{epochs: 1}}\n"
     with pytest.raises(SpecError, match="no local loss is of target global; use final"):
-        more = BESIDE.replace("every: 1", "every: 1, last: local")
-        loads(f"fgspec: 1\nname: a\n{more % ('exact', '')}\ntraining: {{epochs: 1}}\n")
+        loads(text)

@@ -5,6 +5,7 @@ import numpy as np
 import optax
 import pytest
 
+from compiler.named_arrays.paths import flatten
 from compiler.optimizers.make import make_optimizer
 from fgspec.spec.optimizers import OPTIMIZERS
 
@@ -49,8 +50,9 @@ def _as_the_update_does():
 
 
 def _run(spec, steps=3, total=10, per_epoch=2):
-    optimizer = make_optimizer(OPTIMIZERS.kind(spec["type"])(**spec), total, per_epoch)
     params, grads = _arrays(PARAMS), _arrays(GRADS)
+    weights = {path for path in flatten(params) if path.endswith("/w")}
+    optimizer = make_optimizer(OPTIMIZERS.kind(spec["type"])(**spec), total, per_epoch, weights)
     state = optimizer.init(params)
     for _ in range(steps):
         updates, state = optimizer.update(grads, state, params)

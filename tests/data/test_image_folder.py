@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import runs
-from compiler.cost.cost import cost
 from data import image_folders
 from data.refusals import refusal
 from PIL import Image
 
 import fgspec
+from compiler.cost.counts import counts
 from compiler.cost.updates_per_call import calls_of
 from fgspec.data.describe import describe
 from fgspec.data.image_files import ImageFiles
@@ -141,7 +141,7 @@ def test_a_set_that_is_decoded_is_never_put_on_the_device(tmp_path):
 def test_the_plan_of_l_32_64_counts_the_papers_parameters():
     """With heads of 1000 classes, as JSON of the paper's tables notes; table 2 says 17.3M."""
     plan = fgspec.plan(REN / "table3" / "imagenet_l_32_64" / "lg_fg_a.yaml")
-    assert round(cost(plan).parameters, -5) == 26_600_000
+    assert round(counts(plan).parameters, -5) == 26_600_000
 
 
 def test_a_run_learns_from_files_and_resumes_to_the_last_bit(tmp_path, monkeypatch):

@@ -49,6 +49,11 @@ def refuse(loaded):
     loaded.refuse([*refusals(spec), *data_problems(spec, describe(spec.data.source))])
 
 
+def names(table):
+    """The methods of a table, as messages list them."""
+    return ", ".join(table.names())
+
+
 def leaves(tree, at=()):
     """Every value of nested mappings that is no mapping itself, with its path."""
     if isinstance(tree, dict):

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from language.clumsy import refuse
 
 from fgspec.errors import DataError
-from fgspec.loading.rules import RULES
 from fgspec.loading.spec_file import load, loads
 from fgspec.problems.problems import SpecError, flow
 from fgspec.spec.experiment import Experiment
+from fgspec.spec.rules import RULES
 
 SPECS = Path(__file__).parents[2] / "specs"
 QUICKSTART = SPECS / "quickstart.yaml"
@@ -25,7 +25,17 @@ BASES += [dict(load(QUICKSTART, ["architecture={type: mlp, hidden: [8, 8]}"]).tr
 BASES += [dict(load(QUICKSTART, [f"architecture={{type: chain, blocks: {CHAIN}}}"]).tree)]
 PLACED = re.compile(r"(<text>:\d+:\d+: |--set: )[^\n]+")
 
-WORDS = [*Experiment.model_fields, *RULES, "type", "extends", "rule", "none", "mlp", "sgd", "npz"]
+WORDS = [
+    *Experiment.model_fields,
+    *RULES.names(),
+    "type",
+    "extends",
+    "rule",
+    "none",
+    "mlp",
+    "sgd",
+    "npz",
+]
 WORDS += ["local", "epochs", "steps", "groups", "hidden", "1e-3", "0", "no", "", "a.b", "é", "\x7f"]
 SCALARS = st.one_of(
     st.sampled_from(WORDS),

@@ -10,9 +10,9 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from fgspec.cli.schema_ import language_schema
-from fgspec.loading.rules import RULES
 from fgspec.loading.spec_file import load, loads
 from fgspec.loading.template import quickstart
+from fgspec.spec.rules import RULES
 
 ROOT = Path(__file__).parents[2]
 QUICKSTART = "specs/quickstart.yaml"
@@ -158,7 +158,7 @@ def test_schema_is_printed_or_written(fgspec, tmp_path):
     assert json.loads(target.read_text()) == language_schema()
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", RULES.names())
 def test_init_writes_a_spec_for_every_rule(fgspec, tmp_path, rule):
     target = tmp_path / "my first.yaml"
     assert fgspec("init", target, "--rule", rule)[0] == 0

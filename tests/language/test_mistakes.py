@@ -3,7 +3,14 @@
 # ruff: noqa: E501  (each message stands whole on its line)
 
 import pytest
-from language.clumsy import mistake, told
+from language.clumsy import mistake, names, told
+
+from fgspec.spec.architectures import ARCHITECTURES
+from fgspec.spec.initializations import INITIALIZATIONS
+from fgspec.spec.optimizers import OPTIMIZERS
+from fgspec.spec.schedules import SCHEDULES
+from fgspec.spec.sources import SOURCES
+from fgspec.spec.targets import TARGETS
 
 MISTAKES = {
     "a negative learning rate": mistake(
@@ -112,47 +119,47 @@ MISTAKES = {
     ),
     "a misspelled type": mistake(
         "optimizer: {type: sdg}\n",
-        "a.yaml:4:19: optimizer.type: must be one of sgd, adam, adamw, lars; did you mean sgd? (got sdg)",
+        f"a.yaml:4:19: optimizer.type: must be one of {names(OPTIMIZERS)}; did you mean sgd? (got sdg)",
     ),
     "a type in capitals": mistake(
         "optimizer: {type: SGD}\n",
-        "a.yaml:4:19: optimizer.type: must be one of sgd, adam, adamw, lars; did you mean sgd? (got SGD)",
+        f"a.yaml:4:19: optimizer.type: must be one of {names(OPTIMIZERS)}; did you mean sgd? (got SGD)",
     ),
     "a type that is a number": mistake(
         "optimizer: {type: 3}\n",
-        "a.yaml:4:19: optimizer.type: must be one of sgd, adam, adamw, lars (got 3)",
+        f"a.yaml:4:19: optimizer.type: must be one of {names(OPTIMIZERS)} (got 3)",
     ),
     "an empty type": mistake(
         "optimizer: {type: }\n",
-        "a.yaml:4:18: optimizer.type: must be one of sgd, adam, adamw, lars (got null)",
+        f"a.yaml:4:18: optimizer.type: must be one of {names(OPTIMIZERS)} (got null)",
     ),
     "a list for a type": mistake(
         "optimizer: {type: [sgd]}\n",
-        "a.yaml:4:19: optimizer.type: must be one of sgd, adam, adamw, lars (got [sgd])",
+        f"a.yaml:4:19: optimizer.type: must be one of {names(OPTIMIZERS)} (got [sgd])",
     ),
     "an unknown data set": mistake(
         "data: {source: {type: svhn}}\n",
-        "a.yaml:4:23: data.source.type: must be one of digits, mnist, cifar10, imagenet, image_folder, npz, synthetic (got svhn)",
+        f"a.yaml:4:23: data.source.type: must be one of {names(SOURCES)} (got svhn)",
     ),
     "an unknown architecture": mistake(
         "architecture: {type: resnet}\n",
-        "a.yaml:4:22: architecture.type: must be one of chain, conv_net, local_mixer, mlp, resnet18; did you mean resnet18? (got resnet)",
+        f"a.yaml:4:22: architecture.type: must be one of {names(ARCHITECTURES)}; did you mean resnet18? (got resnet)",
     ),
     "no type": mistake(
         "optimizer: {learning_rate: 0.1}\n",
-        "a.yaml:4:12: optimizer: needs a type; one of sgd, adam, adamw, lars",
+        f"a.yaml:4:12: optimizer: needs a type; one of {names(OPTIMIZERS)}",
     ),
     "no type of a schedule": mistake(
         "optimizer: {type: sgd, schedule: {end_factor: 0.1}}\n",
-        "a.yaml:4:34: optimizer.schedule: needs a type; one of constant, linear, staircase, warmup_cosine",
+        f"a.yaml:4:34: optimizer.schedule: needs a type; one of {names(SCHEDULES)}",
     ),
-    "the type alone for a mapping": mistake(
-        "optimizer: adam\n",
-        "a.yaml:4:12: optimizer: must be a mapping of keys to values, such as {type: adam} (got adam)",
+    "a name that is misspelled": mistake(
+        "optimizer: addam\n",
+        f"a.yaml:4:12: optimizer.type: must be one of {names(OPTIMIZERS)}; did you mean adam? (got addam)",
     ),
-    "the type alone for a nested mapping": mistake(
-        "optimizer: {type: sgd, schedule: linear}\n",
-        "a.yaml:4:34: optimizer.schedule: must be a mapping of keys to values, such as {type: linear} (got linear)",
+    "a nested name that is misspelled": mistake(
+        "optimizer: {type: sgd, schedule: linera}\n",
+        f"a.yaml:4:34: optimizer.schedule.type: must be one of {names(SCHEDULES)}; did you mean linear? (got linera)",
     ),
     "a list for a mapping": mistake(
         "optimizer: [adam]\n",
@@ -172,11 +179,11 @@ MISTAKES = {
     ),
     "a misspelled enumeration": mistake(
         "gradient: {target: locl}\n",
-        "a.yaml:4:20: gradient.target: must be one of global, local, above, sum; did you mean local? (got locl)",
+        f"a.yaml:4:20: gradient.target: must be one of {names(TARGETS)}; did you mean local? (got locl)",
     ),
     "an unknown enumeration": mistake(
         "architecture: {type: mlp, initialization: he}\n",
-        "a.yaml:4:43: architecture.initialization: must be one of kaiming, kaiming_uniform, lecun, normal (got he)",
+        f"a.yaml:4:43: architecture.initialization: must be one of {names(INITIALIZATIONS)} (got he)",
     ),
     "a short enumeration": mistake(
         "compile: {precision: bf16}\n",

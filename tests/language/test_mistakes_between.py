@@ -3,7 +3,10 @@
 # ruff: noqa: E501  (each message stands whole on its line)
 
 import pytest
-from language.clumsy import mistake, told
+from language.clumsy import mistake, names, told
+
+from fgspec.spec.estimators import ESTIMATORS
+from fgspec.spec.rules import RULES
 
 MISTAKES = {
     "neither epochs nor steps": mistake(
@@ -115,11 +118,11 @@ MISTAKES = {
     ),
     "a local target without local losses": mistake(
         "gradient: {target: local}\n",
-        "a.yaml:4:20: gradient.target: needs local losses; add losses.local: {every: 1} or say global (got local)",
+        "a.yaml:4:20: gradient.target: needs local losses; add losses.local: {every: 1} or use global (got local)",
     ),
     "a sum of local losses without any": mistake(
         "gradient: {target: sum}\n",
-        "a.yaml:4:20: gradient.target: needs local losses; add losses.local: {every: 1} or say global (got sum)",
+        "a.yaml:4:20: gradient.target: needs local losses; add losses.local: {every: 1} or use global (got sum)",
     ),
     "isolated blocks without losses": mistake(
         "losses: {isolate: block}\n",
@@ -127,27 +130,23 @@ MISTAKES = {
     ),
     "isolated blocks under a global target": mistake(
         "losses: {local: {}, isolate: block}\n",
-        "a.yaml:4:30: gradient.target: no gradient crosses isolated blocks; say local (is global by default; losses.isolate is block at a.yaml:4:30)",
+        "a.yaml:4:30: gradient.target: no gradient crosses isolated blocks; use local (is global by default; losses.isolate is block at a.yaml:4:30)",
     ),
     "isolated blocks under a sum": mistake(
         "losses: {local: {}, isolate: block}\ngradient: {target: sum}\n",
-        "a.yaml:5:20: gradient.target: no gradient crosses isolated blocks; say local (got sum; losses.isolate is block at a.yaml:4:30)",
+        "a.yaml:5:20: gradient.target: no gradient crosses isolated blocks; use local (got sum; losses.isolate is block at a.yaml:4:30)",
     ),
     "a local target without isolation": mistake(
         "losses: {local: {}}\ngradient: {target: local}\n",
-        "a.yaml:4:1: losses.isolate: only the own loss counts, so blocks are isolated; say isolate: block (is none by default; gradient.target is local at a.yaml:5:20)",
+        "a.yaml:4:1: losses.isolate: only the own loss counts, so blocks are isolated; use isolate: block (is none by default; gradient.target is local at a.yaml:5:20)",
     ),
     "isolated layers under backprop": mistake(
         "losses: {isolate: layer}\n",
-        "a.yaml:4:19: losses.isolate: only direct feedback isolates layers; say none or block (got layer; gradient.estimator.type is exact by default)",
+        "a.yaml:4:19: losses.isolate: only direct feedback isolates layers; use none or block (got layer; gradient.estimator.type is exact by default)",
     ),
     "direct feedback without isolation": mistake(
         "gradient: {estimator: {type: direct_feedback}}\n",
-        "a.yaml:4:30: losses.isolate: direct feedback isolates layers; say layer (is none by default; gradient.estimator.type is direct_feedback at a.yaml:4:30)",
-    ),
-    "local losses that train nothing": mistake(
-        "losses: {local: {}}\n",
-        "a.yaml:4:17: losses.local: never reaches a block under target global; remove it or say target: sum (gradient.target is global by default)",
+        "a.yaml:4:30: losses.isolate: direct feedback isolates layers; use layer (is none by default; gradient.estimator.type is direct_feedback at a.yaml:4:30)",
     ),
     "a perturbation under backprop": mistake(
         "gradient: {perturbation: {samples: 2}}\n",
@@ -163,19 +162,23 @@ MISTAKES = {
     ),
     "weights perturbed for each example under batch norm": mistake(
         "architecture: {type: conv_net}\ngradient:\n  estimator: {type: forward}\n  perturbation: {space: weight, sharing: example}\n",
-        "a.yaml:7:42: gradient.perturbation.sharing: batch_norm couples examples, which then answer for each other's losses; say batch (got example; architecture.normalization.type is batch_norm by default)",
+        "a.yaml:7:42: gradient.perturbation.sharing: batch_norm couples examples, which then answer for each other's losses; use batch (got example; architecture.normalization.type is batch_norm by default)",
     ),
-    "projections on noise of every example's weights": mistake(
-        "rule: fg-w\ngradient: {perturbation: {sharing: example, projection: {grouping: block}}}\n",
-        "a.yaml:5:36: gradient.perturbation.sharing: projections take noise on weights that is the batch's; say batch (got example; gradient.perturbation.projection is {grouping: block} at a.yaml:5:57)",
+    "a projection of the batch on noise of every example's weights": mistake(
+        "rule: fg-w\ngradient: {perturbation: {sharing: example, projection: {granularity: batch, grouping: block}}}\n",
+        "a.yaml:5:36: gradient.perturbation.sharing: one derivative for all examples takes noise that they share; use batch (got example; gradient.perturbation.projection.granularity is batch at a.yaml:5:71)",
+    ),
+    "projections of examples on noise of the batch's weights": mistake(
+        "rule: fg-w\ngradient: {perturbation: {sharing: batch, projection: {granularity: example, grouping: block}}}\n",
+        "a.yaml:5:36: gradient.perturbation.sharing: derivatives of single examples take noise of their own; use example (got batch; gradient.perturbation.projection.granularity is example at a.yaml:5:69)",
     ),
     "shared views where there are none": mistake(
         "rule: fg-a\ngradient: {perturbation: {sharing: views}}\n",
-        "a.yaml:5:36: gradient.perturbation.sharing: there are two views under info_nce only; say example or batch (got views; losses.objective.type is cross_entropy by default)",
+        "a.yaml:5:36: gradient.perturbation.sharing: this objective has one view of each example; use example or batch (got views; losses.objective.type is cross_entropy by default)",
     ),
     "noise of the batch under batch norm": mistake(
         "architecture: {type: conv_net}\nrule: fg-a\ngradient: {perturbation: {sharing: batch}}\n",
-        "a.yaml:6:36: gradient.perturbation.sharing: batch_norm couples examples, which then answer for each other's losses; say example (got batch; architecture.normalization.type is batch_norm by default)",
+        "a.yaml:6:36: gradient.perturbation.sharing: batch_norm couples examples, which then answer for each other's losses; use example (got batch; architecture.normalization.type is batch_norm by default)",
     ),
     "memory saved where nothing goes backward": mistake(
         "rule: fg-a\ncompile: {rematerialize: 1}\n",
@@ -183,7 +186,7 @@ MISTAKES = {
     ),
     "views that share the noise of weights": mistake(
         "data: {augment: byol}\nlosses: {objective: {type: info_nce}}\nrule: fg-w\ngradient: {perturbation: {sharing: views}}\n",
-        "a.yaml:7:36: gradient.perturbation.sharing: views share noise on features; say batch or example (got views; gradient.perturbation.space is weight by rule fg-w (a.yaml:6:1))",
+        "a.yaml:7:36: gradient.perturbation.sharing: views share noise on features; use batch or example (got views; gradient.perturbation.space is weight by rule fg-w (a.yaml:6:1))",
     ),
     "a contrastive loss without negatives": mistake(
         "data: {augment: byol, batch_size: 1}\nlosses: {objective: {type: info_nce}}\n",
@@ -191,11 +194,11 @@ MISTAKES = {
     ),
     "an expectation of a final loss that is not there": mistake(
         "data: {augment: byol}\nrule: lg-bp\nlosses: {objective: {type: info_nce}}\nexpect: {metric: train/objective, value: 1, tolerance: 1, source: x}\n",
-        "a.yaml:7:18: expect.metric: no such metric; known: train/loss, train/accuracy, eval/loss, eval/error, eval/accuracy, optim/grad_norm, perf/step_time_s, perf/examples_per_s, data/wait_s, local_loss/block0, local_loss/block1, local_loss/block2, local_loss/block3 (got train/objective)",
+        "a.yaml:7:18: expect.metric: no such metric; known: train/loss, train/error, train/accuracy, eval/loss, eval/error, eval/accuracy, optim/grad_norm, perf/step_time_s, perf/examples_per_s, data/wait_s, local_loss/block0, local_loss/block1, local_loss/block2, local_loss/block3 (got train/objective)",
     ),
     "a contrastive loss without views": mistake(
         "losses: {objective: {type: info_nce}}\n",
-        "a.yaml:4:28: data.augment.type: info_nce compares two augmented views; say byol (is none by default; losses.objective.type is info_nce at a.yaml:4:28)",
+        "a.yaml:4:28: data.augment.type: info_nce compares two augmented views; use byol (is none by default; losses.objective.type is info_nce at a.yaml:4:28)",
     ),
     "lowerings of tangents under feedback": mistake(
         "rule: fa\ncompile: {losses: naive}\n",
@@ -203,12 +206,21 @@ MISTAKES = {
     ),
     "direct feedback of a local loss": mistake(
         "losses: {local: {}, isolate: layer}\ngradient: {target: local, estimator: {type: direct_feedback}}\n",
-        "a.yaml:5:20: gradient.target: direct feedback sends the error of the final loss; say global (got local; gradient.estimator.type is direct_feedback at a.yaml:5:45)",
+        "a.yaml:5:20: gradient.target: direct feedback sends the error of the final loss; use global (got local; gradient.estimator.type is direct_feedback at a.yaml:5:45)",
     ),
     "lowerings of tangents without tangents": mistake(
-        "compile: {losses: naive, samples: scanned}\n",
+        "compile: {losses: naive, noise: drawn}\n",
         "a.yaml:4:19: compile.losses: never read by this estimator; remove it (got naive; gradient.estimator.type is exact by default)",
-        "a.yaml:4:35: compile.samples: never read by this estimator; remove it (got scanned; gradient.estimator.type is exact by default)",
+        "a.yaml:4:33: compile.noise: never read by this estimator; remove it (got drawn; gradient.estimator.type is exact by default)",
+    ),
+    "a retired way to take samples": mistake(
+        "rule: fg-a\ncompile: {samples: vectorized}\n",
+        "a.yaml:5:20: compile.samples: is gone: samples always go one by one through the linearization, which was never slower; remove it (got vectorized)",
+    ),
+    "a retired way to take samples, by --set": mistake(
+        "rule: fg-a\n",
+        "--set: compile.samples: is gone: samples always go one by one through the linearization, which was never slower; remove it (got 3)",
+        sets=["compile.samples=3"],
     ),
     "a factor of heads that are not there": mistake(
         "optimizer: {type: sgd, factors: {heads: 2}}\n",
@@ -224,7 +236,7 @@ MISTAKES = {
     ),
     "a local metric without local losses": mistake(
         "expect: {metric: local_loss/block0, value: 0.1, tolerance: 0.1, source: x}\n",
-        "a.yaml:4:18: expect.metric: no such metric; known: train/loss, train/accuracy, eval/loss, eval/error, eval/accuracy, optim/grad_norm, perf/step_time_s, perf/examples_per_s, data/wait_s (got local_loss/block0)",
+        "a.yaml:4:18: expect.metric: no such metric; known: train/loss, train/error, train/accuracy, eval/loss, eval/error, eval/accuracy, optim/grad_norm, perf/step_time_s, perf/examples_per_s, data/wait_s (got local_loss/block0)",
     ),
     "no devices": mistake(
         "mesh: {data: 0, group: -2}\n",
@@ -233,11 +245,11 @@ MISTAKES = {
     ),
     "two axes that take what is left": mistake(
         "mesh: {data: -1, group: -1}\n",
-        "a.yaml:4:25: mesh.group: only one axis can take what is left; say how many (got -1; mesh.data is -1 at a.yaml:4:14)",
+        "a.yaml:4:25: mesh.group: only one axis can take what is left; use how many (got -1; mesh.data is -1 at a.yaml:4:14)",
     ),
     "an unknown rule": mistake(
         "rule: backprop\n",
-        "a.yaml:4:7: rule: no such rule; known: bp, l-bp, lg-bp, fa, l-fa, lg-fa, dfa, fdfa, fg-w, fg-a, lg-fg-w, lg-fg-a (got backprop)",
+        f"a.yaml:4:7: rule: no such rule; known: {names(RULES)} (got backprop)",
     ),
     "a misspelled rule, and what follows from it": mistake(
         "rule: lg-fga\ngradient: {perturbation: {samples: 2}}\n",
@@ -249,11 +261,11 @@ MISTAKES = {
     ),
     "a list of rules": mistake(
         "rule: [bp, fa]\n",
-        "a.yaml:4:7: rule: no such rule; known: bp, l-bp, lg-bp, fa, l-fa, lg-fa, dfa, fdfa, fg-w, fg-a, lg-fg-w, lg-fg-a (got [bp, fa])",
+        f"a.yaml:4:7: rule: no such rule; known: {names(RULES)} (got [bp, fa])",
     ),
     "a mapping for a rule": mistake(
         "rule: {type: bp}\n",
-        "a.yaml:4:7: rule: no such rule; known: bp, l-bp, lg-bp, fa, l-fa, lg-fa, dfa, fdfa, fg-w, fg-a, lg-fg-w, lg-fg-a (got {type: bp})",
+        f"a.yaml:4:7: rule: no such rule; known: {names(RULES)} (got {{type: bp}})",
     ),
     "a misspelled key of the rule": mistake(
         "rul: lg-fg-a\ngradient: {perturbation: {samples: 2}}\n",
@@ -285,7 +297,7 @@ MISTAKES = {
     ),
     "a rule and a misspelled estimator": mistake(
         "rule: lg-fg-a\ngradient: {estimator: {type: forwrd}}\n",
-        "a.yaml:5:30: gradient.estimator.type: must be one of exact, forward, finite_difference, feedback, direct_feedback, learned_direct_feedback; did you mean forward? (got forwrd)",
+        f"a.yaml:5:30: gradient.estimator.type: must be one of {names(ESTIMATORS)}; did you mean forward? (got forwrd)",
     ),
     "a mean of pixels without a deviation": mistake(
         "data: {source: {type: image_folder, path: x, mean: [0.5, 0.5, 0.5]}}\n",
@@ -302,15 +314,15 @@ MISTAKES = {
     ),
     "one derivative of the batch, and noise that it shares": mistake(
         "rule: fg-a\ngradient: {perturbation: {sharing: batch, projection: {type: none, granularity: batch, grouping: tensor}}}\n",
-        "a.yaml:5:36: gradient.perturbation.sharing: one derivative for the batch times noise that it shares gives every example the gradient of all; say example (got batch; gradient.perturbation.projection.granularity is batch at a.yaml:5:81)",
+        "a.yaml:5:36: gradient.perturbation.sharing: one derivative for the batch times noise that it shares gives every example the gradient of all; use example (got batch; gradient.perturbation.projection.granularity is batch at a.yaml:5:81)",
     ),
     "keys that are free, in copies that are computed together": mistake(
         "rule: lg-fg-a\ndata: {augment: byol}\nlosses: {objective: {type: info_nce, keys: free}}\ncompile: {losses: fused}\n",
-        "a.yaml:7:19: compile.losses: keys that are free move the copies of every anchor; say naive (got fused; losses.objective.keys is free at a.yaml:6:44)",
+        "a.yaml:7:19: compile.losses: keys: free couples the copies of all rows; use naive (got fused; losses.objective.keys is free at a.yaml:6:44)",
     ),
     "keys that are free, and views that share noise": mistake(
         "rule: lg-fg-a\ndata: {augment: byol}\nlosses: {objective: {type: info_nce, keys: free}}\ngradient: {perturbation: {sharing: views}}\n",
-        "a.yaml:7:36: gradient.perturbation.sharing: keys: free couples examples, which then answer for each other's losses; say example (got views; losses.objective.keys is free at a.yaml:6:44)",
+        "a.yaml:7:36: gradient.perturbation.sharing: keys: free couples examples, which then answer for each other's losses; use example (got views; losses.objective.keys is free at a.yaml:6:44)",
     ),
     "two moments of three colours": mistake(
         "data: {source: {type: image_folder, path: x, mean: [0.5, 0.5], std: [0, 0.2, 0.2]}}\n",
@@ -319,7 +331,7 @@ MISTAKES = {
     ),
     "ImageNet on the device": mistake(
         "data: {source: {type: imagenet}}\ncompile: {input: device}\n",
-        "a.yaml:5:18: compile.input: images of imagenet are decoded for each batch, not held whole; say auto or host (got device; data.source.type is imagenet at a.yaml:4:23)",
+        "a.yaml:5:18: compile.input: images of imagenet are decoded for each batch, not held whole; use auto or host (got device; data.source.type is imagenet at a.yaml:4:23)",
     ),
     "a rule and an empty section": mistake(
         "rule: lg-fg-a\ngradient:\n",

@@ -3,7 +3,9 @@
 # ruff: noqa: E501  (each message stands whole on its line)
 
 import pytest
-from language.clumsy import mistake, told
+from language.clumsy import mistake, names, told
+
+from fgspec.spec.optimizers import OPTIMIZERS
 
 MISTAKES = {
     "an empty file": mistake(
@@ -192,7 +194,7 @@ MISTAKES = {
     ),
     "a setting without the type": mistake(
         "",
-        "--set: optimizer: needs a type; one of sgd, adam, adamw, lars",
+        f"--set: optimizer: needs a type; one of {names(OPTIMIZERS)}",
         sets=["optimizer.learning_rate=3"],
     ),
     "a setting of a rule that is not there": mistake(

@@ -32,7 +32,7 @@ MISTAKES = {
     ),
     "a key one level too high": mistake(
         "gradient: {samples: 4}\n",
-        "a.yaml:4:12: gradient.samples: unknown key; did you mean gradient.perturbation.samples or diagnostics.samples or compile.samples?",
+        "a.yaml:4:12: gradient.samples: unknown key; did you mean gradient.perturbation.samples or diagnostics.samples?",
     ),
     "a key at the root": mistake(
         "learning_rate: 0.1\n",

@@ -3,16 +3,18 @@
 # ruff: noqa: E501  (each message stands whole on its line)
 
 import pytest
-from language.clumsy import mistake, told
+from language.clumsy import mistake, names, told
+
+from fgspec.spec.layers import LAYERS
 
 MISTAKES = {
     "a convolutional head on averaged features": mistake(
         "rule: lg-bp\nlosses: {local: {head: {type: cnn}}}\n",
-        "a.yaml:5:31: losses.local.head.type: a convolution reads the grid, which replicated averages away; say pooled (got cnn; losses.local.aggregation is replicated by default)",
+        "a.yaml:5:31: losses.local.head.type: a convolution reads the grid, which replicated averages away; use pooled (got cnn; losses.local.aggregation is replicated by default)",
     ),
     "later blocks as a head of averaged features": mistake(
         "rule: lg-bp\nlosses: {local: {head: {type: next_blocks}}}\n",
-        "a.yaml:5:31: losses.local.head.type: later blocks read the grid, which replicated averages away; say pooled (got next_blocks; losses.local.aggregation is replicated by default)",
+        "a.yaml:5:31: losses.local.head.type: later blocks read the grid, which replicated averages away; use pooled (got next_blocks; losses.local.aggregation is replicated by default)",
     ),
     "copies of a pooled head": mistake(
         "rule: lg-fg-a\nlosses: {local: {aggregation: pooled, replicate: [patch]}}\n",
@@ -68,11 +70,11 @@ MISTAKES = {
     ),
     "a layer of no type": mistake(
         "architecture:\n  type: chain\n  blocks: [[{channels: 3}]]\n",
-        "a.yaml:6:13: architecture.blocks[0][0]: needs a type; one of average_pool, conv, dense, depthwise, full, grouped, identity, max_pool, token",
+        f"a.yaml:6:13: architecture.blocks[0][0]: needs a type; one of {names(LAYERS)}",
     ),
     "a misspelled type of a layer": mistake(
         "architecture:\n  type: chain\n  blocks: [[{type: conf}]]\n",
-        "a.yaml:6:20: architecture.blocks[0][0].type: must be one of average_pool, conv, dense, depthwise, full, grouped, identity, max_pool, token; did you mean conv? (got conf)",
+        f"a.yaml:6:20: architecture.blocks[0][0].type: must be one of {names(LAYERS)}; did you mean conv? (got conf)",
     ),
     "a misspelled field of a layer": mistake(
         "architecture:\n  type: chain\n  blocks: [[{type: conv}, {type: conv, chanels: 3}]]\n",

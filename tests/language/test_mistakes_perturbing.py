@@ -3,12 +3,15 @@
 # ruff: noqa: E501  (each message stands whole on its line)
 
 import pytest
-from language.clumsy import mistake, told
+from language.clumsy import mistake, names, told
+
+from fgspec.spec.guesses import GUESSES
+from fgspec.spec.projections import SCALES
 
 MISTAKES = {
-    "a projection that is the name of its type": mistake(
-        "rule: fg-a\ngradient: {perturbation: {projection: squared_norm}}\n",
-        "a.yaml:5:39: gradient.perturbation.projection: must be a mapping of keys to values, such as {type: squared_norm} (got squared_norm)",
+    "a projection that is a misspelled name": mistake(
+        "rule: fg-a\ngradient: {perturbation: {projection: squared_nrom}}\n",
+        f"a.yaml:5:39: gradient.perturbation.projection.type: must be one of {names(SCALES)}; did you mean squared_norm? (got squared_nrom)",
     ),
     "several samples of one direction": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\nlosses: {local: {every: 1}}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {type: local}, samples: 3}}\n",
@@ -24,7 +27,7 @@ MISTAKES = {
     ),
     "opposites in forward mode": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {set: antithetic}, samples: 2}}\n",
-        "a.yaml:5:84: gradient.perturbation.guess.set: a derivative along -u says what the one along u does; say independent (got antithetic; gradient.estimator.type is forward at a.yaml:5:46)",
+        "a.yaml:5:84: gradient.perturbation.guess.set: antithetic samples add nothing in forward mode; use independent (got antithetic; gradient.estimator.type is forward at a.yaml:5:46)",
     ),
     "opposites that are odd": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\ngradient: {target: global, estimator: {type: finite_difference}, perturbation: {guess: {set: antithetic}, samples: 3}}\n",
@@ -32,7 +35,7 @@ MISTAKES = {
     ),
     "orthogonal signs": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {set: orthogonal}, samples: 2}}\n",
-        "a.yaml:5:71: gradient.perturbation.guess.type: spans a uniformly random subspace if the guess is normal; say normal (is rademacher by default; gradient.perturbation.guess.set is orthogonal at a.yaml:5:84)",
+        "a.yaml:5:71: gradient.perturbation.guess.type: spans a uniformly random subspace if the guess is normal; use normal (is rademacher by default; gradient.perturbation.guess.set is orthogonal at a.yaml:5:84)",
     ),
     "an orthogonal set of one": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {type: normal, set: projected}}}\n",
@@ -40,7 +43,7 @@ MISTAKES = {
     ),
     "a set that is projected": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {type: normal, set: orthogonal}, samples: 2, projection: {grouping: block}}}\n",
-        "a.yaml:5:98: gradient.perturbation.guess.set: all that is perturbed must move together; say independent (got orthogonal; gradient.perturbation.projection is {grouping: block} at a.yaml:5:135)",
+        "a.yaml:5:98: gradient.perturbation.guess.set: all that is perturbed must move together; use independent (got orthogonal; gradient.perturbation.projection is {grouping: block} at a.yaml:5:135)",
     ),
     "a local guess without local losses": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {type: local}}}\n",
@@ -56,43 +59,43 @@ MISTAKES = {
     ),
     "a local guess behind a local loss": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\nlosses: {local: {last: local}}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {type: local}}}\n",
-        "a.yaml:5:24: losses.local.last: the last block takes its exact gradient of the final loss; say final (got local; gradient.perturbation.guess.type is local at a.yaml:6:85)",
+        "a.yaml:5:24: losses.local.last: the last block takes its exact gradient of the final loss; use final (got local; gradient.perturbation.guess.type is local at a.yaml:6:85)",
     ),
     "an estimate of a block without a guess": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\nlosses: {local: {every: 1}}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {type: local}, last_block: estimated}}\n",
-        "a.yaml:6:105: gradient.perturbation.last_block: there is no guess for the last block; say exact (got estimated; gradient.perturbation.guess.type is local at a.yaml:6:85)",
+        "a.yaml:6:105: gradient.perturbation.last_block: there is no guess for the last block; use exact (got estimated; gradient.perturbation.guess.type is local at a.yaml:6:85)",
     ),
     "noise that corrects no noise": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\nlosses: {local: {every: 1}}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {type: ntk}, control_variate: local}}\n",
-        "a.yaml:6:85: gradient.perturbation.guess.type: corrects a prediction by noise; say normal, rademacher or sphere (got ntk; gradient.perturbation.control_variate is local at a.yaml:6:108)",
+        "a.yaml:6:85: gradient.perturbation.guess.type: corrects a prediction by noise; use normal, rademacher or sphere (got ntk; gradient.perturbation.control_variate is local at a.yaml:6:108)",
     ),
     "replicated losses of a projection": mistake(
         "architecture: {type: local_mixer, patches: 2}\nlosses: {local: {replicate: [patch]}, isolate: block}\ngradient: {target: local, estimator: {type: forward}, perturbation: {projection: {type: dimension}}}\n",
-        "a.yaml:5:29: losses.local.replicate: copies of a loss have derivatives of their own only where all that is perturbed moves together; say [] (got [patch]; gradient.perturbation.projection is {type: dimension} at a.yaml:6:82)",
+        "a.yaml:5:29: losses.local.replicate: copies of a loss have derivatives of their own only where all that is perturbed moves together; use [] (got [patch]; gradient.perturbation.projection is {type: dimension} at a.yaml:6:82)",
     ),
     "an exact block behind a local loss": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\nlosses: {local: {last: local}}\ngradient: {target: sum, estimator: {type: forward}, perturbation: {last_block: exact}}\n",
-        "a.yaml:5:24: losses.local.last: exact is the gradient of the final loss; say final (got local; gradient.perturbation.last_block is exact at a.yaml:6:80)",
+        "a.yaml:5:24: losses.local.last: exact is the gradient of the final loss; use final (got local; gradient.perturbation.last_block is exact at a.yaml:6:80)",
     ),
     "differences along a guess from the network": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\nlosses: {local: {every: 1}}\ngradient: {target: global, estimator: {type: finite_difference}, perturbation: {guess: {type: local}}}\n",
-        "a.yaml:6:46: gradient.estimator.type: differences are taken along noise that moves together; say forward (got finite_difference; gradient.perturbation.guess.type is local at a.yaml:6:95)",
+        "a.yaml:6:46: gradient.estimator.type: differences are taken along noise that moves together; use forward (got finite_difference; gradient.perturbation.guess.type is local at a.yaml:6:95)",
     ),
     "the scale of noise for a local guess": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\nlosses: {local: {every: 1}}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {type: local}, projection: {type: optimal}}}\n",
-        "a.yaml:6:112: gradient.perturbation.projection.type: is the scale of noise of unit variance; say squared_norm or none (got optimal; gradient.perturbation.guess.type is local at a.yaml:6:85)",
+        "a.yaml:6:112: gradient.perturbation.projection.type: is the scale of noise of unit variance; use squared_norm or none (got optimal; gradient.perturbation.guess.type is local at a.yaml:6:85)",
     ),
     "noise of examples on weights": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\ngradient: {target: global, estimator: {type: forward}, perturbation: {space: weight, projection: {granularity: example}}}\n",
-        "a.yaml:5:112: gradient.perturbation.projection.granularity: noise on weights is the batch's; say batch (got example; gradient.perturbation.space is weight at a.yaml:5:78)",
+        "a.yaml:5:112: gradient.perturbation.projection.granularity: noise on weights is the batch's; use batch, or sharing: example (got example; gradient.perturbation.space is weight at a.yaml:5:78)",
     ),
     "the sign of a span": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\nlosses: {local: {every: 1}}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {type: local}, projection: {granularity: span, coefficient: sign}}}\n",
-        "a.yaml:6:138: gradient.perturbation.projection.coefficient: a projection on a span has raw coefficients; say raw (got sign; gradient.perturbation.projection.granularity is span at a.yaml:6:119)",
+        "a.yaml:6:138: gradient.perturbation.projection.coefficient: a projection on a span has raw coefficients; use raw (got sign; gradient.perturbation.projection.granularity is span at a.yaml:6:119)",
     ),
     "a span that is not projected on": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\nlosses: {local: {every: 1}}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {type: local}, projection: {granularity: span, type: none}}}\n",
-        "a.yaml:6:131: gradient.perturbation.projection.type: a span is projected on; say squared_norm (got none; gradient.perturbation.projection.granularity is span at a.yaml:6:119)",
+        "a.yaml:6:131: gradient.perturbation.projection.type: a span is projected on; use squared_norm (got none; gradient.perturbation.projection.granularity is span at a.yaml:6:119)",
     ),
     "the credit of a projection": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\nlosses: {local: {every: 1}}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {type: local}, credit: paper}}\n",
@@ -100,7 +103,7 @@ MISTAKES = {
     ),
     "a guess that is misspelled": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {type: jakobian}}}\n",
-        "a.yaml:5:85: gradient.perturbation.guess.type: must be one of normal, rademacher, sphere, local, ntk, fixed_ntk, global, above, jacobian; did you mean jacobian? (got jakobian)",
+        f"a.yaml:5:85: gradient.perturbation.guess.type: must be one of {names(GUESSES)}; did you mean jacobian? (got jakobian)",
     ),
     "overlapping pairs by their old name": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\nlosses: {local: {overlap: true}}\n",
@@ -116,23 +119,23 @@ MISTAKES = {
     ),
     "one gradient for copies of a loss": mistake(
         "rule: lg-fg-a\narchitecture: {type: local_mixer, patches: 2}\ncompile: {directional: reverse}\n",
-        "a.yaml:6:24: compile.directional: each copy of a replicated loss has a derivative of its own; say forward (got reverse)",
+        "a.yaml:6:24: compile.directional: each copy of a replicated loss has a derivative of its own; use forward (got reverse)",
     ),
     "one gradient for examples that are coupled": mistake(
         "rule: fg-a\narchitecture: {type: mlp, hidden: [8, 6], normalization: {type: batch_norm}}\ncompile: {directional: reverse}\n",
-        "a.yaml:6:24: compile.directional: batch_norm couples examples, which answer for losses of their own; say forward (got reverse)",
+        "a.yaml:6:24: compile.directional: batch_norm couples examples, which answer for losses of their own; use forward (got reverse)",
     ),
     "tangents along a span": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\ngradient: {estimator: {type: forward}, perturbation: {guess: {type: global}, projection: {granularity: span}}}\ncompile: {directional: forward}\n",
-        "a.yaml:6:24: compile.directional: a projection on a span takes the whole gradients; say reverse (got forward)",
+        "a.yaml:6:24: compile.directional: a projection on a span takes the whole gradients; use reverse (got forward)",
     ),
     "tangents of every example's weights": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\ngradient: {estimator: {type: forward}, perturbation: {space: weight, guess: {type: global}}}\ncompile: {directional: forward}\n",
-        "a.yaml:6:24: compile.directional: guesses of every example's weights are never held at once; say reverse (got forward)",
+        "a.yaml:6:24: compile.directional: guesses of every example's weights are never held at once; use reverse (got forward)",
     ),
     "tangents of examples that are coupled": mistake(
         "architecture: {type: mlp, hidden: [8, 6], normalization: {type: batch_norm}}\ngradient: {estimator: {type: forward}, perturbation: {guess: {type: global}}}\ncompile: {directional: forward}\n",
-        "a.yaml:6:24: compile.directional: batch_norm couples examples, whose guesses move each other's losses; say reverse (got forward)",
+        "a.yaml:6:24: compile.directional: batch_norm couples examples, whose guesses move each other's losses; use reverse (got forward)",
     ),
     "a direction that is no word": mistake(
         "compile: {directional: backward}\n",
@@ -148,7 +151,7 @@ MISTAKES = {
     ),
     "noise of a set drawn again": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\ngradient: {estimator: {type: forward}, perturbation: {guess: {type: normal, set: orthogonal}, samples: 2}}\ncompile: {noise: drawn}\n",
-        "a.yaml:6:18: compile.noise: the samples of a set are drawn together; say stored (got drawn; gradient.perturbation.guess.set is orthogonal at a.yaml:5:82)",
+        "a.yaml:6:18: compile.noise: the samples of a set are drawn together; use stored (got drawn; gradient.perturbation.guess.set is orthogonal at a.yaml:5:82)",
     ),
 }
 

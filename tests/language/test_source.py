@@ -5,15 +5,19 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from language.clumsy import leaves
 from spec_files import ROOT, SPECS
 
-from fgspec.loading.resolved import differences, identity, resolved_text
-from fgspec.loading.rules import RULES
+from fgspec.loading.resolved import differences, resolved_text, spec_hash
 from fgspec.loading.spec_file import load, loads, set_by
 from fgspec.problems.problems import SpecError, flow
+from fgspec.spec.guesses import GUESSES
+from fgspec.spec.projections import COEFFICIENTS, GRANULARITIES, GROUPINGS, SCALES
+from fgspec.spec.rules import RULES
+from fgspec.spec.spaces import SPACES
+from fgspec.spec.targets import TARGETS
 
 HEAD = {"fgspec": 1, "name": "a", "training": {"epochs": 60}}
 
@@ -22,8 +26,7 @@ def name_of(path):
     return str(path.relative_to(ROOT))
 
 
-def hash_of(loaded):
-    return identity(loaded.values())
+hash_of = spec_hash
 
 
 @st.composite
@@ -46,7 +49,7 @@ def architectures(draw):
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 OPTIONAL = {
-    "rule": st.sampled_from([*RULES, None]),
+    "rule": st.sampled_from([*RULES.names(), None]),
     "seed": st.integers(0, 2**32 - 1),
     "description": TEXT,
     "data": st.builds(lambda path: {"source": {"type": "npz", "path": path}}, TEXT),
@@ -111,16 +114,75 @@ def test_resolved_text_is_the_same_spec(tree):
     assert hash_of(again) == hash_of(loaded)
 
 
-@pytest.mark.parametrize("rule", RULES)
+@st.composite
+def perturbations(draw):
+    """Any combination of what a perturbation chooses, most of which `check` refuses."""
+
+    def some(table):
+        return st.sampled_from(table.names())
+
+    projection = {
+        "type": some(SCALES),
+        "coefficient": some(COEFFICIENTS),
+        "granularity": some(GRANULARITIES),
+        "grouping": some(GROUPINGS),
+        "applies_to": st.sampled_from(["output", "weights"]),
+    }
+    fields = {
+        "space": some(SPACES),
+        "guess": some(GUESSES),
+        "sharing": st.sampled_from(["example", "batch", "views"]),
+        "projection": st.fixed_dictionaries({}, optional=projection),
+        "last_block": st.sampled_from(["estimated", "exact"]),
+    }
+    estimator = {"target": draw(some(TARGETS)), "estimator": "forward"}
+    found = draw(st.fixed_dictionaries({}, optional=fields))
+    losses = {"local": {}, "isolate": draw(st.sampled_from(["none", "block"]))}
+    return HEAD | {"losses": losses, "gradient": estimator | {"perturbation": found}}
+
+
+@settings(max_examples=300, deadline=None)
+@given(perturbations())
+@example(
+    HEAD
+    | {
+        "rule": "fg-w",
+        "gradient": {"perturbation": {"sharing": "example", "projection": {"grouping": "block"}}},
+    }
+)
+def test_what_is_completed_is_never_refused(tree):
+    try:
+        loaded = loads(flow(tree))
+    except SpecError:
+        return
+    assert loads(resolved_text(loaded)).values() == loaded.values()
+
+
+@pytest.mark.parametrize("value", ["auto", "scanned"])
+def test_retired_fields_of_old_specs_change_nothing(value):
+    assert hash_of(loads(flow(HEAD | {"compile": {"samples": value}}))) == hash_of(
+        loads(flow(HEAD))
+    )
+
+
+def test_heads_may_learn_beside_a_global_target():
+    beside = HEAD | {"losses": {"local": {}}, "gradient": {"target": "global"}}
+    spec = loads(flow(beside)).experiment
+    assert (spec.losses.local.every, str(spec.gradient.target)) == (1, "global")
+
+
+@pytest.mark.parametrize("rule", RULES.names())
 def test_a_rule_is_what_it_stands_for(rule):
-    written = loads(flow(HEAD | RULES[rule]))
+    fields = RULES.kind(rule).settings
+    written = loads(flow(HEAD | fields))
     short = loads(flow(HEAD | {"rule": rule}))
-    both = loads(flow(HEAD | RULES[rule] | {"rule": rule}))
+    both = loads(flow(HEAD | fields | {"rule": rule}))
     assert hash_of(short) == hash_of(written) == hash_of(both)
 
 
 def test_rules_are_all_different():
-    assert len({hash_of(loads(flow(HEAD | {"rule": rule}))) for rule in RULES}) == len(RULES)
+    rules = RULES.names()
+    assert len({hash_of(loads(flow(HEAD | {"rule": rule}))) for rule in rules}) == len(rules)
 
 
 @settings(max_examples=100, deadline=None)

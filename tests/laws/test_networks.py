@@ -1,12 +1,20 @@
 """Every activation, layer, normalization, initialization and architecture obeys its laws."""
 
+from typing import ClassVar, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from fgspec.spec.activations import ACTIVATIONS
+from compiler.network.norms import Norm
+from fgspec.spec.activations import ACTIVATIONS, Activation
 from fgspec.spec.architectures import ARCHITECTURES
 from fgspec.spec.initializations import INITIALIZATIONS
-from fgspec.spec.layers import LAYERS
-from fgspec.spec.normalizations import NORMALIZATIONS
+from fgspec.spec.kinds import working
+from fgspec.spec.layers import LAYERS, TrainedLayer
+from fgspec.spec.normalizations import NORMALIZATIONS, Normalization
+from fgspec.spec.shapes import ParamSpec
 from fgspec.testing import networks
 
 
@@ -33,3 +41,87 @@ def test_initialization(name):
 @pytest.mark.parametrize("name", ARCHITECTURES.names())
 def test_architecture(name):
     networks.check_architecture(ARCHITECTURES.kind(name))
+
+
+class Attention(TrainedLayer):
+    """One head of attention between positions, a layer of several weights that is not linear."""
+
+    linear: ClassVar[bool] = False
+    bias_axes: ClassVar[tuple[str, ...]] = ("channel",)
+    type: Literal["attention"] = "attention"
+
+    def end(self, start):
+        return start.grouped(start.width)
+
+    def weights(self, start):
+        square = ParamSpec((start.width, start.width), (None, None), start.width)
+        return dict.fromkeys(("wq", "wk", "wv", "wo"), square)
+
+    def mixes(self, start):
+        return frozenset({"patch", "group", "channel"})
+
+    def apply(self, params, x, start):
+        rows = x.reshape(*x.shape[:2], -1)
+        q, k, v = (rows @ params[name] for name in ("wq", "wk", "wv"))
+        mixed = jax.nn.softmax(jnp.einsum("npc,nqc->npq", q, k)) @ v
+        return (mixed @ params["wo"])[:, :, None]
+
+
+class RmsNorm(Normalization):
+    """Root mean square one over the channels of a position, the mean as it is."""
+
+    on_tokens: ClassVar[bool] = True
+    over: ClassVar[tuple[str, ...]] = ("group", "channel")
+    type: Literal["rms_norm"] = "rms_norm"
+
+    def apply(self, x, axes, epsilon, moments=None):
+        return x * jax.lax.rsqrt(jnp.square(x).mean(axes, keepdims=True) + epsilon)
+
+
+class Sloppy(Attention):
+    """It forgets that it mixes positions."""
+
+    def mixes(self, start):
+        return frozenset({"group", "channel"})
+
+
+class Cube(Activation):
+    """With a derivative that is not its own."""
+
+    type: Literal["cube"] = "cube"
+
+    def apply(self, z):
+        return z**3, 2 * z**2
+
+
+class Nothing(Activation):
+    """A section that nobody gave a function."""
+
+    type: Literal["nothing"] = "nothing"
+
+
+def test_a_layer_of_a_package_with_several_weights():
+    networks.check_layer(Attention)
+
+
+def test_a_normalization_of_a_package():
+    networks.check_normalization(RmsNorm)
+
+
+def test_what_is_wrong_is_said():
+    with pytest.raises(AssertionError, match="mixes patch, and does not say so"):
+        networks.check_layer(Sloppy)
+    with pytest.raises(AssertionError, match="JAX's derivative"):
+        networks.check_activation(Cube)
+    with pytest.raises(AssertionError, match="has no apply"):
+        networks.check_activation(Nothing)
+
+
+def test_built_in_normalizations_have_mean_square_one():
+    x = jnp.asarray(np.random.default_rng(0).normal(1, 3, (4, 6, 2, 8)), jnp.float32)
+    for kind in NORMALIZATIONS.kinds().values():
+        made = working(kind())
+        if made.normalizes:
+            norm = Norm(made.over, 1e-9, how=made)
+            places = tuple(["batch", "patch", "group", "channel"].index(axis) for axis in norm.over)
+            np.testing.assert_allclose(jnp.square(norm(x)).mean(places), 1, rtol=1e-3)

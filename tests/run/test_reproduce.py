@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 import runs
 
-import fgspec.cli.reproduce_ as reproduce_
 from benchmarks.variance_laws import KINDS, Layer, Point, law, simulate
 from fgspec.loading.spec_file import load
 from fgspec.results.cells import Asked, cells_of, comparison, table_at
@@ -127,12 +126,14 @@ def test_laws_are_those_of_table_1():
         assert law(own, layer, 0.0, 1.0) == (moved + 1) / 8
 
 
-def test_figure_8_is_drawn_with_its_deviations(fgspec, monkeypatch, tmp_path):
+def test_figure_8_is_drawn_with_its_deviations(monkeypatch, capsys, tmp_path):
     pytest.importorskip("matplotlib")
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import law_figure
+
     points = {kind: Point(2.0, 2.0 + 0.1 * index) for index, kind in enumerate(KINDS)}
-    monkeypatch.setattr(reproduce_, "simulate", lambda layer: points)
-    code, out, _ = fgspec("reproduce", "ren2022/figure8", "--run-dir", tmp_path)
-    assert code == 0
-    assert "1.050 to 1.050" in out.splitlines()[2]
-    picture = tmp_path / "reproduce-ren2022-figure8" / "figure8.png"
+    monkeypatch.setattr(law_figure, "simulate", lambda layer: points)
+    picture = tmp_path / "figure8.png"
+    law_figure.figure8(picture)
+    assert "1.050 to 1.050" in capsys.readouterr().out.splitlines()[2]
     assert picture.read_bytes().startswith(b"\x89PNG")

@@ -15,14 +15,14 @@ from rich.console import Console
 
 import fgspec
 import fgspec.api
-import fgspec.training.run as fgspec_run
-from fgspec.loading.resolved import identity
+from fgspec.loading import resolved
 from fgspec.training import run_folder as rundir
 from fgspec.training.logbook import read
 from fgspec.training.loop import Preempted
 
 METRICS = {
     "train/loss",
+    "train/error",
     "train/accuracy",
     "eval/loss",
     "eval/error",
@@ -113,18 +113,17 @@ def test_a_run_that_is_older_than_a_field_is_gone_on_with(
     undisturbed, tmp_path, monkeypatch, capsys
 ):
     """Its record and its checkpoints are of a language without data.seed."""
-    whole, text = identity, rundir.resolved_text
+    whole, text = resolved.identity, rundir.resolved_text
 
-    def without(values):
+    def without(values, *more):
         data = {key: value for key, value in values["data"].items() if key != "seed"}
-        return whole({**values, "data": data})
+        return whole({**values, "data": data}, *more)
 
     def shorter(loaded):
         kept = [row for row in text(loaded).splitlines() if not row.startswith("  seed: null")]
         return "\n".join(kept) + "\n"
 
-    for module in (rundir, fgspec_run):
-        monkeypatch.setattr(module, "identity", without)
+    monkeypatch.setattr(resolved, "identity", without)
     monkeypatch.setattr(rundir, "resolved_text", shorter)
     runs.stop_after(monkeypatch, 10)
     with pytest.raises(Preempted):

@@ -1,0 +1,1 @@
+"""Networks that are Flax NNX modules of somebody's own."""

@@ -1,0 +1,457 @@
+"""A Flax NNX module read as a chain: its blocks, and in each the layers that fgspec trains.
+
+A block is a submodule. One that is an `nnx.Sequential` falls apart into layers: a linear map, the
+normalizations around it, functions in front of it, and the activation that follows. So what stands
+before every activation is a pre-activation, as in fgspec's own networks. Any other module stays
+whole, as one layer.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum, auto
+from functools import partial
+from math import prod
+from typing import Any, ClassVar, NamedTuple, TypeGuard
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float
+from pydantic import Field
+
+from compiler.network.activations import NoActivation
+from compiler.network.block import Block
+from compiler.network.shapes import Layer
+from fgspec.spec import layers
+from fgspec.spec.activations import Activation
+from fgspec.spec.shapes import Axis, Extent, ParamSpec, Role
+
+LINEAR = (nnx.Linear, nnx.LinearGeneral, nnx.Einsum, nnx.Conv, nnx.ConvTranspose)
+"""Modules whose map is linear in its input, up to a bias."""
+
+NORMS = (nnx.LayerNorm, nnx.RMSNorm, nnx.GroupNorm, nnx.InstanceNorm)
+"""Modules that normalize, and keep no statistics."""
+
+ELEMENTWISE = {
+    jax.nn.relu: "relu",
+    jnp.tanh: "tanh",
+    jax.lax.tanh: "tanh",
+    jax.nn.gelu: "gelu",
+    jax.nn.silu: "silu",
+    jax.nn.sigmoid: "sigmoid",
+    jax.nn.elu: "elu",
+    jax.nn.selu: "selu",
+    jax.nn.celu: "celu",
+    jax.nn.leaky_relu: "leaky_relu",
+    jax.nn.softplus: "softplus",
+    jax.nn.soft_sign: "soft_sign",
+    jax.nn.log_sigmoid: "log_sigmoid",
+    jax.nn.hard_tanh: "hard_tanh",
+    jax.nn.hard_sigmoid: "hard_sigmoid",
+    jax.nn.hard_silu: "hard_silu",
+    jax.nn.relu6: "relu6",
+    jax.nn.squareplus: "squareplus",
+    jax.nn.mish: "mish",
+}
+"""Functions that are known to act on every element by itself, by which they are activations."""
+
+Shape = tuple[int, ...]
+
+
+class Misread(Exception):
+    """Why a module cannot be taken, in one line."""
+
+
+@contextmanager
+def as_users_write() -> Iterator[None]:
+    """JAX's own promotion of dtypes and ranks, whatever fgspec itself is run under."""
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
+
+
+class What(Enum):
+    """What is known of an element; nothing of a `MODULE`, in which fgspec does not look."""
+
+    LINEAR = auto()
+    NORM = auto()
+    ACTIVATION = auto()
+    FUNCTION = auto()
+    MODULE = auto()
+
+
+@dataclass(frozen=True)
+class Element:
+    """A callable of a chain, as pure data: equal for equal modules.
+
+    Attributes:
+        name: of its class or function, as plans and messages say it.
+        what: whether it is a map that is known.
+        params: by the path inside the module, such as `query.kernel`, in the order of the tree.
+        graph: NNX's description of all but the parameters; None for a function.
+        tree: of the parameters, for JAX.
+        function: where it is no module.
+    """
+
+    name: str
+    what: What
+    params: tuple[tuple[str, ParamSpec], ...] = ()
+    graph: Any = None
+    tree: Any = None
+    function: Callable[[Any], Any] | None = None
+
+    @property
+    def core(self) -> bool:
+        """Whether a layer has one such element at most."""
+        return self.what is What.LINEAR or (self.what is What.MODULE and bool(self.params))
+
+    def __call__(self, params: Mapping[str, Any], x: Any) -> Any:
+        """What it makes of `x`, with parameters by path."""
+        if self.function is not None:
+            return self.function(x)
+        leaves = [params[name] for name, _ in self.params]
+        return nnx.merge(self.graph, jax.tree.unflatten(self.tree, leaves))(x)
+
+
+class Piece(NamedTuple):
+    """An element, and its parameters by path as they are in the module."""
+
+    element: Element
+    values: dict[str, Any]
+
+
+class ElementWise(Activation):
+    """An activation function of JAX, with the derivative that JAX finds."""
+
+    type: str
+    function: Any = Field(exclude=True, repr=False)
+
+    def apply(self, z: Float[Array, "..."]) -> tuple[Any, Bool[Array, "..."] | Float[Array, "..."]]:
+        """See the base."""
+        if self.function is jax.nn.relu:
+            out = self.function(z)
+            return out, out > 0
+        with as_users_write():
+            return jax.jvp(self.function, (z,), (jnp.ones_like(z),))
+
+
+class Map(layers.Layer):
+    """What elements in a row make of features, which have their true shape inside.
+
+    Attributes:
+        type: the names of the elements.
+        elements: of which at most one is a linear map, or a module that stays whole.
+        entering: shape of one example's features before.
+        leaving: and after.
+        apart: whether every position is mapped by itself.
+    """
+
+    trained: ClassVar[bool] = True
+    linear: ClassVar[bool] = False
+    type: str
+    elements: tuple[Any, ...] = Field(exclude=True, repr=False)
+    entering: Shape = Field(exclude=True, repr=False)
+    leaving: Shape = Field(exclude=True, repr=False)
+    apart: bool = Field(default=False, exclude=True, repr=False)
+
+    @property
+    def whole(self) -> Element | None:
+        """The module in it that fgspec does not look into and that has parameters, if any."""
+        found = (e for e in self.elements if e.what is What.MODULE and e.params)
+        return next(found, None)
+
+    @property
+    def linear_last(self) -> bool:
+        """Whether its last element is a linear map, so that errors can go through other weights."""
+        return self.elements[-1].what is What.LINEAR
+
+    def end(self, start: Extent) -> Extent:
+        """The shape that leaves."""
+        return extent(self.leaving)
+
+    def by_name(self) -> dict[str, tuple[int, str, ParamSpec]]:
+        """By the name of a parameter the element it is of, its path in that, and its spec."""
+        owners = [k for k, element in enumerate(self.elements) if element.params]
+        kinds = [self.elements[k].name.lower() for k in owners]
+        found = {}
+        for place, k in enumerate(owners):
+            prefix = kinds[place] + (str(place) if kinds.count(kinds[place]) > 1 else "")
+            for path, spec in self.elements[k].params:
+                found[path if len(owners) == 1 else f"{prefix}.{path}"] = (k, path, spec)
+        return found
+
+    def weights(self, start: Extent) -> dict[str, ParamSpec]:
+        """The parameters of its elements."""
+        return {name: spec for name, (_, _, spec) in self.by_name().items()}
+
+    def mixes(self, start: Extent) -> frozenset[Axis]:
+        """Channels, and positions where they are not known to stay apart."""
+        return frozenset(("group", "channel") if self.apart else ("patch", "group", "channel"))
+
+    def apply(
+        self, params: Mapping[str, Any], x: Float[Array, "n p g c"], start: Extent
+    ) -> Float[Array, "n q h d"]:
+        """All elements, one after the other."""
+        own: list[dict[str, Any]] = [{} for _ in self.elements]
+        for name, (k, path, _) in self.by_name().items():
+            own[k][path] = params[name]
+        h = x.reshape(x.shape[0], *self.entering)
+        with as_users_write():
+            for element, of in zip(self.elements, own, strict=True):
+                h = element(of, h)
+        return h.reshape(x.shape[0], *self.end(start).features).astype(x.dtype)
+
+
+def extent(shape: Shape) -> Extent:
+    """One example's features, channels last, as a grid of positions."""
+    *grid, channels = shape
+    if len(grid) == 2:
+        return Extent(grid[0], grid[1], 1, channels)
+    return Extent(prod(grid), 1, 1, channels)
+
+
+def pieces(root: Any) -> list[list[Piece]]:
+    """The elements of every block of a module, with parameters as they are.
+
+    What has no parameters belongs to the block before it, or to the first.
+
+    Raises:
+        Misread: the module is no chain, or holds what fgspec does not keep.
+    """
+    if not isinstance(root, nnx.Module):
+        raise Misread(f"is a {type(root).__name__}; must be a flax.nnx.Module")
+    items = list(_items(root))
+    blocks: list[list[Piece]] = []
+    first: list[Piece] = []
+    for index, item in enumerate(items):
+        found = [_piece(part, f"block{len(blocks)}, item {index}") for part in _flat(item)]
+        if any(piece.element.params for piece in found):
+            blocks.append([*first, *found])
+            first = []
+        else:
+            (blocks[-1] if blocks else first).extend(found)
+    if not blocks:
+        raise Misread("no block has parameters; there is nothing to train")
+    _refuse_shared_or_left_out(root, items)
+    return blocks
+
+
+def _items(root: Any) -> Sequence[Any]:
+    """What a chain is made of, in order."""
+    chain = root if _is_sequence(root) else getattr(root, "blocks", None)
+    if _is_sequence(chain):
+        return chain.layers
+    if isinstance(chain, nnx.List | list | tuple):
+        return chain
+    raise Misread(
+        f"{type(root).__name__} is no chain; give it blocks = nnx.List([...]), or make it an "
+        "nnx.Sequential"
+    )
+
+
+def _is_sequence(module: Any) -> TypeGuard[nnx.Sequential]:
+    return isinstance(module, nnx.Sequential) and type(module).__call__ is nnx.Sequential.__call__
+
+
+def _flat(item: Any) -> Iterator[Any]:
+    """The callables of an item of a chain, one after the other; dropout that is off is none."""
+    if _is_sequence(item):
+        for part in item.layers:
+            yield from _flat(part)
+    elif not (type(item) is nnx.Dropout and (item.rate == 0 or item.deterministic)):
+        yield item
+
+
+def _piece(item: Any, where: str) -> Piece:
+    name = _name(item)
+    if not callable(item):
+        raise Misread(
+            f"{where} is a {name}, which cannot be called; make it a module or a function"
+        )
+    if not isinstance(item, nnx.Module):
+        return Piece(Element(name, _kind(item), function=item), {})
+    if isinstance(item, nnx.Dropout):
+        message = f"{where} draws dropout, which estimates do not know of; remove it, or rate 0"
+        raise Misread(message)
+    graph, params, rest = nnx.split(item, nnx.Param, ...)
+    _refuse_state(rest, f"{where} ({name})")
+    leaves, tree = jax.tree_util.tree_flatten_with_path(params)
+    values = {_path(path): leaf for path, leaf in leaves}
+    for path, leaf in values.items():
+        if leaf.dtype != jnp.float32:
+            raise Misread(
+                f"{where} ({name}): {path} is {leaf.dtype}; keep parameters in float32, and say "
+                "compile.precision for what blocks compute in"
+            )
+    specs = tuple((path, _spec(item, path, leaf.shape)) for path, leaf in values.items())
+    return Piece(Element(name, _kind(item), specs, graph, tree), values)
+
+
+def _name(item: Any) -> str:
+    if isinstance(item, nnx.Module):
+        return type(item).__name__
+    inner = item.func if isinstance(item, partial) else item
+    try:
+        return ELEMENTWISE[inner]
+    except (KeyError, TypeError):
+        return getattr(inner, "__name__", type(inner).__name__)
+
+
+def _kind(item: Any) -> What:
+    if isinstance(item, nnx.Module):
+        kinds = ((What.LINEAR, LINEAR), (What.NORM, NORMS))
+        return next((kind for kind, types in kinds if type(item) in types), What.MODULE)
+    inner = item.func if isinstance(item, partial) and not item.args else item
+    try:
+        return What.ACTIVATION if inner in ELEMENTWISE else What.FUNCTION
+    except TypeError:
+        return What.FUNCTION
+
+
+def _path(path: Sequence[Any]) -> str:
+    """`query.kernel`, from JAX's path of a parameter's value."""
+    steps = [jax.tree_util.keystr((step,), simple=True) for step in path]
+    return ".".join(steps[:-1] if steps[-1] == "value" else steps)
+
+
+def _refuse_state(rest: Any, where: str) -> None:
+    """All that a module holds is in parameters: nothing that a call changes."""
+    variable = (nnx.BatchStat, nnx.RngState)
+    found = jax.tree.leaves(rest, is_leaf=lambda leaf: isinstance(leaf, nnx.Variable))
+    if not found:
+        return
+    if any(isinstance(leaf, nnx.BatchStat) for leaf in found):
+        raise Misread(
+            f"{where} keeps running statistics; use nnx.LayerNorm or nnx.GroupNorm, or "
+            "architecture.type: chain with batch_norm"
+        )
+    if any(isinstance(leaf, nnx.RngState) for leaf in found):
+        message = f"{where} draws random numbers, which estimates do not know of"
+        raise Misread(f"{message}; remove what draws them, such as dropout")
+    kinds = ", ".join(
+        sorted({type(leaf).__name__ for leaf in found if not isinstance(leaf, variable)})
+    )
+    raise Misread(f"{where} holds {kinds} besides its parameters; make all of it nnx.Param")
+
+
+def _spec(item: nnx.Module, path: str, shape: Shape) -> ParamSpec:
+    """Of a parameter; what it is for follows from its name and its rank."""
+    last, norm = path.rpartition(".")[2], type(item) in NORMS
+    role: Role = "weight" if len(shape) > 1 else "bias"
+    if last == "scale":
+        role = "scale"
+    elif norm:
+        role = "shift"
+    elif last == "bias":
+        role = "bias"
+    return ParamSpec(tuple(shape), (None,) * len(shape), max(1, prod(shape[:-1])), role)
+
+
+def _variables(module: Any) -> dict[int, str]:
+    """The parameters in a module, by identity."""
+    if not isinstance(module, nnx.Module):
+        return {}
+    nodes = nnx.iter_graph(module)
+    return {id(v): ".".join(map(str, path)) for path, v in nodes if isinstance(v, nnx.Param)}
+
+
+def _refuse_shared_or_left_out(root: nnx.Module, items: Sequence[Any]) -> None:
+    seen = set[int]()
+    for item in (part for given in items for part in _flat(given)):
+        for variable, path in _variables(item).items():
+            if variable in seen:
+                raise Misread(
+                    f"the parameter {path} stands in two places of the chain, but every block "
+                    "learns by itself; give each its own"
+                )
+            seen.add(variable)
+    left = [path for variable, path in _variables(root).items() if variable not in seen]
+    if left:
+        raise Misread(
+            f"{left[0]} is in none of its blocks; put it into one (the readout is fgspec's own)"
+        )
+
+
+class Grouped(NamedTuple):
+    """The elements of one layer and the activation that follows them, if one is known."""
+
+    pieces: list[Piece]
+    activation: Element | None
+
+
+def grouped(block: Sequence[Piece]) -> list[Grouped]:
+    """The layers of a block: each has one linear map, or one module that stays whole, at most."""
+    found: list[Grouped] = []
+    own: list[Piece] = []
+
+    def close(activation: Element | None = None) -> None:
+        if own:
+            found.append(Grouped(list(own), activation))
+            own.clear()
+
+    for piece in block:
+        what, core = piece.element.what, any(p.element.core for p in own)
+        trained = any(p.element.params for p in own)
+        if what is What.ACTIVATION and trained:
+            close(piece.element)
+            continue
+        # A normalization behind a linear map is part of its pre-activation; all else begins anew.
+        if core and what is not What.NORM:
+            close()
+        own.append(piece)
+    close()
+    return found
+
+
+def plan_block(name: str, block: Sequence[Piece], entering: Shape) -> tuple[Block, Shape]:
+    """A block with its shapes, and the shape that leaves it.
+
+    Raises:
+        Misread: a module does not take what enters it.
+    """
+    made: list[Layer] = []
+    for index, (own, activation) in enumerate(grouped(block)):
+        elements = tuple(piece.element for piece in own)
+        kind = "+".join(element.name for element in elements)
+        leaving = _leaving(name, kind, own, entering)
+        how = NoActivation() if activation is None else _activation(activation)
+        layer = Map(type=kind, elements=elements, entering=entering, leaving=leaving)
+        made.append(Layer(f"layer{index}", layer, extent(entering), activation=how, bias=False))
+        entering = leaving
+    return Block(name, tuple(made)), entering
+
+
+def _activation(element: Element) -> Activation:
+    return ElementWise(type=element.name, function=element.function)
+
+
+def _leaving(block: str, kind: str, own: Sequence[Piece], entering: Shape) -> Shape:
+    def run(values: list[dict[str, Any]], x: Any) -> Any:
+        for piece, of in zip(own, values, strict=True):
+            x = piece.element(of, x)
+        return x
+
+    values = [
+        {path: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for path, leaf in piece.values.items()}
+        for piece in own
+    ]
+    try:
+        with as_users_write():
+            out = jax.eval_shape(run, values, jax.ShapeDtypeStruct((2, *entering), jnp.float32))
+    except Exception as error:  # whatever a module of others raises
+        raise Misread(
+            f"{block} ({kind}) cannot be applied to [n, {', '.join(map(str, entering))}]: "
+            f"{first_line(error)}"
+        ) from error
+    if not hasattr(out, "shape") or len(out.shape) < 2 or out.shape[0] != 2:
+        shape = getattr(out, "shape", type(out).__name__)
+        raise Misread(
+            f"{block} ({kind}) gives {shape} from two examples; must be [n, ..., channels]"
+        )
+    return tuple(out.shape[1:])
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, in a line."""
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
