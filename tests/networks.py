@@ -14,6 +14,7 @@ from compiler.network.running import initial
 from compiler.plan.plan import make_plan
 from fgspec.loading.spec_file import loads
 from fgspec.spec.dataset_info import DatasetInfo
+from fgspec.spec.guesses import GUESSES
 
 INFO = DatasetInfo(
     name="small",
@@ -104,6 +105,11 @@ def state_of(made, seed=0):
         statistics=initial(made.plan.network),
         key=key_data(seed),
     )
+
+
+def drawn_guesses():
+    """The names of the guesses that are drawn."""
+    return [name for name, kind in GUESSES.kinds().items() if not kind.made]
 
 
 def elements(made):

@@ -7,6 +7,7 @@ from compiler.cost.by_part import dissect
 from compiler.cost.compiled import ONE, compile_update
 from compiler.cost.update_flops import flops_by_scope, update_flops
 from fgspec.show.plan_tables import cost_rows
+from fgspec.spec.spaces import SPACES
 
 MLP = "{type: mlp, hidden: [6, 5, 4]}"
 CONV = networks.CONV_NET % "{type: layer_norm}"
@@ -88,7 +89,7 @@ def test_noise_that_is_drawn_again_takes_work():
 
 
 @pytest.mark.parametrize("samples", [1, 3])
-@pytest.mark.parametrize("space", ["activation", "weight", "block_output"])
+@pytest.mark.parametrize("space", SPACES.names())
 def test_auto_takes_what_costs_less(space, samples):
     """Where maps are most of the work: in a tiny network that is drawing the noise."""
     words = f"space: {space}, samples: {samples}"

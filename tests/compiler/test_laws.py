@@ -119,7 +119,7 @@ def _deviations(made, exact):
     return (drawn.mean(1) - target)[:, moves] / spread[:, moves]
 
 
-@pytest.mark.parametrize("guess", ["normal", "rademacher", "sphere"])
+@pytest.mark.parametrize("guess", networks.drawn_guesses())
 @pytest.mark.parametrize("sharing", ["example", "batch"])
 def test_lg_fg_a_is_unbiased(guess, sharing):
     made = networks.program("lg-bp", norm=NORMS["local"])

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import networks
 import numpy as np
 import pytest
 
@@ -9,7 +10,7 @@ from compiler.named_arrays.random_streams import address, addresses, key_data, s
 from fgspec.spec.guesses import GUESSES
 from fgspec.spec.kinds import working
 
-DRAW = {name: working(kind()).draw for name, kind in GUESSES.kinds().items() if not kind.made}
+DRAW = {name: working(GUESSES.kind(name)()).draw for name in networks.drawn_guesses()}
 """Of every guess that is drawn."""
 
 

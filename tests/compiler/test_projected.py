@@ -10,6 +10,7 @@ import pytest
 
 from compiler.network.network import forward
 from fgspec.errors import UserError
+from fgspec.spec.guesses import GUESSES
 from fgspec.spec.kinds import working
 from fgspec.spec.projections import GRANULARITIES
 from fgspec.spec.sample_sets import Orthogonal, Projected
@@ -62,7 +63,7 @@ def test_a_target_projected_on_itself_is_itself(architecture, space, granularity
 def test_batch_norm_is_pulled_back_exactly():
     mixer = networks.MIXER % "{type: batch_norm}"
     exact = _gradient(_program("global", "", heads="", architecture=mixer, estimator="exact"))
-    for space in ("weight", "activation", "block_output"):
+    for space in SPACES.names():
         how = f"space: {space}, guess: {{type: global}}"
         found = _gradient(_program("global", how, heads="", architecture=mixer))
         assert networks.distance(found, exact) < 1e-4
@@ -104,7 +105,7 @@ def test_inner_products_equal_pushed_tangents(space):
     assert networks.distance(_gradient(dot), pushed) < 1e-4
 
 
-@pytest.mark.parametrize("control", ["local", "ntk", "fixed_ntk"])
+@pytest.mark.parametrize("control", [n for n, g in GUESSES.kinds().items() if g.predicts])
 def test_a_control_variate_keeps_the_mean(control):
     """A full basis of the block outputs, scaled to unit variance, gives the exact gradient."""
     size = 4 * (3 + 2 + 2)
