@@ -122,11 +122,23 @@ def isolation(losses: Losses, gradient: Gradient) -> Iterator[Problem]:
     elif gradient.target.reads_local and direct:
         message = "direct feedback sends the error of the final loss; use global"
         yield Problem(target, message, others=(("gradient", "estimator", "type"),))
+    elif not gradient.target.reads_local and _ends_in_a_local_loss(losses, gradient):
+        message = f"no local loss is of target {gradient.target}; use final"
+        yield Problem(("losses", "local", "last"), message, others=(target,))
     elif (losses.isolate == "layer") != direct:
         told = "only direct feedback isolates layers; use none or block"
         isolates = "direct feedback isolates layers; use layer"
         message = told if losses.isolate == "layer" else isolates
         yield Problem(isolate, message, others=(("gradient", "estimator", "type"),))
+
+
+def _ends_in_a_local_loss(losses: Losses, gradient: Gradient) -> bool:
+    """Whether a spec says so, and nothing else of it already needs the final loss there."""
+    local, perturbation = losses.local, gradient.perturbation
+    exact = perturbation is not None and (
+        bool(perturbation.guides) or perturbation.last_block == "exact"
+    )
+    return local is not None and local.last == "local" and not exact
 
 
 def linear_maps(architecture: Architecture, gradient: Gradient) -> Iterator[Problem]:

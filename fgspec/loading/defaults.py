@@ -4,7 +4,7 @@ from typing import cast
 
 from fgspec.spec.architectures import Architecture
 from fgspec.spec.experiment import Experiment
-from fgspec.spec.gradient import Perturbation, Projection
+from fgspec.spec.gradient import Gradient, Perturbation, Projection
 from fgspec.spec.losses import Local, Losses
 from fgspec.spec.projections import (
     GROUPINGS,
@@ -27,7 +27,7 @@ def complete(experiment: Experiment) -> Experiment:
         completed = _perturbation(given, losses, coupled)
         gradient = gradient.model_copy(update={"perturbation": completed})
     if losses.local is not None:
-        local = _local(losses.local, gradient.perturbation, experiment.architecture)
+        local = _local(losses.local, gradient, experiment.architecture)
         losses = losses.model_copy(update={"local": local})
     return experiment.model_copy(update={"gradient": gradient, "losses": losses})
 
@@ -60,9 +60,14 @@ def _perturbation(given: Perturbation, losses: Losses, coupled: bool) -> Perturb
     return given.model_copy(update=updates)
 
 
-def _local(local: Local, perturbation: Perturbation | None, architecture: Architecture) -> Local:
-    """Losses are replicated over every axis, where all that is perturbed moves together."""
-    final = perturbation is not None and perturbation.last_block == "exact"
+def _local(local: Local, gradient: Gradient, architecture: Architecture) -> Local:
+    """Losses are replicated over every axis, where all that is perturbed moves together.
+
+    The final loss closes the last block where something is estimated of it.
+    """
+    perturbation = gradient.perturbation
+    exact = perturbation is not None and perturbation.last_block == "exact"
+    final = exact or not gradient.target.reads_local
     updates: dict[str, object] = {"last": local.last or ("final" if final else "local")}
     if perturbation is not None and local.replicate is None:
         whole = perturbation.projects or local.aggregation == "pooled"

@@ -21,7 +21,8 @@ class Local(Section):
         default=None,
         description="What closes the last block. local: a local loss like the others; the final "
         "classifier reads stopped features (Ren et al. 2022). final: the final loss (Fournier et "
-        "al. 2023). Default: final where guesses are made from the network, else local.",
+        "al. 2023). Default: final under target global and where guesses are made from the "
+        "network, else local.",
     )
     replicate: tuple[LossAxis, ...] | None = Field(
         default=None,
