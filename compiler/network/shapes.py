@@ -49,8 +49,7 @@ class Layer:
     bias: bool = True
 
     def __post_init__(self) -> None:
-        """The map and what follows with what they do, as whoever builds a network may hand over
-        the fields of a spec."""
+        """The map and what follows, with what they do: a spec gives their fields alone."""
         object.__setattr__(self, "kind", working(self.kind))
         object.__setattr__(self, "activation", working(self.activation))
 
