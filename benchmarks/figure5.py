@@ -16,9 +16,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from compiler.losses.objectives import cross_entropy
 
 from compiler.objectives.replicated import LOWERINGS
+from fgspec.spec.kinds import working
+from fgspec.spec.objectives import CrossEntropy
 
 BATCH, PATCHES, CHANNELS, CLASSES = 128, 64, 512, 10
 GROUPS = (1, 2, 4, 8, 16, 32, 64)
@@ -28,7 +29,7 @@ def _functions(lowering: str) -> dict[str, Callable[..., Any]]:
     labels = jnp.arange(BATCH) % CLASSES
 
     def value(weights: Any, mean: Any) -> Any:
-        return cross_entropy(mean @ weights, labels)
+        return working(CrossEntropy()).value(mean @ weights, labels)
 
     copies = LOWERINGS[lowering](value, ("patch", "group"))
 

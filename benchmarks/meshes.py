@@ -16,7 +16,7 @@ os.environ["XLA_FLAGS"] = " ".join(
 )
 os.environ["JAX_PLATFORMS"] = "cpu"
 
-from typing import Any, get_args
+from typing import Any
 
 import jax
 import numpy as np
@@ -25,8 +25,8 @@ from compiler.compile import compile_plan
 from compiler.plan.plan import make_plan
 from compiler.update.program import Program
 from fgspec.data.describe import describe
-from fgspec.loading.rules import RuleName
 from fgspec.loading.spec_file import loads
+from fgspec.spec.rules import RULES
 
 BATCH = 32
 SPEC = """
@@ -93,7 +93,7 @@ def difference(found: Any, wanted: Any) -> float:
 def main() -> None:
     """Print the differences."""
     asked = argparse.ArgumentParser()
-    asked.add_argument("--rules", nargs="*", default=list(get_args(RuleName)))
+    asked.add_argument("--rules", nargs="*", default=list(RULES.names()))
     asked.add_argument("--meshes", nargs="*", default=list(MESHES))
     asked.add_argument("--steps", type=int, default=50)
     asked.add_argument("--blocks", type=int, default=2)
