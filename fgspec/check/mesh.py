@@ -116,7 +116,7 @@ def device_problems(experiment: Experiment, devices: int, backend: str) -> list[
     others: tuple[Path, ...] = tuple(
         ("mesh", name) for name in AXES if name != largest and getattr(mesh, name) > 1
     )
-    remedy = f"say at most {devices // (given // getattr(mesh, largest))}"
+    remedy = f"use at most {devices // (given // getattr(mesh, largest))}"
     if given // getattr(mesh, largest) > devices:
         remedy = "use fewer"
     if backend == "cpu":

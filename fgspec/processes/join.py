@@ -94,7 +94,7 @@ def process_problems(mesh: Mesh, devices: int, processes: int) -> list[Problem]:
         Problem(
             ("mesh", "data"),
             f"the mesh has {used} of the {devices} devices of {processes} processes, which must "
-            "all take part; say -1",
+            "all take part; use -1",
         )
     ]
 

@@ -35,8 +35,18 @@ class Table:
     group: str
 
     def names(self) -> tuple[str, ...]:
-        """Every method that is installed: the built-in ones, then those of packages, sorted."""
-        return plugins.names(self.group)
+        """Every method that is installed: the built-in ones, then those of packages, sorted.
+
+        Raises:
+            UserError: there is none, so fgspec itself is installed as it was before this table.
+        """
+        found = plugins.names(self.group)
+        if not found:
+            raise UserError(
+                f"no {self.what} is registered under {self.group}: fgspec's installation is older "
+                "than its source; pip install it again (in a checkout: pip install -e .)"
+            )
+        return found
 
     def kind(self, name: str) -> "type[Kind]":
         """The class of a method that is installed; its package is imported.

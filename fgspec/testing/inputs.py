@@ -4,7 +4,7 @@ Each function takes an instance, or a class whose `example` or defaults give one
 """
 
 import inspect
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -180,6 +180,21 @@ def check_optimizer(optimizer: Optimizer | type[Optimizer]) -> None:
         together = _stepped(decaying, params, gradient)[path]
         assert np.allclose(alone, together, atol=1e-6), f"{made}: {path} depends on other arrays"
 
+    faster = made.model_copy(
+        update={
+            "learning_rate": 2 * made.learning_rate,
+            "weight_decay": 0.0,
+            "decay_after_factors": False,
+        }
+    )
+    once, twice = (_stepped(spec, params, gradient, steps=1) for spec in (plain, faster))
+    for path, x in params.items():
+        step = once[path] - x
+        assert np.allclose(twice[path] - x, 2 * step, atol=1e-2 * np.abs(step).max()), (
+            f"{made}: at twice the learning rate a step of {path} is not twice as long; the rate "
+            "is applied after before_rate()"
+        )
+
     for path, x in params.items():  # the gradient of |x|^2 / 2 is x
         after = _stepped(plain, {path: x}, {path: x}, steps=1)[path]
         assert np.square(after).sum() < np.square(x).sum(), (
@@ -234,14 +249,21 @@ def check_schedule(schedule: Schedule | type[Schedule]) -> None:
         assert abs(first - rates[0]) <= 1e-6 * peak, f"{made}: the first step differs when compiled"
 
 
-def check_tracker(tracker: Tracker | type[Tracker], folder: Path) -> None:
+def check_tracker(
+    tracker: Tracker | type[Tracker],
+    folder: Path,
+    held: Callable[[Path], Mapping[int, Mapping[str, float]]] | None = None,
+) -> None:
     """It takes every line of a run that is stopped and resumed, and leaves what it is given.
 
     Args:
         tracker: an instance, or a class without fields that must be given.
         folder: of a run.
+        held: reads back what the tracker has: the run's folder -> metrics by step. Only with it is
+            a line missed that the tracker drops.
     """
     made = _instance(tracker)
+    logged: dict[int, dict[str, float]] = {}
     values: dict[str, Any] = {"name": "law", "training": {"steps": 4}}
     before = repr(values)
     for steps, status in (((1, 2, 3), "preempted"), ((3, 4), "done"), ((), "failed")):
@@ -252,7 +274,14 @@ def check_tracker(tracker: Tracker | type[Tracker], folder: Path) -> None:
             given = dict(metrics)
             follower.log(step, given)
             assert given == metrics, f"{made}: log changes the metrics"
+            logged[step] = metrics
         follower.close(status)
+        found = logged if held is None else {k: dict(v) for k, v in held(folder).items()}
+        lost = [step for step, metrics in logged.items() if found.get(step) != metrics]
+        assert not lost, (
+            f"{made}: after it was closed ({status}) it holds {found.get(lost[0])} of step "
+            f"{lost[0]}, logged were {logged[lost[0]]}"
+        )
     assert repr(values) == before, f"{made}: open changes the values of the spec"
 
 

@@ -191,6 +191,13 @@ def _check_rows(objective: Objective) -> None:
             f"{objective}: the loss of a row depends on outputs of others; say so in coupling(), "
             "or put them behind jax.lax.stop_gradient"
         )
+    moved = jnp.concatenate([outputs[:3], outputs[3:] + 1])
+    if np.array_equal(objective.value(moved, labels)[:3], values[:3]):  # it reads no other rows
+        gap = float(jnp.abs(objective.value(outputs[:3], labels[:3]) - values[:3]).max())
+        assert gap < CLOSE, (
+            f"{objective}: the loss of a row is another among more rows, by {gap:.1e}; fgspec "
+            "averages over the batch, value() must not"
+        )
     names = tuple(objective.metrics(outputs, labels))
     assert sorted(names) == sorted(objective.reports), (
         f"{objective}: metrics() gives {names}, reports says {objective.reports}"
@@ -289,10 +296,10 @@ def _by_hand(program: Program, state: State, batch: Mapping[str, Any]) -> dict[s
         return answer.value(outputs, batch["label"]).mean()
 
     found = {
-        "blocks": jax.grad(backbone)(params["blocks"]),
-        "classifier": jax.grad(classifier)(params["classifier"]),
+        "blocks": jax.jit(jax.grad(backbone))(params["blocks"]),
+        "classifier": jax.jit(jax.grad(classifier))(params["classifier"]),
     }
-    heads = {"heads": jax.grad(readouts)(params["heads"])} if "heads" in params else {}
+    heads = {"heads": jax.jit(jax.grad(readouts))(params["heads"])} if "heads" in params else {}
     return found | heads
 
 

@@ -83,11 +83,15 @@ def check_activation(activation: Activation | type[Activation]) -> None:
         assert binary == made.binary, f"{made}: binary is {made.binary}, not so its derivative"
         found = np.asarray(derivative, np.float64)
         _, along = jax.jvp(lambda z: made.apply(z)[0], (z,), (jnp.ones_like(z),))
-        np.testing.assert_allclose(along, found, atol=1e-9, err_msg=f"{made}: JAX's derivative")
+        gap = _gap(along, found)
+        assert gap < 1e-9, (
+            f"{made}: the derivative that apply() gives is off the one of its output by {gap:.1e}"
+        )
         step = 1e-6
         ends = [made.apply(z[:-1] + sign * step)[0] for sign in (1, -1)]
         slope = (ends[0] - ends[1]) / (2 * step)
-        np.testing.assert_allclose(slope, found[:-1], atol=1e-5, err_msg=f"{made}: difference")
+        gap = _gap(slope, found[:-1])
+        assert gap < 1e-5, f"{made}: the derivative is off differences of the output by {gap:.1e}"
     short = jnp.asarray([0.5], jnp.bfloat16)
     assert made.apply(short)[0].dtype == short.dtype, f"{made}: changes the precision"
 
@@ -175,7 +179,9 @@ def check_architecture(architecture: Architecture | type[Architecture]) -> None:
     assert not data_problems(_experiment(made, "bp"), INFO), f"{made}: does not fit {INFO}"
     network = cast(Network, made.network(INFO.image_shape, INFO.classes))
     count = made.block_count()
-    assert count is None or count[0] == len(network.blocks), f"{made}: block_count is {count[0]}"
+    assert count is None or count[0] == len(network.blocks), (
+        f"{made}: block_count() says {count[0]}, the network has {len(network.blocks)}"
+    )
     names = [block.name for block in network.blocks]
     assert len(set(names)) == len(names), f"{made}: two blocks have one name"
     rng = np.random.default_rng(0)
@@ -189,6 +195,7 @@ def check_architecture(architecture: Architecture | type[Architecture]) -> None:
         found = trace.features[block.name].shape[1:]
         assert found == block.end.features, f"{made}: {block.name} gives {found}"
     assert list(layers_in(network.blocks)), f"{made}: has nothing to train"
+    _check_maps(made, network)
     coupled = any(
         norm is not None and norm.running
         for block in network.blocks
@@ -199,6 +206,18 @@ def check_architecture(architecture: Architecture | type[Architecture]) -> None:
     check_forward_rules(made)
 
 
+def _check_maps(made: Architecture, network: Network) -> None:
+    """What its layers say of themselves is so, and the network says what rules need to know."""
+    layers = [layer for block in network.blocks for layer in block.layers]
+    with jax.enable_x64(True):
+        for kind, start in dict.fromkeys((layer.kind, layer.start) for layer in layers):
+            _check_map(kind, start)
+    bent = [layer.name for layer in layers if layer.kind.trained and not layer.kind.linear]
+    assert not bent or made.nonlinear() is not None, (
+        f"{made}: {bent[0]} is trained and not linear; say so in nonlinear()"
+    )
+
+
 def check_forward_rules(architecture: Architecture) -> None:
     """The estimates of all rules add up to the exact gradient over a full basis of perturbations.
 
@@ -207,10 +226,13 @@ def check_forward_rules(architecture: Architecture) -> None:
     Raises:
         AssertionError: they do not.
     """
+    targets = dict[str, Any]()
     for rule, exact in FORWARD.items():
         summed = _over_basis(architecture, rule)
-        program = compile_plan(make_plan(_experiment(architecture, exact), INFO))
-        target = program.gradient(_state(program), _batch())[0]["blocks"]
+        if exact not in targets:
+            program = compile_plan(make_plan(_experiment(architecture, exact), INFO))
+            targets[exact] = program.gradient(_state(program), _batch())[0]["blocks"]
+        target = targets[exact]
         silent = not any(np.asarray(leaf).any() for leaf in jax.tree.leaves(target))
         assert not silent, f"{architecture} under {exact}: every gradient is zero"
         gap = _distance(summed, target)
@@ -245,6 +267,12 @@ def _numbers(rng: np.random.Generator, specs: Mapping[str, ParamSpec]) -> dict[s
     return {name: 0.5 * rng.standard_normal(spec.shape) for name, spec in specs.items()}
 
 
+def _gap(a: Any, b: Any) -> float:
+    """The largest difference, relative where numbers are above 1."""
+    b = np.asarray(b)
+    return float((np.abs(np.asarray(a) - b) / np.maximum(1, np.abs(b))).max())
+
+
 def _drawn(tree: Any) -> Any:
     return jax.tree.map(partial(jnp.asarray, dtype=jnp.float32), tree)
 
@@ -265,28 +293,29 @@ def _check_map(made: Layer, start: Extent) -> None:
     assert y.shape == (2, *end.features), f"{made}: gives {y.shape[1:]}, end says {end.features}"
     assert y.dtype == x.dtype, f"{made}: gives {y.dtype} from {x.dtype}"
     alone = jnp.concatenate([layer.map(params, row[None]) for row in x])
-    np.testing.assert_allclose(y, alone, atol=1e-9, err_msg=f"{made}: examples are not apart")
-    _check_mixes(made, start, np.asarray(jax.jacrev(lambda x: layer.map(params, x[None])[0])(x[0])))
+    assert _gap(y, alone) < 1e-9, f"{made}: what it gives of an example depends on other examples"
+    _check_mixes(
+        made, start, np.asarray(jax.jit(jax.jacrev(lambda x: layer.map(params, x[None])[0]))(x[0]))
+    )
     own = {name: params[name] for name in weights}
     if made.linear:
         other = jnp.asarray(rng.standard_normal(x.shape))
         parts = 2 * made.apply(own, x, start) - made.apply(own, other, start)
         whole = made.apply(own, 2 * x - other, start)
         zero = made.apply(own, jnp.zeros_like(x), start)
-        np.testing.assert_allclose(whole, parts, atol=1e-8, err_msg=f"{made}: is not linear")
-        np.testing.assert_allclose(zero, 0, atol=1e-8, err_msg=f"{made}: is not linear")
+        assert max(_gap(whole, parts), _gap(zero, 0)) < 1e-8, (
+            f"{made}: is not linear in its input; say linear: ClassVar[bool] = False"
+        )
+    jacobians = jax.jit(jax.jacrev(lambda params: layer.map(params, x[:1])[0]))(params)
     for name, spec in layer.map_params().items():
         assert params[name].ndim == len(spec.axes), f"{made}: {name} has other axes than it names"
-        jacobian = jax.jacrev(lambda w, n=name: layer.map({**params, n: w}, x[:1])[0])(params[name])
-        _check_weight(f"{made}.{name}", spec, np.asarray(jacobian))
+        _check_weight(f"{made}.{name}", spec, np.asarray(jacobians[name]))
     _check_pull(layer, params, x, rng)
     seen = made.windows(x, start)
     if seen is not None:
         product = seen @ params["w"].reshape(seen.shape[-1], -1)
-        error = f"{made}: windows times w is not the map"
-        np.testing.assert_allclose(
-            product.reshape(y.shape), made.apply(own, x, start), atol=1e-9, err_msg=error
-        )
+        gap = _gap(product.reshape(y.shape), made.apply(own, x, start))
+        assert gap < 1e-9, f"{made}: windows() times w is not the map"
 
 
 def _crosses(jacobian: np.ndarray, out: int, into: int) -> bool:
@@ -341,11 +370,12 @@ def _check_pull(
     """The pull-back of an error is what finite differences say, along random directions."""
     error = jnp.asarray(rng.standard_normal((len(x), *layer.outputs)))
 
+    @jax.jit
     def value(params: dict[str, Any], x: Any) -> Any:
         return (layer.map(params, x) * error).sum()
 
     step = 1e-6
-    pulled = jax.grad(value, (0, 1))(params, x)
+    pulled = jax.jit(jax.grad(value, (0, 1)))(params, x)
     for _ in range(3):
         along = jax.tree.map(lambda a: jnp.asarray(rng.standard_normal(a.shape)), (params, x))
         ends = [

@@ -46,7 +46,7 @@ def _plan(mesh="{}"):
             "{data: 6}",
             4,
             "gpu",
-            ["data: needs 6 devices, but 4 devices are here; say at most 4"],
+            ["data: needs 6 devices, but 4 devices are here; use at most 4"],
         ),
         (
             "{data: 2, group: 2}",

@@ -134,7 +134,7 @@ def test_a_set_that_is_decoded_is_never_put_on_the_device(tmp_path):
         fgspec.load(spec, ["compile.input=device"])
     assert str(caught.value) == (
         "--set: compile.input: images of image_folder are decoded for each batch, not held whole; "
-        f"say auto or host (got device; data.source.type is image_folder at {spec}:6:18)"
+        f"use auto or host (got device; data.source.type is image_folder at {spec}:6:18)"
     )
 
 

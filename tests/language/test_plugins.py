@@ -15,10 +15,12 @@ from jsonschema import Draft202012Validator
 from language.clumsy import HEAD
 
 from fgspec.cli.schema_ import language_schema
+from fgspec.errors import UserError
 from fgspec.loading.resolved import spec_hash
 from fgspec.loading.spec_file import load, loads
 from fgspec.problems.problems import SpecError
 from fgspec.spec import plugins
+from fgspec.spec.kinds import Table
 from fgspec.spec.objectives import OBJECTIVES
 from fgspec.yaml.load import parse
 
@@ -311,6 +313,11 @@ def test_a_schema_of_a_package_that_is_broken_is_one_line(packages, fgspec):
     assert (code, out) == (2, "")
     (line,) = err.splitlines()
     assert line.startswith("fgspec-broken 0.1: its objective broken cannot be imported: No module")
+
+
+def test_an_installation_older_than_a_table_is_told():
+    with pytest.raises(UserError, match=r"^no oddity is registered under fgspec.oddities: .*"):
+        Table("oddity", "fgspec.oddities").names()
 
 
 @pytest.mark.parametrize("name", ["hinge", "cross_entropy"])
