@@ -287,7 +287,7 @@ def test_flops_against_xla():
     more = "losses: {objective: {type: info_nce, projection: 128}}"
     made = _program("lg-fg-a", more=more, architecture=mixer, batch=64)
     ratio = compile_update(made).flops / update_flops(made.plan)
-    assert 0.9 < ratio < 1.1
+    assert 0.97 < ratio < 1.08
 
 
 def test_both_views_are_counted():

@@ -108,7 +108,7 @@ def test_flops_against_xla(space, how, samples):
     """XLA takes the body of the loop over samples once."""
     made = _program(WIDE % "none", "global", f"space: {space}, samples: {samples}", how, batch=16)
     found = compile_update(made).flops + dissect(made, ONE).repeated
-    assert 0.9 < found / update_flops(made.plan) < 1.1
+    assert 0.97 < found / update_flops(made.plan) < 1.05
 
 
 def test_every_group_has_a_tangent_through_what_is_behind_it():
