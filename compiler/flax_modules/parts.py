@@ -146,13 +146,17 @@ class Map(layers.Layer):
         apart: whether every position is mapped by itself.
     """
 
-    trained: ClassVar[bool] = True
     linear: ClassVar[bool] = False
     type: str
     elements: tuple[Any, ...] = Field(exclude=True, repr=False)
     entering: Shape = Field(exclude=True, repr=False)
     leaving: Shape = Field(exclude=True, repr=False)
     apart: bool = Field(default=False, exclude=True, repr=False)
+
+    @property
+    def trained(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether any of its elements has parameters."""
+        return any(element.params for element in self.elements)
 
     @property
     def whole(self) -> Element | None:

@@ -56,10 +56,19 @@ class Layer(Kind):
         """The shape that leaves the map if `start` enters it, or why none does."""
         raise self.lacks("end")
 
+    @property
+    def linear_last(self) -> bool:
+        """Whether its weights act last, linearly, so that backward weights can stand for them.
+
+        So it is of a linear map; a map of several steps may end in one.
+        """
+        return self.linear
+
     def weights(self, start: Extent) -> Mapping[str, ParamSpec]:
         """The parameters of the map, by names of its own, biases apart; none by default.
 
-        Their roles are `weight` or `bias`. The names b, scale and shift are taken.
+        Their roles are `weight`, `bias`, or `scale` and `shift` of a normalization within. The
+        names b, scale and shift are taken.
         """
         if self.trained:
             raise self.lacks("weights")
