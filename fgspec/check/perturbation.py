@@ -152,6 +152,10 @@ def _projection(found: Perturbation, gradient: Gradient) -> Iterator[tuple[Path,
     elif how.applies_to == "weights" and _whole(found):
         message = "one coefficient for the batch scales all examples alike; use output"
         yield (*at, "applies_to"), message, (span,)
+    elif how.applies_to == "weights" and _spans(found):
+        # An example is projected on the guesses of all, so it has no single coefficient of its own.
+        message = "a projection on a span has no coefficient for each example; use output"
+        yield (*at, "applies_to"), message, (span,)
     if found.credit != "influenced":
         yield (*BASE, "credit"), "never read: losses have no copies here; remove it", (GUESS,)
 

@@ -93,6 +93,10 @@ MISTAKES = {
         "architecture: {type: mlp, hidden: [8, 6]}\nlosses: {local: {every: 1}}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {type: local}, projection: {granularity: span, coefficient: sign}}}\n",
         "a.yaml:6:138: gradient.perturbation.projection.coefficient: a projection on a span has raw coefficients; use raw (got sign; gradient.perturbation.projection.granularity is span at a.yaml:6:119)",
     ),
+    "contributions scaled by a span": mistake(
+        "architecture: {type: mlp, hidden: [8, 6]}\nlosses: {local: {every: 1}}\ngradient: {target: global, estimator: {type: forward}, perturbation: {space: block_output, guess: {type: local}, projection: {granularity: span, applies_to: weights}}}\n",
+        "a.yaml:6:158: gradient.perturbation.projection.applies_to: a projection on a span has no coefficient for each example; use output (got weights; gradient.perturbation.projection.granularity is span at a.yaml:6:140)",
+    ),
     "a span that is not projected on": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\nlosses: {local: {every: 1}}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {type: local}, projection: {granularity: span, type: none}}}\n",
         "a.yaml:6:131: gradient.perturbation.projection.type: a span is projected on; use squared_norm (got none; gradient.perturbation.projection.granularity is span at a.yaml:6:119)",
