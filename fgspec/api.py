@@ -178,7 +178,7 @@ def compare(a: Spec, b: Spec, probe: Probing | None = None) -> Comparison:
     if probe is not None:
         with compilation_cache():
             (one, data), (other, others) = (_with_data(_alone(spec)) for spec in (left, right))
-            found = with_probe(found, (one.plan, data), (other.plan, others), probe)
+            found = with_probe(found, one.plan, data, other.plan, others, probe)
     return found
 
 

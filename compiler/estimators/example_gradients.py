@@ -167,7 +167,7 @@ class Contributions(NamedTuple):
             block, name = path.split("/")
             x, normed = self._values(path, layer)[:2]
             grads[block][name] = {
-                tensor: self._pull(path, layer, (x, normed), estimates[f"{path}/{tensor}"])[tensor]
+                tensor: self._pull(path, layer, x, normed, estimates[f"{path}/{tensor}"])[tensor]
                 for tensor in self.tensors(path)
             }
         return grads
@@ -193,9 +193,9 @@ class Contributions(NamedTuple):
         (through,) = jax.vjp(lambda z: scaled(layer, params, z), normed)[1](error)
         return _Behind(x, normed, pull(through), error)
 
-    def _pull(self, path: str, layer: Layer, at: tuple[Any, Any], error: Any) -> Mapping[str, Any]:
+    def _pull(self, path: str, layer: Layer, x: Any, normed: Any, error: Any) -> Mapping[str, Any]:
         """Gradients of the layer's tensors from an error that stands behind each of them."""
-        params, (x, normed) = self.tensors(path), at
+        params = self.tensors(path)
         of_map = jax.vjp(lambda p: mapped(layer, p, x, None), params)[1](error)[0]
         of_scale = jax.vjp(lambda p: scaled(layer, p, normed), params)[1](error)[0]
         affine = layer.norm_params()
@@ -204,8 +204,8 @@ class Contributions(NamedTuple):
     def _contribution(self, path: str, layer: Layer, own: _Behind) -> Mapping[str, Any]:
         """Of one example, whose values have no axis of examples."""
         x, normed, behind_map, behind_scale = (part[None] for part in own)
-        of_map = dict(self._pull(path, layer, (x, normed), behind_map))
-        of_scale = self._pull(path, layer, (x, normed), behind_scale)
+        of_map = dict(self._pull(path, layer, x, normed, behind_map))
+        of_scale = self._pull(path, layer, x, normed, behind_scale)
         windows, affine = layer.kind.windows(x, layer.start), layer.norm_params()
         if windows is not None:
             error = behind_map.reshape(*behind_map.shape[1:2], -1)

@@ -84,9 +84,9 @@ def resnet18(spec: architectures.Resnet18, image: Image, outputs: int) -> Networ
     for index, stage in enumerate(_STAGES[spec.blocks]):
         layers = _stem(spec, start, norm, activation) if index == 0 else []
         for at, channels in enumerate(stage):
-            entering = (layers[-1].name, layers[-1].end) if layers else (INPUT, start)
+            source, entered = (layers[-1].name, layers[-1].end) if layers else (INPUT, start)
             stride = 1 + (channels != before)
-            layers += unit(at, entering, spec.scaled(channels), stride, norm, activation)
+            layers += unit(at, source, entered, spec.scaled(channels), stride, norm, activation)
             before = channels
         blocks.append(Block(f"block{index}", tuple(layers)))
         start = layers[-1].end
@@ -105,30 +105,31 @@ def _stem(
 
 def _plain(
     at: int,
-    entering: tuple[str, Extent],
+    source: str,
+    start: Extent,
     channels: int,
     stride: int,
     norm: Norm | None,
     activation: Activation,
 ) -> list[Layer]:
     name = f"conv{at + 1}"
-    return [conv(name, entering[1], channels, norm, stride=stride, activation=activation)]
+    return [conv(name, start, channels, norm, stride=stride, activation=activation)]
 
 
 def _basic(
     at: int,
-    entering: tuple[str, Extent],
+    source: str,
+    start: Extent,
     channels: int,
     stride: int,
     norm: Norm | None,
     activation: Activation,
 ) -> list[Layer]:
     """Two 3x3 convolutions beside a shortcut, a 1x1 convolution where the shape changes."""
-    name, start = entering
-    odd: dict[str, Any] = {"stride": stride, "source": name}
+    odd: dict[str, Any] = {"stride": stride, "source": source}
     first = conv(f"conv{2 * at + 1}", start, channels, norm, activation=activation, **odd)
     if first.end == start:
-        shortcut, skip = [], name
+        shortcut, skip = [], source
     else:
         odd |= {"size": 1, "activation": NoActivation()}
         shortcut = [conv(f"shortcut{at + 1}", start, channels, norm, **odd)]

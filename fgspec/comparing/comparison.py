@@ -111,17 +111,18 @@ def with_consequences(found: Comparison, a: Plan, b: Plan) -> Comparison:
 
 
 def with_probe(
-    found: Comparison, a: tuple[Plan, Dataset], b: tuple[Plan, Dataset], how: Probing
+    found: Comparison, a: Plan, data_a: Dataset, b: Plan, data_b: Dataset, how: Probing
 ) -> Comparison:
     """The third layer: what the estimates of both are worth, layer by layer, on one batch.
 
     Both are measured at the parameters of `a` after some updates, and on its batch, where these
     fit `b`; else each at its own.
     """
-    (plan_a, state_a, batch_a), (plan_b, state_b, batch_b) = _warm(*a, how), _warm(*b, how)
-    data_a, data_b = plan_a.experiment.data, plan_b.experiment.data
+    plan_a, state_a, batch_a = _warm(a, data_a, how)
+    plan_b, state_b, batch_b = _warm(b, data_b, how)
+    first, second = a.experiment.data, b.experiment.data
     batch, params = "the same batch", "the parameters of the first"
-    if data_a.source == data_b.source and data_a.batch_size == data_b.batch_size:
+    if first.source == second.source and first.batch_size == second.batch_size:
         batch_b = batch_a
     else:
         batch = "a batch of each"

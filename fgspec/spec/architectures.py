@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from itertools import accumulate
 from operator import floordiv, mul
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field
 
@@ -140,7 +140,23 @@ class Stage(Section):
     group_ratio: PositiveInt = Field(default=1, description="By which it multiplies the groups.")
 
 
-class LocalMixer(Architecture):
+class Normalized(Architecture):
+    """An architecture whose field `normalization` is that of all its layers."""
+
+    # Not a field here: fields of a base come first, and specs are printed in the order of fields.
+    if TYPE_CHECKING:
+        normalization: Any
+
+    def coupling(self) -> Coupling | None:
+        """Its normalization, if that couples examples."""
+        return self.normalization.coupling((*AT, "normalization"))
+
+    def ignored_norm(self) -> Path | None:
+        """As its normalization says."""
+        return self.normalization.ignored((*AT, "normalization"))
+
+
+class LocalMixer(Normalized):
     """The network of Ren et al. 2022: token mixing, channel mixing, grouped channel mixing."""
 
     behaviour: ClassVar[str | None] = "compiler.network.architectures:LocalMixer"
@@ -185,14 +201,6 @@ class LocalMixer(Architecture):
         """Those of all stages."""
         later = sum(stage.blocks for stage in self.stages)
         return self.blocks + later, (*AT, "blocks")
-
-    def coupling(self) -> Coupling | None:
-        """Its normalization, if that couples examples."""
-        return self.normalization.coupling((*AT, "normalization"))
-
-    def ignored_norm(self) -> Path | None:
-        """As its normalization says."""
-        return self.normalization.ignored((*AT, "normalization"))
 
     def axis_sizes(self, axis: Axis) -> Iterator[tuple[Path, int]]:
         """Groups and patches of every stage."""
@@ -243,7 +251,7 @@ class LocalMixer(Architecture):
                 return
 
 
-class Mlp(Architecture):
+class Mlp(Normalized):
     """A multi-layer perceptron on flattened images; every hidden layer is one block."""
 
     behaviour: ClassVar[str | None] = "compiler.network.architectures:Mlp"
@@ -268,20 +276,12 @@ class Mlp(Architecture):
         """The hidden layers."""
         return len(self.hidden), (*AT, "hidden")
 
-    def coupling(self) -> Coupling | None:
-        """Its normalization, if that couples examples."""
-        return self.normalization.coupling((*AT, "normalization"))
-
-    def ignored_norm(self) -> Path | None:
-        """As its normalization says."""
-        return self.normalization.ignored((*AT, "normalization"))
-
     def problems(self, at: Path) -> Iterator[Problem]:
         """Those of its normalization."""
         yield from self.normalization.problems((*at, "normalization"))
 
 
-class ConvNet(Architecture):
+class ConvNet(Normalized):
     """Convolutions in a row, 3x3, normalized, ReLU; every convolution is one block."""
 
     behaviour: ClassVar[str | None] = "compiler.network.architectures:ConvNet"
@@ -308,14 +308,6 @@ class ConvNet(Architecture):
         """The convolutions."""
         return len(self.channels), (*AT, "channels")
 
-    def coupling(self) -> Coupling | None:
-        """Its normalization, if that couples examples."""
-        return self.normalization.coupling((*AT, "normalization"))
-
-    def ignored_norm(self) -> Path | None:
-        """As its normalization says."""
-        return self.normalization.ignored((*AT, "normalization"))
-
     def problems(self, at: Path) -> Iterator[Problem]:
         """A convolution that is said to downsample exists."""
         yield from self.normalization.problems((*at, "normalization"), self.channels)
@@ -327,7 +319,7 @@ class ConvNet(Architecture):
                 yield Problem(path, message, others=((*at, "channels"),))
 
 
-class Resnet18(Architecture):
+class Resnet18(Normalized):
     """ResNet-18 cut into blocks (He et al. 2016; Fournier et al. 2023).
 
     8 blocks are its basic blocks, the stem in the first. 2 blocks are the stem with the two basic
@@ -367,21 +359,13 @@ class Resnet18(Architecture):
         """Channels, times the width."""
         return max(1, round(channels * self.width))
 
-    def coupling(self) -> Coupling | None:
-        """Its normalization, if that couples examples."""
-        return self.normalization.coupling((*AT, "normalization"))
-
-    def ignored_norm(self) -> Path | None:
-        """As its normalization says."""
-        return self.normalization.ignored((*AT, "normalization"))
-
     def problems(self, at: Path) -> Iterator[Problem]:
         """Those of its normalization."""
         widths = tuple(self.scaled(channels) for channels in (64, 128, 256, 512))
         yield from self.normalization.problems((*at, "normalization"), widths)
 
 
-class Chain(Architecture):
+class Chain(Normalized):
     """Blocks of your own, each a list of layers."""
 
     behaviour: ClassVar[str | None] = "compiler.network.architectures:Chain"
@@ -410,14 +394,6 @@ class Chain(Architecture):
     def block_count(self) -> tuple[int, Path] | None:
         """Those listed."""
         return len(self.blocks), (*AT, "blocks")
-
-    def coupling(self) -> Coupling | None:
-        """Its normalization, if that couples examples."""
-        return self.normalization.coupling((*AT, "normalization"))
-
-    def ignored_norm(self) -> Path | None:
-        """As its normalization says."""
-        return self.normalization.ignored((*AT, "normalization"))
 
     def nonlinear(self) -> Path | None:
         """The first trained layer whose map is not linear in its input."""

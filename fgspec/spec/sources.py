@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path as File
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
@@ -115,10 +115,34 @@ class Digits(Source):
         return DIGITS
 
 
-class Mnist(Source):
+class Published(Source):
+    """Files that others have published, whose counts and digests are known.
+
+    Attributes:
+        published: what they hold.
+    """
+
+    published: ClassVar[DatasetInfo]
+
+    # Not a field here: fields of a base come first, and specs are printed in the order of fields.
+    if TYPE_CHECKING:
+        verify: Any
+
+    @property
+    def exact(self) -> bool:
+        """Only if other files than the published ones are refused, by its field `verify`."""
+        return self.verify
+
+    def describe(self, search: Search = None) -> DatasetInfo:
+        """The published files, which `verify: true` enforces; no file is read."""
+        return self.published
+
+
+class Mnist(Published):
     """MNIST in its four published IDX files, gzipped or not."""
 
     behaviour: ClassVar[str | None] = "fgspec.data.mnist:Mnist"
+    published: ClassVar[DatasetInfo] = MNIST
     licence: ClassVar[str] = "none stated by its authors"
     citation: ClassVar[str] = (
         "LeCun, Bottou, Bengio and Haffner (1998), Gradient-based learning applied to document "
@@ -138,20 +162,12 @@ class Mnist(Source):
         description="Whether md5 and example counts must be those of the published files.",
     )
 
-    @property
-    def exact(self) -> bool:
-        """Only if other files than the published ones are refused."""
-        return self.verify
 
-    def describe(self, search: Search = None) -> DatasetInfo:
-        """The published files, which `verify: true` enforces; no file is read."""
-        return MNIST
-
-
-class Cifar10(Source):
+class Cifar10(Published):
     """CIFAR-10 as published: the python or the binary version, as archive or unpacked."""
 
     behaviour: ClassVar[str | None] = "fgspec.data.cifar10:Cifar10"
+    published: ClassVar[DatasetInfo] = CIFAR10
     licence: ClassVar[str] = "none stated by its authors, who ask to be cited"
     citation: ClassVar[str] = (
         "Krizhevsky (2009), Learning multiple layers of features from tiny images, University of "
@@ -172,15 +188,6 @@ class Cifar10(Source):
         default=True,
         description="Whether md5 and example counts must be those of the published files.",
     )
-
-    @property
-    def exact(self) -> bool:
-        """Only if other files than the published ones are refused."""
-        return self.verify
-
-    def describe(self, search: Search = None) -> DatasetInfo:
-        """The published files, which `verify: true` enforces; no file is read."""
-        return CIFAR10
 
 
 _Share = Annotated[float, Field(ge=0, le=1)]
@@ -234,13 +241,14 @@ class ImageFolder(Source):
             yield from (Problem((*at, n), message, others=(standardize,)) for n in given)
 
 
-class ImageNet(Source):
+class ImageNet(Published):
     """ImageNet (ILSVRC 2012), unpacked into a folder for each class, as image_folder, 224 pixels.
 
     The validation images, published in one folder, must be sorted into those of their classes.
     """
 
     behaviour: ClassVar[str | None] = "fgspec.data.imagenet:ImageNet"
+    published: ClassVar[DatasetInfo] = IMAGENET
     decoded: ClassVar[bool] = True
     licence: ClassVar[str] = "non-commercial research and education, by its terms of access"
     citation: ClassVar[str] = (
@@ -262,15 +270,6 @@ class ImageNet(Source):
         default=True,
         description="Whether classes and example counts must be those of the published files.",
     )
-
-    @property
-    def exact(self) -> bool:
-        """Only if other files than the published ones are refused."""
-        return self.verify
-
-    def describe(self, search: Search = None) -> DatasetInfo:
-        """The published files, which `verify: true` enforces; no file is read."""
-        return IMAGENET
 
 
 class Npz(Source):
