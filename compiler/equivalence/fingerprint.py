@@ -30,7 +30,7 @@ from compiler.network.running import moved
 from compiler.optimizers.make import make_optimizer
 from compiler.optimizers.paths import weights_of
 from compiler.plan.plan import Plan
-from compiler.update.forward_passes import stem, views
+from compiler.update.forward_passes import pictures, stem
 from compiler.update.learn import Collecting
 from compiler.update.program import Program
 from compiler.update.state import State, stepped
@@ -150,7 +150,9 @@ def _data(plan: Plan, state: State, batch: Any) -> dict[str, Print]:
     images = hashed(data.source, info)
 
     def seen(state: State, batch: Any) -> Any:
-        return views(plan, batch, state.key, state.step)
+        # Before the stem, which is part of the network's forward pass: it cuts pictures into the
+        # positions of an architecture.
+        return pictures(plan, batch, state.key, state.step)
 
     augmented = digests(seen, (state, batch), _STATE)[""]
     return {

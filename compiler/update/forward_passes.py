@@ -46,13 +46,18 @@ def views(
 
     Views that a batch has already are taken as they are.
     """
-    if "views" in batch:
-        return stem(plan, batch["views"])
+    return stem(plan, batch["views"] if "views" in batch else pictures(plan, batch, key, step))
+
+
+def pictures(
+    plan: Plan, batch: Mapping[str, Array], key: KeyData, step: Int[Array, ""]
+) -> Float[Array, "m h w k"]:
+    """Every view of every example as pixels in [0, 1], before any network."""
     image, augment, count = batch["image"], plan.experiment.data.augment, plan.objective.views
     pixels = in_unit_interval(image)
     # Pictures are changed in float32 whatever computes with them.
     pixels = pixels.astype(jnp.float32) if augment.changes else pixels
-    return stem(plan, augmented(augment, count, pixels, key, step))
+    return augmented(augment, count, pixels, key, step)
 
 
 def clean_features(

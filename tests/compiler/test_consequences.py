@@ -19,7 +19,7 @@ data: {{source: {{type: cifar10}}, batch_size: {batch}, augment: {augment}, seed
 architecture:
   type: local_mixer
   blocks: {blocks}
-  patches: 2
+  patches: {patches}
   channels: 8
   groups: {groups}
   normalization: {{type: local_layer_norm, gradient: {through}}}
@@ -37,6 +37,7 @@ BASE = {
     "batch": 4,
     "augment": "none",
     "blocks": 2,
+    "patches": 2,
     "groups": 2,
     "through": "exact",
     "samples": 1,
@@ -110,6 +111,17 @@ PAIRS = {
             "optimizer": {
                 "blocks/block0", "blocks/block1/channel", "blocks/block1/group", "state",
             },
+            "evaluation": {"loss", "error", "accuracy"},
+        },
+    ),
+    "patches": (
+        {"patches": 4},
+        {
+            "initial": {"blocks/block0/channel/w", "blocks/block1/token"},
+            "forward": {"stem", "block0", "block1", "heads", "classifier"},
+            "update": ALL,
+            "noise": {"perturbation"},
+            "optimizer": {"blocks/block0/channel/w", "blocks/block1/token", "state"},
             "evaluation": {"loss", "error", "accuracy"},
         },
     ),
