@@ -5,8 +5,9 @@ Each function takes an instance, or a class whose defaults give one, on small ne
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import lru_cache, partial
 from math import prod
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -14,12 +15,14 @@ import numpy as np
 
 from compiler.compile import compile_plan
 from compiler.estimators.projections import Group
-from compiler.named_arrays.paths import flatten
+from compiler.named_arrays.paths import flatten, unflatten
 from compiler.named_arrays.random_streams import address, key_data
-from compiler.network.network import forward
+from compiler.network.block import OUTPUT
+from compiler.network.network import forward, layers_in
 from compiler.network.running import initial
 from compiler.objectives.replicated import fused, naive
 from compiler.plan.plan import Plan, make_plan
+from compiler.plan.stacks import stacked
 from compiler.update.forward_passes import clean_features, stem
 from compiler.update.program import Program
 from compiler.update.state import State
@@ -32,15 +35,14 @@ from fgspec.spec.estimators import Estimator, Exact
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.guesses import Guess, Normal
 from fgspec.spec.heads import Head
-from fgspec.spec.kinds import Kind, working
+from fgspec.spec.kinds import working
 from fgspec.spec.objectives import Objective
 from fgspec.spec.projections import Coefficient, Granularity, Grouping, Scale
 from fgspec.spec.rules import RULES, Rule
 from fgspec.spec.sample_sets import SampleSet
 from fgspec.spec.spaces import Space
 from fgspec.spec.targets import Target
-
-K = TypeVar("K", bound=Kind)
+from fgspec.testing.law import array, law, method_of
 
 INFO = DatasetInfo(
     name="law",
@@ -66,10 +68,9 @@ MIXER = {
 CLOSE = 1e-4
 """Largest difference of gradients that count as equal, relative to the largest number."""
 
-
-def instance(kind: K | type[K]) -> K:
-    """An instance with what it does, of a class by its defaults."""
-    return working(cast(K, cast(Any, kind)() if isinstance(kind, type) else kind))
+AGAINST = -0.1
+"""Cosine of an estimate with its gradient below which it is no noise: those of fgspec's own are
+above 0.6 where backward weights are the true ones, and one with the wrong sign is below -0.6."""
 
 
 def experiment_of(rule: str, tree: Mapping[str, Any], **methods: Any) -> Experiment:
@@ -119,7 +120,12 @@ def _with(section: Any, path: list[str], method: Any) -> Any:
 
 
 def program_of(experiment: Experiment, info: DatasetInfo = INFO) -> Program:
-    """Its program, on made-up data."""
+    """Its program, on made-up data; asked for again it is compiled already."""
+    return _program(cast(Any, experiment), info)
+
+
+@lru_cache(maxsize=32)  # several laws ask for one program, and compiling it is what they cost
+def _program(experiment: Any, info: DatasetInfo) -> Program:
     return compile_plan(make_plan(experiment, info))
 
 
@@ -128,38 +134,66 @@ def batch_of(program: Program, seed: int = 0) -> dict[str, Any]:
     rng, size = np.random.default_rng(seed), program.plan.experiment.data.batch_size
     image = rng.random((size, *program.plan.data.image_shape), np.float32)
     label = rng.integers(0, program.plan.data.classes, size)
-    return {"image": jnp.asarray(image), "label": jnp.asarray(label, jnp.int32)}
+    return {"image": array(image), "label": array(label, np.int32)}
 
 
 def state_of(program: Program, seed: int = 0) -> State:
-    """A state with random parameters, so that no gradient vanishes; backward weights as drawn."""
-    state, rng = program.init(seed), np.random.default_rng(seed + 1)
+    """A state with random parameters, so that no gradient vanishes.
+
+    Backward weights are random or zero, as their role says.
+    """
+    plan, rng = program.plan, np.random.default_rng(seed + 1)
+    shapes = jax.eval_shape(lambda: program.init(seed))
 
     def drawn(leaf: Any) -> Any:
-        return jnp.asarray(0.3 * rng.standard_normal(leaf.shape), leaf.dtype)
+        return array(0.3 * rng.standard_normal(leaf.shape), leaf.dtype)
 
-    statistics = initial(program.plan.network)
-    return state._replace(params=jax.tree.map(drawn, state.params), statistics=statistics)
+    still = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+    return still._replace(
+        params=jax.tree.map(drawn, shapes.params),
+        feedback=unflatten(
+            {
+                path: array((spec.role == "weight") * 0.3 * rng.standard_normal(spec.shape))
+                for path, spec in flatten(plan.feedback()).items()
+            }
+        ),
+        statistics=initial(plan.network),
+        key=key_data(seed),
+    )
 
 
 def distance(a: Any, b: Any) -> float:
     """The largest difference of two trees, relative to the largest number of the second."""
-    gaps = jax.tree.map(lambda x, y: float(jnp.abs(x - y).max()), a, b)
-    largest = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(b))
-    return max(jax.tree.leaves(gaps)) / max(largest, 1e-12)
+    # By NumPy, as JAX compiles even a maximum for every shape.
+    pairs = list(zip(_arrays(a), _arrays(b), strict=True))
+    # Unlike max(), its maximum is NaN if any number is, which is close to nothing.
+    gap, largest = (
+        np.max([np.abs(part).max() for part in parts])
+        for parts in ([x - y for x, y in pairs], [y for _, y in pairs])
+    )
+    return float(gap / np.maximum(largest, 1e-12))
+
+
+def _arrays(tree: Any) -> list[Any]:
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(tree)]
 
 
 # -------------------------------------------------------------------------------- objectives
 
 
+@law
 def check_objective(objective: Objective | type[Objective]) -> None:
     """Exact rules give `jax.grad` of its own loss, fused copies are naive ones, evaluation says it.
+
+    Outputs of low loss have a better headline metric than those of high loss, and predict the
+    label.
 
     Args:
         objective: an instance, or a class.
     """
-    made = instance(objective)
+    made = method_of(objective)
     _check_rows(made)
+    _check_metrics(made)
     _check_fusion(made)
     for rule in ("bp", "l-bp", "lg-bp"):
         _check_gradient(made, rule)
@@ -173,45 +207,80 @@ def _data_for(objective: Objective) -> dict[str, Any]:
 def _outputs(objective: Objective, rows: int, seed: int = 0) -> tuple[Any, Any]:
     rng, k = np.random.default_rng(seed), objective.outputs(INFO)
     labels = rng.integers(0, INFO.classes, rows)
-    outputs = rng.standard_normal((rows, k))
-    return jnp.asarray(outputs, jnp.float32), jnp.asarray(labels, jnp.int32)
+    return array(rng.standard_normal((rows, k))), array(labels, np.int32)
 
 
 def _check_rows(objective: Objective) -> None:
     """A row's loss is of its own outputs, unless the objective says that something couples them."""
     outputs, labels = _outputs(objective, 6)
-    values = objective.value(outputs, labels)
+    value = jax.jit(objective.value)
+    values = value(outputs, labels)
     assert values.shape == (6,), (
         f"{objective}: value() gives {values.shape}, must be one a row, (6,)"
     )
-    slopes = jax.jacobian(lambda o: objective.value(o, labels))(outputs)
-    off = jnp.abs(slopes).max(-1) * (1 - jnp.eye(6))
+    slopes = jax.jit(jax.jacobian(objective.value))(outputs, labels)
+    off = np.abs(slopes).max(-1) * (1 - np.eye(6))
     if objective.coupling() is None:
-        assert float(off.max()) == 0, (
+        assert off.max() == 0, (
             f"{objective}: the loss of a row depends on outputs of others; say so in coupling(), "
             "or put them behind jax.lax.stop_gradient"
         )
-    moved = jnp.concatenate([outputs[:3], outputs[3:] + 1])
-    if np.array_equal(objective.value(moved, labels)[:3], values[:3]):  # it reads no other rows
-        gap = float(jnp.abs(objective.value(outputs[:3], labels[:3]) - values[:3]).max())
+    few, rest = np.split(np.asarray(outputs), 2)
+    moved = array(np.concatenate([few, rest + 1]))
+    if np.array_equal(value(moved, labels)[:3], values[:3]):  # it reads no other rows
+        fewer = value(array(few), array(np.asarray(labels)[:3], np.int32))
+        gap = np.abs(np.asarray(fewer) - np.asarray(values)[:3]).max()
         assert gap < CLOSE, (
             f"{objective}: the loss of a row is another among more rows, by {gap:.1e}; fgspec "
             "averages over the batch, value() must not"
         )
-    names = tuple(objective.metrics(outputs, labels))
+    metrics = jax.jit(lambda outputs, labels: dict(objective.metrics(outputs, labels)))
+    found = metrics(outputs, labels)
+    names = tuple(found)
     assert sorted(names) == sorted(objective.reports), (
         f"{objective}: metrics() gives {names}, reports says {objective.reports}"
     )
-    for name, metric in objective.metrics(outputs, labels).items():
+    for name, metric in found.items():
         assert metric.shape == (6,), f"{objective}: {name} has the shape {metric.shape}, not (6,)"
     if objective.answers:
         assert objective.headline in objective.reports, (
             f"{objective}: no metric {objective.headline}"
         )
-        assert len(objective.predict(outputs)) == 6, f"{objective}: predict() must give one a row"
+        assert len(jax.jit(objective.predict)(outputs)) == 6, (
+            f"{objective}: predict() must give one a row"
+        )
     scale = objective.scale(INFO)
     assert np.isfinite(scale), f"{objective}: its scale is {scale}"
     assert scale > 0, f"{objective}: its scale is {scale}, must be > 0"
+
+
+def _check_metrics(objective: Objective) -> None:
+    """Of many outputs, those of the lowest loss are the best by the headline and the answer."""
+    if not objective.answers:
+        return
+    tried, classes = 500, np.arange(INFO.classes)
+    rng = np.random.default_rng(2)
+    # Losses can be smallest at small outputs or at large ones.
+    outputs = rng.standard_normal((tried, objective.outputs(INFO))) * rng.uniform(0, 5, (tried, 1))
+    outputs = array(outputs)
+    value, metrics = jax.jit(objective.value), jax.jit(objective.metrics)
+    losses = [value(outputs, array(np.full(tried, c), np.int32)) for c in classes]
+    right = array(np.asarray(outputs)[np.argmin(losses, 1)])
+    name, less = objective.headline, objective.lower_is_better
+    good, bad = (
+        np.asarray(metrics(right, array(targets, np.int32))[name], np.float64).mean()
+        for targets in (classes, np.roll(classes, 1))
+    )
+    assert good < bad if less else good > bad, (
+        f"{objective}: its headline {name} is {good:g} on outputs of low loss and {bad:g} on the "
+        f"same outputs with wrong labels, but lower_is_better is {less}; see metrics()"
+    )
+    answers = np.asarray(jax.jit(objective.predict)(right))
+    if answers.shape == classes.shape and answers.dtype.kind in "iu":
+        assert np.array_equal(answers, classes), (
+            f"{objective}: predict() gives {answers.tolist()} for outputs whose loss is lowest "
+            f"with the labels {classes.tolist()}"
+        )
 
 
 def _check_fusion(objective: Objective) -> None:
@@ -219,34 +288,42 @@ def _check_fusion(objective: Objective) -> None:
     if objective.coupling() is not None:
         return
     rng, k = np.random.default_rng(1), objective.outputs(INFO)
-    weight = jnp.asarray(rng.standard_normal((6, k)), jnp.float32)
-    x = jnp.asarray(rng.standard_normal((4, 2, 3, 2)), jnp.float32)
+    weight = array(rng.standard_normal((6, k)))
+    x = array(rng.standard_normal((4, 2, 3, 2)))
     labels = _outputs(objective, 4)[1]
 
     def value(readout: Any, features: Any) -> Any:
         return objective.value(features @ readout, labels)
 
     axes = ("patch", "group")
-    ours, theirs = fused(value, axes), naive(value, axes)
-    copies, pull = jax.vjp(ours, weight, x)
-    expected, pull_naive = jax.vjp(theirs, weight, x)
-    cotangent = jnp.asarray(rng.standard_normal(copies.shape), jnp.float32)
-    assert distance(copies, expected) < CLOSE, f"{objective}: fused copies have other values"
-    assert distance(pull(cotangent)[1], pull_naive(cotangent)[1]) < CLOSE, (
-        f"{objective}: the gradient of fused copies is not that of the copies themselves"
-    )
-    moved = (jnp.zeros_like(weight), jnp.asarray(rng.standard_normal(x.shape), jnp.float32))
-    ahead = [jax.jvp(one, (weight, x), moved)[1] for one in (ours, theirs)]
-    assert distance(*ahead) < CLOSE, f"{objective}: tangents of fused copies differ"
+    error, turn = (rng.standard_normal(shape) for shape in ((4, 2, 3), x.shape))
+
+    @jax.jit
+    def sides(weight: Any, x: Any, error: Any, turn: Any) -> Any:
+        def of(copies: Any) -> Any:
+            values, pull = jax.vjp(copies, weight, x)
+            still = jnp.zeros_like(weight)
+            return values, pull(error)[1], jax.jvp(copies, (weight, x), (still, turn))[1]
+
+        return of(fused(value, axes)), of(naive(value, axes))
+
+    ours, theirs = sides(weight, x, array(error), array(turn))
+    for what, own, expected in zip(("values", "gradients", "tangents"), ours, theirs, strict=True):
+        gap = distance(own, expected)
+        assert gap < CLOSE, (
+            f"{objective}: {what} of fused copies are not those of the copies themselves, by "
+            f"{gap:.1e}"
+        )
 
 
 def _check_gradient(objective: Objective, rule: str) -> None:
     program = program_of(experiment_of(rule, _data_for(objective), losses__objective=objective))
     state, batch = state_of(program), batch_of(program)
     if objective.views > 1:
-        batch["views"] = jnp.concatenate([batch["image"], batch["image"][:, ::-1]])
+        image = np.asarray(batch["image"])
+        batch["views"] = array(np.concatenate([image, image[:, ::-1]]))
     gradient, _ = program.gradient(state, batch)
-    expected = _by_hand(program, state, batch)
+    expected = jax.jit(partial(_by_hand, program.plan))(state, batch)
     for section, own in expected.items():
         gap = distance(gradient[section], own)
         assert gap < CLOSE, (
@@ -255,10 +332,9 @@ def _check_gradient(objective: Objective, rule: str) -> None:
         )
 
 
-def _by_hand(program: Program, state: State, batch: Mapping[str, Any]) -> dict[str, Any]:
+def _by_hand(plan: Plan, state: State, batch: Mapping[str, Any]) -> dict[str, Any]:
     """The gradient of the sum of all losses that count, with stopped features where they say so."""
-    plan, params = program.plan, state.params
-    objective, answer = plan.objective, plan.answer
+    params, objective, answer = state.params, plan.objective, plan.answer
     labels = jnp.tile(batch["label"], objective.views)
     x = stem(plan, batch["views"] if "views" in batch else batch["image"])
     blocks, local = plan.network.blocks, plan.experiment.losses.local is not None
@@ -295,47 +371,55 @@ def _by_hand(program: Program, state: State, batch: Mapping[str, Any]) -> dict[s
         outputs = plan.network.classifier.outputs(own, jax.lax.stop_gradient(clean))[0]
         return answer.value(outputs, batch["label"]).mean()
 
-    found = {
-        "blocks": jax.jit(jax.grad(backbone))(params["blocks"]),
-        "classifier": jax.jit(jax.grad(classifier))(params["classifier"]),
-    }
-    heads = {"heads": jax.jit(jax.grad(readouts))(params["heads"])} if "heads" in params else {}
-    return found | heads
+    found = {"blocks": jax.grad(backbone)(params["blocks"])}
+    found["classifier"] = jax.grad(classifier)(params["classifier"])
+    return found | ({"heads": jax.grad(readouts)(params["heads"])} if "heads" in params else {})
 
 
 def _check_evaluation(objective: Objective) -> None:
     program = program_of(experiment_of("bp", _data_for(objective), losses__objective=objective))
     state, batch, plan = state_of(program), batch_of(program), program.plan
-    sums, answer = program.evaluate(state, batch), plan.answer
-    clean = clean_features(replace(plan, stacks=()), state, batch["image"])
-    outputs = plan.network.classifier.outputs(state.params["classifier"], clean)[0]
-    loss = float(answer.value(outputs, batch["label"]).sum())
-    assert abs(float(sums["loss"]) - loss) <= CLOSE * max(1.0, abs(loss)), (
-        f"{objective}: evaluation reports the loss {float(sums['loss'])}, its own is {loss}"
-    )
-    for name, metric in answer.metrics(outputs, batch["label"]).items():
-        assert abs(float(sums[name]) - float(metric.sum())) < 1e-3, f"{objective}: {name} differs"
+    answer = plan.answer
+
+    @jax.jit
+    def by_hand(state: State, batch: Any) -> dict[str, Any]:
+        clean = clean_features(replace(plan, stacks=()), state, batch["image"])
+        outputs = plan.network.classifier.outputs(state.params["classifier"], clean)[0]
+        named = {"loss": answer.value(outputs, batch["label"])}
+        named |= answer.metrics(outputs, batch["label"])
+        return {name: values.sum() for name, values in named.items()}
+
+    sums = program.evaluate(state, batch)
+    for name, own in by_hand(state, batch).items():
+        found, expected = float(sums[name]), float(own)
+        assert abs(found - expected) <= CLOSE * max(1.0, abs(expected)), (
+            f"{objective}: evaluation reports {name} {found:g}, its own is {expected:g}"
+        )
 
 
 # -------------------------------------------------------------------------------- estimators
 
 
+@law
 def check_estimator(estimator: Estimator | type[Estimator]) -> None:
     """Every array learns that has something to learn, and what is said of the mean is true.
 
     Within three steps every array of the blocks whose exact gradient is not zero gets an estimate
-    that is not zero; an estimator that says nothing of a bias has the exact gradient as its mean;
+    that is not zero; an estimator that says nothing of a bias has the exact gradient as its mean,
+    and that of another points its way if its backward weights are the true ones;
     equal blocks that are scanned learn what unrolled ones do; a step is a pure function.
 
     Args:
         estimator: an instance, or a class.
     """
-    made = instance(estimator)
+    made = method_of(estimator)
     for target, program in _programs(made):
         _check_all_learn(made, target, program)
         _check_pure(made, program)
         if not made.biased():
             _check_unbiased(made, target, program)
+    if made.biased():
+        _check_direction(made)
     _check_scanned(made)
 
 
@@ -345,11 +429,15 @@ def _settings(estimator: Estimator, target: str) -> dict[str, Any]:
     return {"losses": {"local": local, "isolate": isolated}, "gradient": {"target": target}}
 
 
-def _programs(estimator: Estimator, **more: Any) -> Iterator[tuple[str, Program]]:
+def _programs(
+    estimator: Estimator, more: Mapping[str, Any] | None = None
+) -> Iterator[tuple[str, Program]]:
     """The programs of the targets that it can have."""
     targets = ("global",) if estimator.isolates_layers else ("global", "local")
+    # Perturbations of a full basis cost by the row; what is random otherwise averages over rows.
+    rows = 4 if estimator.perturbs else 16
     for target in targets:
-        tree = _over(_settings(estimator, target), more)
+        tree = _over(_settings(estimator, target), {"data": {"batch_size": rows}, **(more or {})})
         yield target, program_of(experiment_of("", tree, gradient__estimator=estimator))
 
 
@@ -366,34 +454,33 @@ def _exact(program: Program, state: State, batch: Any) -> Any:
         }
     )
     exact = program_of(experiment, program.plan.data)
-    like = exact.init(0)._replace(params=state.params, statistics=state.statistics)
-    return exact.gradient(like, batch)[0]["blocks"]
+    return exact.gradient(state._replace(feedback={}), batch)[0]["blocks"]
 
 
 def _check_all_learn(estimator: Estimator, target: str, program: Program) -> None:
     state, batch = state_of(program), batch_of(program)
-    seen: dict[str, float] = {}
-    wanted: dict[str, float] = {}
+    seen, wanted, found = set[str](), set[str](), dict[str, Any]()
     for _ in range(3):
         exact = flatten(_exact(program, state, batch))
         found = flatten(program.gradient(state, batch)[0]["blocks"])
-        largest = max(float(jnp.abs(leaf).max()) for leaf in exact.values())
-        for path, leaf in exact.items():
-            size = float(jnp.abs(leaf).max())
-            # What is left of a gradient that a following normalization takes out is rounding.
-            wanted[path] = max(wanted.get(path, 0.0), size if size > 1e-5 * largest else 0.0)
-            seen[path] = max(seen.get(path, 0.0), float(jnp.abs(found[path]).max()))
-        state, _ = program.update(jax.tree.map(jnp.copy, state), batch)
-    still = [path for path, size in wanted.items() if size > 0 and seen[path] == 0]
+        wanted |= _without_rounding(exact).keys()
+        seen |= {path for path, leaf in found.items() if np.asarray(leaf).any()}
+        state, _ = program.update(_copied(state), batch)
+    still = [path for path in found if path in wanted - seen]
     assert not still, (
         f"{estimator}: under target {target} {', '.join(still)} never learn: their estimates stay "
         "zero; if it has backward weights, see how they begin (ParamSpec.role)"
     )
 
 
+def _copied(state: State) -> State:
+    """The same numbers, as an update takes its state's buffers."""
+    return jax.tree.map(np.array, state)
+
+
 def _check_pure(estimator: Estimator, program: Program) -> None:
     state, batch = state_of(program), batch_of(program)
-    twice = [program.update(jax.tree.map(jnp.copy, state), batch)[0] for _ in range(2)]
+    twice = [program.update(_copied(state), batch)[0] for _ in range(2)]
     leaves = zip(*map(jax.tree.leaves, twice), strict=True)
     assert all(np.array_equal(a, b) for a, b in leaves), (
         f"{estimator}: two updates of one state differ; draw by context.noise, or key and step"
@@ -426,9 +513,8 @@ def _mean_over_basis(program: Program, state: State, batch: Any) -> Any:
     perturbation = perturbation.model_copy(update={"samples": count})
     gradient = experiment.gradient.model_copy(update={"perturbation": perturbation})
     many = program_of(experiment.model_copy(update={"gradient": gradient}), plan.data)
-    like = many.init(0)._replace(params=state.params)
-    found, _ = many.gradient(like, batch, vectors)
-    return jax.tree.map(lambda leaf: leaf * count, found["blocks"])
+    found, _ = many.gradient(state, batch, vectors)
+    return jax.tree.map(lambda leaf: np.asarray(leaf) * count, found["blocks"])
 
 
 def _basis(plan: Plan) -> tuple[dict[str, Any], int]:
@@ -446,17 +532,93 @@ def _basis(plan: Plan) -> tuple[dict[str, Any], int]:
             vectors = part.reshape(len(whole), *[1] * rows, *shape)
             given[name] = np.broadcast_to(vectors, (len(whole), *lead, *shape))
     padded = {
-        name: jnp.asarray(np.pad(v, [(0, total - len(v))] + [(0, 0)] * (v.ndim - 1)))
+        name: array(np.pad(v, [(0, total - len(v))] + [(0, 0)] * (v.ndim - 1)))
         for name, v in given.items()
     }
     return padded, total
 
 
+def _check_direction(estimator: Estimator) -> None:
+    """Through backward weights that are the true ones, nothing learns against its gradient.
+
+    Only so does a sign count: random ones are as likely as their negatives, and training follows
+    either. An estimator whose backward weights are neither forward ones nor Jacobians is not known.
+    """
+    # In a network without activations a layer's Jacobian is the same for every example, and where
+    # all weights have one magnitude, their signs alone send errors back as they themselves do.
+    straight = {**MIXER, "normalization": {"type": "none"}, "activation": "none"}
+    target, program = next(_programs(estimator, {"architecture": straight}))
+    state, batch = state_of(program), batch_of(program)
+    params = jax.tree.map(lambda leaf: array(0.3 * np.sign(leaf)), state.params)
+    state = state._replace(params=params)
+    weights = _true_backward_weights(program.plan, state, batch)
+    if weights is None:
+        return
+    state = state._replace(feedback=weights)
+    exact = flatten(_exact(program, state, batch))
+    found = flatten(_mean_over_basis(program, state, batch))
+    for path, leaf in _without_rounding(exact).items():
+        wanted, own = np.ravel(leaf), np.ravel(found[path])
+        cosine = wanted @ own / max(np.linalg.norm(wanted) * np.linalg.norm(own), 1e-30)
+        assert cosine > AGAINST, (
+            f"{estimator}: under target {target} the estimate of {path} points against its exact "
+            f"gradient (cosine {cosine:.2f})"
+            + (", though its backward weights are the true ones here" if weights else "")
+            + "; see its sign"
+        )
+
+
+def _without_rounding(gradient: Mapping[str, Any]) -> dict[str, Any]:
+    """The arrays of a gradient that are more than what rounding leaves of zero.
+
+    A normalization behind it takes an array's gradient out.
+    """
+    sizes = {path: float(np.abs(leaf).max()) for path, leaf in gradient.items()}
+    return {
+        path: gradient[path] for path, size in sizes.items() if size > 1e-5 * max(sizes.values())
+    }
+
+
+def _true_backward_weights(plan: Plan, state: State, batch: Any) -> dict[str, Any] | None:
+    """What backward weights stand for: forward ones, or the mean Jacobians of the outputs.
+
+    Returns:
+        By section, block, layer and name; None where one is something else.
+    """
+    shapes = {path: spec.shape for path, spec in flatten(plan.feedback()).items()}
+    direct = {path: spec.shape for path, spec in plan.to_every_layer().items()}
+    known: dict[str, Any] = flatten(state.params)
+    if any(shape == direct.get(path) for path, shape in shapes.items()):
+        known = known | jax.jit(partial(_mean_jacobians, plan))(state, batch)
+    if any(path not in known or known[path].shape != shape for path, shape in shapes.items()):
+        return None
+    return unflatten({path: known[path] for path in shapes})
+
+
+def _mean_jacobians(plan: Plan, state: State, batch: Any) -> dict[str, Any]:
+    """What every layer's outputs do to the network's, [k, p, g, c], by paths as of its weights."""
+    x, blocks = stem(plan, batch["image"]), plan.network.blocks
+    layers = dict(layers_in(blocks))
+
+    def outputs(moved: Mapping[str, Any]) -> Any:
+        taps = {
+            f"{path}/{OUTPUT}": jnp.broadcast_to(own, (len(x), *own.shape))
+            for path, own in moved.items()
+        }
+        trace = forward(blocks, state.params["blocks"], x, taps=taps)
+        read = plan.network.classifier.outputs(state.params["classifier"], trace.output)[0]
+        # Only differences of outputs count in cross entropy, so what moves all alike is left out.
+        return (read - read.mean(-1, keepdims=True)).mean(0)
+
+    still = {path: jnp.zeros(layer.outputs) for path, layer in layers.items()}
+    return {f"blocks/{path}/w": own for path, own in jax.jacrev(outputs)(still).items()}
+
+
 def _check_scanned(estimator: Estimator) -> None:
-    """Five blocks, of which four are equal."""
+    """Three blocks, of which two are equal."""
     if estimator.couples_blocks or estimator.isolates_layers:
         return
-    deep = {"architecture": {**MIXER, "blocks": 5}}
+    deep = {"architecture": {**MIXER, "blocks": 3}}
     tree = _over(_settings(estimator, "local"), deep)
     programs = [
         program_of(experiment_of("", _over(tree, {"compile": how}), gradient__estimator=estimator))
@@ -464,7 +626,10 @@ def _check_scanned(estimator: Estimator) -> None:
     ]
     assert programs[1].plan.stacks, f"{estimator}: equal blocks are not scanned"
     batch = batch_of(programs[0])
-    grads = [p.gradient(p.init(0), batch)[0] for p in programs]
+    state, stack = state_of(programs[0]), jax.jit(partial(stacked, programs[1].plan.stacks))
+    feedback = stack(state.feedback) if state.feedback else {}
+    scanned = state_of(programs[1])._replace(params=stack(state.params), feedback=feedback)
+    grads = [p.gradient(s, batch)[0] for p, s in zip(programs, (state, scanned), strict=True)]
     gap = distance(grads[1], grads[0])
     assert gap < CLOSE, f"{estimator}: scanned blocks learn something else, by {gap:.1e}"
 
@@ -472,9 +637,10 @@ def _check_scanned(estimator: Estimator) -> None:
 # -------------------------------------------------------------------------------- directions
 
 
+@law
 def check_guess(guess: Guess | type[Guess]) -> None:
     """Drawn: zero mean, unit variance, the kurtosis it says; made: something for every block."""
-    made = instance(guess)
+    made = method_of(guess)
     if made.made:
         _check_made(made)
         return
@@ -510,14 +676,15 @@ def _check_made(guess: Guess) -> None:
     program = program_of(made)
     state, batch = state_of(program), batch_of(program)
     grads = flatten(program.gradient(state, batch)[0]["blocks"])
-    silent = [p for p, leaf in grads.items() if p.endswith("/w") and not bool(jnp.any(leaf != 0))]
+    silent = [p for p, leaf in grads.items() if p.endswith("/w") and not np.asarray(leaf).any()]
     assert not silent, f"{guess}: {', '.join(silent)} get no guess"
-    assert all(bool(jnp.isfinite(leaf).all()) for leaf in grads.values()), f"{guess}: not finite"
+    assert all(np.isfinite(leaf).all() for leaf in grads.values()), f"{guess}: not finite"
 
 
+@law
 def check_sample_set(samples: SampleSet | type[SampleSet]) -> None:
     """The mean of sum v u^T is the identity, unless its bias says otherwise."""
-    made = instance(samples)
+    made = method_of(samples)
     normal, size, count = working(Normal()), 6, 4
     keys = jax.random.split(address(key_data(1), "law"), 3000)
 
@@ -540,9 +707,10 @@ def check_sample_set(samples: SampleSet | type[SampleSet]) -> None:
     assert u.keys() == v.keys(), f"{made}: partners have other names than directions"
 
 
+@law
 def check_space(space: Space | type[Space]) -> None:
     """Over a full basis of what is perturbed, forward gradients are exact, for every local loss."""
-    made = instance(space)
+    made = method_of(space)
     for rule in ("fg-a", "lg-fg-a"):
         made_experiment = experiment_of(rule, {}, gradient__perturbation__space=made)
         program = program_of(made_experiment)
@@ -557,10 +725,11 @@ def check_space(space: Space | type[Space]) -> None:
 # ------------------------------------------------------------------------------- projections
 
 
+@law
 def check_scale(scale: Scale | type[Scale]) -> None:
     """A factor for every slope; the projection on a guess does not depend on the guess's length."""
-    made = instance(scale)
-    along = jnp.asarray([1.0, -2.0, 0.5])
+    made = method_of(scale)
+    along = array([1.0, -2.0, 0.5])
     for length in (1.0, 3.0):
         group = Group(along * length, jnp.full(3, 4.0 * length**2), 4)
         factor = made.scale(group, 2, 3.0)
@@ -574,19 +743,21 @@ def check_scale(scale: Scale | type[Scale]) -> None:
             )
 
 
+@law
 def check_coefficient(coefficient: Coefficient | type[Coefficient]) -> None:
     """The derivative, unless it says that it is a control."""
-    made = instance(coefficient)
-    along, coin = jnp.asarray([2.0, -3.0]), jnp.asarray([1.0, 1.0])
+    made = method_of(coefficient)
+    along, coin = array([2.0, -3.0]), array([1.0, 1.0])
     found = made.coefficient(along, coin)
     assert found.shape == along.shape, f"{made}: gives {found.shape}, must be {along.shape}"
     same = bool((found == along).all())
     assert same == (not made.control), f"{made}: is {'' if same else 'not '}the derivative"
 
 
+@law
 def check_granularity(granularity: Granularity | type[Granularity]) -> None:
     """An estimate comes of it, of guesses made from the network."""
-    made = instance(granularity)
+    made = method_of(granularity)
     tree = {
         "losses": {"local": {"last": "final"}},
         "gradient": {
@@ -600,13 +771,14 @@ def check_granularity(granularity: Granularity | type[Granularity]) -> None:
     )
     state, batch = state_of(program), batch_of(program)
     for path, leaf in flatten(program.gradient(state, batch)[0]["blocks"]).items():
-        assert bool(jnp.isfinite(leaf).all()), f"{made}: the estimate of {path} is not finite"
-        assert bool(jnp.any(leaf != 0)) or not path.endswith("/w"), f"{made}: {path} gets nothing"
+        assert np.isfinite(leaf).all(), f"{made}: the estimate of {path} is not finite"
+        assert np.asarray(leaf).any() or not path.endswith("/w"), f"{made}: {path} gets nothing"
 
 
+@law
 def check_grouping(grouping: Grouping | type[Grouping]) -> None:
     """Every array is in one group, and noise with one slope a group is unbiased."""
-    made = instance(grouping)
+    made = method_of(grouping)
     names = ("block0/a/w", "block0/a/b", "block1/a/w")
     titles = [made.title(name, {}) for name in names]
     assert all(isinstance(title, str) for title in titles), f"{made}: titles must be text"
@@ -619,9 +791,10 @@ def check_grouping(grouping: Grouping | type[Grouping]) -> None:
 # ------------------------------------------------------------------------- around the network
 
 
+@law
 def check_target(target: Target | type[Target]) -> None:
     """Its segments hold every block and end in losses, and no exact gradient of it is zero."""
-    made = instance(target)
+    made = method_of(target)
     isolate = "block" if made.inside else "none"
     tree = {"losses": {"local": {} if made.reads_local else None, "isolate": isolate}}
     program = program_of(experiment_of("", tree, gradient__target=made))
@@ -638,23 +811,25 @@ def check_target(target: Target | type[Target]) -> None:
         if made.inside:
             assert len(segment.sites) == 1, f"{made}: says it stays inside, but takes more losses"
     grads = flatten(program.gradient(state_of(program), batch_of(program))[0]["blocks"])
-    silent = [p for p, leaf in grads.items() if p.endswith("/w") and not bool(jnp.any(leaf != 0))]
+    silent = [p for p, leaf in grads.items() if p.endswith("/w") and not np.asarray(leaf).any()]
     assert not silent, f"{made}: {', '.join(silent)} have no gradient"
 
 
+@law
 def check_backward_weights(weights: BackwardWeights | type[BackwardWeights]) -> None:
     """In the shape of the forward weights, and pure."""
-    made, rng = instance(weights), np.random.default_rng(0)
-    drawn, ahead = (jnp.asarray(rng.standard_normal((3, 4)), jnp.float32) for _ in range(2))
+    made, rng = method_of(weights), np.random.default_rng(0)
+    drawn, ahead = (array(rng.standard_normal((3, 4))) for _ in range(2))
     found = made.matched(drawn, ahead)
     assert found.shape == ahead.shape, f"{made}: gives {found.shape}, must be {ahead.shape}"
-    assert bool(jnp.any(found != 0)), f"{made}: is zero, so nothing would learn"
+    assert np.asarray(found).any(), f"{made}: is zero, so nothing would learn"
     assert np.array_equal(found, made.matched(drawn, ahead)), f"{made}: is not pure"
 
 
+@law
 def check_head(head: Head | type[Head]) -> None:
     """Its layers end in the outputs, its parameters learn, and so do the blocks through it."""
-    made = instance(head)
+    made = method_of(head)
     for aggregation in ("pooled",) if made.reads_grid else ("pooled", "replicated"):
         tree = {"losses": {"local": {"aggregation": aggregation, "last": "final"}}}
         program = program_of(experiment_of("l-bp", tree, losses__local__head=made))
@@ -663,10 +838,11 @@ def check_head(head: Head | type[Head]) -> None:
         assert outputs == (1, 1, INFO.classes), f"{made}: gives {outputs}, not one number a class"
         grads, _ = program.gradient(state_of(program), batch_of(program))
         for path, leaf in flatten(grads["heads"]).items():
-            assert bool(jnp.isfinite(leaf).all()), f"{made}: {path} is not finite"
-            assert bool(jnp.any(leaf != 0)) or not path.endswith("/w"), f"{made}: {path} is still"
+            assert np.isfinite(leaf).all(), f"{made}: {path} is not finite"
+            assert np.asarray(leaf).any() or not path.endswith("/w"), f"{made}: {path} is still"
 
 
+@law
 def check_rule(rule: type[Rule]) -> None:
     """Its settings are a spec that all accept, under its own name, and an update is finite."""
     assert rule.title, f"{rule.__name__}: needs a title"
@@ -682,7 +858,5 @@ def check_rule(rule: type[Rule]) -> None:
     assert not refused, f"{rule.__name__}: refused: {'; '.join(refused)}"
     data = experiment.data.model_copy(update={"batch_size": 4})
     program = program_of(complete(experiment.model_copy(update={"data": data})))
-    _, metrics = program.update(program.init(0), batch_of(program))
-    assert all(bool(jnp.isfinite(v).all()) for v in metrics.values()), (
-        f"{rule.__name__}: not finite"
-    )
+    _, metrics = program.update(state_of(program), batch_of(program))
+    assert all(np.isfinite(v).all() for v in metrics.values()), f"{rule.__name__}: not finite"

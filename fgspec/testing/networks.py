@@ -5,9 +5,9 @@ registered. Everything is tiny.
 """
 
 from collections.abc import Iterator, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from math import prod
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -26,35 +26,25 @@ from compiler.plan.plan import make_plan
 from fgspec.check.against_data import data_problems
 from fgspec.loading.defaults import complete
 from fgspec.loading.spec_file import loads
+from fgspec.problems.problems import dotted
 from fgspec.spec.activations import Activation, Tanh
 from fgspec.spec.architectures import Architecture, Chain
 from fgspec.spec.dataset_info import DatasetInfo
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.initializations import Initialization
-from fgspec.spec.kinds import Kind, working
 from fgspec.spec.layers import DenseLayer, FullLayer, Layer
 from fgspec.spec.normalizations import Normalization
 from fgspec.spec.shapes import Extent, Misfit, ParamSpec
+from fgspec.testing.law import array, law, method_of
 
-K = TypeVar("K", bound=Kind)
-
-FORWARD = {"fg-w": "bp", "fg-a": "bp", "lg-fg-w": "lg-bp", "lg-fg-a": "lg-bp"}
-"""Rules of the forward gradient, by the rule whose exact gradient they estimate."""
+FORWARD = {"bp": ("fg-w", "fg-a"), "lg-bp": ("lg-fg-w", "lg-fg-a")}
+"""Rules of exact gradients, and the rules of the forward gradient that estimate them."""
 
 INFO = DatasetInfo("tiny", (4, 4, 1), 3, 64, 16, (0.5,), (0.25,))
 """What networks are planned for."""
 
 STARTS = (Extent(3, 4, 2, 2), Extent(4, 4, 1, 3), Extent(1, 1, 1, 6))
 """The shapes that layers are tried on."""
-
-_NEEDS: Mapping[type[Kind], tuple[str, ...]] = {
-    Activation: ("apply",),
-    Layer: ("end", "mixes", "apply"),
-    Normalization: ("apply",),
-    Initialization: ("deviation", "weight"),
-    Architecture: ("network",),
-}
-"""The methods that a class must have, by the base of its table."""
 
 _SPEC = """
 fgspec: 1
@@ -66,13 +56,14 @@ training: {{steps: 2}}
 """
 
 
+@law
 def check_activation(activation: Activation | type[Activation]) -> None:
     """The derivative is that of the output, and 0 or 1 only if it is said to be binary.
 
     Raises:
         AssertionError: it is not.
     """
-    made = _made(activation)
+    made = method_of(activation)
     rng = np.random.default_rng(0)
     with jax.enable_x64(True):
         z = jnp.asarray(np.concatenate([rng.normal(0, 2, 500), [0.0]]))
@@ -96,13 +87,14 @@ def check_activation(activation: Activation | type[Activation]) -> None:
     assert made.apply(short)[0].dtype == short.dtype, f"{made}: changes the precision"
 
 
+@law
 def check_layer(layer: Layer | type[Layer]) -> None:
     """Shapes, mixed axes, linearity and pull-back are as declared, and credit follows from them.
 
     Raises:
         AssertionError: one is not.
     """
-    made = _made(layer)
+    made = method_of(layer)
     starts = [start for start in STARTS if isinstance(made.end(start), Extent)]
     assert starts, f"{made}: fits none of {', '.join(map(str, STARTS))}"
     for start in starts:
@@ -115,41 +107,51 @@ def check_layer(layer: Layer | type[Layer]) -> None:
     check_forward_rules(Chain(blocks=blocks, patches=2) if fits else Chain(blocks=((made,),)))
 
 
+@law
 def check_normalization(normalization: Normalization | type[Normalization]) -> None:
     """It mixes what it declares, wherever it stands, and its derivatives agree with each other.
 
     Raises:
         AssertionError: it does not.
     """
-    made = _made(normalization)
+    made = method_of(normalization)
     if not made.normalizes:
         return
     assert made.over, f"{made}: names no axes in `over`"
-    assert made.couples_examples == ("batch" in made.over), f"{made}: couples_examples"
+    assert made.couples_examples == ("batch" in made.over), (
+        f"{made}: couples_examples is {made.couples_examples}, but `over` is {made.over}"
+    )
     for over in {made.over, made.over_in_group or made.over, made.over_whole or made.over}:
         _check_norm(Norm(over, 1e-5, how=made))
     if made.reads_parts:
         _check_norm(Norm(made.over, 1e-5, split=2, how=made), groups=1)
 
 
+@law
 def check_initialization(initialization: Initialization | type[Initialization]) -> None:
     """Weights have the mean and the deviation that are declared; all else begins as it should.
 
     Raises:
         AssertionError: they have not.
     """
-    made = _made(initialization)
+    made = method_of(initialization)
     count = 40_000
     for fan_in in (4, 900):
         drawn = made.weight(jax.random.key(0), (count // 10, 10), fan_in)
         said = made.deviation(fan_in)
-        assert drawn.shape == (count // 10, 10), f"{made}: draws another shape"
-        assert drawn.dtype == jnp.float32, f"{made}: draws {drawn.dtype}"
+        shape = (count // 10, 10)
+        assert drawn.shape == shape, f"{made}: draws the shape {drawn.shape}, asked for {shape}"
+        assert drawn.dtype == jnp.float32, f"{made}: draws {drawn.dtype}, expected float32"
         numbers = np.asarray(drawn, np.float64)
         mean = abs(numbers.mean()) * count**0.5
-        assert mean <= 5 * said, f"{made}: the mean of weights of fan-in {fan_in} is not zero"
+        assert mean <= 5 * said, (
+            f"{made}: weights of fan-in {fan_in} have the mean {numbers.mean():.2g}, expected 0"
+        )
         spread = numbers.std() / said if said else 1 + numbers.std()
-        assert abs(spread - 1) < 0.03, f"{made}: their deviation is not {said:g} at {fan_in}"
+        assert abs(spread - 1) < 0.03, (
+            f"{made}: weights of fan-in {fan_in} have the deviation {numbers.std():.3g}, "
+            f"deviation() says {said:.3g}"
+        )
         again = made.weight(jax.random.key(0), (count // 10, 10), fan_in)
         assert (again == drawn).all(), f"{made}: two draws with one key differ"
     specs = {
@@ -164,18 +166,27 @@ def check_initialization(initialization: Initialization | type[Initialization]) 
     }
     begun = initialize(specs, key_data(0), made)
     zero = not np.asarray(begun["classifier"]["w"]).any()
-    assert zero != made.draws_classifier, f"{made}: draws_classifier is {made.draws_classifier}"
-    np.testing.assert_array_equal(begun["blocks"]["b"], np.float32(made.bias))
-    np.testing.assert_array_equal(begun["blocks"]["s"], 1.0)
+    assert zero != made.draws_classifier, (
+        f"{made}: draws_classifier is {made.draws_classifier}, but the classifier begins "
+        f"{'at zero' if zero else 'drawn'}"
+    )
+    for what, found, said in (
+        ("biases", begun["blocks"]["b"], made.bias),
+        ("scales", begun["blocks"]["s"], 1.0),
+    ):
+        assert (np.asarray(found) == np.float32(said)).all(), (
+            f"{made}: {what} begin at {np.unique(found)}, expected {said:g}"
+        )
 
 
+@law
 def check_architecture(architecture: Architecture | type[Architecture]) -> None:
     """Shapes are as planned, loss axes exist, and every forward rule is exact over a full basis.
 
     Raises:
         AssertionError: not so.
     """
-    made = _made(architecture)
+    made = method_of(architecture)
     assert not data_problems(_experiment(made, "bp"), INFO), f"{made}: does not fit {INFO}"
     network = cast(Network, made.network(INFO.image_shape, INFO.classes))
     count = made.block_count()
@@ -186,14 +197,17 @@ def check_architecture(architecture: Architecture | type[Architecture]) -> None:
     assert len(set(names)) == len(names), f"{made}: two blocks have one name"
     rng = np.random.default_rng(0)
     params = {
-        block.name: _drawn({n: _numbers(rng, s) for n, s in block_params(block).items()})
+        block.name: jax.tree.map(
+            array, {n: _numbers(rng, s) for n, s in block_params(block).items()}
+        )
         for block in network.blocks
     }
     x = _random(rng, (3, *network.blocks[0].start.features))
-    trace = forward(network.blocks, params, x)
+    trace = jax.jit(partial(forward, network.blocks))(params, x)
     for block in network.blocks:
         found = trace.features[block.name].shape[1:]
         assert found == block.end.features, f"{made}: {block.name} gives {found}"
+    _check_axes(made, network)
     assert list(layers_in(network.blocks)), f"{made}: has nothing to train"
     _check_maps(made, network)
     coupled = any(
@@ -204,6 +218,23 @@ def check_architecture(architecture: Architecture | type[Architecture]) -> None:
     )
     assert coupled == (made.coupling() is not None), f"{made}: coupling() is {made.coupling()}"
     check_forward_rules(made)
+
+
+def _check_axes(made: Architecture, network: Network) -> None:
+    """Axes that losses can be replicated over exist, and sizes that are declared are found."""
+    for place, axis in enumerate(ACTIVATION[1:]):
+        largest = max(block.end.features[place] for block in network.blocks)
+        assert axis not in made.loss_axes or largest > 1, (
+            f"{made}: loss_axes names {axis}, but features have one {axis} after every block; take "
+            "it out of loss_axes, or give the law a network that has more"
+        )
+        for path, size in made.axis_sizes(axis):
+            known = {block.start.features[place] for block in network.blocks}
+            known |= {layer.end.features[place] for b in network.blocks for layer in b.layers}
+            assert size in known, (
+                f"{made}: axis_sizes() says that {dotted(path)} makes {axis} {size} long; it is "
+                f"{', '.join(map(str, sorted(known)))} in the network"
+            )
 
 
 def _check_maps(made: Architecture, network: Network) -> None:
@@ -219,6 +250,7 @@ def _check_maps(made: Architecture, network: Network) -> None:
     )
 
 
+@law
 def check_forward_rules(architecture: Architecture) -> None:
     """The estimates of all rules add up to the exact gradient over a full basis of perturbations.
 
@@ -227,41 +259,20 @@ def check_forward_rules(architecture: Architecture) -> None:
     Raises:
         AssertionError: they do not.
     """
-    targets = dict[str, Any]()
-    for rule, exact in FORWARD.items():
-        summed = _over_basis(architecture, rule)
-        if exact not in targets:
-            program = compile_plan(make_plan(_experiment(architecture, exact), INFO))
-            targets[exact] = program.gradient(_state(program), _batch())[0]["blocks"]
-        target = targets[exact]
+    for exact, rules in FORWARD.items():
+        program = compile_plan(make_plan(_experiment(architecture, exact), INFO))
+        # Of the parameters of all rules with these losses.
+        state, batch = _state(program), _batch()
+        target = program.gradient(state, batch)[0]["blocks"]
         silent = not any(np.asarray(leaf).any() for leaf in jax.tree.leaves(target))
         assert not silent, f"{architecture} under {exact}: every gradient is zero"
-        gap = _distance(summed, target)
-        assert gap < 1e-4, f"{architecture} under {rule}: differs from {exact} by {gap:.1e}"
+        for rule in rules:
+            gap = _distance(_over_basis(architecture, rule, state, batch), target)
+            assert gap < 1e-4, f"{architecture} under {rule}: differs from {exact} by {gap:.1e}"
 
 
-def _made(kind: K | type[K]) -> K:
-    """A method with what it does, which lacks nothing of its contract."""
-    if isinstance(kind, type):
-        kind = cast(Any, getattr(kind, "example", kind))()
-    section, made = type(kind), working(cast(K, kind))
-    assert isinstance(made, section), f"{made.behaviour} is no class below {section.__name__}"
-    (base,) = [base for base in _NEEDS if isinstance(made, base)]
-    needs = _NEEDS[base]
-    if isinstance(made, Normalization):
-        needs = (
-            () if not made.normalizes else (*needs, "moments") if made.couples_examples else needs
-        )
-    if isinstance(made, Layer) and made.trained:
-        needs = (*needs, "weights")
-    lacks = [name for name in needs if getattr(type(made), name) is getattr(base, name)]
-    assert not lacks, f"{made}: {type(made).__name__} has no {', '.join(lacks)}"
-    assert hash(made) == hash(working(made)), f"{made}: is not hashable by value"
-    return made
-
-
-def _random(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
-    return jnp.asarray(rng.standard_normal(shape), jnp.float32)
+def _random(rng: np.random.Generator, shape: tuple[int, ...], deviation: float = 1) -> Any:
+    return array(deviation * rng.standard_normal(shape))
 
 
 def _numbers(rng: np.random.Generator, specs: Mapping[str, ParamSpec]) -> dict[str, Any]:
@@ -276,10 +287,6 @@ def _gap(a: Any, b: Any) -> float:
     """The largest difference, relative where numbers are above 1."""
     b = np.asarray(b)
     return float((np.abs(np.asarray(a) - b) / np.maximum(1, np.abs(b))).max())
-
-
-def _drawn(tree: Any) -> Any:
-    return jax.tree.map(partial(jnp.asarray, dtype=jnp.float32), tree)
 
 
 def _check_map(made: Layer, start: Extent, exactly: bool = True) -> None:
@@ -299,21 +306,23 @@ def _check_map(made: Layer, start: Extent, exactly: bool = True) -> None:
     wrong = [name for name, spec in weights.items() if spec.role not in MAP_ROLES]
     assert not wrong, f"{made}: the roles of {', '.join(wrong)} are none of {', '.join(MAP_ROLES)}"
     assert not made.trained or made.flops(start) > 0, f"{made}: costs nothing"
-    params = {n: jnp.asarray(a) for n, a in _numbers(rng, layer.map_params()).items()}
-    x = jnp.asarray(rng.standard_normal((2, *start.features)))
-    y = layer.map(params, x)
+    params = jax.device_put(_numbers(rng, layer.map_params()))
+    x = jax.device_put(rng.standard_normal((2, *start.features)))
+    # Compiled whole: JAX compiles every operation that stands alone, for every shape.
+    run = jax.jit(layer.map)
+    y = run(params, x)
     assert y.shape == (2, *end.features), f"{made}: gives {y.shape[1:]}, end says {end.features}"
     assert y.dtype == x.dtype, f"{made}: gives {y.dtype} from {x.dtype}"
-    alone = jnp.concatenate([layer.map(params, row[None]) for row in x])
+    alone = np.concatenate([run(params, row[None]) for row in np.asarray(x)])
     assert _gap(y, alone) < 1e-9, f"{made}: what it gives of an example depends on other examples"
     jacobian = jax.jit(jax.jacrev(lambda x: layer.map(params, x[None])[0]))(x[0])
     _check_mixes(made, start, np.asarray(jacobian), exactly)
     own = {name: params[name] for name in weights}
     if made.linear:
-        other = jnp.asarray(rng.standard_normal(x.shape))
-        parts = 2 * made.apply(own, x, start) - made.apply(own, other, start)
-        whole = made.apply(own, 2 * x - other, start)
-        zero = made.apply(own, jnp.zeros_like(x), start)
+        first, other = np.asarray(x), rng.standard_normal(x.shape)
+        map_of = jax.jit(lambda x: made.apply(own, x, start))
+        parts = 2 * np.asarray(map_of(first)) - np.asarray(map_of(other))
+        whole, zero = map_of(2 * first - other), map_of(np.zeros_like(first))
         assert max(_gap(whole, parts), _gap(zero, 0)) < 1e-8, (
             f"{made}: is not linear in its input; say linear: ClassVar[bool] = False"
         )
@@ -326,7 +335,8 @@ def _check_map(made: Layer, start: Extent, exactly: bool = True) -> None:
     _check_pull(layer, params, x, rng)
     seen = made.windows(x, start)
     if seen is not None:
-        product = seen @ params["w"].reshape(seen.shape[-1], -1)
+        seen = np.asarray(seen)
+        product = seen @ np.asarray(params["w"]).reshape(seen.shape[-1], -1)
         gap = _gap(product.reshape(y.shape), made.apply(own, x, start))
         assert gap < 1e-9, f"{made}: windows() times w is not the map"
 
@@ -383,21 +393,21 @@ def _check_pull(
     layer: PlannedLayer, params: dict[str, Any], x: Any, rng: np.random.Generator
 ) -> None:
     """The pull-back of an error is what finite differences say, along random directions."""
-    error = jnp.asarray(rng.standard_normal((len(x), *layer.outputs)))
+    error, here = rng.standard_normal((len(x), *layer.outputs)), (params, x)
 
     @jax.jit
     def value(params: dict[str, Any], x: Any) -> Any:
         return (layer.map(params, x) * error).sum()
 
     step = 1e-6
-    pulled = jax.jit(jax.grad(value, (0, 1)))(params, x)
+    pulled = jax.jit(jax.grad(value, (0, 1)))(*here)
     for _ in range(3):
-        along = jax.tree.map(lambda a: jnp.asarray(rng.standard_normal(a.shape)), (params, x))
+        along = jax.tree.map(lambda a: rng.standard_normal(a.shape), here)
         ends = [
-            value(*jax.tree.map(lambda a, u, s=s, step=step: a + s * step * u, (params, x), along))
+            value(*jax.tree.map(lambda a, u, s=s: np.asarray(a) + s * step * u, here, along))
             for s in (1.0, -1.0)
         ]
-        parts = jax.tree.leaves(jax.tree.map(lambda g, u: (g * u).sum(), pulled, along))
+        parts = jax.tree.leaves(jax.tree.map(lambda g, u: (np.asarray(g) * u).sum(), pulled, along))
         found, slope = float(sum(parts)), float(ends[0] - ends[1]) / (2 * step)
         gap = abs(found - slope)
         assert gap < 1e-4 * max(1.0, abs(slope)), f"{layer.kind}: the pull-back is off by {gap:.1e}"
@@ -407,28 +417,45 @@ def _check_norm(norm: Norm, groups: int = 2) -> None:
     """A normalization at one place."""
     rng, made = np.random.default_rng(0), norm.how
     shape = (3, 4, groups, 8 // groups)
-    x, u, error = (_random(rng, shape) for _ in range(3))
-    out, along = jax.jvp(norm, (x,), (u,))
-    assert out.shape == shape, f"{made}: changes the shape"
-    assert norm(x.astype(jnp.bfloat16)).dtype == jnp.bfloat16, f"{made}: changes the precision"
-    (pulled,) = jax.vjp(norm, x)[1](error)
-    sides = [float((error * along).sum()), float((pulled * u).sum())]
-    assert abs(sides[0] - sides[1]) < 1e-3, f"{made}: forward and reverse derivatives differ"
+    x, u, error = (np.asarray(_random(rng, shape)) for _ in range(3))
+    run = jax.jit(norm)
+    out, along = jax.jit(lambda x, u: jax.jvp(norm, (x,), (u,)))(x, u)
+    assert out.shape == shape, f"{made}: gives the shape {out.shape}, expected {shape}"
+    short = jax.eval_shape(norm, jax.ShapeDtypeStruct(shape, jnp.bfloat16)).dtype
+    assert short == jnp.bfloat16, f"{made}: gives {short} from bfloat16, expected bfloat16"
+    jacobian = np.asarray(jax.jit(jax.jacrev(norm))(x))
+    pulled = np.tensordot(error, jacobian, 4)
+    gap = abs((error * np.asarray(along)).sum() - (pulled * u).sum())
+    assert gap < 1e-3, (
+        f"{made}: forward and reverse derivatives differ by {gap:.1e}, expected below 1e-3"
+    )
     step = 1e-2
-    slope = (norm(x + step * u) - norm(x - step * u)) / (2 * step)
-    np.testing.assert_allclose(along, slope, atol=1e-2, err_msg=f"{made}: its derivative")
-    jacobian = np.asarray(jax.jacrev(norm)(x))
+    there, back = (np.asarray(run(array(x + sign * step * u))) for sign in (1, -1))
+    slope = (there - back) / (2 * step)
+    gap = _gap(slope, along)
+    assert gap < 1e-2, (
+        f"{made}: its derivative is off differences of its output by {gap:.1e}, expected below 1e-2"
+    )
     for place, axis in enumerate(ACTIVATION):
         if shape[place] > 1:
             crosses = (np.abs(jacobian) > 1e-6) & _apart(jacobian.shape, place)
             mixed = bool(crosses.any())
             assert mixed == (axis in norm.mixes), (
-                f"{made}: mixes {axis} is {mixed}, not declared so"
+                f"{made}: {'mixes' if mixed else 'does not mix'} {axis}, but its `over` says "
+                f"{', '.join(norm.over)}"
             )
     if made.couples_examples:
-        moments = norm.moments(x)
-        assert moments.mean.shape == moments.variance.shape == norm.shape(shape[1:])
-        np.testing.assert_allclose(norm(x, moments), out, atol=1e-5, err_msg=f"{made}: moments")
+        moments = jax.jit(norm.moments)(x)
+        wanted = norm.shape(shape[1:])
+        for name, moment in (("means", moments.mean), ("variances", moments.variance)):
+            assert moment.shape == wanted, (
+                f"{made}: moments() gives {name} of shape {moment.shape}, expected {wanted}"
+            )
+        gap = _gap(jax.jit(norm)(x, moments), out)
+        assert gap < 1e-5, (
+            f"{made}: by the batch's own moments() its output is another than without, by "
+            f"{gap:.1e}, expected below 1e-5"
+        )
 
 
 def _apart(shape: tuple[int, ...], place: int) -> np.ndarray:
@@ -437,9 +464,14 @@ def _apart(shape: tuple[int, ...], place: int) -> np.ndarray:
     return index[place] != index[place + len(shape) // 2]
 
 
+@lru_cache
+def _spec(rule: str) -> Experiment:
+    return loads(_SPEC.format(rule=rule)).experiment
+
+
 def _experiment(architecture: Architecture, rule: str, samples: int | None = None) -> Experiment:
     """A resolved spec with this network."""
-    spec = loads(_SPEC.format(rule=rule)).experiment
+    spec = _spec(rule)
     local, gradient = spec.losses.local, spec.gradient
     losses = spec.losses
     if local is not None:
@@ -454,19 +486,19 @@ def _experiment(architecture: Architecture, rule: str, samples: int | None = Non
 def _batch() -> dict[str, Any]:
     rng = np.random.default_rng(0)
     image = rng.random((3, *INFO.image_shape), np.float32)
-    return {"image": jnp.asarray(image), "label": jnp.asarray([0, 1, 2], jnp.int32)}
+    return {"image": array(image), "label": array([0, 1, 2], np.int32)}
 
 
 def _state(program: Any) -> Any:
     """A state whose every parameter is random, so that no gradient vanishes."""
     shapes, rng = jax.eval_shape(lambda: program.init(0)), np.random.default_rng(1)
-    still = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-    params = jax.tree.map(lambda leaf: 0.4 * _random(rng, leaf.shape), shapes.params)
+    still = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+    params = jax.tree.map(lambda leaf: _random(rng, leaf.shape, 0.4), shapes.params)
     running = initial(program.plan.network)
     return still._replace(params=params, statistics=running, key=key_data(0))
 
 
-def _over_basis(architecture: Architecture, rule: str) -> Any:
+def _over_basis(architecture: Architecture, rule: str, state: Any, batch: dict[str, Any]) -> Any:
     """The sum of the estimates over a full orthonormal basis of every segment's perturbations.
 
     Vectors are those of an example where each has its own perturbation and moves no other's loss.
@@ -481,12 +513,12 @@ def _over_basis(architecture: Architecture, rule: str) -> Any:
             given[name] = np.broadcast_to(rows[:, None], shape) if each else rows
     total = max(len(rows) for rows in given.values())
     padded = {
-        name: jnp.asarray(np.pad(rows, [(0, total - len(rows))] + [(0, 0)] * (rows.ndim - 1)))
+        name: array(np.pad(rows, [(0, total - len(rows))] + [(0, 0)] * (rows.ndim - 1)))
         for name, rows in given.items()
     }
     program = compile_plan(make_plan(_experiment(architecture, rule, total), INFO))
-    grads, _ = program.gradient(_state(program), _batch(), padded)
-    return jax.tree.map(lambda g: g * total, grads["blocks"])
+    grads, _ = program.gradient(state, batch, padded)
+    return jax.tree.map(lambda g: np.asarray(g) * total, grads["blocks"])
 
 
 def _basis(shapes: Mapping[str, tuple[int, ...]]) -> Iterator[tuple[str, np.ndarray]]:
@@ -500,5 +532,7 @@ def _basis(shapes: Mapping[str, tuple[int, ...]]) -> Iterator[tuple[str, np.ndar
 
 def _distance(a: Any, b: Any) -> float:
     """The largest difference of two trees, relative to the largest magnitude of the second."""
-    gaps = jax.tree.leaves(jax.tree.map(lambda x, y: float(jnp.abs(x - y).max()), a, b))
-    return max(gaps) / max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(b))
+    # By NumPy, as JAX compiles even a maximum for every shape.
+    pairs = list(zip(*([np.asarray(x) for x in jax.tree.leaves(t)] for t in (a, b)), strict=True))
+    # Unlike max(), its maximum is NaN if any number is, which is close to nothing.
+    return np.max([np.abs(x - y).max() for x, y in pairs]) / max(np.abs(y).max() for _, y in pairs)

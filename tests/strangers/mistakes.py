@@ -1,7 +1,7 @@
 """A planted mistake for each class of the packages beside this file; see test_strangers.py."""
 
 from dataclasses import replace
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +30,39 @@ class Divided(SquaredError):
 
     def value(self, outputs, targets, others=None):
         return super().value(outputs, targets) / len(outputs)
+
+
+class Swapped(SquaredError):
+    """Calls the error accuracy, and the accuracy error."""
+
+    def metrics(self, outputs, targets):
+        given = super().metrics(outputs, targets)
+        return {"error": given["accuracy"], "accuracy": given["error"]}
+
+
+class Least(SquaredError):
+    """Answers with the least likely class."""
+
+    def predict(self, outputs):
+        return outputs.argmin(-1)
+
+    def metrics(self, outputs, targets):
+        right = super().predict(outputs) == targets
+        return {"error": ~right, "accuracy": right}
+
+
+class Shameless(SquaredError):
+    """Has no metrics."""
+
+    metrics = fgspec.Objective.metrics
+
+
+class Backward(Drtp):
+    """Sends the label with the wrong sign."""
+
+    def gradient(self, plan, segment, params, x, context):
+        estimate = super().gradient(plan, segment, params, x, context)
+        return estimate._replace(grads=jax.tree.map(jnp.negative, estimate.grads))
 
 
 class Silent(Drtp):
@@ -105,6 +138,20 @@ class Linear(vit.Vit):
         return None
 
 
+class Grouped(vit.Vit):
+    """Says that its features have groups."""
+
+    loss_axes: ClassVar = ("patch", "group")
+
+
+class Sided(vit.Vit):
+    """Takes the patches of a side for all patches."""
+
+    def axis_sizes(self, axis):
+        if axis == "patch":
+            yield ("architecture", "patches"), self.patches
+
+
 class Undecayed(Lion):
     """Forgets weight decay."""
 
@@ -154,3 +201,39 @@ class Forgetful(MyCsv):
     def open(self, run_folder, values):
         (run_folder / self.file).unlink(missing_ok=True)
         super().open(run_folder, values)
+
+
+class Closed(MyCsv):
+    """Has no open()."""
+
+    open = fgspec.Tracker.open
+
+
+class Wide(fgspec.Initialization):
+    """Says half the deviation that its weights have."""
+
+    type: Literal["wide"] = "wide"
+
+    def deviation(self, fan_in):
+        return 0.05
+
+    def weight(self, key, shape, fan_in):
+        return 0.1 * jax.random.normal(key, shape)
+
+
+class Positive(Wide):
+    """Draws weights that are never negative."""
+
+    def weight(self, key, shape, fan_in):
+        return jnp.abs(super().weight(key, shape, fan_in))
+
+
+class Blunt(fgspec.Normalization):
+    """Divides by a norm that no derivative sees."""
+
+    type: Literal["blunt"] = "blunt"
+    over: ClassVar = ("group", "channel")
+
+    def apply(self, x, axes, epsilon, moments=None):
+        scale = jax.lax.rsqrt(jnp.square(x).mean(axes, keepdims=True) + epsilon)
+        return x * jax.lax.stop_gradient(scale)
