@@ -1,7 +1,7 @@
 """What a plan computes, as digests by name: its parameters, passes, gradients, draws, data, steps.
 
-The blocks are followed unrolled, under their own names, whatever the program scans; nothing is
-compiled and no array is allocated.
+The blocks are followed unrolled, under their own names, whatever the program scans: scanned ones
+share one body, in which no layer can be named. Nothing is compiled and no array is allocated.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

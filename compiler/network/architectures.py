@@ -40,7 +40,8 @@ def _layer(
 ) -> Layer:
     """A layer with the normalizations around it.
 
-    What begins a block is normalized once, whether `begin_block`, `before_linear` or both say so.
+    What begins a block is normalized once, whether `begin_block`, `before_linear` or both say so:
+    twice would change only how often epsilon is added, and the first paper's arrays show once.
     """
     places = norm.placement
     before = "before_linear" in places or (begins and "begin_block" in places)
@@ -60,6 +61,8 @@ def _readouts(spec: TokenNormalization, features: Extent, outputs: int) -> dict[
     The classifier is linear, of the normalized average over patches (Ren et al. 2022, figure 1).
     """
     norm = _norm(spec, spec.reads("classifier"))
+    # Of heads: without groups, so that those under batch norm are Fournier et al.'s, and under
+    # layer norm no example depends on another.
     hidden = _norm(spec, True)
     return {
         "head_norm": _norm(spec, spec.reads("heads"), grouped=True),

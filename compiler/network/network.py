@@ -94,6 +94,9 @@ def layers_in(blocks: tuple[Block, ...]) -> Iterator[tuple[str, Layer]]:
 def patchify(image: Shaped[Array, "n h w c"], grid: tuple[int, int]) -> Shaped[Array, "n p 1 f"]:
     """Cut images into a grid of equal patches, each flattened as (h, w, colour).
 
+    The same whatever the network: layers know the grid, and activations stay [n, p, g, c] with its
+    positions row by row in p.
+
     Args:
         image: whose sides the grid divides.
         grid: rows and columns; those of the image make every pixel a position.

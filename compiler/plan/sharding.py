@@ -75,7 +75,11 @@ def devices_of(layout: Layout) -> jax.sharding.Mesh:
 def constrained(
     plan: Plan, x: Shaped[Array, "..."], axes: Sequence[Axis | None] = ACTIVATION
 ) -> Shaped[Array, "..."]:
-    """The same array, split over the devices of the plan as its named axes say."""
+    """The same array, split over the devices of the plan as its named axes say.
+
+    For arrays where they begin: what enters the network, noise, features at a loss. Between these
+    XLA's own propagation finds what the axes of the weights imply.
+    """
     layout = layout_of(plan.experiment.mesh)
     if layout.devices == 1:
         return x
@@ -85,7 +89,8 @@ def constrained(
 def traced_on(plan: Plan, function: Callable[..., Any]) -> Callable[..., Any]:
     """`function` traced for the mesh of a plan, which `constrained` and layers then see.
 
-    Products are in float32, and no split of an array changes the random numbers in it.
+    Products are in float32, without the TF32 and bfloat16 passes of GPUs and TPUs, and no split of
+    an array changes the random numbers in it.
     """
     layout = layout_of(plan.experiment.mesh)
     alone = layout.devices == 1

@@ -27,7 +27,7 @@ Metrics = dict[str, Array]
 def stem(plan: Plan, image: Shaped[Array, "n h w k"]) -> Float[Array, "n p 1 f"]:
     """What enters the first block: standardised images cut into positions, [n, p, 1, f].
 
-    Everything up to the readouts computes in their precision.
+    Everything up to the readouts computes in their precision, so that no layer knows of it.
     """
     data = plan.data
     raw = ((0.0,) * len(data.mean), (1.0,) * len(data.std))

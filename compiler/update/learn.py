@@ -298,7 +298,8 @@ def _stack(
         return (of.output, squares + optax.tree.norm(grads, squared=True), kept), of.losses
 
     # The sum of squares runs through the scan, which so cannot begin before the gradients of the
-    # blocks in front are there: XLA put these off until after it, and kept all they had stored.
+    # blocks in front are there: XLA put these off until after it, and kept all they had stored. An
+    # `optimization_barrier` did nothing: XLA's CPU compiler drops it before it orders operations.
     start = (rows.x, squares, keep.start(stack))
     (x, squares, kept), losses = jax.lax.scan(one, start, jnp.arange(span.start, span.stop))
     metrics = {

@@ -3,7 +3,8 @@
 Where every block learns from its own loss, a block's update for batch t reads only what the block
 before made of batch t. So at tick t stage s trains on batch t - s, with the parameters that it has
 after batch t - s - 1, as it would alone; features travel to the next stage by collective permute.
-A call fills and drains: before and after it the state is that of a sequential run.
+A call fills and drains: before and after it the state is that of a sequential run. Features under
+way in the state would save (S - 1)/(T + S - 1) of the time, and checkpoints would be of a pipeline.
 """
 
 from collections.abc import Callable, Mapping
@@ -94,6 +95,8 @@ def _stage(
 ) -> tuple[Params, Any, Metrics]:
     """All ticks of one stage; what it gives is the same on all."""
     own, count = jax.lax.axis_index("stage"), plan.experiment.mesh.stage
+    # Stages may differ in anything, so a tick is a switch over them, and each holds all parameters;
+    # labels do not travel, as each takes its own batch of the call.
     branches = [partial(_trained, plan, optimizer, stages, span) for span in stages]
 
     def tick(held: Tick, now: Int[Array, ""]) -> tuple[Tick, Metrics]:

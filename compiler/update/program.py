@@ -232,6 +232,8 @@ class Program:
             return pipelined(
                 self.plan, self._optimizer, state, records, whole, _picked, self._stages
             )
+        # Calls of any length beyond one give the same bits; one step is compiled without the loop,
+        # and may round otherwise.
         return jax.lax.scan(lambda s, r: self._update(s, _picked(r, whole)), state, records)
 
     def _diagnose(self, state: State, batch: Batch) -> Metrics:

@@ -46,6 +46,8 @@ def start(plan: Plan, optimizer: optax.GradientTransformation, key: KeyData) -> 
     drawn = initialize(plan.feedback(), key, how, "feedback", all_drawn=True)
     feedback = stacked(plan.stacks, drawn) if drawn else {}
     moments: Any = optimizer.init(rest(params))
+    # One state per block, so that its step stands in the body of the scan too, and LARS sees the
+    # norms of single layers.
     if plan.stacks:
         moments = {"rest": moments} | {
             name: jax.vmap(optimizer.init)(own) for name, own in params["stacks"].items()

@@ -181,6 +181,7 @@ class LocalMixer(Normalized):
         description="dense: one linear layer over all tokens. depthwise: a 3x3 convolution of "
         "every channel, the same at all tokens.",
     )
+    # None in table 2 of Ren et al. 2022: all of its networks have one stage.
     stages: tuple[Stage, ...] = Field(
         default=(),
         description="Stages after the one of blocks, channels and groups. The first block of a "
@@ -290,6 +291,7 @@ class ConvNet(Normalized):
     channels: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = Field(
         default=(64, 64, 128, 128, 256, 256), description="Channels of each convolution."
     )
+    # No strides by default: Fournier et al. 2023 give widths only.
     downsample: tuple[Annotated[int, Field(ge=0)], ...] = Field(
         default=(), description="Convolutions of stride 2, counted from 0."
     )

@@ -153,6 +153,8 @@ class Gradient(Section):
     estimator: Annotated[Estimator, OneOf(ESTIMATORS)] = Field(
         default=Exact(), description="How the target is estimated."
     )
+    # A section of its own: finite differences perturb as well, an ablation changes nothing but
+    # `gradient.perturbation.guess`, and a rule without noise refuses one key instead of several.
     perturbation: Perturbation | None = Field(
         default=None, description="Read by forward and finite_difference estimators only."
     )

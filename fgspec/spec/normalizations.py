@@ -127,7 +127,10 @@ def _ignored(norm: "TokenNormalization | GridNormalization", at: Path) -> Path |
 
 
 def _unread(norm: Section, fields: tuple[str, ...], why: str, at: Path) -> Iterator[Problem]:
-    """Fields that nothing reads must hold their defaults."""
+    """Fields that nothing reads must hold their defaults.
+
+    Defaults may stand there, as `resolved.yaml` states every value and must be a spec itself.
+    """
     for field in fields:
         if getattr(norm, field) != type(norm).model_fields[field].default:
             yield Problem((*at, field), f"{why}; remove it", others=((*at, "type"),))
@@ -143,6 +146,7 @@ class TokenNormalization(Section):
         "batch and patches of one channel; evaluation takes running statistics, of which 0.9 "
         "remains after every step. none: no normalization.",
     )
+    # A list, as the first paper's code normalizes at all three places at once.
     placement: tuple[Placement, ...] = Field(
         default=("before_linear", "after_linear"),
         description="Any of begin_block, before_linear, after_linear (Ren et al. 2022, table 6).",
@@ -159,6 +163,8 @@ class TokenNormalization(Section):
         "that stands after the linear layer, or past it ('NG', Ren et al. 2022, table 5). "
         "Only activity perturbation reads it.",
     )
+    # On the digits, where 0.9 % of the images have a blank patch, one seed in four diverged at
+    # 1e-5, and none at the quickstart's 1e-2.
     epsilon: Annotated[float, Field(gt=0, le=1)] = Field(
         default=1e-5,
         description="Added to the variance. Where inputs can be constant (a blank patch), the "
