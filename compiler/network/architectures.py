@@ -1,10 +1,9 @@
-"""The networks of the built-in architectures."""
+"""The networks whose blocks are not on a grid: LocalMixer and perceptrons."""
 
 import itertools
 from dataclasses import replace
 from typing import Any
 
-from compiler.network import conv_nets
 from compiler.network.block import Block
 from compiler.network.extend import averaging, full
 from compiler.network.network import Network
@@ -141,27 +140,3 @@ class Mlp(architectures.Mlp):
             activation=activation,
             **_readouts(norm, extents[-1], outputs),
         )
-
-
-class ConvNet(architectures.ConvNet):
-    """The section with its network."""
-
-    def network(self, image: Image, outputs: int) -> Network:
-        """See the base."""
-        return conv_nets.conv_net(self, image, outputs)
-
-
-class Resnet18(architectures.Resnet18):
-    """The section with its network."""
-
-    def network(self, image: Image, outputs: int) -> Network:
-        """See the base."""
-        return conv_nets.resnet18(self, image, outputs)
-
-
-class Chain(architectures.Chain):
-    """The section with its network."""
-
-    def network(self, image: Image, outputs: int) -> Network:
-        """See the base."""
-        return conv_nets.chain(self, image, outputs)

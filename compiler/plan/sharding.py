@@ -7,7 +7,7 @@ changes no number but by the order of sums.
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import lru_cache, partial, wraps
+from functools import lru_cache, partial
 from math import prod
 from typing import Any
 
@@ -95,7 +95,6 @@ def traced_on(plan: Plan, function: Callable[..., Any]) -> Callable[..., Any]:
     layout = layout_of(plan.experiment.mesh)
     alone = layout.devices == 1
 
-    @wraps(function)
     def traced(*args: Any, **named: Any) -> Any:
         seen = nullcontext() if alone else use_abstract_mesh(devices_of(layout).abstract_mesh)
         with seen, jax.default_matmul_precision("highest"), jax.threefry_partitionable(True):

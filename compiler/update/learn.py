@@ -22,7 +22,7 @@ from compiler.network.layers import LayerTrace
 from compiler.plan.plan import Plan
 from compiler.plan.segment import Segment, Unit
 from compiler.plan.stacks import Stack
-from compiler.update.forward_passes import heads_gradient
+from compiler.update.forward_passes import heads_gradient, views
 from compiler.update.state import State, stepped
 
 Params = Mapping[str, Any]
@@ -78,6 +78,18 @@ class Rows(NamedTuple):
             )
 
         return at
+
+
+def rows_of(
+    plan: Plan,
+    state: State,
+    batch: Mapping[str, Array],
+    perturbations: Perturbations | None = None,
+) -> Rows:
+    """The rows of the step after a state: every view of every example of its batch."""
+    x = views(plan, batch, state.key, state.step)
+    labels = jnp.tile(batch["label"], plan.objective.views)
+    return Rows(x, labels, state.key, state.step, perturbations)
 
 
 def _renamed(name: str, names: Mapping[str, str]) -> str:

@@ -18,12 +18,11 @@ import optax
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float, Int, Shaped
 
-from compiler.named_arrays.paths import flatten, unflatten
 from compiler.plan.plan import Plan
 from compiler.plan.sharding import constrained
 from compiler.update.forward_passes import classifier_gradient, views
 from compiler.update.learn import Rows, Stepping, learn
-from compiler.update.state import State, rest, stepped
+from compiler.update.state import State, updated
 
 Params = Mapping[str, Any]
 Batch = Mapping[str, Array]
@@ -150,37 +149,12 @@ def _trained(
         grads, metrics = {**grads, **read}, {**metrics, **of_read}
         squares += optax.tree.norm(read, squared=True)
     metrics[SQUARES] = squares
-    params, moments = _stepped(plan, optimizer, state, grads, found.stacks)
+    params, moments = updated(plan, optimizer, state, grads, found.stacks)
     flat = found.output.reshape(len(found.output), -1)
     sends = jnp.pad(flat, ((0, 0), (0, _width(plan, stages) - flat.shape[1])))
     return Tick(params, moments, sends), {
         name: metrics.get(name, jnp.zeros(())) for name in _owners(plan, stages)
     }
-
-
-def _stepped(
-    plan: Plan,
-    optimizer: optax.GradientTransformation,
-    state: State,
-    grads: Params,
-    stacks: Params,
-) -> tuple[Params, Any]:
-    """Parameters and optimizer state in which the stage's own parts are updated.
-
-    Optimizers treat every array by itself, so what the others' zeros make is never read.
-    """
-    others, moments = rest(state.params), state.optimizer
-    known = flatten(grads)
-    whole = unflatten(
-        {path: known.get(path, jnp.zeros_like(leaf)) for path, leaf in flatten(others).items()}
-    )
-    params, new = stepped(optimizer, whole, moments["rest"] if plan.stacks else moments, others)
-    if not plan.stacks:
-        return params, new
-    of_stacks = {name: of for name, (_, of) in stacks.items()}
-    own = {name: own for name, (own, _) in stacks.items()}
-    params = {**params, "stacks": {**state.params["stacks"], **own}}
-    return params, {**moments, "rest": new, **of_stacks}
 
 
 def _owners(plan: Plan, stages: Stages) -> dict[str, int]:

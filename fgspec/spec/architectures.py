@@ -285,7 +285,7 @@ class Mlp(Normalized):
 class ConvNet(Normalized):
     """Convolutions in a row, 3x3, normalized, ReLU; every convolution is one block."""
 
-    behaviour: ClassVar[str | None] = "compiler.network.architectures:ConvNet"
+    behaviour: ClassVar[str | None] = "compiler.network.conv_nets:ConvNet"
     loss_axes: ClassVar[tuple[LossAxis, ...]] = ("patch",)
     type: Literal["conv_net"] = "conv_net"
     channels: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = Field(
@@ -329,7 +329,7 @@ class Resnet18(Normalized):
     first two in one block.
     """
 
-    behaviour: ClassVar[str | None] = "compiler.network.architectures:Resnet18"
+    behaviour: ClassVar[str | None] = "compiler.network.conv_nets:Resnet18"
     loss_axes: ClassVar[tuple[LossAxis, ...]] = ("patch",)
     type: Literal["resnet18"] = "resnet18"
     blocks: Literal[2, 8, 16] = Field(
@@ -370,7 +370,7 @@ class Resnet18(Normalized):
 class Chain(Normalized):
     """Blocks of your own, each a list of layers."""
 
-    behaviour: ClassVar[str | None] = "compiler.network.architectures:Chain"
+    behaviour: ClassVar[str | None] = "compiler.network.conv_nets:Chain"
     loss_axes: ClassVar[tuple[LossAxis, ...]] = ("patch", "group")
     type: Literal["chain"] = "chain"
     blocks: Annotated[
