@@ -57,7 +57,6 @@ def _path(path: Any) -> str:
 
 
 def _closed(closed: Any, operands: Sequence[Known]) -> list[Known]:
-    """Follow a program with its constants."""
     constants = [_constant(value) for value in getattr(closed, "consts", ())]
     return _followed(getattr(closed, "jaxpr", closed), constants, operands)
 

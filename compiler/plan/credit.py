@@ -8,16 +8,13 @@ examples, and a weight that mixes tokens takes the copies of its own output patc
 less variance than taking all.
 """
 
-from typing import Literal
-
 from compiler.named_arrays.axes import ACTIVATION, Axis
 from compiler.network.network import every_layer, layer_path
 from compiler.network.norms import Norm
 from compiler.network.shapes import Layer
 from compiler.plan.segment import Segment
 from fgspec.spec.shapes import INPUT, ParamSpec
-
-Credit = Literal["influenced", "paper"]
+from fgspec.spec.spaces import Credit
 
 
 def _over(norm: Norm | None, credit: Credit) -> frozenset[Axis]:

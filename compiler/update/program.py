@@ -12,8 +12,6 @@ from jaxtyping import Array, Float
 
 from compiler.named_arrays.random_streams import key_data
 from compiler.network.running import moved
-from compiler.optimizers.make import make_optimizer
-from compiler.optimizers.paths import weights_of
 from compiler.plan.plan import Plan
 from compiler.plan.sharding import everywhere, placed, shardings, traced_on
 from compiler.update.diagnose import diagnosed
@@ -24,7 +22,14 @@ from compiler.update.forward_passes import (
 )
 from compiler.update.learn import Collecting, Keep, Learned, Rows, Stepping, learn, rows_of
 from compiler.update.pipeline import pipelined
-from compiler.update.state import State, by_name, start, unstacked_gradient, updated
+from compiler.update.state import (
+    State,
+    by_name,
+    optimizer_of,
+    start,
+    unstacked_gradient,
+    updated,
+)
 from fgspec.errors import UserError
 
 Params = Mapping[str, Any]
@@ -58,12 +63,7 @@ class Program:
     def __init__(self, plan: Plan, stages: tuple[range, ...] = ()) -> None:
         self.plan = plan
         self._stages = stages
-        self._optimizer = make_optimizer(
-            plan.experiment.optimizer,
-            plan.steps,
-            plan.steps_per_epoch,
-            weights_of(plan.parameters()),
-        )
+        self._optimizer = optimizer_of(plan)
         whole = everywhere(plan)  # what the host reads, which may be one of many
         where = whole and shardings(self.abstract())
         self._begin = self._jit("init", partial(start, plan, self._optimizer), out_shardings=where)

@@ -12,6 +12,8 @@ from compiler.named_arrays.paths import flatten, unflatten
 from compiler.named_arrays.random_streams import KeyData
 from compiler.network.initialize import initialize
 from compiler.network.running import Running, initial
+from compiler.optimizers.make import make_optimizer
+from compiler.optimizers.paths import weights_of
 from compiler.plan.plan import Plan
 from compiler.plan.stacks import stacked, unstacked
 
@@ -38,6 +40,12 @@ class State(NamedTuple):
     feedback: Params
     statistics: Running
     key: UInt32[Array, "2"]
+
+
+def optimizer_of(plan: Plan) -> optax.GradientTransformation:
+    """What a run of a plan does with gradients."""
+    weights = weights_of(plan.parameters())
+    return make_optimizer(plan.experiment.optimizer, plan.steps, plan.steps_per_epoch, weights)
 
 
 def start(plan: Plan, optimizer: optax.GradientTransformation, key: KeyData) -> State:

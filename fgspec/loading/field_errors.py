@@ -237,7 +237,6 @@ def _path(location: tuple[int | str, ...], tree: Mapping[str, Any]) -> Path:
 
 
 def _fields_at(path: Path, tree: Mapping[str, Any]) -> list[FieldInfo]:
-    """The fields that the value at `path` can be of."""
     while path and isinstance(path[-1], int):  # an item of a list is what the list is of
         path = path[:-1]
     if not path:

@@ -460,7 +460,6 @@ class PlacedLayer(NamedTuple):
 
 
 def _named(layer: Layer, index: int) -> str:
-    """The name of a layer at a place of its block."""
     return layer.name or f"{layer}{index}"
 
 
