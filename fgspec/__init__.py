@@ -6,6 +6,9 @@ command line do. A package that adds a method derives its class from one of the 
 reading a spec does not wait for JAX.
 """
 
+# Rooms are called `loading`, `training`, `comparing`: a package of the name of a verb, once
+# imported, would hide the verb.
+
 # The names of __all__ are those of __init__.pyi.
 # pyright: reportUnsupportedDunderAll=false
 

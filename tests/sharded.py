@@ -14,11 +14,11 @@ import jax.numpy as jnp
 import meshes  # asks for eight devices
 import numpy as np
 import runs
+from compiled_traffic import compiled_traffic
 from jax.sharding import NamedSharding, PartitionSpec
 
 import fgspec
 from compiler.cost.compiled import lower_update
-from compiler.cost.compiled_traffic import compiled_traffic
 from compiler.cost.pipeline_stages import schedule
 from compiler.cost.predicted_traffic import predicted_traffic
 from compiler.cost.updates_per_call import Calls

@@ -72,6 +72,6 @@ def greyscale(x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
     return jnp.broadcast_to(luma, x.shape)
 
 
-def solarize(x: Float[Array, "n h w c"], threshold: float = 0.5) -> Float[Array, "n h w c"]:
-    """Invert what is at least as bright as the threshold."""
-    return jnp.where(x < threshold, x, 1 - x)
+def solarize(x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
+    """Invert what is at least half as bright as white."""
+    return jnp.where(x < 0.5, x, 1 - x)

@@ -51,7 +51,8 @@ def _cubic_weights(
 ) -> Float[Array, "n y h"]:
     """What each old pixel adds to each new one along one axis: Keys' kernel (1981), a = -1/2.
 
-    Pixels outside the box add nothing; the weights of a new pixel sum to 1.
+    Pixels outside the box add nothing, so this is the same as cutting first and enlarging then; the
+    weights of a new pixel sum to 1.
     """
     pixels = jnp.arange(length, dtype=jnp.float32)
     start, size = start[:, None, None], size[:, None, None]

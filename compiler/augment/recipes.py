@@ -13,7 +13,10 @@ from fgspec.spec.augmentations import Augmentation, Draw
 from fgspec.spec.kinds import working
 
 PROPOSALS = 10
-"""Boxes proposed for a crop; the first that fits is taken, the whole image if none does."""
+"""Boxes proposed for a crop; the first that fits is taken, the whole image if none does.
+
+There can be no loop until one fits.
+"""
 
 ASPECT = (3 / 4, 4 / 3)
 JITTER = 0.8
@@ -72,7 +75,10 @@ def _box(
 
 
 def _jittered(x: Float[Array, "n h w c"], draw: Draw) -> Float[Array, "n h w c"]:
-    """Brightness, contrast, saturation and hue in random order, each clipped to [0, 1]."""
+    """Brightness, contrast, saturation and hue in random order, each clipped to [0, 1].
+
+    Hue and saturation mean nothing outside of it.
+    """
     order = jnp.argsort(draw("jitter/order", (4,)), -1)
     strength = _between(draw("jitter/strength", (4,)), -1.0, 1.0)
     changed = x

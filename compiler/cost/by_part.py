@@ -1,4 +1,8 @@
-"""What an update computes, moves and stores, by part and by block: from its trace alone."""
+"""What an update computes, moves and stores, by part and by block: from its trace alone.
+
+A formula for every rule would be a second copy of each, wrong for whatever is added to one of the
+two only; so a new rule or layer has its row without being named here.
+"""
 
 from collections import Counter
 from collections.abc import Mapping

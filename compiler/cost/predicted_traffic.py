@@ -6,10 +6,10 @@ and their tangents are gathered, errors that travel backward are summed. Layers 
 own pre-activations send no errors.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from math import prod
 
-from compiler.cost.compiled_traffic import Traffic, sent
 from compiler.cost.pipeline_stages import stages
 from compiler.cost.updates_per_call import calls_of
 from compiler.named_arrays.axes import ACTIVATION, Axis
@@ -21,6 +21,22 @@ from compiler.plan.plan import Plan
 from compiler.plan.segment import Segment
 from compiler.plan.sharding import Layout, layout_of
 from fgspec.spec.shapes import INPUT, ParamSpec
+
+Traffic = Counter[tuple[str, str]]
+"""Bytes that each device sends, by (collective, axis of the mesh)."""
+
+
+def sent(kind: str, size: float, devices: int) -> int:
+    """Bytes that each of `devices` in a ring sends.
+
+    Args:
+        kind: of collective.
+        size: bytes of its result on a device; of a reduce-scatter of its argument.
+        devices: that take part.
+    """
+    share = (devices - 1) / devices
+    return round({"all-reduce": 2 * share, "collective-permute": 1.0}.get(kind, share) * size)
+
 
 FLOAT = 4.0
 """Bytes of a number."""

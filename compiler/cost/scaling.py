@@ -3,9 +3,8 @@
 from math import prod
 from typing import Any, NamedTuple
 
-from compiler.cost.compiled_traffic import Traffic
 from compiler.cost.pipeline_stages import utilisation
-from compiler.cost.predicted_traffic import moments_of, on_each, predicted_traffic
+from compiler.cost.predicted_traffic import Traffic, moments_of, on_each, predicted_traffic
 from compiler.cost.update_flops import update_flops
 from compiler.cost.updates_per_call import calls_of
 from compiler.named_arrays.axes import ACTIVATION

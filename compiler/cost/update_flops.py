@@ -4,10 +4,6 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
-
-import jax
-import jax.numpy as jnp
 
 from compiler.cost.flops import work
 from compiler.cost.operations import operations
@@ -25,11 +21,7 @@ def flops_by_scope(plan: Plan) -> Mapping[str, int]:
     """
     experiment = plan.experiment.model_copy(update={"mesh": Mesh()})
     program = Program(replace(plan, experiment=experiment))
-    size = plan.experiment.data.batch_size
-    batch: dict[str, Any] = {
-        "image": jax.ShapeDtypeStruct((size, *plan.data.image_shape), jnp.dtype(plan.data.pixels)),
-        "label": jax.ShapeDtypeStruct((size,), jnp.int32),
-    }
+    batch = plan.images(plan.experiment.data.batch_size)
     traced = program.update.trace(program.abstract(), batch)
     found = Counter[str]()
     for where, count in work(operations(traced.jaxpr.jaxpr)).flops.items():

@@ -4,7 +4,8 @@ A traced program is followed from its inputs to its outputs. Every value is the 
 it: the operation, its parameters, and the hashes of its operands, down to inputs by name. So the
 digest of an output covers exactly what the output depends on: dead code, the names of variables,
 their order and calls to inner functions do not count. Equal digests mean equal computations;
-different ones mean other computations, not always other numbers.
+different ones mean other computations, not always other numbers. (JAX's own removal of dead code is
+private, and keeps all carries of a loop alike.)
 """
 
 from collections.abc import Callable, Sequence
@@ -56,7 +57,6 @@ def _path(path: Any) -> str:
 
 
 def _closed(closed: Any, operands: Sequence[Known]) -> list[Known]:
-    """Follow a program with its constants."""
     constants = [_constant(value) for value in getattr(closed, "consts", ())]
     return _followed(getattr(closed, "jaxpr", closed), constants, operands)
 

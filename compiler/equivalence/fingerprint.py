@@ -1,7 +1,7 @@
 """What a plan computes, as digests by name: its parameters, passes, gradients, draws, data, steps.
 
-The blocks are followed unrolled, under their own names, whatever the program scans; nothing is
-compiled and no array is allocated.
+The blocks are followed unrolled, under their own names, whatever the program scans: scanned ones
+share one body, in which no layer can be named. Nothing is compiled and no array is allocated.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,13 +27,11 @@ from compiler.network.initialize import initialize
 from compiler.network.layers import apply_layer
 from compiler.network.network import every_layer
 from compiler.network.running import moved
-from compiler.optimizers.make import make_optimizer
-from compiler.optimizers.paths import weights_of
 from compiler.plan.plan import Plan
 from compiler.update.forward_passes import pictures, stem
 from compiler.update.learn import Collecting
 from compiler.update.program import Program
-from compiler.update.state import State, stepped
+from compiler.update.state import State, optimizer_of, stepped
 from fgspec.spec.mesh import Mesh, sizes
 from fgspec.spec.shapes import ParamSpec
 
@@ -214,12 +212,7 @@ def _noise(plan: Plan, found: Iterable[Known]) -> dict[str, Print]:
 
 def _optimizer(plan: Plan, state: State) -> dict[str, Known]:
     """Every parameter after a step, as a function of gradients and the optimizer's state."""
-    optimizer = make_optimizer(
-        plan.experiment.optimizer,
-        plan.steps,
-        plan.steps_per_epoch,
-        weights_of(plan.parameters()),
-    )
+    optimizer = optimizer_of(plan)
 
     def step(grads: Any, moments: Any, params: Any) -> Any:
         return stepped(optimizer, grads, moments, params)

@@ -17,10 +17,10 @@ from compiler.estimators.pull_back import firing, layerwise
 from compiler.named_arrays.paths import flatten, unflatten
 from compiler.network.block import OUTPUT
 from compiler.network.network import Trace, forward, layers_in
-from compiler.network.shapes import ParamSpec
 from compiler.plan.plan import Plan
 from compiler.plan.segment import Segment
 from fgspec.spec import estimators
+from fgspec.spec.shapes import ParamSpec
 
 Params = Mapping[str, Any]
 Features = Float[Array, "n p g c"]

@@ -207,6 +207,7 @@ class Contributions(NamedTuple):
         of_map = dict(self._pull(path, layer, x, normed, behind_map))
         of_scale = self._pull(path, layer, x, normed, behind_scale)
         windows, affine = layer.kind.windows(x, layer.start), layer.norm_params()
+        # On a CPU XLA's gradient of a convolution, one example at a time, took 20 times as long.
         if windows is not None:
             error = behind_map.reshape(*behind_map.shape[1:2], -1)
             of_map["w"] = (windows[0].T @ error).reshape(of_map["w"].shape)

@@ -46,6 +46,16 @@ def forward_gradient(
     return {name: part + base[name] if name in base else part for name, part in total.items()}
 
 
+def one_by_one(draw: Callable[[Any], Tree], samples: int) -> Callable[[Any], tuple[Tree, Tree]]:
+    """Sample -> (u, u / K): directions that are drawn by themselves, their products averaged."""
+
+    def directions(sample: Any) -> tuple[Tree, Tree]:
+        u = draw(sample)
+        return u, u if samples == 1 else jax.tree.map(lambda part: part / samples, u)
+
+    return directions
+
+
 def _once_known(sample: Any, along: Any) -> Any:
     """`sample`, but what is made of it is made anew, and after the slopes."""
     return jax.lax.optimization_barrier((jnp.asarray(sample, jnp.int32), along))[0]

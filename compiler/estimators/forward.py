@@ -16,6 +16,7 @@ c_k (one but for projections). `forward_gradient` is this line; what differs is 
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import jax
@@ -23,7 +24,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from compiler.estimators.context import Context, Estimate
-from compiler.estimators.formula import forward_gradient
+from compiler.estimators.formula import forward_gradient, one_by_one
 from compiler.estimators.joint_derivatives import (
     Derivative,
     Slopes,
@@ -109,15 +110,10 @@ def _directions(
     """Sample -> (direction, partner); drawn one by one where samples are independent."""
     how = plan.perturbation
     assert how is not None
-    samples = how.samples
-
-    def alone(sample: Any) -> tuple[Tree, Tree]:
-        u = noise(shapes, sample)
-        return u, u if samples == 1 else jax.tree.map(lambda part: part / samples, u)
-
+    draw = partial(noise, shapes)
     if how.guess.set.drawn_alone:
-        return alone
-    together = jax.vmap(lambda sample: noise(shapes, sample))(jnp.arange(samples))
+        return one_by_one(draw, how.samples)
+    together = jax.vmap(draw)(jnp.arange(how.samples))
     both = working(how.guess.set).spread(together, plan.space.rows)
     return lambda sample: jax.tree.map(lambda part: part[sample], both)
 

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from compiler.estimators.context import Context, Estimate
 from compiler.estimators.example_gradients import Arrays, Contributions, Scaled, Signals, View
-from compiler.estimators.formula import forward_gradient
+from compiler.estimators.formula import forward_gradient, one_by_one
 from compiler.estimators.grouped_derivatives import (
     Along,
     Groups,
@@ -80,12 +80,8 @@ def project(plan: Plan, params: Params, x: Features, context: Context) -> Estima
         total = forward_gradient(lambda sample: (guess, guess), slopes, times, samples=1)
     else:
         draw = _noise(plan, space, context, still, trace, target.exact)
-
-        def one(sample: Any) -> tuple[Signals, Signals]:
-            u = draw(sample)
-            return u, u if how.samples == 1 else jax.tree.map(lambda p: p / how.samples, u)
-
-        total = forward_gradient(one, slopes, times, how.samples, predicted)
+        directions = one_by_one(draw, how.samples)
+        total = forward_gradient(directions, slopes, times, how.samples, predicted)
     exact = {n: part for n, part in target.gradient.items() if _block(n) in target.exact}
     ones = {name: jnp.ones_like(part) for name, part in view.inner(exact, exact).items()}
     return Estimate({"blocks": view.finish({**total, **view.times(exact, ones)})}, trace)

@@ -57,7 +57,7 @@ def site_losses(plan: Plan, params: Params, feedback: Params, labels: Int[Array,
 
 
 def lowering_of(plan: Plan) -> str:
-    """A row of `LOWERINGS`; losses that mix examples are not fused."""
+    """A row of `LOWERINGS`; of losses that mix examples no evaluation serves all copies."""
     wanted = plan.experiment.compile.losses
     return wanted if wanted != "auto" else "naive" if plan.rows_mixed else "fused"
 

@@ -12,11 +12,12 @@ from compiler.named_arrays.axes import ACTIVATION, Axis
 from compiler.named_arrays.paths import unflatten
 from compiler.network.block import Block
 from compiler.network.network import Trace, forward, layer_path, layers_in
-from compiler.network.shapes import ParamSpec
-from compiler.plan.credit import Credit, activation_route, weight_route
+from compiler.plan.credit import activation_route, weight_route
 from compiler.plan.element import Element
 from compiler.plan.segment import Segment
 from fgspec.spec import spaces
+from fgspec.spec.shapes import ParamSpec
+from fgspec.spec.spaces import Credit
 
 Tree = Mapping[str, Any]
 Features = Float[Array, "n p g c"]

@@ -16,7 +16,9 @@ class Relu(activations.Relu):
 
     def apply(self, z: Z) -> tuple[Z, Bool[Array, "..."]]:
         """See the base."""
-        out = jax.nn.relu(z)  # its derivative at 0 is 0, that of a maximum 1/2
+        # Its derivative at 0 is 0, as the mask has it, that of a maximum 1/2; blank patches do have
+        # pre-activations that are exactly 0.
+        out = jax.nn.relu(z)
         return out, out > 0
 
 

@@ -1,10 +1,9 @@
-"""The networks of the built-in architectures."""
+"""The networks whose blocks are not on a grid: LocalMixer and perceptrons."""
 
 import itertools
 from dataclasses import replace
 from typing import Any
 
-from compiler.network import conv_nets
 from compiler.network.block import Block
 from compiler.network.extend import averaging, full
 from compiler.network.network import Network
@@ -40,7 +39,8 @@ def _layer(
 ) -> Layer:
     """A layer with the normalizations around it.
 
-    What begins a block is normalized once, whether `begin_block`, `before_linear` or both say so.
+    What begins a block is normalized once, whether `begin_block`, `before_linear` or both say so:
+    twice would change only how often epsilon is added, and the first paper's arrays show once.
     """
     places = norm.placement
     before = "before_linear" in places or (begins and "begin_block" in places)
@@ -60,6 +60,8 @@ def _readouts(spec: TokenNormalization, features: Extent, outputs: int) -> dict[
     The classifier is linear, of the normalized average over patches (Ren et al. 2022, figure 1).
     """
     norm = _norm(spec, spec.reads("classifier"))
+    # Of heads: without groups, so that those under batch norm are Fournier et al.'s, and under
+    # layer norm no example depends on another.
     hidden = _norm(spec, True)
     return {
         "head_norm": _norm(spec, spec.reads("heads"), grouped=True),
@@ -138,27 +140,3 @@ class Mlp(architectures.Mlp):
             activation=activation,
             **_readouts(norm, extents[-1], outputs),
         )
-
-
-class ConvNet(architectures.ConvNet):
-    """The section with its network."""
-
-    def network(self, image: Image, outputs: int) -> Network:
-        """See the base."""
-        return conv_nets.conv_net(self, image, outputs)
-
-
-class Resnet18(architectures.Resnet18):
-    """The section with its network."""
-
-    def network(self, image: Image, outputs: int) -> Network:
-        """See the base."""
-        return conv_nets.resnet18(self, image, outputs)
-
-
-class Chain(architectures.Chain):
-    """The section with its network."""
-
-    def network(self, image: Image, outputs: int) -> Network:
-        """See the base."""
-        return conv_nets.chain(self, image, outputs)

@@ -16,6 +16,8 @@ OUTPUT = "output"
 """What a layer gives, behind its activation, in the names of perturbations."""
 
 
+# A list of layers with names instead of flags: a residual, a shortcut and a projection are all one
+# layer that adds outputs by name.
 @dataclass(frozen=True)
 class Block:
     """Layers, each of which reads the output of an earlier one or the block's input."""

@@ -1,6 +1,8 @@
 """Networks on a grid of positions: convolutions in a row, ResNet-18, and chains of any layers."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from compiler.network.activations import NoActivation, Relu
@@ -53,16 +55,19 @@ def _network(
     return Network(blocks, None, own, classifier, working(initialization), activation)
 
 
-def conv_net(spec: architectures.ConvNet, image: Image, outputs: int) -> Network:
-    """3x3 convolutions, one a block (Fournier et al. 2023)."""
-    norm, start, blocks = _norm(spec.normalization), _pixels(image), []
-    activation = working(spec.activation)
-    for index, channels in enumerate(spec.channels):
-        stride = 2 if index in spec.downsample else 1
-        layer = conv("conv", start, channels, norm, stride=stride, activation=activation)
-        blocks.append(Block(f"block{index}", (layer,)))
-        start = layer.end
-    return _network(tuple(blocks), norm, outputs, spec.initialization, activation)
+class ConvNet(architectures.ConvNet):
+    """The section with its network: 3x3 convolutions, one a block (Fournier et al. 2023)."""
+
+    def network(self, image: Image, outputs: int) -> Network:
+        """See the base."""
+        norm, start, blocks = _norm(self.normalization), _pixels(image), []
+        activation = working(self.activation)
+        for index, channels in enumerate(self.channels):
+            stride = 2 if index in self.downsample else 1
+            layer = conv("conv", start, channels, norm, stride=stride, activation=activation)
+            blocks.append(Block(f"block{index}", (layer,)))
+            start = layer.end
+        return _network(tuple(blocks), norm, outputs, self.initialization, activation)
 
 
 def _pixels(image: Image) -> Extent:
@@ -77,76 +82,66 @@ _STAGES: dict[int, tuple[tuple[int, ...], ...]] = {
 """Channels of the basic blocks, or of the convolutions of 16, in every block."""
 
 
-def resnet18(spec: architectures.Resnet18, image: Image, outputs: int) -> Network:
-    """ResNet-18 (He et al. 2016) cut into blocks (Fournier et al. 2023)."""
-    norm, start, before, blocks = _norm(spec.normalization), _pixels(image), 64, []
-    unit, activation = _plain if spec.blocks == 16 else _basic, working(spec.activation)
-    for index, stage in enumerate(_STAGES[spec.blocks]):
-        layers = _stem(spec, start, norm, activation) if index == 0 else []
-        for at, channels in enumerate(stage):
-            source, entered = (layers[-1].name, layers[-1].end) if layers else (INPUT, start)
-            stride = 1 + (channels != before)
-            layers += unit(at, source, entered, spec.scaled(channels), stride, norm, activation)
-            before = channels
-        blocks.append(Block(f"block{index}", tuple(layers)))
-        start = layers[-1].end
-    return _network(tuple(blocks), norm, outputs, spec.initialization, activation)
+class Resnet18(architectures.Resnet18):
+    """The section with its network, cut into blocks (He et al. 2016; Fournier et al. 2023)."""
 
+    def network(self, image: Image, outputs: int) -> Network:
+        """See the base."""
+        norm, start, before, blocks = _norm(self.normalization), _pixels(image), 64, []
+        unit, activation = _plain if self.blocks == 16 else _basic, working(self.activation)
+        made = partial(conv, norm=norm, activation=activation)
+        for index, stage in enumerate(_STAGES[self.blocks]):
+            layers = self._stem(start, made) if index == 0 else []
+            for at, channels in enumerate(stage):
+                source, entered = (layers[-1].name, layers[-1].end) if layers else (INPUT, start)
+                own = partial(made, channels=self.scaled(channels))
+                layers += unit(at, source, entered, 1 + (channels != before), own)
+                before = channels
+            blocks.append(Block(f"block{index}", tuple(layers)))
+            start = layers[-1].end
+        return _network(tuple(blocks), norm, outputs, self.initialization, activation)
 
-def _stem(
-    spec: architectures.Resnet18, start: Extent, norm: Norm | None, activation: Activation
-) -> list[Layer]:
-    channels = spec.scaled(64)
-    if spec.stem == "cifar":
-        return [conv("stem", start, channels, norm, activation=activation)]
-    first = conv("stem", start, channels, norm, size=7, stride=2, activation=activation)
-    return [first, largest("pool", first.end, size=3, stride=2)]
+    def _stem(self, start: Extent, made: Callable[..., Layer]) -> list[Layer]:
+        channels = self.scaled(64)
+        if self.stem == "cifar":
+            return [made("stem", start, channels)]
+        first = made("stem", start, channels, size=7, stride=2)
+        return [first, largest("pool", first.end, size=3, stride=2)]
 
 
 def _plain(
-    at: int,
-    source: str,
-    start: Extent,
-    channels: int,
-    stride: int,
-    norm: Norm | None,
-    activation: Activation,
+    at: int, source: str, start: Extent, stride: int, made: Callable[..., Layer]
 ) -> list[Layer]:
-    name = f"conv{at + 1}"
-    return [conv(name, start, channels, norm, stride=stride, activation=activation)]
+    return [made(f"conv{at + 1}", start, stride=stride)]
 
 
 def _basic(
-    at: int,
-    source: str,
-    start: Extent,
-    channels: int,
-    stride: int,
-    norm: Norm | None,
-    activation: Activation,
+    at: int, source: str, start: Extent, stride: int, made: Callable[..., Layer]
 ) -> list[Layer]:
     """Two 3x3 convolutions beside a shortcut, a 1x1 convolution where the shape changes."""
     odd: dict[str, Any] = {"stride": stride, "source": source}
-    first = conv(f"conv{2 * at + 1}", start, channels, norm, activation=activation, **odd)
+    first = made(f"conv{2 * at + 1}", start, **odd)
     if first.end == start:
         shortcut, skip = [], source
     else:
         odd |= {"size": 1, "activation": NoActivation()}
-        shortcut = [conv(f"shortcut{at + 1}", start, channels, norm, **odd)]
+        shortcut = [made(f"shortcut{at + 1}", start, **odd)]
         skip = shortcut[0].name
-    more: dict[str, Any] = {"adds": (skip,), "source": first.name, "activation": activation}
-    second = conv(f"conv{2 * at + 2}", first.end, channels, norm, **more)
+    second = made(f"conv{2 * at + 2}", first.end, adds=(skip,), source=first.name)
     return [*shortcut, first, second]
 
 
-def chain(spec: architectures.Chain, image: Image, outputs: int) -> Network:
-    """The blocks of a spec, layer by layer."""
-    norm, (blocks, _) = _norm(spec.normalization), spec.laid_out(image)
-    made = tuple(
-        Block(f"block{index}", tuple(_placed(layer, norm) for layer in block))
-        for index, block in enumerate(blocks)
-    )
-    return _network(made, norm, outputs, spec.initialization, Relu())
+class Chain(architectures.Chain):
+    """The section with its network: the blocks of a spec, layer by layer."""
+
+    def network(self, image: Image, outputs: int) -> Network:
+        """See the base."""
+        norm, (blocks, _) = _norm(self.normalization), self.laid_out(image)
+        made = tuple(
+            Block(f"block{index}", tuple(_placed(layer, norm) for layer in block))
+            for index, block in enumerate(blocks)
+        )
+        return _network(made, norm, outputs, self.initialization, Relu())
 
 
 def _placed(placed: PlacedLayer, norm: Norm | None) -> Layer:

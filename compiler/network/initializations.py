@@ -1,5 +1,7 @@
 """What the built-in initializations draw."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -9,34 +11,24 @@ from fgspec.spec import initializations
 Weights = Float[Array, "..."]
 
 
-def _normal(
-    key: PRNGKeyArray, shape: tuple[int, ...], how: initializations.Initialization, fan_in: int
-) -> Weights:
-    return jax.random.normal(key, shape, jnp.float32) * how.deviation(fan_in)
+class _Deviating:
+    """Normal numbers of the section's deviation."""
+
+    def weight(self: Any, key: PRNGKeyArray, shape: tuple[int, ...], fan_in: int) -> Weights:
+        """See the base."""
+        return jax.random.normal(key, shape, jnp.float32) * self.deviation(fan_in)
 
 
-class Kaiming(initializations.Kaiming):
+class Kaiming(_Deviating, initializations.Kaiming):
     """The section with what it draws."""
 
-    def weight(self, key: PRNGKeyArray, shape: tuple[int, ...], fan_in: int) -> Weights:
-        """Normal numbers."""
-        return _normal(key, shape, self, fan_in)
 
-
-class Lecun(initializations.Lecun):
+class Lecun(_Deviating, initializations.Lecun):
     """The section with what it draws."""
 
-    def weight(self, key: PRNGKeyArray, shape: tuple[int, ...], fan_in: int) -> Weights:
-        """Normal numbers."""
-        return _normal(key, shape, self, fan_in)
 
-
-class Normal(initializations.Normal):
+class Normal(_Deviating, initializations.Normal):
     """The section with what it draws."""
-
-    def weight(self, key: PRNGKeyArray, shape: tuple[int, ...], fan_in: int) -> Weights:
-        """Normal numbers."""
-        return _normal(key, shape, self, fan_in)
 
 
 class KaimingUniform(initializations.KaimingUniform):

@@ -94,6 +94,9 @@ def layers_in(blocks: tuple[Block, ...]) -> Iterator[tuple[str, Layer]]:
 def patchify(image: Shaped[Array, "n h w c"], grid: tuple[int, int]) -> Shaped[Array, "n p 1 f"]:
     """Cut images into a grid of equal patches, each flattened as (h, w, colour).
 
+    The same whatever the network: layers know the grid, and activations stay [n, p, g, c] with its
+    positions row by row in p.
+
     Args:
         image: whose sides the grid divides.
         grid: rows and columns; those of the image make every pixel a position.
@@ -145,21 +148,16 @@ def _under(block: Block, flat: Mapping[str, Any] | None) -> dict[str, Any] | Non
     return {path.removeprefix(start): v for path, v in flat.items() if path.startswith(start)}
 
 
-Standardize = Callable[[Shaped[Array, "n h w c"]], Float[Array, "n h w c"]]
-
-
 def in_unit_interval(image: Shaped[Array, "n h w c"]) -> Float[Array, "n h w c"]:
     """Pixels in [0, 1]: integer ones are in 0..255, floating ones are there already."""
     pixels = precise(image)
     return pixels / 255 if jnp.issubdtype(image.dtype, jnp.integer) else pixels
 
 
-def standardizer(mean: tuple[float, ...], std: tuple[float, ...]) -> Standardize:
-    """A function that scales pixels to [0, 1] and standardises them per colour."""
-
-    def standardize(image: Shaped[Array, "n h w c"]) -> Float[Array, "n h w c"]:
-        pixels = in_unit_interval(image)
-        shift, scale = (jnp.asarray(v, pixels.dtype)[None, None, None] for v in (mean, std))
-        return (pixels - shift) / scale
-
-    return standardize
+def standardized(
+    image: Shaped[Array, "n h w c"], mean: tuple[float, ...], std: tuple[float, ...]
+) -> Float[Array, "n h w c"]:
+    """Pixels scaled to [0, 1] and standardised per colour."""
+    pixels = in_unit_interval(image)
+    shift, scale = (jnp.asarray(v, pixels.dtype)[None, None, None] for v in (mean, std))
+    return (pixels - shift) / scale

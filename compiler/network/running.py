@@ -18,7 +18,10 @@ Running = Mapping[str, Mapping[str, Moments]]
 
 
 def initial(network: Network) -> Running:
-    """Zero means and unit variances; empty where no normalization couples examples."""
+    """Zero means and unit variances; empty where no normalization couples examples.
+
+    Heads have none, as nothing evaluates them.
+    """
     classifier = ((f"{CLASSIFIER}/{layer.name}", layer) for layer in network.classifier.layers)
     found = {}
     for path, layer in (*every_layer(network.blocks), *classifier):
@@ -44,5 +47,6 @@ def moved(running: Running, layers: Mapping[str, LayerTrace]) -> Running:
         running: before it.
         layers: all of the step's one unperturbed pass, the classifier's included, by path.
     """
+    # Once a step, whatever the estimator and its samples: they are the state's, not a layer's.
     seen = {path: layers[path].moments for path in running}
     return jax.tree.map(lambda old, new: MOMENTUM * old + (1 - MOMENTUM) * new, running, seen)

@@ -17,8 +17,6 @@ from fgspec.spec.activations import Activation
 from fgspec.spec.kinds import working
 from fgspec.spec.shapes import Extent, ParamSpec
 
-__all__ = ["BIAS", "Layer", "LayerParams", "ParamSpec"]
-
 LayerParams = Mapping[str, Float[Array, "..."]]
 """The parameters of one layer by name."""
 

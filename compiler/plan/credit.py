@@ -2,10 +2,11 @@
 
 A route follows from named axes alone. An element at index i of an axis answers for the loss
 copies at index i of that axis, as long as nothing between the element and the loss mixes the
-axis; otherwise it answers for all copies along it, and the copies' derivatives are summed.
+axis; otherwise it answers for all copies along it, and the copies' derivatives are summed. So
+weight and activation perturbation stay unbiased under normalizations that couple groups or
+examples, and a weight that mixes tokens takes the copies of its own output patch only, which has
+less variance than taking all.
 """
-
-from typing import Literal
 
 from compiler.named_arrays.axes import ACTIVATION, Axis
 from compiler.network.network import every_layer, layer_path
@@ -13,8 +14,7 @@ from compiler.network.norms import Norm
 from compiler.network.shapes import Layer
 from compiler.plan.segment import Segment
 from fgspec.spec.shapes import INPUT, ParamSpec
-
-Credit = Literal["influenced", "paper"]
+from fgspec.spec.spaces import Credit
 
 
 def _over(norm: Norm | None, credit: Credit) -> frozenset[Axis]:

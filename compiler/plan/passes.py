@@ -1,6 +1,6 @@
 """Forward passes through parts of a network, and what a reverse pass may compute again."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -52,17 +52,13 @@ def through(
         # The input of a lone chunk is stored anyway: nothing is saved by computing it again.
         again = every is not None and (len(chunks) > 1 or len(parts) > 1)
         for chunk in chunks:
-            run = partial(forward, chunk, feedback=back.get("blocks"), known=known)
+            run: Any = partial(forward, chunk, feedback=back.get("blocks"), known=known)
+            run = jax.checkpoint(run) if again else run
             own = {block.name: params["blocks"][block.name] for block in chunk}
-            trace = _recomputed(run, again)(own, total.output)
+            trace = run(own, total.output)
             features, layers = total.features | trace.features, total.layers | trace.layers
             total = Trace(trace.output, features, layers)
     return total
-
-
-def _recomputed(run: Callable[..., Any], wanted: bool) -> Callable[..., Any]:
-    """`run`, of which a reverse pass stores the arguments alone if that is wanted."""
-    return jax.checkpoint(run) if wanted else run
 
 
 def _scanned(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from compiler.named_arrays.axes import Axis
@@ -77,6 +78,14 @@ class Plan:
     def rows(self) -> int:
         """Rows of an update's batch: every view of every example."""
         return self.experiment.data.batch_size * self.objective.views
+
+    def images(self, *leading: int) -> dict[str, jax.ShapeDtypeStruct]:
+        """Shapes of images and labels of the data set behind these leading axes."""
+        image = (*leading, *self.data.image_shape)
+        return {
+            "image": jax.ShapeDtypeStruct(image, jnp.dtype(self.data.pixels)),
+            "label": jax.ShapeDtypeStruct(leading, jnp.int32),
+        }
 
     def parameters(self) -> dict[str, Any]:
         """`ParamSpec` of every parameter, nested under blocks, heads and classifier."""

@@ -34,6 +34,7 @@ Unit = tuple[tuple[Block, ...], Site]
 """A chain of blocks and the loss that closes it."""
 
 
+# An estimator along noise then needs to know one loss at the end of one chain, and nothing more.
 def one_loss_each(segments: Sequence[Segment]) -> Iterator[Segment]:
     """Segments with the same sum of gradients of which each has its only loss at its end."""
     for segment in segments:

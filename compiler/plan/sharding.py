@@ -7,7 +7,7 @@ changes no number but by the order of sums.
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import lru_cache, partial, wraps
+from functools import lru_cache, partial
 from math import prod
 from typing import Any
 
@@ -75,7 +75,11 @@ def devices_of(layout: Layout) -> jax.sharding.Mesh:
 def constrained(
     plan: Plan, x: Shaped[Array, "..."], axes: Sequence[Axis | None] = ACTIVATION
 ) -> Shaped[Array, "..."]:
-    """The same array, split over the devices of the plan as its named axes say."""
+    """The same array, split over the devices of the plan as its named axes say.
+
+    For arrays where they begin: what enters the network, noise, features at a loss. Between these
+    XLA's own propagation finds what the axes of the weights imply.
+    """
     layout = layout_of(plan.experiment.mesh)
     if layout.devices == 1:
         return x
@@ -85,12 +89,12 @@ def constrained(
 def traced_on(plan: Plan, function: Callable[..., Any]) -> Callable[..., Any]:
     """`function` traced for the mesh of a plan, which `constrained` and layers then see.
 
-    Products are in float32, and no split of an array changes the random numbers in it.
+    Products are in float32, without the TF32 and bfloat16 passes of GPUs and TPUs, and no split of
+    an array changes the random numbers in it.
     """
     layout = layout_of(plan.experiment.mesh)
     alone = layout.devices == 1
 
-    @wraps(function)
     def traced(*args: Any, **named: Any) -> Any:
         seen = nullcontext() if alone else use_abstract_mesh(devices_of(layout).abstract_mesh)
         with seen, jax.default_matmul_precision("highest"), jax.threefry_partitionable(True):

@@ -1,7 +1,8 @@
 """Stacks: blocks that differ in nothing but their names, whose parameters are held as one array.
 
 One compiled body then serves all of them, scanned over depth, so that neither compile time nor
-memory grows with the number of blocks.
+memory grows with the number of blocks. They are stacked in the state already: stacked on the way,
+inside the update, a scan needs two copies of them; in the state they are read and written in place.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

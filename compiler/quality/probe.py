@@ -13,7 +13,7 @@ from compiler.compile import compile_plan
 from compiler.plan.plan import Plan
 from compiler.quality.statistics import quality
 from compiler.update.diagnose import by_layer, draws, estimates, moments
-from compiler.update.forward_passes import views
+from compiler.update.learn import rows_of
 from compiler.update.state import State
 
 ROUNDS = 16
@@ -69,11 +69,8 @@ def _measured(plan: Plan) -> Any:
     @jax.default_matmul_precision("highest")
     def measured(state: State, batch: Any, steps: Int[Array, " k"]) -> Any:
         """Moments of the estimates of some steps' draws, and the exact gradient, by layer."""
-        labels = jnp.tile(batch["label"], plan.objective.views)
-        x = views(plan, batch, state.key, state.step)
-        estimated, exact = estimates(
-            plan, state.params, state.feedback, x, labels, state.key, state.step
-        )
+        rows = rows_of(plan, state, batch)
+        estimated, exact = estimates(plan, state.params, state.feedback, rows)
         target = by_layer(exact)
 
         def draw(step: Any) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from compiler.estimators.site_losses import readout_of
 from compiler.named_arrays.paths import flatten
 from compiler.named_arrays.random_streams import KeyData, address
 from compiler.plan.plan import Plan
+from compiler.update.learn import Rows
 from fgspec.spec.estimators import Exact
 from fgspec.spec.kinds import working
 
@@ -24,10 +25,7 @@ def diagnosed(
     plan: Plan,
     params: Params,
     feedback: Params,
-    x: Features,
-    labels: Int[Array, " n"],
-    key: KeyData,
-    step: Int[Array, ""],
+    rows: Rows,
 ) -> dict[str, Float[Array, ""]]:
     """Measures of the estimate, by name; see `fgspec.spec.run.Diagnostics`.
 
@@ -35,12 +33,10 @@ def diagnosed(
         plan: the plan.
         params: of the whole network.
         feedback: backward weights as drawn.
-        x: the network's input.
-        labels: of its rows.
-        key: raw key of the run.
-        step: updates done.
+        rows: of the step.
     """
-    estimated, exact = estimates(plan, params, feedback, x, labels, key, step)
+    key, step = rows.key, rows.step
+    estimated, exact = estimates(plan, params, feedback, rows)
     found, parts = estimated(key, step), PARTS[plan.experiment.diagnostics.by]
     target = parts(exact)
     measured = _against(parts(found.grads), target)
@@ -50,17 +46,14 @@ def diagnosed(
         keys = jax.random.key_data(streams)
         measured |= _signal_to_noise(lambda key: parts(estimated(key, step).grads), target, keys)
     measured |= _alignment(plan, params, feedback)
-    return measured | _head_accuracy(plan, params, found.trace.features, labels)
+    return measured | _head_accuracy(plan, params, found.trace.features, rows.labels)
 
 
 def estimates(
     plan: Plan,
     params: Params,
     feedback: Params,
-    x: Features,
-    labels: Int[Array, " n"],
-    key: KeyData,
-    step: Int[Array, ""],
+    rows: Rows,
 ) -> tuple[Callable[[KeyData, Any], Estimate], Params]:
     """The estimate of one batch by the key and step of its draws, and its target's exact gradient.
 
@@ -70,13 +63,13 @@ def estimates(
 
     def estimated(key: KeyData, step: Any) -> Estimate:
         noise = drawn(plan, key, step)
-        context = make_context(plan, params, feedback, labels, key, step, noise)
-        estimate = plan.estimator.network_gradient(unrolled, blocks, x, context)
+        context = make_context(plan, params, feedback, rows.labels, key, step, noise)
+        estimate = plan.estimator.network_gradient(unrolled, blocks, rows.x, context)
         return estimate._replace(grads=estimate.grads["blocks"])
 
-    noise = drawn(plan, key, step)
-    forward = make_context(plan, params, {}, labels, key, step, noise)
-    return estimated, target_gradient(unrolled, blocks, x, forward)
+    noise = rows.noise(plan)
+    forward = make_context(plan, params, {}, rows.labels, rows.key, rows.step, noise)
+    return estimated, target_gradient(unrolled, blocks, rows.x, forward)
 
 
 def target_gradient(plan: Plan, params: Params, x: Features, context: Context) -> Params:

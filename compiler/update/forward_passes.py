@@ -11,7 +11,7 @@ from compiler.augment.recipes import augmented
 from compiler.estimators.site_losses import site_losses
 from compiler.named_arrays.random_streams import KeyData
 from compiler.network.layers import LayerTrace
-from compiler.network.network import in_unit_interval, patchify, standardizer
+from compiler.network.network import in_unit_interval, patchify, standardized
 from compiler.network.running import CLASSIFIER, of_classifier
 from compiler.plan.passes import through
 from compiler.plan.plan import Plan
@@ -27,14 +27,14 @@ Metrics = dict[str, Array]
 def stem(plan: Plan, image: Shaped[Array, "n h w k"]) -> Float[Array, "n p 1 f"]:
     """What enters the first block: standardised images cut into positions, [n, p, 1, f].
 
-    Everything up to the readouts computes in their precision.
+    Everything up to the readouts computes in their precision, so that no layer knows of it.
     """
     data = plan.data
     raw = ((0.0,) * len(data.mean), (1.0,) * len(data.std))
     mean, std = (data.mean, data.std) if plan.experiment.data.standardize else raw
     dtype = jnp.dtype(plan.experiment.compile.precision)
     pixels = in_unit_interval(image).astype(plan.precise)
-    cut = patchify(standardizer(mean, std)(pixels), plan.network.grid)
+    cut = patchify(standardized(pixels, mean, std), plan.network.grid)
     return constrained(plan, cut.astype(dtype))
 
 

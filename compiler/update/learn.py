@@ -22,7 +22,7 @@ from compiler.network.layers import LayerTrace
 from compiler.plan.plan import Plan
 from compiler.plan.segment import Segment, Unit
 from compiler.plan.stacks import Stack
-from compiler.update.forward_passes import heads_gradient
+from compiler.update.forward_passes import heads_gradient, views
 from compiler.update.state import State, stepped
 
 Params = Mapping[str, Any]
@@ -78,6 +78,18 @@ class Rows(NamedTuple):
             )
 
         return at
+
+
+def rows_of(
+    plan: Plan,
+    state: State,
+    batch: Mapping[str, Array],
+    perturbations: Perturbations | None = None,
+) -> Rows:
+    """The rows of the step after a state: every view of every example of its batch."""
+    x = views(plan, batch, state.key, state.step)
+    labels = jnp.tile(batch["label"], plan.objective.views)
+    return Rows(x, labels, state.key, state.step, perturbations)
 
 
 def _renamed(name: str, names: Mapping[str, str]) -> str:
@@ -298,7 +310,8 @@ def _stack(
         return (of.output, squares + optax.tree.norm(grads, squared=True), kept), of.losses
 
     # The sum of squares runs through the scan, which so cannot begin before the gradients of the
-    # blocks in front are there: XLA put these off until after it, and kept all they had stored.
+    # blocks in front are there: XLA put these off until after it, and kept all they had stored. An
+    # `optimization_barrier` did nothing: XLA's CPU compiler drops it before it orders operations.
     start = (rows.x, squares, keep.start(stack))
     (x, squares, kept), losses = jax.lax.scan(one, start, jnp.arange(span.start, span.stop))
     metrics = {

@@ -3,7 +3,8 @@
 Where every block learns from its own loss, a block's update for batch t reads only what the block
 before made of batch t. So at tick t stage s trains on batch t - s, with the parameters that it has
 after batch t - s - 1, as it would alone; features travel to the next stage by collective permute.
-A call fills and drains: before and after it the state is that of a sequential run.
+A call fills and drains: before and after it the state is that of a sequential run. Features under
+way in the state would save (S - 1)/(T + S - 1) of the time, and checkpoints would be of a pipeline.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,17 +18,15 @@ import optax
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float, Int, Shaped
 
-from compiler.named_arrays.paths import flatten, unflatten
 from compiler.plan.plan import Plan
 from compiler.plan.sharding import constrained
 from compiler.update.forward_passes import classifier_gradient, views
 from compiler.update.learn import Rows, Stepping, learn
-from compiler.update.state import State, rest, stepped
+from compiler.update.state import State, updated
 
 Params = Mapping[str, Any]
 Batch = Mapping[str, Array]
 Metrics = dict[str, Array]
-Stages = tuple[range, ...]
 SQUARES = "squares"
 """Sum of the squared gradients of a stage, among its metrics."""
 
@@ -53,7 +52,7 @@ def pipelined(
     records: Params,
     whole: Any,
     picked: Callable[[Params, Any], Batch],
-    stages: Stages,
+    stages: tuple[range, ...],
 ) -> tuple[State, Metrics]:
     """As many updates as there are records, every stage at its own batch.
 
@@ -71,7 +70,7 @@ def pipelined(
     """
     steps = len(jax.tree.leaves(records)[0])
     spread = jax.shard_map(
-        partial(_stage, plan, optimizer, picked, steps, stages),
+        partial(_Pipeline(plan, optimizer, picked, stages).stage, steps),
         in_specs=PartitionSpec(),
         out_specs=PartitionSpec(),
         axis_names={"stage"},
@@ -82,160 +81,110 @@ def pipelined(
     return state._replace(step=state.step + steps, params=params, optimizer=moments), metrics
 
 
-def _stage(
-    plan: Plan,
-    optimizer: optax.GradientTransformation,
-    picked: Callable[[Params, Any], Batch],
-    steps: int,
-    stages: Stages,
-    state: State,
-    batches: Params,
-    whole: Any,
-) -> tuple[Params, Any, Metrics]:
-    """All ticks of one stage; what it gives is the same on all."""
-    own, count = jax.lax.axis_index("stage"), plan.experiment.mesh.stage
-    branches = [partial(_trained, plan, optimizer, stages, span) for span in stages]
+class _Pipeline(NamedTuple):
+    """What all stages know; see `pipelined`."""
 
-    def tick(held: Tick, now: Int[Array, ""]) -> tuple[Tick, Metrics]:
-        onward = [(stage, stage + 1) for stage in range(count - 1)]
-        entering = jax.lax.ppermute(held.features, "stage", onward)
-        index = jnp.clip(now - own, 0, steps - 1)
-        batch = picked(jax.tree.map(lambda leaf: leaf[index], batches), whole)
-        before = state._replace(
-            step=state.step + index, params=held.params, optimizer=held.optimizer
+    plan: Plan
+    optimizer: optax.GradientTransformation
+    picked: Callable[[Params, Any], Batch]
+    stages: tuple[range, ...]
+
+    def stage(
+        self, steps: int, state: State, batches: Params, whole: Any
+    ) -> tuple[Params, Any, Metrics]:
+        """All ticks of one stage; what it gives is the same on all."""
+        own, count = jax.lax.axis_index("stage"), len(self.stages)
+        # Stages may differ in anything, so a tick is a switch over them, and each holds all
+        # parameters; labels do not travel, as each takes its own batch of the call.
+        branches = [partial(self._trained, span) for span in self.stages]
+
+        def tick(held: Tick, now: Int[Array, ""]) -> tuple[Tick, Metrics]:
+            onward = [(stage, stage + 1) for stage in range(count - 1)]
+            entering = jax.lax.ppermute(held.features, "stage", onward)
+            index = jnp.clip(now - own, 0, steps - 1)
+            batch = self.picked(jax.tree.map(lambda leaf: leaf[index], batches), whole)
+            before = state._replace(
+                step=state.step + index, params=held.params, optimizer=held.optimizer
+            )
+            after, metrics = jax.lax.switch(own, branches, before, batch, entering)
+            busy = (now >= own) & (now - own < steps)
+            kept = jax.tree.map(partial(jnp.where, busy), after, held)
+            return kept._replace(features=after.features), metrics
+
+        dtype = jnp.dtype(self.plan.experiment.compile.precision)
+        sends = jnp.zeros((self.plan.rows, self._width()), dtype)
+        start = Tick(state.params, state.optimizer, sends)
+        held, metrics = jax.lax.scan(tick, start, jnp.arange(steps + count - 1))
+        of = partial(self._owned, own)
+        kept = jax.tree_util.tree_map_with_path(of, (held.params, held.optimizer))
+        return jax.lax.psum((*kept, self._at_batches(own, metrics, steps)), "stage")
+
+    def _width(self) -> int:
+        """Of the widest features that are sent on."""
+        ends = (self.plan.units[span.stop - 1][0][-1].end for span in self.stages)
+        return max(prod(end.features) for end in ends)
+
+    def _trained(
+        self, span: range, state: State, batch: Batch, entering: Float[Array, "n f"]
+    ) -> tuple[Tick, Metrics]:
+        plan = self.plan
+        if span.start == 0:
+            x = views(plan, batch, state.key, state.step)
+        else:
+            shape = plan.units[span.start - 1][0][-1].end.features
+            x = entering[:, : prod(shape)].reshape(-1, *shape)
+        rows = Rows(constrained(plan, x), batch["label"], state.key, state.step)
+        found = learn(plan, state, rows, Stepping(self.optimizer, state), span)
+        grads, metrics, squares = dict(found.grads), dict(found.metrics), found.squares
+        if span.stop == len(plan.units):
+            read, of_read, _ = classifier_gradient(plan, state.params, found.output, rows.labels)
+            grads, metrics = {**grads, **read}, {**metrics, **of_read}
+            squares += optax.tree.norm(read, squared=True)
+        metrics[SQUARES] = squares
+        params, moments = updated(plan, self.optimizer, state, grads, found.stacks)
+        flat = found.output.reshape(len(found.output), -1)
+        sends = jnp.pad(flat, ((0, 0), (0, self._width() - flat.shape[1])))
+        return Tick(params, moments, sends), {
+            name: metrics.get(name, jnp.zeros(())) for name in self._owners()
+        }
+
+    def _owners(self) -> dict[str, int]:
+        """The stage that knows each metric; of squares each has a part."""
+        last = len(self.stages) - 1
+        of_answer = (f"train/{name}" for name in ("loss", *self.plan.answer.reports))
+        sites = self.plan.headed_sites()
+        return {f"local_loss/{site.name}": self._stage_of(site.block) for site in sites} | (
+            dict.fromkeys((*of_answer, SQUARES), last)
         )
-        after, metrics = jax.lax.switch(own, branches, before, batch, entering)
-        busy = (now >= own) & (now - own < steps)
-        kept = jax.tree.map(partial(jnp.where, busy), after, held)
-        return kept._replace(features=after.features), metrics
 
-    sends = jnp.zeros(
-        (plan.rows, _width(plan, stages)), jnp.dtype(plan.experiment.compile.precision)
-    )
-    start = Tick(state.params, state.optimizer, sends)
-    held, metrics = jax.lax.scan(tick, start, jnp.arange(steps + count - 1))
-    of = partial(_owned, plan, stages, own)
-    kept = jax.tree_util.tree_map_with_path(of, (held.params, held.optimizer))
-    return jax.lax.psum((*kept, _at_batches(plan, stages, own, metrics, steps)), "stage")
+    def _stage_of(self, block: str) -> int:
+        names = [[own.name for own in blocks] for blocks, _ in self.plan.units]
+        unit = next(index for index, own in enumerate(names) if block in own)
+        return next(stage for stage, span in enumerate(self.stages) if unit in span)
 
+    def _owned(self, own: Int[Array, ""], path: tuple[Any, ...], leaf: Shaped[Array, "..."]) -> Any:
+        """What of an array this stage trains, else zero.
 
-def _width(plan: Plan, stages: Stages) -> int:
-    """Of the widest features that are sent on."""
-    return max(prod(plan.units[span.stop - 1][0][-1].end.features) for span in stages)
+        The units of a stack may be of several stages; what counts steps is the same in all.
+        """
+        names = [part.key for part in path if isinstance(part, jax.tree_util.DictKey)]
+        stack = next((stack for stack in self.plan.stacks if stack.name in names), None)
+        inside = next((i for i, name in enumerate(names) if name in ("blocks", "heads")), None)
+        owner: Any = 0
+        if stack is not None:
+            owner = jnp.array([self._stage_of(blocks[0].name) for blocks, _ in stack.units])
+            owner = owner.reshape(-1, *[1] * (leaf.ndim - 1))
+        elif "classifier" in names:
+            owner = len(self.stages) - 1
+        elif inside is not None:
+            owner = self._stage_of(names[inside + 1])
+        return jnp.where(owner == own, leaf, jnp.zeros_like(leaf))
 
-
-def _trained(
-    plan: Plan,
-    optimizer: optax.GradientTransformation,
-    stages: Stages,
-    span: range,
-    state: State,
-    batch: Batch,
-    entering: Float[Array, "n f"],
-) -> tuple[Tick, Metrics]:
-    """Train the units of one stage."""
-    if span.start == 0:
-        x = views(plan, batch, state.key, state.step)
-    else:
-        shape = plan.units[span.start - 1][0][-1].end.features
-        x = entering[:, : prod(shape)].reshape(-1, *shape)
-    rows = Rows(constrained(plan, x), batch["label"], state.key, state.step)
-    found = learn(plan, state, rows, Stepping(optimizer, state), span)
-    grads, metrics, squares = dict(found.grads), dict(found.metrics), found.squares
-    if span.stop == len(plan.units):
-        read, of_read, _ = classifier_gradient(plan, state.params, found.output, batch["label"])
-        grads, metrics = {**grads, **read}, {**metrics, **of_read}
-        squares += optax.tree.norm(read, squared=True)
-    metrics[SQUARES] = squares
-    params, moments = _stepped(plan, optimizer, state, grads, found.stacks)
-    flat = found.output.reshape(len(found.output), -1)
-    sends = jnp.pad(flat, ((0, 0), (0, _width(plan, stages) - flat.shape[1])))
-    return Tick(params, moments, sends), {
-        name: metrics.get(name, jnp.zeros(())) for name in _owners(plan, stages)
-    }
-
-
-def _stepped(
-    plan: Plan,
-    optimizer: optax.GradientTransformation,
-    state: State,
-    grads: Params,
-    stacks: Params,
-) -> tuple[Params, Any]:
-    """Parameters and optimizer state in which the stage's own parts are updated.
-
-    Optimizers treat every array by itself, so what the others' zeros make is never read.
-    """
-    others, moments = rest(state.params), state.optimizer
-    known = flatten(grads)
-    whole = unflatten(
-        {path: known.get(path, jnp.zeros_like(leaf)) for path, leaf in flatten(others).items()}
-    )
-    params, new = stepped(optimizer, whole, moments["rest"] if plan.stacks else moments, others)
-    if not plan.stacks:
-        return params, new
-    of_stacks = {name: of for name, (_, of) in stacks.items()}
-    own = {name: own for name, (own, _) in stacks.items()}
-    params = {**params, "stacks": {**state.params["stacks"], **own}}
-    return params, {**moments, "rest": new, **of_stacks}
-
-
-def _owners(plan: Plan, stages: Stages) -> dict[str, int]:
-    """The stage that knows each metric; of squares each has a part."""
-    last = plan.experiment.mesh.stage - 1
-    found = {
-        f"local_loss/{site.name}": _stage_of(plan, stages, site.block)
-        for site in plan.headed_sites()
-    }
-    return (
-        found | {f"train/{name}": last for name in ("loss", *plan.answer.reports)} | {SQUARES: last}
-    )
-
-
-def _stage_of(plan: Plan, stages: Stages, block: str) -> int:
-    """The stage that trains a block."""
-    unit = next(
-        index
-        for index, (blocks, _) in enumerate(plan.units)
-        if block in [own.name for own in blocks]
-    )
-    return next(stage for stage, span in enumerate(stages) if unit in span)
-
-
-def _owned(
-    plan: Plan,
-    stages: Stages,
-    own: Int[Array, ""],
-    path: tuple[Any, ...],
-    leaf: Shaped[Array, "..."],
-) -> Any:
-    """What of an array this stage trains, else zero.
-
-    The units of a stack may be of several stages; what counts steps is the same in all.
-    """
-    names = [part.key for part in path if isinstance(part, jax.tree_util.DictKey)]
-    stack = next((stack for stack in plan.stacks if stack.name in names), None)
-    inside = next((i for i, name in enumerate(names) if name in ("blocks", "heads")), None)
-    owner: Any = 0
-    if stack is not None:
-        owner = jnp.array([_stage_of(plan, stages, blocks[0].name) for blocks, _ in stack.units])
-        owner = owner.reshape(-1, *[1] * (leaf.ndim - 1))
-    elif "classifier" in names:
-        owner = plan.experiment.mesh.stage - 1
-    elif inside is not None:
-        owner = _stage_of(plan, stages, names[inside + 1])
-    return jnp.where(owner == own, leaf, jnp.zeros_like(leaf))
-
-
-def _at_batches(
-    plan: Plan, stages: Stages, own: Int[Array, ""], metrics: Metrics, steps: int
-) -> Metrics:
-    """Metrics by update that this stage knows, else zero, from those at its ticks."""
-    found = {name: jax.lax.dynamic_slice_in_dim(part, own, steps) for name, part in metrics.items()}
-    owners = _owners(plan, stages)
-    return {
-        name: part
-        if name == SQUARES
-        else jnp.where(owners[name] == own, part, jnp.zeros_like(part))
-        for name, part in found.items()
-    }
+    def _at_batches(self, own: Int[Array, ""], metrics: Metrics, steps: int) -> Metrics:
+        """Metrics by update that this stage knows, else zero, from those at its ticks."""
+        owners, found = self._owners(), Metrics()
+        for name, ticks in metrics.items():
+            part = jax.lax.dynamic_slice_in_dim(ticks, own, steps)
+            mine = name == SQUARES or owners[name] == own
+            found[name] = jnp.where(mine, part, jnp.zeros_like(part))
+        return found

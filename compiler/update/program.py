@@ -12,8 +12,6 @@ from jaxtyping import Array, Float
 
 from compiler.named_arrays.random_streams import key_data
 from compiler.network.running import moved
-from compiler.optimizers.make import make_optimizer
-from compiler.optimizers.paths import weights_of
 from compiler.plan.plan import Plan
 from compiler.plan.sharding import everywhere, placed, shardings, traced_on
 from compiler.update.diagnose import diagnosed
@@ -21,11 +19,17 @@ from compiler.update.forward_passes import (
     classifier_gradient,
     clean_features,
     evaluated,
-    views,
 )
-from compiler.update.learn import Collecting, Keep, Learned, Rows, Stepping, learn
+from compiler.update.learn import Collecting, Keep, Learned, Rows, Stepping, learn, rows_of
 from compiler.update.pipeline import pipelined
-from compiler.update.state import State, by_name, rest, start, stepped, unstacked_gradient
+from compiler.update.state import (
+    State,
+    by_name,
+    optimizer_of,
+    start,
+    unstacked_gradient,
+    updated,
+)
 from fgspec.errors import UserError
 
 Params = Mapping[str, Any]
@@ -59,25 +63,22 @@ class Program:
     def __init__(self, plan: Plan, stages: tuple[range, ...] = ()) -> None:
         self.plan = plan
         self._stages = stages
-        self._optimizer = make_optimizer(
-            plan.experiment.optimizer,
-            plan.steps,
-            plan.steps_per_epoch,
-            weights_of(plan.parameters()),
-        )
+        self._optimizer = optimizer_of(plan)
         whole = everywhere(plan)  # what the host reads, which may be one of many
         where = whole and shardings(self.abstract())
-        self._begin = self._jit(partial(start, plan, self._optimizer), out_shardings=where)
+        self._begin = self._jit("init", partial(start, plan, self._optimizer), out_shardings=where)
         donating = partial(self._jit, donate_argnums=0, out_shardings=where and (where, whole))
         reading = partial(self._jit, out_shardings=whole)
-        self.update: Any = donating(self._update)
-        self.updates: Any = donating(self._updates)
-        self.evaluate: Any = reading(partial(evaluated, plan))
-        self.diagnose: Any = reading(self._diagnose)
-        self._gradient: Any = self._jit(self._gradient_of_step)
+        self.update: Any = donating("update", self._update)
+        self.updates: Any = donating("updates", self._updates)
+        self.evaluate: Any = reading("evaluate", partial(evaluated, plan))
+        self.diagnose: Any = reading("diagnose", self._diagnose)
+        self._gradient: Any = self._jit("gradient", self._gradient_of_step)
 
-    def _jit(self, function: Callable[..., Any], **how: Any) -> Any:
-        return jax.jit(traced_on(self.plan, function), **how)
+    def _jit(self, name: str, function: Callable[..., Any], **how: Any) -> Any:
+        traced: Any = traced_on(self.plan, function)
+        traced.__name__ = name  # what traces of a profiler and the files of the cache are named by
+        return jax.jit(traced, **how)
 
     def init(self, seed: int) -> State:
         """The state before the first step."""
@@ -147,16 +148,12 @@ class Program:
                 return zeros
 
         def step(state: State, batch: Batch) -> Any:
-            rows = Recording(*_rows(plan, state, batch, None))
+            rows = Recording(*rows_of(plan, state, batch))
             return learn(plan, state, rows, Collecting(state)).grads
 
         unrolled = Program(replace(plan, stacks=()))
         plan = unrolled.plan
-        image = jax.ShapeDtypeStruct(
-            (plan.experiment.data.batch_size, *plan.data.image_shape), jnp.dtype(plan.data.pixels)
-        )
-        label = jax.ShapeDtypeStruct(image.shape[:1], jnp.int32)
-        batch = {"image": image, "label": label}
+        batch = plan.images(plan.experiment.data.batch_size)
         jax.eval_shape(traced_on(plan, step), unrolled.abstract(), batch)
         return {n: jax.ShapeDtypeStruct((samples, *s), jnp.float32) for n, s in asked.items()}
 
@@ -191,7 +188,7 @@ class Program:
     ) -> Learned:
         """What everything learns at a step, the classifier too, and what else moves."""
         plan = self.plan
-        rows = _rows(plan, state, batch, perturbations)
+        rows = rows_of(plan, state, batch, perturbations)
         found = learn(plan, state, rows, keep)
         clean = found.output
         if not plan.objective.answers:
@@ -213,11 +210,7 @@ class Program:
             return new, {name: part[0] for name, part in metrics.items()}
         plan, keep = self.plan, Stepping(self._optimizer, state)
         found = self.learned(state, batch, keep)
-        others = state.optimizer["rest"] if plan.stacks else state.optimizer
-        params, moments = stepped(self._optimizer, found.grads, others, rest(state.params))
-        if plan.stacks:
-            params = {**params, "stacks": {name: own for name, (own, _) in found.stacks.items()}}
-            moments = {"rest": moments} | {name: of for name, (_, of) in found.stacks.items()}
+        params, moments = updated(plan, self._optimizer, state, found.grads, found.stacks)
         new = state._replace(
             step=state.step + 1,
             params=params,
@@ -232,21 +225,14 @@ class Program:
             return pipelined(
                 self.plan, self._optimizer, state, records, whole, _picked, self._stages
             )
+        # Calls of any length beyond one give the same bits; one step is compiled without the loop,
+        # and may round otherwise.
         return jax.lax.scan(lambda s, r: self._update(s, _picked(r, whole)), state, records)
 
     def _diagnose(self, state: State, batch: Batch) -> Metrics:
         plan = self.plan
-        named, rows = by_name(plan, state), _rows(plan, state, batch, None)
-        return diagnosed(
-            plan, named.params, named.feedback, rows.x, rows.labels, rows.key, rows.step
-        )
-
-
-def _rows(plan: Plan, state: State, batch: Batch, perturbations: Perturbations | None) -> Rows:
-    labels = jnp.tile(batch["label"], plan.objective.views)
-    return Rows(
-        views(plan, batch, state.key, state.step), labels, state.key, state.step, perturbations
-    )
+        named, rows = by_name(plan, state), rows_of(plan, state, batch)
+        return diagnosed(plan, named.params, named.feedback, rows)
 
 
 def _picked(record: Records, whole: Batch | None) -> Batch:

@@ -8,9 +8,12 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Int, UInt32
 
+from compiler.named_arrays.paths import flatten, unflatten
 from compiler.named_arrays.random_streams import KeyData
 from compiler.network.initialize import initialize
 from compiler.network.running import Running, initial
+from compiler.optimizers.make import make_optimizer
+from compiler.optimizers.paths import weights_of
 from compiler.plan.plan import Plan
 from compiler.plan.stacks import stacked, unstacked
 
@@ -39,6 +42,12 @@ class State(NamedTuple):
     key: UInt32[Array, "2"]
 
 
+def optimizer_of(plan: Plan) -> optax.GradientTransformation:
+    """What a run of a plan does with gradients."""
+    weights = weights_of(plan.parameters())
+    return make_optimizer(plan.experiment.optimizer, plan.steps, plan.steps_per_epoch, weights)
+
+
 def start(plan: Plan, optimizer: optax.GradientTransformation, key: KeyData) -> State:
     """The state before the first step; parameters do not depend on what is stacked."""
     how = plan.network.initialization
@@ -46,6 +55,8 @@ def start(plan: Plan, optimizer: optax.GradientTransformation, key: KeyData) -> 
     drawn = initialize(plan.feedback(), key, how, "feedback", all_drawn=True)
     feedback = stacked(plan.stacks, drawn) if drawn else {}
     moments: Any = optimizer.init(rest(params))
+    # One state per block, so that its step stands in the body of the scan too, and LARS sees the
+    # norms of single layers.
     if plan.stacks:
         moments = {"rest": moments} | {
             name: jax.vmap(optimizer.init)(own) for name, own in params["stacks"].items()
@@ -79,3 +90,34 @@ def stepped(
         with jax.numpy_dtype_promotion("standard"):  # optax mixes step counts with floats
             steps, moments = optimizer.update(grads, moments, params)
         return optax.apply_updates(params, steps), moments
+
+
+def updated(
+    plan: Plan,
+    optimizer: optax.GradientTransformation,
+    state: State,
+    grads: Params,
+    stacks: Mapping[str, tuple[Params, Any]],
+) -> tuple[Params, Any]:
+    """Parameters and the optimizer's state after one update of a state.
+
+    A stage of a pipeline has the gradients of its own parts only. Optimizers treat every array by
+    itself, so what the others' zeros make is never read, and XLA does not compute it.
+
+    Args:
+        plan: the plan.
+        optimizer: of single units as of the whole network.
+        state: before it.
+        grads: of what is in no stack.
+        stacks: new parameters and optimizer state of stacks, by name.
+    """
+    before, known = rest(state.params), flatten(grads)
+    whole = {path: known.get(path, jnp.zeros_like(leaf)) for path, leaf in flatten(before).items()}
+    moments = state.optimizer["rest"] if plan.stacks else state.optimizer
+    params, moments = stepped(optimizer, unflatten(whole), moments, before)
+    if not plan.stacks:
+        return params, moments
+    own = {name: of for name, (of, _) in stacks.items()}
+    params = {**params, "stacks": {**state.params["stacks"], **own}}
+    new = {name: of for name, (_, of) in stacks.items()}
+    return params, {**state.optimizer, "rest": moments, **new}

@@ -1,6 +1,7 @@
 """Which meshes fit a spec and a machine; no JAX, so that `check` is quick."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from math import prod
 from typing import Any, NamedTuple
 
@@ -107,9 +108,7 @@ def device_problems(experiment: Experiment, devices: int, backend: str) -> list[
     if filled is not None:
         found = mesh_problems(experiment.on(fill(mesh, devices)))
         size = f"is {devices // given} on {_count(devices)} and "
-        return [
-            _prefixed(problem, size) if problem.path[1] == filled else problem for problem in found
-        ]
+        return [replace(p, message=size + p.message) if p.path[1] == filled else p for p in found]
     if given <= devices:
         return []
     largest = max(AXES, key=lambda name: getattr(mesh, name))
@@ -121,21 +120,14 @@ def device_problems(experiment: Experiment, devices: int, backend: str) -> list[
         remedy = "use fewer"
     if backend == "cpu":
         remedy += f", or set XLA_FLAGS=--xla_force_host_platform_device_count={given} to simulate"
+    verb = "is" if devices == 1 else "are"
     return [
         Problem(
             ("mesh", largest),
-            f"needs {given} devices, but {_here(devices)}; {remedy}",
+            f"needs {given} devices, but {_count(devices)} {verb} here; {remedy}",
             others=others,
         )
     ]
-
-
-def _prefixed(problem: Problem, text: str) -> Problem:
-    return Problem(problem.path, text + problem.message, others=problem.others)
-
-
-def _here(devices: int) -> str:
-    return f"{_count(devices)} {'is' if devices == 1 else 'are'} here"
 
 
 def _count(devices: int) -> str:

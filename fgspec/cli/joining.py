@@ -34,6 +34,8 @@ def joined(
 ) -> bool:
     """Join the others if any option asks for it; whether it did.
 
+    Never without, so that a plain run waits for nobody, on a cluster neither.
+
     Raises:
         ArgumentError: the options do not go together.
         JoinError: the others are not found.

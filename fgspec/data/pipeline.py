@@ -139,7 +139,8 @@ def chosen_examples(batches: TrainBatches, start_step: int) -> Iterator[Chosen]:
 def evaluation_batches(images: Images, labels: Labels, batch_size: int) -> Iterator[Examples]:
     """Yields every example once, in order; the last batch may be smaller.
 
-    What must be read is read by who takes it, who may need some rows alone.
+    What must be read is read by who takes it, who may need some rows alone. Nothing is padded: a
+    smaller last batch is compiled once more.
 
     Args:
         images: [N, H, W, C].

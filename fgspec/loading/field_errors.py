@@ -217,12 +217,8 @@ def _such_as(error: ErrorDetails, path: Path, tree: Mapping[str, Any]) -> str:
         return f", such as [{shown(value)}]"
     if error["type"] == "string_type":
         return "; put it in quotes"
-    if error["type"] not in ("model_type", "dict_type"):
-        return ""
-    if Interval in _models_at(path, tree):
-        return ", such as {epochs: 1}"
-    tag = closest(value, _tags(path, tree))
-    return f", such as {{type: {tag}}}" if tag else ""
+    wants_fields = error["type"] in ("model_type", "dict_type")
+    return ", such as {epochs: 1}" if wants_fields and Interval in _models_at(path, tree) else ""
 
 
 def _one_of(choices: list[str], value: Any) -> str:
@@ -241,7 +237,6 @@ def _path(location: tuple[int | str, ...], tree: Mapping[str, Any]) -> Path:
 
 
 def _fields_at(path: Path, tree: Mapping[str, Any]) -> list[FieldInfo]:
-    """The fields that the value at `path` can be of."""
     while path and isinstance(path[-1], int):  # an item of a list is what the list is of
         path = path[:-1]
     if not path:

@@ -102,7 +102,6 @@ def changed(layer: Layer, change: Change) -> Layer:
 
 
 def _paths(tree: Any) -> list[Path]:
-    """The path of everything below `tree`."""
     if not isinstance(tree, dict | list):
         return []
     pairs = tree.items() if isinstance(tree, dict) else enumerate(tree)

@@ -18,6 +18,9 @@ def identity(
 ) -> str:
     """SHA-256, in hexadecimal, of a resolved spec: equal exactly if every value is equal.
 
+    Name and description count: two runs with the same hash were asked for the same thing. How it
+    was written (rule, extends, order, comments) does not.
+
     Args:
         values: of the spec.
         packages: that its methods come from, with their versions, besides fgspec.

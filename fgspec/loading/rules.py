@@ -1,4 +1,7 @@
-"""`rule:` the name of a published rule, and the fields that it stands for."""
+"""`rule:` the name of a published rule, and the fields that it stands for.
+
+A rule fixes only what defines it; all else keeps the language's defaults and may stand beside it.
+"""
 
 from collections.abc import Mapping
 from typing import Any, cast

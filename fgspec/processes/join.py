@@ -178,7 +178,8 @@ def stopping_together() -> Iterator[Callable[[], bool]]:
 
     When one of them gets SIGTERM or SIGINT, all are told so at the same question.
     """
-    # JAX's service waits for SIGTERM, and compares numbers of questions between processes.
+    # JAX's service costs no collective. It waits for SIGTERM itself, and compares between processes
+    # how many questions were asked: not steps, of which a call makes many.
     asked, before = count(1), signal.getsignal(signal.SIGINT)
     with suppress(ValueError):  # not in the main thread, which alone may handle signals
         signal.signal(signal.SIGINT, lambda *_: signal.raise_signal(signal.SIGTERM))

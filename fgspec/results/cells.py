@@ -157,7 +157,10 @@ def _share(loaded: Loaded, budget: float) -> str:
 
 
 def _counts(tree: Any, budget: float, at: tuple[str, ...] = ()) -> Iterator[tuple[Any, int]]:
-    """Every number of epochs, and that of updates, times the budget: at least 1, a warm-up 0."""
+    """Every number of epochs, and that of updates, times the budget: at least 1, a warm-up 0.
+
+    A budget scales a run and never truncates it, so that the schedule ends where the run does.
+    """
     if budget == 1 or not isinstance(tree, Mapping):
         return
     for key, value in tree.items():

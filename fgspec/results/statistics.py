@@ -39,13 +39,11 @@ class Paired:
         count: seeds that both have.
         mean: of first less second; None without a pair.
         interval: bootstrap percentiles of that mean; None of one pair.
-        same_sign: whether all differences are of one sign.
     """
 
     count: int
     mean: float | None
     interval: tuple[float, float] | None
-    same_sign: bool
 
     @property
     def excludes_zero(self) -> bool:
@@ -71,15 +69,14 @@ def paired(a: Values, b: Values) -> Paired:
     differences = np.asarray([a[seed] - b[seed] for seed in seeds], np.float64)
     count = len(differences)
     if not count:
-        return Paired(0, None, None, False)
-    same = bool((differences > 0).all() or (differences < 0).all())
+        return Paired(0, None, None)
     interval = None
     if count > 1:
         rows = np.random.default_rng(0).integers(0, count, (RESAMPLES, count))
         tail = (1 - CONFIDENCE) / 2
         low, high = np.quantile(differences[rows].mean(1), (tail, 1 - tail))
         interval = (float(low), float(high))
-    return Paired(count, float(differences.mean()), interval, same)
+    return Paired(count, float(differences.mean()), interval)
 
 
 def lower_is_better(metric: str) -> bool | None:

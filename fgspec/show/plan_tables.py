@@ -35,7 +35,8 @@ def cost_rows(plan: Plan, compiled: CompiledUpdate, found: Anatomy) -> dict[str,
     }
     if idle := plan.idle_params():
         rows["cannot learn"] = f"{', '.join(idle)}: the normalization behind takes it out"
-    rows |= {name: text for name, text in _perturbing(plan).items() if text}
+    perturbing = {"derivatives": _derivatives(plan), "noise": _noise(plan)}
+    rows |= {name: text for name, text in perturbing.items() if text}
     if counted.head_parameters:
         parts, whole = by_part(found.flops), sum(found.flops.values())
         share = parts["losses"] + parts["readouts"]
@@ -62,11 +63,6 @@ def _stacks(plan: Plan) -> str:
     if why is None and stores_all(spec.gradient, spec.compile):
         why = "a reverse pass through all blocks stores more where they are scanned"
     return f"unrolled: {why or f'there are no {FEWEST} equal ones in a row'}"
-
-
-def _perturbing(plan: Plan) -> dict[str, str]:
-    """How perturbations are lowered; nothing where there are none."""
-    return {"derivatives": _derivatives(plan), "noise": _noise(plan)}
 
 
 def _noise(plan: Plan) -> str:

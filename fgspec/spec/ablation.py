@@ -27,6 +27,8 @@ def _known(name: str) -> str:
     return name
 
 
+# A key of files, like `extends`: two ways to ask for the same spec have one hash. Its fields are
+# held to by `check`; its consequences by `plan` and `diff`, as they take tracing.
 class Ablation(Section):
     """What this spec changes of another one; `check` refuses it when anything else differs.
 

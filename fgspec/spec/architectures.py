@@ -181,6 +181,7 @@ class LocalMixer(Normalized):
         description="dense: one linear layer over all tokens. depthwise: a 3x3 convolution of "
         "every channel, the same at all tokens.",
     )
+    # None in table 2 of Ren et al. 2022: all of its networks have one stage.
     stages: tuple[Stage, ...] = Field(
         default=(),
         description="Stages after the one of blocks, channels and groups. The first block of a "
@@ -284,12 +285,13 @@ class Mlp(Normalized):
 class ConvNet(Normalized):
     """Convolutions in a row, 3x3, normalized, ReLU; every convolution is one block."""
 
-    behaviour: ClassVar[str | None] = "compiler.network.architectures:ConvNet"
+    behaviour: ClassVar[str | None] = "compiler.network.conv_nets:ConvNet"
     loss_axes: ClassVar[tuple[LossAxis, ...]] = ("patch",)
     type: Literal["conv_net"] = "conv_net"
     channels: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = Field(
         default=(64, 64, 128, 128, 256, 256), description="Channels of each convolution."
     )
+    # No strides by default: Fournier et al. 2023 give widths only.
     downsample: tuple[Annotated[int, Field(ge=0)], ...] = Field(
         default=(), description="Convolutions of stride 2, counted from 0."
     )
@@ -327,7 +329,7 @@ class Resnet18(Normalized):
     first two in one block.
     """
 
-    behaviour: ClassVar[str | None] = "compiler.network.architectures:Resnet18"
+    behaviour: ClassVar[str | None] = "compiler.network.conv_nets:Resnet18"
     loss_axes: ClassVar[tuple[LossAxis, ...]] = ("patch",)
     type: Literal["resnet18"] = "resnet18"
     blocks: Literal[2, 8, 16] = Field(
@@ -368,7 +370,7 @@ class Resnet18(Normalized):
 class Chain(Normalized):
     """Blocks of your own, each a list of layers."""
 
-    behaviour: ClassVar[str | None] = "compiler.network.architectures:Chain"
+    behaviour: ClassVar[str | None] = "compiler.network.conv_nets:Chain"
     loss_axes: ClassVar[tuple[LossAxis, ...]] = ("patch", "group")
     type: Literal["chain"] = "chain"
     blocks: Annotated[
@@ -458,7 +460,6 @@ class PlacedLayer(NamedTuple):
 
 
 def _named(layer: Layer, index: int) -> str:
-    """The name of a layer at a place of its block."""
     return layer.name or f"{layer}{index}"
 
 

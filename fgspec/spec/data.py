@@ -26,6 +26,9 @@ class Data(Section):
         description="Test examples in one evaluation batch; evaluation is one pass over the test "
         "set, and its last batch may be smaller.",
     )
+    # The only seed of its own: data order is a nuisance that ablations vary alone; all else is
+    # addressed by name, so that arms stay comparable under one seed. Null in a resolved spec too,
+    # so that `--set seed=1` of one changes everything.
     seed: Seed | None = Field(
         default=None,
         description="Of the order of training examples alone; augmentation, initial weights and "

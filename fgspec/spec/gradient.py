@@ -19,7 +19,7 @@ from fgspec.spec.projections import (
     Raw,
     Scale,
 )
-from fgspec.spec.spaces import SPACES, Activation, Space
+from fgspec.spec.spaces import SPACES, Activation, Credit, Space
 from fgspec.spec.targets import TARGETS, Global, Target
 
 
@@ -100,7 +100,7 @@ class Perturbation(Section):
         "(Fournier et al. 2023; default where guesses are made from the network). estimated: as "
         "all others.",
     )
-    credit: Literal["influenced", "paper"] = Field(
+    credit: Credit = Field(
         default="influenced",
         description="Which copies of a replicated loss an element answers for. influenced: every "
         "copy it can move (unbiased). paper: activations answer for their own example, patch and "
@@ -153,6 +153,8 @@ class Gradient(Section):
     estimator: Annotated[Estimator, OneOf(ESTIMATORS)] = Field(
         default=Exact(), description="How the target is estimated."
     )
+    # A section of its own: finite differences perturb as well, an ablation changes nothing but
+    # `gradient.perturbation.guess`, and a rule without noise refuses one key instead of several.
     perturbation: Perturbation | None = Field(
         default=None, description="Read by forward and finite_difference estimators only."
     )

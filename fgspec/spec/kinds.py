@@ -193,9 +193,10 @@ def _working(kind: Any) -> Any:
         return kind
     try:
         full = plugins.named(kind.behaviour)
-    except (ImportError, AttributeError) as error:
+    except plugins.RAISED as error:
+        why = plugins.reason_of(error)
         raise UserError(
-            f"the {kind.table.what} {kind}: {kind.behaviour} cannot be imported: {error}"
+            f"the {kind.table.what} {kind}: {kind.behaviour} cannot be imported: {why}"
         ) from error
     return full.model_construct(**{name: getattr(kind, name) for name in type(kind).model_fields})
 

@@ -1,7 +1,7 @@
 """Normalizations, one class each, and the sections of architectures that say where they stand."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -118,22 +118,35 @@ Placement = Literal["begin_block", "before_linear", "after_linear"]
 """Where a normalization stands (Ren et al. 2022, table 6)."""
 
 
-def _coupling(norm: "TokenNormalization | GridNormalization", at: Path) -> Coupling | None:
-    return Coupling(str(norm.type), (*at, "type")) if norm.type.couples_examples else None
-
-
-def _ignored(norm: "TokenNormalization | GridNormalization", at: Path) -> Path | None:
-    return (*at, "gradient") if norm.type.normalizes and norm.gradient == "ignored" else None
-
-
 def _unread(norm: Section, fields: tuple[str, ...], why: str, at: Path) -> Iterator[Problem]:
-    """Fields that nothing reads must hold their defaults."""
+    """Fields that nothing reads must hold their defaults.
+
+    Defaults may stand there, as `resolved.yaml` states every value and must be a spec itself.
+    """
     for field in fields:
         if getattr(norm, field) != type(norm).model_fields[field].default:
             yield Problem((*at, field), f"{why}; remove it", others=((*at, "type"),))
 
 
-class TokenNormalization(Section):
+class _Placed(Section):
+    """The section of an architecture that says which normalization stands where."""
+
+    # Not fields here: fields of a base come first, and specs are printed in the order of fields.
+    if TYPE_CHECKING:
+        type: Any
+        gradient: Any
+
+    def coupling(self, at: Path) -> Coupling | None:
+        """That it couples the examples of a batch, if it does; `at` is this section's path."""
+        return Coupling(str(self.type), (*at, "type")) if self.type.couples_examples else None
+
+    def ignored(self, at: Path) -> Path | None:
+        """The field that says that estimates go past the normalization; None if through it."""
+        ignored = self.type.normalizes and self.gradient == "ignored"
+        return (*at, "gradient") if ignored else None
+
+
+class TokenNormalization(_Placed):
     """Normalization without affine parameters (Ren et al. 2022, section 5)."""
 
     type: Annotated[Normalization, OneOf(NORMALIZATIONS, named=True, only="on_tokens")] = Field(
@@ -143,6 +156,7 @@ class TokenNormalization(Section):
         "batch and patches of one channel; evaluation takes running statistics, of which 0.9 "
         "remains after every step. none: no normalization.",
     )
+    # A list, as the first paper's code normalizes at all three places at once.
     placement: tuple[Placement, ...] = Field(
         default=("before_linear", "after_linear"),
         description="Any of begin_block, before_linear, after_linear (Ren et al. 2022, table 6).",
@@ -159,6 +173,8 @@ class TokenNormalization(Section):
         "that stands after the linear layer, or past it ('NG', Ren et al. 2022, table 5). "
         "Only activity perturbation reads it.",
     )
+    # On the digits, where 0.9 % of the images have a blank patch, one seed in four diverged at
+    # 1e-5, and none at the quickstart's 1e-2.
     epsilon: Annotated[float, Field(gt=0, le=1)] = Field(
         default=1e-5,
         description="Added to the variance. Where inputs can be constant (a blank patch), the "
@@ -168,14 +184,6 @@ class TokenNormalization(Section):
     def reads(self, readout: Literal["heads", "classifier"]) -> bool:
         """Whether what this kind of readout reads is normalized."""
         return self.readout if isinstance(self.readout, bool) else readout in self.readout
-
-    def coupling(self, at: Path) -> Coupling | None:
-        """That it couples the examples of a batch, if it does; `at` is this section's path."""
-        return _coupling(self, at)
-
-    def ignored(self, at: Path) -> Path | None:
-        """The field that says that estimates go past the normalization; None if through it."""
-        return _ignored(self, at)
 
     def problems(self, at: Path) -> Iterator[Problem]:
         """A normalization that is not there has no options, and one that is there stands somewhere.
@@ -195,7 +203,7 @@ class TokenNormalization(Section):
             yield Problem((*at, "placement"), "names a place twice")
 
 
-class GridNormalization(Section):
+class GridNormalization(_Placed):
     """Normalization after every convolution, before its activation."""
 
     type: Annotated[Normalization, OneOf(NORMALIZATIONS, named=True, only="on_grids")] = Field(
@@ -218,14 +226,6 @@ class GridNormalization(Section):
     epsilon: Annotated[float, Field(gt=0, le=1)] = Field(
         default=1e-5, description="Added to the variance."
     )
-
-    def coupling(self, at: Path) -> Coupling | None:
-        """That it couples the examples of a batch, if it does; `at` is this section's path."""
-        return _coupling(self, at)
-
-    def ignored(self, at: Path) -> Path | None:
-        """The field that says that estimates go past the normalization; None if through it."""
-        return _ignored(self, at)
 
     def problems(self, at: Path, widths: tuple[int, ...]) -> Iterator[Problem]:
         """Fields that are set are read, and parts cut channels equally.

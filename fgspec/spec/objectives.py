@@ -123,6 +123,8 @@ class InfoNce(Objective):
 
     def coupling(self) -> Coupling | None:
         """Keys that are free move the losses of all anchors."""
+        # Answering for all of them is unbiased, and of large variance. Ren et al. let a row answer
+        # for its own anchor (`credit: paper`), which is biased where both views share noise.
         path: Path = ("losses", "objective", "keys")
         return Coupling("keys: free", path) if self.keys == "free" else None
 

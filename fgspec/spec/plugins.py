@@ -106,15 +106,23 @@ def load(group: str, name: str, what: str) -> Any:
         raise UserError(f"the {what} {name} is offered by {both}; pip uninstall {other}, or rename")
     try:
         return point.load()
-    except Exception as error:  # whatever a module of others raises when it is imported
-        reason = str(error).splitlines()[0] if str(error) else "no reason given"
-        if not isinstance(error, ImportError):
-            reason = f"{type(error).__name__}: {reason}"
+    except RAISED as error:
         package = package_of(point)
         raise UserError(
-            f"{package}: its {what} {name} cannot be imported: {reason}; mend the package, or pip "
-            f"uninstall {package.name}"
+            f"{package}: its {what} {name} cannot be imported: {reason_of(error)}; mend the "
+            f"package, or pip uninstall {package.name}"
         ) from error
+
+
+# A script that is imported ends by sys.exit(), which is no Exception.
+RAISED = (Exception, SystemExit)
+"""Whatever a module of others raises when it is imported, but Ctrl-C."""
+
+
+def reason_of(error: BaseException) -> str:
+    """Why something could not be imported, in one line."""
+    reason = str(error).splitlines()[0] if str(error) else "no reason given"
+    return reason if isinstance(error, ImportError) else f"{type(error).__name__}: {reason}"
 
 
 def named(path: str) -> Any:

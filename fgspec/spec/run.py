@@ -77,6 +77,9 @@ class Compile(Section):
         "own loss. unrolled: each block is compiled. auto: scanned from three equal blocks where "
         "losses are local, and under rematerialize.",
     )
+    # XLA makes signs of their random words again at both uses by itself. Normal numbers it keeps:
+    # drawn again, they take FG-A on the quickstart's network from 26.9 to 22.9 MiB, and 27 % more
+    # FLOPs.
     noise: Literal["auto", "stored", "drawn"] = Field(
         default="auto",
         description="Between the derivative along a perturbation and its product with it. stored: "
@@ -84,6 +87,7 @@ class Compile(Section):
         "is drawn again, which takes the memory of normal noise away and its time twice. auto: "
         "stored.",
     )
+    # `forward` is there for whoever wants no reverse pass anywhere.
     directional: Literal["auto", "forward", "reverse"] = Field(
         default="auto",
         description="How the derivative of a loss along a perturbation is taken; the estimate is "

@@ -56,6 +56,8 @@ Role = Literal["weight", "bias", "scale", "shift", "average"]
 initialization says, scales at one, shifts and averages at zero."""
 
 
+# Parameters are plain nested dictionaries that these declare: the axes are needed where there are
+# no arrays yet, and flax's `nnx.Param` would add a wrapper to each array and 30 us to each call.
 @dataclass(frozen=True)
 class ParamSpec:
     """A parameter before it has numbers.

@@ -45,6 +45,7 @@ class SweepFile(Section):
     """Arms: every base, times `arms`, `grid`, `zip` and `random`; each with every seed.
 
     Fields are named by their path, values are those of a spec. What `set` says holds in every arm.
+    Single combinations cannot be left out: `arms` names those that are meant.
     """
 
     fgspec: Version = Field(description="Version of the language.")

@@ -29,7 +29,8 @@ class Site:
         folder: of the sweep, locked.
         lock: the descriptor of that lock.
         jobs: how many runs at a time; None if it was not said.
-        resources: what a run asks for, in the engine's own words.
+        resources: what a run asks for, in the words of Ray or submitit: ours would be a third
+            vocabulary to learn.
         say: called with a line about what the engine does.
     """
 

@@ -270,6 +270,8 @@ def trained(loaded: Loaded) -> str:
     return identity({name: value for name, value in values.items() if name not in UNTRAINED})
 
 
+# Name, description and expectation are in the hash of a spec, but nothing is learned from training
+# it twice.
 def _distinct(arms: Sequence[Arm]) -> tuple[tuple[Arm, ...], tuple[str, ...]]:
     kept: dict[str, Arm] = {}
     dropped = []

@@ -62,6 +62,8 @@ class Slurm:
     at_once = None
 
     def __init__(self, site: Site) -> None:
+        # It puts jobs back into the queue and checks parameters, which `simple-slurm` does not. Its
+        # makers look for others to maintain it (its issue 1801); what is used of it is small.
         self._submitit: Any = extra("submitit", "submitit>=1.5.4", "slurm", "sweep: --on slurm")
         self._site = site
         self._numbers: dict[str, str] = {}
@@ -76,6 +78,7 @@ class Slurm:
         own = sorted(OWN & self._site.resources.keys())
         if own:
             raise UserError(f"sweep: --resource {own[0]}: is set by the sweep; leave it out")
+        # Asked for, because submitit's default is five minutes.
         minutes = self._parameters.get("time")
         if type(minutes) is not int:
             got = f" (got {minutes})" if minutes is not None else ""
@@ -212,6 +215,8 @@ def refuse_others(folder: SweepDir) -> None:
 
 def queue() -> dict[str, Listed]:
     """The user's jobs that bear a ticket's name, by handle; those of the last minutes too.
+
+    submitit's own watcher needs `sacct`, which clusters without accounting do not have.
 
     Raises:
         UserError: SLURM cannot be asked.

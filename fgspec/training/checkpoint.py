@@ -263,7 +263,10 @@ def _open_manager(directory: Path, keep: int) -> ocp.CheckpointManager:
 
 
 def _to_host(value: Any) -> np.ndarray:
-    """A copy that shares no memory with the device, which on a CPU a plain view would."""
+    """A copy that shares no memory with the device, which on a CPU a plain view would.
+
+    It is whole, so that a checkpoint has no trace of the mesh that wrote it.
+    """
     if isinstance(value, jax.Array) and not (
         value.is_fully_addressable or value.is_fully_replicated
     ):

@@ -211,6 +211,8 @@ def train(
         stopping = outlets.stopping()
         if stopping or timetable.due(step, timetable.checkpoint_every):
             with window.paused(state):
+                # The open window is saved too, so that a stopped run writes the lines of one that
+                # was not.
                 outlets.save(step, state, {"window": window.values()})
         outlets.show(step, known)
         if stopping and step < timetable.total:

@@ -151,6 +151,8 @@ def _refuse_missing(path: Path, packages: Mapping[str, str]) -> None:
 def began_as(run: RunDir, loaded: Loaded) -> str:
     """The identity of a run's spec when it began, in the language of that day.
 
+    A run is held to that, so it goes on across versions: a new field's default keeps what was.
+
     Args:
         run: the run.
         loaded: its spec, for a run that has no record yet.

@@ -247,17 +247,16 @@ def parse(text: str, file: str) -> Document:
     return Document(_build(root, (), keys, values), keys, values)
 
 
-def read(path: pathlib.Path, shown_as: str | None = None) -> Document:
+def read(path: pathlib.Path) -> Document:
     """Return the one document of a file, as `parse` does.
 
     Args:
         path: A file in UTF-8.
-        shown_as: What the marks call the file, if not its path.
 
     Raises:
         YamlError: If the file cannot be read, or is not such a document.
     """
-    file = str(path) if shown_as is None else shown_as
+    file = str(path)
     start = Mark(file, 1, 1)
     try:
         with path.open("rb") as stream:

@@ -18,7 +18,7 @@ from compiler.cost.update_flops import flops_by_scope, update_flops
 from compiler.estimators.context import drawn
 from compiler.named_arrays.paths import flatten, unflatten
 from compiler.named_arrays.random_streams import key_data
-from compiler.network.network import forward, patchify, standardizer
+from compiler.network.network import forward, patchify, standardized
 from compiler.network.readout import averaged
 from compiler.network.running import CLASSIFIER, MOMENTUM
 from fgspec.loading.spec_file import loads
@@ -50,7 +50,7 @@ def _views(made, state, batch):
 
 def _stem(made, images):
     return patchify(
-        standardizer(made.plan.data.mean, made.plan.data.std)(images), made.plan.network.grid
+        standardized(images, made.plan.data.mean, made.plan.data.std), made.plan.network.grid
     )
 
 

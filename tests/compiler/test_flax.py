@@ -15,7 +15,7 @@ from flax import nnx
 
 import fgspec
 from compiler.flax_modules.parts import as_users_write
-from compiler.network.network import standardizer
+from compiler.network.network import standardized
 from fgspec.errors import ResumeError, UserError
 from fgspec.loading.resolved import spec_hash
 from fgspec.loading.spec_file import loads
@@ -214,7 +214,7 @@ def made(program):
 def by_hand(program, params, local):
     """jax.grad of the module's own loss, through nnx.split and nnx.merge, in fgspec's structure."""
     data = program.plan.data
-    x = standardizer(data.mean, data.std)(batch()["image"])
+    x = standardized(batch()["image"], data.mean, data.std)
     blocks = made(program)
     items = blocks.layers if isinstance(blocks, nnx.Sequential) else blocks.blocks
 

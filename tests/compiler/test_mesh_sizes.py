@@ -4,8 +4,8 @@ from pathlib import Path
 
 import jax
 import pytest
+from compiled_traffic import compiled_traffic
 
-from compiler.cost.compiled_traffic import compiled_traffic
 from compiler.cost.pipeline_stages import balance, schedule, stages, utilisation
 from compiler.cost.scaling import Machine, predict
 from compiler.plan.plan import make_plan

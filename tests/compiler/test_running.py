@@ -6,7 +6,7 @@ import networks
 import numpy as np
 import pytest
 
-from compiler.network.network import patchify, standardizer
+from compiler.network.network import patchify, standardized
 from compiler.network.running import CLASSIFIER
 
 BATCH_NORM = "{type: batch_norm}"
@@ -31,7 +31,7 @@ def test_only_norms_that_couple_examples_have_them():
 def test_a_step_moves_them_by_a_tenth_towards_the_moments_of_the_batch():
     made, batch = networks.program("bp", norm=BATCH_NORM), networks.batch_of()
     x = np.asarray(
-        patchify(standardizer(networks.INFO.mean, networks.INFO.std)(batch["image"]), (2, 2))
+        patchify(standardized(batch["image"], networks.INFO.mean, networks.INFO.std), (2, 2))
     )
     state, _ = made.update(networks.state_of(made), batch)
     mean, variance = state.statistics["block0/channel"]["before"]

@@ -20,7 +20,7 @@ from fgspec.loading.resolved import spec_hash
 from fgspec.loading.spec_file import load, loads
 from fgspec.problems.problems import SpecError
 from fgspec.spec import plugins
-from fgspec.spec.kinds import Table
+from fgspec.spec.kinds import Table, working
 from fgspec.spec.objectives import OBJECTIVES
 from fgspec.yaml.load import parse
 
@@ -235,6 +235,14 @@ BROKEN = {
         "raise KeyError\n",
         AT + "cannot be imported: KeyError: no reason given" + MEND,
     ),
+    "ends the process": (
+        "import sys\nsys.exit('no GPU\\nhere')\n",
+        AT + "cannot be imported: SystemExit: no GPU" + MEND,
+    ),
+    "ends the process without a word": (
+        "raise SystemExit\n",
+        AT + "cannot be imported: SystemExit: no reason given" + MEND,
+    ),
     "is no Python": (
         "class Broken(:\n",
         AT + "cannot be imported: SyntaxError: invalid syntax (broken_module.py, line 1)" + MEND,
@@ -281,6 +289,37 @@ def test_a_package_that_is_broken_is_one_line_where_it_is_named(packages, fgspec
     assert told.startswith(line)
     (alone,) = refused(MODULE.replace("{type: broken}", "broken"))
     assert alone == told.replace(":28:", ":21:")
+
+
+SECTION = """\
+from typing import ClassVar, Literal
+from fgspec import Objective
+
+class Apart(Objective):
+    \"""What it computes is in another module.\"""
+
+    behaviour: ClassVar[str | None] = "numbers_apart:Apart"
+    type: Literal["apart"] = "apart"
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("import nowhere_at_all\n", "No module named 'nowhere_at_all'"),
+        ("raise RuntimeError('no GPU\\nhere')\n", "RuntimeError: no GPU"),
+        ("import sys\nsys.exit(1)\n", "SystemExit: 1"),
+        ("", "AttributeError: module 'numbers_apart' has no attribute 'Apart'"),
+    ],
+)
+def test_what_a_section_computes_that_cannot_be_imported_is_one_line(packages, text, reason):
+    points = {"objectives": {"apart": "section_apart:Apart"}}
+    packages.install("fgspec-apart", points, {"section_apart": SECTION, "numbers_apart": text})
+    found = load(spec("losses: {objective: apart}\n")).experiment.losses.objective
+    with pytest.raises(UserError) as error:
+        working(found)
+    told = f"the objective apart: numbers_apart:Apart cannot be imported: {reason}"
+    assert str(error.value) == told
 
 
 def test_other_mistakes_are_told_beside_a_package_that_is_broken(packages):

@@ -3,7 +3,7 @@
 Every weight is one, every ReLU lets through, every normalization reaches all it averages over: the
 derivative of a copy by an element then counts the paths between them, and none cancel. Along an
 axis of the copies an element answers for the copies at its own index, or, if any element of its
-array moves others, for all (docs/decisions.md).
+array moves others, for all (see compiler/plan/credit.py).
 """
 
 from dataclasses import replace

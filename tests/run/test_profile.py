@@ -5,6 +5,7 @@ import io
 import json
 from pathlib import Path
 
+import networks
 import pytest
 import runs
 from rich.console import Console
@@ -49,9 +50,18 @@ def test_a_traced_run_is_the_same_run(plain, tmp_path):
     assert steps == ["11", "12", "13"]
     named = {e["args"]["scope"].split("/")[0] for e in events if "scope" in e.get("args", {})}
     assert named >= PARTS
+    modules = {e["args"]["hlo_module"] for e in events if "hlo_module" in e.get("args", {})}
+    assert "jit_updates" in modules
     parts = shares(events)
     assert sum(parts.values()) == pytest.approx(1)
     assert parts.get("other", 0) < 0.5
+
+
+@pytest.mark.parametrize("name", ["update", "evaluate", "diagnose"])
+def test_a_compiled_program_is_called_by_what_it_does(name):
+    made = networks.program("bp")
+    lowered = getattr(made, name).lower(made.abstract(), networks.batch_of())
+    assert lowered.as_text().startswith(f"module @jit_{name} ")
 
 
 @pytest.mark.parametrize(

@@ -9,20 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-Traffic = Counter[tuple[str, str]]
-"""Bytes that each device sends, by (collective, axis of the mesh)."""
-
-
-def sent(kind: str, size: float, devices: int) -> int:
-    """Bytes that each of `devices` in a ring sends.
-
-    Args:
-        kind: of collective.
-        size: bytes of its result on a device; of a reduce-scatter of its argument.
-        devices: that take part.
-    """
-    share = (devices - 1) / devices
-    return round({"all-reduce": 2 * share, "collective-permute": 1.0}.get(kind, share) * size)
+from compiler.cost.predicted_traffic import Traffic, sent
 
 
 class _Operation(NamedTuple):
