@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from fgspec.check.mesh import mesh_problems
 from fgspec.problems.problems import Problem
-from fgspec.spec.dataset_info import DatasetInfo
+from fgspec.spec.dataset_info import DatasetInfo, is_channels_first
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.kinds import methods_in
 
@@ -17,7 +17,26 @@ def refusals(experiment: Experiment) -> list[Problem]:
 
 def data_problems(experiment: Experiment, info: DatasetInfo) -> list[Problem]:
     """What of a spec does not fit its data set."""
-    return [*_batches(experiment, info), *_methods(experiment, info)]
+    found = [*_axes(info), *_batches(experiment, info), *_methods(experiment, info)]
+    return found or list(_normalizations(experiment, info))
+
+
+def _axes(info: DatasetInfo) -> Iterator[Problem]:
+    """Channels are the last axis of images."""
+    if is_channels_first(info.image_shape):
+        channels, rows, columns = info.image_shape
+        message = (
+            f"images of {info.name} are {rows}x{columns} pixels with the {channels} channels first"
+            f", or {channels} rows of {rows} pixels with {columns} channels; channels come last, "
+            "so use numpy.moveaxis(images, 1, -1), and for long rows use long columns instead"
+        )
+        yield Problem(("data", "source"), message, shows=False)
+
+
+def _normalizations(experiment: Experiment, info: DatasetInfo) -> Iterator[Problem]:
+    """Whatever is normalized has more than one value."""
+    batch = experiment.data.batch_size * experiment.losses.objective.views
+    yield from experiment.architecture.single_values(info.image_shape, experiment.losses, batch)
 
 
 def _methods(experiment: Experiment, info: DatasetInfo) -> Iterator[Problem]:

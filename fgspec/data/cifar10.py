@@ -6,16 +6,19 @@ import tarfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fgspec.data.dataset import Dataset, Labels, checked_labels
+from fgspec.data.moments import measured
 from fgspec.data.numpy_pickle import load_numpy_pickle
-from fgspec.data.places import candidates, usual_folders
+from fgspec.data.places import candidates, is_dir, is_file, usual_folders
 from fgspec.data.published import Publication, check_counts, check_md5, damage_reported, missing
+from fgspec.data.unpacking import Bounded, most_unpacked, refuse_beyond_memory
 from fgspec.spec import sources
+from fgspec.spec.dataset_info import DatasetInfo
 from fgspec.spec.sources import CIFAR10, Search
 
 PUBLICATION = Publication("CIFAR-10", ("https://www.cs.toronto.edu/~kriz/cifar.html",))
@@ -81,14 +84,18 @@ class Cifar10(sources.Cifar10):
             check_counts(PUBLICATION, place, dataset, CIFAR10)
         return dataset
 
+    def measured(self, search: Search = None) -> DatasetInfo:
+        """What is read."""
+        return measured(CIFAR10.name, self.read(search))
+
     @classmethod
     def example(cls, folder: Path) -> Self:
-        """The binary version with 4 images of noise a file, which are not the published ones."""
+        """The binary version with 10 images of noise a file, which are not the published ones."""
         random, layout = np.random.default_rng(0), LAYOUTS[1]
         (folder / layout.folder).mkdir()
         for name in layout.files:
-            labels = random.integers(0, CIFAR10.classes, (4, 1), np.uint8)
-            pixels = random.integers(0, 256, (4, _PIXELS), np.uint8)
+            labels = np.arange(CIFAR10.classes, dtype=np.uint8)[:, np.newaxis]
+            pixels = random.integers(0, 256, (len(labels), _PIXELS), np.uint8)
             content = np.concatenate([labels, pixels], axis=1).tobytes()
             (folder / layout.folder / name).write_bytes(content)
         return cls(path=str(folder), verify=False)
@@ -99,10 +106,10 @@ def _located(places: Sequence[Path]) -> tuple[Path, Layout]:
     for place in places:
         for layout in LAYOUTS:
             for found in (place / layout.folder, place):
-                if found.name == layout.folder and found.is_dir():
+                if found.name == layout.folder and is_dir(found):
                     return found, layout
             for found in (place / layout.archive, place):
-                if found.name == layout.archive and found.is_file():
+                if found.name == layout.archive and is_file(found):
                     return found, layout
     wanted = ", ".join(f"{layout.archive} or {layout.folder}/" for layout in LAYOUTS)
     md5 = ", ".join(f"{layout.archive_md5} of {layout.archive}" for layout in LAYOUTS)
@@ -113,9 +120,10 @@ def _from_folder(folder: Path, layout: Layout, verify: bool) -> dict[str, bytes]
     contents: dict[str, bytes] = {}
     for name in layout.files:
         file, md5 = folder / name, layout.md5.get(name)
-        if not file.is_file():
+        if not is_file(file):
             raise missing(PUBLICATION, name, [folder], md5)
         with damage_reported(PUBLICATION, file, md5):
+            refuse_beyond_memory(file.stat().st_size)
             contents[name] = file.read_bytes()
         if verify and md5:
             check_md5(PUBLICATION, file, contents[name], md5)
@@ -124,21 +132,20 @@ def _from_folder(folder: Path, layout: Layout, verify: bool) -> dict[str, bytes]
 
 def _from_archive(archive: Path, layout: Layout, verify: bool) -> dict[str, bytes]:
     with damage_reported(PUBLICATION, archive, layout.archive_md5):
+        refuse_beyond_memory(archive.stat().st_size)
         packed = archive.read_bytes()
     if verify:
         check_md5(PUBLICATION, archive, packed, layout.archive_md5)
     contents: dict[str, bytes] = {}
-    with (
-        damage_reported(PUBLICATION, archive, layout.archive_md5),
-        gzip.GzipFile(fileobj=io.BytesIO(packed)) as unpacked,
-        tarfile.open(fileobj=unpacked, mode="r:") as members,
-    ):
+    with damage_reported(PUBLICATION, archive, layout.archive_md5):
+        stream = gzip.GzipFile(fileobj=io.BytesIO(packed))
+        unpacked: Any = Bounded(stream, most_unpacked(len(packed)), "and no images do")
         # In the archive's own order: going back in a gzip stream means unpacking it again.
-        for member in members:
-            name = PurePosixPath(member.name)
-            content = members.extractfile(member) if member.isfile() else None
-            if content and name.parent.name == layout.folder and name.name in layout.files:
-                contents[name.name] = content.read()
+        with tarfile.open(fileobj=unpacked, mode="r|") as members:
+            for member in members:
+                name = PurePosixPath(member.name)
+                if name.parent.name == layout.folder and name.name in layout.files:
+                    contents[name.name] = _member(members, member)
         # A tar ends before its gzip stream does, whose end holds the checksum of all before it.
         while unpacked.read(_CHUNK):
             pass
@@ -146,6 +153,14 @@ def _from_archive(archive: Path, layout: Layout, verify: bool) -> dict[str, byte
         if absent:
             raise ValueError(f"it lacks {layout.folder}/{absent[0]}")
     return contents
+
+
+def _member(members: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    # A sparse file of a few bytes may say that it is as long as it likes.
+    if not member.isreg() or member.issparse():
+        raise ValueError(f"{member.name} in it is no plain file")
+    content = members.extractfile(member)
+    return content.read() if content is not None else b""
 
 
 def _planes_to_images(planes: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -4,6 +4,7 @@ import hashlib
 import importlib
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache, cached_property
 from pathlib import Path
 from types import ModuleType
@@ -21,8 +22,15 @@ ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 # No others, so that flaws in the decoders of Pillow's many other formats are no concern.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 _EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
+_KNOWN = "JPEG, PNG, WEBP or BMP"
+_EXPECTED_DEPTH = "expected 8 bits a channel"
+_SAVE_8 = "save it with 8 bits a channel"
+_REPLACE = "put an intact copy in its place"
 _SAMPLED = 32
 """Images of a set that are decoded for its evidence."""
+_PNG = b"\x89PNG\r\n\x1a\n"
+_PNG_HEAD, _PNG_DEPTH = 26, 24
+"""Bytes of a PNG up to its colour type, and the place of the one that holds bits a channel."""
 
 
 class ImageFiles:
@@ -47,7 +55,7 @@ class ImageFiles:
     def __init__(
         self, root: Path, names: tuple[str, ...], sizes: NDArray[np.int64], size: int
     ) -> None:
-        self._imaging = imaging()
+        self._imaging: Any = imaging()
         self._root = root
         self._names = names
         self._sizes = sizes
@@ -92,21 +100,70 @@ class ImageFiles:
         digest.update(spread(self, _SAMPLED).data)
         return np.frombuffer(digest.digest(), np.uint8)
 
+    def stored_side(self) -> int | None:
+        """The shorter side in pixels of the images as they are in the files, the median of a few.
+
+        None if none of these can be read.
+        """
+        places = spread(np.arange(len(self)), _SAMPLED)
+        found = (self._shorter_side(self._root / self._names[place]) for place in places)
+        sides = [side for side in found if side is not None]
+        return int(np.median(sides)) if sides else None
+
+    def _shorter_side(self, file: Path) -> int | None:
+        try:
+            with self._imaging.open(file, formats=_FORMATS) as image:
+                return min(image.size)
+        except Exception:  # a damaged file is told of when it is decoded
+            return None
+
     def _decoded(self, name: str) -> NDArray[np.uint8]:
         file = self._root / name
         try:
-            with self._imaging.open(file, formats=_FORMATS) as image:
-                if image.mode not in _EIGHT_BITS:
-                    raise ValueError(f"its pixels are {image.mode}, expected 8 bits a channel")
-                return _central_square(image, self._size)
+            with file.open("rb") as stream:
+                _check_depth(stream.read(_PNG_HEAD))
+                stream.seek(0)
+                with self._imaging.open(stream, formats=_FORMATS) as image:
+                    if image.mode not in _EIGHT_BITS:
+                        raise _Unfit(f"its pixels are {image.mode}, {_EXPECTED_DEPTH}", _SAVE_8)
+                    return _central_square(image, self._size)
         except MemoryError:
             raise
         except Exception as error:  # a damaged file can make a decoder raise anything
-            reason = " ".join(str(error).split()) or type(error).__name__
+            fault = self._explained(file, error)
             raise DataError(
-                f"data.source: {file} cannot be decoded: {reason}; put an intact copy in its "
-                "place, or remove it, and start a new run"
+                f"data.source: {file} cannot be decoded: {fault}; {fault.remedy}, or remove it, "
+                "and start a new run"
             ) from error
+
+    def _explained(self, file: Path, error: Exception) -> "_Unfit":
+        """What is wrong with a file that could not be decoded."""
+        if isinstance(error, _Unfit):
+            return error
+        if isinstance(error, self._imaging.UnidentifiedImageError):
+            # What Pillow knows is more than what is read, and is intact in all likelihood.
+            with suppress(Exception), self._imaging.open(file) as image:
+                return _Unfit(f"it is {image.format}, expected {_KNOWN}", "save it as PNG")
+            return _Unfit(f"cannot identify image file, expected {_KNOWN}", _REPLACE)
+        return _Unfit(" ".join(str(error).split()) or type(error).__name__, _REPLACE)
+
+
+class _Unfit(ValueError):
+    """Why a file cannot be decoded, and what to do about it."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(reason)
+        self.remedy = remedy
+
+
+def _check_depth(head: bytes) -> None:
+    """Refuse PNG files of 16 bits a channel.
+
+    Pillow says RGB of them as of any other, and keeps the upper 8 bits: images whose values lie in
+    the lower ones become black.
+    """
+    if head.startswith(_PNG) and head[_PNG_DEPTH : _PNG_DEPTH + 1] == b"\x10":
+        raise _Unfit(f"its pixels are of 16 bits a channel, {_EXPECTED_DEPTH}", _SAVE_8)
 
 
 def _central_square(image: Any, size: int) -> NDArray[np.uint8]:

@@ -1,17 +1,21 @@
 """Image files in a folder for each class, listed but not read."""
 
+import logging
 import os
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fgspec.data.dataset import Dataset, spread
+from fgspec.data.dataset import Dataset
 from fgspec.data.image_files import ENDINGS, FROM_FILES, ImageFiles, imaging
-from fgspec.data.moments import moments
-from fgspec.data.places import candidates, listed
+from fgspec.data.moments import measured
+from fgspec.data.places import candidates, is_dir, listed, shown
 from fgspec.errors import DataError
 from fgspec.problems.problems import closest
 from fgspec.spec import sources
@@ -19,8 +23,8 @@ from fgspec.spec.dataset_info import DatasetInfo
 from fgspec.spec.sources import Search
 
 _KINDS = ", ".join(ENDINGS)
-_MEASURED = 1024
-"""Images that mean and deviation are measured on."""
+_ENLARGED = 2
+"""By which the side of images must grow to be told of."""
 
 
 class ImageFolder(sources.ImageFolder):
@@ -34,29 +38,20 @@ class ImageFolder(sources.ImageFolder):
             UserError: Pillow is not installed.
         """
         places = candidates(self.path, search)
-        root = next((place for place in places if place.is_dir()), None)
+        root = next((place for place in places if is_dir(place)), None)
         if root is None:
             raise DataError(
-                f"data.source.path: {self.path} was not found; looked for {listed(places)}; "
+                f"data.source.path: {shown(self.path)} was not found; looked for {listed(places)}; "
                 "correct the path"
             )
         return listed_images(root, self.train, self.test, self.size)
 
     def describe(self, search: Search = None) -> DatasetInfo:
         """What is listed; mean and deviation are given, or measured on up to 1,024 images."""
+        given = None if self.mean is None or self.std is None else (self.mean, self.std)
         dataset = self.read(search)
-        mean, std = self.mean, self.std
-        if mean is None or std is None:
-            mean, std = moments(spread(dataset.train_images, _MEASURED))
-        return DatasetInfo(
-            name=Path(self.path).name,
-            image_shape=(self.size, self.size, 3),
-            classes=int(dataset.train_labels.max()) + 1,
-            train_examples=len(dataset.train_labels),
-            test_examples=len(dataset.test_labels),
-            mean=mean,
-            std=std,
-        )
+        _tell_of_enlarging(dataset.train_images, self.size)
+        return measured(Path(self.path).name, dataset, given)
 
     @classmethod
     def example(cls, folder: Path) -> Self:
@@ -74,6 +69,9 @@ def listed_images(root: Path, train: str, test: str, size: int) -> Dataset:
     known, tested = _classes(root, "train", train), _classes(root, "test", test)
     unknown = next((name for name in tested if name not in known), None)
     if unknown is not None:
+        twin = next((name for name in known if _composed(name) == _composed(unknown)), None)
+        if twin is not None:
+            raise _twins("test", root / test, unknown, root / train, twin)
         close = closest(unknown, known)
         raise DataError(
             f"data.source.test: {root / test} has the class {unknown}, which {root / train} lacks"
@@ -90,6 +88,19 @@ def listed_images(root: Path, train: str, test: str, size: int) -> Dataset:
     return Dataset(train_images, train_labels, test_images, test_labels, FROM_FILES)
 
 
+def _composed(name: str) -> str:
+    """A name as it looks: accents may be part of a letter, or follow it (macOS writes those)."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _twins(field: str, folder: Path, name: str, other_folder: Path, other: str) -> DataError:
+    return DataError(
+        f"data.source.{field}: the class {name!a} of {folder} and {other!a} of "
+        f"{other_folder} look alike but are written by different characters; rename one like the "
+        "other, or join their images"
+    )
+
+
 def _classes(root: Path, field: str, name: str) -> dict[str, int]:
     """The labels of the folders in ROOT/NAME; there are at least two, but for a test."""
     folder = root / name
@@ -104,22 +115,51 @@ def _classes(root: Path, field: str, name: str) -> dict[str, int]:
             f"data.source.{field}: {folder} holds {len(found)} folders of classes, expected at "
             f"least {least}; put the images of each class into a folder of its name"
         )
+    looks: dict[str, str] = {}
+    for own in found:
+        twin = looks.setdefault(_composed(own), own)
+        if twin != own:
+            raise _twins(field, folder, own, folder, twin)
     return {name: label for label, name in enumerate(found)}
 
 
 def _folders(folder: Path) -> list[str]:
-    return sorted(entry.name for entry in _entries(folder) if entry.is_dir())
+    with _unlisted(folder):
+        return sorted(entry.name for entry in _entries(folder) if entry.is_dir())
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
     """What is in a folder and not hidden, in no order."""
+    with os.scandir(folder) as entries:
+        return [entry for entry in entries if not entry.name.startswith(".")]
+
+
+@contextmanager
+def _unlisted(folder: Path) -> Iterator[None]:
+    """Turns what listing a folder raises into a DataError; a link may lead to itself."""
     try:
-        with os.scandir(folder) as entries:
-            return [entry for entry in entries if not entry.name.startswith(".")]
+        yield
     except OSError as error:
         raise DataError(
-            f"data.source: {folder} cannot be listed: {error.strerror}; make it readable"
+            f"data.source: {error.filename or folder} cannot be listed: {error.strerror}; make it "
+            "readable, or remove it"
         ) from error
+
+
+def _tell_of_enlarging(images: Any, size: int) -> None:
+    stored = images.stored_side()
+    if stored is not None and size >= _ENLARGED * stored:
+        _say(
+            f"note: data.source.size: images of {stored} pixels a side are enlarged to {size}: "
+            f"{(size / stored) ** 2:.0f} times the pixels, and about as many times the work of an "
+            f"update; use data.source.size: {stored} to keep them as they are"
+        )
+
+
+@cache
+def _say(line: str) -> None:
+    """Once a process, as every arm of a sweep describes its data."""
+    logging.getLogger("fgspec").warning(line)
 
 
 def _part(
@@ -128,9 +168,10 @@ def _part(
     """The images of the classes, in the order of their names, and their labels."""
     names, sizes, labels = [], [], []
     for folder, label in classes.items():
-        entries = _entries(root / part / folder)
-        images = (e for e in entries if e.name.lower().endswith(ENDINGS) and e.is_file())
-        found = sorted((entry.name, entry.stat().st_size) for entry in images)
+        with _unlisted(root / part / folder):
+            entries = _entries(root / part / folder)
+            images = (e for e in entries if e.name.lower().endswith(ENDINGS) and e.is_file())
+            found = sorted((entry.name, entry.stat().st_size) for entry in images)
         names += [f"{part}/{folder}/{name}" for name, _ in found]
         sizes += [size for _, size in found]
         labels += [label] * len(found)

@@ -5,10 +5,12 @@ from typing import Self
 
 from fgspec.data.dataset import Dataset
 from fgspec.data.image_folder import listed_images, write_example
-from fgspec.data.places import candidates, usual_folders
+from fgspec.data.moments import measured
+from fgspec.data.places import candidates, is_dir, usual_folders
 from fgspec.data.published import Publication, check_counts, missing
 from fgspec.errors import DataError
 from fgspec.spec import sources
+from fgspec.spec.dataset_info import DatasetInfo
 from fgspec.spec.sources import IMAGENET, Search
 
 PUBLICATION = Publication("ImageNet", ("https://image-net.org/download.php",))
@@ -26,7 +28,7 @@ class ImageNet(sources.ImageNet):
             UserError: Pillow is not installed.
         """
         places = usual_folders("imagenet") if self.path is None else candidates(self.path, search)
-        root = next((place for place in places if (place / _TRAIN).is_dir()), None)
+        root = next((place for place in places if is_dir(place / _TRAIN)), None)
         if root is None:
             raise missing(PUBLICATION, f"the folder {_TRAIN}/ (one folder a class)", places, None)
         dataset = listed_images(root, _TRAIN, _TEST, IMAGENET.image_shape[0])
@@ -40,6 +42,10 @@ class ImageNet(sources.ImageNet):
         if self.verify:
             check_counts(PUBLICATION, root, dataset, IMAGENET)
         return dataset
+
+    def measured(self, search: Search = None) -> DatasetInfo:
+        """What is listed; mean and deviation are measured on up to 1,024 images."""
+        return measured(IMAGENET.name, self.read(search))
 
     @classmethod
     def example(cls, folder: Path) -> Self:

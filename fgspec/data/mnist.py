@@ -1,6 +1,7 @@
 """MNIST from its published IDX files."""
 
 import gzip
+import io
 import math
 import struct
 from collections.abc import Sequence
@@ -11,10 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fgspec.data.dataset import Dataset, checked_labels
-from fgspec.data.places import candidates, usual_folders
+from fgspec.data.moments import measured
+from fgspec.data.places import candidates, is_file, usual_folders
 from fgspec.data.published import Publication, check_counts, check_md5, damage_reported, missing
+from fgspec.data.unpacking import Bounded, most_unpacked, refuse_beyond_memory
 from fgspec.errors import DataError
 from fgspec.spec import sources
+from fgspec.spec.dataset_info import DatasetInfo
 from fgspec.spec.sources import MNIST, Search
 
 PUBLICATION = Publication(
@@ -64,21 +68,66 @@ class Mnist(sources.Mnist):
             check_counts(PUBLICATION, looked_in[0], dataset, MNIST)
         return dataset
 
+    def measured(self, search: Search = None) -> DatasetInfo:
+        """What is read."""
+        return measured(MNIST.name, self.read(search))
+
     @classmethod
     def example(cls, folder: Path) -> Self:
         """Four files of 20 and 10 images of noise, which are not the published ones."""
         random = np.random.default_rng(0)
         for name in MD5:
             examples = 20 if name.startswith("train") else 10
-            shape = (examples, *MNIST.image_shape[:2]) if "idx3" in name else (examples,)
-            values = random.integers(0, 256 if len(shape) == 3 else MNIST.classes, shape, np.uint8)
+            values = np.arange(examples, dtype=np.uint8) % MNIST.classes
+            if "idx3" in name:
+                values = random.integers(0, 256, (examples, *MNIST.image_shape[:2]), np.uint8)
+            shape = values.shape
             header = struct.pack(f">4B{len(shape)}I", 0, 0, _UNSIGNED_BYTE, len(shape), *shape)
             (folder / name).write_bytes(header + values.tobytes())
         return cls(path=str(folder), verify=False)
 
 
 def _found(folder: Path, name: str) -> Path | None:
-    return next((file for file in (folder / name, folder / f"{name}.gz") if file.is_file()), None)
+    # Some mirrors write a dot: train-images.idx3-ubyte.
+    names = (
+        other
+        for written in (name, name.replace("-idx", ".idx"))
+        for other in (written, f"{written}.gz")
+    )
+    return next((file for file in (folder / other for other in names) if is_file(file)), None)
+
+
+def _published_size(name: str) -> int:
+    """Bytes of a published file, unpacked."""
+    examples = MNIST.train_examples if name.startswith("train") else MNIST.test_examples
+    axes = (examples, *MNIST.image_shape[:2]) if "idx3" in name else (examples,)
+    return _header_size(len(axes)) + math.prod(axes)
+
+
+def _content(file: Path, name: str, axes: int, verify: bool) -> bytes:
+    """The bytes of a file, unpacked if they are packed.
+
+    Raises:
+        OSError, EOFError, ValueError, zlib.error: they cannot be had, or are too many.
+    """
+    size = file.stat().st_size
+    # What is larger is not the published file, and may be meant to fill the memory.
+    if verify and size > _published_size(name):
+        raise ValueError(f"it has {size:,} bytes, expected at most {_published_size(name):,}")
+    refuse_beyond_memory(size)
+    content = file.read_bytes()
+    if not content.startswith(_GZIP_MAGIC):
+        return content
+    most, why = most_unpacked(len(content)), "and no images do"
+    if verify:
+        most, why = _published_size(name), "and the published file does not"
+    stream = Bounded(gzip.GzipFile(fileobj=io.BytesIO(content)), most, why)
+    head = stream.read(_header_size(axes))
+    size = math.prod(idx_shape(head, axes))
+    if len(head) + size > most:
+        raise ValueError(f"its head says that {size:,} bytes follow, more than it may hold")
+    # One more than there should be: the checksum of what is unpacked is compared at its end.
+    return head + stream.read(size + 1)
 
 
 def _read_array(looked_in: Sequence[Path], name: str, verify: bool) -> NDArray[np.uint8]:
@@ -87,10 +136,9 @@ def _read_array(looked_in: Sequence[Path], name: str, verify: bool) -> NDArray[n
     if file is None:
         raise missing(PUBLICATION, f"{name} or {name}.gz", looked_in, checksum)
     with damage_reported(PUBLICATION, file, checksum):
-        content = file.read_bytes()
-        if content.startswith(_GZIP_MAGIC):
-            content = gzip.decompress(content)
-        array = parse_idx(content, axes=3 if "idx3" in name else 1)
+        axes = 3 if "idx3" in name else 1
+        content = _content(file, name, axes, verify)
+        array = parse_idx(content, axes)
         if array.ndim == 1:
             checked_labels(array, MNIST.classes)
         elif array.shape[1:] != MNIST.image_shape[:2]:
@@ -98,6 +146,25 @@ def _read_array(looked_in: Sequence[Path], name: str, verify: bool) -> NDArray[n
     if verify:
         check_md5(PUBLICATION, file, content, MD5[name])
     return array[..., np.newaxis] if array.ndim == 3 else array
+
+
+def _header_size(axes: int) -> int:
+    return 4 + 4 * axes
+
+
+def idx_shape(content: bytes, axes: int) -> tuple[int, ...]:
+    """The shape that the head of an IDX file says; see `parse_idx`.
+
+    Raises:
+        ValueError: it is no head of so many axes, or is cut off.
+    """
+    start = bytes((0, 0, _UNSIGNED_BYTE, axes))
+    if not content.startswith(start):
+        raise ValueError(f"it starts with 0x{content[:4].hex()}, expected 0x{start.hex()}")
+    header = _header_size(axes)
+    if len(content) < header:
+        raise ValueError(f"it ends after {len(content)} bytes, within its header of {header}")
+    return struct.unpack_from(f">{axes}I", content, len(start))
 
 
 def parse_idx(content: bytes, axes: int) -> NDArray[np.uint8]:
@@ -114,13 +181,7 @@ def parse_idx(content: bytes, axes: int) -> NDArray[np.uint8]:
     Raises:
         ValueError: the start is another, an axis is 0, or the length disagrees with the axes.
     """
-    start = bytes((0, 0, _UNSIGNED_BYTE, axes))
-    header = len(start) + 4 * axes
-    if not content.startswith(start):
-        raise ValueError(f"it starts with 0x{content[:4].hex()}, expected 0x{start.hex()}")
-    if len(content) < header:
-        raise ValueError(f"it ends after {len(content)} bytes, within its header of {header}")
-    shape = struct.unpack_from(f">{axes}I", content, len(start))
+    shape, header = idx_shape(content, axes), _header_size(axes)
     size = header + math.prod(shape)
     if 0 in shape or len(content) != size:
         raise ValueError(f"it has {len(content)} bytes, expected {size} for the shape {shape}")

@@ -1,14 +1,45 @@
-"""Mean and deviation of pixels, for sources that no one has published them for."""
+"""A data set described by what was read, where no one has published its mean and deviation."""
 
 import numpy as np
 
-from fgspec.data.dataset import Pixels
+from fgspec.data.dataset import Dataset, Pixels, spread
+from fgspec.spec.dataset_info import DatasetInfo
 
 _MOMENT_CHUNK = 1024
 _MOMENT_VALUES = 2**23
+_SAMPLED = 1024
+"""Images that mean and deviation are taken of, where images are decoded for each batch."""
+
+Moments = tuple[tuple[float, ...], tuple[float, ...]]
+"""Mean and standard deviation per channel."""
 
 
-def moments(images: Pixels) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def measured(name: str, dataset: Dataset, given: Moments | None = None) -> DatasetInfo:
+    """The description of what was read; labels are 0 to the greatest.
+
+    Args:
+        name: of the data set.
+        dataset: that is described.
+        given: mean and deviation, where they are not to be measured on the training images.
+    """
+    images = dataset.train_images
+    height, width, channels = images.shape[1:]
+    greatest = max(dataset.train_labels.max(), dataset.test_labels.max(), 1)
+    sample = images if isinstance(images, np.ndarray) else None
+    mean, std = given or moments(spread(images, _SAMPLED) if sample is None else sample)
+    return DatasetInfo(
+        name=name,
+        image_shape=(height, width, channels),
+        classes=int(greatest) + 1,
+        train_examples=len(dataset.train_labels),
+        test_examples=len(dataset.test_labels),
+        mean=mean,
+        std=std,
+        pixels="uint8" if images.dtype == np.uint8 else "float32",
+    )
+
+
+def moments(images: Pixels) -> Moments:
     """Mean and standard deviation per channel of pixels in [0, 1], in float64.
 
     Works on a chunk of images at a time, as the whole in float64 takes 8 bytes a pixel.

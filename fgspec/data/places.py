@@ -4,12 +4,40 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from fgspec.errors import DataError
+
 DATA_VARIABLE = "FGSPEC_DATA"
+_LONGEST = 200
+"""Letters of a path that are shown; what is wrong with one of thousands is seen in its ends."""
+
+
+def shown(path: str | Path) -> str:
+    """A path as an error shows it, shortened if it is very long."""
+    text, half = str(path), _LONGEST // 2
+    if len(text) <= _LONGEST:
+        return text
+    return f"{text[:half]}...{text[-half:]} ({len(text)} letters)"
+
+
+def _expanded(path: str, field: str) -> Path:
+    """With the home folder that `~` stands for.
+
+    Raises:
+        DataError: there is none.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        name = shown(path.split("/")[0])
+        raise DataError(
+            f"{field}: {shown(path)} starts with {name}, a home folder that this machine does not "
+            "know; write the whole path"
+        ) from error
 
 
 def _data_folder() -> tuple[Path, ...]:
     named = os.environ.get(DATA_VARIABLE)
-    return (Path(named).expanduser().absolute(),) if named else ()
+    return (_expanded(named, f"${DATA_VARIABLE}").absolute(),) if named else ()
 
 
 def default_search() -> tuple[Path, ...]:
@@ -23,19 +51,35 @@ def candidates(path: str, search: Sequence[Path] | None = None) -> tuple[Path, .
     Args:
         path: absolute, relative or starting with `~`.
         search: folders for a relative path; None means `default_search()`.
+
+    Raises:
+        DataError: it starts with `~` and there is no such home folder.
     """
-    expanded = Path(path).expanduser()
+    expanded = _expanded(path, "data.source.path")
     if expanded.is_absolute():
         return (expanded,)
     return tuple(folder / expanded for folder in (default_search() if search is None else search))
 
 
+def is_file(place: Path) -> bool:
+    """Whether there is a file; a name that no file can have, such as one too long, is none's."""
+    return os.path.isfile(place)
+
+
+def is_dir(place: Path) -> bool:
+    """Whether there is a folder; see `is_file`."""
+    return os.path.isdir(place)
+
+
 def usual_folders(name: str) -> tuple[Path, ...]:
     """The folders that hold a published data set when the spec names none."""
-    cache = Path("~/.cache/fgspec").expanduser()
-    return tuple(folder / name for folder in (*_data_folder(), cache))
+    try:
+        cache = (Path.home() / ".cache" / "fgspec",)
+    except RuntimeError:  # a container's user without a home folder, whose data are elsewhere
+        cache = ()
+    return tuple(folder / name for folder in (*_data_folder(), *cache))
 
 
 def listed(places: Sequence[Path]) -> str:
     """The places as one line of an error."""
-    return ", ".join(map(str, places))
+    return ", ".join(map(shown, places)) or f"no place: no home folder, no ${DATA_VARIABLE}"

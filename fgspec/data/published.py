@@ -51,8 +51,8 @@ def damage_reported(publication: Publication, file: Path, checksum: str | None) 
     """
     try:
         yield
-    except (OSError, EOFError, ValueError, zlib.error, tarfile.TarError) as error:
-        reason = " ".join(str(error).split())
+    except (OSError, EOFError, ValueError, MemoryError, zlib.error, tarfile.TarError) as error:
+        reason = " ".join(str(error).split()) or "it needs more memory than there is"
         raise DataError(
             f"data.source: {file} is no intact file of {publication.title}: {reason}; "
             f"{publication.remedy}{_expected(checksum)}"

@@ -19,7 +19,13 @@ class UserError(Exception):
 
 
 class DataError(UserError):
-    """A data set's file is missing, damaged or not what the spec says it is."""
+    """A data set's file is missing, damaged or not what the spec says it is; always one line."""
+
+    def __init__(self, text: str) -> None:
+        # Names of files, of arrays and of classes are anybody's: a line break in one would tear the
+        # message from its place, and a terminal obeys other characters that cannot be seen.
+        seen = (c if c.isprintable() else ascii(c)[1:-1] for c in text)
+        super().__init__("".join(seen))
 
 
 class ResumeError(UserError):

@@ -24,9 +24,14 @@ from fgspec.spec.layers import (
     FullLayer,
     Layer,
 )
-from fgspec.spec.losses import LossAxis
-from fgspec.spec.normalizations import GridNormalization, NoNormalization, TokenNormalization
-from fgspec.spec.shapes import INPUT, Axis, Extent, Misfit, divisors
+from fgspec.spec.losses import Local, LossAxis, Losses
+from fgspec.spec.normalizations import (
+    GridNormalization,
+    NoNormalization,
+    NormPlace,
+    TokenNormalization,
+)
+from fgspec.spec.shapes import INPUT, Axis, Extent, Misfit, divisors, flat, slid
 from fgspec.yaml.load import Path
 
 _INITIALIZATION = (
@@ -94,6 +99,18 @@ class Architecture(Kind):
         """What makes an example's features depend on other examples of the batch, if anything."""
         return None
 
+    def single_values(
+        self, image: tuple[int, int, int], losses: Losses, batch: int
+    ) -> Iterator[Problem]:
+        """Normalizations that have a single value to normalize, which they make 0.
+
+        Args:
+            image: height and width in pixels, and colours; it fits.
+            losses: whose heads are normalized too.
+            batch: examples.
+        """
+        yield from ()
+
     def ignored_norm(self) -> Path | None:
         """The field that says that estimates at activations are pulled back past normalizations.
 
@@ -146,6 +163,42 @@ class Normalized(Architecture):
     # Not a field here: fields of a base come first, and specs are printed in the order of fields.
     if TYPE_CHECKING:
         normalization: Any
+
+    def normalized(self, image: tuple[int, int, int]) -> Iterator[NormPlace]:
+        """Everything that is normalized but in heads.
+
+        Args:
+            image: height and width in pixels, and colours; it fits.
+        """
+        raise self.lacks("normalized")
+
+    def ends(self, image: tuple[int, int, int]) -> Iterator[NormPlace]:
+        """The features after every block, as heads read them."""
+        raise self.lacks("ends")
+
+    def single_values(
+        self, image: tuple[int, int, int], losses: Losses, batch: int
+    ) -> Iterator[Problem]:
+        """Of the network and of the heads of local losses."""
+        places = [*self.normalized(image), *self._in_heads(image, losses.local)]
+        yield from self.normalization.single((*AT, "normalization"), places, batch)
+
+    def _in_heads(self, image: tuple[int, int, int], local: Local | None) -> Iterator[NormPlace]:
+        if local is None:
+            return
+        ends = list(self.ends(image))
+        read = ends[local.every - 1 :: local.every]
+        pooled = local.aggregation == "pooled"
+        for place in read[: -1 if local.last == "final" else None]:
+            if not pooled:
+                yield from self.head_features(place)
+            for extent, field in local.head.normalized(place.extent, pooled):
+                path = place.field if field is None else ("losses", "local", "head", field)
+                yield NormPlace(extent, path, whole=True)
+
+    def head_features(self, place: NormPlace) -> Iterator[NormPlace]:
+        """What is normalized before a head averages it over positions."""
+        yield from ()
 
     def coupling(self) -> Coupling | None:
         """Its normalization, if that couples examples."""
@@ -217,6 +270,49 @@ class LocalMixer(Normalized):
         """Images fall into equal patches."""
         yield from _cut(self.patches, info, at)
 
+    def normalized(self, image: tuple[int, int, int]) -> Iterator[NormPlace]:
+        """Around the layers of every kind of block, and before the classifier."""
+        norm, side = self.normalization, self.patches
+        start = Extent(side, side, 1, image[0] // side * (image[1] // side) * image[2])
+        first = True
+        for end, hidden in self._stage_ends():
+            if not first or self.blocks > 1:
+                # Token mixing reads what the block before it gave, on this stage's grid.
+                within = (end if first else start).grid(end.rows, end.columns)
+                yield from norm.around(within, within, (*AT, "channels"), begins=True)
+            inner = end.grouped(hidden, end.groups)
+            wide: Path = (*AT, "channels" if self.hidden is None else "hidden")
+            entering: Path = (*AT, "patches") if first else (*AT, "channels")
+            for place in norm.around(start, inner, wide, first):
+                yield place._replace(field=entering) if place.extent is start else place
+            yield from norm.around(inner, end, (*AT, "groups"), grouped=True)
+            start, first = end, False
+        if norm.reads("classifier"):
+            yield NormPlace(flat(start.width), (*AT, "channels"), whole=True)
+
+    def ends(self, image: tuple[int, int, int]) -> Iterator[NormPlace]:
+        """Groups of channels, block by block."""
+        counts = (self.blocks, *(stage.blocks for stage in self.stages))
+        for count, (end, _) in zip(counts, self._stage_ends(), strict=True):
+            yield from [NormPlace(end, (*AT, "groups"), grouped=True)] * count
+
+    def head_features(self, place: NormPlace) -> Iterator[NormPlace]:
+        """See the base."""
+        if self.normalization.reads("heads"):
+            yield place
+
+    def _stage_ends(self) -> Iterator[tuple[Extent, int]]:
+        """What leaves the blocks of every stage, and the channels between their channel layers."""
+        hidden = self.hidden or self.channels
+        end = Extent(self.patches, self.patches, self.groups, self.channels // self.groups)
+        yield end, hidden
+        for stage in self.stages:
+            hidden *= stage.channel_ratio
+            rows, columns = end.rows // stage.downsample, end.columns // stage.downsample
+            groups = end.groups * stage.group_ratio
+            end = end.grouped(end.width * stage.channel_ratio, groups).grid(rows, columns)
+            yield end, hidden
+
     def problems(self, at: Path) -> Iterator[Problem]:
         """Channels fall into groups, grids into coarser ones, and what is set is read."""
         for field in ("channels", "hidden"):
@@ -277,6 +373,26 @@ class Mlp(Normalized):
         """The hidden layers."""
         return len(self.hidden), (*AT, "hidden")
 
+    def normalized(self, image: tuple[int, int, int]) -> Iterator[NormPlace]:
+        """Around every layer, and before the classifier."""
+        start = NormPlace(flat(math.prod(image)), ("data", "source"))
+        for end in self.ends(image):
+            for place in self.normalization.around(start.extent, end.extent, end.field, True):
+                yield start if place.extent is start.extent else place
+            start = end
+        if self.normalization.reads("classifier"):
+            yield start
+
+    def ends(self, image: tuple[int, int, int]) -> Iterator[NormPlace]:
+        """The hidden layers."""
+        for index, width in enumerate(self.hidden):
+            yield NormPlace(flat(width), (*AT, "hidden", index))
+
+    def head_features(self, place: NormPlace) -> Iterator[NormPlace]:
+        """See the base."""
+        if self.normalization.reads("heads"):
+            yield place._replace(grouped=True)
+
     def problems(self, at: Path) -> Iterator[Problem]:
         """Those of its normalization."""
         yield from self.normalization.problems((*at, "normalization"))
@@ -310,6 +426,18 @@ class ConvNet(Normalized):
         """The convolutions."""
         return len(self.channels), (*AT, "channels")
 
+    def normalized(self, image: tuple[int, int, int]) -> Iterator[NormPlace]:
+        """After every convolution, and before the classifier."""
+        yield from _followed(self.ends(image))
+
+    def ends(self, image: tuple[int, int, int]) -> Iterator[NormPlace]:
+        """The convolutions."""
+        start = Extent(image[0], image[1], 1, image[2])
+        for index, channels in enumerate(self.channels):
+            stride = 2 if index in self.downsample else 1
+            start = slid(_CONV, stride, start.grouped(channels))
+            yield NormPlace(start, (*AT, "channels", index))
+
     def problems(self, at: Path) -> Iterator[Problem]:
         """A convolution that is said to downsample exists."""
         yield from self.normalization.problems((*at, "normalization"), self.channels)
@@ -319,6 +447,18 @@ class ConvNet(Normalized):
                 message = f"must be less than {count}, the number of convolutions"
                 path = (*at, "downsample", index)
                 yield Problem(path, message, others=((*at, "channels"),))
+
+
+_CONV = 3
+"""Side of the windows of conv_net and resnet18."""
+_WIDTHS = (64, 128, 256, 512)
+"""Channels of ResNet-18, from stage to stage."""
+
+
+def _followed(ends: Iterator[NormPlace]) -> Iterator[NormPlace]:
+    """What blocks give, and that of the last once more: the classifier normalizes it as a whole."""
+    *before, last = ends
+    yield from (*before, last, last._replace(whole=True))
 
 
 class Resnet18(Normalized):
@@ -357,13 +497,32 @@ class Resnet18(Normalized):
         """As its field says."""
         return self.blocks, (*AT, "blocks")
 
+    def normalized(self, image: tuple[int, int, int]) -> Iterator[NormPlace]:
+        """After the stem and every convolution, and before the classifier."""
+        yield NormPlace(self._stem(image), (*AT, "width"))
+        yield from _followed(self.ends(image))
+
+    def ends(self, image: tuple[int, int, int]) -> Iterator[NormPlace]:
+        """Blocks of equal channels; the grid is halved where there are more."""
+        start = self._stem(image)
+        if self.stem == "imagenet":
+            start = slid(_CONV, 2, start)
+        widths = _WIDTHS[: min(self.blocks, len(_WIDTHS))]
+        for index, channels in enumerate(widths):
+            start = slid(_CONV, 2 if index else 1, start.grouped(self.scaled(channels)))
+            yield from [NormPlace(start, (*AT, "width"))] * (self.blocks // len(widths))
+
+    def _stem(self, image: tuple[int, int, int]) -> Extent:
+        pixels = Extent(image[0], image[1], 1, self.scaled(_WIDTHS[0]))
+        return slid(_CONV, 1, pixels) if self.stem == "cifar" else slid(7, 2, pixels)
+
     def scaled(self, channels: int) -> int:
         """Channels, times the width."""
         return max(1, round(channels * self.width))
 
     def problems(self, at: Path) -> Iterator[Problem]:
         """Those of its normalization."""
-        widths = tuple(self.scaled(channels) for channels in (64, 128, 256, 512))
+        widths = tuple(self.scaled(channels) for channels in _WIDTHS)
         yield from self.normalization.problems((*at, "normalization"), widths)
 
 
@@ -418,6 +577,22 @@ class Chain(Normalized):
         """Images fall into equal patches, and layers fit each other."""
         cut = [] if self.patches is None else list(_cut(self.patches, info, at))
         yield from cut or self.laid_out(info.image_shape)[1]
+
+    def normalized(self, image: tuple[int, int, int]) -> Iterator[NormPlace]:
+        """After every layer that says so, and before the classifier."""
+        for block, placed in enumerate(self.laid_out(image)[0]):
+            for index, layer in enumerate(placed):
+                if layer.layer.normalized:
+                    path: Path = (*AT, "blocks", block, index)
+                    yield NormPlace(layer.layer.ends(layer.start), path)
+        *_, last = self.ends(image)
+        yield last._replace(whole=True)
+
+    def ends(self, image: tuple[int, int, int]) -> Iterator[NormPlace]:
+        """The last layers of blocks."""
+        for block, placed in enumerate(self.laid_out(image)[0]):
+            last = placed[-1]
+            yield NormPlace(last.layer.ends(last.start), (*AT, "blocks", block, len(placed) - 1))
 
     def laid_out(
         self, image: tuple[int, int, int]

@@ -3,6 +3,18 @@
 from dataclasses import dataclass
 from typing import Literal
 
+_MOST_COLOURS = 4
+"""Grey, with alpha, colours, with alpha: what a first axis holds where it is one of channels."""
+
+
+def is_channels_first(image_shape: tuple[int, ...]) -> bool:
+    """Whether images said to be [height, width, channels] look like [channels, height, width].
+
+    They would train as images of a few rows with many colours, and nothing would tell.
+    """
+    first, *others = image_shape
+    return first <= _MOST_COLOURS < min(others)
+
 
 @dataclass(frozen=True)
 class DatasetInfo:

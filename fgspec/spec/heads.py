@@ -1,11 +1,13 @@
 """Heads: auxiliary networks between a block and its local loss, one class each."""
 
+from collections.abc import Iterator
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from fgspec.spec.base import PositiveInt
 from fgspec.spec.kinds import Kind, table
+from fgspec.spec.shapes import Extent, flat, slid
 
 HEADS = table("head", "heads")
 
@@ -19,6 +21,15 @@ class Head(Kind):
 
     table: ClassVar = HEADS
     reads_grid: ClassVar[str] = ""
+
+    def normalized(self, features: Extent, pooled: bool) -> Iterator[tuple[Extent, str | None]]:
+        """What the normalization of its hidden layers is given, and the field that decides it.
+
+        Args:
+            features: after the block.
+            pooled: whether it reads all positions.
+        """
+        yield from ()
 
     def averaged(self, place: Any) -> tuple[Any, ...]:
         """Its layers on features averaged over patches (`losses.local.aggregation: replicated`).
@@ -42,6 +53,11 @@ class LinearHead(Head):
     behaviour: ClassVar[str | None] = "compiler.network.heads:LinearHead"
     type: Literal["linear"] = "linear"
 
+    def normalized(self, features: Extent, pooled: bool) -> Iterator[tuple[Extent, str | None]]:
+        """The features, where they are pooled."""
+        if pooled:
+            yield features, None
+
 
 class MlpHead(Head):
     """An auxiliary perceptron: linear layers with batch norm and ReLU, then a linear layer."""
@@ -50,6 +66,10 @@ class MlpHead(Head):
     type: Literal["mlp"] = "mlp"
     width: PositiveInt = Field(default=1024, description="Width of its hidden layers.")
     layers: PositiveInt = Field(default=3, description="How many hidden layers.")
+
+    def normalized(self, features: Extent, pooled: bool) -> Iterator[tuple[Extent, str | None]]:
+        """Its hidden layers."""
+        yield flat(self.width), "width"
 
 
 class CnnHead(Head):
@@ -63,6 +83,14 @@ class CnnHead(Head):
     reads_grid: ClassVar[str] = "a convolution reads the grid"
     type: Literal["cnn"] = "cnn"
     channels: PositiveInt = Field(default=32, description="Channels of its convolutions.")
+
+    def normalized(self, features: Extent, pooled: bool) -> Iterator[tuple[Extent, str | None]]:
+        """Its convolutions, of which three halve the grid."""
+        end = features.grouped(self.channels)
+        yield end, "channels"
+        for _ in range(3):
+            end = slid(3, 2, end)
+            yield end, "channels"
 
 
 class NextBlocksHead(Head):

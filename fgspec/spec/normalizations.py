@@ -1,18 +1,35 @@
 """Normalizations, one class each, and the sections of architectures that say where they stand."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from collections.abc import Iterable, Iterator
+from math import prod
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
-from fgspec.problems.problems import Problem
+from fgspec.problems.problems import Problem, dotted
 from fgspec.spec.base import PositiveInt, Section
 from fgspec.spec.coupling import Coupling
 from fgspec.spec.kinds import Kind, OneOf, table
-from fgspec.spec.shapes import Axis, divisors
+from fgspec.spec.shapes import ACTIVATION, Axis, Extent, divisors
 from fgspec.yaml.load import Path
 
 NORMALIZATIONS = table("normalization", "normalizations")
+
+
+class NormPlace(NamedTuple):
+    """An activation that is normalized.
+
+    Attributes:
+        extent: of the activation.
+        field: that decides it, and so over how many values.
+        grouped: whether it is at a layer that maps each group by itself.
+        whole: whether it is before the classifier or in a head, where parts may not divide.
+    """
+
+    extent: Extent
+    field: Path
+    grouped: bool = False
+    whole: bool = False
 
 
 class Normalization(Kind):
@@ -54,6 +71,25 @@ class Normalization(Kind):
                 examples.
         """
         raise self.lacks("apply")
+
+    def axes(self, place: NormPlace) -> tuple[Axis, ...]:
+        """The axes that statistics are taken over at a place."""
+        special = self.over_in_group if place.grouped else self.over_whole if place.whole else None
+        return self.over if special is None else special
+
+    def values(self, place: NormPlace, batch: int, parts: int = 1) -> int:
+        """How many values are normalized together at a place.
+
+        Args:
+            place: the place.
+            batch: examples.
+            parts: that channels are cut into, where it `reads_parts`.
+        """
+        positions, groups, channels = place.extent.features
+        if self.reads_parts and not place.whole:
+            groups, channels = parts, place.extent.width // parts
+        sizes = dict(zip(ACTIVATION, (batch, positions, groups, channels), strict=True))
+        return prod(sizes[axis] for axis in self.axes(place))
 
     def moments(self, x: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
         """Mean and variance of `x` over `axes`, which stay with length 1; see `apply`.
@@ -116,6 +152,27 @@ class GroupNorm(Normalization):
 
 Placement = Literal["begin_block", "before_linear", "after_linear"]
 """Where a normalization stands (Ren et al. 2022, table 6)."""
+
+
+def _single(
+    norm: Any, parts: int, at: Path, places: Iterable[NormPlace], batch: int
+) -> Iterator[Problem]:
+    """At most one problem: the first place where a single value is normalized by itself."""
+    lone = (p for p in places if norm.type.normalizes and norm.type.values(p, batch, parts) == 1)
+    for place in lone:
+        field: Path = place.field
+        if "batch" in norm.type.axes(place):
+            field, remedy = ("data", "batch_size"), "use a larger batch"
+        elif parts > 1 and not place.whole:
+            field, remedy = (*at, "parts"), "use fewer parts"
+        else:
+            remedy = f"use another {dotted(field)}"
+        message = (
+            f"takes mean and deviation of a single value, at {place.extent} (positions, groups x "
+            f"channels), so that all become 0 and nothing is learnt; {remedy}, or another type"
+        )
+        yield Problem((*at, "type"), message, others=(field,))
+        return
 
 
 def _unread(norm: Section, fields: tuple[str, ...], why: str, at: Path) -> Iterator[Problem]:
@@ -185,6 +242,27 @@ class TokenNormalization(_Placed):
         """Whether what this kind of readout reads is normalized."""
         return self.readout if isinstance(self.readout, bool) else readout in self.readout
 
+    def single(self, at: Path, places: Iterable[NormPlace], batch: int) -> Iterator[Problem]:
+        """Places where a single value is normalized; `at` is this section's path."""
+        yield from _single(self, 1, at, places, batch)
+
+    def around(
+        self, start: Extent, end: Extent, field: Path, begins: bool = False, grouped: bool = False
+    ) -> Iterator[NormPlace]:
+        """What is normalized before and after a map.
+
+        Args:
+            start: what enters the map.
+            end: what leaves it.
+            field: that decides the shapes.
+            begins: whether the map begins a block.
+            grouped: whether it maps each group by itself.
+        """
+        if "before_linear" in self.placement or (begins and "begin_block" in self.placement):
+            yield NormPlace(start, field, grouped)
+        if "after_linear" in self.placement:
+            yield NormPlace(end, field, grouped)
+
     def problems(self, at: Path) -> Iterator[Problem]:
         """A normalization that is not there has no options, and one that is there stands somewhere.
 
@@ -226,6 +304,10 @@ class GridNormalization(_Placed):
     epsilon: Annotated[float, Field(gt=0, le=1)] = Field(
         default=1e-5, description="Added to the variance."
     )
+
+    def single(self, at: Path, places: Iterable[NormPlace], batch: int) -> Iterator[Problem]:
+        """Places where a single value is normalized; `at` is this section's path."""
+        yield from _single(self, self.parts, at, places, batch)
 
     def problems(self, at: Path, widths: tuple[int, ...]) -> Iterator[Problem]:
         """Fields that are set are read, and parts cut channels equally.

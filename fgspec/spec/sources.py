@@ -61,14 +61,6 @@ class Source(Kind):
     citation: ClassVar[str] = ""
     homepage: ClassVar[str] = ""
 
-    @property
-    def exact(self) -> bool:
-        """Whether counts, classes, mean and deviation of `describe` are those of what is read.
-
-        If not, they are those of the published files, and the files read may be others.
-        """
-        return True
-
     def describe(self, search: Search = None) -> DatasetInfo:
         """Shapes, counts and pixel statistics, as far as possible without reading any file.
 
@@ -128,14 +120,17 @@ class Published(Source):
     if TYPE_CHECKING:
         verify: Any
 
-    @property
-    def exact(self) -> bool:
-        """Only if other files than the published ones are refused, by its field `verify`."""
-        return self.verify
-
     def describe(self, search: Search = None) -> DatasetInfo:
-        """The published files, which `verify: true` enforces; no file is read."""
-        return self.published
+        """The published files, which `verify: true` enforces; no file is read.
+
+        With `verify: false` it is what the files hold: another set in files of the same names has
+        other counts, and would be standardized by a mean and a deviation that are not its own.
+        """
+        return self.published if self.verify else self.measured(search)
+
+    def measured(self, search: Search = None) -> DatasetInfo:
+        """What the files hold, whatever they are; raises what `read` raises."""
+        raise self.lacks("measured")
 
 
 class Mnist(Published):
@@ -159,7 +154,8 @@ class Mnist(Published):
     )
     verify: bool = Field(
         default=True,
-        description="Whether md5 and example counts must be those of the published files.",
+        description="Whether md5 and example counts must be those of the published files. false: "
+        "counts, mean and deviation are those of the files that are there.",
     )
 
 
@@ -186,7 +182,8 @@ class Cifar10(Published):
     )
     verify: bool = Field(
         default=True,
-        description="Whether md5 and example counts must be those of the published files.",
+        description="Whether md5 and example counts must be those of the published files. false: "
+        "counts, mean and deviation are those of the files that are there.",
     )
 
 
@@ -268,7 +265,8 @@ class ImageNet(Published):
     )
     verify: bool = Field(
         default=True,
-        description="Whether classes and example counts must be those of the published files.",
+        description="Whether classes and example counts must be those of the published files. "
+        "false: these, mean and deviation are those of the files that are there.",
     )
 
 
