@@ -44,6 +44,7 @@ from fgspec.training.run_folder import (
     reopen,
     write_summary,
 )
+from fgspec.training.steps import steps_in
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,7 @@ def execute(job: Job, run: RunDir) -> dict[str, Any]:
         run.checkpoints, keep=spec.checkpoint.keep, identity=began_as(run, job.loaded)
     )
     try:
-        on_disk = sorted(path.name for path in run.checkpoints.iterdir() if path.name.isdigit())
+        on_disk = steps_in(run.checkpoints)
         refuse_disagreement({"the data": job.data_fingerprint(), "the checkpoints": on_disk})
         restored = checkpoints.restore(job.program.abstract())
         step = restored.step if restored is not None else 0
@@ -277,8 +278,7 @@ def _status(ended: Exception | None) -> str:
 
 
 def _last_step(run: RunDir) -> int:
-    steps = [int(p.name) for p in run.checkpoints.iterdir() if p.name.isdigit()]
-    return max(steps, default=0)
+    return max(steps_in(run.checkpoints), default=0)
 
 
 @contextmanager
