@@ -20,6 +20,7 @@ from fgspec.loading.resolved import spec_hash
 from fgspec.loading.spec_file import Loaded, load
 from fgspec.problems.problems import SpecError
 from fgspec.training.compile_cache import no_compilation_cache
+from fgspec.training.jax_settings import refuse_interpreting
 from fgspec.training.logbook import write_json
 from fgspec.training.out_of_memory import enough_memory
 from fgspec.training.provenance import collect
@@ -56,6 +57,7 @@ def run(
     Example: fgspec bench specs/quickstart/bp.yaml specs/quickstart.yaml
     """
     _refuse_files(json_file, plot_file)
+    refuse_interpreting()
     paths, reference = _ordered(specs, against)
     loaded = _checked(paths, overrides or [])
     names = _distinct([one.experiment.name for one in loaded])

@@ -74,4 +74,4 @@ def _told(path: Path, overrides: list[str]) -> str:
     sweep = load_sweep(path, overrides)
     for arm in sweep.arms:
         checked(arm.loaded)
-    return f"{sweep.name}, {len(sweep.arms)} arms"
+    return f"{sweep.name}, {len(sweep.arms)} arm{'s' * (len(sweep.arms) > 1)}"

@@ -1,8 +1,12 @@
 """`fgspec VERB ...`: finds the verb's module, and turns errors into lines and exit codes."""
 
 import importlib
+import io
 import logging
+import re
 import sys
+import unicodedata
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +14,8 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from fgspec.errors import UserError
+from fgspec.errors.seen import seen
+from fgspec.show.lines import say
 
 VERBS = {
     "init": "write a spec to start from",
@@ -71,13 +77,37 @@ def root(
 
 
 def _complain(text: str) -> None:
-    Console(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)
+    say(Console(stderr=True), text)
+
+
+def _print_anything() -> None:
+    """Print an escape for what the terminal's encoding lacks, and for names that are no text."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _refuse_unseen(words: Sequence[str]) -> None:
+    """Raise for names of files that no line can show: messages and records have one line each.
+
+    Raises:
+        UserError: a word has a line break or another control character. Values of `--set` may.
+    """
+    for before, word in zip(["", *words], words, strict=False):
+        is_value = before == "--set" or word.startswith("--set=")
+        if not is_value and any(unicodedata.category(letter) == "Cc" for letter in word):
+            raise UserError(
+                f"{seen(word)}: this argument has a control character, such as a line break, which "
+                "a path may not have here; rename the file or folder"
+            )
 
 
 def main() -> None:
     """Run the command line and exit."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    _print_anything()
     try:
+        _refuse_unseen(sys.argv[1:])
         app()
     except UserError as error:
         if "--debug" in sys.argv:
@@ -92,6 +122,12 @@ def main() -> None:
             raise
         _complain(f"{error.filename or 'fgspec'}: {error.strerror or error}")
         sys.exit(1)
+    except ValueError as error:
+        # JAX reads its variables when it is imported, and says which it cannot read.
+        if "--debug" in sys.argv or not re.search(r"environment .?JAX_[A-Z0-9_]+", str(error)):
+            raise
+        _complain(f"{error}; mend that variable, or unset it")
+        sys.exit(2)
 
 
 if __name__ == "__main__":

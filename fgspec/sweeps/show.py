@@ -29,7 +29,8 @@ def plan_lines(sweep: Sweep, costs: Mapping[str, tuple[int, int]]) -> list[str]:
         rows.append((arm.label, spec_hash(arm.loaded)[:8], *whole))
     count = arms * seeds
     rows.append((f"{count} run{'s' * (count > 1)}", "", "", "", quantity(total)))
-    return [head, *columns(rows), *sweep.dropped]
+    drawn = [f"{arm.label}: {', '.join(arm.drawn)}" for arm in sweep.arms if arm.drawn]
+    return [head, *columns(rows), *drawn, *sweep.dropped]
 
 
 def status_lines(found: Sequence[Found]) -> list[str]:

@@ -48,9 +48,9 @@ class Restored:
 class Checkpointer:
     """The checkpoints of one run, of which it is the only writer.
 
-    Opening removes what a killed process left half written. The first step that is saved is read back
-    before any is trusted: whatever keeps a file system from giving back what it was given would
-    otherwise be noticed when the run is lost. Steps on disk that this object has
+    Opening removes what a killed process left half written. The first step that is saved is read
+    back before any is trusted: whatever keeps a file system from giving back what it was given
+    would otherwise be noticed when the run is lost. Steps on disk that this object has
     neither saved nor restored are moved out of the way (to `set-aside-<step>`) when they are
     damaged or when a save reaches their number; nothing else is ever renamed.
 
@@ -289,7 +289,7 @@ def _open_manager(directory: Path, keep: int) -> ocp.CheckpointManager:
     plain = glob.escape(str(directory)) == str(directory)
     state = ocp.PyTreeCheckpointHandler(
         use_ocdbt=plain,
-        type_handler_registry=ocp.type_handlers.create_type_handler_registry(arrays, unused)
+        type_handler_registry=ocp.type_handlers.create_type_handler_registry(arrays, unused),
     )
     return ocp.CheckpointManager(
         directory,
