@@ -289,7 +289,9 @@ def test_leftovers_are_removed_on_opening(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["1"]
 
 
-@pytest.mark.parametrize("name", ["[2026] thesis", "runs[1]/a", "what?", "a*b", "{x}", "[b]", "[/b]"])
+@pytest.mark.parametrize(
+    "name", ["[2026] thesis", "runs[1]/a", "what?", "a*b", "{x}", "[b]", "[/b]"]
+)
 def test_any_name_of_a_folder_holds_checkpoints(tmp_path: Path, name: str) -> None:
     directory = tmp_path / name / "checkpoints"
     save_steps(directory, 1, 2)
