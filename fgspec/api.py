@@ -43,10 +43,11 @@ from fgspec.data.pipeline import evaluation_batches
 from fgspec.data.sources import read
 from fgspec.errors import DataError, ResumeError, RunError, UserError
 from fgspec.loading import spec_file as source
+from fgspec.loading.merge import keys_of
 from fgspec.loading.resolved import Difference, differences
 from fgspec.loading.spec_file import Loaded
-from fgspec.problems.problems import SpecError
-from fgspec.processes.join import is_first, process_problems, stopping_together
+from fgspec.problems.problems import MISSING, Problem, SpecError, lookup
+from fgspec.processes.join import from_first, is_first, process_problems, stopping_together
 from fgspec.show.bias_notes import notes
 from fgspec.show.lines import say
 from fgspec.show.plan_tables import cost_rows
@@ -122,7 +123,20 @@ def plan(spec: Spec, *, here: bool = True) -> Plan:
     refuse_missing_backend()
     info = describe(loaded.experiment.data.source)
     loaded.refuse(data_problems(loaded.experiment, info))
-    return make_plan(_on_devices(loaded) if here else loaded.experiment, info)
+    experiment = _on_devices(loaded) if here else loaded.experiment
+    try:
+        return make_plan(experiment, info)
+    except UserError as error:
+        _refuse_at(loaded, str(error))
+        raise
+
+
+def _refuse_at(loaded: Loaded, message: str) -> None:
+    """Raise what the compiler says of a field with the field's place; it knows no places."""
+    name, _, text = message.partition(": ")
+    path = keys_of(name)
+    if text and lookup(loaded.values(), path) is not MISSING:
+        loaded.refuse([Problem(path, text, shows=False)])
 
 
 def _on_devices(loaded: Loaded) -> Experiment:
@@ -244,6 +258,8 @@ def train(
     given = _loaded(spec) if spec is not None else None
     at, begun = (Path(path) if path is not None else None for path in (run, resume))
     found, recorded, loaded = find(given, at, begun)
+    place = found.path if found is not None else at or Path(run_dir) / loaded.experiment.name
+    from_first(partial(_writable, place))
     console = console if console is not None and is_first() else Console(quiet=True)
     stops = stop_signals() if jax.process_count() == 1 else stopping_together()
     name = loaded.experiment.name
@@ -252,6 +268,11 @@ def train(
         found = found or start(job, Path(run_dir), at)
         say(console, f"run {found.path}")
         return execute(job, found) | {"run": str(found.path)}
+
+
+def _writable(place: Path) -> str:
+    rundir.refuse_unwritable(place)
+    return str(place)
 
 
 def _prepared(

@@ -15,7 +15,7 @@ from fgspec import api
 from fgspec.bench.measure import SCHEMA_VERSION, Subject, lines, measure, timed, times
 from fgspec.bench.plot import draw, plotting
 from fgspec.cli.check_ import checked
-from fgspec.cli.options import ArgumentError, SetOption
+from fgspec.cli.options import ArgumentError, SetOption, unwritable
 from fgspec.loading.resolved import spec_hash
 from fgspec.loading.spec_file import Loaded, load
 from fgspec.problems.problems import SpecError
@@ -90,6 +90,8 @@ def _refuse_files(json_file: Path | None, plot_file: Path | None) -> None:
     for option, path in (("--json", json_file), ("--plot", plot_file)):
         if path is not None and (path.is_dir() or not path.parent.is_dir()):
             raise ArgumentError(f"bench: {option} {path}: is a folder, or lies in none")
+        if path is not None and (reason := unwritable(path)):
+            raise ArgumentError(f"bench: {option} {path}: cannot be written ({reason})")
     if plot_file is not None:
         if plot_file.suffix.lower() != ".png":
             raise ArgumentError(f"bench: --plot {plot_file}: give a name that ends in .png")

@@ -2,11 +2,14 @@
 
 import importlib
 import io
+import itertools
 import logging
 import re
+import shlex
 import sys
 import unicodedata
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -34,6 +37,12 @@ VERBS = {
     "diff": "say what two specs have not in common, and what that changes",
 }
 """Every verb, in the order in which `--help` lists them; `fgspec.cli.<verb>` holds each."""
+
+
+_WITHOUT_FIELDS = ("init", "eval", "status", "report", "reproduce", "schema")
+"""Verbs that have no `--set`."""
+
+_SETTING = re.compile(r"[A-Za-z_][\w.\[\]]*=")
 
 
 class _Verbs(TyperGroup):
@@ -102,12 +111,25 @@ def _refuse_unseen(words: Sequence[str]) -> None:
             )
 
 
+def _refuse_bare_settings(words: Sequence[str]) -> None:
+    """Raise for a field and its value where other programs take them: after a spec, by themselves.
+
+    Raises:
+        UserError: a word is one, and no value of an option.
+    """
+    for before, word in itertools.pairwise(words):
+        by_itself = _SETTING.match(word) and not before.startswith("-") and not Path(word).exists()
+        if by_itself and words[0] in VERBS and words[0] not in _WITHOUT_FIELDS:
+            raise UserError(f"{word}: to set a field, write --set {shlex.quote(word)}")
+
+
 def main() -> None:
     """Run the command line and exit."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     _print_anything()
     try:
         _refuse_unseen(sys.argv[1:])
+        _refuse_bare_settings(sys.argv[1:])
         app()
     except UserError as error:
         if "--debug" in sys.argv:

@@ -181,11 +181,11 @@ def _resolved(
                 wrong.setdefault(line, []).append(label)
     if wrong:
         count = len(found) + len({label for labels in wrong.values() for label in labels})
-        raise SpecError([_told(line, labels, count) for line, labels in wrong.items()])
+        raise SpecError([of_arms(line, labels, count) for line, labels in wrong.items()])
     return found
 
 
-def _told(line: str, labels: list[str], count: int) -> str:
+def of_arms(line: str, labels: list[str], count: int) -> str:
     """A mistake, and in which arms it is if not in all."""
     if len(labels) == count:
         return line

@@ -278,9 +278,6 @@ def parse(text: str, file: str) -> Document:
     return Document(_build(root, (), keys, values), keys, values, composer.text)
 
 
-_SETTING = re.compile(r"[A-Za-z_][\w.\[\]]*=.*")
-"""A field and its value as users of other programs write them, without `--set`."""
-
 _PIPED: dict[tuple[str, int, int], bytes] = {}
 """What pipes held: they can be read once, and a spec is asked for more than once."""
 
@@ -314,8 +311,6 @@ def read(path: pathlib.Path, shown_as: str | None = None) -> Document:
         data = _bytes(path)
     except FileNotFoundError:
         problem = "There is no such file; expected a YAML file: check the path"
-        if _SETTING.fullmatch(str(path)):
-            problem = f"There is no such file; to set a field, write --set {path}"
         raise YamlError(start, problem) from None
     except IsADirectoryError:
         problem = "This is a directory; expected a YAML file: name a file in it"
