@@ -43,11 +43,13 @@ from fgspec.data.pipeline import evaluation_batches
 from fgspec.data.sources import read
 from fgspec.errors import DataError, ResumeError, RunError, UserError
 from fgspec.loading import spec_file as source
+from fgspec.loading.merge import keys_of
 from fgspec.loading.resolved import Difference, differences
 from fgspec.loading.spec_file import Loaded
-from fgspec.problems.problems import SpecError
-from fgspec.processes.join import is_first, process_problems, stopping_together
+from fgspec.problems.problems import MISSING, Problem, SpecError, lookup
+from fgspec.processes.join import from_first, is_first, process_problems, stopping_together
 from fgspec.show.bias_notes import notes
+from fgspec.show.lines import say
 from fgspec.show.plan_tables import cost_rows
 from fgspec.show.scaling_text import mesh_rows
 from fgspec.show.text import table
@@ -60,6 +62,7 @@ from fgspec.training import run_folder as rundir
 from fgspec.training.checkpoint import newest
 from fgspec.training.compile_cache import CacheUse, compilation_cache
 from fgspec.training.device_calls import evaluated, functions, rows_of
+from fgspec.training.jax_settings import refuse_interpreting, refuse_missing_backend
 from fgspec.training.loop import Functions, Timetable
 from fgspec.training.out_of_memory import enough_memory
 from fgspec.training.profile import Profile
@@ -113,12 +116,27 @@ def plan(spec: Spec, *, here: bool = True) -> Plan:
         SpecError: the spec is wrong, breaks its contract, does not fit its data, or is not
             supported.
         DataError, UserError: files of an `npz` or `image_folder` are missing or cannot be read.
+        UserError: JAX was told to use devices that are not here.
     """
     loaded = _loaded(spec)
     loaded.refuse([*broken(loaded), *refusals(loaded.experiment)])
+    refuse_missing_backend()
     info = describe(loaded.experiment.data.source)
     loaded.refuse(data_problems(loaded.experiment, info))
-    return make_plan(_on_devices(loaded) if here else loaded.experiment, info)
+    experiment = _on_devices(loaded) if here else loaded.experiment
+    try:
+        return make_plan(experiment, info)
+    except UserError as error:
+        _refuse_at(loaded, str(error))
+        raise
+
+
+def _refuse_at(loaded: Loaded, message: str) -> None:
+    """Raise what the compiler says of a field with the field's place; it knows no places."""
+    name, _, text = message.partition(": ")
+    path = keys_of(name)
+    if text and lookup(loaded.values(), path) is not MISSING:
+        loaded.refuse([Problem(path, text, shows=False)])
 
 
 def _on_devices(loaded: Loaded) -> Experiment:
@@ -227,7 +245,8 @@ def train(
         SpecError, DataError: as `plan`.
         ResumeError: the run cannot be resumed.
         RunError: a loss is no longer finite, or memory runs out.
-        UserError: more updates are to be traced than the run has.
+        UserError: more updates are to be traced than the run has, or JAX was told to compile
+            nothing.
         Preempted: the process was told to stop; the state is saved.
     """
     if network is not None:
@@ -235,17 +254,25 @@ def train(
             "network= is for fgspec.compile: a run is resumed from its folder, so register the "
             f"module in the entry points {MODULES} and name it in architecture.module"
         )
+    refuse_interpreting()
     given = _loaded(spec) if spec is not None else None
     at, begun = (Path(path) if path is not None else None for path in (run, resume))
     found, recorded, loaded = find(given, at, begun)
+    place = found.path if found is not None else at or Path(run_dir) / loaded.experiment.name
+    from_first(partial(_writable, place))
     console = console if console is not None and is_first() else Console(quiet=True)
     stops = stop_signals() if jax.process_count() == 1 else stopping_together()
     name = loaded.experiment.name
     with stops as stopping, compilation_cache() as cache, enough_memory(name):
         job = replace(_prepared(loaded, profile, console, stopping, cache), loaded=recorded)
         found = found or start(job, Path(run_dir), at)
-        console.print(f"run {found.path}", highlight=False, soft_wrap=True)
+        say(console, f"run {found.path}")
         return execute(job, found) | {"run": str(found.path)}
+
+
+def _writable(place: Path) -> str:
+    rundir.refuse_unwritable(place)
+    return str(place)
 
 
 def _prepared(
@@ -264,7 +291,7 @@ def _prepared(
     rows = cost_rows(program.plan, compiled, dissect(program)) | mesh_rows(program.plan)
     table(loaded.experiment.name, rows, console)
     for line in [f"note: {note}" for note in notes(program.plan)] + cache.lines():
-        console.print(line, highlight=False, soft_wrap=True)
+        say(console, line)
     called = functions(program, dataset, calls, compiled.call)
     traces = profile and is_first()
     traced = Profile(profile, lambda: scopes(compiled.call.as_text())) if traces else None

@@ -15,11 +15,12 @@ from fgspec import api
 from fgspec.bench.measure import SCHEMA_VERSION, Subject, lines, measure, timed, times
 from fgspec.bench.plot import draw, plotting
 from fgspec.cli.check_ import checked
-from fgspec.cli.options import ArgumentError, SetOption
+from fgspec.cli.options import ArgumentError, SetOption, unwritable
 from fgspec.loading.resolved import spec_hash
 from fgspec.loading.spec_file import Loaded, load
 from fgspec.problems.problems import SpecError
 from fgspec.training.compile_cache import no_compilation_cache
+from fgspec.training.jax_settings import refuse_interpreting
 from fgspec.training.logbook import write_json
 from fgspec.training.out_of_memory import enough_memory
 from fgspec.training.provenance import collect
@@ -56,6 +57,7 @@ def run(
     Example: fgspec bench specs/quickstart/bp.yaml specs/quickstart.yaml
     """
     _refuse_files(json_file, plot_file)
+    refuse_interpreting()
     paths, reference = _ordered(specs, against)
     loaded = _checked(paths, overrides or [])
     names = _distinct([one.experiment.name for one in loaded])
@@ -88,6 +90,8 @@ def _refuse_files(json_file: Path | None, plot_file: Path | None) -> None:
     for option, path in (("--json", json_file), ("--plot", plot_file)):
         if path is not None and (path.is_dir() or not path.parent.is_dir()):
             raise ArgumentError(f"bench: {option} {path}: is a folder, or lies in none")
+        if path is not None and (reason := unwritable(path)):
+            raise ArgumentError(f"bench: {option} {path}: cannot be written ({reason})")
     if plot_file is not None:
         if plot_file.suffix.lower() != ".png":
             raise ArgumentError(f"bench: --plot {plot_file}: give a name that ends in .png")

@@ -2,7 +2,7 @@
 
 import importlib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,6 +14,7 @@ from fgspec.errors import DataError, UserError
 from fgspec.loading.resolved import spec_hash
 from fgspec.loading.spec_file import Loaded, load
 from fgspec.problems.problems import Problem, SpecError
+from fgspec.spec.experiment import Experiment
 from fgspec.sweeps.expand import is_sweep, load_sweep
 
 
@@ -32,8 +33,22 @@ def checked(loaded: Loaded) -> Loaded:
         problems += [_of_data(line) for line in lines]
     loaded.refuse(problems)
     if loaded.ablation is not None and loaded.ablation.touches is not None:
-        importlib.import_module("fgspec.api").refuse_untold(loaded)  # needs JAX, as no other check
+        _with_jax().refuse_untold(loaded)
+    if _only_planned(loaded.experiment):
+        _with_jax().plan(loaded, here=False)
     return loaded
+
+
+def _with_jax() -> Any:
+    """The functions that need JAX, which takes a while to import and few checks need."""
+    return importlib.import_module("fgspec.api")
+
+
+def _only_planned(spec: Experiment) -> bool:
+    """Whether it takes the layers of the network to tell if it can do what the spec asks."""
+    drawn = spec.gradient.perturbation
+    fits = drawn is not None and not drawn.projects and drawn.guess.set.fits
+    return fits or spec.compile.blocks == "scanned"
 
 
 def _of_data(line: str) -> Problem:
@@ -74,4 +89,4 @@ def _told(path: Path, overrides: list[str]) -> str:
     sweep = load_sweep(path, overrides)
     for arm in sweep.arms:
         checked(arm.loaded)
-    return f"{sweep.name}, {len(sweep.arms)} arms"
+    return f"{sweep.name}, {len(sweep.arms)} arm{'s' * (len(sweep.arms) > 1)}"

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from fgspec import api
-from fgspec.cli.options import ArgumentError, JsonOption, SetOption
+from fgspec.cli.options import ArgumentError, JsonOption, SetOption, unwritable
 from fgspec.comparing import as_html as diff_html
 from fgspec.comparing import as_text as diff_text
 from fgspec.comparing.comparison import Probing, of_fields
@@ -60,6 +60,8 @@ def run(
     given = {name: value for name, value in chosen.items() if value is not None}
     if given and not probe:
         raise ArgumentError(f"diff: --{next(iter(given))} is of --probe; give that too")
+    if html is not None and (reason := unwritable(html)):
+        raise ArgumentError(f"diff: {html} cannot be written ({reason})")
     left, right = load(specs[0]), load(specs[-1], overrides or ())
     how = Probing(**given) if probe else None
     found = of_fields(left, right) if fields else api.compare(left, right, how)

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from fgspec.cli.options import MeshOption, SetOption, SpecArgument, with_mesh
-from fgspec.loading.spec_file import load
+from fgspec.cli.options import ArgumentError, MeshOption, SetOption, SpecArgument, with_mesh
+from fgspec.loading.spec_file import is_pipe, load
 from fgspec.processes.supervise import simulated, supervise
+from fgspec.show.lines import say
 from fgspec.training.run_folder import create
 
 ProcessesOption = Annotated[int, typer.Option("--processes", min=1, help="How many to start.")]
@@ -48,6 +49,11 @@ def run(
 
     Example: fgspec launch specs/quickstart.yaml --processes 2 --devices-per-process 4 --mesh data=8
     """
+    if is_pipe(spec):
+        raise ArgumentError(
+            f"launch: {spec}: is a pipe, of which every process would need the whole; write the "
+            "spec to a file"
+        )
     sets = with_mesh(overrides, mesh)
     loaded = load(spec, sets)
     folder = run or create(loaded, run_dir).path
@@ -58,9 +64,9 @@ def run(
         environment = simulated(devices, environment)
     errors = Console(stderr=True)
 
-    def say(line: str) -> None:
-        errors.print(f"launch: {line}", highlight=False, markup=False, soft_wrap=True)
+    def tell(line: str) -> None:
+        say(errors, f"launch: {line}")
 
-    code = supervise(command, processes, environment, retries, say)
+    code = supervise(command, processes, environment, retries, tell)
     if code:
         raise typer.Exit(code)

@@ -1,8 +1,15 @@
 """`fgspec VERB ...`: finds the verb's module, and turns errors into lines and exit codes."""
 
 import importlib
+import io
+import itertools
 import logging
+import re
+import shlex
 import sys
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +17,8 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from fgspec.errors import UserError
+from fgspec.errors.seen import seen
+from fgspec.show.lines import say
 
 VERBS = {
     "init": "write a spec to start from",
@@ -28,6 +37,12 @@ VERBS = {
     "diff": "say what two specs have not in common, and what that changes",
 }
 """Every verb, in the order in which `--help` lists them; `fgspec.cli.<verb>` holds each."""
+
+
+_WITHOUT_FIELDS = ("init", "eval", "status", "report", "reproduce", "schema")
+"""Verbs that have no `--set`."""
+
+_SETTING = re.compile(r"[A-Za-z_][\w.\[\]]*=")
 
 
 class _Verbs(TyperGroup):
@@ -71,13 +86,50 @@ def root(
 
 
 def _complain(text: str) -> None:
-    Console(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)
+    say(Console(stderr=True), text)
+
+
+def _print_anything() -> None:
+    """Print an escape for what the terminal's encoding lacks, and for names that are no text."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _refuse_unseen(words: Sequence[str]) -> None:
+    """Raise for names of files that no line can show: messages and records have one line each.
+
+    Raises:
+        UserError: a word has a line break or another control character. Values of `--set` may.
+    """
+    for before, word in zip(["", *words], words, strict=False):
+        is_value = before == "--set" or word.startswith("--set=")
+        if not is_value and any(unicodedata.category(letter) == "Cc" for letter in word):
+            raise UserError(
+                f"{seen(word)}: this argument has a control character, such as a line break, which "
+                "a path may not have here; rename the file or folder"
+            )
+
+
+def _refuse_bare_settings(words: Sequence[str]) -> None:
+    """Raise for a field and its value where other programs take them: after a spec, by themselves.
+
+    Raises:
+        UserError: a word is one, and no value of an option.
+    """
+    for before, word in itertools.pairwise(words):
+        by_itself = _SETTING.match(word) and not before.startswith("-") and not Path(word).exists()
+        if by_itself and words[0] in VERBS and words[0] not in _WITHOUT_FIELDS:
+            raise UserError(f"{word}: to set a field, write --set {shlex.quote(word)}")
 
 
 def main() -> None:
     """Run the command line and exit."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    _print_anything()
     try:
+        _refuse_unseen(sys.argv[1:])
+        _refuse_bare_settings(sys.argv[1:])
         app()
     except UserError as error:
         if "--debug" in sys.argv:
@@ -92,6 +144,12 @@ def main() -> None:
             raise
         _complain(f"{error.filename or 'fgspec'}: {error.strerror or error}")
         sys.exit(1)
+    except ValueError as error:
+        # JAX reads its variables when it is imported, and says which it cannot read.
+        if "--debug" in sys.argv or not re.search(r"environment .?JAX_[A-Z0-9_]+", str(error)):
+            raise
+        _complain(f"{error}; mend that variable, or unset it")
+        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Arguments that several verbs share."""
 
 import re
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -38,6 +39,21 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of 
 
 class ArgumentError(UserError):
     """Arguments that do not go together."""
+
+
+def unwritable(file: Path) -> str:
+    """Why a file cannot be written, empty if it can: asked before what it is to hold is computed.
+
+    Folders that are missing will be made.
+    """
+    if file.is_dir():
+        return "is a folder"
+    folder = next(place for place in file.absolute().parents if place.exists())
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return ""
+    except OSError as error:
+        return error.strerror or str(error)
 
 
 def with_mesh(overrides: list[str] | None, mesh: str | None) -> list[str]:

@@ -18,6 +18,7 @@ from fgspec.loading.resolved import spec_hash
 from fgspec.loading.spec_file import Loaded, load
 from fgspec.show.bias_notes import notes
 from fgspec.show.cost_tables import anatomy_lines
+from fgspec.show.lines import say
 from fgspec.show.plan_tables import cost_rows, cost_values, layer_lines, layer_values
 from fgspec.show.scaling_text import mesh_rows, prediction_rows, scaling_lines
 from fgspec.show.text import table
@@ -71,7 +72,7 @@ def run(
     print("\n".join(anatomy_lines(plan, found)))
     _picture(plan)
     for note in notes(plan):
-        console.print(f"note: {note}", highlight=False, soft_wrap=True)
+        say(console, f"note: {note}")
 
 
 def _predict(loaded: Loaded, machine: Machine, as_json: bool) -> None:

@@ -8,10 +8,10 @@ import typer
 from compiler.cost.update_flops import update_flops
 from fgspec import api
 from fgspec.bench.plot import plotting
-from fgspec.cli.options import ArgumentError
+from fgspec.cli.options import ArgumentError, unwritable
 from fgspec.errors import UserError
 from fgspec.problems.problems import nearest
-from fgspec.results.collect import ArmResult, collect
+from fgspec.results.collect import ArmResult, collect, failures
 from fgspec.results.compose import Costs, compose
 from fgspec.results.pages import as_html, as_markdown, pictures
 from fgspec.results.statistics import verdict
@@ -46,6 +46,9 @@ def run(
 
     Example: fgspec report runs/rules
     """
+    folder = out or paths[0]
+    if out is not None and (reason := unwritable(out / "report.html")):
+        raise ArgumentError(f"report: --out {out}: cannot be written ({reason})")
     arms = collect(paths)
     base = _base(arms, against)
     draws = True
@@ -55,12 +58,15 @@ def run(
         draws = False
         print(error)
     _refuse_metric(arms, metric)
-    sections = compose(arms, metric, base, _costs(arms), draws)
-    folder, title = out or paths[0], f"Report of {', '.join(path.name for path in paths)}"
+    failed = failures(paths)
+    sections = compose(arms, metric, base, _costs(arms), draws, failed)
+    title = f"Report of {', '.join(path.name for path in paths)}"
     write_text(folder / "report.html", as_html(title, sections))
     write_text(folder / "report.md", as_markdown(title, sections))
     for picture in pictures(sections):
         (folder / picture.name).write_bytes(picture.png)
+    for failure in failed:
+        print(f"failed: {failure.run}: {failure.reason}")
     print(verdict(metric, [(arm.label, arm.values(metric)) for arm in arms]))
     print(f"report {folder / 'report.html'}")
 

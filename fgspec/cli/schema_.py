@@ -16,6 +16,9 @@ from fgspec.training.logbook import write_text
 SPEC = "Spec"
 """What the schema of a sweep calls the sections of a spec."""
 
+_ITEM = r"^[A-Za-z_]\w*(\.\w+)*?(\.\d+|\[\d+\])"
+"""The path of an item of a list, or of a field in one, of which no schema is given."""
+
 
 def language_schema() -> dict[str, Any]:
     """The JSON Schema of what a file may hold; more lenient than `check`, for editors."""
@@ -110,8 +113,11 @@ def sweep_schema() -> dict[str, Any]:
         "Axes": {path: {"type": "array", "minItems": 1, "items": v} for path, v in values.items()},
         "Draws": {path: {"$ref": "#/$defs/Draw"} for path in values},
     }
+    of_items = {"Settings": {}, "Axes": {"type": "array", "minItems": 1}}
+    of_items["Draws"] = {"$ref": "#/$defs/Draw"}
     for name, fields in of_fields.items():
         closed = {"type": "object", "additionalProperties": False, "properties": fields}
+        closed["patternProperties"] = {_ITEM: of_items[name]}
         sections[name] = closed | {"description": "By the path of a field of the spec."}
     own, settings = schema["properties"], {"$ref": "#/$defs/Settings"}
     (any_name,) = own["arms"]["patternProperties"]

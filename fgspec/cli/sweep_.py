@@ -1,5 +1,6 @@
 """`fgspec sweep`."""
 
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,17 +13,18 @@ from compiler.cost.update_flops import update_flops
 from fgspec import api
 from fgspec.cli.options import ArgumentError, SetOption, nested
 from fgspec.cli.train_ import RunDirOption
-from fgspec.errors import RunError
+from fgspec.errors import UserError
 from fgspec.loading.resolved import resolved_text
 from fgspec.loading.spec_file import load
-from fgspec.problems.problems import nearest
+from fgspec.problems.problems import SpecError, nearest
 from fgspec.spec.kinds import working
 from fgspec.sweeps.engine import Site, Watch, outcome, run_all
 from fgspec.sweeps.engines import ENGINES, SweepEngine
-from fgspec.sweeps.expand import Sweep, load_sweep
-from fgspec.sweeps.folder import ENDED, Found, Planned, SweepDir, locked, record, status
+from fgspec.sweeps.expand import Sweep, load_sweep, of_arms
+from fgspec.sweeps.folder import Found, Planned, SweepDir, fail, locked, record, status
 from fgspec.sweeps.show import plan_lines, status_lines
 from fgspec.training.logbook import write_text
+from fgspec.training.loop import Preempted
 from fgspec.training.run import stop_signals
 
 AT_HAND = "processes"
@@ -117,12 +119,20 @@ def costs_of(sweep: Sweep) -> dict[str, tuple[int, int]]:
     """FLOPs of an update and updates of a run, of every arm by its label.
 
     Raises:
-        SpecError, DataError: as `fgspec.api.plan`, of the first arm that is refused.
+        SpecError: what `fgspec.api.plan` refuses of any arm, before one is trained.
     """
+    found, wrong = dict[str, tuple[int, int]](), dict[str, list[str]]()
     for arm in sweep.arms:
-        api.refuse_untold(arm.loaded)
-    plans = {arm.label: api.plan(arm.loaded) for arm in sweep.arms}
-    return {label: (update_flops(plan), plan.steps) for label, plan in plans.items()}
+        try:
+            api.refuse_untold(arm.loaded)
+            plan = api.plan(arm.loaded)
+            found[arm.label] = (update_flops(plan), plan.steps)
+        except UserError as error:
+            for line in str(error).splitlines():
+                wrong.setdefault(line, []).append(arm.label)
+    if wrong:
+        raise SpecError([of_arms(line, arms, len(sweep.arms)) for line, arms in wrong.items()])
+    return found
 
 
 @dataclass(frozen=True)
@@ -180,7 +190,9 @@ def train_all(
     with locked(folder, say) as lock:
         say(f"sweep {folder.path}")
         planned = record(folder, sweep, {label: steps for label, (_, steps) in costs.items()})
-        todo = [one.planned for one in status(folder, planned) if one.state not in ENDED]
+        todo = [one.planned for one in status(folder, planned) if not one.over]
+        for one in todo:
+            folder.failure(one).unlink(missing_ok=True)
         if len(todo) < len(planned):
             say(f"{len(planned) - len(todo)} of {len(planned)} runs ended already")
         for name in ENGINES.names():
@@ -197,6 +209,7 @@ def train_all(
 
 
 def _train_here(folder: SweepDir, todo: list[Planned], say: Callable[[str], None]) -> None:
+    """One after the other; a run that fails, whatever by, keeps no other from being trained."""
     for planned in todo:
         (found,) = status(folder, [planned])
         try:
@@ -205,7 +218,20 @@ def _train_here(folder: SweepDir, todo: list[Planned], say: Callable[[str], None
             else:
                 spec = load(folder.spec(planned.arm), [f"seed={planned.seed}"])
                 api.train(spec, run_dir=folder.path)
-        except RunError:
-            pass  # its summary says so
+        except Preempted:
+            raise
+        except UserError as error:
+            fail(folder, planned, str(error))
+        except Exception as error:  # a defect of fgspec, or of code that a spec names
+            fail(folder, planned, _defect(error, folder.log(planned)))
         jax.clear_caches()  # compiled programs of many runs would take all maps of memory
         say(outcome(*status(folder, [planned])))
+
+
+def _defect(error: Exception, log: Path) -> str:
+    """What is said of an error that no user can mend, once its traceback is in the run's log."""
+    log.parent.mkdir(exist_ok=True)
+    with log.open("a", encoding="utf-8", errors="backslashreplace") as file:
+        file.writelines(traceback.format_exception(error))
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0]}; its traceback is in {log}"

@@ -18,6 +18,7 @@ from fgspec.cli.joining import (
 from fgspec.cli.options import ArgumentError, MeshOption, SetOption, with_mesh
 from fgspec.loading.spec_file import load
 from fgspec.processes.join import is_first, leaving_promptly
+from fgspec.show.lines import say
 from fgspec.training.run_folder import RunDir
 
 SpecOrNothing = Annotated[
@@ -82,7 +83,7 @@ def run(
     with leaving_promptly() if many else nullcontext():
         summary = api.train(loaded, console=console, **asked)
     for line in _ending(summary) if is_first() else ():
-        console.print(line, highlight=False, soft_wrap=True)
+        say(console, line)
 
 
 def _ending(summary: dict[str, Any]) -> list[str]:

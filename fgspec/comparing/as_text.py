@@ -10,6 +10,7 @@ from compiler.quality.probe import Probe
 from fgspec.comparing.comparison import Comparison, Probed
 from fgspec.loading.resolved import Difference
 from fgspec.problems.problems import MISSING, Origin, dotted, flow
+from fgspec.show.lines import say
 from fgspec.show.text import mebibytes, quantity
 from fgspec.spec.ablation import CONSEQUENCES
 
@@ -47,21 +48,21 @@ MEASURES: dict[str, tuple[str, str]] = {
 def show(found: Comparison, console: Console) -> None:
     """Print all layers that were asked for."""
     for difference in found.fields:
-        console.print(field(difference), highlight=False, soft_wrap=True)
+        say(console, field(difference))
     if not found.fields:
-        console.print("the same")
+        say(console, "the same")
     if found.spelled_out:
         names = listed(found.spelled_out)
         text = Text(f"equal, though only one says so: {names}", "dim")
-        console.print(text, highlight=False, soft_wrap=True)
+        say(console, text)
     if found.consequences:
-        console.print()
+        say(console)
         for one in found.consequences:
-            console.print(consequence(one), highlight=False, soft_wrap=True)
+            say(console, consequence(one))
         for line in costs(found):
-            console.print(line, highlight=False, soft_wrap=True)
+            say(console, line)
     if found.probe is not None:
-        console.print()
+        say(console)
         _probe(found.probe, console)
 
 
@@ -126,7 +127,7 @@ def _ratio(a: float, b: float) -> str:
 def _probe(probe: Probed, console: Console) -> None:
     drawn = f", {probe.draws} draws" if probe.draws else ""
     title = f"against the exact gradient of each target, on {probe.where}{drawn}"
-    console.print(title, highlight=False, soft_wrap=True)
+    say(console, title)
     rows = [("", ("layer", "", *(head for head, _ in MEASURES.values())))]
     for layer in dict.fromkeys([*probe.a, *probe.b]):
         for sign, colour, side in (("-", "red", probe.a), ("+", "green", probe.b)):
@@ -136,7 +137,7 @@ def _probe(probe: Probed, console: Console) -> None:
     for colour, (layer, *cells) in rows:
         numbers = (cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True))
         line = "  ".join([layer.ljust(widths[0]), *numbers])
-        console.print(Text(line, colour), highlight=False, soft_wrap=True)
+        say(console, Text(line, colour))
 
 
 def cells_of(probe: Probe) -> list[str]:

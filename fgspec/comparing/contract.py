@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from fgspec.loading.merge import keys_of
 from fgspec.loading.resolved import Difference, differences
 from fgspec.loading.spec_file import Loaded, base_of
 from fgspec.problems.problems import MISSING, Problem, dotted, lookup, nearest, shown
@@ -47,7 +48,7 @@ def _paths(ablation: Ablation) -> list[Path]:
 
 
 def _path(text: str) -> Path:
-    return tuple(part.strip() for part in text.split("."))
+    return keys_of(text)
 
 
 def _listed(path: Path, paths: Iterable[Path]) -> bool:

@@ -34,6 +34,12 @@ class ResumeError(UserError):
     exit_code: ClassVar[int] = 3
 
 
+class NoRunError(ResumeError):
+    """A path is not the folder of a run: a wrong argument, of whatever verb."""
+
+    exit_code: ClassVar[int] = 2
+
+
 class JoinError(UserError):
     """The processes of a run cannot find each other."""
 

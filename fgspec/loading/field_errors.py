@@ -1,6 +1,7 @@
 """Plain values -> a validated `Experiment`, or problems in the language of the spec."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -213,6 +214,8 @@ def _such_as(error: ErrorDetails, path: Path, tree: Mapping[str, Any]) -> str:
     value = lookup(tree, path)
     if isinstance(value, Mapping | list) or value is None:
         return ""
+    if isinstance(value, str) and re.fullmatch(r"\s*[-+]?\d+,\d+\s*", value):
+        return f"; write {value.strip().replace(',', '.')}"
     if error["type"] == "tuple_type":
         return f", such as [{shown(value)}]"
     if error["type"] == "string_type":
@@ -253,9 +256,9 @@ def _models_at(path: Path, tree: Mapping[str, Any]) -> list[type[BaseModel]]:
 
 def known_keys(path: Path, type: str) -> list[str]:
     """The fields that the mapping at `path` can have when it is of `type`."""
-    tree: dict[str, Any] = {"type": type}
+    tree: dict[Any, Any] = {"type": type}
     for key in reversed(path):
-        tree = {str(key): tree}
+        tree = {key: tree}
     return _known_keys(path, tree)
 
 

@@ -1,13 +1,19 @@
 """Layers of a spec: plain values and where each comes from, laid over each other."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from fgspec.loading.field_errors import known_keys
 from fgspec.loading.shorthand import spelled_out
-from fgspec.problems.problems import MISSING, Origin, dotted, flow, lookup
+from fgspec.problems.problems import MISSING, Origin, SpecError, are_items, dotted, flow, lookup
 from fgspec.yaml.load import Path
+
+
+def keys_of(path: str) -> tuple[str, ...]:
+    """The keys of a field's path as users write it: `blocks.0.channels` or `blocks[0].channels`."""
+    return tuple(key.strip() for key in re.sub(r"\[(\d+)\]", r".\1", path).split("."))
 
 
 @dataclass(frozen=True)
@@ -15,7 +21,7 @@ class Change:
     """One field that is set over a file, as by `--set`, and where that is said.
 
     Attributes:
-        keys: of the field, from the root.
+        keys: of the field, from the root; the number of an item where the spec has a list.
         value: plain.
         origin: of the value and of all below it.
     """
@@ -58,7 +64,11 @@ def _merge_into(
     for key, value in top.items():
         path = (*at, key)
         old = tree.get(key)
-        if isinstance(old, dict) and isinstance(value, dict):
+        if isinstance(old, list) and are_items(value):
+            items: dict[Any, Any] = dict(enumerate(old))
+            _merge_into(items, origins, value, top_origins, path)
+            tree[key] = list(items.values())
+        elif isinstance(old, dict) and isinstance(value, dict):
             tree[key] = _shared_with(value, old, path)
             for name in old.keys() - tree[key].keys():
                 _forget(origins, (*path, name))
@@ -90,15 +100,47 @@ def _forget(origins: dict[Path, Origin], path: Path) -> None:
 
 
 def changed(layer: Layer, change: Change) -> Layer:
-    """`layer` with one field set anew."""
-    keys, tree = change.keys, change.value
+    """`layer` with one field, or one item of a list, set anew.
+
+    Raises:
+        SpecError: the item is not there.
+    """
+    keys, tree = _indexed(layer.tree, change), change.value
     origins = {(*keys, *path): change.origin for path in [(), *_paths(tree)]}
     for end in range(len(keys) - 1, 0, -1):
-        if not isinstance(lookup(layer.tree, keys[:end]), dict):
+        if not isinstance(lookup(layer.tree, keys[:end]), dict | list):
             origins[keys[:end]] = change.origin
     for key in reversed(keys):
         tree = {key: tree}
     return merge(layer, Layer(*spelled_out(tree, origins)))
+
+
+def _indexed(tree: Any, change: Change) -> Path:
+    """The keys of a change, with numbers for the items of lists.
+
+    Raises:
+        SpecError: there is no such item.
+    """
+    path: Path = ()
+    for key in change.keys:
+        here = lookup(tree, path)
+        if isinstance(here, list):
+            if not key.isdecimal() or int(key) >= len(here):
+                which = f"its items are numbered 0 to {len(here) - 1}"
+                if len(here) < 2:
+                    which = "its only item is 0" if here else "it has no items"
+                raise _refused(change, path, f"is a list; {which} (got {key})")
+            path = (*path, int(key))
+        elif key.isdecimal() and path and not isinstance(here, dict):
+            message = f"no list of this spec is here, so it has no item {key}; set the whole list"
+            raise _refused(change, path, message)
+        else:
+            path = (*path, key)
+    return path
+
+
+def _refused(change: Change, path: Path, message: str) -> SpecError:
+    return SpecError([f"{change.origin.place}: {dotted(path)}: {message}"])
 
 
 def _paths(tree: Any) -> list[Path]:

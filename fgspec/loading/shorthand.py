@@ -7,7 +7,7 @@ the options of a method however it was written.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fgspec.problems.problems import Origin
+from fgspec.problems.problems import Origin, are_items
 from fgspec.spec.experiment import SpecFile
 from fgspec.spec.language import Model, fields_named, models_of, takes_a_name
 from fgspec.yaml.load import Path
@@ -38,6 +38,8 @@ def _mapping(
 
 
 def _value(value: Any, fields: Sequence[Any], at: Path, origins: dict[Path, Origin]) -> Any:
+    if are_items(value):  # of a list, which are what the list is of
+        return {index: _value(v, fields, (*at, index), origins) for index, v in value.items()}
     if isinstance(value, Mapping):
         return _mapping(value, models_of(fields, value.get("type")), at, origins)
     if isinstance(value, list):

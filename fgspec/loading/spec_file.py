@@ -13,7 +13,7 @@ from typing import Any
 from fgspec.check.consistency import check
 from fgspec.loading.defaults import complete
 from fgspec.loading.field_errors import valid_sections, validate, validate_section
-from fgspec.loading.merge import Change, Layer, changed, merge
+from fgspec.loading.merge import Change, Layer, changed, keys_of, merge
 from fgspec.loading.retired import without_retired
 from fgspec.loading.rules import expand_rule
 from fgspec.loading.shorthand import spelled_out
@@ -32,7 +32,7 @@ from fgspec.spec.architectures import Architecture
 from fgspec.spec.base import Section
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.kinds import methods_in, working
-from fgspec.yaml.load import MAX_DEPTH, Path, YamlError, parse, read, scalar
+from fgspec.yaml.load import MAX_DEPTH, Document, Path, YamlError, parse, read, scalar
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,8 @@ def load(
     """
     file = FilePath(path)
     try:
-        layer = _chain(file, None, ())
+        document = read(file)
+        layer = _chain(file, document, None, ())
     except YamlError as error:
         raise SpecError(str(error).splitlines()) from None
     if "base" in layer.tree:
@@ -120,8 +121,7 @@ def load(
         raise render([Problem(("base",), message, False, at_key=True)], *_at(layer), str(file))
     for change in [*changes, *map(_setting, overrides)]:
         layer = changed(layer, change)
-    text = file.read_text(encoding="utf-8-sig")
-    return _resolve(layer, str(path), text, (*map(str, changes), *overrides))
+    return _resolve(layer, str(path), document.text, (*map(str, changes), *overrides))
 
 
 def loads(text: str, file: str = "<text>") -> Loaded:
@@ -144,7 +144,7 @@ def _at(layer: Layer) -> tuple[dict[str, Any], dict[Path, Origin]]:
     return layer.tree, layer.origins
 
 
-def _layer(document: Any) -> Layer:
+def _layer(document: Document) -> Layer:
     origins = {
         path: Origin("file", document.keys.get(path, mark), mark)
         for path, mark in document.values.items()
@@ -152,29 +152,39 @@ def _layer(document: Any) -> Layer:
     return Layer(*spelled_out(document.value, origins))
 
 
+def is_pipe(file: FilePath) -> bool:
+    """Whether a file is one that can be read once only, and lies beside no other."""
+    return file.exists() and not file.is_file() and not file.is_dir()
+
+
+def beside(file: FilePath, target: str) -> FilePath:
+    """What a path in a file means: relative to the file's folder, to the current one in a pipe."""
+    folder = FilePath() if is_pipe(file) else file.parent
+    return FilePath(os.path.normpath(folder / target))
+
+
 def _root(file: FilePath) -> FilePath:
     """The folder that `extends` may not leave: the nearest one named specs, or the file's own."""
-    folder = file.resolve().parent
+    folder = FilePath().resolve() if is_pipe(file) else file.resolve().parent
     return next((p for p in (folder, *folder.parents) if p.name == "specs"), folder)
 
 
-def _chain(file: FilePath, root: FilePath | None, seen: tuple[FilePath, ...]) -> Layer:
-    layer = _layer(read(file))
+def _chain(
+    file: FilePath, document: Document, root: FilePath | None, seen: tuple[FilePath, ...]
+) -> Layer:
+    layer = _layer(document)
     target = layer.tree.pop("extends", MISSING)
     if target is MISSING:
         return layer
     root, seen = root or _root(file), (*seen, file.resolve())
-    problem = _path_problem(target, file, root, seen)
+    problem = path_problem(target, file, root, seen)
     if problem:
         tree = layer.tree | {"extends": target}
         raise render([Problem(("extends",), problem)], tree, layer.origins, str(file))
-    below = _chain(_beside(file, target), root, seen)
+    base = beside(file, target)
+    below = _chain(base, read(base), root, seen)
     below.tree.pop("ablation", None)  # which binds the file that states it
     return merge(below, layer)
-
-
-def _beside(file: FilePath, target: str) -> FilePath:
-    return FilePath(os.path.normpath(file.parent / target))
 
 
 def base_of(loaded: Loaded, overrides: Sequence[str]) -> Loaded:
@@ -185,16 +195,30 @@ def base_of(loaded: Loaded, overrides: Sequence[str]) -> Loaded:
     """
     assert loaded.ablation is not None
     file, target = FilePath(loaded.file), loaded.ablation.base
-    problem = _path_problem(target, file, _root(file), (file.resolve(),))
+    problem = path_problem(target, file)
     loaded.refuse([Problem(("ablation", "base"), problem)] if problem else [])
-    return load(_beside(file, target), overrides)
+    return load(beside(file, target), overrides)
 
 
-def _path_problem(target: Any, file: FilePath, root: FilePath, seen: tuple[FilePath, ...]) -> str:
+def path_problem(
+    target: Any,
+    file: FilePath,
+    root: FilePath | None = None,
+    seen: tuple[FilePath, ...] = (),
+) -> str:
+    """Why a file cannot be made from another that it names; empty if it can.
+
+    Args:
+        target: what the file says.
+        file: that says it.
+        root: the folder that may not be left; that of `file` if None.
+        seen: the files that were read on the way to `target`; `file` alone if empty.
+    """
+    root, seen = root or _root(file), seen or (file.resolve(),)
     if not isinstance(target, str) or FilePath(target).is_absolute():
         return "must be the path of a spec, relative to this one"
     try:
-        base = (file.parent / target).resolve()
+        base = beside(file, target).resolve()
         found = base.is_file()
     except (OSError, RuntimeError, ValueError):  # too long a name, a loop of links, a NUL
         return "is no path of a file"
@@ -210,10 +234,12 @@ def _path_problem(target: Any, file: FilePath, root: FilePath, seen: tuple[FileP
 def _setting(text: str) -> Change:
     """What a `--set` argument says."""
     name, equals, value = text.partition("=")
-    keys = tuple(key.strip() for key in name.split("."))
+    keys = keys_of(name)
     if not equals or not all(keys) or len(keys) > MAX_DEPTH:
         message = f"must be path=value, such as optimizer.learning_rate=0.1 (got {shown(text)})"
         raise SpecError([f"--set: {message}"])
+    if any("\ud800" <= letter <= "\udfff" for letter in name):
+        raise SpecError([f"--set: {dotted(keys)}: is no text in UTF-8; write the path in UTF-8"])
     if keys[0] in _OTHERS:
         raise SpecError([f"--set: {keys[0]}: belongs in a file; it cannot be set"])
     try:

@@ -25,6 +25,11 @@ class Origin:
     value: Mark | None = None
     rule: str = ""
 
+    @property
+    def place(self) -> str:
+        """Where a message about the value begins."""
+        return str(self.value or self.key) if self.kind == "file" else "--set"
+
     def __str__(self) -> str:
         """The place as `fgspec show` prints it."""
         if self.kind == "rule":
@@ -72,6 +77,11 @@ def lookup(tree: Any, path: Path) -> Any:
         else:
             return MISSING
     return tree
+
+
+def are_items(value: Any) -> bool:
+    """Whether a mapping stands for some items of a list, by number; keys of a spec are text."""
+    return isinstance(value, Mapping) and bool(value) and all(type(key) is int for key in value)
 
 
 def dotted(path: Path) -> str:

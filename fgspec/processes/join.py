@@ -227,4 +227,5 @@ def _keep_stdout() -> None:
     kept = os.dup(sys.stdout.fileno())
     with open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
-    sys.stdout = open(kept, "w", encoding=sys.stdout.encoding, buffering=1)  # noqa: SIM115
+    how = {"encoding": sys.stdout.encoding, "errors": sys.stdout.errors}
+    sys.stdout = open(kept, "w", buffering=1, **how)  # noqa: SIM115

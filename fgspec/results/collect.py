@@ -80,9 +80,29 @@ def collect(paths: Sequence[Path]) -> list[ArmResult]:
         if all(run.path.resolve() != other.path.resolve() for other in own):
             own.append(_result(run, loaded))
     if not arms:
-        raise UserError(f"report: no runs yet in {', '.join(map(str, paths))}")
+        why = "".join(f"\n{failure.run}: {failure.reason}" for failure in failures(paths))
+        raise UserError(f"report: no runs yet in {', '.join(map(str, paths))}{why}")
     taken: dict[str, int] = {}
     return [_arm(untaken(label, taken), loaded, runs) for label, loaded, runs in arms.values()]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A run of a sweep that failed, and why; it may have no folder."""
+
+    run: str
+    reason: str
+
+
+def failures(paths: Sequence[Path]) -> list[Failure]:
+    """Every failed run of the sweeps among some folders whose reason is known."""
+    return [
+        Failure(str(found.planned), found.reason)
+        for path in paths
+        if (path / "sweep.json").is_file()
+        for found in sweeps.status(*sweeps.reopen(path))
+        if found.state == "failed" and found.reason
+    ]
 
 
 def _runs(paths: Iterable[Path]) -> Iterable[tuple[str, Path]]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from fgspec.loading.resolved import differences, spec_hash
 from fgspec.problems.problems import MISSING, dotted, shown
-from fgspec.results.collect import ArmResult
+from fgspec.results.collect import ArmResult, Failure
 from fgspec.results.figures import COSINE, CURVES, against_cost, cosine_metrics, panels
 from fgspec.results.pages import Picture, Section, Table
 from fgspec.results.statistics import Paired, paired, summary, verdict
@@ -21,7 +21,12 @@ Costs = Mapping[str, tuple[int, int]]
 
 
 def compose(
-    arms: Sequence[ArmResult], metric: str, base: ArmResult, costs: Costs, draws: bool
+    arms: Sequence[ArmResult],
+    metric: str,
+    base: ArmResult,
+    costs: Costs,
+    draws: bool,
+    failed: Sequence[Failure] = (),
 ) -> list[Section]:
     """All sections of a report.
 
@@ -31,6 +36,7 @@ def compose(
         base: what differences are to.
         costs: of arms.
         draws: whether there are figures; they need matplotlib.
+        failed: runs of sweeps of which nothing counts.
     """
     sections = [
         Section("Result", (verdict(metric, [(a.label, a.values(metric)) for a in arms]),)),
@@ -39,7 +45,12 @@ def compose(
     if draws:
         sections += _curves(arms)
     sections += [*_quality(arms, draws), *_cost(arms, metric, costs, draws)]
-    return [*sections, *_changes(arms, base), _runs(arms, metric)]
+    return [*sections, *_changes(arms, base), _runs(arms, metric), *_failed(failed)]
+
+
+def _failed(failures: Sequence[Failure]) -> list[Section]:
+    rows = tuple((failure.run, failure.reason) for failure in failures)
+    return [Section("Runs that failed", (Table(("run", "reason"), rows),))] if rows else []
 
 
 def _four(value: float | None) -> str:

@@ -9,6 +9,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.table import Column, Table
 from rich.text import Text
 
+from fgspec.show.lines import say
 from fgspec.spec.run import Expect
 
 
@@ -16,13 +17,15 @@ def table(title: str, rows: Mapping[str, str], console: Console) -> None:
     """Print names and values in two columns."""
     if not console.is_terminal:
         width = max(map(len, rows))
-        console.print(title, highlight=False, soft_wrap=True)
+        say(console, title)
         for name, value in rows.items():
-            console.print(f"  {name:<{width}}  {value}", highlight=False, soft_wrap=True)
+            say(console, f"  {name:<{width}}  {value}")
         return
-    grid = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2))
+    grid = Table(
+        title=Text(title), title_justify="left", show_header=False, box=None, padding=(0, 2)
+    )
     for name, value in rows.items():
-        grid.add_row(Text(name, "dim"), value)
+        grid.add_row(Text(name, "dim"), Text(value))
     console.print(grid)
 
 
@@ -90,7 +93,7 @@ class Reporter:
                 BarColumn(bar_width=8),
                 _Rate(),
                 TimeRemainingColumn(),
-                TextColumn("{task.fields[known]}", table_column=Column(no_wrap=True)),
+                TextColumn("{task.fields[known]}", markup=False, table_column=Column(no_wrap=True)),
                 console=console,
                 refresh_per_second=4,
                 speed_estimate_period=10,
@@ -106,11 +109,10 @@ class Reporter:
             self._shown = dict(known)
             rate = (step - self._start) / max(time.perf_counter() - self._began, 1e-9)
             left = (self._total - step) / max(rate, 1e-9)
-            self._console.print(
+            say(
+                self._console,
                 f"step {step}/{self._total}  {headline(known)}  "
                 f"{rate:.3g} steps/s  {left:.0f} s left",
-                highlight=False,
-                soft_wrap=True,
             )
 
     def close(self) -> None:

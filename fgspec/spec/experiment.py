@@ -17,7 +17,10 @@ from fgspec.spec.optimizers import OPTIMIZERS, Optimizer, Sgd
 from fgspec.spec.rules import RULES, Rule
 from fgspec.spec.run import Checkpoint, Compile, Diagnostics, Expect, Training
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+LONGEST_NAME = 100
+"""Letters of a name: folders and files are named by it, with a little more."""
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=LONGEST_NAME)]
 
 
 def _whole(value: Any) -> Any:

@@ -7,8 +7,8 @@ from pydantic import BeforeValidator, Field
 from fgspec.spec.base import PositiveInt, Section, Seed
 from fgspec.spec.experiment import Name, Version
 
-FieldPath = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.\w+)*$")]
-"""A field of a spec, such as optimizer.learning_rate."""
+FieldPath = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.\w+|\[\d+\])*$")]
+"""A field of a spec, such as optimizer.learning_rate, or an item of a list, such as hidden.0."""
 
 Settings = dict[FieldPath, Any]
 Axis = Annotated[tuple[Any, ...], Field(min_length=1)]
@@ -38,7 +38,9 @@ class Random(Section):
 
 
 def _listed(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
+    return (
+        (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
+    )
 
 
 class SweepFile(Section):

@@ -1,6 +1,7 @@
 """Runs of a sweep somewhere: started, watched, tried again; where is an engine's business."""
 
 import os
+import re
 import sys
 import time
 from collections import deque
@@ -10,12 +11,18 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from fgspec.errors import STOPPED
-from fgspec.sweeps.folder import ENDED, Found, Planned, SweepDir, status
+from fgspec.sweeps.folder import ENDED, Found, Planned, SweepDir, fail, status
 from fgspec.sweeps.node import Order
 from fgspec.training.loop import Preempted
 
 TICK = 0.1
 """Seconds between two looks at whether the sweep was told to stop."""
+
+_PROGRESS = re.compile(r"run |step \d|compilation cache|    |Traceback|  File ")
+"""Lines of a process that say nothing of why it ended: its progress, and where a traceback was."""
+
+_LAST = 5
+"""Lines of what a process printed that may be the reason of its end."""
 
 FINAL = (2, 3, STOPPED)
 """Exit codes that another try would not change: a bad spec, a refused resume, told to stop."""
@@ -154,7 +161,11 @@ def run_all(folder: SweepDir, todo: Sequence[Planned], engine: Engine, watch: Wa
             if again:
                 tries[planned] -= 1
                 waiting.append(planned)
-            watch.say(_ending(found, gone.how, again, folder))
+                watch.say(f"{planned}: {gone.how} at step {found.step}; it is tried again")
+                continue
+            if found.state != "done" and gone.code != STOPPED:
+                fail(folder, planned, _reason(gone.how, folder.log(planned)))
+            watch.say(outcome(*status(folder, [planned])))
 
 
 def _told_to_stop(pause: float, stopping: Callable[[], bool]) -> bool:
@@ -165,17 +176,23 @@ def _told_to_stop(pause: float, stopping: Callable[[], bool]) -> bool:
     return told
 
 
-def _ending(found: Found, how: str, again: bool, folder: SweepDir) -> str:
-    if found.state in ENDED:
-        return outcome(found)
-    log = folder.log(found.planned)
-    seen = f"see {log}" if log.exists() else "it printed nothing"
-    what = "it is tried again" if again else seen
-    return f"{found.planned}: {how} at step {found.step}; {what}"
+def _reason(how: str, log: Path) -> str:
+    """Why a process failed: what it printed at last, after all that tells its progress."""
+    if not log.exists():
+        return f"{how}; it printed nothing"
+    last: list[str] = []
+    for line in reversed(log.read_text(errors="replace").splitlines()):
+        if _PROGRESS.match(line) or len(last) == _LAST:
+            break
+        last.insert(0, line)
+    said = " ".join(filter(None, map(str.strip, last)))
+    return f"{said or how}; see {log}"
 
 
 def outcome(found: Found) -> str:
     """A line on a run that ended."""
+    if found.reason:
+        return f"{found.planned}: {found.state}: {found.reason}"
     error = found.metrics.get("eval/error")
     told = f", eval/error {error:.4f}" if error is not None else ""
     return f"{found.planned}: {found.state} at step {found.step}{told}"

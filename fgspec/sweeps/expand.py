@@ -1,5 +1,6 @@
 """A sweep file -> its arms: named, resolved specs, no two of them alike."""
 
+import hashlib
 import itertools
 import math
 import random
@@ -10,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from fgspec.loading.field_errors import validate_record
-from fgspec.loading.merge import Change
+from fgspec.loading.merge import Change, keys_of
 from fgspec.loading.resolved import identity
-from fgspec.loading.spec_file import Loaded, load
+from fgspec.loading.spec_file import Loaded, beside, load, path_problem
 from fgspec.problems.problems import Origin, Problem, SpecError, flow, render
+from fgspec.spec.experiment import LONGEST_NAME
 from fgspec.spec.sweep import Draw, Random, Settings, SweepFile
 from fgspec.yaml.load import Document, YamlError, read
 
@@ -36,10 +38,12 @@ class Arm:
     Attributes:
         label: its name among the others.
         loaded: the spec, with the first seed.
+        drawn: what was drawn for it at random, as `--set` takes it.
     """
 
     label: str
     loaded: Loaded
+    drawn: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ class _Choice:
 
     label: str
     changes: tuple[Change, ...]
+    drawn: bool = False
 
 
 def is_sweep(path: Path) -> bool:
@@ -92,11 +97,11 @@ def load_sweep(path: str | Path, overrides: Sequence[str] = ()) -> Sweep:
         document = read(file)
     except YamlError as error:
         raise SpecError(str(error).splitlines()) from None
-    if not is_sweep(file) and "training" in document.value:
+    if "base" not in document.value and "training" in document.value:
         message = f"this is a spec; a sweep of it says base: {file.name}"
         raise SpecError([f"{document.values[()]}: {message}"])
     record, problems = validate_record(SweepFile, document.value)
-    if record is None or (problems := _problems(record)):
+    if record is None or (problems := _problems(record, file)):
         origins = {
             path: Origin("file", document.keys.get(path, mark), mark)
             for path, mark in document.values.items()
@@ -104,11 +109,11 @@ def load_sweep(path: str | Path, overrides: Sequence[str] = ()) -> Sweep:
         raise render(problems, document.value, origins, str(file))
     arms = _resolved(record, document, file, overrides)
     kept, dropped = _distinct(arms)
-    return Sweep(record.name, file.read_text(encoding="utf-8-sig"), kept, record.seeds, dropped)
+    return Sweep(record.name, document.text, kept, record.seeds, dropped)
 
 
-def _problems(record: SweepFile) -> list[Problem]:
-    """What no type says: reserved fields, lists of other lengths, draws from nothing."""
+def _problems(record: SweepFile, file: Path) -> list[Problem]:
+    """What no type says: reserved fields, lists of other lengths, draws from nothing, bases."""
     drawn = record.random.fields if record.random is not None else {}
     named = [(("set", path), path) for path in record.set]
     named += [(("arms", arm, path), path) for arm, own in record.arms.items() for path in own]
@@ -118,7 +123,12 @@ def _problems(record: SweepFile) -> list[Problem]:
     problems = [
         Problem(at, f"no arm sets {first}: it {RESERVED[first]}", False, at_key=True)
         for at, path in named
-        if (first := path.split(".")[0]) in RESERVED
+        if (first := keys_of(path)[0]) in RESERVED
+    ]
+    problems += [
+        Problem(("base", *([at] if len(record.base) > 1 else [])), why)
+        for at, base in enumerate(record.base)
+        if (why := path_problem(base, file))
     ]
     lengths = {len(values) for values in record.zip.values()}
     if len(lengths) > 1:
@@ -156,24 +166,26 @@ def _resolved(
     several, found, taken = len(record.base) > 1, list[Arm](), dict[str, int]()
     wrong: dict[str, list[str]] = {}
     for base, parts in itertools.product(record.base, list(itertools.product(*axes))):
-        words = [Path(base).stem] * several + [part.label for part in parts]
+        words = [_plain(Path(base).stem)] * several + [part.label for part in parts]
         label = untaken("-".join(word for word in words if word), taken)
         own = [change for part in parts for change in part.changes]
-        name = f"{record.name}-{label}" if label else record.name
+        name = shortened(f"{record.name}-{label}" if label else record.name)
+        drawn = tuple(str(change) for part in parts if part.drawn for change in part.changes)
+        label = shortened(label)
         named = Change(("name",), name, _origin(document, ("name",)))
         try:
-            loaded = load(file.parent / base, overrides, [*common, *own, seed, named])
-            found.append(Arm(label or record.name, loaded))
+            loaded = load(beside(file, base), overrides, [*common, *own, seed, named])
+            found.append(Arm(label or record.name, loaded, drawn))
         except SpecError as error:
             for line in error.lines:
                 wrong.setdefault(line, []).append(label)
     if wrong:
         count = len(found) + len({label for labels in wrong.values() for label in labels})
-        raise SpecError([_told(line, labels, count) for line, labels in wrong.items()])
+        raise SpecError([of_arms(line, labels, count) for line, labels in wrong.items()])
     return found
 
 
-def _told(line: str, labels: list[str], count: int) -> str:
+def of_arms(line: str, labels: list[str], count: int) -> str:
     """A mistake, and in which arms it is if not in all."""
     if len(labels) == count:
         return line
@@ -189,8 +201,7 @@ def untaken(label: str, taken: dict[str, int]) -> str:
 
 def _changes(own: Settings, document: Document, at: tuple[str, ...]) -> tuple[Change, ...]:
     return tuple(
-        Change(tuple(path.split(".")), value, _origin(document, (*at, path)))
-        for path, value in own.items()
+        Change(keys_of(path), value, _origin(document, (*at, path))) for path, value in own.items()
     )
 
 
@@ -222,7 +233,7 @@ def _together(row: Sequence[_Choice]) -> _Choice:
 
 def _one(path: str, value: Any, document: Document, at: tuple[str | int, ...]) -> _Choice:
     origin = _origin(document, at)
-    return _Choice(_word(path, value), (Change(tuple(path.split(".")), value, origin),))
+    return _Choice(_word(path, value), (Change(keys_of(path), value, origin),))
 
 
 def _word(path: str, value: Any) -> str:
@@ -232,8 +243,23 @@ def _word(path: str, value: Any) -> str:
     elif isinstance(value, Mapping) and set(value) == {"type"}:
         text = str(value["type"])
     else:
-        text = f"{path.split('.')[-1]}-{flow(value)}"
+        *above, last = keys_of(path)
+        named = [key for key in above if not key.isdecimal()][-1:] * last.isdecimal()
+        text = "-".join([*named, last, flow(value)])
+    return _plain(text)
+
+
+def _plain(text: str) -> str:
+    """Text with nothing but what the names of specs may have."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-")
+
+
+def shortened(name: str) -> str:
+    """A name of at most as many letters as a spec's may have, with a piece of its hash if cut."""
+    if len(name) <= LONGEST_NAME:
+        return name
+    piece = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: LONGEST_NAME - len(piece) - 1].rstrip('-')}-{piece}"
 
 
 def _drawn(drawn: Random | None, document: Document) -> list[_Choice]:
@@ -245,8 +271,8 @@ def _drawn(drawn: Random | None, document: Document) -> list[_Choice]:
             (path, _value(draw, rng), _origin(document, ("random", "fields", path)))
             for path, draw in drawn.fields.items()
         ]
-        changes = (Change(tuple(path.split(".")), value, at) for path, value, at in own)
-        rows.append(_Choice(f"random-{index + 1}", tuple(changes)))
+        changes = (Change(keys_of(path), value, at) for path, value, at in own)
+        rows.append(_Choice(f"random-{index + 1}", tuple(changes), drawn=True))
     return rows
 
 

@@ -7,10 +7,12 @@ import fcntl
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from fgspec.errors import ResumeError, UserError
 from fgspec.loading.resolved import identity, resolved_text, spec_hash
@@ -20,6 +22,7 @@ from fgspec.training.run_folder import RunDir
 from fgspec.training.run_folder import reopen as reopen_run
 
 VERSION = 1
+_LONGEST_REASON = 1000
 ENDED = ("done", "failed")
 """States that no further training changes."""
 
@@ -34,6 +37,7 @@ class Planned:
         name: of its spec, and so of the folder that holds it.
         sha256: of its resolved spec.
         steps: updates in all.
+        drawn: what was drawn for its arm at random.
     """
 
     arm: str
@@ -41,6 +45,7 @@ class Planned:
     name: str
     sha256: str
     steps: int
+    drawn: str = ""
 
     def __str__(self) -> str:
         """As progress names it."""
@@ -57,6 +62,9 @@ class Found:
         run: its folder, once there is one.
         step: of the last line of its metrics.
         metrics: the last value of each, as known so far.
+        reason: why it failed, if that is known.
+        mendable: whether it failed before or beside its training, by what a user can mend: data, a
+            checkpoint, memory. The next call of the sweep tries it again.
     """
 
     planned: Planned
@@ -64,6 +72,13 @@ class Found:
     run: Path | None = None
     step: int = 0
     metrics: Mapping[str, float] = field(default_factory=dict)
+    reason: str = ""
+    mendable: bool = False
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is to be done for it any more."""
+        return self.state in ENDED and not self.mendable
 
 
 @dataclass(frozen=True)
@@ -84,6 +99,11 @@ class SweepDir:
     def log(self, planned: Planned) -> Path:
         """What the process of a run printed."""
         return self.path / "logs" / f"{planned.arm}-seed-{planned.seed}.txt"
+
+    def failure(self, planned: Planned) -> Path:
+        """Why a run failed; there is none where it did not, or is tried again."""
+        file = f"{planned.arm}-seed-{planned.seed}.{planned.sha256[:8]}.json"
+        return self.path / "failures" / file
 
     def code(self, planned: Planned) -> Path:
         """The exit code of the process of a run, where a job of a cluster leaves it."""
@@ -112,6 +132,7 @@ def record(folder: SweepDir, sweep: Sweep, steps: Mapping[str, int]) -> list[Pla
             name=arm.loaded.experiment.name,
             sha256=spec_hash(arm.loaded, seed=seed),
             steps=steps[arm.label],
+            drawn=", ".join(arm.drawn),
         )
         for seed in sweep.seeds
         for arm in sweep.arms
@@ -132,9 +153,10 @@ def reopen(path: Path) -> tuple[SweepDir, list[Planned]]:
     """
     folder = SweepDir(path)
     try:
-        record = json.loads(folder.record.read_text())
-        return folder, [Planned(**run) for run in record["runs"]]
-    except (OSError, ValueError, KeyError, TypeError):
+        record = json.loads(folder.record.read_bytes())
+        runs = TypeAdapter(list[Planned]).validate_json(json.dumps(record["runs"]), strict=True)
+        return folder, runs
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
         raise UserError(
             f"{path}: not a sweep: it has no readable sweep.json; give the folder that "
             "`fgspec sweep` named"
@@ -151,7 +173,25 @@ def status(folder: SweepDir, planned: list[Planned]) -> list[Found]:
             recorded = _recorded(path)
             today = recorded if recorded in wanted else _of_today(path.parent)
             runs.setdefault(today, []).append(path.parent)
-    return [_found(run, known[run.name].get(run.sha256, [])) for run in planned]
+    found = [_found(run, known[run.name].get(run.sha256, [])) for run in planned]
+    return [_with_failure(folder, one) for one in found]
+
+
+def _with_failure(folder: SweepDir, found: Found) -> Found:
+    """A run, and why it failed if it did: not every failure leaves a run's folder or a summary."""
+    file = folder.failure(found.planned)
+    if found.state == "done" or not file.is_file():
+        return found
+    try:
+        reason = str(json.loads(file.read_bytes())["reason"])
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
+        reason = f"{file} cannot be read"
+    return replace(found, state="failed", reason=reason, mendable=found.state != "failed")
+
+
+def fail(folder: SweepDir, planned: Planned, reason: str) -> None:
+    """Write down why a run failed."""
+    write_json(folder.failure(planned), {"reason": " ".join(reason.split())[:_LONGEST_REASON]})
 
 
 def _recorded(provenance: Path) -> str:

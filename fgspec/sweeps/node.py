@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from fgspec.errors import STOPPED
+from fgspec.training.steps import steps_in
 
 POLL = 0.1
 """Seconds between two looks at a process, or at a lock."""
@@ -191,9 +192,7 @@ def joined(order: Order, rank: int, ranks: int) -> Order:
 
 def reached(run: str) -> int:
     """The step of the newest checkpoint of a run; 0 if it has none."""
-    folder = Path(run) / "checkpoints"
-    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    return max((int(name) for name in names if name.isdigit()), default=0)
+    return max(steps_in(Path(run) / "checkpoints"), default=0)
 
 
 def _state() -> str:

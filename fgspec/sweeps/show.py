@@ -29,7 +29,8 @@ def plan_lines(sweep: Sweep, costs: Mapping[str, tuple[int, int]]) -> list[str]:
         rows.append((arm.label, spec_hash(arm.loaded)[:8], *whole))
     count = arms * seeds
     rows.append((f"{count} run{'s' * (count > 1)}", "", "", "", quantity(total)))
-    return [head, *columns(rows), *sweep.dropped]
+    drawn = [f"{arm.label}: {', '.join(arm.drawn)}" for arm in sweep.arms if arm.drawn]
+    return [head, *columns(rows), *drawn, *sweep.dropped]
 
 
 def status_lines(found: Sequence[Found]) -> list[str]:
@@ -40,7 +41,10 @@ def status_lines(found: Sequence[Found]) -> list[str]:
     rows = [(METRIC, *(f"seed {seed}" for seed in seeds))]
     rows += [(arm, *(cells.get((arm, seed), "") for seed in seeds)) for arm in arms]
     ended = sum(one.state in ENDED for one in found)
-    return [*columns(rows), f"{ended} of {len(found)} runs ended"]
+    drawn = {one.planned.arm: one.planned.drawn for one in found if one.planned.drawn}
+    about = [f"{arm}: {text}" for arm, text in drawn.items()]
+    about += [f"{one.planned}: {one.reason}" for one in found if one.reason]
+    return [*columns(rows), *about, f"{ended} of {len(found)} runs ended"]
 
 
 def _cell(one: Found) -> str:

@@ -6,6 +6,7 @@ step, another experiment's spec.
 """
 
 import asyncio
+import glob
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 
-from fgspec.errors import ResumeError
+from fgspec.errors import ResumeError, RunError
 from fgspec.training.manifest import (
     Description,
     Leaf,
@@ -30,6 +31,7 @@ from fgspec.training.manifest import (
     seal,
     unseal,
 )
+from fgspec.training.steps import steps_in
 
 LOG = logging.getLogger("fgspec")
 
@@ -46,7 +48,9 @@ class Restored:
 class Checkpointer:
     """The checkpoints of one run, of which it is the only writer.
 
-    Opening removes what a killed process left half written. Steps on disk that this object has
+    Opening removes what a killed process left half written. The first step that is saved is read
+    back before any is trusted: whatever keeps a file system from giving back what it was given
+    would otherwise be noticed when the run is lost. Steps on disk that this object has
     neither saved nor restored are moved out of the way (to `set-aside-<step>`) when they are
     damaged or when a save reaches their number; nothing else is ever renamed.
 
@@ -55,18 +59,28 @@ class Checkpointer:
         keep: How many of the newest steps stay on disk; at least 1.
         identity: SHA-256 of the resolved spec, in hexadecimal.
         clean: Whether to remove what a killed process left half written; only a run's writer may.
+
+    Raises:
+        ResumeError: A file lies where the directory belongs.
     """
 
     def __init__(self, directory: Path, *, keep: int, identity: str, clean: bool = True) -> None:
         self._directory = directory.resolve()
         self._identity = identity
-        self._directory.mkdir(parents=True, exist_ok=True)
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise ResumeError(
+                f"{directory}: is a file, where the folder of a run's checkpoints belongs; restore "
+                "the run from a copy, or remove the file to start again"
+            ) from None
         if clean and jax.process_index() == 0:
             for leftover in self._directory.glob("*.orbax-checkpoint-tmp*"):
                 shutil.rmtree(leftover)
         self._foreign = set(self._steps_on_disk())
         self._trusted: set[int] = set()
         self._damaged: set[int] = set()
+        self._proven = False
         self._manager = _open_manager(self._directory, keep)
 
     def save(self, step: int, state: Any, extra: Mapping[str, Any]) -> None:
@@ -82,6 +96,7 @@ class Checkpointer:
 
         Raises:
             Exception: An earlier save failed in the background, for example on a full disk.
+            RunError: The first step that this object saved cannot be read back.
         """
         if step in self._trusted:
             return
@@ -98,7 +113,21 @@ class Checkpointer:
                 state=ocp.args.PyTreeSave(filled), meta=ocp.args.JsonSave(sealed)
             ),
         )
+        if not self._proven:
+            self._prove(step)
         self._trusted.add(step)
+
+    def _prove(self, step: int) -> None:
+        """Reads a step back that was just saved."""
+        self._manager.wait_until_finished()
+        try:
+            self._verified(step)
+        except Exception as error:  # as in `restore`
+            raise RunError(
+                f"{self._directory / str(step)}: what was saved cannot be read back "
+                f"({_first_line(error)}); train into a folder of another name or file system"
+            ) from error
+        self._proven = True
 
     def restore(self, template: Any) -> Restored | None:
         """Reads the newest intact checkpoint, bit for bit; each damaged one is logged and skipped.
@@ -142,8 +171,10 @@ class Checkpointer:
 
     def _steps_on_disk(self) -> list[int]:
         """The numbers of all step directories, ascending, whatever state they are in."""
-        names = (path.name for path in self._directory.iterdir() if path.is_dir())
-        return sorted(int(name) for name in names if name.isascii() and name.isdecimal())
+        return [step for step in steps_in(self._directory) if self._at(step).is_dir()]
+
+    def _at(self, step: int) -> Path:
+        return self._directory / str(step)
 
     def _clear_the_way(self, step: int) -> None:
         """Sets aside foreign steps that are damaged or not older than `step`.
@@ -176,6 +207,15 @@ class Checkpointer:
             ResumeError: It belongs to another experiment.
             Exception: Whatever else shows that it is not what was saved.
         """
+        found, arrays = self._verified(step)
+        wanted = named_leaves(template)
+        check_template(found.leaves, wanted)
+        placed = [_place(arrays[path], leaf.sharding) for path, leaf in wanted.items()]
+        state = jax.tree.unflatten(jax.tree.structure(template), placed)
+        return Restored(step, state, found.extra)
+
+    def _verified(self, step: int) -> tuple[Description, dict[str, np.ndarray]]:
+        """What one checkpoint says of itself, and its arrays; raises what `_read` raises."""
         meta = self._manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))
         found = unseal(meta["meta"])
         if found.identity != self._identity:
@@ -186,12 +226,7 @@ class Checkpointer:
             )
         if found.step != step:
             raise ValueError(f"the directory is named {step} but holds step {found.step}")
-        wanted = named_leaves(template)
-        check_template(found.leaves, wanted)
-        arrays = self._read_arrays(step, found.leaves)
-        placed = [_place(arrays[path], leaf.sharding) for path, leaf in wanted.items()]
-        state = jax.tree.unflatten(jax.tree.structure(template), placed)
-        return Restored(step, state, found.extra)
+        return found, self._read_arrays(step, found.leaves)
 
     def _read_arrays(self, step: int, leaves: Mapping[str, Leaf]) -> dict[str, np.ndarray]:
         """The arrays of a manifest on the host, each one verified."""
@@ -248,8 +283,13 @@ def _open_manager(directory: Path, keep: int) -> ocp.CheckpointManager:
     arrays = (np.ndarray, _PatientReads(deepcopy_host_arrays=False))
     # Never used, but Orbax warns where it is missing.
     unused = (jax.Array, ocp.type_handlers.ArrayHandler())
+    # Orbax looks for what it is to merge into one OCDBT database by a pattern that begins with the
+    # folder's name: in `[2026] thesis` it finds nothing, and the checkpoint cannot be read. Arrays
+    # in files of their own need no merging; how a checkpoint was written is seen when it is read.
+    plain = glob.escape(str(directory)) == str(directory)
     state = ocp.PyTreeCheckpointHandler(
-        type_handler_registry=ocp.type_handlers.create_type_handler_registry(arrays, unused)
+        use_ocdbt=plain,
+        type_handler_registry=ocp.type_handlers.create_type_handler_registry(arrays, unused),
     )
     return ocp.CheckpointManager(
         directory,

@@ -24,6 +24,7 @@ from fgspec.errors import ResumeError, RunError
 from fgspec.loading.resolved import spec_hash
 from fgspec.loading.spec_file import Loaded
 from fgspec.processes.join import from_first, is_first, refuse_disagreement
+from fgspec.show.lines import say
 from fgspec.show.text import Reporter, expectation
 from fgspec.spec.trackers import Tracker
 from fgspec.training import loop
@@ -44,6 +45,7 @@ from fgspec.training.run_folder import (
     reopen,
     write_summary,
 )
+from fgspec.training.steps import steps_in
 
 
 @dataclass(frozen=True)
@@ -171,12 +173,12 @@ def execute(job: Job, run: RunDir) -> dict[str, Any]:
         run.checkpoints, keep=spec.checkpoint.keep, identity=began_as(run, job.loaded)
     )
     try:
-        on_disk = sorted(path.name for path in run.checkpoints.iterdir() if path.name.isdigit())
+        on_disk = steps_in(run.checkpoints)
         refuse_disagreement({"the data": job.data_fingerprint(), "the checkpoints": on_disk})
         restored = checkpoints.restore(job.program.abstract())
         step = restored.step if restored is not None else 0
         if unsaid := new_fields(run):
-            job.console.print(f"note: began before these fields were: {', '.join(unsaid)}")
+            say(job.console, f"note: began before these fields were: {', '.join(unsaid)}")
         refuse_disagreement({"the newest intact checkpoint": step})
         _refuse_other_data(job, run, restored)
         with _logbook(job, run, step) as (write, over):
@@ -213,8 +215,7 @@ def _logbook(job: Job, run: RunDir, step: int) -> Iterator[tuple[Write, Callable
     if not is_first():
         yield lambda step, metrics: None, lambda status: None
         return
-    say = partial(job.console.print, highlight=False, soft_wrap=True, markup=False)
-    followers = Followers(job.trackers, say)
+    followers = Followers(job.trackers, partial(say, job.console))
     with Logbook(run.metrics) as logbook:
         logbook.truncate(step)
         followers.open(run.path, job.loaded.values())
@@ -232,7 +233,7 @@ def _logbook(job: Job, run: RunDir, step: int) -> Iterator[tuple[Write, Callable
 def _train(
     job: Job, run: RunDir, kept: tuple[Checkpointer, Write], restored: Restored | None
 ) -> Exception | None:
-    (checkpoints, write), say = kept, partial(job.console.print, highlight=False, soft_wrap=True)
+    checkpoints, write = kept
     spec, timetable = job.loaded.experiment, job.timetable
     state = restored.state if restored is not None else job.program.init(spec.seed)
     start = restored.step if restored is not None else 0
@@ -247,7 +248,9 @@ def _train(
         outlets = Outlets(write, save, reporter.show, job.stopping)
         span = (start, timetable.total)
         with (
-            profiled(job.program, job.profile, span, run.profile, say) as program,
+            profiled(
+                job.program, job.profile, span, run.profile, partial(say, job.console)
+            ) as program,
             job.training_batches(start) as training,
         ):
             sources = (training, job.test_batches)
@@ -277,8 +280,7 @@ def _status(ended: Exception | None) -> str:
 
 
 def _last_step(run: RunDir) -> int:
-    steps = [int(p.name) for p in run.checkpoints.iterdir() if p.name.isdigit()]
-    return max(steps, default=0)
+    return max(steps_in(run.checkpoints), default=0)
 
 
 @contextmanager

@@ -1,13 +1,14 @@
 """The folder of a run: what is in it and how it is made, found again and trusted."""
 
 import json
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fgspec.errors import ResumeError, UserError
+from fgspec.errors import NoRunError, ResumeError, UserError
 from fgspec.loading.resolved import differences, identity, resolved_text, spec_hash
 from fgspec.loading.spec_file import Loaded, load
 from fgspec.problems.problems import SpecError, dotted, shown
@@ -117,11 +118,13 @@ def reopen(path: Path) -> tuple[RunDir, Loaded]:
     """A run's folder and its resolved spec; fields that it had not when it began have defaults.
 
     Raises:
-        ResumeError: `path` is no run, or its resolved spec is not the one it was started with.
+        NoRunError: `path` is no run.
+        ResumeError: its record cannot be read, or its resolved spec is not the one it was started
+            with.
     """
     run = RunDir(path)
     if not run.resolved.is_file() or not run.provenance.is_file():
-        raise ResumeError(f"{path}: not a run: it has no resolved.yaml and provenance.json")
+        raise NoRunError(_no_run(path))
     try:
         record = json.loads(run.provenance.read_text())
         recorded, packages = record["hashes"]["spec"], record.get("methods", {})
@@ -136,6 +139,38 @@ def reopen(path: Path) -> tuple[RunDir, Loaded]:
             f"(spec hash {written[:8]}, recorded {recorded[:8]}); start a new run instead"
         )
     return run, loaded
+
+
+def _no_run(path: Path) -> str:
+    """What a path is that is no run, and what to give instead."""
+    if not path.exists():
+        return f"{path}: no such folder; give the one that `fgspec train` printed after `run`"
+    if not path.is_dir():
+        return f"{path}: is a file; give the folder of a run"
+    if (path / "sweep.json").is_file():
+        return (
+            f"{path}: is the folder of a sweep; give that of one of its runs, or to fgspec report"
+        )
+    runs = sorted(path.glob("*/provenance.json"), key=lambda file: file.parent.name)
+    hint = f"; give the folder of a run, such as {runs[-1].parent}" if runs else ""
+    return f"{path}: not a run: it has no resolved.yaml and provenance.json{hint}"
+
+
+def refuse_unwritable(folder: Path) -> None:
+    """Make a folder, and raise unless files can be written there: soon, not when a run is compiled.
+
+    Raises:
+        UserError: it cannot be made or written.
+    """
+    what = "made"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        what = "written"
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(f"{folder}: cannot be {what} ({reason}); choose another folder") from None
 
 
 def _refuse_missing(path: Path, packages: Mapping[str, str]) -> None:

@@ -5,7 +5,10 @@ number, which they are not to PyYAML. What a reader could take for something els
 size, depth and aliases are bounded before anything is built.
 """
 
+import os
 import pathlib
+import re
+import stat
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,12 +40,13 @@ class Document:
     """A plain value and its places: of each mapping key or list item, and of each value.
 
     The path `()` is the root. An aliased value stands where the alias does, and what is inside it
-    where the anchor does.
+    where the anchor does. `text` is what was parsed.
     """
 
     value: Any
     keys: dict[Path, Mark]
     values: dict[Path, Mark]
+    text: str
 
 
 @dataclass(frozen=True)
@@ -120,6 +124,10 @@ class _Composer:
         elif nested:
             value = inner = self.items(depth + 1)
         else:
+            if _is_plain_number(event) and event.value.startswith("0") and len(event.value) > 1:
+                comma = self.decimal_comma(event)
+                if comma is not None:
+                    raise comma
             value = _scalar_value(event, tag, mark)
         if tag is not None and type(value) is not TAGS[tag]:
             problem = f"The tag !!{tag} stands before {KINDS[type(value)]}; expected "
@@ -129,6 +137,17 @@ class _Composer:
         if anchor is not None:
             self.anchors[anchor] = node
         return node
+
+    def decimal_comma(self, event: Any) -> YamlError | None:
+        """Return what to say of `0,05` in brackets or braces, where a comma parts two values."""
+        whole = re.search(r"(?<![\w.,+-])[-+]?[0-9]+,\Z", self.text[: event.start_mark.index])
+        if whole is None:
+            return None
+        number = whole[0] + event.value
+        place = self.text[: whole.start()]
+        problem = f"{show(number)} is two values here, as a comma ends the first; expected a "
+        problem += f"decimal point: write {number.replace(',', '.')}"
+        return YamlError(end_of(place, self.file), problem)
 
     def alias(self, name: str, mark: Mark, depth: int) -> _Node:
         """Return the anchored node, moved to the place of its alias."""
@@ -176,6 +195,8 @@ class _Composer:
 
     def key(self, event: yaml.Event, depth: int) -> _Node:
         """Return the node of a mapping's key, which is a string."""
+        if _is_plain_number(event) and (comma := self.decimal_comma(event)):
+            raise comma
         if _is_plain(event, "<<"):
             problem = "The merge key '<<' is not in YAML 1.2; expected a plain key: "
             problem += "use 'extends:', or an anchor on a whole value"
@@ -196,6 +217,15 @@ def _is_plain(event: yaml.Event, text: str) -> bool:
         event.tag,
         event.anchor,
     ) == (text, None, None, None)
+
+
+def _is_plain_number(event: yaml.Event) -> bool:
+    """Tell whether the event is just digits."""
+    return (
+        isinstance(event, yaml.ScalarEvent)
+        and re.fullmatch("[0-9]+", event.value) is not None
+        and _is_plain(event, event.value)
+    )
 
 
 def _scalar_value(event: Any, tag: str | None, mark: Mark) -> Any:
@@ -238,13 +268,31 @@ def parse(text: str, file: str) -> Document:
     Raises:
         YamlError: If the text is anything else.
     """
-    root = _Composer(text, file).document(in_flow=False)
+    composer = _Composer(text, file)
+    root = composer.document(in_flow=False)
     if not isinstance(root.value, dict):
         problem = f"The document is {KINDS[type(root.value)]}; expected a mapping: "
         raise YamlError(root.mark, problem + "write 'key: value' lines")
     keys: dict[Path, Mark] = {}
     values: dict[Path, Mark] = {}
-    return Document(_build(root, (), keys, values), keys, values)
+    return Document(_build(root, (), keys, values), keys, values, composer.text)
+
+
+_PIPED: dict[tuple[str, int, int], bytes] = {}
+"""What pipes held: they can be read once, and a spec is asked for more than once."""
+
+
+def _bytes(path: pathlib.Path) -> bytes:
+    """What a file holds, or more than a spec may."""
+    about = os.stat(path)
+    key = (str(path), about.st_dev, about.st_ino)
+    if key in _PIPED:
+        return _PIPED[key]
+    with path.open("rb") as stream:
+        data = stream.read(MAX_BYTES + 1)
+    if not stat.S_ISREG(about.st_mode):
+        _PIPED[key] = data
+    return data
 
 
 def read(path: pathlib.Path) -> Document:
@@ -259,8 +307,7 @@ def read(path: pathlib.Path) -> Document:
     file = str(path)
     start = Mark(file, 1, 1)
     try:
-        with path.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
+        data = _bytes(path)
     except FileNotFoundError:
         problem = "There is no such file; expected a YAML file: check the path"
         raise YamlError(start, problem) from None

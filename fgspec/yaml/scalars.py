@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from fgspec.errors import UserError
+from fgspec.errors.seen import seen
 
 MAX_BYTES = 1024 * 1024
 # Python refuses decimal integers of more than 4,300 digits; 64 bits in octal need 24.
@@ -24,7 +25,7 @@ class Mark:
 
     def __str__(self) -> str:
         """Return `file:line:column`."""
-        return f"{self.file}:{self.line}:{self.column}"
+        return f"{seen(self.file)}:{self.line}:{self.column}"
 
 
 class YamlError(UserError):

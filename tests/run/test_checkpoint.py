@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from fgspec.errors import ResumeError
+from fgspec.errors import ResumeError, RunError
 from fgspec.training.checkpoint import Checkpointer
+from fgspec.training.steps import steps_in
 
 IDENTITY = hashlib.sha256(b"spec").hexdigest()
 
@@ -286,3 +287,56 @@ def test_leftovers_are_removed_on_opening(tmp_path):
     (leftover / "data").write_text("half")
     assert restore(tmp_path).step == 1
     assert [path.name for path in tmp_path.iterdir()] == ["1"]
+
+
+@pytest.mark.parametrize(
+    "name", ["[2026] thesis", "runs[1]/a", "what?", "a*b", "{x}", "[b]", "[/b]"]
+)
+def test_any_name_of_a_folder_holds_checkpoints(tmp_path: Path, name: str) -> None:
+    directory = tmp_path / name / "checkpoints"
+    save_steps(directory, 1, 2)
+    found = restore(directory)
+    assert found.step == 2
+    assert_same_bits(found.state, make_state(2))
+    save_steps(directory, 3)  # goes on where others were found
+    assert restore(directory).step == 3
+
+
+def test_a_checkpoint_may_move_to_a_folder_of_another_kind_of_name(tmp_path: Path) -> None:
+    for name, other in (("plain", "[other]"), ("[1]", "one")):
+        save_steps(tmp_path / name, 1)
+        (tmp_path / name).rename(tmp_path / other)
+        assert restore(tmp_path / other).step == 1
+
+
+def test_a_first_checkpoint_that_cannot_be_read_back_is_told(tmp_path: Path, monkeypatch) -> None:
+    checkpointer = Checkpointer(tmp_path / "run", keep=2, identity=IDENTITY)
+    wait = checkpointer._manager.wait_until_finished
+
+    def lose() -> None:
+        wait()
+        for file in data_files(tmp_path / "run" / "5" / "state"):
+            file.unlink()
+
+    monkeypatch.setattr(checkpointer._manager, "wait_until_finished", lose)
+    with pytest.raises(RunError, match="what was saved cannot be read back"):
+        checkpointer.save(5, make_state(5), {})
+    monkeypatch.undo()
+    checkpointer.close()
+
+
+def test_names_that_are_no_steps_are_left_alone(tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    for name in ("00110", "²", "9" * 200, "-1", "x"):
+        (directory / name).mkdir(parents=True)
+    assert restore(directory) is None
+    save_steps(directory, 1, 2)
+    assert restore(directory).step == 2
+    assert steps_in(directory) == [1, 2]
+    assert (directory / "00110").is_dir()
+
+
+def test_a_file_in_the_place_of_the_folder_is_told(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").write_text("")
+    with pytest.raises(ResumeError, match=r"checkpoints: is a file, where the folder of"):
+        restore(tmp_path / "checkpoints")

@@ -11,7 +11,7 @@ from tiny_sweep import planned_in, pretend, write_sweep
 
 from fgspec import api
 from fgspec.cli.options import nested
-from fgspec.errors import UserError
+from fgspec.errors import DataError, ResumeError, UserError
 from fgspec.loading.resolved import identity
 from fgspec.sweeps import engine
 from fgspec.sweeps import folder as folders
@@ -70,6 +70,55 @@ def test_a_sweep_that_is_killed_goes_on_and_runs_nothing_twice(fgspec, monkeypat
 
     code, out, _ = fgspec("sweep", "two.yaml")
     assert (code, len(calls)) == (0, 5)
+
+
+FAILURES = {
+    "data.source.path: a.png is damaged": DataError("data.source.path: a.png is damaged"),
+    "none of the checkpoints can be used: step 2: torn": ResumeError(
+        "none of the checkpoints can be used:\n  step 2: torn"
+    ),
+    "ZeroDivisionError: by hand; its traceback is in ": ZeroDivisionError("by hand\nand more"),
+}
+
+
+def test_every_failure_is_a_failed_arm_and_the_others_go_on(fgspec, monkeypatch):
+    train, errors = api.train, iter([*FAILURES.values(), None])
+
+    def failing(spec=None, **asked):
+        error = next(errors, None)
+        if error is not None:
+            raise error
+        return train(spec, **asked)
+
+    monkeypatch.setattr(api, "train", failing)
+    code, out, _ = fgspec("sweep", "two.yaml")
+    assert (code, out.splitlines()[-1]) == (1, "4 of 4 runs ended")
+    for verb in ("status", "report"):
+        code, out, _ = fgspec(verb, "runs/two")
+        assert code == 0
+        for reason in FAILURES:
+            assert f": {reason}" in out
+    assert "ZeroDivisionError: by hand" in Path("runs/two/report.md").read_text()
+    (log,) = Path("runs/two/logs").iterdir()
+    assert "Traceback" in log.read_text()
+
+    code, out, _ = fgspec("sweep", "two.yaml")  # what failed is mended, and tried again
+    assert (code, "1 of 4 runs ended already" in out) == (0, True)
+    assert "failed" not in fgspec("status", "runs/two")[1]
+
+
+def test_what_is_wrong_with_arms_is_told_before_any_is_trained(fgspec):
+    Path("none.yaml").write_text(
+        "{fgspec: 1, name: none, base: tiny.yaml, grid: {data.source: "
+        "[{type: npz, path: a.npz}, digits, {type: npz, path: b.npz}]}}"
+    )
+    code, _, err = fgspec("sweep", "none.yaml")
+    assert code == 2
+    assert [("a.npz" in line, "(arm source-" in line) for line in err.splitlines()] == [
+        (True, True),
+        (False, True),
+    ]
+    assert not Path("runs").exists()
 
 
 def test_runs_of_an_older_language_are_not_run_again(fgspec):
@@ -161,8 +210,35 @@ def test_a_bad_exit_is_told_with_its_log(planned, monkeypatch):
         folder, todo = pretend(monkeypatch, planned, "print('why'); sys.exit(2)")
         run_all(folder, todo[:1], _processes(folder, 2, lock), _watch(said, retries=5))
     log = folder.log(todo[0])
-    assert said == [f"{todo[0]}: ended with exit code 2 at step 0; see {log}"]
+    assert said == [f"{todo[0]}: failed: why; see {log}"]
     assert log.read_text() == "why\n"
+    (found,) = folders.status(folder, todo[:1])
+    assert (found.state, found.reason) == ("failed", f"why; see {log}")
+
+
+LOG = """\
+run runs/two/x/y
+step 2/4  loss 2.3  4 steps/s  1 s left
+Traceback (most recent call last):
+  File "a.py", line 1, in f
+    raise KeyError(1)
+KeyError: 1
+"""
+ENDS = {
+    f"print({LOG!r}); sys.exit(1)": "KeyError: 1; see ",
+    "print('one: x\\n  step 4: y'); sys.exit(3)": "one: x step 4: y; see ",
+    "os.kill(os.getpid(), 9)": "was killed by signal 9; see ",
+}
+
+
+@pytest.mark.parametrize("script", ENDS)
+def test_a_process_that_ended_is_no_run_that_goes_on(planned, monkeypatch, script):
+    with folders.locked(planned[0], print) as lock:
+        folder, todo = pretend(monkeypatch, planned, script)
+        run_all(folder, todo[:1], _processes(folder, 2, lock), _watch([], retries=0))
+    (found,) = folders.status(folder, todo[:1])
+    assert (found.state, found.over) == ("failed", False)  # the next call tries it again
+    assert found.reason.startswith(ENDS[script])
 
 
 def test_a_sweep_that_is_told_to_stop_stops_its_processes(planned, monkeypatch):
@@ -200,7 +276,14 @@ def test_runs_are_found_by_hash_whatever_else_is_there(planned):
     assert status_lines(found)[1].split() == ["learning_rate-0.1", "0.2500", "waiting"]
 
 
-def test_another_folder_is_no_sweep(tmp_path):
+RECORDS = [None, "", "[" * 100_000, "[]", '{"runs": 1}', '{"runs": [{"arm": "a"}]}', "\xff"]
+RECORDS += ['{"runs": [{"arm": "a", "seed": 0, "name": "n", "sha256": "s", "steps": "many"}]}']
+
+
+@pytest.mark.parametrize("text", RECORDS, ids=range(len(RECORDS)))
+def test_another_folder_is_no_sweep(tmp_path, text):
+    if text is not None:
+        (tmp_path / "sweep.json").write_text(text, encoding="latin-1")
     with pytest.raises(UserError, match=r"not a sweep: it has no readable sweep\.json"):
         folders.reopen(tmp_path)
 
