@@ -1,6 +1,7 @@
 """`fgspec launch`."""
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -8,8 +9,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from fgspec.cli.options import MeshOption, SetOption, SpecArgument, with_mesh
+from fgspec.cli.options import BreakLockOption, MeshOption, SetOption, SpecArgument, with_mesh
+from fgspec.errors import STOPPED
 from fgspec.loading.spec_file import load
+from fgspec.processes.stopping import advise
 from fgspec.processes.supervise import simulated, supervise
 from fgspec.training.run_folder import create
 
@@ -41,6 +44,7 @@ def run(
     mesh: MeshOption = None,
     run_dir: RunDirOption = Path("runs"),
     run: RunOption = None,
+    break_lock: BreakLockOption = False,
 ) -> None:
     """Train a spec in many processes on this host; when one dies, all begin at the last checkpoint.
 
@@ -53,6 +57,7 @@ def run(
     folder = run or create(loaded, run_dir).path
     command = [sys.executable, "-m", "fgspec", "train", str(spec), "--run", str(folder)]
     command += [word for one in sets for word in ("--set", one)]
+    command += ["--break-lock"] * break_lock
     environment = dict(os.environ)
     if devices is not None:
         environment = simulated(devices, environment)
@@ -61,6 +66,10 @@ def run(
     def say(line: str) -> None:
         errors.print(f"launch: {line}", highlight=False, markup=False, soft_wrap=True)
 
+    advise("the same command goes on")
     code = supervise(command, processes, environment, retries, say)
+    if code == STOPPED:
+        again = ["fgspec", *sys.argv[1:], *([] if run else ["--run", str(folder)])]
+        say(f"go on with: {shlex.join(again)}")
     if code:
         raise typer.Exit(code)

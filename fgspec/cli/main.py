@@ -3,6 +3,7 @@
 import importlib
 import logging
 import sys
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -71,7 +72,8 @@ def root(
 
 
 def _complain(text: str) -> None:
-    Console(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)
+    with suppress(OSError):  # standard error may lie on the full disk that it complains of
+        Console(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def main() -> None:

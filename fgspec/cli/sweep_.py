@@ -16,6 +16,7 @@ from fgspec.errors import RunError
 from fgspec.loading.resolved import resolved_text
 from fgspec.loading.spec_file import load
 from fgspec.problems.problems import nearest
+from fgspec.processes.stopping import advise, deferred, told
 from fgspec.spec.kinds import working
 from fgspec.sweeps.engine import Site, Watch, outcome, run_all
 from fgspec.sweeps.engines import ENGINES, SweepEngine
@@ -23,7 +24,7 @@ from fgspec.sweeps.expand import Sweep, load_sweep
 from fgspec.sweeps.folder import ENDED, Found, Planned, SweepDir, locked, record, status
 from fgspec.sweeps.show import plan_lines, status_lines
 from fgspec.training.logbook import write_text
-from fgspec.training.run import stop_signals
+from fgspec.training.loop import Preempted
 
 AT_HAND = "processes"
 """The engine of `--jobs` without `--on`."""
@@ -60,6 +61,9 @@ RetriesOption = Annotated[
         "--retries", min=0, help="Further tries of a run whose process or job died; --jobs, --on."
     ),
 ]
+GOES_ON = "runs that ended are not run again: the same command of the sweep goes on"
+"""Said when a sweep in this process is stopped."""
+
 ListOption = Annotated[
     bool, typer.Option("--list", help="Only say which arms there are, and what they cost.")
 ]
@@ -191,7 +195,7 @@ def train_all(
         elif todo:
             site = Site(folder, lock, where.jobs, where.resources, say)
             engine = working(_engine(where.engine)()).begin(site)
-            with stop_signals() as stopping:
+            with deferred() as stopping:
                 run_all(folder, todo, engine, Watch(where.retries, say, stopping))
         return status(folder, planned)
 
@@ -207,5 +211,10 @@ def _train_here(folder: SweepDir, todo: list[Planned], say: Callable[[str], None
                 api.train(spec, run_dir=folder.path)
         except RunError:
             pass  # its summary says so
+        except Preempted:
+            raise Preempted(f"{planned}: stopped, its state is saved; {GOES_ON}") from None
+        advise(GOES_ON)
+        if told():  # while the run was at its end, which it reached
+            raise Preempted(f"stopped after {planned}; {GOES_ON}")
         jax.clear_caches()  # compiled programs of many runs would take all maps of memory
         say(outcome(*status(folder, [planned])))
