@@ -160,8 +160,17 @@ class Checkpointer:
             )
         return None
 
-    def close(self) -> None:
+    def wait(self) -> None:
         """Waits until everything saved is on disk.
+
+        Raises:
+            OSError: A save failed in the background.
+        """
+        with _as_os_error(self._directory):
+            self._manager.wait_until_finished()
+
+    def close(self) -> None:
+        """Waits until everything saved is on disk, and ends Orbax's threads.
 
         Raises:
             OSError: A save failed in the background.

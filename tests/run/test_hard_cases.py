@@ -1,5 +1,6 @@
 """What may befall a run: bad folders, lost checkpoints, early signals, odd sizes."""
 
+import contextlib
 import re
 import shutil
 import signal
@@ -12,6 +13,7 @@ import pytest
 import runs
 
 import fgspec
+import fgspec.api
 from fgspec.cli.main import main
 from fgspec.training.logbook import read
 
@@ -114,6 +116,35 @@ def test_a_signal_while_it_trains_saves_first(tmp_path):
         said.splitlines()[-1],
     )
     assert (run / "checkpoints" / match[1]).is_dir()
+
+
+def test_a_full_disk_is_told_and_the_run_goes_on_once_there_is_room(tmp_path, capfd):
+    spec = runs.write_spec(tmp_path, "bp", steps=12)
+    whole = fgspec.train(spec, run=tmp_path / "whole")["run"]
+    run = tmp_path / "run"
+    # More than the record of the run takes, less than a checkpoint.
+    with runs.largest_file(6000), pytest.raises(fgspec.RunError) as failed:
+        fgspec.train(spec, run=run)
+    assert str(failed.value) == (
+        f"{run}/checkpoints: file too large; the run stopped, there is no checkpoint yet; "
+        f"make room, then go on with: fgspec train --resume {run}"
+    )
+    assert capfd.readouterr().err == ""
+    fgspec.train(resume=run)
+    runs.assert_same(run, Path(whole))
+
+
+def test_a_folder_that_is_taken_away_is_told(tmp_path, monkeypatch):
+    run = tmp_path / "run"
+
+    @contextlib.contextmanager
+    def taking_it_away():
+        run.rename(tmp_path / "elsewhere")
+        yield lambda: False
+
+    monkeypatch.setattr(fgspec.api, "stop_signals", taking_it_away)
+    with pytest.raises(fgspec.RunError, match=f"{run}: was taken away while the run trained"):
+        fgspec.train(runs.write_spec(tmp_path, "bp", steps=1), run=run)
 
 
 def test_errors_of_the_operating_system_are_one_line(tmp_path, cli, monkeypatch):
