@@ -45,7 +45,7 @@ class _Requests:
     ends: bool = False
     deferring: bool = False
     first: tuple[int, float] | None = None
-    advice: str = "nothing was saved; the same command starts again"
+    advice: str = "nothing is lost; the same command starts again"
 
 
 _REQUESTS = _Requests()
@@ -136,6 +136,7 @@ def _is_first(number: int) -> bool:
     now = time.monotonic()
     if _REQUESTS.first is None:
         _REQUESTS.first = (number, now)
+        return True
     return now - _REQUESTS.first[1] < TOGETHER
 
 

@@ -2,11 +2,11 @@
 
 import errno
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from fgspec.errors import RunError
-from fgspec.training.run_folder import RunDir, begun, write_summary
+from fgspec.training.run_folder import RunDir, begun
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """A full disk, a user's quota, and the largest file that a process may write."""
@@ -26,11 +26,8 @@ def unwritable(run: RunDir, going_on: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        line = _line(run, error, going_on)
-        with suppress(OSError, ValueError):
-            if begun(run.path):
-                write_summary(run, "failed", run.last_step(), {})
-        raise RunError(line) from error
+        # No summary says that the run failed: once the disk is mended it goes on.
+        raise RunError(_line(run, error, going_on)) from error
 
 
 def _line(run: RunDir, error: OSError, going_on: str) -> str:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import re
 import signal
 import time
 from pathlib import Path
@@ -26,6 +27,9 @@ COUNT = 60
 OF_ONE_RUN = 6
 IN_TIME = 10.0
 """Seconds in which a run of this size has stopped."""
+
+RESUMES = "go on with|the same command"
+"""How the last line says how to resume."""
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
@@ -52,6 +56,26 @@ def run(count: int | None, folder: Path, seed: int) -> Outcome:
     _signal(both[0], of_two - of_two // 2, chance, outcome)
     _signal(both[1], of_two // 2, chance, outcome)
     return outcome
+
+
+def stops_of_two(count: int, folder: Path, seed: int) -> list[float]:
+    """Seconds in which runs of two processes stopped after SIGTERM while they trained.
+
+    Raises:
+        RuntimeError: one did not stop, or not with exit code 75.
+    """
+    chance, seconds = random.Random(seed), []
+    for number in range(count):
+        runs = Runs(folder / "stops", epochs=100_000, save_every=(1, 3)[number % 2], processes=2)
+        trial = runs.start(runs.folder / f"run-{number}")
+        trial.wait_for(lambda run=runs.folder / f"run-{number}": last_step(run) > 3)
+        pause(chance, 1.0)
+        began = time.monotonic()
+        trial.process.send_signal(signal.SIGTERM)
+        if trial.wait() != 75:
+            raise RuntimeError(f"exit code {trial.process.returncode}:\n{trial.output()}")
+        seconds.append(time.monotonic() - began)
+    return seconds
 
 
 def _signal(runs: Runs, wanted: int, chance: random.Random, outcome: Outcome) -> None:
@@ -101,7 +125,7 @@ def _one(
         problem = f"stopped after {seconds:.1f} s"
     elif last_step(place) < saved:
         problem = f"step {saved} was saved, {last_step(place)} is left"
-    elif code == 75 and "go" not in said.strip().splitlines()[-1]:
+    elif code == 75 and not re.search(RESUMES, said.strip().splitlines()[-1]):
         problem = f"does not say how to resume: {said.strip().splitlines()[-1]}"
     if problem:
         outcome.lost.append(f"{where}: {problem}")
