@@ -1,5 +1,5 @@
 """`python -m fgspec`: the command line."""
 
-from fgspec.cli.main import main
+from fgspec.cli.entry import main
 
 main()

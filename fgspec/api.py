@@ -10,7 +10,7 @@ changes = fgspec.diff("specs/a.yaml", "specs/b.yaml")
 consequences = fgspec.compare("specs/a.yaml", "specs/b.yaml").consequences
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -47,7 +47,9 @@ from fgspec.loading.merge import keys_of
 from fgspec.loading.resolved import Difference, differences
 from fgspec.loading.spec_file import Loaded
 from fgspec.problems.problems import MISSING, Problem, SpecError, lookup
-from fgspec.processes.join import from_first, is_first, process_problems, stopping_together
+from fgspec.processes.join import from_first, is_first, process_problems
+from fgspec.processes.join import stopping_together as stop_signals
+from fgspec.processes.stopping import advise
 from fgspec.show.bias_notes import notes
 from fgspec.show.lines import say
 from fgspec.show.plan_tables import cost_rows
@@ -63,10 +65,11 @@ from fgspec.training.checkpoint import newest
 from fgspec.training.compile_cache import CacheUse, compilation_cache
 from fgspec.training.device_calls import evaluated, functions, rows_of
 from fgspec.training.jax_settings import refuse_interpreting, refuse_missing_backend
+from fgspec.training.lock import Writer
 from fgspec.training.loop import Functions, Timetable
 from fgspec.training.out_of_memory import enough_memory
 from fgspec.training.profile import Profile
-from fgspec.training.run import Job, execute, find, start, stop_signals
+from fgspec.training.run import Job, execute, find, going_on, start
 
 __all__ = [
     "Comparison",
@@ -221,6 +224,7 @@ def train(
     console: Console | None = None,
     profile: int = 0,
     network: Any = None,
+    break_lock: bool = False,
 ) -> dict[str, Any]:
     """Train a spec in a new folder below `run_dir`, or go on with the run at `resume`.
 
@@ -237,14 +241,15 @@ def train(
         profile: how many updates to trace, after some to warm up, into the run's folder.
         network: refused. A run is resumed and compared by what is on disk, so its module must be
             registered; `compile` takes one in hand.
+        break_lock: whether to take the run away from a process of another host, which is gone.
 
     Returns:
         What `summary.json` holds, and `run`, the run's folder; metrics in process 0 alone.
 
     Raises:
         SpecError, DataError: as `plan`.
-        ResumeError: the run cannot be resumed.
-        RunError: a loss is no longer finite, or memory runs out.
+        ResumeError: the run cannot be resumed, or another process trains it.
+        RunError: a loss is no longer finite, memory runs out, or the folder cannot be written.
         UserError: more updates are to be traced than the run has, or JAX was told to compile
             nothing.
         Preempted: the process was told to stop; the state is saved.
@@ -257,17 +262,23 @@ def train(
     refuse_interpreting()
     given = _loaded(spec) if spec is not None else None
     at, begun = (Path(path) if path is not None else None for path in (run, resume))
-    found, recorded, loaded = find(given, at, begun)
-    place = found.path if found is not None else at or Path(run_dir) / loaded.experiment.name
-    from_first(partial(_writable, place))
     console = console if console is not None and is_first() else Console(quiet=True)
-    stops = stop_signals() if jax.process_count() == 1 else stopping_together()
-    name = loaded.experiment.name
-    with stops as stopping, compilation_cache() as cache, enough_memory(name):
-        job = replace(_prepared(loaded, profile, console, stopping, cache), loaded=recorded)
-        found = found or start(job, Path(run_dir), at)
-        say(console, f"run {found.path}")
-        return execute(job, found) | {"run": str(found.path)}
+    with Writer(partial(say, console), breaking=break_lock) as writer:
+        place = begun or at
+        if place is not None and (place == at or place.is_dir()):
+            writer.take(place)  # before anything is read, as its former writer may still write it
+            advise("nothing is lost; the same command goes on")
+        found, recorded, loaded = find(given, at, begun)
+        place = found.path if found is not None else at or Path(run_dir) / loaded.experiment.name
+        from_first(partial(_writable, place))
+        with compilation_cache() as cache, enough_memory(loaded.experiment.name):
+            job = replace(_prepared(loaded, profile, console, cache), loaded=recorded)
+            found = found or start(job, Path(run_dir), at)
+            writer.take(found.path)
+            say(console, f"run {found.path}")
+            advise(going_on(found))
+            job = replace(job, refuse_lost_lock=writer.check)
+            return execute(job, found) | {"run": str(found.path)}
 
 
 def _writable(place: Path) -> str:
@@ -275,9 +286,7 @@ def _writable(place: Path) -> str:
     return str(place)
 
 
-def _prepared(
-    loaded: Loaded, profile: int, console: Console, stopping: Callable[[], bool], cache: CacheUse
-) -> Job:
+def _prepared(loaded: Loaded, profile: int, console: Console, cache: CacheUse) -> Job:
     """Everything that a run needs; its update is compiled and what it costs is shown."""
     program, dataset = _with_data(loaded)
     timetable = _timetable(program.plan)
@@ -297,7 +306,7 @@ def _prepared(
     traced = Profile(profile, lambda: scopes(compiled.call.as_text())) if traces else None
     reads = (calls.resident, rows_of(program, calls))
     trackers = loaded.experiment.training.trackers
-    return Job(loaded, called, timetable, dataset, console, stopping, *reads, traced, trackers)
+    return Job(loaded, called, timetable, dataset, console, stop_signals, *reads, traced, trackers)
 
 
 def evaluate(run: str | Path) -> dict[str, float]:

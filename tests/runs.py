@@ -1,6 +1,7 @@
 """A small spec on real digits, and what two runs of it must have in common."""
 
 import contextlib
+import resource
 
 import jax
 import numpy as np
@@ -35,6 +36,17 @@ def stop_after(monkeypatch, calls):
         yield lambda: next(asked) >= calls
 
     monkeypatch.setattr(api, "stop_signals", signals)
+
+
+@contextlib.contextmanager
+def largest_file(size):
+    """Let the system refuse to write larger files, as a full disk does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def write_spec(folder, rule="lg-fg-a", optimizer="sgd", steps=25):

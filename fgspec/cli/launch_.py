@@ -1,6 +1,7 @@
 """`fgspec launch`."""
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -8,8 +9,17 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from fgspec.cli.options import ArgumentError, MeshOption, SetOption, SpecArgument, with_mesh
+from fgspec.cli.options import (
+    ArgumentError,
+    BreakLockOption,
+    MeshOption,
+    SetOption,
+    SpecArgument,
+    with_mesh,
+)
+from fgspec.errors import STOPPED
 from fgspec.loading.spec_file import is_pipe, load
+from fgspec.processes.stopping import advise
 from fgspec.processes.supervise import simulated, supervise
 from fgspec.show.lines import say
 from fgspec.training.run_folder import create
@@ -42,6 +52,7 @@ def run(
     mesh: MeshOption = None,
     run_dir: RunDirOption = Path("runs"),
     run: RunOption = None,
+    break_lock: BreakLockOption = False,
 ) -> None:
     """Train a spec in many processes on this host; when one dies, all begin at the last checkpoint.
 
@@ -59,6 +70,7 @@ def run(
     folder = run or create(loaded, run_dir).path
     command = [sys.executable, "-m", "fgspec", "train", str(spec), "--run", str(folder)]
     command += [word for one in sets for word in ("--set", one)]
+    command += ["--break-lock"] * break_lock
     environment = dict(os.environ)
     if devices is not None:
         environment = simulated(devices, environment)
@@ -67,6 +79,10 @@ def run(
     def tell(line: str) -> None:
         say(errors, f"launch: {line}")
 
+    advise("the same command goes on")
     code = supervise(command, processes, environment, retries, tell)
+    if code == STOPPED:
+        again = ["fgspec", *sys.argv[1:], *([] if run else ["--run", str(folder)])]
+        tell(f"go on with: {shlex.join(again)}")
     if code:
         raise typer.Exit(code)

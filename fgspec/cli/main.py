@@ -9,6 +9,7 @@ import shlex
 import sys
 import unicodedata
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -86,7 +87,8 @@ def root(
 
 
 def _complain(text: str) -> None:
-    say(Console(stderr=True), text)
+    with suppress(OSError):  # standard error may lie on the full disk that it complains of
+        say(Console(stderr=True), text)
 
 
 def _print_anything() -> None:

@@ -34,6 +34,13 @@ MeshOption = Annotated[
     ),
 ]
 
+BreakLockOption = Annotated[
+    bool,
+    typer.Option(
+        "--break-lock", help="Take the run away from a process of another host, which is gone."
+    ),
+]
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 

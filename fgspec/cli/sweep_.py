@@ -17,6 +17,7 @@ from fgspec.errors import UserError
 from fgspec.loading.resolved import resolved_text
 from fgspec.loading.spec_file import load
 from fgspec.problems.problems import SpecError, nearest
+from fgspec.processes.stopping import advise, deferred, told
 from fgspec.spec.kinds import working
 from fgspec.sweeps.engine import Site, Watch, outcome, run_all
 from fgspec.sweeps.engines import ENGINES, SweepEngine
@@ -25,7 +26,6 @@ from fgspec.sweeps.folder import Found, Planned, SweepDir, fail, locked, record,
 from fgspec.sweeps.show import plan_lines, status_lines
 from fgspec.training.logbook import write_text
 from fgspec.training.loop import Preempted
-from fgspec.training.run import stop_signals
 
 AT_HAND = "processes"
 """The engine of `--jobs` without `--on`."""
@@ -62,6 +62,9 @@ RetriesOption = Annotated[
         "--retries", min=0, help="Further tries of a run whose process or job died; --jobs, --on."
     ),
 ]
+GOES_ON = "runs that ended are not run again: the same command of the sweep goes on"
+"""Said when a sweep in this process is stopped."""
+
 ListOption = Annotated[
     bool, typer.Option("--list", help="Only say which arms there are, and what they cost.")
 ]
@@ -203,7 +206,7 @@ def train_all(
         elif todo:
             site = Site(folder, lock, where.jobs, where.resources, say)
             engine = working(_engine(where.engine)()).begin(site)
-            with stop_signals() as stopping:
+            with deferred() as stopping:
                 run_all(folder, todo, engine, Watch(where.retries, say, stopping))
         return status(folder, planned)
 
@@ -219,11 +222,14 @@ def _train_here(folder: SweepDir, todo: list[Planned], say: Callable[[str], None
                 spec = load(folder.spec(planned.arm), [f"seed={planned.seed}"])
                 api.train(spec, run_dir=folder.path)
         except Preempted:
-            raise
+            raise Preempted(f"{planned}: stopped, its state is saved; {GOES_ON}") from None
         except UserError as error:
             fail(folder, planned, str(error))
         except Exception as error:  # a defect of fgspec, or of code that a spec names
             fail(folder, planned, _defect(error, folder.log(planned)))
+        advise(GOES_ON)
+        if told():  # while the run was at its end, which it reached
+            raise Preempted(f"stopped after {planned}; {GOES_ON}")
         jax.clear_caches()  # compiled programs of many runs would take all maps of memory
         say(outcome(*status(folder, [planned])))
 

@@ -15,7 +15,13 @@ from fgspec.cli.joining import (
     ProcessOption,
     joined,
 )
-from fgspec.cli.options import ArgumentError, MeshOption, SetOption, with_mesh
+from fgspec.cli.options import (
+    ArgumentError,
+    BreakLockOption,
+    MeshOption,
+    SetOption,
+    with_mesh,
+)
 from fgspec.loading.spec_file import load
 from fgspec.processes.join import is_first, leaving_promptly
 from fgspec.show.lines import say
@@ -54,6 +60,7 @@ def run(
     resume: ResumeOption = None,
     profile: ProfileOption = None,
     mesh: MeshOption = None,
+    break_lock: BreakLockOption = False,
     distributed: DistributedOption = False,
     coordinator: CoordinatorOption = None,
     num_processes: ProcessesOption = None,
@@ -80,6 +87,7 @@ def run(
         api.refuse_untold(loaded)
     console = Console()
     asked = {"run_dir": run_dir, "run": run, "resume": resume, "profile": profile or 0}
+    asked |= {"break_lock": break_lock}
     with leaving_promptly() if many else nullcontext():
         summary = api.train(loaded, console=console, **asked)
     for line in _ending(summary) if is_first() else ():

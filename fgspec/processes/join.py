@@ -7,22 +7,24 @@ one process nothing here does anything.
 import hashlib
 import logging
 import os
-import signal
+import socket
 import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from itertools import count
+from contextlib import contextmanager
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
+from jax.sharding import NamedSharding, PartitionSpec
 from numpy.typing import NDArray
 
-from fgspec.errors import LOST, JoinError, UserError
+from fgspec.errors import LOST, STOPPED, JoinError, UserError
 from fgspec.problems.problems import Problem
+from fgspec.processes.stopping import deferred, told
 from fgspec.spec.mesh import AXES, Mesh
 
 HEARTBEAT = 10
@@ -51,6 +53,9 @@ def join(coordinator: str | None, processes: int | None, process: int | None) ->
     given = (coordinator, processes, process)
     _keep_stdout()
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    # It would take SIGTERM for itself, and Orbax asks it with other numbers than the loop could,
+    # of which it takes none for the moment to stop. `stopping_together` needs none of it.
+    jax.config.update("jax_enable_preemption_service", False)
     try:
         jax.distributed.initialize(
             *given,
@@ -70,13 +75,45 @@ def join(coordinator: str | None, processes: int | None, process: int | None) ->
             f"--distributed: the processes of the run did not meet ({reason}); start as many as "
             "--num-processes says, each with an id of its own and the address of process 0"
         ) from None
+    _meet_backend()
     if not is_first():
         logging.getLogger("fgspec").setLevel(logging.ERROR)
+
+
+def _meet_backend() -> None:
+    """Let JAX find the devices of all processes, which needs the network.
+
+    Raises:
+        JoinError: it cannot, most likely as this host's own name does not resolve.
+    """
+    try:
+        jax.process_index()
+    except RuntimeError as error:
+        name = socket.gethostname()
+        try:
+            socket.getaddrinfo(name, None)
+        except OSError as unknown:
+            raise JoinError(
+                f"--distributed: this host's own name, {name}, does not resolve "
+                f"({unknown.strerror}), so other processes cannot reach it; add the line "
+                f'"127.0.0.1 {name}" to /etc/hosts (its address in the network, if other hosts '
+                "take part), or give the container a network interface that knows its name"
+            ) from None
+        reason = str(error).strip().split("\n", 1)[0]
+        raise JoinError(
+            f"--distributed: the processes met, but their devices did not ({reason}); see that "
+            "these hosts can reach each other, and that JAX_PLATFORMS names devices that are here"
+        ) from None
 
 
 def is_first() -> bool:
     """Whether this process is the one that writes and prints."""
     return jax.process_index() == 0
+
+
+def rank() -> int:
+    """The number of this process among those of the run, from 0."""
+    return jax.process_index()
 
 
 def process_problems(mesh: Mesh, devices: int, processes: int) -> list[Problem]:
@@ -176,18 +213,35 @@ def refuse_disagreement(said: Mapping[str, Any]) -> None:
 def stopping_together() -> Iterator[Callable[[], bool]]:
     """The question whether to stop now, which all processes must ask equally often.
 
-    When one of them gets SIGTERM or SIGINT, all are told so at the same question.
+    When one of them is told to stop, all are told so at the same question; see `deferred`.
     """
-    # JAX's service costs no collective. It waits for SIGTERM itself, and compares between processes
-    # how many questions were asked: not steps, of which a call makes many.
-    asked, before = count(1), signal.getsignal(signal.SIGINT)
-    with suppress(ValueError):  # not in the main thread, which alone may handle signals
-        signal.signal(signal.SIGINT, lambda *_: signal.raise_signal(signal.SIGTERM))
-    try:
-        yield lambda: multihost_utils.reached_preemption_sync_point(next(asked))
-    finally:
-        with suppress(ValueError):
-            signal.signal(signal.SIGINT, before)
+    with deferred() as asked:
+        yield asked if jax.process_count() == 1 else _Agreement(asked)
+
+
+class _Agreement:
+    """Asks all processes whether any of them was told to stop.
+
+    The answer is that to the question before: a device that adds up this one while it is busy with
+    the next updates costs the host no wait for the last.
+    """
+
+    def __init__(self, asked: Callable[[], bool]) -> None:
+        self._asked = asked
+        one_each = {device.process_index: device for device in jax.devices()}
+        devices = np.array([one_each[process] for process in sorted(one_each)])
+        mesh = jax.sharding.Mesh(devices, ("process",))
+        self._own = NamedSharding(mesh, PartitionSpec("process"))
+        self._any = jax.jit(jnp.max, out_shardings=NamedSharding(mesh, PartitionSpec()))
+        self._before = self._of_all(False)
+
+    def __call__(self) -> bool:
+        before, self._before = self._before, self._of_all(self._asked())
+        return bool(before)
+
+    def _of_all(self, mine: bool) -> jax.Array:
+        own = np.array([mine], np.int32)
+        return self._any(jax.make_array_from_process_local_data(self._own, own))
 
 
 @contextmanager
@@ -195,6 +249,7 @@ def leaving_promptly() -> Iterator[None]:
     """End the process soon after an error, even where the others do not end with it.
 
     At its end JAX waits for the others, and takes the exit code away from one that waits too long.
+    A process that was told to stop, and lost another that stopped sooner, has stopped as well.
     """
     try:
         yield
@@ -204,10 +259,12 @@ def leaving_promptly() -> Iterator[None]:
         timer.start()
         raise
     except Exception as error:
-        _tell(error)
+        stopped = told() and isinstance(error, jax.errors.JaxRuntimeError)
+        if not stopped:
+            _tell(error)
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(LOST)
+        os._exit(STOPPED if stopped else LOST)
 
 
 def _tell(error: Exception) -> None:

@@ -9,11 +9,12 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from typing import IO, Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from typing import IO, NamedTuple
 
 from fgspec.errors import LOST, STOPPED
+from fgspec.processes.stopping import SUPERVISED, deferred
 
 _FINAL = (1, 2, 3, STOPPED)
 """Exit codes after which another attempt would end as this one did."""
@@ -23,6 +24,7 @@ _ECHO, _CAUSE, _KILLED = 1, 2, 3
 
 _POLL = 0.05  # seconds between two looks at the processes
 _GRACE = 15.0  # seconds in which the others end after one did
+_STOPPING = 5.0  # the same once all were told to stop: one ends only when all have saved
 _LAST = 20  # lines of what a process said last
 
 
@@ -53,7 +55,7 @@ def supervise(
     Returns:
         The exit code of the run: 0, that of the error that ended it, or 76 if it died too often.
     """
-    with _stopping() as asked:
+    with deferred() as asked:
         for left in range(retries, -1, -1):
             code, cause = _attempt(command, processes, environment, asked)
             if code in (0, *_FINAL) or asked():
@@ -71,25 +73,6 @@ def simulated(devices: int, environment: Mapping[str, str]) -> dict[str, str]:
     return {**environment, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags.strip()}
 
 
-@contextmanager
-def _stopping() -> Iterator[Callable[[], bool]]:
-    """Whether the run is to stop and save its state; whoever asks twice does not wait for it."""
-    came: list[int] = []
-
-    def remember(number: int, frame: Any) -> None:
-        if came:
-            raise KeyboardInterrupt
-        came.append(number)
-
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-    before = {number: signal.signal(number, remember) for number in numbers}
-    try:
-        yield lambda: bool(came)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def _attempt(
     command: Sequence[str],
     processes: int,
@@ -98,7 +81,7 @@ def _attempt(
 ) -> tuple[int, str]:
     """Run all processes until all end or one dies: the run's exit code, and what to say of it."""
     address = f"127.0.0.1:{_free_port()}"
-    bound = {**environment, "JAX_COORDINATOR_BIND_ADDRESS": address}
+    bound = {**environment, "JAX_COORDINATOR_BIND_ADDRESS": address, SUPERVISED: "1"}
     joined = ["--coordinator", address, "--num-processes", str(processes), "--process-id"]
     with ExitStack() as stack:
         ranks = []
@@ -107,7 +90,7 @@ def _attempt(
             process = subprocess.Popen(
                 [*command, *joined, str(number)],
                 env=bound,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # closed by the system when this process ends, however
                 stdout=said,
                 stderr=said and subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C is for the supervisor, which passes it on
@@ -129,17 +112,17 @@ def _watch(ranks: Sequence[Rank], asked: Callable[[], bool]) -> tuple[int, str]:
             for rank in ranks:
                 rank.process.send_signal(signal.SIGTERM)
         if any(code is not None for code in codes):
-            patience = min(patience, time.monotonic() + _GRACE)
+            grace = _STOPPING if passed_on else _GRACE
+            patience = min(patience, time.monotonic() + grace)
         time.sleep(_POLL)
     running = [rank for rank in ranks if rank.process.poll() is None]
     cause = max(ranks, key=lambda rank: _blame(rank.process.poll()))
     if running and not cause.process.returncode:
         cause = running[0]
     code = cause.process.returncode
-    if passed_on and code == -signal.SIGTERM:
-        return STOPPED, "stopped before the run had begun, or gone on"
     if code is None or _blame(code) in (_ECHO, _KILLED):
-        return LOST, _told(cause)
+        # Told to stop, a process may end before it has met the others, which then lose it.
+        return (STOPPED if passed_on else LOST), _told(cause)
     # Rank 0 has told the terminal why it ended; the others usually ended for the same reason.
     return code, _told(cause) if cause.number else ""
 
@@ -170,6 +153,8 @@ def _told(rank: Rank) -> str:
 def _end(process: subprocess.Popen[bytes]) -> None:
     process.kill()
     process.wait()
+    if process.stdin is not None:
+        process.stdin.close()
 
 
 def _free_port() -> int:

@@ -127,7 +127,8 @@ def order(folder: SweepDir, found: Found) -> Order:
     planned = found.planned
     found = Found(planned, found.state, found.run and found.run.resolve())
     return Order(
-        command=tuple(command(folder, found)),
+        # The order's own lock waits for a process that a lost node left behind.
+        command=(*command(folder, found), "--break-lock"),
         run=str(place(folder, found)),
         log=str(folder.log(planned)),
         lock=str(folder.lock(planned)),

@@ -37,6 +37,8 @@ class Processes:
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 pass_fds=(self._site.lock,),
+                # Ctrl-C is for the sweep, which asks to stop: a second signal would not wait.
+                start_new_session=True,
             )
         self._running[str(process.pid)] = process
         return str(process.pid)

@@ -6,10 +6,14 @@ step, another experiment's spec.
 """
 
 import asyncio
+import errno
 import glob
 import logging
+import os
 import shutil
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +38,18 @@ from fgspec.training.manifest import (
 from fgspec.training.steps import steps_in
 
 LOG = logging.getLogger("fgspec")
+
+
+_REMOVAL = 1.0
+"""Seconds in which a writer removes a step that it began to remove."""
+
+
+def _is_not_orbax(record: logging.LogRecord) -> bool:
+    # Its background threads log each failure with a traceback, and raise it here as well.
+    return record.exc_info is None or "orbax" not in record.pathname
+
+
+logging.getLogger("absl").addFilter(_is_not_orbax)
 
 
 @dataclass(frozen=True)
@@ -67,6 +83,7 @@ class Checkpointer:
     def __init__(self, directory: Path, *, keep: int, identity: str, clean: bool = True) -> None:
         self._directory = directory.resolve()
         self._identity = identity
+        self._clean = clean
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError):
@@ -95,11 +112,16 @@ class Checkpointer:
             extra: A JSON object; tuples come back as lists.
 
         Raises:
-            Exception: An earlier save failed in the background, for example on a full disk.
+            OSError: This save failed, or an earlier one in the background, as on a full disk.
             RunError: The first step that this object saved cannot be read back.
         """
         if step in self._trusted:
             return
+        with _as_os_error(self._directory):
+            self._save(step, state, extra)
+        self._trusted.add(step)
+
+    def _save(self, step: int, state: Any, extra: Mapping[str, Any]) -> None:
         self._clear_the_way(step)
         arrays = {path: _to_host(value) for path, value in named_leaves(state).items()}
         leaves = {path: describe(array) for path, array in arrays.items()}
@@ -115,7 +137,6 @@ class Checkpointer:
         )
         if not self._proven:
             self._prove(step)
-        self._trusted.add(step)
 
     def _prove(self, step: int) -> None:
         """Reads a step back that was just saved."""
@@ -144,13 +165,16 @@ class Checkpointer:
         """
         self._manager.wait_until_finished()
         reasons: dict[int, str] = {}
-        for step in reversed(self._steps_on_disk()):
+        steps = self._steps_on_disk()
+        for step in reversed(steps):
             try:
                 restored = self._read(step, template)
             except ResumeError:
                 raise
             except Exception as error:  # Damaged files make Orbax raise nearly anything.
                 reasons[step] = _first_line(error)
+                if not self._clean and self._have_changed(steps):
+                    return self.restore(template)
                 LOG.warning("skipped checkpoint %s: %s", self._directory / str(step), reasons[step])
                 continue
             self._damaged.update(reasons)
@@ -165,9 +189,33 @@ class Checkpointer:
             )
         return None
 
+    def wait(self) -> None:
+        """Waits until everything saved is on disk.
+
+        Raises:
+            OSError: A save failed in the background.
+        """
+        with _as_os_error(self._directory):
+            self._manager.wait_until_finished()
+
     def close(self) -> None:
-        """Waits until everything saved is on disk."""
-        self._manager.close()
+        """Waits until everything saved is on disk, and ends Orbax's threads.
+
+        Raises:
+            OSError: A save failed in the background.
+        """
+        with _as_os_error(self._directory):
+            self._manager.close()
+
+    def _have_changed(self, steps: Sequence[int]) -> bool:
+        """Whether the run's writer saves and removes steps meanwhile; waits while it may do so."""
+        until = time.monotonic() + _REMOVAL
+        while self._steps_on_disk() == steps:
+            if time.monotonic() > until:
+                return False
+            time.sleep(_REMOVAL / 50)
+        self._manager.reload()
+        return True
 
     def _steps_on_disk(self) -> list[int]:
         """The numbers of all step directories, ascending, whatever state they are in."""
@@ -244,12 +292,46 @@ class Checkpointer:
         return arrays
 
 
-class _PatientReads(ocp.type_handlers.NumpyHandler):
-    """Ends every read before it reports the first that failed.
+@contextmanager
+def _as_os_error(directory: Path) -> Iterator[None]:
+    """Raises whatever Orbax and TensorStore make of a file that cannot be written as one kind."""
+    try:
+        yield
+    except (OSError, jax.errors.JaxRuntimeError):  # the latter is a process that was lost
+        raise
+    except Exception as error:
+        text = f"{error} {error.__cause__ or error.__context__ or ''}"
+        for number in _WRITE_ERRORS:
+            if os.strerror(number) in text:
+                raise OSError(number, os.strerror(number), str(directory)) from error
+        raise
 
-    Orbax closes its event loop at the first failure, and each read that ends after that complains
-    on standard error that the loop is closed.
+
+_WRITE_ERRORS = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM),
+    *(errno.ENOENT, errno.ENOTDIR, errno.EIO, errno.ESTALE),
+)
+
+
+class _Patient(ocp.type_handlers.NumpyHandler):
+    """Ends every read and write before it reports the first that failed.
+
+    Orbax closes its event loop at the first failure, and each of them that ends after that
+    complains on standard error that the loop is closed.
     """
+
+    async def _background_serialize(
+        self,
+        values: Sequence[np.ndarray],
+        infos: Sequence[ocp.type_handlers.ParamInfo],
+        args: Sequence[ocp.SaveArgs] | None = None,
+    ) -> None:
+        write = super()._background_serialize
+        asked = args or [ocp.SaveArgs()] * len(values)
+        writes = [write([v], [i], [a]) for v, i, a in zip(values, infos, asked, strict=True)]
+        for outcome in await asyncio.gather(*writes, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
 
     async def deserialize(
         self,
@@ -280,7 +362,7 @@ def newest(directory: Path, identity: str, template: Any) -> Restored | None:
 
 def _open_manager(directory: Path, keep: int) -> ocp.CheckpointManager:
     # The arrays given to it are copies already: it need not copy them again.
-    arrays = (np.ndarray, _PatientReads(deepcopy_host_arrays=False))
+    arrays = (np.ndarray, _Patient(deepcopy_host_arrays=False))
     # Never used, but Orbax warns where it is missing.
     unused = (jax.Array, ocp.type_handlers.ArrayHandler())
     # Orbax looks for what it is to merge into one OCDBT database by a pattern that begins with the

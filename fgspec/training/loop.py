@@ -17,6 +17,10 @@ Batch = Mapping[str, Any]
 """Arrays of examples by name, as the program takes them."""
 
 
+class _Interrupted(Exception):
+    """An evaluation was left, as the run was told to stop."""
+
+
 class Preempted(UserError):
     """A run stopped because it was told to, after saving its state."""
 
@@ -146,14 +150,30 @@ class Outlets:
     stopping: Callable[[], bool]
 
 
+def _never() -> bool:
+    return False
+
+
 def evaluate(
-    program: Functions, state: Any, batches: Callable[[], Iterable[Batch]]
+    program: Functions,
+    state: Any,
+    batches: Callable[[], Iterable[Batch]],
+    stopping: Callable[[], bool] = _never,
 ) -> dict[str, float]:
-    """One pass over the test set: the mean loss and the means of the objective's metrics."""
+    """Means over one pass of the test set, as `eval/...`.
+
+    Args:
+        program: pure functions.
+        state: before the next step.
+        batches: gives the batches of one pass.
+        stopping: whether to leave it after a batch, asked after each of them.
+    """
     totals = Counter[str]()
     for batch in batches():
         sums = jax.device_get(program.evaluate(state, batch))
         totals.update({name: float(total) for name, total in sums.items()})
+        if stopping():
+            raise _Interrupted
     count = totals.pop("count")
     return {f"eval/{name}": total / count for name, total in totals.items()}
 
@@ -165,6 +185,7 @@ def train(
     timetable: Timetable,
     outlets: Outlets,
     resumed: tuple[int, Mapping[str, list[float]]] = (0, {}),
+    owed: Mapping[str, float] | None = None,
 ) -> Any:
     """Run every step after the resumed one.
 
@@ -176,6 +197,8 @@ def train(
         timetable: when to log, evaluate and save.
         outlets: where results go.
         resumed: updates already done, and the metrics of a window they left open.
+        owed: metrics of the last of these updates whose line still lacks an evaluation, as the run
+            was stopped during it.
 
     Returns:
         The state after the last step.
@@ -187,36 +210,48 @@ def train(
     (step, open_window), (training, test) = resumed, batches
     window, known = Window(), dict[str, float]()
     window.resume(open_window)
-    while step < timetable.total:
-        count = timetable.stride(step, program.steps)
-        asked = time.perf_counter()
-        records = _stacked([next(training) for _ in range(count)])
-        waited = time.perf_counter() - asked
+
+    def stopped() -> Preempted:
+        return Preempted(f"stopped at step {step} of {timetable.total}; its state is saved")
+
+    while owed is not None or step < timetable.total:
         record: dict[str, float] = {}
-        if timetable.diagnoses(step + 1):
-            with window.paused(state):
-                record |= _fetched(program.diagnose(state, records))
-        state, metrics = program.updates(state, records)
-        step += count
-        window.add(metrics, waited, count)
-        if timetable.due(step, timetable.log_every):
-            record |= window.close(timetable.batch_size)
+        if owed is None:
+            count = timetable.stride(step, program.steps)
+            asked = time.perf_counter()
+            records = _stacked([next(training) for _ in range(count)])
+            waited = time.perf_counter() - asked
+            if timetable.diagnoses(step + 1):
+                with window.paused(state):
+                    record |= _fetched(program.diagnose(state, records))
+            state, metrics = program.updates(state, records)
+            step += count
+            window.add(metrics, waited, count)
+            if timetable.due(step, timetable.log_every):
+                record |= window.close(timetable.batch_size)
+        else:
+            record, owed = dict(owed), None
         if timetable.due(step, timetable.evaluate_every):
             with window.paused(state):
-                record |= evaluate(program, state, test)
+                try:
+                    record |= evaluate(program, state, test, outlets.stopping)
+                except _Interrupted:
+                    outlets.save(step, state, {"window": window.values(), "owed": record})
+                    raise stopped() from None
         if record:
             outlets.write(step, record)
             known |= record
             _refuse_divergence(step, record)
-        stopping = outlets.stopping()
+        # The end of a run needs no request; who asked to stop hears of it as an answer to none.
+        stopping = step < timetable.total and outlets.stopping()
         if stopping or timetable.due(step, timetable.checkpoint_every):
             with window.paused(state):
                 # The open window is saved too, so that a stopped run writes the lines of one that
                 # was not.
                 outlets.save(step, state, {"window": window.values()})
         outlets.show(step, known)
-        if stopping and step < timetable.total:
-            raise Preempted(f"stopped at step {step} of {timetable.total}; its state is saved")
+        if stopping:
+            raise stopped()
     return state
 
 

@@ -1,14 +1,15 @@
 """One run from its first step, or from its last checkpoint, to its summary."""
 
-import signal
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import jax
 from rich.console import Console
 
 from fgspec.data.dataset import Dataset
@@ -46,6 +47,7 @@ from fgspec.training.run_folder import (
     write_summary,
 )
 from fgspec.training.steps import steps_in
+from fgspec.training.unwritable import unwritable
 
 
 @dataclass(frozen=True)
@@ -58,11 +60,12 @@ class Job:
         timetable: when it logs, evaluates and saves.
         dataset: read as it says.
         console: where progress is shown.
-        stopping: whether the run was told to stop.
+        stops: lets signals wait, and asks whether one came; see `stopping_together`.
         resident: whether the training set is on the device already.
         rows: places in every training batch that this process reads.
         profile: which steps to trace, if any.
         trackers: that follow it; not those of `loaded` where a resumed run is given others.
+        refuse_lost_lock: raises if this process is no longer the run's writer.
     """
 
     loaded: Loaded
@@ -70,11 +73,12 @@ class Job:
     timetable: Timetable
     dataset: Dataset
     console: Console
-    stopping: Callable[[], bool]
+    stops: Callable[[], AbstractContextManager[Callable[[], bool]]]
     resident: bool = False
     rows: Rows = None
     profile: Profile | None = None
     trackers: tuple[Tracker, ...] = ()
+    refuse_lost_lock: Callable[[], None] = lambda: None
 
     def data_fingerprint(self) -> str:
         """Of everything that decides the batches."""
@@ -139,7 +143,8 @@ def start(job: Job, run_dir: Path, at: Path | None) -> RunDir:
 
     run = RunDir(Path(from_first(made)))
     if is_first():
-        _describe(job, run)
+        with unwritable(run, going_on(run)):
+            _describe(job, run)
     return run
 
 
@@ -157,6 +162,13 @@ def _describe(job: Job, run: RunDir) -> None:
     write_json(run.provenance, record | said)
 
 
+def going_on(run: RunDir) -> str:
+    """The command that resumes a run, as a line ends with it."""
+    if jax.process_count() > 1:
+        return "go on with the same command in every process"
+    return f"go on with: fgspec train --resume {shlex.quote(str(run.path))}"
+
+
 def execute(job: Job, run: RunDir) -> dict[str, Any]:
     """Run a job from the last intact checkpoint of its folder, or from the start, to its end.
 
@@ -164,10 +176,15 @@ def execute(job: Job, run: RunDir) -> dict[str, Any]:
         What `summary.json` holds; without metrics in other processes than the first.
 
     Raises:
-        RunError: a loss is no longer finite.
+        RunError: a loss is no longer finite, or the run's folder can no longer be written.
         ResumeError: its checkpoints cannot be trusted or its data changed.
         Preempted: the process was told to stop; the state is saved.
     """
+    with unwritable(run, going_on(run)), ExitStack() as until_saved:
+        return _executed(job, run, until_saved)
+
+
+def _executed(job: Job, run: RunDir, until_saved: ExitStack) -> dict[str, Any]:
     spec = job.loaded.experiment
     checkpoints = Checkpointer(
         run.checkpoints, keep=spec.checkpoint.keep, identity=began_as(run, job.loaded)
@@ -181,8 +198,12 @@ def execute(job: Job, run: RunDir) -> dict[str, Any]:
             say(job.console, f"note: began before these fields were: {', '.join(unsaid)}")
         refuse_disagreement({"the newest intact checkpoint": step})
         _refuse_other_data(job, run, restored)
-        with _logbook(job, run, step) as (write, over):
-            ended = _train(job, run, (checkpoints, write), restored)
+        owed = restored is not None and "owed" in restored.extra
+        with _logbook(job, run, step - owed) as (write, over):
+            state = restored.state if restored is not None else job.program.init(spec.seed)
+            # Until here a signal loses nothing, and may end the process at once.
+            stopping = until_saved.enter_context(job.stops())
+            ended = _train(job, run, (checkpoints, write), restored, state, stopping)
             over(_status(ended))
     finally:
         checkpoints.close()
@@ -231,21 +252,26 @@ def _logbook(job: Job, run: RunDir, step: int) -> Iterator[tuple[Write, Callable
 
 
 def _train(
-    job: Job, run: RunDir, kept: tuple[Checkpointer, Write], restored: Restored | None
+    job: Job,
+    run: RunDir,
+    kept: tuple[Checkpointer, Write],
+    restored: Restored | None,
+    state: Any,
+    stopping: Callable[[], bool],
 ) -> Exception | None:
     checkpoints, write = kept
-    spec, timetable = job.loaded.experiment, job.timetable
-    state = restored.state if restored is not None else job.program.init(spec.seed)
+    timetable = job.timetable
     start = restored.step if restored is not None else 0
-    window = restored.extra["window"] if restored is not None else {}
+    extra = restored.extra if restored is not None else {}
     data = job.data_fingerprint()
 
     def save(step: int, state: Any, extra: Mapping[str, Any]) -> None:
+        job.refuse_lost_lock()
         checkpoints.save(step, state, {"data": data} | dict(extra))
 
     reporter = Reporter(timetable.total, start, job.console)
     try:
-        outlets = Outlets(write, save, reporter.show, job.stopping)
+        outlets = Outlets(write, save, reporter.show, stopping)
         span = (start, timetable.total)
         with (
             profiled(
@@ -254,8 +280,11 @@ def _train(
             job.training_batches(start) as training,
         ):
             sources = (training, job.test_batches)
-            loop.train(program, state, sources, timetable, outlets, (start, window))
-    except (loop.Preempted, RunError) as ended:
+            resumed = (start, extra.get("window", {}))
+            loop.train(program, state, sources, timetable, outlets, resumed, extra.get("owed"))
+    except loop.Preempted as ended:
+        return loop.Preempted(f"{ended}; {going_on(run)}")
+    except RunError as ended:
         return ended
     finally:
         reporter.close()
@@ -268,7 +297,7 @@ def _finish(job: Job, run: RunDir, ended: Exception | None) -> dict[str, Any]:
             raise ended
         return {"status": "done", "step": job.timetable.total, "metrics": {}}
     status = _status(ended)
-    last = write_summary(run, status, _last_step(run), {})
+    last = write_summary(run, status, run.last_step(), {})
     extra = expectation(job.loaded.experiment.expect, last["metrics"]) if ended is None else {}
     if ended is not None:
         raise ended
@@ -277,32 +306,3 @@ def _finish(job: Job, run: RunDir, ended: Exception | None) -> dict[str, Any]:
 
 def _status(ended: Exception | None) -> str:
     return {type(None): "done", loop.Preempted: "preempted"}.get(type(ended), "failed")
-
-
-def _last_step(run: RunDir) -> int:
-    return max(steps_in(run.checkpoints), default=0)
-
-
-@contextmanager
-def stop_signals() -> Iterator[Callable[[], bool]]:
-    """Turn the first SIGTERM or SIGINT into a request to stop after the step; yields the question.
-
-    A second signal acts as it always did.
-    """
-    asked: list[int] = []
-    before = {}
-
-    def remember(number: int, frame: Any) -> None:
-        asked.append(number)
-        signal.signal(number, before[number])
-
-    try:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            before[number] = signal.signal(number, remember)
-    except ValueError:  # not in the main thread, which alone may handle signals
-        before = {}
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -3,6 +3,7 @@
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,11 @@ from fgspec.loading.spec_file import Loaded, load
 from fgspec.problems.problems import SpecError, dotted, shown
 from fgspec.spec.plugins import package_version
 from fgspec.training.logbook import last_values, write_json, write_text
+from fgspec.training.steps import steps_in
 from fgspec.yaml.load import read
+
+LOCK = "lock"
+"""The file that process 0 holds locked while it trains; the others hold `lock.1` and so on."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,10 @@ class RunDir:
         """The folder of the checkpoints."""
         return self.path / "checkpoints"
 
+    def last_step(self) -> int:
+        """The step of the newest checkpoint; 0 without any."""
+        return max(steps_in(self.checkpoints), default=0)
+
 
 def _now() -> datetime:
     return datetime.now(UTC)
@@ -93,7 +102,10 @@ def create_at(loaded: Loaded, path: Path) -> RunDir:
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
-        found = any(path.iterdir()) and not RunDir(path).resolved.is_file()
+        # A process that was killed here left no more than these.
+        own = (LOCK, f".{RunDir(path).resolved.name}.")
+        files = [one for one in path.iterdir() if not one.name.startswith(own)]
+        found = bool(files) and not RunDir(path).resolved.is_file()
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(f"{path}: cannot be made ({reason}); choose another folder") from None
@@ -104,8 +116,18 @@ def create_at(loaded: Loaded, path: Path) -> RunDir:
 
 def _with_specs(loaded: Loaded, path: Path) -> RunDir:
     run = RunDir(path)
-    write_text(run.spec, loaded.text)
-    write_text(run.resolved, resolved_text(loaded))
+    try:
+        write_text(run.resolved, resolved_text(loaded))
+        write_text(run.spec, loaded.text)
+    except OSError as error:
+        with suppress(OSError):
+            run.resolved.unlink(missing_ok=True)
+            path.rmdir()
+        reason = (error.strerror or str(error)).lower()
+        raise UserError(
+            f"{path}: cannot be written ({reason}); nothing was trained: make room, or choose "
+            "another folder"
+        ) from None
     return run
 
 

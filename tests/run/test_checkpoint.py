@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import runs
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from fgspec.errors import ResumeError, RunError
-from fgspec.training.checkpoint import Checkpointer
+from fgspec.training.checkpoint import Checkpointer, newest
 from fgspec.training.steps import steps_in
 
 IDENTITY = hashlib.sha256(b"spec").hexdigest()
@@ -146,6 +147,36 @@ def test_restores_into_the_templates_sharding(tmp_path):
     again.save(2, state, {})
     again.close()
     assert_same_bits(restore(tmp_path).state, make_state(1))
+
+
+def test_a_reader_lists_again_when_the_writer_removes_what_it_reads(tmp_path, monkeypatch):
+    writer = Checkpointer(tmp_path, keep=1, identity=IDENTITY)
+    writer.save(1, make_state(1), {})
+    writer.wait()
+    read = Checkpointer._read
+
+    def slow(self, step, template):
+        if step == 1:
+            writer.save(2, make_state(2), {})
+            writer.wait()
+        return read(self, step, template)
+
+    monkeypatch.setattr(Checkpointer, "_read", slow)
+    restored = newest(tmp_path, IDENTITY, template_of(make_state(0)))
+    writer.close()
+    assert restored is not None
+    assert restored.step == 2
+    assert_same_bits(restored.state, make_state(2))
+
+
+def test_a_save_that_fails_in_the_background_is_an_error_of_the_system(tmp_path, capfd):
+    checkpointer = Checkpointer(tmp_path, keep=1, identity=IDENTITY)
+    with runs.largest_file(1000):
+        checkpointer.save(1, make_state(1), {})
+        with pytest.raises(OSError, match="File too large") as failed:
+            checkpointer.close()
+    assert failed.value.filename == str(tmp_path)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_keeps_the_newest_also_over_openings(tmp_path):

@@ -1,5 +1,7 @@
 """What may befall a run: bad folders, lost checkpoints, early signals, odd sizes."""
 
+import contextlib
+import re
 import shutil
 import signal
 import subprocess
@@ -11,7 +13,9 @@ import pytest
 import runs
 
 import fgspec
+import fgspec.api
 from fgspec.cli.main import main
+from fgspec.training.logbook import read
 
 
 def _trained(folder):
@@ -76,18 +80,70 @@ def test_an_epoch_of_one_batch_and_intervals_longer_than_the_run(tmp_path):
     assert runs.final_state(tmp_path / summary["run"]).step == 2
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_before_the_first_step_is_not_lost(tmp_path, number):
-    spec = runs.write_spec(tmp_path, steps=100_000)
-    command = [sys.executable, "-m", "fgspec.cli.main", "train", spec, "--run-dir", tmp_path]
+def _signalled(folder, number, *, when, spec):
+    """Exit code and output of a training process that gets a signal once something is there."""
+    command = [sys.executable, "-m", "fgspec", "train", spec, "--run", folder / "run"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("small/*/spec.yaml")) and time.monotonic() < deadline:
+    while not when() and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(number)
     output, _ = process.communicate(timeout=120)
-    assert process.returncode == 75, output
-    assert "stopped at step 1 of 100000; its state is saved" in output
+    assert "Traceback" not in output
+    return process.returncode, output
+
+
+def test_a_signal_before_anything_is_trained_ends_at_once(tmp_path):
+    """While it imports and compiles: the folder is there, the record of the run is not."""
+    spec, run = runs.write_spec(tmp_path, steps=100_000), tmp_path / "run"
+    code, said = _signalled(tmp_path, signal.SIGHUP, when=run.is_dir, spec=spec)
+    assert code == 75
+    assert said.splitlines()[-1] == ("stopped by SIGHUP; nothing is lost; the same command goes on")
+
+
+def test_a_signal_while_it_trains_saves_first(tmp_path):
+    spec, run = runs.write_spec(tmp_path, steps=100_000), tmp_path / "run"
+    metrics = run / "metrics.jsonl"
+    code, said = _signalled(
+        tmp_path, signal.SIGUSR1, when=lambda: metrics.exists() and read(metrics), spec=spec
+    )
+    assert code == 75
+    match = re.fullmatch(
+        r"stopped at step (\d+) of 100000; its state is saved; "
+        rf"go on with: fgspec train --resume {run}",
+        said.splitlines()[-1],
+    )
+    assert (run / "checkpoints" / match[1]).is_dir()
+
+
+def test_a_full_disk_is_told_and_the_run_goes_on_once_there_is_room(tmp_path, capfd):
+    spec = runs.write_spec(tmp_path, "bp", steps=12)
+    whole = fgspec.train(spec, run=tmp_path / "whole")["run"]
+    run = tmp_path / "run"
+    # Enough for the record of the run, and too little for the arrays of a checkpoint.
+    record = max(path.stat().st_size for path in Path(whole).iterdir() if path.is_file())
+    with runs.largest_file(record), pytest.raises(fgspec.RunError) as failed:
+        fgspec.train(spec, run=run)
+    assert str(failed.value) == (
+        f"{run}/checkpoints: file too large; the run stopped, there is no checkpoint yet; "
+        f"make room, then go on with: fgspec train --resume {run}"
+    )
+    assert capfd.readouterr().err == ""
+    fgspec.train(resume=run)
+    runs.assert_same(run, Path(whole))
+
+
+def test_a_folder_that_is_taken_away_is_told(tmp_path, monkeypatch):
+    run = tmp_path / "run"
+
+    @contextlib.contextmanager
+    def taking_it_away():
+        run.rename(tmp_path / "elsewhere")
+        yield lambda: False
+
+    monkeypatch.setattr(fgspec.api, "stop_signals", taking_it_away)
+    with pytest.raises(fgspec.RunError, match=f"{run}: was taken away while the run trained"):
+        fgspec.train(runs.write_spec(tmp_path, "bp", steps=1), run=run)
 
 
 def test_errors_of_the_operating_system_are_one_line(tmp_path, cli, monkeypatch):
@@ -97,7 +153,12 @@ def test_errors_of_the_operating_system_are_one_line(tmp_path, cli, monkeypatch)
     metrics.unlink()
     metrics.mkdir()
     code, _, said = cli("train", "--resume", run)
-    assert (code, said) == (1, f"{metrics}: Is a directory\n")
+    assert (code, said) == (
+        1,
+        f"{metrics}: is a directory; the run stopped, the last checkpoint is of step 1; "
+        f"see that it can be written, then go on with: fgspec train --resume {run}\n",
+    )
     monkeypatch.setattr(sys, "argv", ["fgspec", "--debug", "train", "--resume", run])
-    with pytest.raises(IsADirectoryError):
+    with pytest.raises(fgspec.RunError) as raised:
         main()
+    assert isinstance(raised.value.__cause__, IsADirectoryError)

@@ -1,7 +1,9 @@
 """The supervisor of `fgspec launch`, with processes that are quick to start."""
 
 import os
+import subprocess
 import sys
+import time
 
 import pytest
 
@@ -9,6 +11,8 @@ from fgspec.processes.supervise import simulated, supervise
 
 KILLED_ONCE = "if rank == 1 and attempt == 1: os.kill(os.getpid(), signal.SIGKILL)\n"
 WAITS = "time.sleep(100)"
+PATIENCE = 60
+"""Seconds for processes that only start and end."""
 
 
 def _supervised(folder, code, processes=2, retries=3):
@@ -87,6 +91,40 @@ if rank == 0: os.kill(os.getppid(), signal.SIGTERM)
     code, lines, starts = _supervised(tmp_path, stops + WAITS)
     assert (code, lines) == (75, [])
     assert [len(of) for of in starts] == [1, 1]
+
+
+def test_processes_end_with_a_supervisor_that_is_killed(tmp_path):
+    rank = f"""
+import os, pathlib, sys, time
+from fgspec.processes.stopping import end_with_supervisor
+end_with_supervisor()
+(pathlib.Path({str(tmp_path)!r}) / f"rank{{sys.argv[-1]}}-{{os.getpid()}}").touch()
+time.sleep(100)
+"""
+    supervisor = f"""
+import os, sys
+from fgspec.processes.supervise import supervise
+supervise([sys.executable, "-c", {rank!r}], 2, os.environ, 0, print)
+"""
+    process = subprocess.Popen([sys.executable, "-c", supervisor], stderr=subprocess.DEVNULL)
+    until = time.monotonic() + PATIENCE
+    while len(found := list(tmp_path.iterdir())) < 2 and time.monotonic() < until:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    pids = [int(path.name.partition("-")[2]) for path in found]
+    assert len(pids) == 2
+    while any(map(_is_alive, pids)) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not any(map(_is_alive, pids))
+
+
+def _is_alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def test_simulated_devices_are_added_to_the_flags():

@@ -1,0 +1,51 @@
+"""A disk that is full, and a run's folder that vanished or may not be written: told in a line."""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fgspec.errors import RunError
+from fgspec.training.run_folder import RunDir, begun
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""A full disk, a user's quota, and the largest file that a process may write."""
+
+
+@contextmanager
+def unwritable(run: RunDir, going_on: str) -> Iterator[None]:
+    """Train what stands inside, or say what could not be written and what of the run is safe.
+
+    Args:
+        run: the run that is trained.
+        going_on: how it is resumed.
+
+    Raises:
+        RunError: the operating system refused to write or read a file.
+    """
+    try:
+        yield
+    except OSError as error:
+        # No summary says that the run failed: once the disk is mended it goes on.
+        raise RunError(_line(run, error, going_on)) from error
+
+
+def _line(run: RunDir, error: OSError, going_on: str) -> str:
+    place = Path(str(error.filename)) if error.filename else run.path
+    # Files are written under other names first, which no user knows.
+    place = (
+        place.parent if place.name.startswith(".") or run.checkpoints in place.parents else place
+    )
+    reason = (error.strerror or str(error)).lower()
+    if not run.path.is_dir():
+        return (
+            f"{run.path}: was taken away while the run trained ({reason}: {place}); start it again"
+        )
+    try:
+        step = run.last_step()
+    except OSError:
+        step = 0
+    safe = f"the last checkpoint is of step {step}" if step else "there is no checkpoint yet"
+    remedy = "make room" if error.errno in _FULL else "see that it can be written"
+    again = going_on if begun(run.path) else "start it again with the same command"
+    return f"{place}: {reason}; the run stopped, {safe}; {remedy}, then {again}"
