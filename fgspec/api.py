@@ -10,6 +10,8 @@ changes = fgspec.diff("specs/a.yaml", "specs/b.yaml")
 consequences = fgspec.compare("specs/a.yaml", "specs/b.yaml").consequences
 """
 
+import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -57,13 +59,19 @@ from fgspec.spec.kinds import working
 from fgspec.spec.mesh import Mesh, fill
 from fgspec.training import loop
 from fgspec.training import run_folder as rundir
+from fgspec.training.bundle import read_bundle
 from fgspec.training.checkpoint import newest
 from fgspec.training.compile_cache import CacheUse, compilation_cache
 from fgspec.training.device_calls import evaluated, functions, rows_of
 from fgspec.training.loop import Functions, Timetable
 from fgspec.training.out_of_memory import enough_memory
 from fgspec.training.profile import Profile
+from fgspec.training.records import read_record
+from fgspec.training.replay import Replay, replayed
 from fgspec.training.run import Job, execute, find, start, stop_signals
+from fgspec.training.run_log import damage_of
+
+LOG = logging.getLogger("fgspec")
 
 __all__ = [
     "Comparison",
@@ -282,6 +290,7 @@ def evaluate(run: str | Path) -> dict[str, float]:
     Raises:
         ResumeError: there is no checkpoint that can be trusted.
         DataError: its data are missing or damaged.
+        RunError: a loss is not finite.
     """
     found, loaded = rundir.reopen(Path(run))
     rundir.refuse_changed(found, loaded)
@@ -294,7 +303,39 @@ def evaluate(run: str | Path) -> dict[str, float]:
         called = Functions(program.init, program.abstract, program.updates, own, program.diagnose)
         size = loaded.experiment.data.evaluation_batch_size
         batches = partial(evaluation_batches, dataset.test_images, dataset.test_labels, size)
-        return {"step": restored.step} | loop.evaluate(called, restored.state, batches)
+        values = loop.evaluate(called, restored.state, batches)
+    if damage := damage_of(found):
+        LOG.warning("%s; what is evaluated here is its checkpoint, which is intact", damage)
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise RunError(f"{run}: step {restored.step}: {name} is {value}: its numbers broke")
+    return {"step": restored.step} | values
+
+
+def replay(bundle: str | Path) -> Replay:
+    """The steps up to where a run broke once more, on one device, and what the last computes.
+
+    Args:
+        bundle: the folder that the run kept when it broke.
+
+    Raises:
+        UserError: there is no bundle.
+        ResumeError: it was changed, or the code it needs was.
+        DataError: its data are missing, or not those of the run.
+    """
+    kept = read_bundle(Path(bundle))
+    found, loaded = rundir.reopen(kept.run.path)
+    rundir.refuse_changed(found, loaded)
+    with compilation_cache():
+        program, dataset = _with_data(_alone(loaded))
+        state, began = program.init(loaded.experiment.seed), rundir.began_as(found, loaded)
+        if kept.start:
+            restored = newest(found.checkpoints, began, program.abstract())
+            if restored is None:
+                raise ResumeError(f"{bundle}: its checkpoint is missing; copy it from the run")
+            state = restored.state
+        data = read_record(found.provenance)["hashes"]["data"]
+        return replayed(kept, program, dataset, state, data)
 
 
 def _with_data(loaded: Loaded) -> tuple[Program, Dataset]:

@@ -46,7 +46,10 @@ def run(
 
     Example: fgspec report runs/rules
     """
-    arms = collect(paths)
+    collected = collect(paths)
+    arms = collected.arms
+    for run in collected.left_out:
+        print(f"left out: {run.reason}")
     base = _base(arms, against)
     draws = True
     try:
@@ -55,7 +58,7 @@ def run(
         draws = False
         print(error)
     _refuse_metric(arms, metric)
-    sections = compose(arms, metric, base, _costs(arms), draws)
+    sections = compose(collected, metric, base, _costs(arms), draws)
     folder, title = out or paths[0], f"Report of {', '.join(path.name for path in paths)}"
     write_text(folder / "report.html", as_html(title, sections))
     write_text(folder / "report.md", as_markdown(title, sections))

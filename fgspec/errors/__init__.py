@@ -28,11 +28,15 @@ class ResumeError(UserError):
     exit_code: ClassVar[int] = 3
 
 
+class DamagedRecord(ResumeError):
+    """A file in a run's folder is not what fgspec wrote, or a part of it is missing."""
+
+
 class JoinError(UserError):
     """The processes of a run cannot find each other."""
 
 
 class RunError(UserError):
-    """The run itself failed, for example because a loss became NaN."""
+    """The run itself failed, for example because its loss diverged."""
 
     exit_code: ClassVar[int] = 1

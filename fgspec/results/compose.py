@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from fgspec.loading.resolved import differences, spec_hash
 from fgspec.problems.problems import MISSING, dotted, shown
-from fgspec.results.collect import ArmResult
+from fgspec.results.collect import ArmResult, Collected
 from fgspec.results.figures import COSINE, CURVES, against_cost, cosine_metrics, panels
 from fgspec.results.pages import Picture, Section, Table
 from fgspec.results.statistics import Paired, paired, summary, verdict
@@ -21,17 +21,18 @@ Costs = Mapping[str, tuple[int, int]]
 
 
 def compose(
-    arms: Sequence[ArmResult], metric: str, base: ArmResult, costs: Costs, draws: bool
+    collected: Collected, metric: str, base: ArmResult, costs: Costs, draws: bool
 ) -> list[Section]:
     """All sections of a report.
 
     Args:
-        arms: with their runs.
+        collected: arms with their runs, and the runs that are left out.
         metric: that they are judged by, such as eval/error.
         base: what differences are to.
         costs: of arms.
         draws: whether there are figures; they need matplotlib.
     """
+    arms = collected.arms
     sections = [
         Section("Result", (verdict(metric, [(a.label, a.values(metric)) for a in arms]),)),
         Section(f"{metric} by arm", (_means(arms, metric, base), *_expected(arms))),
@@ -39,7 +40,14 @@ def compose(
     if draws:
         sections += _curves(arms)
     sections += [*_quality(arms, draws), *_cost(arms, metric, costs, draws)]
-    return [*sections, *_changes(arms, base), _runs(arms, metric)]
+    return [*sections, *_changes(arms, base), _runs(arms, metric), *_left_out(collected)]
+
+
+def _left_out(collected: Collected) -> list[Section]:
+    """Damaged runs, and what is damaged."""
+    rows = tuple((str(run.path), run.reason) for run in collected.left_out)
+    note = "These runs are damaged and count nowhere above."
+    return [Section("Runs left out", (note, Table(("folder", "reason"), rows)))] if rows else []
 
 
 def _four(value: float | None) -> str:

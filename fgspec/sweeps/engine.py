@@ -175,6 +175,8 @@ def _ending(found: Found, how: str, again: bool, folder: SweepDir) -> str:
 
 def outcome(found: Found) -> str:
     """A line on a run that ended."""
+    if found.reason:
+        return f"{found.planned}: {found.state}: {found.reason}"
     error = found.metrics.get("eval/error")
     told = f", eval/error {error:.4f}" if error is not None else ""
     return f"{found.planned}: {found.state} at step {found.step}{told}"

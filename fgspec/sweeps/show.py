@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from fgspec.loading.resolved import spec_hash
 from fgspec.show.text import columns, quantity
 from fgspec.sweeps.expand import Sweep
-from fgspec.sweeps.folder import ENDED, Found
+from fgspec.sweeps.folder import DAMAGED, ENDED, Found
 
 METRIC = "eval/error"
 """What the table of runs shows."""
@@ -40,7 +40,8 @@ def status_lines(found: Sequence[Found]) -> list[str]:
     rows = [(METRIC, *(f"seed {seed}" for seed in seeds))]
     rows += [(arm, *(cells.get((arm, seed), "") for seed in seeds)) for arm in arms]
     ended = sum(one.state in ENDED for one in found)
-    return [*columns(rows), f"{ended} of {len(found)} runs ended"]
+    left_out = [f"{one.planned}: {one.reason}" for one in found if one.state == DAMAGED]
+    return [*columns(rows), *left_out, f"{ended} of {len(found)} runs ended"]
 
 
 def _cell(one: Found) -> str:
@@ -48,6 +49,6 @@ def _cell(one: Found) -> str:
     shown = f"{value:.4f}" if value is not None else ""
     if one.state == "done":
         return shown
-    if one.state == "waiting":
-        return "waiting"
+    if one.state in ("waiting", DAMAGED):
+        return one.state
     return f"{one.state} {one.step}/{one.planned.steps} {shown}".rstrip()
