@@ -234,7 +234,7 @@ def train(
     Raises:
         SpecError, DataError: as `plan`.
         ResumeError: the run cannot be resumed.
-        RunError: a loss is no longer finite, or memory runs out.
+        RunError: a number is no longer finite, a loss diverged, or memory runs out.
         UserError: more updates are to be traced than the run has.
         Preempted: the process was told to stop; the state is saved.
     """

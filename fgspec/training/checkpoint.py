@@ -158,8 +158,12 @@ class Checkpointer:
         """The newest step that this object saved or restored; 0 if none."""
         return max(self._trusted, default=0)
 
-    def close(self) -> None:
+    def wait(self) -> None:
         """Waits until everything saved is on disk."""
+        self._manager.wait_until_finished()
+
+    def close(self) -> None:
+        """Waits until everything saved is on disk, and ends."""
         self._manager.close()
 
     def _steps_on_disk(self) -> list[int]:

@@ -287,8 +287,9 @@ class _Trial:
 
     def passed(self) -> bool:
         """Whether everything went well; notes what did not."""
-        asked = (self._status, self._report, self._evaluate, self._resume)
-        return all([self._asked(ask) for ask in asked])
+        verbs = (self._status, self._report, self._evaluate, self._resume)
+        answers = [self._asked(verb) for verb in verbs]
+        return all(answers)
 
     def _asked(self, ask: Callable[[], str]) -> bool:
         """Ask one thing; what is wrong with the answer is empty, or a line."""
