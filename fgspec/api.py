@@ -10,6 +10,8 @@ changes = fgspec.diff("specs/a.yaml", "specs/b.yaml")
 consequences = fgspec.compare("specs/a.yaml", "specs/b.yaml").consequences
 """
 
+import logging
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -61,6 +63,7 @@ from fgspec.spec.kinds import working
 from fgspec.spec.mesh import Mesh, fill
 from fgspec.training import loop
 from fgspec.training import run_folder as rundir
+from fgspec.training.bundle import read_bundle
 from fgspec.training.checkpoint import newest
 from fgspec.training.compile_cache import CacheUse, compilation_cache
 from fgspec.training.device_calls import evaluated, functions, rows_of
@@ -69,7 +72,12 @@ from fgspec.training.lock import Writer
 from fgspec.training.loop import Functions, Timetable
 from fgspec.training.out_of_memory import enough_memory
 from fgspec.training.profile import Profile
+from fgspec.training.records import read_record
+from fgspec.training.replay import Replay, replayed
 from fgspec.training.run import Job, execute, find, going_on, start
+from fgspec.training.run_log import damage_of
+
+LOG = logging.getLogger("fgspec")
 
 __all__ = [
     "Comparison",
@@ -249,7 +257,8 @@ def train(
     Raises:
         SpecError, DataError: as `plan`.
         ResumeError: the run cannot be resumed, or another process trains it.
-        RunError: a loss is no longer finite, memory runs out, or the folder cannot be written.
+        RunError: a number is no longer finite, a loss diverged, memory runs out, or the folder
+            cannot be written.
         UserError: more updates are to be traced than the run has, or JAX was told to compile
             nothing.
         Preempted: the process was told to stop; the state is saved.
@@ -318,6 +327,7 @@ def evaluate(run: str | Path) -> dict[str, float]:
     Raises:
         ResumeError: there is no checkpoint that can be trusted.
         DataError: its data are missing or damaged.
+        RunError: a loss is not finite.
     """
     found, loaded = rundir.reopen(Path(run))
     rundir.refuse_changed(found, loaded)
@@ -330,7 +340,39 @@ def evaluate(run: str | Path) -> dict[str, float]:
         called = Functions(program.init, program.abstract, program.updates, own, program.diagnose)
         size = loaded.experiment.data.evaluation_batch_size
         batches = partial(evaluation_batches, dataset.test_images, dataset.test_labels, size)
-        return {"step": restored.step} | loop.evaluate(called, restored.state, batches)
+        values = loop.evaluate(called, restored.state, batches)
+    if damage := damage_of(found):
+        LOG.warning("%s; what is evaluated here is its checkpoint, which is intact", damage)
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise RunError(f"{run}: step {restored.step}: {name} is {value}: its numbers broke")
+    return {"step": restored.step} | values
+
+
+def replay(bundle: str | Path) -> Replay:
+    """The steps up to where a run broke once more, on one device, and what the last computes.
+
+    Args:
+        bundle: the folder that the run kept when it broke.
+
+    Raises:
+        UserError: there is no bundle.
+        ResumeError: it was changed, or the code it needs was.
+        DataError: its data are missing, or not those of the run.
+    """
+    kept = read_bundle(Path(bundle))
+    found, loaded = rundir.reopen(kept.run.path)
+    rundir.refuse_changed(found, loaded)
+    with compilation_cache():
+        program, dataset = _with_data(_alone(loaded))
+        state, began = program.init(loaded.experiment.seed), rundir.began_as(found, loaded)
+        if kept.start:
+            restored = newest(found.checkpoints, began, program.abstract())
+            if restored is None:
+                raise ResumeError(f"{bundle}: its checkpoint is missing; copy it from the run")
+            state = restored.state
+        data = read_record(found.provenance)["hashes"]["data"]
+        return replayed(kept, program, dataset, state, data)
 
 
 def _with_data(loaded: Loaded) -> tuple[Program, Dataset]:

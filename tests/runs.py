@@ -2,6 +2,7 @@
 
 import contextlib
 import resource
+from dataclasses import asdict
 
 import jax
 import numpy as np
@@ -11,8 +12,10 @@ from fgspec.loading.resolved import spec_hash
 from fgspec.loading.spec_file import load
 from fgspec.training import run_folder as rundir
 from fgspec.training.checkpoint import newest
-from fgspec.training.logbook import Logbook, read, write_json
+from fgspec.training.logbook import Logbook, read
+from fgspec.training.records import write_record
 from fgspec.training.run_folder import reopen
+from fgspec.training.run_log import SEAL
 
 SPEC = """
 fgspec: 1
@@ -89,10 +92,11 @@ def invent(folder, spec, overrides=(), lines=(), status="done"):
     run = rundir.create(loaded, folder)
     hashes = {"spec": spec_hash(loaded), "data": ""}
     versions = {"packages": {"jax": "0"}, "devices": [{"kind": "cpu", "count": 1}]}
-    write_json(run.provenance, {"hashes": hashes} | versions)
+    write_record(run.provenance, {"hashes": hashes} | versions)
     with Logbook(run.metrics) as logbook:
         for line in lines:
             logbook.write(line["step"], {k: v for k, v in line.items() if k != "step"})
-    if status:
-        rundir.write_summary(run, status, 0, {})
+        if status:
+            sealed = {SEAL: asdict(logbook.seal())}
+            rundir.write_summary(run, status, 0, logbook.last_values(), sealed)
     return run.path

@@ -91,7 +91,7 @@ class Resnet18(architectures.Resnet18):
         unit, activation = _plain if self.blocks == 16 else _basic, working(self.activation)
         made = partial(conv, norm=norm, activation=activation)
         for index, stage in enumerate(_STAGES[self.blocks]):
-            layers = self._stem(start, made) if index == 0 else []
+            layers = self._stem_layers(start, made) if index == 0 else []
             for at, channels in enumerate(stage):
                 source, entered = (layers[-1].name, layers[-1].end) if layers else (INPUT, start)
                 own = partial(made, channels=self.scaled(channels))
@@ -101,7 +101,7 @@ class Resnet18(architectures.Resnet18):
             start = layers[-1].end
         return _network(tuple(blocks), norm, outputs, self.initialization, activation)
 
-    def _stem(self, start: Extent, made: Callable[..., Layer]) -> list[Layer]:
+    def _stem_layers(self, start: Extent, made: Callable[..., Layer]) -> list[Layer]:
         channels = self.scaled(64)
         if self.stem == "cifar":
             return [made("stem", start, channels)]

@@ -3,6 +3,8 @@
 from collections.abc import Collection
 from typing import Any
 
+import jax
+import numpy as np
 import optax
 
 from compiler.optimizers.paths import named, scaled
@@ -36,6 +38,21 @@ def make_optimizer(
     return optax.chain(
         *optimizer.before_rate(decay, are_weights), rate, *optimizer.after_rate(), factors
     )
+
+
+def learning_rate(spec: Optimizer, steps: int, per_epoch: int, step: int) -> float:
+    """The learning rate of the update after `step` of them, before the factors of the readouts.
+
+    Args:
+        spec: the section `optimizer`.
+        steps: updates of the whole run.
+        per_epoch: updates of one epoch.
+        step: updates done.
+    """
+    schedule = working(spec.schedule).rate(spec.learning_rate, steps, per_epoch)
+    with jax.numpy_dtype_promotion("standard"):  # optax mixes step counts with floats
+        rate = schedule(step)
+    return float(str(np.float32(rate)))  # the shortest that is the same float32
 
 
 def _factors(factors: Factors) -> optax.GradientTransformation:

@@ -7,14 +7,17 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float
 
 from compiler.named_arrays.random_streams import key_data
 from compiler.network.running import moved
+from compiler.optimizers.make import learning_rate
 from compiler.plan.plan import Plan
 from compiler.plan.sharding import everywhere, placed, shardings, traced_on
 from compiler.update.diagnose import diagnosed
+from compiler.update.examine import Seen, are_finite, examined, not_finite
 from compiler.update.forward_passes import (
     classifier_gradient,
     clean_features,
@@ -58,6 +61,7 @@ class Program:
         evaluate: (State, batch) -> sums over the batch: `loss`, the objective's metrics, `count`;
             jitted.
         diagnose: (State, batch) -> what the estimate of this step is worth; jitted.
+        learning_rate: step -> that of the update after so many, before factors of readouts.
     """
 
     def __init__(self, plan: Plan, stages: tuple[range, ...] = ()) -> None:
@@ -73,7 +77,11 @@ class Program:
         self.updates: Any = donating("updates", self._updates)
         self.evaluate: Any = reading("evaluate", partial(evaluated, plan))
         self.diagnose: Any = reading("diagnose", self._diagnose)
+        self._finite: Any = reading("finite", partial(are_finite, plan))
         self._gradient: Any = self._jit("gradient", self._gradient_of_step)
+        self.learning_rate = partial(
+            learning_rate, plan.experiment.optimizer, plan.steps, plan.steps_per_epoch
+        )
 
     def _jit(self, name: str, function: Callable[..., Any], **how: Any) -> Any:
         traced: Any = traced_on(self.plan, function)
@@ -88,6 +96,15 @@ class Program:
         """The state's shapes, each with where its array lies on the plan's mesh."""
         begin = partial(start, self.plan, self._optimizer)
         return placed(self.plan, jax.eval_shape(begin, key_data(0)))
+
+    def not_finite(self, state: State) -> list[str]:
+        """The names of the state's arrays that hold a NaN or an infinity, in network order."""
+        finite = np.asarray(self._finite(state))
+        return [] if finite.all() else not_finite(self.plan, state, finite)
+
+    def examined(self, state: State, batch: Batch) -> list[Seen]:
+        """Activations, losses, gradients and updates of one step; see `Seen`."""
+        return examined(self.plan, state, batch, self.gradient, self.update)
 
     def gradient(
         self,

@@ -30,6 +30,7 @@ VERBS = {
     "train": "train a spec, or go on with a run",
     "launch": "train in many processes on this host, again if one dies",
     "eval": "evaluate the newest checkpoint of a run",
+    "replay": "run the steps once more at which a run broke, layer by layer",
     "sweep": "train many specs made of one",
     "status": "print how far the runs of a sweep are",
     "report": "compare runs: means, paired differences, curves, as HTML and Markdown",

@@ -49,7 +49,10 @@ def run(
     folder = out or paths[0]
     if out is not None and (reason := unwritable(out / "report.html")):
         raise ArgumentError(f"report: --out {out}: cannot be written ({reason})")
-    arms = collect(paths)
+    collected = collect(paths)
+    arms = collected.arms
+    for run in collected.left_out:
+        print(f"left out: {run.reason}")
     base = _base(arms, against)
     draws = True
     try:
@@ -59,7 +62,7 @@ def run(
         print(error)
     _refuse_metric(arms, metric)
     failed = failures(paths)
-    sections = compose(arms, metric, base, _costs(arms), draws, failed)
+    sections = compose(collected, metric, base, _costs(arms), draws, failed)
     title = f"Report of {', '.join(path.name for path in paths)}"
     write_text(folder / "report.html", as_html(title, sections))
     write_text(folder / "report.md", as_markdown(title, sections))

@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import grain
 import grain.experimental
@@ -37,9 +37,19 @@ class Examples(TypedDict):
 
 
 class Chosen(TypedDict):
-    """Examples of one step by their places in the training set: `index` [B], int32."""
+    """Examples of one step by their places in the training set: `index` [B], int32.
+
+    Beside them `examples`, the places of the whole batch, of which `index` may be some rows.
+    """
 
     index: NDArray[np.int32]
+    examples: NDArray[np.int32]
+
+
+class Identified(Batch):
+    """A batch, and `examples` [B]: places in the training set of the whole batch."""
+
+    examples: NDArray[np.int32]
 
 
 class TrainBatches:
@@ -94,10 +104,17 @@ class TrainBatches:
 
     def chosen(self, index: int) -> NDArray[np.int32]:
         """The places in the training set of the examples of step `index` that are read, [B]."""
+        return self.read_of(self.examples(index))
+
+    def examples(self, index: int) -> NDArray[np.int32]:
+        """The places of all examples of step `index`, those that others read too."""
         epoch, position = divmod(index, self.steps_per_epoch)
         start = position * self._batch_size
-        batch = self._order(epoch)[start : start + self._batch_size].astype(np.int32)
-        return batch if self._rows is None else batch[self._rows]
+        return self._order(epoch)[start : start + self._batch_size].astype(np.int32)
+
+    def read_of(self, examples: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Those of a batch's examples that are read here."""
+        return examples if self._rows is None else examples[self._rows]
 
     def of(self, chosen: NDArray[np.int32]) -> Batch:
         """The examples at these places, in arrays of their own."""
@@ -107,6 +124,26 @@ class TrainBatches:
         }
 
 
+class IdentifiedBatches:
+    """Training batches that carry the places of their examples.
+
+    What a step consumed is so known from the batch that reached it: one that was lost or came
+    twice on the way is noticed.
+    """
+
+    def __init__(self, batches: TrainBatches) -> None:
+        self._batches = batches
+
+    def __len__(self) -> int:
+        """The number of steps of the run."""
+        return len(self._batches)
+
+    def __getitem__(self, index: int) -> Identified:
+        """The batch of step `index`."""
+        examples = self._batches.examples(index)
+        return {**self._batches.of(self._batches.read_of(examples)), "examples": examples}
+
+
 def epoch_order(examples: int, seed: int, epoch: int) -> NDArray[np.intp]:
     """The order, [examples], in which an epoch visits the examples."""
     key = np.array([seed, epoch], np.uint64)
@@ -114,8 +151,8 @@ def epoch_order(examples: int, seed: int, epoch: int) -> NDArray[np.intp]:
 
 
 def train_batches(
-    batches: TrainBatches, start_step: int, reading: Reading = IN_MEMORY
-) -> grain.DatasetIterator[Batch]:
+    batches: TrainBatches | IdentifiedBatches, start_step: int, reading: Reading = IN_MEMORY
+) -> grain.DatasetIterator[Any]:
     """Iterates over the training batches from `start_step` on, without reading those before.
 
     Threads read ahead; `close()` of the iterator ends them.
@@ -125,7 +162,8 @@ def train_batches(
         DataError: from `next`: an image is damaged.
     """
     ahead = grain.ReadOptions(num_threads=reading.threads, prefetch_buffer_size=reading.ahead)
-    iterator = iter(grain.MapDataset.source(batches).to_iter_dataset(ahead))
+    source: Any = batches
+    iterator = iter(grain.MapDataset.source(source).to_iter_dataset(ahead))
     grain.experimental.set_next_index(iterator, start_step)
     return iterator
 
@@ -133,7 +171,25 @@ def train_batches(
 def chosen_examples(batches: TrainBatches, start_step: int) -> Iterator[Chosen]:
     """What `train_batches` gives, as places in a training set that is elsewhere already."""
     for step in range(start_step, len(batches)):
-        yield {"index": batches.chosen(step)}
+        examples = batches.examples(step)
+        yield {"index": batches.read_of(examples), "examples": examples}
+
+
+NOTHING_CONSUMED = "0" * 32
+"""The hash of no examples."""
+
+
+def consumed(before: str, examples: NDArray[np.int32]) -> str:
+    """The hash of all examples that a run consumed, in their order, after a batch more.
+
+    A run of any number of processes on any mesh has the same hash at the same step.
+
+    Args:
+        before: the hash before the batch.
+        examples: [B], places in the training set of the whole batch.
+    """
+    ids = np.ascontiguousarray(examples, np.dtype("<i4"))
+    return hashlib.sha256(before.encode() + ids.tobytes()).hexdigest()[: len(NOTHING_CONSUMED)]
 
 
 def evaluation_batches(images: Images, labels: Labels, batch_size: int) -> Iterator[Examples]:

@@ -40,11 +40,15 @@ class NoRunError(ResumeError):
     exit_code: ClassVar[int] = 2
 
 
+class DamagedRecord(ResumeError):
+    """A file in a run's folder is not what fgspec wrote, or a part of it is missing."""
+
+
 class JoinError(UserError):
     """The processes of a run cannot find each other."""
 
 
 class RunError(UserError):
-    """The run itself failed, for example because a loss became NaN."""
+    """The run itself failed, for example because its loss diverged."""
 
     exit_code: ClassVar[int] = 1

@@ -1,19 +1,19 @@
 """Folders of runs and of sweeps -> arms, each with the runs that differ in nothing but the seed."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fgspec.errors import UserError
+from fgspec.errors import ResumeError, UserError
 from fgspec.loading.resolved import spec_hash
 from fgspec.loading.spec_file import Loaded
 from fgspec.sweeps import folder as sweeps
 from fgspec.sweeps.expand import untaken
 from fgspec.training import run_folder as rundir
-from fgspec.training.logbook import read
+from fgspec.training.records import read_record
 from fgspec.training.run_folder import RunDir
+from fgspec.training.run_log import checked_lines
 
 
 @dataclass(frozen=True)
@@ -62,28 +62,62 @@ class ArmResult:
         return {seed: value for seed, value in found.items() if value is not None}
 
 
-def collect(paths: Sequence[Path]) -> list[ArmResult]:
-    """The arms of runs and sweeps, in the order in which they are named.
+@dataclass(frozen=True)
+class LeftOut:
+    """A run of which nothing counts, as its record or its log is not what was written."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What there is of runs and sweeps.
+
+    Attributes:
+        arms: in the order in which they are named.
+        left_out: damaged runs.
+    """
+
+    arms: list[ArmResult]
+    left_out: tuple[LeftOut, ...]
+
+
+def collect(paths: Sequence[Path]) -> Collected:
+    """The arms of runs and sweeps; damaged runs are left out.
 
     Args:
         paths: folders of runs, and folders of sweeps that stand for all their runs.
 
     Raises:
         UserError: a path is neither, or there is no run.
-        ResumeError: the record of a run cannot be read.
+        ResumeError: a path is no run, or all runs are damaged.
     """
     arms: dict[str, tuple[str, Loaded, list[RunResult]]] = {}
+    left_out: dict[Path, ResumeError] = {}
     for label, path in _runs(paths):
-        run, loaded = rundir.reopen(path)
+        try:
+            run, loaded = rundir.reopen(path)
+            result = _result(run, loaded)
+        except ResumeError as error:
+            if not any(file.exists() for file in (RunDir(path).resolved, RunDir(path).provenance)):
+                raise  # a wrong path, which the user can mend at once
+            left_out[path] = error
+            continue
         key = spec_hash(loaded, seed=0)
         own = arms.setdefault(key, (label or loaded.experiment.name, loaded, []))[2]
         if all(run.path.resolve() != other.path.resolve() for other in own):
-            own.append(_result(run, loaded))
+            own.append(result)
+    if left_out and not arms:
+        raise ResumeError(
+            "report: every run is damaged:\n" + "\n".join(map(str, left_out.values()))
+        )
     if not arms:
         why = "".join(f"\n{failure.run}: {failure.reason}" for failure in failures(paths))
         raise UserError(f"report: no runs yet in {', '.join(map(str, paths))}{why}")
     taken: dict[str, int] = {}
-    return [_arm(untaken(label, taken), loaded, runs) for label, loaded, runs in arms.values()]
+    found = [_arm(untaken(label, taken), loaded, runs) for label, loaded, runs in arms.values()]
+    return Collected(found, tuple(LeftOut(path, str(why)) for path, why in left_out.items()))
 
 
 @dataclass(frozen=True)
@@ -117,8 +151,7 @@ def _runs(paths: Iterable[Path]) -> Iterable[tuple[str, Path]]:
 
 
 def _result(run: RunDir, loaded: Loaded) -> RunResult:
-    provenance = json.loads(run.provenance.read_text())
-    lines = tuple(read(run.metrics))
+    provenance, lines = read_record(run.provenance), tuple(checked_lines(run))
     seed = loaded.experiment.seed
     return RunResult(run.path, seed, sweeps.run_state(run), lines, provenance)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from fgspec.loading.resolved import differences, spec_hash
 from fgspec.problems.problems import MISSING, dotted, shown
-from fgspec.results.collect import ArmResult, Failure
+from fgspec.results.collect import ArmResult, Collected, Failure
 from fgspec.results.figures import COSINE, CURVES, against_cost, cosine_metrics, panels
 from fgspec.results.pages import Picture, Section, Table
 from fgspec.results.statistics import Paired, paired, summary, verdict
@@ -21,7 +21,7 @@ Costs = Mapping[str, tuple[int, int]]
 
 
 def compose(
-    arms: Sequence[ArmResult],
+    collected: Collected,
     metric: str,
     base: ArmResult,
     costs: Costs,
@@ -31,13 +31,14 @@ def compose(
     """All sections of a report.
 
     Args:
-        arms: with their runs.
+        collected: arms with their runs, and the runs that are left out.
         metric: that they are judged by, such as eval/error.
         base: what differences are to.
         costs: of arms.
         draws: whether there are figures; they need matplotlib.
         failed: runs of sweeps of which nothing counts.
     """
+    arms = collected.arms
     sections = [
         Section("Result", (verdict(metric, [(a.label, a.values(metric)) for a in arms]),)),
         Section(f"{metric} by arm", (_means(arms, metric, base), *_expected(arms))),
@@ -45,12 +46,20 @@ def compose(
     if draws:
         sections += _curves(arms)
     sections += [*_quality(arms, draws), *_cost(arms, metric, costs, draws)]
-    return [*sections, *_changes(arms, base), _runs(arms, metric), *_failed(failed)]
+    sections += [*_changes(arms, base), _runs(arms, metric)]
+    return [*sections, *_failed(failed), *_left_out(collected)]
 
 
 def _failed(failures: Sequence[Failure]) -> list[Section]:
     rows = tuple((failure.run, failure.reason) for failure in failures)
     return [Section("Runs that failed", (Table(("run", "reason"), rows),))] if rows else []
+
+
+def _left_out(collected: Collected) -> list[Section]:
+    """Damaged runs, and what is damaged."""
+    rows = tuple((str(run.path), run.reason) for run in collected.left_out)
+    note = "These runs are damaged and count nowhere above."
+    return [Section("Runs left out", (note, Table(("folder", "reason"), rows)))] if rows else []
 
 
 def _four(value: float | None) -> str:

@@ -5,7 +5,7 @@ What was run is found by the hash of its spec, so nothing is run twice whatever 
 
 import fcntl
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
@@ -14,16 +14,21 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from fgspec.errors import ResumeError, UserError
+from fgspec.errors import DamagedRecord, ResumeError, UserError
 from fgspec.loading.resolved import identity, resolved_text, spec_hash
 from fgspec.sweeps.expand import Sweep
-from fgspec.training.logbook import read, write_json, write_text
+from fgspec.training.logbook import write_json, write_text
+from fgspec.training.records import read_record
 from fgspec.training.run_folder import RunDir
 from fgspec.training.run_folder import reopen as reopen_run
+from fgspec.training.run_log import checked_lines
 
 VERSION = 1
 _LONGEST_REASON = 1000
-ENDED = ("done", "failed")
+DAMAGED = "damaged"
+"""The state of a run whose record or log is not what was written: nothing of it counts."""
+
+ENDED = ("done", "failed", DAMAGED)
 """States that no further training changes."""
 
 
@@ -58,11 +63,11 @@ class Found:
 
     Attributes:
         planned: what was asked for.
-        state: `waiting`, `begun`, or how it ended: `preempted`, `failed` or `done`.
+        state: `waiting`, `begun`, or how it ended: `preempted`, `failed` or `done`; `damaged`.
         run: its folder, once there is one.
         step: of the last line of its metrics.
         metrics: the last value of each, as known so far.
-        reason: why it failed, if that is known.
+        reason: why it failed, or what is damaged and what mends it, if that is known.
         mendable: whether it failed before or beside its training, by what a user can mend: data, a
             checkpoint, memory. The next call of the sweep tries it again.
     """
@@ -172,6 +177,7 @@ def status(folder: SweepDir, planned: list[Planned]) -> list[Found]:
         for path in sorted((folder.path / name).glob("*/provenance.json")):
             recorded = _recorded(path)
             today = recorded if recorded in wanted else _of_today(path.parent)
+            today = today or _by_name(path.parent, wanted)
             runs.setdefault(today, []).append(path.parent)
     found = [_found(run, known[run.name].get(run.sha256, [])) for run in planned]
     return [_with_failure(folder, one) for one in found]
@@ -196,8 +202,8 @@ def fail(folder: SweepDir, planned: Planned, reason: str) -> None:
 
 def _recorded(provenance: Path) -> str:
     try:
-        return json.loads(provenance.read_text())["hashes"]["spec"]
-    except (OSError, ValueError, KeyError, TypeError):
+        return read_record(provenance)["hashes"]["spec"]
+    except (DamagedRecord, KeyError, TypeError):
         return ""
 
 
@@ -205,31 +211,57 @@ def _recorded(provenance: Path) -> str:
 def _of_today(run: Path) -> str:
     """The hash of a run's spec with the fields that the language has got since it began."""
     try:
-        loaded, record = reopen_run(run)[1], json.loads((run / "provenance.json").read_text())
+        loaded, record = reopen_run(run)[1], read_record(run / "provenance.json")
         # Packages and other code count as they were: newer ones may compute something else.
         return identity(loaded.values(), record.get("methods"), record.get("code"))
     except ResumeError:
         return ""
 
 
+def _by_name(run: Path, wanted: Collection[str]) -> str:
+    """Which of the hashes a run is of whose record cannot be read: its folder's name has a part."""
+    return next((sha256 for sha256 in wanted if sha256[:8] in run.name.split("-")), "")
+
+
 def _found(planned: Planned, runs: list[Path]) -> Found:
-    """Of several runs of one spec the one that ended, else the newest."""
-    ended = [path for path in runs if run_state(RunDir(path)) in ENDED]
+    """Of several runs of one spec the one that ended, else the newest; a damaged one at last."""
     if not runs:
         return Found(planned)
-    run = RunDir((ended or runs)[-1])
+    each = [_look(planned, RunDir(path)) for path in runs]
+    return max(each, key=lambda found: (found.state != DAMAGED, found.state in ENDED))
+
+
+def _look(planned: Planned, run: RunDir) -> Found:
     metrics: dict[str, Any] = {"step": 0}
-    for line in read(run.metrics):
-        metrics |= line
-    return Found(planned, run_state(run), run.path, metrics.pop("step"), metrics)
+    try:
+        read_record(run.provenance)
+        for line in checked_lines(run):
+            metrics |= line
+        return Found(planned, run_state(run), run.path, metrics.pop("step"), metrics)
+    except DamagedRecord as error:
+        return Found(planned, DAMAGED, run.path, reason=f"{error}; {remedy(run)}")
+
+
+def remedy(run: RunDir) -> str:
+    """What to do about a damaged run."""
+    return (
+        f"fgspec train --resume {run.path} goes back to where its record holds, or remove the "
+        "folder to train it again"
+    )
 
 
 def run_state(run: RunDir) -> str:
-    """How a run ended; `begun` if it did not yet, or was killed."""
-    try:
-        return json.loads(run.summary.read_text())["status"]
-    except (OSError, ValueError, KeyError, TypeError):
+    """How a run ended; `begun` if it did not yet, or was killed.
+
+    Raises:
+        DamagedRecord: its summary is damaged.
+    """
+    if not run.summary.exists():
         return "begun"
+    state = read_record(run.summary).get("status")
+    if not isinstance(state, str):
+        raise DamagedRecord(f"{run.summary}: is damaged: it says no status")
+    return state
 
 
 @contextmanager

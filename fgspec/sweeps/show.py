@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from fgspec.loading.resolved import spec_hash
 from fgspec.show.text import columns, quantity
 from fgspec.sweeps.expand import Sweep
-from fgspec.sweeps.folder import ENDED, Found
+from fgspec.sweeps.folder import DAMAGED, ENDED, Found
 
 METRIC = "eval/error"
 """What the table of runs shows."""
@@ -52,6 +52,6 @@ def _cell(one: Found) -> str:
     shown = f"{value:.4f}" if value is not None else ""
     if one.state == "done":
         return shown
-    if one.state == "waiting":
-        return "waiting"
+    if one.state in ("waiting", DAMAGED):
+        return one.state
     return f"{one.state} {one.step}/{one.planned.steps} {shown}".rstrip()

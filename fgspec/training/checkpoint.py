@@ -11,8 +11,9 @@ import glob
 import logging
 import os
 import shutil
+import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 
-from fgspec.errors import ResumeError, RunError
+from fgspec.errors import DamagedRecord, ResumeError, RunError
 from fgspec.training.manifest import (
     Description,
     Leaf,
@@ -150,12 +151,16 @@ class Checkpointer:
             ) from error
         self._proven = True
 
-    def restore(self, template: Any) -> Restored | None:
+    def restore(
+        self, template: Any, accept: Callable[[Restored], object] | None = None
+    ) -> Restored | None:
         """Reads the newest intact checkpoint, bit for bit; each damaged one is logged and skipped.
 
         Args:
             template: The state's pytree with `jax.ShapeDtypeStruct` leaves; a leaf without a
                 sharding goes to the default device.
+            accept: Raises `DamagedRecord` if the run's other records do not fit a checkpoint, which
+                is then skipped as if it were damaged.
 
         Returns:
             The checkpoint, or None if there is none at all.
@@ -169,6 +174,12 @@ class Checkpointer:
         for step in reversed(steps):
             try:
                 restored = self._read(step, template)
+                if accept is not None:
+                    accept(restored)
+            except DamagedRecord as error:
+                reasons[step] = str(error)
+                LOG.warning("skipped checkpoint %s: %s", self._directory / str(step), error)
+                continue
             except ResumeError:
                 raise
             except Exception as error:  # Damaged files make Orbax raise nearly anything.
@@ -185,9 +196,20 @@ class Checkpointer:
             listed = "\n".join(f"  step {step}: {reason}" for step, reason in reasons.items())
             raise ResumeError(
                 f"{self._directory}: none of the checkpoints can be used:\n{listed}\n"
-                "Restore this directory from a copy, or remove it to start again."
+                "Restore what is damaged from a copy, or start a new run."
             )
         return None
+
+    def set_aside_damaged(self) -> None:
+        """Moves steps that `restore` skipped out of the way, before what they stand for is redone.
+
+        Their manifests seal a log that will not be there again.
+        """
+        self._clear_the_way(sys.maxsize)
+
+    def newest(self) -> int:
+        """The newest step that this object saved or restored; 0 if none."""
+        return max(self._trusted, default=0)
 
     def wait(self) -> None:
         """Waits until everything saved is on disk.

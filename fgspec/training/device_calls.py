@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from compiler.cost.compiled import abstract_arguments, compile_update
 from compiler.cost.updates_per_call import Calls
+from compiler.plan.plan import Plan
 from compiler.plan.sharding import layout_of, spread
 from compiler.update.program import Program
 from fgspec.data.dataset import Dataset, Images
@@ -64,8 +65,23 @@ def functions(program: Program, dataset: Dataset, calls: Calls, compiled: Any) -
         return program.diagnose(state, _global(program, own, size))
 
     return Functions(
-        program.init, program.abstract, updates, partial(evaluated, program), diagnose, calls.steps
+        program.init,
+        program.abstract,
+        updates,
+        partial(evaluated, program),
+        diagnose,
+        steps=calls.steps,
+        not_finite=program.not_finite,
+        learning_rate=program.learning_rate,
+        scales=scales_of(program.plan),
     )
+
+
+def scales_of(plan: Plan) -> dict[str, float]:
+    """What each loss among the metrics is for a model that knows nothing."""
+    answer, objective = plan.answer.scale(plan.data), plan.objective.scale(plan.data)
+    found = {"train/loss": answer, "eval/loss": answer, "train/objective": objective}
+    return found | {f"local_loss/{site.name}": objective for site in plan.headed_sites()}
 
 
 def _global(program: Program, own: Arrays, size: int) -> Batch:

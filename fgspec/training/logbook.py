@@ -1,63 +1,147 @@
 """What a run writes down: one JSON line of metrics a report, and whole files written at once."""
 
+import hashlib
 import json
 import math
 import os
+import re
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from fgspec.errors import DamagedRecord
+
 _NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
+HEADER = ("step", "time", "epoch", "learning_rate", "examples", "digest")
+"""What a line holds beside its metrics, in this order; no metric may have such a name.
+
+step: updates done. time: when the line was written, in seconds since 1970-01-01 UTC. epoch: passes
+over the training set, with a fraction. learning_rate: of the line's last update, before factors of
+readouts. examples: a hash of the ids of all examples so far, in their order. digest: the first
+digits of the SHA-256 of all bytes of the file in front of this field.
+"""
+
+_TEXTS = ("examples", "digest")
+NEWLINE = b"\n"
+_DIGITS = 16
+_TAIL = b', "digest": "%s"}\n'
+_ENDING = re.compile(rb', "digest": "([0-9a-f]{16})"}\Z')
+
+
+@dataclass(frozen=True)
+class Seal:
+    """The beginning of a log as it was: its first `size` bytes have this SHA-256."""
+
+    size: int
+    sha256: str
+
+    @classmethod
+    def of(cls, data: bytes) -> Self:
+        """The seal of these bytes."""
+        return cls(len(data), hashlib.sha256(data).hexdigest())
+
+    @classmethod
+    def read(cls, value: Any) -> Self | None:
+        """The seal in a JSON object that `asdict` made; None if it is none."""
+        try:
+            return cls(int(value["size"]), str(value["sha256"]))
+        except (KeyError, TypeError, ValueError):
+            return None
+
+
+Seals = Mapping[str, Seal]
+"""Seals by who took them, such as `checkpoint 40`."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line.
+
+    Attributes:
+        step: the number of updates done.
+        about: the other fields of `HEADER` but `digest`; those that the line has.
+        metrics: name to value.
+    """
+
+    step: int
+    about: Mapping[str, float | str]
+    metrics: Mapping[str, float]
+
+
 class Logbook:
-    """Appends to `metrics.jsonl`: `{"step": 10, "train/loss": 0.25}`, one line a write.
+    """Appends to `metrics.jsonl`: `{"step": 10, ..., "train/loss": 0.25, "digest": "..."}`.
 
     Floats are written by `repr`, the shortest text that reads back as the same float. JSON has no
     NaN and no infinities: they are written as the strings "nan", "inf" and "-inf", which every
     strict reader accepts and `read` turns back into floats.
 
     Args:
-        path: The file, made if missing; a torn last line, which the next one would be glued to,
-            is dropped.
+        path: The file, made if missing.
+        kept: The bytes of it that stay, whole lines; all whole lines if None.
+        clock: The time, in seconds since 1970.
+
+    Raises:
+        DamagedRecord: `kept` is None, and a line of the file is damaged.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(
+        self, path: Path, kept: bytes | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._path, self._clock = path, clock
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists() and not path.read_bytes().endswith(b"\n"):
-            write_text(path, "".join(f"{line}\n" for line in _whole_lines(path)))
-        self._file = path.open("a", encoding="utf-8", newline="\n")
+        before = path.read_bytes() if path.exists() else b""
+        lines = _parsed(path, before if kept is None else kept)
+        whole = _joined(raw for _, raw in lines)
+        if whole != before:
+            write_text(path, whole.decode())
+        self._size, self._digest = len(whole), hashlib.sha256(whole)
+        self._last: dict[str, float] = {}
+        for line, _ in lines:
+            self._last.update(line.metrics)
+        self._file = path.open("ab")
 
-    def write(self, step: int, metrics: Mapping[str, float]) -> None:
+    def write(
+        self,
+        step: int,
+        metrics: Mapping[str, float],
+        about: Mapping[str, float | str] | None = None,
+    ) -> None:
         """Appends one line and hands it to the operating system, so that kill -9 cannot lose it.
 
         Args:
             step: The number of updates done.
             metrics: Name to value; anything that `float` takes, such as a 0-d array.
+            about: Other fields of `HEADER`: `epoch`, `learning_rate`, `examples`.
 
         Raises:
-            ValueError: A metric is named `step`.
+            ValueError: A metric has the name of a field of `HEADER`.
         """
-        if "step" in metrics:
-            raise ValueError("a metric cannot be named 'step'")
-        values = {name: _encoded(float(value)) for name, value in metrics.items()}
-        line = json.dumps({"step": int(step), **values}, allow_nan=False)
-        self._file.write(line + "\n")
+        if taken := [name for name in HEADER if name in metrics]:
+            raise ValueError(f"a metric cannot be named {taken[0]!r}")
+        values = {name: float(value) for name, value in metrics.items()}
+        fields = {"step": int(step), "time": round(self._clock(), 3), **(about or {}), **values}
+        head = json.dumps(encoded(fields), allow_nan=False).encode()[:-1]
+        self._digest.update(head)
+        tail = _TAIL % self._digest.hexdigest()[:_DIGITS].encode()
+        self._digest.update(tail)
+        self._size += len(head) + len(tail)
+        self._file.write(head + tail)
         self._file.flush()
+        self._last.update(values)
 
-    def truncate(self, step: int) -> None:
-        """Drops every line later than `step` and a torn last line; the file is replaced at once.
+    def seal(self) -> Seal:
+        """The seal of all that this object wrote and kept."""
+        return Seal(self._size, self._digest.hexdigest())
 
-        Args:
-            step: The step at which a run resumes.
-        """
-        kept = [line for line in _whole_lines(self._path) if json.loads(line)["step"] <= step]
-        write_text(self._path, "".join(f"{line}\n" for line in kept))
-        self._file.close()
-        self._file = self._path.open("a", encoding="utf-8", newline="\n")
+    def last_values(self) -> dict[str, float]:
+        """The last value of each metric among the lines that this object wrote and kept."""
+        return dict(self._last)
 
     def close(self) -> None:
         """Closes the file."""
@@ -77,33 +161,69 @@ class Logbook:
         self.close()
 
 
-def read(path: Path) -> list[dict[str, Any]]:
-    """The lines of a metrics file, each with an int `step` and float metrics.
+def lines_of(path: Path, seals: Seals | None = None) -> list[Line]:
+    """The lines of a metrics file.
 
     A torn last line, the mark of a killed process, is left out.
 
     Args:
         path: A file that `Logbook` wrote; a missing one has no lines.
+        seals: Of parts of it, which must hold.
 
     Raises:
-        ValueError: Another line than the last is damaged; the text names file and line.
+        DamagedRecord: Naming the file, and the line that is damaged or the seal that is broken.
     """
-    return [
-        {name: _decoded(value) for name, value in json.loads(line).items()}
-        for line in _whole_lines(path)
-    ]
+    data = path.read_bytes() if path.exists() else b""
+    lines = [line for line, _ in _parsed(path, data)]
+    for name, seal in (seals or {}).items():
+        _refuse_broken(path, data, name, seal)
+    return lines
 
 
-def last_values(path: Path) -> dict[str, float]:
-    """The last value of each metric, in the order of first appearance; `step` is left out.
+def read(path: Path, seals: Seals | None = None) -> list[dict[str, Any]]:
+    """The lines of a metrics file, each with an int `step` and its metrics; see `lines_of`."""
+    return [{"step": line.step, **line.metrics} for line in lines_of(path, seals)]
+
+
+def kept_at(path: Path, step: int, name: str, seal: Seal | None) -> bytes:
+    """What stays of a log where a run is resumed: the sealed part, or all lines up to a step.
+
+    Lines behind the sealed part are dropped, so that it does not matter whether they are damaged.
 
     Args:
-        path: A file that `Logbook` wrote.
+        path: The file.
+        step: At which the run is resumed.
+        name: Of what took the seal.
+        seal: Of the log at that step; None if it was written before logs were sealed.
+
+    Raises:
+        DamagedRecord: As `lines_of`, of the part that stays.
     """
-    values: dict[str, float] = {}
-    for line in read(path):
-        values.update((name, value) for name, value in line.items() if name != "step")
-    return values
+    data = path.read_bytes() if path.exists() else b""
+    if seal is not None:
+        _parsed(path, data[: seal.size])  # to name the line, which a seal cannot
+        _refuse_broken(path, data, name, seal)
+        return data[: seal.size]
+    if step == 0:
+        return b""
+    return _joined(raw for line, raw in _parsed(path, data) if line.step <= step)
+
+
+def _refuse_broken(path: Path, data: bytes, name: str, seal: Seal) -> None:
+    if len(data) < seal.size:
+        raise DamagedRecord(
+            f"{path}: lines are missing: it has {data.count(NEWLINE)} lines, {len(data)} bytes, "
+            f"and had {seal.size} bytes at {name}"
+        )
+    if Seal.of(data[: seal.size]) != seal:
+        raise DamagedRecord(
+            f"{path}: was changed: its first {seal.size} bytes, "
+            f"{data[: seal.size].count(NEWLINE)} lines, are not those of {name}"
+        )
+
+
+def _joined(lines: Iterable[bytes]) -> bytes:
+    return b"".join(line + NEWLINE for line in lines)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -115,7 +235,7 @@ def write_json(path: Path, value: Any) -> None:
         path: The file; its folder is made if missing.
         value: Dictionaries with string keys, lists, tuples, strings, numbers, booleans, None.
     """
-    write_text(path, json.dumps(_encoded(value), indent=2, allow_nan=False) + "\n")
+    write_text(path, json.dumps(encoded(value), indent=2, allow_nan=False) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -150,40 +270,60 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _whole_lines(path: Path) -> list[str]:
-    """All lines that are complete JSON objects; only the last may be torn.
+def _parsed(path: Path, data: bytes) -> list[tuple[Line, bytes]]:
+    """All lines of a log with their bytes; only the last may be torn.
 
     Raises:
-        ValueError: Another line is damaged.
+        DamagedRecord: Another line is no line of a log, or its digest is not that of the bytes.
     """
-    if not path.exists():
-        return []
-    *lines, torn = path.read_bytes().split(b"\n")
-    if torn and _is_entry(torn):
-        lines.append(torn)
-    elif not torn and lines and not _is_entry(lines[-1]):
-        lines.pop()
-    for number, line in enumerate(lines, start=1):
-        if not _is_entry(line):
-            raise ValueError(f"{path}:{number}: this line is no JSON object with a step")
-    return [line.decode() for line in lines]
+    found: list[tuple[Line, bytes]] = []
+    digest, sealed = hashlib.sha256(), False
+    rows = data.removesuffix(NEWLINE).split(NEWLINE) if data else []
+    for number, raw in enumerate(rows, start=1):
+        line, ending = _line(raw), _ENDING.search(raw)
+        head = raw[: ending.start()] if ending else raw
+        digest.update(head)
+        wrong = "" if line is not None else "it is no JSON object with a step and numbers"
+        if ending and ending[1] != digest.hexdigest()[:_DIGITS].encode():
+            wrong = wrong or "its digest is not that of the file up to it"
+        elif not ending and (sealed or (line is not None and "digest" in line.about)):
+            wrong = wrong or "it does not end in a digest, as the line in front of it does"
+        if line is None or wrong:
+            # What a process had not written to its end, or a file system had not when the power
+            # failed: such lines have no end, or zeros.
+            if number == len(rows) and (not data.endswith(NEWLINE) or b"\0" in raw):
+                break
+            raise DamagedRecord(f"{path}:{number}: this line is damaged: {wrong}")
+        digest.update(raw[len(head) :] + NEWLINE)
+        sealed = ending is not None
+        found.append((line, raw))
+    return found
 
 
-def _is_entry(line: bytes) -> bool:
+def _line(raw: bytes) -> Line | None:
+    """What a line says; None if it is no line of a log."""
     try:
-        entry = json.loads(line)
-    except ValueError:
-        return False
-    return isinstance(entry, dict) and isinstance(entry.get("step"), int)
+        entry = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(entry, dict) or type(entry.get("step")) is not int:
+        return None
+    fields = {name: _decoded(value) for name, value in entry.items() if name != "step"}
+    for name, value in fields.items():
+        if type(value) not in ((str,) if name in _TEXTS else (int, float)):
+            return None
+    about = {name: fields.pop(name) for name in HEADER if name in fields}
+    return Line(entry["step"], about, fields)
 
 
-def _encoded(value: Any) -> Any:
+def encoded(value: Any) -> Any:
+    """A value as JSON can hold it: NaN and the infinities as strings, tuples as lists."""
     if isinstance(value, float) and not math.isfinite(value):
         return "nan" if math.isnan(value) else repr(float(value))
     if isinstance(value, Mapping):
-        return {name: _encoded(inner) for name, inner in value.items()}
+        return {name: encoded(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_encoded(inner) for inner in value]
+        return [encoded(inner) for inner in value]
     return value
 
 

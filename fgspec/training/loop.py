@@ -6,12 +6,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, Self
 
 import jax
 import numpy as np
 
-from fgspec.errors import STOPPED, RunError, UserError
+from fgspec.data.pipeline import NOTHING_CONSUMED, consumed
+from fgspec.errors import STOPPED, UserError
+from fgspec.training.health import Health
 
 Batch = Mapping[str, Any]
 """Arrays of examples by name, as the program takes them."""
@@ -40,6 +43,10 @@ class Functions:
         evaluate: (state, batch) -> sums over the batch: `loss`, the objective's metrics, `count`.
         diagnose: (state, records of one step) -> what that step's estimate is worth.
         steps: that a call of `updates` makes where nothing interrupts it.
+        not_finite: state -> names of its arrays that hold a NaN or an infinity, in the order of
+            the network.
+        learning_rate: step -> that of the update after so many, before factors of readouts.
+        scales: what each loss among the metrics is for a model that knows nothing.
     """
 
     init: Callable[[int], Any]
@@ -48,6 +55,9 @@ class Functions:
     evaluate: Callable[[Any, Batch], Mapping[str, Any]]
     diagnose: Callable[[Any, Batch], Mapping[str, Any]]
     steps: int = 1
+    not_finite: Callable[[Any], Sequence[str]] = lambda state: ()
+    learning_rate: Callable[[int], float] = lambda step: math.nan
+    scales: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -108,9 +118,9 @@ class Window:
         names = self.steps[0] if self.steps else ()
         return {name: [float(v) for step in self.steps for v in step[name]] for name in names}
 
-    def close(self, batch_size: int) -> dict[str, float]:
-        """Means of the metrics and the times since the last call; starts anew."""
-        means = {name: float(np.mean(v)) for name, v in self.values().items()}
+    def close(self, values: Mapping[str, list[float]], batch_size: int) -> dict[str, float]:
+        """Means of the window's `values` and the times since the last call; starts anew."""
+        means = _means(values)
         seconds = time.perf_counter() - self.started
         per_step = seconds / max(self.timed, 1)
         means["perf/step_time_s"] = per_step
@@ -138,13 +148,13 @@ class Outlets:
     """Where a loop's results go.
 
     Attributes:
-        write: (step, metrics) -> a line of the logbook.
+        write: (step, metrics, hash of the examples consumed) -> a line of the logbook.
         save: (step, state, what else must survive) -> a checkpoint.
         show: (step, metrics known so far) -> progress for a person.
         stopping: whether the run was told to stop.
     """
 
-    write: Callable[[int, Mapping[str, float]], None]
+    write: Callable[[int, Mapping[str, float], str], None]
     save: Callable[[int, Any, Mapping[str, Any]], None]
     show: Callable[[int, Mapping[str, float]], None]
     stopping: Callable[[], bool]
@@ -152,6 +162,37 @@ class Outlets:
 
 def _never() -> bool:
     return False
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a run goes on: what a checkpoint keeps for the loop beside the state.
+
+    Attributes:
+        step: updates done.
+        window: metrics of the steps since the last line.
+        first: the first value of each loss that was logged.
+        examples: the hash of the examples consumed.
+        owed: metrics of the last update whose line still lacks an evaluation, as the run was
+            stopped during it.
+    """
+
+    step: int = 0
+    window: Mapping[str, list[float]] = field(default_factory=dict)
+    first: Mapping[str, float] = field(default_factory=dict)
+    examples: str = NOTHING_CONSUMED
+    owed: Mapping[str, float] | None = None
+
+    @classmethod
+    def saved(cls, step: int, extra: Mapping[str, Any]) -> Self:
+        """That of a checkpoint; older ones have no more than the window."""
+        kept = {name: extra[name] for name in ("first", "examples", "owed") if name in extra}
+        return cls(step, extra["window"], **kept)
+
+    def extra(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it."""
+        owed = {} if self.owed is None else {"owed": self.owed}
+        return {"window": self.window, "first": self.first, "examples": self.examples} | owed
 
 
 def evaluate(
@@ -184,43 +225,54 @@ def train(
     batches: tuple[Iterator[Batch], Callable[[], Iterable[Batch]]],
     timetable: Timetable,
     outlets: Outlets,
-    resumed: tuple[int, Mapping[str, list[float]]] = (0, {}),
-    owed: Mapping[str, float] | None = None,
+    resumed: Position | None = None,
 ) -> Any:
     """Run every step after the resumed one.
 
     Args:
         program: pure functions.
         state: before the next step.
-        batches: records of training batches from the next step on; a function that gives the test
-            batches.
+        batches: records of training batches from the next step on, each with the places of its
+            `examples` in the training set; a function that gives the test batches.
         timetable: when to log, evaluate and save.
         outlets: where results go.
-        resumed: updates already done, and the metrics of a window they left open.
-        owed: metrics of the last of these updates whose line still lacks an evaluation, as the run
-            was stopped during it.
+        resumed: where to go on; None at the start.
 
     Returns:
         The state after the last step.
 
     Raises:
-        RunError: a loss is no longer finite.
+        Broken: a number is no longer finite, or a loss diverged; nothing of it was saved.
         Preempted: told to stop; the state is saved.
     """
-    (step, open_window), (training, test) = resumed, batches
+    at, (training, test) = resumed or Position(), batches
+    step, examples, health = at.step, at.examples, Health(program.scales, at.first)
     window, known = Window(), dict[str, float]()
-    window.resume(open_window)
+    window.resume(at.window)
+    owed = at.owed
 
     def stopped() -> Preempted:
         return Preempted(f"stopped at step {step} of {timetable.total}; its state is saved")
 
+    def save(values: Mapping[str, list[float]], owed: Mapping[str, float] | None = None) -> None:
+        # What is broken is never saved, as it would push out the last good checkpoint.
+        health.refuse_steps(step, values, partial(program.not_finite, state))
+        health.refuse_losses(step, _means(values))
+        health.refuse_state(step, program.not_finite(state))
+        # The open window is saved too, so that a stopped run writes the lines of one that was not.
+        kept = Position(step, window.values(), health.first, examples, owed)
+        outlets.save(step, state, kept.extra())
+
     while owed is not None or step < timetable.total:
         record: dict[str, float] = {}
+        values: Mapping[str, list[float]] = {}
         if owed is None:
             count = timetable.stride(step, program.steps)
             asked = time.perf_counter()
             records = _stacked([next(training) for _ in range(count)])
             waited = time.perf_counter() - asked
+            for consumed_by_step in records.pop("examples"):
+                examples = consumed(examples, consumed_by_step)
             if timetable.diagnoses(step + 1):
                 with window.paused(state):
                     record |= _fetched(program.diagnose(state, records))
@@ -228,7 +280,8 @@ def train(
             step += count
             window.add(metrics, waited, count)
             if timetable.due(step, timetable.log_every):
-                record |= window.close(timetable.batch_size)
+                values = window.values()
+                record |= window.close(values, timetable.batch_size)
         else:
             record, owed = dict(owed), None
         if timetable.due(step, timetable.evaluate_every):
@@ -236,26 +289,26 @@ def train(
                 try:
                     record |= evaluate(program, state, test, outlets.stopping)
                 except _Interrupted:
-                    outlets.save(step, state, {"window": window.values(), "owed": record})
+                    save(values, owed=record)
                     raise stopped() from None
         if record:
-            outlets.write(step, record)
+            outlets.write(step, record, examples)
             known |= record
-            _refuse_divergence(step, record)
+            # The line first: it tells more than the error.
+            health.refuse_steps(step, values, partial(program.not_finite, state))
+            health.refuse_line(step, record)
         # The end of a run needs no request; who asked to stop hears of it as an answer to none.
         stopping = step < timetable.total and outlets.stopping()
         if stopping or timetable.due(step, timetable.checkpoint_every):
             with window.paused(state):
-                # The open window is saved too, so that a stopped run writes the lines of one that
-                # was not.
-                outlets.save(step, state, {"window": window.values()})
+                save(window.values())
         outlets.show(step, known)
         if stopping:
             raise stopped()
     return state
 
 
-def _stacked(records: Sequence[Batch]) -> Batch:
+def _stacked(records: Sequence[Batch]) -> dict[str, Any]:
     return {name: np.stack([record[name] for record in records]) for name in records[0]}
 
 
@@ -263,10 +316,5 @@ def _fetched(metrics: Mapping[str, Any]) -> dict[str, float]:
     return {name: float(value) for name, value in jax.device_get(metrics).items()}
 
 
-def _refuse_divergence(step: int, record: Mapping[str, float]) -> None:
-    for name in ("train/loss", "eval/loss"):
-        if not math.isfinite(record.get(name, 0.0)):
-            raise RunError(
-                f"step {step}: {name} is {record[name]}; "
-                "a smaller optimizer.learning_rate often helps; earlier checkpoints are kept"
-            )
+def _means(values: Mapping[str, list[float]]) -> dict[str, float]:
+    return {name: float(np.mean(each)) for name, each in values.items()}

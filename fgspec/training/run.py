@@ -4,16 +4,20 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 
+from compiler.named_arrays.random_streams import key_data
 from fgspec.data.dataset import Dataset
 from fgspec.data.pipeline import (
+    IdentifiedBatches,
     Rows,
     TrainBatches,
     chosen_examples,
@@ -21,7 +25,7 @@ from fgspec.data.pipeline import (
     fingerprint,
     train_batches,
 )
-from fgspec.errors import ResumeError, RunError
+from fgspec.errors import DamagedRecord, ResumeError, RunError
 from fgspec.loading.resolved import spec_hash
 from fgspec.loading.spec_file import Loaded
 from fgspec.processes.join import from_first, is_first, refuse_disagreement
@@ -29,12 +33,15 @@ from fgspec.show.lines import say
 from fgspec.show.text import Reporter, expectation
 from fgspec.spec.trackers import Tracker
 from fgspec.training import loop
+from fgspec.training.bundle import keep_bundle
 from fgspec.training.checkpoint import Checkpointer, Restored
 from fgspec.training.following import Followers
-from fgspec.training.logbook import Logbook, write_json
-from fgspec.training.loop import Functions, Outlets, Timetable
+from fgspec.training.health import Broken
+from fgspec.training.logbook import Logbook, Seal, kept_at
+from fgspec.training.loop import Functions, Outlets, Position, Timetable
 from fgspec.training.profile import Profile, profiled
 from fgspec.training.provenance import collect
+from fgspec.training.records import read_record, write_record
 from fgspec.training.run_folder import (
     RunDir,
     began_as,
@@ -46,6 +53,7 @@ from fgspec.training.run_folder import (
     reopen,
     write_summary,
 )
+from fgspec.training.run_log import SEAL
 from fgspec.training.steps import steps_in
 from fgspec.training.unwritable import unwritable
 
@@ -85,17 +93,36 @@ class Job:
         experiment = self.loaded.experiment
         return fingerprint(self.dataset, experiment.data.batch_size, experiment.order_seed)
 
+    def _batches(self) -> TrainBatches:
+        data, spec = self.dataset, self.loaded.experiment
+        sized = (spec.data.batch_size, spec.order_seed, self.timetable.total)
+        return TrainBatches(data.train_images, data.train_labels, *sized, self.rows)
+
     @contextmanager
     def training_batches(self, start: int) -> Iterator[Iterator[Any]]:
         """Records of the steps after `start`."""
-        data, spec = self.dataset, self.loaded.experiment
-        sized = (spec.data.batch_size, spec.order_seed, self.timetable.total)
-        batches = TrainBatches(data.train_images, data.train_labels, *sized, self.rows)
+        batches = self._batches()
         if self.resident:
             yield chosen_examples(batches, start)
             return
-        with closing(train_batches(batches, start, data.reading)) as reading:
+        with closing(
+            train_batches(IdentifiedBatches(batches), start, self.dataset.reading)
+        ) as reading:
             yield reading
+
+    def about(self, step: int, examples: str) -> dict[str, float | str]:
+        """What a line of the log at `step` holds beside metrics."""
+        per_epoch = len(self.dataset.train_labels) // self.loaded.experiment.data.batch_size
+        return {
+            "epoch": step / per_epoch,
+            "learning_rate": self.program.learning_rate(step - 1),
+            "examples": examples,
+        }
+
+    def places(self, start: int, stop: int) -> NDArray[np.int32]:
+        """Places in the training set of the examples of the steps after `start`, [steps, B]."""
+        batches = self._batches()
+        return np.stack([batches.examples(step) for step in range(start, stop)])
 
     def test_batches(self) -> Iterator[Any]:
         """One pass over the test set."""
@@ -159,7 +186,7 @@ def _describe(job: Job, run: RunDir) -> None:
     said = {"overrides": list(job.loaded.overrides), "methods": job.loaded.packages()}
     if code := job.loaded.code():
         said["code"] = code
-    write_json(run.provenance, record | said)
+    write_record(run.provenance, record | said)
 
 
 def going_on(run: RunDir) -> str:
@@ -176,8 +203,9 @@ def execute(job: Job, run: RunDir) -> dict[str, Any]:
         What `summary.json` holds; without metrics in other processes than the first.
 
     Raises:
-        RunError: a loss is no longer finite, or the run's folder can no longer be written.
-        ResumeError: its checkpoints cannot be trusted or its data changed.
+        RunError: a number is no longer finite, a loss diverged, or the run's folder can no longer
+            be written.
+        ResumeError: its checkpoints or its log cannot be trusted, or its data changed.
         Preempted: the process was told to stop; the state is saved.
     """
     with unwritable(run, going_on(run)), ExitStack() as until_saved:
@@ -192,23 +220,33 @@ def _executed(job: Job, run: RunDir, until_saved: ExitStack) -> dict[str, Any]:
     try:
         on_disk = steps_in(run.checkpoints)
         refuse_disagreement({"the data": job.data_fingerprint(), "the checkpoints": on_disk})
-        restored = checkpoints.restore(job.program.abstract())
+        restored = checkpoints.restore(job.program.abstract(), partial(_kept_lines, run))
         step = restored.step if restored is not None else 0
         if unsaid := new_fields(run):
             say(job.console, f"note: began before these fields were: {', '.join(unsaid)}")
         refuse_disagreement({"the newest intact checkpoint": step})
         _refuse_other_data(job, run, restored)
-        owed = restored is not None and "owed" in restored.extra
-        with _logbook(job, run, step - owed) as (write, over):
+        checkpoints.set_aside_damaged()
+        with _logbook(job, run, restored) as log:
             state = restored.state if restored is not None else job.program.init(spec.seed)
             # Until here a signal loses nothing, and may end the process at once.
             stopping = until_saved.enter_context(job.stops())
-            ended = _train(job, run, (checkpoints, write), restored, state, stopping)
-            over(_status(ended))
+            ended = _train(job, run, checkpoints, log, restored, state, stopping)
+            log.over(_status(ended))
     finally:
         checkpoints.close()
     refuse_disagreement({"how the run ended": type(ended)})  # waits for what others still write
-    return _finish(job, run, ended)
+    return _finish(job, run, ended, checkpoints.newest(), log)
+
+
+def _kept_lines(run: RunDir, restored: Restored) -> bytes:
+    """What stays of the log where a run is resumed from a checkpoint.
+
+    Raises:
+        DamagedRecord: it is not what the checkpoint was saved with.
+    """
+    seal = Seal.read(restored.extra.get(SEAL))
+    return kept_at(run.metrics, restored.step, f"checkpoint {restored.step}", seal)
 
 
 def _refuse_other_data(job: Job, run: RunDir, restored: Restored | None) -> None:
@@ -224,64 +262,86 @@ def _refuse_other_data(job: Job, run: RunDir, restored: Restored | None) -> None
         )
 
 
-Write = Callable[[int, Mapping[str, float]], None]
+@dataclass(frozen=True)
+class _Log:
+    """The log of a run as its loop and its end need it; of process 0, whose files these are.
+
+    Attributes:
+        write: (step, metrics, hash of the examples consumed) -> a line, for trackers too.
+        over: (how the run ended), told to trackers.
+        seal: what checkpoints and the summary hold of it.
+        values: the last of each metric.
+    """
+
+    write: Callable[[int, Mapping[str, float], str], None] = lambda step, metrics, examples: None
+    over: Callable[[str], None] = lambda status: None
+    seal: Callable[[], Mapping[str, Any]] = dict
+    values: Callable[[], Mapping[str, float]] = dict
 
 
 @contextmanager
-def _logbook(job: Job, run: RunDir, step: int) -> Iterator[tuple[Write, Callable[[str], None]]]:
-    """What writes a line of metrics, and what is told how the run ended; in process 0.
-
-    Lines after `step` are dropped. Trackers receive each line once it is written.
-    """
+def _logbook(job: Job, run: RunDir, restored: Restored | None) -> Iterator[_Log]:
+    """The log, without the lines of steps that will be done again."""
     if not is_first():
-        yield lambda step, metrics: None, lambda status: None
+        yield _Log()
         return
     followers = Followers(job.trackers, partial(say, job.console))
-    with Logbook(run.metrics) as logbook:
-        logbook.truncate(step)
+    kept = b"" if restored is None else _kept_lines(run, restored)
+    with Logbook(run.metrics, kept) as logbook:
+        _drop_summary_of_more(run, logbook.seal())
         followers.open(run.path, job.loaded.values())
 
-        def write(step: int, metrics: Mapping[str, float]) -> None:
-            logbook.write(step, metrics)
+        def write(step: int, metrics: Mapping[str, float], examples: str) -> None:
+            logbook.write(step, metrics, job.about(step, examples))
             followers.log(step, metrics)
 
         try:
-            yield write, followers.close
+            yield _Log(
+                write, followers.close, lambda: {SEAL: asdict(logbook.seal())}, logbook.last_values
+            )
         finally:
             followers.close("failed")  # of those that are open still: the run ended by an error
+
+
+def _drop_summary_of_more(run: RunDir, kept: Seal) -> None:
+    """Remove a summary that is damaged, or tells of lines that are no more: they are redone."""
+    try:
+        seal = Seal.read(read_record(run.summary).get(SEAL)) if run.summary.exists() else None
+    except DamagedRecord:
+        run.summary.unlink()
+        return
+    if seal is not None and seal.size > kept.size:
+        run.summary.unlink()
 
 
 def _train(
     job: Job,
     run: RunDir,
-    kept: tuple[Checkpointer, Write],
+    checkpoints: Checkpointer,
+    log: _Log,
     restored: Restored | None,
     state: Any,
     stopping: Callable[[], bool],
 ) -> Exception | None:
-    checkpoints, write = kept
-    timetable = job.timetable
-    start = restored.step if restored is not None else 0
-    extra = restored.extra if restored is not None else {}
-    data = job.data_fingerprint()
+    timetable, data = job.timetable, job.data_fingerprint()
+    at = Position() if restored is None else Position.saved(restored.step, restored.extra)
 
     def save(step: int, state: Any, extra: Mapping[str, Any]) -> None:
         job.refuse_lost_lock()
-        checkpoints.save(step, state, {"data": data} | dict(extra))
+        checkpoints.save(step, state, {"data": data, **log.seal(), **extra})
 
-    reporter = Reporter(timetable.total, start, job.console)
+    reporter = Reporter(timetable.total, at.step, job.console)
     try:
-        outlets = Outlets(write, save, reporter.show, stopping)
-        span = (start, timetable.total)
+        outlets = Outlets(log.write, save, reporter.show, stopping)
+        span = (at.step, timetable.total)
         with (
             profiled(
                 job.program, job.profile, span, run.profile, partial(say, job.console)
             ) as program,
-            job.training_batches(start) as training,
+            job.training_batches(at.step) as training,
         ):
             sources = (training, job.test_batches)
-            resumed = (start, extra.get("window", {}))
-            loop.train(program, state, sources, timetable, outlets, resumed, extra.get("owed"))
+            loop.train(program, state, sources, timetable, outlets, at)
     except loop.Preempted as ended:
         return loop.Preempted(f"{ended}; {going_on(run)}")
     except RunError as ended:
@@ -291,17 +351,38 @@ def _train(
     return None
 
 
-def _finish(job: Job, run: RunDir, ended: Exception | None) -> dict[str, Any]:
+def _finish(
+    job: Job, run: RunDir, ended: Exception | None, saved: int, log: _Log
+) -> dict[str, Any]:
+    """Write the summary, from what this process wrote; raise what ended the run, if anything."""
     if not is_first():
         if ended is not None:
             raise ended
         return {"status": "done", "step": job.timetable.total, "metrics": {}}
-    status = _status(ended)
-    last = write_summary(run, status, run.last_step(), {})
-    extra = expectation(job.loaded.experiment.expect, last["metrics"]) if ended is None else {}
+    metrics, extra, step = log.values(), dict(log.seal()), saved
+    if isinstance(ended, Broken):
+        ended = RunError(f"{ended}; {_bundle(job, run, ended, saved)}")
+    if isinstance(ended, RunError):
+        extra["reason"] = str(ended)
+    if ended is None:
+        extra |= expectation(job.loaded.experiment.expect, metrics)
+        step = job.timetable.total
+    summary = write_summary(run, _status(ended), step, metrics, extra)
     if ended is not None:
         raise ended
-    return write_summary(run, status, job.timetable.total, extra)
+    return summary
+
+
+def _bundle(job: Job, run: RunDir, broken: Broken, saved: int) -> str:
+    """Keep what a replay of the steps up to the broken one needs; a line about it."""
+    good = f"step {saved} is the last good checkpoint" if saved else "there is no checkpoint yet"
+    try:
+        seed, examples = job.loaded.experiment.seed, job.places(saved, broken.step)
+        key = [int(part) for part in key_data(seed)]
+        path = keep_bundle(run, broken, saved, examples, seed, key)
+    except OSError as error:  # such as a full disk; what broke is told nevertheless
+        return f"{good}; no bundle was kept ({error.strerror or error})"
+    return f"{good}; to see where it began: fgspec replay {path}"
 
 
 def _status(ended: Exception | None) -> str:

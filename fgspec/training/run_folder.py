@@ -1,6 +1,5 @@
 """The folder of a run: what is in it and how it is made, found again and trusted."""
 
-import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -14,7 +13,8 @@ from fgspec.loading.resolved import differences, identity, resolved_text, spec_h
 from fgspec.loading.spec_file import Loaded, load
 from fgspec.problems.problems import SpecError, dotted, shown
 from fgspec.spec.plugins import package_version
-from fgspec.training.logbook import last_values, write_json, write_text
+from fgspec.training.logbook import write_text
+from fgspec.training.records import read_record, write_record
 from fgspec.training.steps import steps_in
 from fgspec.yaml.load import read
 
@@ -148,7 +148,7 @@ def reopen(path: Path) -> tuple[RunDir, Loaded]:
     if not run.resolved.is_file() or not run.provenance.is_file():
         raise NoRunError(_no_run(path))
     try:
-        record = json.loads(run.provenance.read_text())
+        record = read_record(run.provenance)
         recorded, packages = record["hashes"]["spec"], record.get("methods", {})
         _refuse_missing(path, packages)
         written = identity(read(run.resolved).value, packages, record.get("code"))
@@ -216,7 +216,7 @@ def began_as(run: RunDir, loaded: Loaded) -> str:
     """
     if not begun(run.path):
         return spec_hash(loaded)
-    return json.loads(run.provenance.read_text())["hashes"]["spec"]
+    return read_record(run.provenance)["hashes"]["spec"]
 
 
 def new_fields(run: RunDir) -> list[str]:
@@ -246,7 +246,7 @@ def refuse_other(run: RunDir, recorded: Loaded, given: Loaded) -> None:
     Raises:
         ResumeError: naming every field that differs, with both values.
     """
-    began = json.loads(run.provenance.read_text()).get("methods", {})
+    began = read_record(run.provenance).get("methods", {})
     for name, version in began.items():
         if (there := package_version(name)) != version:
             raise ResumeError(
@@ -276,7 +276,7 @@ def refuse_changed(run: RunDir, loaded: Loaded) -> None:
     Raises:
         ResumeError: naming the field that names the code.
     """
-    began = json.loads(run.provenance.read_text()).get("code", {})
+    began = read_record(run.provenance).get("code", {})
     today = loaded.code() if began else {}
     for field, digest in began.items():
         if today.get(field) != digest:
@@ -287,15 +287,18 @@ def refuse_changed(run: RunDir, loaded: Loaded) -> None:
             )
 
 
-def write_summary(run: RunDir, status: str, step: int, extra: dict[str, Any]) -> dict[str, Any]:
+def write_summary(
+    run: RunDir, status: str, step: int, metrics: Mapping[str, float], extra: Mapping[str, Any]
+) -> dict[str, Any]:
     """Write and return `summary.json`.
 
     Args:
         run: the run.
         status: how it ended: `done`, `preempted` or `failed`.
         step: updates done.
+        metrics: the last value of each.
         extra: what else to say, such as the expectation.
     """
-    summary = {"status": status, "step": step, "metrics": last_values(run.metrics)} | extra
-    write_json(run.summary, summary)
+    summary = {"status": status, "step": step, "metrics": dict(metrics), **extra}
+    write_record(run.summary, summary)
     return summary

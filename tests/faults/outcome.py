@@ -1,22 +1,22 @@
-"""What became of the faults of one kind."""
+"""What became of a number of faults."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass
 class Outcome:
-    """What became of the faults that one module tried.
+    """The faults of one case.
 
     Attributes:
-        tried: how many.
-        survived: of them, those after which everything was as it should be.
-        silent: wrong results of which nothing told, one line each.
-        tracebacks: of those that users saw, one line each.
-        lost: work that was saved and is gone, or a process that did not end, one line each.
+        tried: how many faults were made.
+        survived: those after which every answer was right, or a refusal that names what is wrong.
+        silent: those after which an answer was wrong and nothing was said, one line each.
+        tracebacks: those that ended in another exception than a user's error, one line each.
+        lost: those after which work that was saved was gone, one line each.
     """
 
-    tried: int
-    survived: int
-    silent: list[str]
-    tracebacks: list[str]
-    lost: list[str]
+    tried: int = 0
+    survived: int = 0
+    silent: list[str] = field(default_factory=list)
+    tracebacks: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)

@@ -44,12 +44,12 @@ def made(tmp_path, monkeypatch):
 
 
 def test_runs_that_differ_in_the_seed_are_one_arm(made):
-    bp, lg_bp = collect(made)
+    bp, lg_bp = collect(made).arms
     assert (bp.label, lg_bp.label) == ("bp", "lg-bp")
     assert bp.values("eval/error") == {0: 0.10, 1: 0.12, 2: 0.11}
     assert [run.seed for run in lg_bp.runs] == [0, 1, 2]
     assert [run.state for run in lg_bp.others] == ["failed"]
-    assert collect([*made, *made])[0].runs == bp.runs  # a run named twice counts once
+    assert collect([*made, *made]).arms[0].runs == bp.runs  # a run named twice counts once
 
 
 def test_the_report_says_means_differences_and_what_was_expected(made, fgspec):

@@ -1,0 +1,172 @@
+"""Whether the numbers of a run are finite, and where in a step they stop being so."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool
+
+from compiler.named_arrays.paths import flatten
+from compiler.network.network import forward
+from compiler.plan.plan import Plan
+from compiler.plan.sharding import traced_on
+from compiler.plan.stacks import Stack
+from compiler.update.forward_passes import views
+from compiler.update.state import State, by_name, rest
+
+Gradient = Callable[[State, Mapping[str, Array]], tuple[Mapping[str, Any], Mapping[str, Array]]]
+Update = Callable[[State, Mapping[str, Array]], tuple[State, Mapping[str, Array]]]
+
+
+class _Watched(NamedTuple):
+    """An array of a state, and its name; of a stack's array the name of every unit's part."""
+
+    names: tuple[str, ...]
+    array: Any
+
+
+def are_finite(plan: Plan, state: State) -> Bool[Array, " n"]:
+    """Whether every array of a state holds finite numbers only, by the names of `watched`."""
+    found: list[Array] = []
+    for watched in _watched(plan, state):
+        each = watched.array.reshape(len(watched.names), -1)
+        found.append(jnp.isfinite(each).all(axis=1))
+    return jnp.concatenate(found)
+
+
+def not_finite(plan: Plan, state: State, finite: Bool[np.ndarray, " n"]) -> list[str]:
+    """The names of the arrays of a state that are not finite, in the order of the network.
+
+    Args:
+        plan: the plan.
+        state: or its shapes.
+        finite: what `are_finite` found.
+    """
+    names = [name for watched in _watched(plan, state) for name in watched.names]
+    bad = [name for name, good in zip(names, finite, strict=True) if not good]
+    return sorted(bad, key=_place(plan))
+
+
+def _watched(plan: Plan, state: State) -> Iterator[_Watched]:
+    """All arrays of floating numbers; those of stacks with one name a unit."""
+    for path, array in flatten(rest(state.params)).items():
+        yield _Watched((f"parameter {path}",), array)
+    for stack in plan.stacks:
+        for path, array in flatten(state.params["stacks"][stack.name]).items():
+            yield _Watched(tuple(f"parameter {own}" for own in _of_units(stack, path)), array)
+    others = {
+        "running statistics": state.statistics,
+        "backward weights": state.feedback,
+        "optimizer": state.optimizer,
+    }
+    for what, tree in others.items():
+        for path, array in jax.tree_util.tree_leaves_with_path(tree):
+            if jnp.issubdtype(array.dtype, jnp.floating):
+                yield _Watched((f"{what} {jax.tree_util.keystr(path)}",), array)
+
+
+def _of_units(stack: Stack, path: str) -> list[str]:
+    """A path below a stack's template, as every unit's own names say it."""
+    section, name, *below = path.split("/")
+    (_, site), found = stack.template, list[str]()
+    for names, (_, own) in zip(stack.renamed(), stack.units, strict=True):
+        here = own.name if section == "heads" and name == site.name else names.get(name, name)
+        found.append("/".join((section, here, *below)))
+    return found
+
+
+def _place(plan: Plan) -> Callable[[str], tuple[int, int]]:
+    """Where something stands by its name: parameters first, block by block and layer by layer."""
+    layers = [
+        f"parameter blocks/{block.name}/{layer.name}"
+        for block in plan.network.blocks
+        for layer in block.layers
+    ]
+    order = {name: index for index, name in enumerate(layers)}
+    sections = ("parameter blocks", "parameter heads", "parameter classifier", "parameter")
+
+    def place(name: str) -> tuple[int, int]:
+        section = next((i for i, s in enumerate(sections) if name.startswith(s)), len(sections))
+        return section, order.get("/".join(name.split("/")[:3]), len(order))
+
+    return place
+
+
+class Seen(NamedTuple):
+    """One quantity of a step.
+
+    Attributes:
+        quantity: `activation`, `loss`, `gradient`, `update`, `state` or `norm`.
+        where: of which block, layer or array.
+        largest: absolute value among those that are finite.
+        not_finite: how many are not.
+        size: how many there are.
+    """
+
+    quantity: str
+    where: str
+    largest: float
+    not_finite: int
+    size: int
+
+
+def examined(
+    plan: Plan, state: State, batch: Mapping[str, Array], gradient: Gradient, update: Update
+) -> list[Seen]:
+    """The quantities of one step, in the order in which it computes them.
+
+    Args:
+        plan: the plan, on one device.
+        state: before the step.
+        batch: of the step.
+        gradient: of a program.
+        update: of a program; it takes the buffers of the state that it is given.
+    """
+    named = by_name(plan, state)
+    found = traced_on(plan, lambda: list(_activations(plan, named, batch)))()
+    grads, metrics = gradient(state, batch)
+    found += [_seen("loss", name, value) for name, value in sorted(metrics.items())]
+    place = _place(plan)
+
+    def in_order(tree: Mapping[str, Any]) -> list[tuple[str, Any]]:
+        return sorted(flatten(tree).items(), key=lambda item: place(f"parameter {item[0]}"))
+
+    found += [_seen("gradient", path, part) for path, part in in_order(grads)]
+    new, told = update(jax.tree.map(jnp.copy, state), batch)
+    before, after = flatten(named.params), dict(in_order(by_name(plan, new).params))
+    found += [_seen("update", path, part - before[path]) for path, part in after.items()]
+    found += [_seen("state", path, part) for path, part in after.items()]
+    found += [
+        _seen("state", watched.names[0], watched.array)
+        for watched in _watched(plan, new)
+        if not watched.names[0].startswith("parameter")
+    ]
+    # Last, as it is the first quantity to overflow, and names no block.
+    return found + [_seen("norm", name, part) for name, part in told.items() if name not in metrics]
+
+
+def _activations(plan: Plan, state: State, batch: Mapping[str, Array]) -> Iterator[Seen]:
+    x = views(plan, batch, state.key, state.step)
+    trace = forward(plan.network.blocks, state.params["blocks"], x)
+    yield _seen("activation", "input of the network", x)
+    for block in plan.network.blocks:
+        for layer in block.layers:
+            path = f"{block.name}/{layer.name}"
+            yield _seen("activation", f"input of {path}", trace.layers[path].input)
+        yield _seen("activation", f"output of {block.name}", trace.features[block.name])
+    logits, _ = plan.network.classifier.outputs(state.params["classifier"], trace.output)
+    yield _seen("activation", "output of classifier", logits)
+
+
+def _seen(quantity: str, where: str, array: Any) -> Seen:
+    values = np.asarray(array, np.float64)
+    finite = np.isfinite(values)
+    largest = float(np.abs(values[finite]).max()) if finite.any() else 0.0
+    return Seen(quantity, where, largest, int((~finite).sum()), values.size)
+
+
+def first_broken(seen: Sequence[Seen]) -> Seen | None:
+    """The first quantity that is not finite."""
+    return next((one for one in seen if one.not_finite), None)
