@@ -4,7 +4,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from fgspec.spec.base import PositiveInt
+from fgspec.spec.base import PositiveInt, Resume
 from fgspec.spec.kinds import Kind, table
 
 HEADS = table("head", "heads")
@@ -18,6 +18,7 @@ class Head(Kind):
     """
 
     table: ClassVar = HEADS
+    on_resume: ClassVar = Resume.FIXED
     reads_grid: ClassVar[str] = ""
 
     def averaged(self, place: Any) -> tuple[Any, ...]:

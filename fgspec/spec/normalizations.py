@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from fgspec.problems.problems import Problem
-from fgspec.spec.base import PositiveInt, Section
+from fgspec.spec.base import PositiveInt, Resume, Section
 from fgspec.spec.coupling import Coupling
 from fgspec.spec.kinds import Kind, OneOf, table
 from fgspec.spec.shapes import Axis, divisors
@@ -32,6 +32,7 @@ class Normalization(Kind):
     """
 
     table: ClassVar = NORMALIZATIONS
+    on_resume: ClassVar = Resume.FIXED
     normalizes: ClassVar[bool] = True
     couples_examples: ClassVar[bool] = False
     reads_parts: ClassVar[bool] = False
@@ -136,6 +137,7 @@ def _unread(norm: Section, fields: tuple[str, ...], why: str, at: Path) -> Itera
 class TokenNormalization(Section):
     """Normalization without affine parameters (Ren et al. 2022, section 5)."""
 
+    on_resume: ClassVar = Resume.FIXED
     type: Annotated[Normalization, OneOf(NORMALIZATIONS, named=True, only="on_tokens")] = Field(
         default=LocalLayerNorm(),
         description="local_layer_norm: over the channels of one patch, and of one group at a "
@@ -198,6 +200,7 @@ class TokenNormalization(Section):
 class GridNormalization(Section):
     """Normalization after every convolution, before its activation."""
 
+    on_resume: ClassVar = Resume.FIXED
     type: Annotated[Normalization, OneOf(NORMALIZATIONS, named=True, only="on_grids")] = Field(
         default=BatchNorm(),
         description="batch_norm: over batch and positions of one channel; evaluation takes running "

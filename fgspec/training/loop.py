@@ -68,7 +68,12 @@ class Timetable:
 
     def due(self, step: int, every: int) -> bool:
         """Whether `step` ends an interval of `every` updates, or the run."""
-        return step % every == 0 or step == self.total
+        return self.on_grid(step, every) or step == self.total
+
+    @staticmethod
+    def on_grid(step: int, every: int) -> bool:
+        """Whether `step` ends an interval of `every` updates, however long the run is."""
+        return step % every == 0
 
     def diagnoses(self, step: int) -> bool:
         """Whether the estimate of `step` is measured."""
@@ -104,15 +109,20 @@ class Window:
         names = self.steps[0] if self.steps else ()
         return {name: [float(v) for step in self.steps for v in step[name]] for name in names}
 
-    def close(self, batch_size: int) -> dict[str, float]:
-        """Means of the metrics and the times since the last call; starts anew."""
+    def close(self, batch_size: int, kept: bool = False) -> dict[str, float]:
+        """Means of the metrics and the times since the last call; starts anew.
+
+        Args:
+            batch_size: examples in an update.
+            kept: whether the metrics count in the next line too.
+        """
         means = {name: float(np.mean(v)) for name, v in self.values().items()}
         seconds = time.perf_counter() - self.started
         per_step = seconds / max(self.timed, 1)
         means["perf/step_time_s"] = per_step
         means["perf/examples_per_s"] = batch_size / per_step
         means["data/wait_s"] = self.waited / max(self.timed, 1)
-        self.steps, self.waited, self.timed = [], 0.0, 0
+        self.steps, self.waited, self.timed = self.steps if kept else [], 0.0, 0
         self.started = time.perf_counter()
         return means
 
@@ -192,22 +202,30 @@ def train(
         asked = time.perf_counter()
         records = _stacked([next(training) for _ in range(count)])
         waited = time.perf_counter() - asked
+        # What is due for no other reason than the end of the run has a line of its own, and leaves
+        # the window open: a longer run writes the others, and these just so.
         record: dict[str, float] = {}
+        at_end: dict[str, float] = {}
         if timetable.diagnoses(step + 1):
+            where = record if timetable.on_grid(step + 1, timetable.diagnose_every) else at_end
             with window.paused(state):
-                record |= _fetched(program.diagnose(state, records))
+                where |= _fetched(program.diagnose(state, records))
         state, metrics = program.updates(state, records)
         step += count
         window.add(metrics, waited, count)
         if timetable.due(step, timetable.log_every):
-            record |= window.close(timetable.batch_size)
+            ends = not timetable.on_grid(step, timetable.log_every)
+            where = at_end if ends else record
+            where |= window.close(timetable.batch_size, kept=ends)
         if timetable.due(step, timetable.evaluate_every):
+            where = record if timetable.on_grid(step, timetable.evaluate_every) else at_end
             with window.paused(state):
-                record |= evaluate(program, state, test)
-        if record:
-            outlets.write(step, record)
-            known |= record
-            _refuse_divergence(step, record)
+                where |= evaluate(program, state, test)
+        for line in (record, at_end):
+            if line:
+                outlets.write(step, line)
+                known |= line
+                _refuse_divergence(step, line)
         stopping = outlets.stopping()
         if stopping or timetable.due(step, timetable.checkpoint_every):
             with window.paused(state):
