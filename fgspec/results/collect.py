@@ -13,6 +13,7 @@ from fgspec.sweeps import folder as sweeps
 from fgspec.sweeps.expand import untaken
 from fgspec.training import run_folder as rundir
 from fgspec.training.logbook import read
+from fgspec.training.resuming import compared
 from fgspec.training.run_folder import RunDir
 
 
@@ -75,7 +76,7 @@ def collect(paths: Sequence[Path]) -> list[ArmResult]:
     arms: dict[str, tuple[str, Loaded, list[RunResult]]] = {}
     for label, path in _runs(paths):
         run, loaded = rundir.reopen(path)
-        key = spec_hash(loaded, seed=0)
+        key = spec_hash(loaded, **compared(run, loaded) | {"seed": 0})
         own = arms.setdefault(key, (label or loaded.experiment.name, loaded, []))[2]
         if all(run.path.resolve() != other.path.resolve() for other in own):
             own.append(_result(run, loaded))

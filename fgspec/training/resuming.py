@@ -25,7 +25,7 @@ from fgspec.data.pipeline import fingerprint, part_digests
 from fgspec.errors import ResumeError
 from fgspec.loading.resolved import Difference, differences, resolved_text
 from fgspec.loading.spec_file import Loaded
-from fgspec.problems.problems import MISSING, dotted, shown
+from fgspec.problems.problems import MISSING, dotted, lookup, shown
 from fgspec.spec.base import Resume
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.kinds import working
@@ -34,6 +34,9 @@ from fgspec.training.logbook import write_json, write_text
 from fgspec.training.run_folder import RunDir, hash_today, recorded_hash
 
 LOG = logging.getLogger("fgspec")
+
+LENGTH = ("training.epochs", "training.steps")
+"""Fields that say how long a run is."""
 
 
 def allowed(run: RunDir, recorded: Loaded, given: Loaded, *, fork: bool) -> list[Difference]:
@@ -197,7 +200,7 @@ def other_data(run: RunDir, loaded: Loaded, dataset: Dataset, saved: str | None)
         what = ", ".join(name for name in today if today[name] != parts.get(name))
         what = what or "order of the batches, which NumPy draws"
     return (
-        f"the data of data.source {shown(data.source.named())} differ from those it was trained "
+        f"the data of data.source {shown(data.source.named())} differ from those it was started "
         f"with: {what} (fingerprint {found[:8]}, recorded {recorded[:8]})"
     )
 
@@ -252,6 +255,22 @@ def record(run: RunDir, found: Sequence[Difference], loaded: Loaded, step: int) 
     elsewhere = moved if reads_elsewhere(found) and "data" in provenance else {}
     write_json(run.provenance, provenance | {"changes": changes} | elsewhere)
     write_text(run.resolved, resolved_text(loaded))
+
+
+def compared(run: RunDir, loaded: Loaded) -> dict[str, Any]:
+    """Values of a run's spec by which it is compared with others.
+
+    What it went on with that decides no number is as it began: a run that moved to another mesh is
+    still one of its arm. Its length is that of now.
+    """
+    values = loaded.values()
+    for change in reversed(json.loads(run.provenance.read_text()).get("changes", [])):
+        for one in change["fields"]:
+            *sections, name = one["field"].split(".")
+            if one["field"] not in LENGTH:
+                section = lookup(values, tuple(sections))
+                section[name] = one["from"]
+    return values
 
 
 def author() -> dict[str, Any]:

@@ -82,9 +82,7 @@ def test_the_state_of_an_optimizer_goes_on_too(tmp_path, optimizer):
     assert bits(runs.final_state(run).state) == bits(runs.final_state(at_once).state)
 
 
-def test_a_longer_run_that_is_stopped_on_the_way_equals_it_too(
-    whole, short, tmp_path, monkeypatch
-):
+def test_a_longer_run_that_is_stopped_on_the_way_equals_it_too(whole, short, tmp_path, monkeypatch):
     run = copied(short, tmp_path)
     runs.stop_after(monkeypatch, 3)
     with pytest.raises(Preempted):
@@ -97,8 +95,9 @@ def test_a_longer_run_that_is_stopped_on_the_way_equals_it_too(
 
 def test_what_changed_is_recorded_and_nothing_of_the_old_record_is_lost(short, tmp_path, fgspec):
     run = copied(short, tmp_path)
-    began, summary, text = provenance(run), *(
-        (run / name).read_text() for name in ("summary.json", "resolved.yaml")
+    began, summary, text = (
+        provenance(run),
+        *((run / name).read_text() for name in ("summary.json", "resolved.yaml")),
     )
     code, out, err = fgspec("train", "--resume", run, "--set", f"training.steps={LENGTH}")
     assert code == 0, err
@@ -153,14 +152,14 @@ def test_a_change_that_was_cut_off_is_none(short, tmp_path, monkeypatch):
 def test_a_rate_that_depends_on_the_length_asks_for_a_fork(tmp_path, schedule, fgspec):
     schedule = f"{schedule}, warmup_epochs: 1" if schedule == "warmup_cosine" else schedule
     run = trained(tmp_path, "training.steps=24", schedule=schedule)
-    code, out, err = fgspec("train", "--resume", run, "--set", "training.steps=40")
+    code, _, err = fgspec("train", "--resume", run, "--set", "training.steps=40")
     assert code == 3
     assert f"{run}: cannot be resumed with training.steps: 40 instead of training.steps: 24" in err
     assert "at step 24 it would be" in err
     assert "instead of 0," in err
     assert "--fork" in err
     assert "changes" not in provenance(run)
-    code, out, err = fgspec("train", "--resume", run, "--set", "checkpoint.keep=1")
+    code, _, err = fgspec("train", "--resume", run, "--set", "checkpoint.keep=1")
     assert code == 0, err
 
 
@@ -220,7 +219,7 @@ def test_a_fork_records_where_it_comes_from(short, tmp_path, fgspec):
     assert fork["hashes"]["spec"] == spec_hash(load(tmp_path / "fork" / "resolved.yaml"))
     assert {line["step"] for line in read(tmp_path / "fork" / "metrics.jsonl")} == {28, 30}
     # The same command goes on with what it began; another parent's fork does not fit there.
-    code, out, err = fgspec(*arguments, *changes)
+    code, _, err = fgspec(*arguments, *changes)
     assert code == 0, err
     other = copied(short, tmp_path)
     code, _, err = fgspec("train", "--resume", other, "--fork", "--run", tmp_path / "fork")
@@ -269,7 +268,7 @@ def test_evaluation_compares_the_data(own_images, fgspec):
     code, _, err = fgspec("eval", run)
     assert code == 3
     assert "path: data.npz" in err
-    assert "differ from those it was trained with: test_labels (" in err
+    assert "differ from those it was started with: test_labels (" in err
     assert "--other-data" in err
     code, out, _ = fgspec("eval", run, "--other-data")
     assert code == 0
@@ -302,7 +301,7 @@ def test_a_run_without_a_checkpoint_does_not_begin_again_on_other_data(own_image
     (run / "summary.json").unlink()
     (run / "metrics.jsonl").unlink()
     save_images("data.npz", test_label=2)
-    with pytest.raises(fgspec.ResumeError, match="trained with: test_labels"):
+    with pytest.raises(fgspec.ResumeError, match="started with: test_labels"):
         fgspec.train(resume=run)
     save_images("data.npz")
     assert fgspec.train(resume=run)["status"] == "done"
@@ -391,5 +390,6 @@ def test_the_deepest_statement_on_a_path_holds(path, expected):
         "optimizer": {"type": "sgd", "schedule": {"type": "linear"}},
         "losses": {"local": {"every": 1}},
         "architecture": {"type": "local_mixer", "normalization": {"type": "none"}},
+        "compile": {"precision": "float32"},
     }
     assert on_resume(Experiment, path, [values]) is expected
