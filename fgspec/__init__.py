@@ -90,6 +90,7 @@ PARTS = {
     "PrivateAttr": "pydantic",
     "Problem": "fgspec.problems.problems",
     "Readout": "compiler.network.readout",
+    "Resume": "fgspec.spec.base",
     "Segment": "compiler.plan.segment",
     "Site": "compiler.plan.segment",
     "TrainedLayer": "fgspec.spec.layers",

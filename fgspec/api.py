@@ -74,7 +74,8 @@ from fgspec.training.out_of_memory import enough_memory
 from fgspec.training.profile import Profile
 from fgspec.training.records import read_record
 from fgspec.training.replay import Replay, replayed
-from fgspec.training.run import Job, execute, find, going_on, start
+from fgspec.training.resuming import refuse_length, refuse_other_data
+from fgspec.training.run import Course, Job, execute, find, going_on, start
 from fgspec.training.run_log import damage_of
 
 LOG = logging.getLogger("fgspec")
@@ -132,7 +133,7 @@ def plan(spec: Spec, *, here: bool = True) -> Plan:
     loaded = _loaded(spec)
     loaded.refuse([*broken(loaded), *refusals(loaded.experiment)])
     refuse_missing_backend()
-    info = describe(loaded.experiment.data.source)
+    info = describe(loaded.experiment.data.source, loaded.search)
     loaded.refuse(data_problems(loaded.experiment, info))
     experiment = _on_devices(loaded) if here else loaded.experiment
     try:
@@ -229,6 +230,8 @@ def train(
     run_dir: str | Path = "runs",
     run: str | Path | None = None,
     resume: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    fork: bool = False,
     console: Console | None = None,
     profile: int = 0,
     network: Any = None,
@@ -240,11 +243,15 @@ def train(
     only process 0 writes and prints.
 
     Args:
-        spec: what to train; with `resume` it may be left out, and must be the run's, on any mesh,
-            if given.
+        spec: what to train; with `resume` it may be left out, and may differ from the run's in
+            fields that say so: `x-resume` in the schema.
         run_dir: the folder of all runs.
         run: the folder of the run, instead of a new one; if it has begun, it is gone on with.
         resume: the folder of a run that has begun.
+        overrides: `path=value` strings as given to `--set`, over the spec at a path, or over that
+            of the run to resume: `["training.epochs=500"]` makes it longer.
+        fork: whether a new run begins at the last checkpoint of `resume`, under another spec; it
+            records where it comes from.
         console: where to show the cost table and the progress; nowhere by default.
         profile: how many updates to trace, after some to warm up, into the run's folder.
         network: refused. A run is resumed and compared by what is on disk, so its module must be
@@ -268,21 +275,24 @@ def train(
             "network= is for fgspec.compile: a run is resumed from its folder, so register the "
             f"module in the entry points {MODULES} and name it in architecture.module"
         )
+    if fork and resume is None:
+        raise UserError("fork: needs the run whose last checkpoint it begins at; give resume=RUN")
     refuse_interpreting()
-    given = _loaded(spec) if spec is not None else None
+    given, over = _given(spec, overrides)
     at, begun = (Path(path) if path is not None else None for path in (run, resume))
     console = console if console is not None and is_first() else Console(quiet=True)
     with Writer(partial(say, console), breaking=break_lock) as writer:
-        place = begun or at
+        place = at if fork else begun or at  # the parent of a fork is read and never written
         if place is not None and (place == at or place.is_dir()):
             writer.take(place)  # before anything is read, as its former writer may still write it
             advise("nothing is lost; the same command goes on")
-        found, recorded, loaded = find(given, at, begun)
-        place = found.path if found is not None else at or Path(run_dir) / loaded.experiment.name
+        course = find(given, at, begun, over, fork)
+        name = course.loaded.experiment.name
+        place = course.run.path if course.run is not None else at or Path(run_dir) / name
         from_first(partial(_writable, place))
-        with compilation_cache() as cache, enough_memory(loaded.experiment.name):
-            job = replace(_prepared(loaded, profile, console, cache), loaded=recorded)
-            found = found or start(job, Path(run_dir), at)
+        with compilation_cache() as cache, enough_memory(name):
+            job = _prepared(course, profile, console, cache)
+            found = course.run or start(job, Path(run_dir), at)
             writer.take(found.path)
             say(console, f"run {found.path}")
             advise(going_on(found))
@@ -295,9 +305,23 @@ def _writable(place: Path) -> str:
     return str(place)
 
 
-def _prepared(loaded: Loaded, profile: int, console: Console, cache: CacheUse) -> Job:
+def _given(spec: Spec | None, overrides: Sequence[str]) -> tuple[Loaded | None, Sequence[str]]:
+    """The spec to train, if one is named, and what is set over that of the run to resume."""
+    if spec is None:
+        return None, overrides
+    if isinstance(spec, Loaded):
+        if overrides:
+            raise UserError("overrides: the spec is loaded already; give them to fgspec.load")
+        return spec, ()
+    return load(spec, overrides), ()
+
+
+def _prepared(course: Course, profile: int, console: Console, cache: CacheUse) -> Job:
     """Everything that a run needs; its update is compiled and what it costs is shown."""
+    loaded = course.loaded
     program, dataset = _with_data(loaded)
+    if course.run is not None and course.before is not None:
+        refuse_length(course.run, course.before, program.plan, course.run.last_step())
     timetable = _timetable(program.plan)
     if profile > timetable.total:
         raise UserError(
@@ -314,18 +338,21 @@ def _prepared(loaded: Loaded, profile: int, console: Console, cache: CacheUse) -
     traces = profile and is_first()
     traced = Profile(profile, lambda: scopes(compiled.call.as_text())) if traces else None
     reads = (calls.resident, rows_of(program, calls))
-    trackers = loaded.experiment.training.trackers
-    return Job(loaded, called, timetable, dataset, console, stop_signals, *reads, traced, trackers)
+    return Job(course, called, timetable, dataset, console, stop_signals, *reads, traced)
 
 
-def evaluate(run: str | Path) -> dict[str, float]:
+def evaluate(run: str | Path, *, other_data: bool = False) -> dict[str, float]:
     """One pass over the test set with the newest checkpoint of a run, on one device.
+
+    Args:
+        run: its folder.
+        other_data: whether its data may be others than those that it was trained with.
 
     Returns:
         `eval/loss`, `eval/error`, `eval/accuracy`, and the `step` of the checkpoint.
 
     Raises:
-        ResumeError: there is no checkpoint that can be trusted.
+        ResumeError: there is no checkpoint that can be trusted, or the data are others.
         DataError: its data are missing or damaged.
         RunError: a loss is not finite.
     """
@@ -336,6 +363,10 @@ def evaluate(run: str | Path) -> dict[str, float]:
         restored = newest(found.checkpoints, rundir.began_as(found, loaded), program.abstract())
         if restored is None:
             raise ResumeError(f"{run}: no checkpoint yet; resume it first")
+        if not other_data:
+            instead = "evaluate on what is there with --other-data (in Python: other_data=True)"
+            saved = restored.extra.get("data")
+            refuse_other_data(found, loaded, dataset, saved, instead)
         own = partial(evaluated, program)
         called = Functions(program.init, program.abstract, program.updates, own, program.diagnose)
         size = loaded.experiment.data.evaluation_batch_size
@@ -378,7 +409,7 @@ def replay(bundle: str | Path) -> Replay:
 def _with_data(loaded: Loaded) -> tuple[Program, Dataset]:
     """The program and the data of a spec; the sizes are those found in the files."""
     planned = plan(loaded)
-    dataset = read(loaded.experiment.data.source)
+    dataset = read(loaded.experiment.data.source, loaded.search)
     sizes = {
         "train_examples": len(dataset.train_labels),
         "test_examples": len(dataset.test_labels),

@@ -12,13 +12,21 @@ from fgspec.cli.options import JsonOption
 
 def run(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")],
+    other_data: Annotated[
+        bool,
+        typer.Option(
+            "--other-data", help="Evaluate even if the data are not those of the run any more."
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Evaluate the newest checkpoint of a run on its whole test set.
 
+    The data are compared with those that the run was trained with.
+
     Example: fgspec eval runs/quickstart/20260101T120000-0a1b2c3d
     """
-    values = api.evaluate(run)
+    values = api.evaluate(run, other_data=other_data)
     if as_json:
         print(json.dumps(values))
         return

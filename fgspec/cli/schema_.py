@@ -8,10 +8,18 @@ from typing import Annotated, Any
 import typer
 
 from fgspec.cli.options import ArgumentError
+from fgspec.spec.base import RESUME, Resume
 from fgspec.spec.experiment import SpecFile
 from fgspec.spec.sweep import SweepFile
 from fgspec.sweeps.expand import RESERVED
 from fgspec.training.logbook import write_text
+
+SAID = {
+    Resume.FIXED: "fixed.",
+    Resume.FORKS: "makes a fork, with --fork.",
+    Resume.MAY_CHANGE: "may change.",
+}
+"""What editors, which do not know the keyword, show of a field that a run is resumed with."""
 
 SPEC = "Spec"
 """What the schema of a sweep calls the sections of a spec."""
@@ -32,6 +40,9 @@ def language_schema() -> dict[str, Any]:
         kind = section.get("properties", {}).get("type", {})
         if "description" in section:
             kind.setdefault("description", section["description"])
+    for section in [schema, *schema["$defs"].values()]:
+        for field in section["properties"].values():
+            field["description"] += f"\n\nOn resume: {SAID[field[RESUME]]}"
     return schema
 
 

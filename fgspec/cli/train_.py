@@ -41,6 +41,13 @@ RunOption = Annotated[
 ResumeOption = Annotated[
     Path | None, typer.Option("--resume", metavar="RUN", help="Go on with the run in this folder.")
 ]
+ForkOption = Annotated[
+    bool,
+    typer.Option(
+        "--fork",
+        help="Begin a new run at the last checkpoint of the run to resume, with other fields.",
+    ),
+]
 ProfileOption = Annotated[
     int | None,
     typer.Option(
@@ -58,6 +65,7 @@ def run(
     run_dir: RunDirOption = Path("runs"),
     run: RunOption = None,
     resume: ResumeOption = None,
+    fork: ForkOption = False,
     profile: ProfileOption = None,
     mesh: MeshOption = None,
     break_lock: BreakLockOption = False,
@@ -69,25 +77,26 @@ def run(
     """Train a spec: what it costs, its progress, and a folder with all that came of it.
 
     A run that was stopped or killed goes on with --resume as if nothing had happened, on any mesh;
-    with --run the same command begins it and goes on with it.
+    with --run the same command begins it and goes on with it. --resume with --set goes on with
+    other fields, such as a longer training, where the schema says that they may change; --fork
+    begins a new run there with any other field that fits the checkpoint.
 
     Example: fgspec train specs/quickstart.yaml --set training.epochs=20
     """
     if spec is None and resume is None:
         raise ArgumentError("train: give a SPEC, or --resume RUN")
-    if run is not None and (spec is None or resume is not None):
+    if fork and resume is None:
+        raise ArgumentError("train: --fork needs --resume RUN, the run that it begins from")
+    if run is not None and not fork and (spec is None or resume is not None):
         raise ArgumentError("train: --run needs a SPEC, and takes the place of --resume")
-    if spec is None and overrides:
-        raise ArgumentError("train: --set needs a SPEC; a resumed run keeps the spec it began with")
-    if spec is None and mesh is not None and resume is not None:
-        spec = RunDir(resume).resolved
-    loaded = load(spec, with_mesh(overrides, mesh)) if spec is not None else None
+    over = with_mesh(overrides, mesh)
+    loaded = load(spec, over) if spec is not None else None
     many = joined(distributed, coordinator, num_processes, process_id)
     if loaded is not None:
         api.refuse_untold(loaded)
     console = Console()
     asked = {"run_dir": run_dir, "run": run, "resume": resume, "profile": profile or 0}
-    asked |= {"break_lock": break_lock}
+    asked |= {"break_lock": break_lock, "fork": fork, "overrides": over if loaded is None else ()}
     with leaving_promptly() if many else nullcontext():
         summary = api.train(loaded, console=console, **asked)
     for line in _ending(summary) if is_first() else ():

@@ -215,13 +215,7 @@ def fingerprint(dataset: Dataset, batch_size: int, seed: int) -> str:
     first epoch, as NumPy may change between its versions how a permutation is drawn. Of images in
     files, not all contents: `ImageFiles.evidence`.
     """
-    evidence = dataset.reading.evidence
-    parts = {
-        "train_images": (dataset.train_images, evidence(dataset.train_images)),
-        "train_labels": (dataset.train_labels, dataset.train_labels),
-        "test_images": (dataset.test_images, evidence(dataset.test_images)),
-        "test_labels": (dataset.test_labels, dataset.test_labels),
-    }
+    parts = _evidence(dataset)
     order = epoch_order(len(dataset.train_labels), seed, epoch=0)
     parts["order"] = (order, order)
     layout = {name: (part.dtype.str, part.shape) for name, (part, _) in parts.items()}
@@ -229,3 +223,24 @@ def fingerprint(dataset: Dataset, batch_size: int, seed: int) -> str:
     for _, contents in parts.values():
         digest.update(np.ascontiguousarray(contents).data)
     return digest.hexdigest()
+
+
+def part_digests(dataset: Dataset) -> dict[str, str]:
+    """A SHA-256 in hex of each part of a data set, to say which of them is another."""
+    found: dict[str, str] = {}
+    for name, (part, contents) in _evidence(dataset).items():
+        digest = hashlib.sha256(json.dumps([part.dtype.str, part.shape]).encode())
+        digest.update(np.ascontiguousarray(contents).data)
+        found[name] = digest.hexdigest()
+    return found
+
+
+def _evidence(dataset: Dataset) -> dict[str, tuple[Any, NDArray[Any]]]:
+    """Each part of a data set, and an array that is another where its contents are."""
+    evidence = dataset.reading.evidence
+    return {
+        "train_images": (dataset.train_images, evidence(dataset.train_images)),
+        "train_labels": (dataset.train_labels, dataset.train_labels),
+        "test_images": (dataset.test_images, evidence(dataset.test_images)),
+        "test_labels": (dataset.test_labels, dataset.test_labels),
+    }

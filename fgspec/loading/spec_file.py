@@ -32,6 +32,7 @@ from fgspec.spec.architectures import Architecture
 from fgspec.spec.base import Section
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.kinds import methods_in, working
+from fgspec.spec.sources import Search
 from fgspec.yaml.load import MAX_DEPTH, Document, Path, YamlError, parse, read, scalar
 
 
@@ -47,6 +48,7 @@ class Loaded:
         text: that file's text.
         overrides: the `--set` arguments, in order.
         ablation: what the file promises to change of another spec.
+        search: folders in which relative paths of data are looked for; None: as `Source.read` says.
     """
 
     experiment: Experiment
@@ -56,6 +58,7 @@ class Loaded:
     text: str
     overrides: tuple[str, ...] = ()
     ablation: Ablation | None = None
+    search: Search = None
 
     def values(self) -> dict[str, Any]:
         """Every value of the resolved spec as plain mappings, lists and scalars."""
@@ -79,7 +82,7 @@ class Loaded:
         architecture = self.experiment.architecture
         if type(architecture).code is Architecture.code:
             return {}
-        data = working(self.experiment.data.source).describe(None)
+        data = working(self.experiment.data.source).describe(self.search)
         digest = working(architecture).code(data.image_shape)
         return {} if digest is None else {"architecture.module": digest}
 

@@ -12,6 +12,7 @@ from fgspec.sweeps import folder as sweeps
 from fgspec.sweeps.expand import untaken
 from fgspec.training import run_folder as rundir
 from fgspec.training.records import read_record
+from fgspec.training.resuming import compared
 from fgspec.training.run_folder import RunDir
 from fgspec.training.run_log import checked_lines
 
@@ -99,12 +100,12 @@ def collect(paths: Sequence[Path]) -> Collected:
         try:
             run, loaded = rundir.reopen(path)
             result = _result(run, loaded)
+            key = spec_hash(loaded, **compared(run, loaded) | {"seed": 0})
         except ResumeError as error:
             if not any(file.exists() for file in (RunDir(path).resolved, RunDir(path).provenance)):
                 raise  # a wrong path, which the user can mend at once
             left_out[path] = error
             continue
-        key = spec_hash(loaded, seed=0)
         own = arms.setdefault(key, (label or loaded.experiment.name, loaded, []))[2]
         if all(run.path.resolve() != other.path.resolve() for other in own):
             own.append(result)

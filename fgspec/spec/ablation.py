@@ -1,11 +1,11 @@
 """`ablation:` what a spec promises to change of another one, and nothing else."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from fgspec.spec.base import Section
+from fgspec.spec.base import Resume, Section
 
 CONSEQUENCES = {
     "initial": "initial parameters",
@@ -36,6 +36,7 @@ class Ablation(Section):
     listed.
     """
 
+    on_resume: ClassVar = Resume.MAY_CHANGE
     base: str = Field(description="The other spec, relative to this file.")
     changes: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = Field(
         description="Fields that differ, such as gradient.perturbation.guess; all below one counts "

@@ -4,6 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from fgspec.spec.base import Resume
 from fgspec.spec.kinds import Kind, OneOf, table
 
 ACTIVATIONS = table("activation", "activations")
@@ -18,6 +19,7 @@ class Activation(Kind):
     """
 
     table: ClassVar = ACTIVATIONS
+    on_resume: ClassVar = Resume.FIXED
     binary: ClassVar[bool] = False
 
     def apply(self, z: Any) -> tuple[Any, Any]:

@@ -11,7 +11,7 @@ from pydantic import Field
 from fgspec.errors import UserError
 from fgspec.problems.problems import Problem
 from fgspec.spec.activations import AnyActivation, Relu
-from fgspec.spec.base import PositiveFloat, PositiveInt, Section
+from fgspec.spec.base import PositiveFloat, PositiveInt, Resume, Section
 from fgspec.spec.coupling import Coupling
 from fgspec.spec.dataset_info import DatasetInfo
 from fgspec.spec.initializations import AnyInitialization, Kaiming, KaimingUniform
@@ -56,6 +56,7 @@ class Architecture(Kind):
     """
 
     table: ClassVar = ARCHITECTURES
+    on_resume: ClassVar = Resume.FIXED
     loss_axes: ClassVar[tuple[LossAxis, ...]] = ()
 
     def holding(self, module: Any) -> "Architecture":
@@ -147,6 +148,7 @@ AT: Path = ("architecture",)
 class Stage(Section):
     """Further blocks of a LocalMixer, whose first makes the grid of patches coarser."""
 
+    on_resume: ClassVar = Resume.FIXED
     blocks: PositiveInt = Field(default=1, description="Blocks of the stage.")
     downsample: PositiveInt = Field(
         default=2, description="By which its first block divides the patches per side (averages)."

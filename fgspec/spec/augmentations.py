@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from fgspec.problems.problems import Problem
-from fgspec.spec.base import NonNegativeInt
+from fgspec.spec.base import NonNegativeInt, Resume
 from fgspec.spec.dataset_info import DatasetInfo
 from fgspec.spec.kinds import Kind, table
 from fgspec.yaml.load import Path
@@ -25,6 +25,7 @@ class Augmentation(Kind):
     """
 
     table: ClassVar = AUGMENTATIONS
+    on_resume: ClassVar = Resume.FORKS
     changes: ClassVar[bool] = True
 
     def apply(self, images: Any, draw: Draw, view: int) -> Any:

@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar, Literal
 
+from fgspec.spec.base import Resume
 from fgspec.spec.kinds import Kind, table
 
 BACKWARD_WEIGHTS = table("backward weights", "backward_weights")
@@ -11,6 +12,7 @@ class BackwardWeights(Kind):
     """What stands for a forward weight on the way back."""
 
     table: ClassVar = BACKWARD_WEIGHTS
+    on_resume: ClassVar = Resume.FIXED
 
     def matched(self, drawn: Any, forward: Any) -> Any:
         """The backward weight, in the shape of the forward one.

@@ -1,8 +1,11 @@
 """What every section of a spec has in common."""
 
-from typing import Annotated
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic_core import CoreSchema
 
 PositiveInt = Annotated[int, Field(ge=1, lt=2**31)]
 NonNegativeInt = Annotated[int, Field(ge=0, lt=2**31)]
@@ -12,8 +15,34 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
+RESUME = "x-resume"
+"""The keyword of the JSON Schema that holds a field's `Resume`."""
+
+
+class Resume(StrEnum):
+    """What becomes of a run that is resumed with another value of a field."""
+
+    FIXED = "fixed"  # the state of the run would not fit, or would mean something else
+    FORKS = "makes a fork"  # it would compute other numbers: a new run, with this one as its parent
+    MAY_CHANGE = "may change"  # no number that the run has computed would be another
+
+    @classmethod
+    def strictest(cls, said: "Iterable[Resume]") -> "Resume":
+        """The one of these that allows least."""
+        order = list(cls)
+        return min(said, key=order.index)
+
+
 class Section(BaseModel):
-    """A frozen record that refuses unknown keys, wrong types, NaN and infinity."""
+    """A frozen record that refuses unknown keys, wrong types, NaN and infinity.
+
+    Attributes:
+        on_resume: what holds of its fields when a run is resumed; a field that differs says so in
+            its annotation, such as `Annotated[str, Resume.MAY_CHANGE]`. What says nothing is fixed.
+            None: it is no part of a run.
+    """
+
+    on_resume: ClassVar[Resume | None] = Resume.FIXED
 
     model_config = ConfigDict(
         frozen=True,
@@ -24,9 +53,28 @@ class Section(BaseModel):
         use_attribute_docstrings=False,
     )
 
+    @classmethod
+    def field_on_resume(cls, name: str) -> Resume | None:
+        """What holds of one of its fields when a run is resumed."""
+        said = (part for part in cls.model_fields[name].metadata if isinstance(part, Resume))
+        return next(said, cls.on_resume)
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler, /
+    ) -> dict[str, Any]:
+        """Every field says what holds of it when a run is resumed."""
+        schema = handler(core_schema)
+        for name, field in handler.resolve_ref_schema(schema).get("properties", {}).items():
+            if (said := cls.field_on_resume(name)) is not None:
+                field[RESUME] = str(said)
+        return schema
+
 
 class Interval(Section):
     """How often something happens: give `epochs` or `steps`, not both."""
+
+    on_resume: ClassVar = Resume.MAY_CHANGE
 
     epochs: PositiveInt | None = Field(
         default=None, description="Every so many passes over the data."

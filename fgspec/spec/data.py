@@ -1,11 +1,11 @@
 """The data section: which images and labels, and how they come in batches."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from fgspec.spec.augmentations import AUGMENTATIONS, Augmentation, NoAugment
-from fgspec.spec.base import PositiveInt, Section, Seed
+from fgspec.spec.base import PositiveInt, Resume, Section, Seed
 from fgspec.spec.kinds import OneOf
 from fgspec.spec.sources import SOURCES, Digits, Source
 
@@ -13,6 +13,7 @@ from fgspec.spec.sources import SOURCES, Digits, Source
 class Data(Section):
     """The images and labels of an experiment, and how they are batched and changed."""
 
+    on_resume: ClassVar = Resume.FORKS
     source: Annotated[Source, OneOf(SOURCES)] = Field(
         default=Digits(), description="Where images and labels come from."
     )

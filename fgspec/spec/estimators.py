@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from fgspec.spec.backward_weights import BACKWARD_WEIGHTS, BackwardWeights, Random
-from fgspec.spec.base import PositiveFloat
+from fgspec.spec.base import PositiveFloat, Resume
 from fgspec.spec.kinds import Kind, OneOf, table
 
 ESTIMATORS = table("estimator", "estimators")
@@ -26,6 +26,7 @@ class Estimator(Kind):
     """
 
     table: ClassVar = ESTIMATORS
+    on_resume: ClassVar = Resume.FORKS
     perturbs: ClassVar[bool] = False
     differentiates: ClassVar[bool] = True
     backward: ClassVar[bool] = False

@@ -1,13 +1,13 @@
 """The root of the language: one experiment, and the keys that only a file has."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from fgspec.spec.ablation import Ablation
 from fgspec.spec.architectures import ARCHITECTURES, Architecture, LocalMixer
-from fgspec.spec.base import Section, Seed
+from fgspec.spec.base import Resume, Section, Seed
 from fgspec.spec.data import Data
 from fgspec.spec.gradient import Gradient
 from fgspec.spec.kinds import OneOf
@@ -35,14 +35,18 @@ Version = Annotated[Literal[1], BeforeValidator(_whole)]
 class Experiment(Section):
     """One experiment: everything that decides its numbers, and nothing else."""
 
-    fgspec: Version = Field(description="Version of the language.")
+    on_resume: ClassVar = Resume.FORKS
+    fgspec: Annotated[Version, Resume.FIXED] = Field(description="Version of the language.")
     name: Name = Field(description="Names the folder of its runs.")
-    description: str = Field(default="", description="One line for people.")
-    seed: Seed = Field(
+    description: Annotated[str, Resume.MAY_CHANGE] = Field(
+        default="", description="One line for people."
+    )
+    # The state holds what was drawn with it, and the key that draws the noise of every step.
+    seed: Annotated[Seed, Resume.FIXED] = Field(
         default=0, description="Of initial weights, data order and all that is drawn."
     )
     data: Data = Field(default=Data(), description="Images, labels and batches.")
-    architecture: Annotated[Architecture, OneOf(ARCHITECTURES)] = Field(
+    architecture: Annotated[Architecture, OneOf(ARCHITECTURES), Resume.FIXED] = Field(
         default=LocalMixer(), description="The network."
     )
     losses: Losses = Field(
@@ -52,14 +56,20 @@ class Experiment(Section):
     optimizer: Annotated[Optimizer, OneOf(OPTIMIZERS)] = Field(
         default=Sgd(), description="How estimates become steps."
     )
-    training: Training = Field(description="How long.")
-    mesh: Mesh = Field(default=Mesh(), description="Devices.")
-    checkpoint: Checkpoint = Field(default=Checkpoint(), description="What survives a stop.")
-    diagnostics: Diagnostics = Field(
+    training: Annotated[Training, Resume.MAY_CHANGE] = Field(description="How long.")
+    mesh: Annotated[Mesh, Resume.MAY_CHANGE] = Field(default=Mesh(), description="Devices.")
+    checkpoint: Annotated[Checkpoint, Resume.MAY_CHANGE] = Field(
+        default=Checkpoint(), description="What survives a stop."
+    )
+    diagnostics: Annotated[Diagnostics, Resume.MAY_CHANGE] = Field(
         default=Diagnostics(), description="What the estimate is worth, at intervals."
     )
-    compile: Compile = Field(default=Compile(), description="How the program is lowered.")
-    expect: Expect | None = Field(default=None, description="The number this run should reach.")
+    compile: Annotated[Compile, Resume.MAY_CHANGE] = Field(
+        default=Compile(), description="How the program is lowered."
+    )
+    expect: Annotated[Expect | None, Resume.MAY_CHANGE] = Field(
+        default=None, description="The number this run should reach."
+    )
 
     def on(self, mesh: Mesh) -> "Experiment":
         """The same experiment on another mesh."""
@@ -74,13 +84,16 @@ class Experiment(Section):
 class SpecFile(Experiment):
     """What a file may hold besides an experiment; none of it is part of the resolved spec."""
 
-    extends: str = Field(default="", description="A spec this one changes, relative to this file.")
+    # What a file is made of may change as long as what it resolves to may.
+    extends: Annotated[str, Resume.MAY_CHANGE] = Field(
+        default="", description="A spec this one changes, relative to this file."
+    )
     rule: Annotated[Rule, OneOf(RULES, named=True)] | None = Field(
         default=None,
         description="Shorthand for the losses and gradient of a published rule; "
         "`fgspec show` prints what it stands for.",
     )
-    ablation: Ablation | None = Field(
+    ablation: Annotated[Ablation | None, Resume.MAY_CHANGE] = Field(
         default=None,
         description="What this spec changes of another one, and nothing else; binds this file, not "
         "those that extend it.",

@@ -1,10 +1,10 @@
 """`gradient:` which gradient is targeted and how it is estimated."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from fgspec.spec.base import PositiveInt, Section
+from fgspec.spec.base import PositiveInt, Resume, Section
 from fgspec.spec.estimators import ESTIMATORS, Estimator, Exact
 from fgspec.spec.guesses import GUESSES, Guess, Rademacher
 from fgspec.spec.kinds import OneOf
@@ -26,6 +26,7 @@ from fgspec.spec.targets import TARGETS, Global, Target
 class Projection(Section):
     """What becomes of the derivative along the guess (Fournier et al. 2023)."""
 
+    on_resume: ClassVar = Resume.FORKS
     type: Annotated[Scale, OneOf(SCALES, named=True)] | None = Field(
         default=None,
         description="What the product of derivative and guess is divided by. none: nothing, for "
@@ -62,6 +63,7 @@ class Projection(Section):
 class Perturbation(Section):
     """What is perturbed, along which guess, how often, and who shares the noise."""
 
+    on_resume: ClassVar = Resume.FORKS
     space: Annotated[Space, OneOf(SPACES, named=True)] = Field(
         default=Activation(),
         description="weight: every weight and bias. activation: the pre-activation of every "
@@ -145,6 +147,7 @@ class Perturbation(Section):
 class Gradient(Section):
     """Target, estimator and perturbation."""
 
+    on_resume: ClassVar = Resume.FORKS
     target: Annotated[Target, OneOf(TARGETS, named=True)] = Field(
         default=Global(),
         description="global: of the final loss. local: of the block's own local loss. above: of "

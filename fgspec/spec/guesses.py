@@ -4,6 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from fgspec.spec.base import Resume
 from fgspec.spec.kinds import Kind, OneOf, table
 from fgspec.spec.sample_sets import SAMPLE_SETS, Independent, SampleSet
 
@@ -26,6 +27,7 @@ class Guess(Kind):
     """
 
     table: ClassVar = GUESSES
+    on_resume: ClassVar = Resume.FORKS
     made: ClassVar[bool] = False
     predicts: ClassVar[bool] = False
     reads_heads: ClassVar[bool] = False

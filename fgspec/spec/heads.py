@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from fgspec.spec.base import PositiveInt
+from fgspec.spec.base import PositiveInt, Resume
 from fgspec.spec.kinds import Kind, table
 from fgspec.spec.shapes import Extent, flat, slid
 
@@ -20,6 +20,7 @@ class Head(Kind):
     """
 
     table: ClassVar = HEADS
+    on_resume: ClassVar = Resume.FIXED
     reads_grid: ClassVar[str] = ""
 
     def normalized(self, features: Extent, pooled: bool) -> Iterator[tuple[Extent, str | None]]:

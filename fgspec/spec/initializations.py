@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
+from fgspec.spec.base import Resume
 from fgspec.spec.kinds import Kind, OneOf, table
 
 INITIALIZATIONS = table("initialization", "initializations")
@@ -16,6 +17,7 @@ class Initialization(Kind):
     """
 
     table: ClassVar = INITIALIZATIONS
+    on_resume: ClassVar = Resume.FIXED
     bias: ClassVar[float] = 0.0
     draws_classifier: ClassVar[bool] = False
 

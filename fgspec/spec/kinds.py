@@ -263,7 +263,7 @@ class OneOf:
         """Any of the methods, or the name of one."""
         kinds = self.kinds()
         full = [
-            dict(handler(kind.__pydantic_core_schema__))
+            dict(kind.__get_pydantic_json_schema__(kind.__pydantic_core_schema__, handler))
             for kind in kinds.values()
             if not self.bare and (not self.named or set(kind.model_fields) != {"type"})
         ]

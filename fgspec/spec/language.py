@@ -1,13 +1,16 @@
 """The language as a tree: which fields and methods can stand where."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from fgspec.errors import UserError
+from fgspec.problems.problems import lookup
+from fgspec.spec.base import Resume, Section
 from fgspec.spec.kinds import Kind, OneOf, choices_in
+from fgspec.yaml.load import Path
 
 Model = type[BaseModel]
 
@@ -56,6 +59,34 @@ def fields_named(models: Iterable[Model], name: str) -> list[FieldInfo]:
     """The fields of this name."""
     found = (model.model_fields.get(name) for model in models)
     return [field for field in found if field is not None]
+
+
+def on_resume(root: type[Section], path: Path, specs: Sequence[Mapping[str, Any]]) -> Resume:
+    """What holds of the field at `path` when a run is resumed with another value of it.
+
+    Items of lists, and what no class describes, are as the field around them.
+
+    Args:
+        root: of the language.
+        path: of the field.
+        specs: plain values of the specs that differ there.
+    """
+    models: list[Model] = [root]
+    said = Resume.FIXED
+    for index, key in enumerate(path):
+        stated = [
+            model.field_on_resume(key)
+            for model in models
+            if isinstance(key, str) and issubclass(model, Section) and key in model.model_fields
+        ]
+        if not stated:
+            break
+        said = Resume.strictest(one for one in stated if one is not None)
+        around = [lookup(values, path[: index + 1]) for values in specs]
+        fields = fields_named(models, str(key))
+        tags = [value.get("type") for value in around if isinstance(value, Mapping)]
+        models = [model for tag in tags for model in models_of(fields, tag)]
+    return said
 
 
 def takes_a_name(field: FieldInfo) -> bool:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field
 
 from fgspec.spec.activations import AnyActivation, NoActivation, Relu
-from fgspec.spec.base import PositiveInt
+from fgspec.spec.base import PositiveInt, Resume
 from fgspec.spec.kinds import Kind, OneOf, table
 from fgspec.spec.shapes import Axis, Extent, Misfit, ParamSpec, divisors, flat, slid
 from fgspec.yaml.load import Path
@@ -33,6 +33,7 @@ class Layer(Kind):
     """
 
     table: ClassVar = LAYERS
+    on_resume: ClassVar = Resume.FIXED
     trained: ClassVar[bool] = False
     linear: ClassVar[bool] = True
     bias_axes: ClassVar[tuple[Axis, ...]] = ("group", "channel")

@@ -1,10 +1,10 @@
 """`losses:` what is minimised, where the losses sit, and what is isolated from what."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from fgspec.spec.base import PositiveInt, Section
+from fgspec.spec.base import PositiveInt, Resume, Section
 from fgspec.spec.heads import HEADS, Head, LinearHead
 from fgspec.spec.kinds import OneOf
 from fgspec.spec.objectives import OBJECTIVES, CrossEntropy, Objective
@@ -16,8 +16,12 @@ LossAxis = Literal["patch", "group"]
 class Local(Section):
     """Local losses, one after every so many blocks."""
 
-    every: PositiveInt = Field(default=1, description="A loss after every so many blocks.")
-    last: Literal["local", "final"] | None = Field(
+    on_resume: ClassVar = Resume.FORKS
+    # These decide which heads there are, whose parameters are in the state of a run.
+    every: Annotated[PositiveInt, Resume.FIXED] = Field(
+        default=1, description="A loss after every so many blocks."
+    )
+    last: Annotated[Literal["local", "final"] | None, Resume.FIXED] = Field(
         default=None,
         description="What closes the last block. local: a local loss like the others; the final "
         "classifier reads stopped features (Ren et al. 2022). final: the final loss (Fournier et "
@@ -37,7 +41,7 @@ class Local(Section):
         "over groups. pooled: it reads all positions and does its own pooling (to 2x2 but for "
         "next_blocks), and the loss has no copies.",
     )
-    head: Annotated[Head, OneOf(HEADS)] = Field(
+    head: Annotated[Head, OneOf(HEADS), Resume.FIXED] = Field(
         default=LinearHead(), description="What turns features into the loss's outputs."
     )
 
@@ -45,10 +49,11 @@ class Local(Section):
 class Losses(Section):
     """What is minimised and where."""
 
+    on_resume: ClassVar = Resume.FORKS
     objective: Annotated[Objective, OneOf(OBJECTIVES)] = Field(
         default=CrossEntropy(), description="The loss of every site."
     )
-    local: Local | None = Field(
+    local: Annotated[Local | None, Resume.FIXED] = Field(
         default=None, description="Local losses; without them there is only the final loss."
     )
     isolate: Literal["none", "block", "layer"] = Field(

@@ -1,11 +1,11 @@
 """`mesh:` how many devices, and what is split over them."""
 
 from math import prod
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from fgspec.spec.base import PositiveInt, Section
+from fgspec.spec.base import PositiveInt, Resume, Section
 
 Devices = PositiveInt | Literal[-1]
 
@@ -16,6 +16,7 @@ AXES: tuple[str, ...] = ("data", "group", "stage")
 class AxisRule(Section):
     """One rule: arrays with this named axis are split along it over that axis of the mesh."""
 
+    on_resume: ClassVar = Resume.MAY_CHANGE
     axis: Literal["batch", "patch", "group"] = Field(description="Named axis of an array.")
     over: Literal["data", "group"] = Field(description="Axis of the mesh.")
 
@@ -23,6 +24,7 @@ class AxisRule(Section):
 class Mesh(Section):
     """Devices along each axis of the mesh; -1 takes what is left. No axis changes any number."""
 
+    on_resume: ClassVar = Resume.MAY_CHANGE
     data: Devices = Field(default=1, description="Shards of the batch.")
     group: Devices = Field(default=1, description="Shards of the channel groups.")
     stage: Devices = Field(default=1, description="Pipeline stages.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 from pydantic import Field
 
 from fgspec.problems.problems import Problem, dotted
-from fgspec.spec.base import PositiveInt, Section
+from fgspec.spec.base import PositiveInt, Resume, Section
 from fgspec.spec.coupling import Coupling
 from fgspec.spec.kinds import Kind, OneOf, table
 from fgspec.spec.shapes import ACTIVATION, Axis, Extent, divisors
@@ -49,6 +49,7 @@ class Normalization(Kind):
     """
 
     table: ClassVar = NORMALIZATIONS
+    on_resume: ClassVar = Resume.FIXED
     normalizes: ClassVar[bool] = True
     couples_examples: ClassVar[bool] = False
     reads_parts: ClassVar[bool] = False
@@ -206,6 +207,7 @@ class _Placed(Section):
 class TokenNormalization(_Placed):
     """Normalization without affine parameters (Ren et al. 2022, section 5)."""
 
+    on_resume: ClassVar = Resume.FIXED
     type: Annotated[Normalization, OneOf(NORMALIZATIONS, named=True, only="on_tokens")] = Field(
         default=LocalLayerNorm(),
         description="local_layer_norm: over the channels of one patch, and of one group at a "
@@ -284,6 +286,7 @@ class TokenNormalization(_Placed):
 class GridNormalization(_Placed):
     """Normalization after every convolution, before its activation."""
 
+    on_resume: ClassVar = Resume.FIXED
     type: Annotated[Normalization, OneOf(NORMALIZATIONS, named=True, only="on_grids")] = Field(
         default=BatchNorm(),
         description="batch_norm: over batch and positions of one channel; evaluation takes running "

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from fgspec.problems.problems import Problem
-from fgspec.spec.base import PositiveFloat, PositiveInt
+from fgspec.spec.base import PositiveFloat, PositiveInt, Resume
 from fgspec.spec.coupling import Coupling
 from fgspec.spec.data import Data
 from fgspec.spec.dataset_info import DatasetInfo
@@ -36,6 +36,7 @@ class Objective(Kind):
     """
 
     table: ClassVar = OBJECTIVES
+    on_resume: ClassVar = Resume.FORKS
     views: ClassVar[int] = 1
     answers: ClassVar[bool] = True
     reports: ClassVar[tuple[str, ...]] = ("error", "accuracy")

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from fgspec.problems.problems import Problem
-from fgspec.spec.base import Fraction, NonNegativeFloat, PositiveFloat, Section
+from fgspec.spec.base import Fraction, NonNegativeFloat, PositiveFloat, Resume, Section
 from fgspec.spec.kinds import Kind, OneOf, table
 from fgspec.spec.losses import Losses
 from fgspec.spec.schedules import SCHEDULES, Constant, Schedule
@@ -18,6 +18,7 @@ OPTIMIZERS = table("optimizer", "optimizers")
 class Factors(Section):
     """Multipliers of the learning rate for readouts, which train on their exact gradient."""
 
+    on_resume: ClassVar = Resume.FORKS
     heads: NonNegativeFloat = Field(default=1.0, description="For the heads of local losses.")
     classifier: NonNegativeFloat = Field(default=1.0, description="For the final classifier.")
 
@@ -34,6 +35,7 @@ class Optimizer(Kind):
     """
 
     table: ClassVar = OPTIMIZERS
+    on_resume: ClassVar = Resume.FORKS
     moments: ClassVar[int]
     learning_rate: PositiveFloat = Field(
         default=0.01, description="Peak learning rate, per update."

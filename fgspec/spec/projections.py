@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
+from fgspec.spec.base import Resume
 from fgspec.spec.kinds import Kind, table
 from fgspec.spec.spaces import Space
 
@@ -23,6 +24,7 @@ class Scale(Kind):
     """
 
     table: ClassVar = SCALES
+    on_resume: ClassVar = Resume.FORKS
     joint: ClassVar[bool] = False
     of_unit_noise: ClassVar[bool] = False
     projects: ClassVar[bool] = False
@@ -82,6 +84,7 @@ class Coefficient(Kind):
     """
 
     table: ClassVar = COEFFICIENTS
+    on_resume: ClassVar = Resume.FORKS
     control: ClassVar[str] = ""
 
     def coefficient(self, along: Any, coin: Any) -> Any:
@@ -127,6 +130,7 @@ class Granularity(Kind):
     """
 
     table: ClassVar = GRANULARITIES
+    on_resume: ClassVar = Resume.FORKS
     whole: ClassVar[bool] = False
     spans: ClassVar[bool] = False
 
@@ -171,6 +175,7 @@ class Grouping(Kind):
     """
 
     table: ClassVar = GROUPINGS
+    on_resume: ClassVar = Resume.FORKS
     joint: ClassVar[bool] = False
 
     def title(self, name: str, chains: Mapping[str, str]) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
+from fgspec.spec.base import Resume
 from fgspec.spec.kinds import Kind, table
 
 RULES = table("rule", "rules")
@@ -18,6 +19,7 @@ class Rule(Kind):
     """
 
     table: ClassVar = RULES
+    on_resume: ClassVar = Resume.FORKS
     title: ClassVar[str]
     settings: ClassVar[Mapping[str, Any]]
 

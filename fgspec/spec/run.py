@@ -1,10 +1,10 @@
 """`training:`, `checkpoint:`, `compile:` and `expect:` how a run goes."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from fgspec.spec.base import Interval, NonNegativeFloat, PositiveInt, Section
+from fgspec.spec.base import Interval, NonNegativeFloat, PositiveInt, Resume, Section
 from fgspec.spec.kinds import OneOf
 from fgspec.spec.trackers import TRACKERS, Tracker
 
@@ -12,6 +12,7 @@ from fgspec.spec.trackers import TRACKERS, Tracker
 class Training(Section):
     """How long, and how often it is looked at."""
 
+    on_resume: ClassVar = Resume.MAY_CHANGE
     epochs: PositiveInt | None = Field(
         default=None, description="Passes over the training set; give this or steps."
     )
@@ -33,6 +34,7 @@ class Training(Section):
 class Checkpoint(Section):
     """When the whole state is saved; the end of a run always is."""
 
+    on_resume: ClassVar = Resume.MAY_CHANGE
     every: Interval = Field(default=Interval(epochs=1), description="Time between two checkpoints.")
     keep: PositiveInt = Field(default=2, description="How many of the newest are kept.")
 
@@ -46,6 +48,7 @@ class Diagnostics(Section):
     local_accuracy/<block>: of the local heads, on the training batch.
     """
 
+    on_resume: ClassVar = Resume.MAY_CHANGE
     every: Interval | None = Field(
         default=None,
         description="Time between two measurements, on the training batch of that step; null: "
@@ -64,13 +67,15 @@ class Diagnostics(Section):
 class Compile(Section):
     """How the program is lowered; never what it computes."""
 
+    on_resume: ClassVar = Resume.MAY_CHANGE
     losses: Literal["auto", "fused", "naive"] = Field(
         default="auto",
         description="fused: a replicated loss is computed once for all copies. naive: every copy "
         "by itself with stop-gradients, the slow oracle. auto: fused, but naive where the keys of "
         "info_nce are free.",
     )
-    blocks: Literal["auto", "unrolled", "scanned"] = Field(
+    # Blocks that are scanned are stacked in the state of a run, too.
+    blocks: Annotated[Literal["auto", "unrolled", "scanned"], Resume.FIXED] = Field(
         default="auto",
         description="scanned: equal blocks in a row are one compiled body over stacked parameters; "
         "compile time does not grow with depth, nor does memory where every block learns from its "
@@ -96,13 +101,14 @@ class Compile(Section):
         "of a loss, or examples that batch_norm couples, have derivatives of their own. auto: "
         "whichever takes fewer FLOPs.",
     )
-    rematerialize: PositiveInt | Literal["auto", "never"] = Field(
+    # Under `blocks: auto` it decides which blocks are scanned.
+    rematerialize: Annotated[PositiveInt | Literal["auto", "never"], Resume.FIXED] = Field(
         default="auto",
         description="Reverse mode stores what enters every so many blocks and computes what is "
         "inside them again (Chen et al. 2016), the memory that local rules are compared with "
         "(arXiv 2506.21833). never: all is stored. auto: never.",
     )
-    precision: Literal["float32", "bfloat16"] = Field(
+    precision: Annotated[Literal["float32", "bfloat16"], Resume.FORKS] = Field(
         default="float32",
         description="Of the arithmetic of blocks; parameters, normalizations, readouts and losses "
         "are float32.",
@@ -122,6 +128,7 @@ class Compile(Section):
 class Expect(Section):
     """The number a run is expected to reach; stated with the summary at its end."""
 
+    on_resume: ClassVar = Resume.MAY_CHANGE
     metric: str = Field(description="Name of a metric, such as eval/error.")
     value: float = Field(description="Expected last value; errors and accuracies are fractions.")
     tolerance: NonNegativeFloat = Field(description="Largest difference that still agrees.")

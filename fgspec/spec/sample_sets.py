@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
+from fgspec.spec.base import Resume
 from fgspec.spec.kinds import Kind, table
 
 SAMPLE_SETS = table("sample set", "sample_sets")
@@ -20,6 +21,7 @@ class SampleSet(Kind):
     """
 
     table: ClassVar = SAMPLE_SETS
+    on_resume: ClassVar = Resume.FORKS
     drawn_alone: ClassVar[bool] = False
     fits: ClassVar[bool] = False
     bias: ClassVar[str] = ""

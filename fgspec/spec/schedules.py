@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from fgspec.problems.problems import Problem
-from fgspec.spec.base import Fraction, NonNegativeInt, PositiveInt
+from fgspec.spec.base import Fraction, NonNegativeInt, PositiveInt, Resume
 from fgspec.spec.data import Data
 from fgspec.spec.dataset_info import DatasetInfo
 from fgspec.spec.kinds import Kind, table
@@ -20,6 +20,7 @@ class Schedule(Kind):
     """The learning rate over the run."""
 
     table: ClassVar = SCHEDULES
+    on_resume: ClassVar = Resume.FORKS
 
     def rate(self, peak: float, steps: int, per_epoch: int) -> Any:
         """An optax schedule: a function from the updates already done to the learning rate, >= 0.

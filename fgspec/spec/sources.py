@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field
 
 from fgspec.problems.problems import Problem
-from fgspec.spec.base import PositiveInt
+from fgspec.spec.base import PositiveInt, Resume
 from fgspec.spec.dataset_info import DatasetInfo
 from fgspec.spec.kinds import Kind, table
 from fgspec.yaml.load import Path
@@ -56,6 +56,7 @@ class Source(Kind):
     """
 
     table: ClassVar = SOURCES
+    on_resume: ClassVar = Resume.FORKS  # but for a path: what is read there is compared
     decoded: ClassVar[bool] = False
     licence: ClassVar[str] = ""
     citation: ClassVar[str] = ""
@@ -146,7 +147,7 @@ class Mnist(Published):
     homepage: ClassVar[str] = "http://yann.lecun.com/exdb/mnist"
 
     type: Literal["mnist"] = Field(default="mnist", description="MNIST, 28x28 grey digits.")
-    path: str | None = Field(
+    path: Annotated[str | None, Resume.MAY_CHANGE] = Field(
         default=None,
         description="Folder that holds the four IDX files; a relative one is looked for in the "
         "current directory, then in $FGSPEC_DATA. null: $FGSPEC_DATA/mnist, then "
@@ -174,7 +175,7 @@ class Cifar10(Published):
     type: Literal["cifar10"] = Field(
         default="cifar10", description="CIFAR-10, 32x32 colour photographs."
     )
-    path: str | None = Field(
+    path: Annotated[str | None, Resume.MAY_CHANGE] = Field(
         default=None,
         description="The archive, the unpacked folder, or the folder that holds one of them; a "
         "relative path is looked for in the current directory, then in $FGSPEC_DATA. null: "
@@ -204,7 +205,7 @@ class ImageFolder(Source):
     type: Literal["image_folder"] = Field(
         default="image_folder", description="Image files, a folder for each class."
     )
-    path: str = Field(
+    path: Annotated[str, Resume.MAY_CHANGE] = Field(
         description="The folder that holds the two below; a relative path is looked for in the "
         "current directory, then in $FGSPEC_DATA."
     )
@@ -257,7 +258,7 @@ class ImageNet(Published):
     type: Literal["imagenet"] = Field(
         default="imagenet", description="ImageNet of 2012, 224x224 colour photographs."
     )
-    path: str | None = Field(
+    path: Annotated[str | None, Resume.MAY_CHANGE] = Field(
         default=None,
         description="Folder that holds train/ and val/; a relative one is looked for in the "
         "current directory, then in $FGSPEC_DATA. null: $FGSPEC_DATA/imagenet, then "
@@ -279,7 +280,7 @@ class Npz(Source):
     behaviour: ClassVar[str | None] = "fgspec.data.npz:Npz"
 
     type: Literal["npz"] = Field(default="npz", description="Arrays in a NumPy .npz archive.")
-    path: str = Field(
+    path: Annotated[str, Resume.MAY_CHANGE] = Field(
         description="The archive; a relative path is looked for in the current directory, then "
         "in $FGSPEC_DATA."
     )

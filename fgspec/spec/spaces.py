@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
+from fgspec.spec.base import Resume
 from fgspec.spec.kinds import Kind, table
 from fgspec.spec.shapes import Axis
 
@@ -25,6 +26,7 @@ class Space(Kind):
     """
 
     table: ClassVar = SPACES
+    on_resume: ClassVar = Resume.FORKS
     of_weights: ClassVar[bool] = False
     layerwise: ClassVar[bool] = False
     grouping: ClassVar[str] = "tensor"

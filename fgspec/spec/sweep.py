@@ -1,6 +1,6 @@
 """A sweep file: many specs made of few, by the fields in which they differ."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -17,6 +17,7 @@ Axis = Annotated[tuple[Any, ...], Field(min_length=1)]
 class Draw(Section):
     """Where a field's random values come from: a list, or the numbers between two."""
 
+    on_resume: ClassVar = None  # a sweep is no run
     values: Axis | None = Field(default=None, description="One of these, all alike.")
     low: int | float | None = Field(default=None, description="The least number.")
     high: int | float | None = Field(
@@ -30,6 +31,7 @@ class Draw(Section):
 class Random(Section):
     """Arms drawn at random, the same ones every time."""
 
+    on_resume: ClassVar = None  # a sweep is no run
     count: PositiveInt = Field(description="How many arms.")
     seed: Seed = Field(default=0, description="Of what is drawn.")
     fields: Annotated[dict[FieldPath, Draw], Field(min_length=1)] = Field(
@@ -50,6 +52,7 @@ class SweepFile(Section):
     Single combinations cannot be left out: `arms` names those that are meant.
     """
 
+    on_resume: ClassVar = None  # a sweep is no run
     fgspec: Version = Field(description="Version of the language.")
     name: Name = Field(description="Names the sweep's folder, and its arms' runs.")
     description: str = Field(default="", description="One line for people.")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal
 
+from fgspec.spec.base import Resume
 from fgspec.spec.kinds import Kind, table
 
 TARGETS = table("target", "targets")
@@ -18,6 +19,7 @@ class Target(Kind):
     """
 
     table: ClassVar = TARGETS
+    on_resume: ClassVar = Resume.FORKS
     reads_local: ClassVar[bool] = True
     inside: ClassVar[bool] = False
     means: ClassVar[str]

@@ -5,6 +5,7 @@ from pathlib import Path as File
 from typing import Any, ClassVar, Literal
 
 from fgspec.problems.problems import Problem
+from fgspec.spec.base import Resume
 from fgspec.spec.kinds import Kind, table
 from fgspec.yaml.load import Path
 
@@ -21,6 +22,7 @@ class Tracker(Kind):
     """
 
     table: ClassVar = TRACKERS
+    on_resume: ClassVar = Resume.MAY_CHANGE
 
     def problems(self, at: Path, training: Any) -> Iterator[Problem]:
         """No tracker is named twice: both would write to the same place."""

@@ -82,7 +82,12 @@ class Timetable:
 
     def due(self, step: int, every: int) -> bool:
         """Whether `step` ends an interval of `every` updates, or the run."""
-        return step % every == 0 or step == self.total
+        return self.on_grid(step, every) or step == self.total
+
+    @staticmethod
+    def on_grid(step: int, every: int) -> bool:
+        """Whether `step` ends an interval of `every` updates, however long the run is."""
+        return step % every == 0
 
     def diagnoses(self, step: int) -> bool:
         """Whether the estimate of `step` is measured."""
@@ -118,15 +123,23 @@ class Window:
         names = self.steps[0] if self.steps else ()
         return {name: [float(v) for step in self.steps for v in step[name]] for name in names}
 
-    def close(self, values: Mapping[str, list[float]], batch_size: int) -> dict[str, float]:
-        """Means of the window's `values` and the times since the last call; starts anew."""
+    def close(
+        self, values: Mapping[str, list[float]], batch_size: int, kept: bool = False
+    ) -> dict[str, float]:
+        """Means of the window's `values` and the times since the last call; starts anew.
+
+        Args:
+            values: of the metrics of each step.
+            batch_size: examples in an update.
+            kept: whether the metrics count in the next line too.
+        """
         means = _means(values)
         seconds = time.perf_counter() - self.started
         per_step = seconds / max(self.timed, 1)
         means["perf/step_time_s"] = per_step
         means["perf/examples_per_s"] = batch_size / per_step
         means["data/wait_s"] = self.waited / max(self.timed, 1)
-        self.steps, self.waited, self.timed = [], 0.0, 0
+        self.steps, self.waited, self.timed = self.steps if kept else [], 0.0, 0
         self.started = time.perf_counter()
         return means
 
@@ -164,6 +177,10 @@ def _never() -> bool:
     return False
 
 
+Lines = tuple[Mapping[str, float], Mapping[str, float]]
+"""Metrics of a step that are due anyway, and those that are due as the run ends."""
+
+
 @dataclass(frozen=True)
 class Position:
     """Where a run goes on: what a checkpoint keeps for the loop beside the state.
@@ -173,15 +190,15 @@ class Position:
         window: metrics of the steps since the last line.
         first: the first value of each loss that was logged.
         examples: the hash of the examples consumed.
-        owed: metrics of the last update whose line still lacks an evaluation, as the run was
-            stopped during it.
+        owed: the lines of the last update that still lack an evaluation, as the run was stopped
+            during it.
     """
 
     step: int = 0
     window: Mapping[str, list[float]] = field(default_factory=dict)
     first: Mapping[str, float] = field(default_factory=dict)
     examples: str = NOTHING_CONSUMED
-    owed: Mapping[str, float] | None = None
+    owed: Lines | None = None
 
     @classmethod
     def saved(cls, step: int, extra: Mapping[str, Any]) -> Self:
@@ -254,7 +271,7 @@ def train(
     def stopped() -> Preempted:
         return Preempted(f"stopped at step {step} of {timetable.total}; its state is saved")
 
-    def save(values: Mapping[str, list[float]], owed: Mapping[str, float] | None = None) -> None:
+    def save(values: Mapping[str, list[float]], owed: Lines | None = None) -> None:
         # What is broken is never saved, as it would push out the last good checkpoint.
         health.refuse_steps(step, values, partial(program.not_finite, state))
         health.refuse_losses(step, _means(values))
@@ -264,7 +281,10 @@ def train(
         outlets.save(step, state, kept.extra())
 
     while owed is not None or step < timetable.total:
+        # What is due for no other reason than the end of the run has a line of its own, and leaves
+        # the window open: a longer run writes the others, and these just so.
         record: dict[str, float] = {}
+        at_end: dict[str, float] = {}
         values: Mapping[str, list[float]] = {}
         if owed is None:
             count = timetable.stride(step, program.steps)
@@ -274,29 +294,35 @@ def train(
             for consumed_by_step in records.pop("examples"):
                 examples = consumed(examples, consumed_by_step)
             if timetable.diagnoses(step + 1):
+                on_grid = timetable.on_grid(step + 1, timetable.diagnose_every)
+                where = record if on_grid else at_end
                 with window.paused(state):
-                    record |= _fetched(program.diagnose(state, records))
+                    where |= _fetched(program.diagnose(state, records))
             state, metrics = program.updates(state, records)
             step += count
             window.add(metrics, waited, count)
             if timetable.due(step, timetable.log_every):
                 values = window.values()
-                record |= window.close(values, timetable.batch_size)
+                ends = not timetable.on_grid(step, timetable.log_every)
+                where = at_end if ends else record
+                where |= window.close(values, timetable.batch_size, kept=ends)
         else:
-            record, owed = dict(owed), None
+            (record, at_end), owed = map(dict, owed), None
         if timetable.due(step, timetable.evaluate_every):
+            where = record if timetable.on_grid(step, timetable.evaluate_every) else at_end
             with window.paused(state):
                 try:
-                    record |= evaluate(program, state, test, outlets.stopping)
+                    where |= evaluate(program, state, test, outlets.stopping)
                 except _Interrupted:
-                    save(values, owed=record)
+                    save(values, owed=(record, at_end))
                     raise stopped() from None
-        if record:
-            outlets.write(step, record, examples)
-            known |= record
-            # The line first: it tells more than the error.
-            health.refuse_steps(step, values, partial(program.not_finite, state))
-            health.refuse_line(step, record)
+        for line in (record, at_end):
+            if line:
+                outlets.write(step, line, examples)
+                known |= line
+                # The line first: it tells more than the error.
+                health.refuse_steps(step, values, partial(program.not_finite, state))
+                health.refuse_line(step, line)
         # The end of a run needs no request; who asked to stop hears of it as an answer to none.
         stopping = step < timetable.total and outlets.stopping()
         if stopping or timetable.due(step, timetable.checkpoint_every):

@@ -2,9 +2,9 @@
 
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,15 +26,15 @@ from fgspec.data.pipeline import (
     train_batches,
 )
 from fgspec.errors import DamagedRecord, ResumeError, RunError
-from fgspec.loading.resolved import spec_hash
-from fgspec.loading.spec_file import Loaded
+from fgspec.loading.resolved import Difference, spec_hash
+from fgspec.loading.spec_file import Loaded, load
+from fgspec.problems.problems import dotted
 from fgspec.processes.join import from_first, is_first, refuse_disagreement
 from fgspec.show.lines import say
 from fgspec.show.text import Reporter, expectation
-from fgspec.spec.trackers import Tracker
 from fgspec.training import loop
 from fgspec.training.bundle import keep_bundle
-from fgspec.training.checkpoint import Checkpointer, Restored
+from fgspec.training.checkpoint import Checkpointer, Restored, newest
 from fgspec.training.following import Followers
 from fgspec.training.health import Broken
 from fgspec.training.logbook import Logbook, Seal, kept_at
@@ -42,14 +42,29 @@ from fgspec.training.loop import Functions, Outlets, Position, Timetable
 from fgspec.training.profile import Profile, profiled
 from fgspec.training.provenance import collect
 from fgspec.training.records import read_record, write_record
+from fgspec.training.resuming import (
+    allowed,
+    change_lines,
+    data_record,
+    ended_done,
+    lineage,
+    reads_elsewhere,
+    record,
+    refuse_length_over,
+    refuse_other_data,
+    refuse_other_parent,
+    went_on,
+)
 from fgspec.training.run_folder import (
     RunDir,
     began_as,
     begun,
     create,
     create_at,
+    last_step,
     new_fields,
-    refuse_other,
+    refuse_changed,
+    refuse_other_packages,
     reopen,
     write_summary,
 )
@@ -59,11 +74,30 @@ from fgspec.training.unwritable import unwritable
 
 
 @dataclass(frozen=True)
+class Course:
+    """What is to be trained, and what there is of it.
+
+    Attributes:
+        loaded: the spec to train.
+        run: the run to go on with; None for a new one.
+        parent: the run that a new one is a fork of, if any.
+        before: the spec that the run, or its parent, has had so far.
+        changed: the fields in which `loaded` differs from that.
+    """
+
+    loaded: Loaded
+    run: RunDir | None = None
+    parent: RunDir | None = None
+    before: Loaded | None = None
+    changed: tuple[Difference, ...] = ()
+
+
+@dataclass(frozen=True)
 class Job:
     """What is run.
 
     Attributes:
-        loaded: the resolved spec.
+        course: the resolved spec, and the run that it is of.
         program: its pure functions.
         timetable: when it logs, evaluates and saves.
         dataset: read as it says.
@@ -72,11 +106,10 @@ class Job:
         resident: whether the training set is on the device already.
         rows: places in every training batch that this process reads.
         profile: which steps to trace, if any.
-        trackers: that follow it; not those of `loaded` where a resumed run is given others.
         refuse_lost_lock: raises if this process is no longer the run's writer.
     """
 
-    loaded: Loaded
+    course: Course
     program: Functions
     timetable: Timetable
     dataset: Dataset
@@ -85,8 +118,12 @@ class Job:
     resident: bool = False
     rows: Rows = None
     profile: Profile | None = None
-    trackers: tuple[Tracker, ...] = ()
     refuse_lost_lock: Callable[[], None] = lambda: None
+
+    @property
+    def loaded(self) -> Loaded:
+        """The resolved spec."""
+        return self.course.loaded
 
     def data_fingerprint(self) -> str:
         """Of everything that decides the batches."""
@@ -131,30 +168,47 @@ class Job:
 
 
 def find(
-    loaded: Loaded | None, at: Path | None, resume: Path | None
-) -> tuple[RunDir | None, Loaded, Loaded]:
-    """The run to go on with, if any; the spec it was started with; the spec to train.
+    loaded: Loaded | None,
+    at: Path | None,
+    resume: Path | None,
+    overrides: Sequence[str] = (),
+    fork: bool = False,
+) -> Course:
+    """What is to be trained, and what there is of it.
 
     Args:
         loaded: the spec to train; if None, that of the run.
         at: the folder of a run, which may not have begun.
         resume: the folder of a run, which has.
+        overrides: set over the spec of the run, if `loaded` is None.
+        fork: whether a new run begins at the last checkpoint of `resume`.
 
     Raises:
         ResumeError: the run cannot be gone on with, or not with this spec.
         UserError: the processes of the run do not say the same.
     """
-    if resume is None and at is not None and begun(at):
-        resume = at
+    if at is not None and begun(at):
+        if fork and resume is not None:  # a command that is repeated goes on with what it began
+            refuse_other_parent(at, resume)
+            fork, resume = False, at
+        resume = resume or at
     spec = spec_hash(loaded) if loaded is not None else None
     refuse_disagreement({"the spec": spec, "the run to go on with": resume})
-    if resume is not None:
-        run, recorded = reopen(resume)
-        refuse_other(run, recorded, loaded or recorded)
-        return run, recorded, loaded or recorded
+    if resume is None:
+        if loaded is None:
+            raise TypeError("train needs a spec or a run to resume")
+        return Course(loaded)
+    run, before = reopen(resume)
+    refuse_other_packages(run)
+    refuse_changed(run, before)
     if loaded is None:
-        raise TypeError("train needs a spec or a run to resume")
-    return None, loaded, loaded
+        loaded = load(run.resolved, overrides) if overrides else before
+    changed = tuple(allowed(run, before, loaded, fork=fork))
+    # A path that is given now is relative to where it is given.
+    loaded = replace(loaded, search=None if reads_elsewhere(changed) else before.search)
+    if fork:
+        return Course(loaded, None, run, before, changed)
+    return Course(loaded, run, None, before, changed)
 
 
 def start(job: Job, run_dir: Path, at: Path | None) -> RunDir:
@@ -169,13 +223,46 @@ def start(job: Job, run_dir: Path, at: Path | None) -> RunDir:
         return str(run.path)
 
     run = RunDir(Path(from_first(made)))
+    # Without its first checkpoint a fork has not begun: one that is cut off here begins again.
+    forked = {} if job.course.parent is None else {"lineage": _fork(job, run, job.course.parent)}
     if is_first():
         with unwritable(run, going_on(run)):
-            _describe(job, run)
+            _describe(job, run, forked)
     return run
 
 
-def _describe(job: Job, run: RunDir) -> None:
+def _fork(job: Job, run: RunDir, parent: RunDir) -> dict[str, Any]:
+    """Copy the last intact checkpoint of `parent` into a new run; what the run records of it."""
+    course = job.course
+    assert course.before is not None
+    try:
+        restored = newest(
+            parent.checkpoints, began_as(parent, course.before), job.program.abstract()
+        )
+    except ResumeError as error:
+        named = ", ".join(dotted(one.path) for one in course.changed) or "no field"
+        raise ResumeError(
+            f"{parent.path}: cannot be forked with other values of {named}: its checkpoints are "
+            f"damaged, or do not fit these:\n{error}"
+        ) from None
+    if restored is None:
+        raise ResumeError(f"{parent.path}: cannot be forked: it has no checkpoint yet; resume it")
+    refuse_length_over(parent, job.timetable.total, restored.step)
+    if not any(one.path[0] == "data" for one in course.changed):
+        instead = "say with --set data.source.path=PATH that the fork is to learn from others"
+        refuse_other_data(parent, job.loaded, job.dataset, restored.extra.get("data"), instead)
+    checkpoints = Checkpointer(run.checkpoints, keep=1, identity=spec_hash(job.loaded))
+    try:
+        # The parent's open window averages its own metrics, and stays there.
+        consumed = {name: restored.extra[name] for name in ("examples",) if name in restored.extra}
+        extra = {"data": job.data_fingerprint(), "window": {}, **consumed}
+        checkpoints.save(restored.step, restored.state, extra)
+    finally:
+        checkpoints.close()
+    return lineage(parent, course.changed, course.before, restored.step)
+
+
+def _describe(job: Job, run: RunDir, forked: Mapping[str, Any]) -> None:
     spec = job.loaded.experiment
     record = collect(
         command=sys.argv,
@@ -186,7 +273,10 @@ def _describe(job: Job, run: RunDir) -> None:
     said = {"overrides": list(job.loaded.overrides), "methods": job.loaded.packages()}
     if code := job.loaded.code():
         said["code"] = code
-    write_record(run.provenance, record | said)
+    write_record(
+        run.provenance,
+        record | said | {"data": data_record(job.loaded, job.dataset)} | dict(forked),
+    )
 
 
 def going_on(run: RunDir) -> str:
@@ -225,8 +315,9 @@ def _executed(job: Job, run: RunDir, until_saved: ExitStack) -> dict[str, Any]:
         if unsaid := new_fields(run):
             say(job.console, f"note: began before these fields were: {', '.join(unsaid)}")
         refuse_disagreement({"the newest intact checkpoint": step})
-        _refuse_other_data(job, run, restored)
+        _refuse_other_start(job, run, restored)
         checkpoints.set_aside_damaged()
+        _take_up(job, run, step)
         with _logbook(job, run, restored) as log:
             state = restored.state if restored is not None else job.program.init(spec.seed)
             # Until here a signal loses nothing, and may end the process at once.
@@ -249,17 +340,26 @@ def _kept_lines(run: RunDir, restored: Restored) -> bytes:
     return kept_at(run.metrics, restored.step, f"checkpoint {restored.step}", seal)
 
 
-def _refuse_other_data(job: Job, run: RunDir, restored: Restored | None) -> None:
-    if restored is None and run.summary.exists():
+def _refuse_other_start(job: Job, run: RunDir, restored: Restored | None) -> None:
+    if restored is None and (run.summary.exists() or went_on(run)):
         raise ResumeError(
-            f"{run.path}: cannot be resumed: it has a summary but no checkpoint any more, and "
-            "would begin again; start a new run"
+            f"{run.path}: cannot be resumed: it was trained before but has no checkpoint any more, "
+            "and would begin again; start a new run"
         )
-    if restored is not None and restored.extra["data"] != job.data_fingerprint():
-        raise ResumeError(
-            f"{run.path}: cannot be resumed: the {job.loaded.experiment.data.source} data "
-            "differ from those it was started with (contents, order or batches)"
-        )
+    saved = None if restored is None else restored.extra.get("data")
+    instead = "begin a run on these: fgspec train SPEC"
+    refuse_other_data(run, job.loaded, job.dataset, saved, instead)
+
+
+def _take_up(job: Job, run: RunDir, step: int) -> None:
+    """Record what the run goes on with that it did not have before; in process 0."""
+    changed = job.course.changed if job.course.run is not None else ()
+    if is_first() and changed:
+        record(run, changed, job.loaded, step)
+        for line in change_lines(changed):
+            say(job.console, line)
+    if is_first() and step < job.timetable.total and ended_done(run):
+        run.summary.unlink()  # a run that goes on is not done; the record of the change has it
 
 
 @dataclass(frozen=True)
@@ -285,7 +385,7 @@ def _logbook(job: Job, run: RunDir, restored: Restored | None) -> Iterator[_Log]
     if not is_first():
         yield _Log()
         return
-    followers = Followers(job.trackers, partial(say, job.console))
+    followers = Followers(job.loaded.experiment.training.trackers, partial(say, job.console))
     kept = b"" if restored is None else _kept_lines(run, restored)
     with Logbook(run.metrics, kept) as logbook:
         _drop_summary_of_more(run, logbook.seal())

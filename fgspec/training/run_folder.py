@@ -2,16 +2,18 @@
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+import json
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from fgspec.data.places import default_search
 from fgspec.errors import NoRunError, ResumeError, UserError
-from fgspec.loading.resolved import differences, identity, resolved_text, spec_hash
+from fgspec.loading.resolved import identity, resolved_text, spec_hash
 from fgspec.loading.spec_file import Loaded, load
-from fgspec.problems.problems import SpecError, dotted, shown
+from fgspec.problems.problems import SpecError, dotted
 from fgspec.spec.plugins import package_version
 from fgspec.training.logbook import write_text
 from fgspec.training.records import read_record, write_record
@@ -37,6 +39,10 @@ class RunDir:
     def resolved(self) -> Path:
         """The resolved spec; a run is resumed from this alone."""
         return self.path / "resolved.yaml"
+
+    def resolved_before(self, identity: str) -> Path:
+        """A resolved spec that the run had before it went on with another."""
+        return self.path / f"resolved-{identity[:8]}.yaml"
 
     @property
     def provenance(self) -> Path:
@@ -149,16 +155,19 @@ def reopen(path: Path) -> tuple[RunDir, Loaded]:
         raise NoRunError(_no_run(path))
     try:
         record = read_record(run.provenance)
-        recorded, packages = record["hashes"]["spec"], record.get("methods", {})
-        _refuse_missing(path, packages)
-        written = identity(read(run.resolved).value, packages, record.get("code"))
+        recorded = _spec_hashes(record)
+        _refuse_missing(path, record.get("methods", {}))
+        written = recorded_hash(run)
         loaded = load(run.resolved)
+        if began_in := record.get("data", {}).get("directory"):
+            loaded = replace(loaded, search=(Path(began_in), *default_search()))
     except (SpecError, ValueError, KeyError, TypeError) as error:
         raise ResumeError(f"{path}: its record cannot be read: {error}") from None
-    if recorded != written:
+    if written not in recorded:
         raise ResumeError(
-            f"{run.resolved}: was changed since the run began "
-            f"(spec hash {written[:8]}, recorded {recorded[:8]}); start a new run instead"
+            f"{run.resolved}: was changed since the run began (spec hash {written[:8]}, recorded "
+            f"{recorded[0][:8]}); a run is changed with fgspec train --resume {path} --set "
+            "FIELD=VALUE; start a new run instead"
         )
     return run, loaded
 
@@ -193,6 +202,29 @@ def refuse_unwritable(folder: Path) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(f"{folder}: cannot be {what} ({reason}); choose another folder") from None
+
+
+def _spec_hashes(record: Mapping[str, Any]) -> list[str]:
+    """What the identity of a run's spec may be; the second only if its last change was cut off.
+
+    A change is recorded before it comes into force.
+    """
+    changes = record.get("changes", [])
+    if not changes:
+        return [record["hashes"]["spec"]]
+    return [changes[-1]["spec"]["after"], changes[-1]["spec"]["before"]]
+
+
+def recorded_hash(run: RunDir) -> str:
+    """The identity of a run's resolved spec as it is written."""
+    record = read_record(run.provenance)
+    return identity(read(run.resolved).value, record.get("methods", {}), record.get("code"))
+
+
+def hash_today(loaded: Loaded, record: Mapping[str, Any]) -> str:
+    """The identity of a spec as a run with this record has it: packages and code are the run's."""
+    values = json.loads(json.dumps(loaded.values()))
+    return identity(values, record.get("methods", {}), record.get("code"))
 
 
 def _refuse_missing(path: Path, packages: Mapping[str, str]) -> None:
@@ -233,18 +265,11 @@ def _missing(full: Mapping[str, Any], part: Mapping[str, Any]) -> Iterator[tuple
             yield from ((key, *rest) for rest in _missing(value, part[key]))
 
 
-def _free(path: tuple[Any, ...]) -> bool:
-    """Whether a run may be resumed with another value of this field."""
-    return path[:1] == ("mesh",) or path[:2] == ("training", "trackers")
-
-
-def refuse_other(run: RunDir, recorded: Loaded, given: Loaded) -> None:
-    """Raise if `given` is not the spec that `run` was started with.
-
-    The mesh and the trackers may be others: they decide no number.
+def refuse_other_packages(run: RunDir) -> None:
+    """Raise if packages that the methods of `run` come from have other versions than it began with.
 
     Raises:
-        ResumeError: naming every field that differs, with both values.
+        ResumeError: naming the package and both versions.
     """
     began = read_record(run.provenance).get("methods", {})
     for name, version in began.items():
@@ -253,17 +278,6 @@ def refuse_other(run: RunDir, recorded: Loaded, given: Loaded) -> None:
                 f"{run.path}: cannot be resumed: it began with {name} {version}, and {there} is "
                 f"installed; pip install {name}=={version}, or start a new run"
             )
-    refuse_changed(run, recorded)
-    found = [d for d in differences(recorded, given) if not _free(d.path)]
-    if found:
-        lines = [
-            f"  {dotted(d.path)}: run {shown(d.a)}, spec {shown(d.b)} ({d.b_origin})" for d in found
-        ]
-        raise ResumeError(
-            f"{run.path}: cannot be resumed with {given.file}: they differ in\n"
-            + "\n".join(lines)
-            + "\nresume it without a spec, or start a new run"
-        )
 
 
 def refuse_changed(run: RunDir, loaded: Loaded) -> None:
