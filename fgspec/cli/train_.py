@@ -25,7 +25,6 @@ from fgspec.cli.options import (
 from fgspec.loading.spec_file import load
 from fgspec.processes.join import is_first, leaving_promptly
 from fgspec.show.lines import say
-from fgspec.training.run_folder import RunDir
 
 SpecOrNothing = Annotated[
     Path | None,

@@ -61,7 +61,6 @@ from fgspec.training.run_folder import (
     begun,
     create,
     create_at,
-    last_step,
     new_fields,
     refuse_changed,
     refuse_other_packages,

@@ -1,8 +1,8 @@
 """The folder of a run: what is in it and how it is made, found again and trusted."""
 
+import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-import json
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime

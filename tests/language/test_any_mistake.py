@@ -95,7 +95,7 @@ def lines_of(make):
     return ()
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(mutated())
 @example({"fgspec": 1, "name": "a", "training": {"epochs": 1}, "rule": ["bp"]})
 @example({"fgspec": 1, "name": "a", "training": {"epochs": 1}, "losses": {"local": {"local": 1}}})
@@ -104,7 +104,7 @@ def test_a_mutated_spec_is_told_in_placed_lines(tree):
         assert PLACED.fullmatch(line), line
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(KEYS, min_size=1, max_size=4), VALUES)
 def test_any_setting_is_told_in_placed_lines(keys, value):
     setting = f"{'.'.join(keys)}={flow(value)}"

@@ -171,8 +171,9 @@ def test_a_reader_lists_again_when_the_writer_removes_what_it_reads(tmp_path, mo
 
 def test_a_save_that_fails_in_the_background_is_an_error_of_the_system(tmp_path, capfd):
     checkpointer = Checkpointer(tmp_path, keep=1, identity=IDENTITY)
+    checkpointer.save(1, make_state(1), {})  # the first is waited for, and read back
     with runs.largest_file(1000):
-        checkpointer.save(1, make_state(1), {})
+        checkpointer.save(2, make_state(2), {})
         with pytest.raises(OSError, match="File too large") as failed:
             checkpointer.close()
     assert failed.value.filename == str(tmp_path)
