@@ -88,10 +88,11 @@ def test_a_save_never_pushes_out_the_last_good_checkpoint(tmp_path, monkeypatch,
 
 
 def test_parameters_are_looked_at_where_no_metric_shows_them(tmp_path, monkeypatch):
-    poisoned(monkeypatch, 24, math.inf)
+    """At step 18 a save is due, and neither a line nor an evaluation."""
+    poisoned(monkeypatch, 17, math.inf)
     run, said = broken(tmp_path, NORMED)
-    assert said.startswith("step 25: parameter blocks/block0/dense/b and ")
-    assert {path.name for path in run.checkpoints.iterdir()} == {"12", "18", "24"}
+    assert said.startswith("step 18: parameter blocks/block0/dense/b and ")
+    assert {path.name for path in run.checkpoints.iterdir()} == {"6", "12"}
 
 
 def test_a_replay_names_the_first_block_layer_and_quantity(tmp_path, fgspec):
