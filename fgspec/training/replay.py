@@ -98,5 +98,5 @@ def replayed(bundle: Bundle, program: Program, dataset: Dataset, state: Any, dat
         state, metrics = program.update(state, batch)
         finite = all(np.isfinite(value).all() for value in jax.device_get(metrics).values())
         if step == bundle.step or not finite or program.not_finite(state):
-            return Replay(bundle, step, program.examined(before, batch))
+            return Replay(bundle, step, program.examined(before, jax.tree.map(jnp.asarray, batch)))
     raise AssertionError("a bundle has at least one step")

@@ -124,7 +124,8 @@ def test_a_changed_bundle_is_refused(tmp_path, fgspec):
 
 
 def test_a_finite_loss_far_beyond_knowing_nothing_has_diverged(tmp_path):
-    run, said = broken(tmp_path, MLP, "optimizer.learning_rate=3e4")
+    changes = (MLP, "optimizer.learning_rate=3e4", "training.log_every={steps: 1}")
+    run, said = broken(tmp_path, *changes)
     assert " diverged: train/loss is " in said
     assert "and is 2.303 for a model that knows nothing" in said
     last = lines_of(run.metrics)[-1].metrics["train/loss"]
