@@ -247,8 +247,8 @@ def train(
     with Writer(say, breaking=break_lock) as writer:
         place = begun or at
         if place is not None and (place == at or place.is_dir()):
-            writer.take(place)  # before anything is read, as its former writer may still write it
             advise("nothing is lost; the same command goes on")
+            writer.take(place)  # before anything is read, as its former writer may still write it
         found, recorded, loaded = find(given, at, begun)
         with compilation_cache() as cache, enough_memory(loaded.experiment.name):
             job = replace(_prepared(loaded, profile, console, cache), loaded=recorded)

@@ -61,7 +61,7 @@ RetriesOption = Annotated[
         "--retries", min=0, help="Further tries of a run whose process or job died; --jobs, --on."
     ),
 ]
-GOES_ON = "runs that ended are not run again: the same command of the sweep goes on"
+GOES_ON = "with all that is left of the sweep: repeat its command"
 """Said when a sweep in this process is stopped."""
 
 ListOption = Annotated[
@@ -211,10 +211,10 @@ def _train_here(folder: SweepDir, todo: list[Planned], say: Callable[[str], None
                 api.train(spec, run_dir=folder.path)
         except RunError:
             pass  # its summary says so
-        except Preempted:
-            raise Preempted(f"{planned}: stopped, its state is saved; {GOES_ON}") from None
-        advise(GOES_ON)
+        except Preempted as stopped:
+            raise Preempted(f"{planned}: {stopped}, or {GOES_ON}") from None
+        advise(f"go on {GOES_ON}")
         if told():  # while the run was at its end, which it reached
-            raise Preempted(f"stopped after {planned}; {GOES_ON}")
+            raise Preempted(f"stopped after {planned}; go on {GOES_ON}")
         jax.clear_caches()  # compiled programs of many runs would take all maps of memory
         say(outcome(*status(folder, [planned])))
