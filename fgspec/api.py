@@ -284,8 +284,8 @@ def train(
     with Writer(partial(say, console), breaking=break_lock) as writer:
         place = at if fork else begun or at  # the parent of a fork is read and never written
         if place is not None and (place == at or place.is_dir()):
-            writer.take(place)  # before anything is read, as its former writer may still write it
             advise("nothing is lost; the same command goes on")
+            writer.take(place)  # before anything is read, as its former writer may still write it
         course = find(given, at, begun, over, fork)
         name = course.loaded.experiment.name
         place = course.run.path if course.run is not None else at or Path(run_dir) / name

@@ -49,7 +49,7 @@ def pretend(monkeypatch, planned, script):
     folder, todo = planned
     source = (
         "import json, os, pathlib, signal, sys, time\n"
-        "sha, name, tries = sys.argv[1:]\n"
+        "sha, name, tries, *_ = sys.argv[1:]\n"
         "run = pathlib.Path(name)\n"
         "first = not pathlib.Path(tries).exists()\n"
         "pathlib.Path(tries).touch()\n"

@@ -62,7 +62,7 @@ RetriesOption = Annotated[
         "--retries", min=0, help="Further tries of a run whose process or job died; --jobs, --on."
     ),
 ]
-GOES_ON = "runs that ended are not run again: the same command of the sweep goes on"
+GOES_ON = "with all that is left of the sweep: repeat its command"
 """Said when a sweep in this process is stopped."""
 
 ListOption = Annotated[
@@ -221,15 +221,15 @@ def _train_here(folder: SweepDir, todo: list[Planned], say: Callable[[str], None
             else:
                 spec = load(folder.spec(planned.arm), [f"seed={planned.seed}"])
                 api.train(spec, run_dir=folder.path)
-        except Preempted:
-            raise Preempted(f"{planned}: stopped, its state is saved; {GOES_ON}") from None
+        except Preempted as stopped:
+            raise Preempted(f"{planned}: {stopped}, or {GOES_ON}") from None
         except UserError as error:
             fail(folder, planned, str(error))
         except Exception as error:  # a defect of fgspec, or of code that a spec names
             fail(folder, planned, _defect(error, folder.log(planned)))
-        advise(GOES_ON)
+        advise(f"go on {GOES_ON}")
         if told():  # while the run was at its end, which it reached
-            raise Preempted(f"stopped after {planned}; {GOES_ON}")
+            raise Preempted(f"stopped after {planned}; go on {GOES_ON}")
         jax.clear_caches()  # compiled programs of many runs would take all maps of memory
         say(outcome(*status(folder, [planned])))
 

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fgspec.errors import LOST, STOPPED
@@ -40,12 +40,14 @@ class _Requests:
         deferring: whether something would be lost if it ended now.
         first: the first signal of a request to stop, and when it came.
         advice: said when the process ends at once: what is lost, and how to go on.
+        last: done when the process ends at once.
     """
 
     ends: bool = False
     deferring: bool = False
     first: tuple[int, float] | None = None
     advice: str = "nothing is lost; the same command starts again"
+    last: list[Callable[[], None]] = field(default_factory=list)
 
 
 _REQUESTS = _Requests()
@@ -77,6 +79,17 @@ def end_with_supervisor() -> None:
 def advise(advice: str) -> None:
     """What is to be said, from now on, when a signal ends the process at once."""
     _REQUESTS.advice = advice
+
+
+@contextmanager
+def at_last(do: Callable[[], None]) -> Iterator[None]:
+    """Do something also where a signal ends the process inside the block, which never ends then."""
+    _REQUESTS.last.append(do)
+    try:
+        yield
+    finally:
+        _REQUESTS.last.remove(do)
+        do()
 
 
 def told() -> bool:
@@ -174,6 +187,9 @@ def _outlived() -> None:
 
 def _leave(line: str, code: int) -> None:
     # The main thread may hold Python's locks of its streams, and may be in C for minutes.
+    for do in reversed(_REQUESTS.last):
+        with suppress(Exception):  # whatever it is, the process ends
+            do()
     with suppress(OSError):
         os.write(2, f"{line}\n".encode(errors="replace"))
     os._exit(code)

@@ -7,7 +7,7 @@ import shlex
 import socket
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from filelock import lock_descriptor
 
 from fgspec.errors import ResumeError, UserError
 from fgspec.processes.join import from_first, rank
+from fgspec.processes.stopping import at_last
 from fgspec.training.run_folder import LOCK, begun
 
 _STARTED = datetime.now(UTC).isoformat(timespec="seconds")
@@ -71,6 +72,7 @@ class Writer:
         self._breaking = breaking
         self._held: tuple[Path, int] | None = None
         self._made: Path | None = None
+        self._block = ExitStack()
 
     def take(self, folder: Path) -> None:
         """Become the writer of a run, which makes its folder; every process must call this alike.
@@ -136,12 +138,14 @@ class Writer:
                 return
             elsewhere = former is not None and not former.here
             if elsewhere and self._breaking:
+                if _is_at(path, descriptor):  # not that of someone who broke it a moment ago
+                    path.unlink()
                 os.close(descriptor)
-                path.unlink(missing_ok=True)
             elif taken and not _is_at(path, descriptor):  # its former holder just removed it
                 os.close(descriptor)
             elif taken and not elsewhere:
                 self._held = (path, descriptor)
+                self._block.enter_context(at_last(self._release))
                 _write(path, descriptor, Holder(socket.gethostname(), os.getpid(), _STARTED))
                 return
             else:
@@ -161,14 +165,18 @@ class Writer:
         trace: TracebackType | None,
     ) -> None:
         """Gives up the lock, and removes its file and a folder that it made for nothing."""
+        self._block.close()
+
+    def _release(self) -> None:
         if self._held is None:
             return
         path, descriptor = self._held
+        self._held = None
         with suppress(OSError):
+            # A record that stayed would have the run refused on every other host.
             if _is_at(path, descriptor):
                 path.unlink()
         os.close(descriptor)
-        self._held = None
         if self._made is not None:
             with suppress(OSError):  # it is not empty: the run has begun
                 self._made.rmdir()

@@ -33,14 +33,15 @@ def unwritable(run: RunDir, going_on: str) -> Iterator[None]:
 def _line(run: RunDir, error: OSError, going_on: str) -> str:
     place = Path(str(error.filename)) if error.filename else run.path
     # Files are written under other names first, which no user knows.
-    place = (
-        place.parent if place.name.startswith(".") or run.checkpoints in place.parents else place
-    )
+    if run.checkpoints.absolute() in place.absolute().parents:
+        place = run.checkpoints
+    elif place.name.startswith("."):
+        place = place.parent
     reason = (error.strerror or str(error)).lower()
-    if not run.path.is_dir():
-        return (
-            f"{run.path}: was taken away while the run trained ({reason}: {place}); start it again"
-        )
+    # Orbax may have made the folder of its checkpoints, and so the run's, once more.
+    if not run.resolved.is_file():
+        taken = f"{run.path}: was taken away while the run trained ({reason}: {place})"
+        return f"{taken}; put it back and resume it, or start a new run"
     try:
         step = run.last_step()
     except OSError:

@@ -69,9 +69,10 @@ SPEC = {
         "normalization": {"epsilon": 1.0},
     },
     "optimizer": {"type": "sgd", "learning_rate": 0.05, "momentum": 0.9},
-    # Long enough for a signal to be told to all processes, which takes JAX seconds.
-    "training": {"steps": 150, "log_every": {"steps": 4}, "evaluate_every": {"steps": 30}},
-    "checkpoint": {"every": {"steps": 6}},
+    # Long enough for a process to be killed, and all to be stopped, on a busy machine.
+    "training": {"steps": 90, "log_every": {"steps": 4}, "evaluate_every": {"steps": 30}},
+    # Orbax, too, asks at every save whether to stop.
+    "checkpoint": {"every": {"steps": 3}},
 }
 
 

@@ -40,9 +40,9 @@ def test_a_sweep_that_is_killed_goes_on_and_runs_nothing_twice(fgspec, monkeypat
 
     def counted(spec=None, **asked):
         calls.append(asked.get("resume"))
-        if len(calls) == 2:  # killed in the second run, after two steps
+        if len(calls) == 2:  # stopped in the second run, after two steps and an evaluation
             with monkeypatch.context() as patched:
-                runs.stop_after(patched, 2)
+                runs.stop_after(patched, 3)
                 return train(spec, **asked)
         return train(spec, **asked)
 
