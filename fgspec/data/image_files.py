@@ -121,11 +121,12 @@ class ImageFiles:
         file = self._root / name
         try:
             with file.open("rb") as stream:
-                _check_depth(stream.read(_PNG_HEAD))
+                head = stream.read(_PNG_HEAD)
                 stream.seek(0)
                 with self._imaging.open(stream, formats=_FORMATS) as image:
                     if image.mode not in _EIGHT_BITS:
                         raise _Unfit(f"its pixels are {image.mode}, {_EXPECTED_DEPTH}", _SAVE_8)
+                    _check_depth(head)
                     return _central_square(image, self._size)
         except MemoryError:
             raise

@@ -6,18 +6,20 @@ from pathlib import Path
 from typing import Protocol
 
 _ALWAYS = 64 * 2**20
-_FOLD = 50
 # Both versions of control groups; a process that takes more is killed, and cannot say why.
 _GROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
-def most_unpacked(packed: int) -> int:
-    """Bytes that so many compressed bytes may become.
+def most_unpacked(packed: int, fold: int = 20) -> int:
+    """Bytes that so many compressed bytes may become; small files may become more.
 
-    Deflate makes up to 1,032 bytes of one, from zeros; images stay far below 50: MNIST has 4.7,
-    photographs 1.1. Small files may be of zeros.
+    Deflate makes up to 1,032 bytes of one, from zeros.
+
+    Args:
+        packed: compressed bytes.
+        fold: what one may become. MNIST has 4.7, photographs have 1.1.
     """
-    return _ALWAYS + _FOLD * packed
+    return _ALWAYS + fold * packed
 
 
 class _Readable(Protocol):

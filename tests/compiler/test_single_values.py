@@ -109,7 +109,7 @@ def info(side, colours):
     return DatasetInfo("small", (side, side, colours), 3, 64, 16, (0.5,), (0.25,))
 
 
-@pytest.mark.parametrize(("part", "head"), enumerate(HEADS))
+@pytest.mark.parametrize(("part", "head"), list(enumerate(HEADS)))
 def test_what_check_refuses_is_what_the_network_would_normalize(part, head):
     """Of every architecture and normalization, in turns with heads and images; some of either."""
     refused, tried = 0, 0
