@@ -105,7 +105,8 @@ def changed(layer: Layer, change: Change) -> Layer:
     Raises:
         SpecError: the item is not there.
     """
-    keys, tree = _indexed(layer.tree, change), change.value
+    keys: Path = _indexed(layer.tree, change)
+    tree: Any = change.value
     origins = {(*keys, *path): change.origin for path in [(), *_paths(tree)]}
     for end in range(len(keys) - 1, 0, -1):
         if not isinstance(lookup(layer.tree, keys[:end]), dict | list):
