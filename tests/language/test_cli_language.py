@@ -362,7 +362,7 @@ def test_text_that_a_terminal_lacks_is_shown_by_its_numbers(fgspec, spec, monkey
         (["compile.blocks=scanned"], "compile.blocks: no two equal blocks follow each other"),
         (
             [
-                "rule=fg-w",
+                "rule=fg-a",
                 "gradient.perturbation.samples=5000",
                 "gradient.perturbation.guess={type: normal, set: orthogonal}",
             ],
