@@ -223,10 +223,8 @@ def _train_here(folder: SweepDir, todo: list[Planned], say: Callable[[str], None
                 api.train(spec, run_dir=folder.path)
         except Preempted as stopped:
             raise Preempted(f"{planned}: {stopped}, or {GOES_ON}") from None
-        except UserError as error:
-            fail(folder, planned, str(error))
-        except Exception as error:  # a defect of fgspec, or of code that a spec names
-            fail(folder, planned, _defect(error, folder.log(planned)))
+        except Exception as error:
+            fail(folder, planned, _reason(error, folder.log(planned)))
         advise(f"go on {GOES_ON}")
         if told():  # while the run was at its end, which it reached
             raise Preempted(f"stopped after {planned}; go on {GOES_ON}")
@@ -234,8 +232,12 @@ def _train_here(folder: SweepDir, todo: list[Planned], say: Callable[[str], None
         say(outcome(*status(folder, [planned])))
 
 
-def _defect(error: Exception, log: Path) -> str:
-    """What is said of an error that no user can mend, once its traceback is in the run's log."""
+def _reason(error: Exception, log: Path) -> str:
+    """Why a run failed; the traceback of a defect, which no user can mend, goes into its log."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or 'fgspec'}: {error.strerror}"
     log.parent.mkdir(exist_ok=True)
     with log.open("a", encoding="utf-8", errors="backslashreplace") as file:
         file.writelines(traceback.format_exception(error))

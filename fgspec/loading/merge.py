@@ -105,7 +105,7 @@ def changed(layer: Layer, change: Change) -> Layer:
     Raises:
         SpecError: the item is not there.
     """
-    keys = _indexed(layer.tree, change)
+    keys: Path = _indexed(layer.tree, change)
     tree: Any = change.value
     origins = {(*keys, *path): change.origin for path in [(), *_paths(tree)]}
     for end in range(len(keys) - 1, 0, -1):

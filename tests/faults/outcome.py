@@ -20,3 +20,9 @@ class Outcome:
     silent: list[str] = field(default_factory=list)
     tracebacks: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
+
+    @property
+    def bad(self) -> list[str]:
+        """Every line that must not be there, with the column it is counted in."""
+        columns = {"silent": self.silent, "traceback": self.tracebacks, "lost": self.lost}
+        return [f"{name}: {line}" for name, lines in columns.items() for line in lines]

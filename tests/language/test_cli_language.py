@@ -1,6 +1,8 @@
 """`fgspec check | show | diff | schema | init` as typed: output, exit codes, no tracebacks."""
 
+import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -274,3 +276,111 @@ def test_as_a_process_without_jax():
     )
     assert (done.returncode, done.stderr) == (2, "--set: seed: must be >= 0 (got -1)\n")
     assert "jax" not in done.stdout.split()
+
+
+def _piped(text):
+    """A path that can be read once, as a shell's <(...) is."""
+    reading, writing = os.pipe()
+    os.write(writing, text.encode())
+    os.close(writing)
+    return f"/dev/fd/{reading}"
+
+
+def test_a_spec_through_a_pipe_is_the_spec(fgspec, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = fgspec("check", _piped(GOOD))
+    assert (code, out.split(" ", 1)[1]) == (0, fgspec("check", _piped(GOOD))[1].split(" ", 1)[1])
+    assert fgspec("diff", "--fields", pipe := _piped(GOOD), pipe, "--set", "seed=1")[0] == 1
+    assert load(_piped(GOOD)).text == GOOD
+    Path("base.yaml").write_text(GOOD)
+    code, out, _ = fgspec(
+        "check", _piped("{fgspec: 1, name: s, base: base.yaml, grid: {seed: []}}")
+    )
+    assert code == 2
+    code, out, _ = fgspec("check", _piped("{fgspec: 1, name: s, base: base.yaml, seeds: [0, 1]}"))
+    assert (code, out.endswith("ok (s, 1 arm)\n")) == (0, True)
+    code, _, err = fgspec("launch", _piped(GOOD))
+    assert (code, err.count("\n"), "is a pipe" in err) == (2, 1, True)
+
+
+@pytest.mark.parametrize("verb", ["check", "plan", "train", "diff", "sweep"])
+def test_a_field_without_set_is_told_how_to_be_set(fgspec, spec, verb):
+    code, _, err = fgspec(verb, spec(GOOD), "optimizer.learning_rate=0.1")
+    said = "to set a field, write --set optimizer.learning_rate=0.1"
+    assert (code, err) == (2, f"optimizer.learning_rate=0.1: {said}\n")
+
+
+def test_files_may_have_an_equals_sign_in_their_names(fgspec, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("lr=0.1").write_text(GOOD)
+    Path("a.yaml").write_text(GOOD)
+    assert fgspec("check", "a.yaml", "lr=0.1")[0] == 0
+
+
+@pytest.mark.parametrize("verb", ["check", "eval", "status", "report", "init"])
+@pytest.mark.parametrize("name", ["a\nb.yaml", "a\x1b[31m", "\r.yaml"])
+def test_names_that_no_line_can_show_are_refused_in_one(fgspec, verb, name):
+    code, _, err = fgspec(verb, name)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "has a control character" in err
+    assert name not in err
+
+
+def test_names_that_are_no_utf8_are_files_like_others(fgspec, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = os.fsdecode(b"\xe9.yaml")
+    assert fgspec("check", name)[2].startswith("\\udce9.yaml:1:1: There is no such file")
+    Path(name).write_text(GOOD)
+    assert fgspec("check", name)[0] == 0
+    # What is recorded of it can be written, and read back.
+    shown = fgspec("show", name)[1]
+    assert "\\udce9.yaml:" in shown
+    shown.encode()
+    assert loads(shown).values() == load(name).values()
+
+
+@pytest.mark.parametrize("setting", ["\udce9.x=1", "x\udce9=1", "name=\udce9", "a.\udce9.b=[1]"])
+def test_settings_that_are_no_utf8_are_told(fgspec, spec, setting):
+    code, _, err = fgspec("check", spec(GOOD), "--set", setting)
+    assert (code, err.count("\n"), err.startswith("--set: ")) == (2, 1, True)
+
+
+def test_text_that_a_terminal_lacks_is_shown_by_its_numbers(fgspec, spec, monkeypatch):
+    one, other = spec(GOOD), spec(GOOD + "description: 日本\n", "ä.yaml")
+    stream = io.TextIOWrapper(io.BytesIO(), "ascii")
+    monkeypatch.setattr(sys, "stdout", stream)
+    fgspec("diff", "--fields", one, other)
+    stream.flush()
+    shown = stream.buffer.getvalue()
+    assert b"\\xe4.yaml" in shown
+    assert b"description" in shown
+
+
+@pytest.mark.parametrize(
+    ("sets", "line"),
+    [
+        (["compile.blocks=scanned"], "compile.blocks: no two equal blocks follow each other"),
+        (
+            [
+                "rule=fg-a",
+                "gradient.perturbation.samples=5000",
+                "gradient.perturbation.guess={type: normal, set: orthogonal}",
+            ],
+            "gradient.perturbation.samples: at most ",
+        ),
+    ],
+)
+def test_what_only_a_plan_can_tell_is_told_by_check(fgspec, spec, sets, line):
+    bp = ["--set", "rule=bp"] if len(sets) == 1 else []
+    settings = [word for one in sets for word in ("--set", one)]
+    code, _, err = fgspec("check", spec(GOOD), *bp, *settings)
+    assert (code, err.count("\n")) == (2, 1), err
+    assert err.startswith(f"--set: {line}")
+
+
+@pytest.mark.parametrize("words", [["a.yaml", "--html", "a.yaml/x"], ["a.yaml", "--html", "."]])
+def test_what_cannot_be_written_is_told_before_it_is_computed(fgspec, tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    Path("a.yaml").write_text("not even read")
+    code, _, err = fgspec("diff", *words, "--set", "seed=1")
+    assert (code, "cannot be written" in err) == (2, True)

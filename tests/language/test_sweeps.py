@@ -7,6 +7,7 @@ import pytest
 from fgspec.loading.spec_file import load
 from fgspec.problems.problems import SpecError
 from fgspec.sweeps.expand import load_sweep
+from fgspec.sweeps.show import plan_lines
 
 ROOT = Path(__file__).parents[2]
 SPEC = """\
@@ -102,6 +103,57 @@ def test_random_arms_are_the_same_every_time_and_in_their_bounds(sweep):
     ]
 
 
+def test_bases_are_one_or_a_list(sweep):
+    Path("ot her.yaml").write_text(SPEC.replace("epochs: 2", "epochs: 3"))
+    found = sweep("", head="fgspec: 1\nname: s\nbase: [base.yaml, ot her.yaml]\n")
+    assert labels(found) == ["base", "ot-her"]
+    assert [arm.loaded.experiment.training.epochs for arm in found.arms] == [2, 3]
+    (one,) = sweep("", head="fgspec: 1\nname: s\nbase:\n  - base.yaml\n").arms
+    assert one.label == "s"
+
+
+def test_labels_of_any_length_name_runs_and_files(sweep):
+    long = ["x" * 150, "x" * 151, "\u00e9" * 90, "y"]
+    found = sweep(
+        "grid:\n  optimizer:\n"
+        "    - {type: sgd, learning_rate: 0.1, momentum: 0.9, nesterov: true, weight_decay: 0.1}\n"
+        "    - {type: adamw, learning_rate: 0.001, weight_decay: 0.05}\n"
+        f"  description: {long}\n  training.epochs: [1, 2, 3, 4]\n",
+        head=HEAD.replace("name: s", f"name: {'s' * 90}"),
+    )
+    assert len(found.arms) == 8  # a description trains nothing else
+    names = [arm.loaded.experiment.name for arm in found.arms]
+    for texts in (names, labels(found)):
+        assert len(set(texts)) == 8
+        assert max(map(len, texts)) <= 100
+    again = sweep("grid: {training.epochs: [1, 2]}\n")
+    assert labels(again) == ["epochs-1", "epochs-2"]  # short ones stay as they are
+
+
+def test_items_of_lists_are_swept(sweep):
+    Path("base.yaml").write_text(SPEC + "architecture: {type: mlp, hidden: [8, 4]}\n")
+    for path in ("architecture.hidden.1", "architecture.hidden[1]"):
+        found = sweep(f"grid: {{'{path}': [16, 32]}}\nset: {{rule: bp}}\n")
+        assert labels(found) == ["hidden-1-16", "hidden-1-32"]
+        hidden = [arm.loaded.experiment.architecture.hidden for arm in found.arms]
+        assert hidden == [(8, 16), (8, 32)]
+    with pytest.raises(SpecError) as error:
+        sweep("grid: {'architecture.hidden[2]': [16, 32]}\nset: {rule: bp}\n")
+    assert error.value.lines[0] == (
+        "s.yaml:4:35: architecture.hidden: is a list; its items are numbered 0 to 1 (got 2) "
+        "(arm hidden-2-16)"
+    )
+
+
+def test_random_arms_say_what_was_drawn(sweep):
+    text = "random: {count: 2, fields: {optimizer.learning_rate: {low: 0.01, high: 1}}}\n"
+    found = sweep(text + "grid: {training.epochs: [1]}\n")
+    lines = plan_lines(found, {arm.label: (1, 1) for arm in found.arms})
+    for arm in found.arms:
+        rate = arm.loaded.experiment.optimizer.learning_rate
+        assert f"{arm.label}: optimizer.learning_rate={rate}" in lines
+
+
 def test_what_trains_the_same_is_dropped(sweep):
     found = sweep("arms:\n  a: {rule: lg-fg-a}\n  b: {description: the same}\n  c: {rule: bp}\n")
     assert labels(found) == ["a", "c"]
@@ -170,8 +222,22 @@ def test_a_mistake_is_told_with_its_place_in_the_sweep(sweep, text):
         ("fgspec: 1\nname: s\n", "s.yaml:1:1: base: missing; add base:"),
         (
             "fgspec: 1\nname: s\nbase: none.yaml\n",
-            "none.yaml:1:1: There is no such file; expected a YAML file: check the path",
+            "s.yaml:3:7: base: no such file (got none.yaml)",
         ),
+        (
+            "fgspec: 1\nname: s\nbase: [base.yaml, ../b.yaml]\n",
+            "s.yaml:3:19: base[1]: leaves {here}/, the folder of these specs; move the base inside "
+            "(got ../b.yaml)",
+        ),
+        (
+            "fgspec: 1\nname: s\nbase: /etc/passwd\n",
+            "s.yaml:3:7: base: must be the path of a spec, relative to this one (got /etc/passwd)",
+        ),
+        (
+            "fgspec: 1\nname: s\nbase: s.yaml\n",
+            "s.yaml:3:7: base: goes in a circle: s.yaml -> s.yaml (got s.yaml)",
+        ),
+        ("fgspec: 1\nname: s\nbase: []\n", "s.yaml:3:7: base: must list at least 1 (got [])"),
         (
             "- 1\n",
             "s.yaml:1:1: The document is a list; expected a mapping: write 'key: value' lines",
@@ -181,4 +247,4 @@ def test_a_mistake_is_told_with_its_place_in_the_sweep(sweep, text):
 def test_a_sweep_without_a_base_is_told(sweep, head, line):
     with pytest.raises(SpecError) as error:
         sweep("", head=head)
-    assert list(error.value.lines) == [line]
+    assert list(error.value.lines) == [line.replace("{here}", Path.cwd().name)]

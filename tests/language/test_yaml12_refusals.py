@@ -23,6 +23,20 @@ REFUSED = {
     "itself, or as \\U and 8 digits",
     'a: "\\UFFFFFFFF"': "f:1:7: A number here is out of range; expected an escape up to "
     "\\U0010ffff: mend it",
+    # A comma for a decimal point
+    **{
+        f"a: {before}{number}{after}": f"f:1:{place}: '{number}' is two values here, as a comma "
+        f"ends the first; expected a decimal point: write {number.replace(',', '.')}"
+        for before, number, after, place in (
+            ("{b: ", "0,05", "}", 8),
+            ("{b: ", "0,5", "}", 8),
+            ("{b: ", "-12,5", ", c: 1}", 8),
+            ("[1, ", "0,05", "]", 8),
+            ("[", "3,007", "]", 5),
+        )
+    },
+    "a: [0, 05]": "f:1:8: '05' starts with a zero, which some readers take for octal; expected an "
+    "integer without it: write 5, or quote it if it is text",
     # Keys
     "a: 1\nb: 2\na: 3": "f:3:1: The key 'a' stands here again, first at f:1:1; expected each key "
     "once: remove one of them",

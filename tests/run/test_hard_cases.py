@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import jax
 import pytest
 import runs
 
@@ -164,3 +165,70 @@ def test_errors_of_the_operating_system_are_one_line(tmp_path, cli, monkeypatch)
     with pytest.raises(fgspec.RunError) as raised:
         main()
     assert isinstance(raised.value.__cause__, IsADirectoryError)
+
+
+@pytest.mark.parametrize("how", ["run_dir", "run"])
+def test_a_folder_that_cannot_be_written_is_told_before_anything_is_compiled(
+    tmp_path, monkeypatch, how
+):
+    (tmp_path / "taken").write_text("mine")
+
+    def late(*_):
+        raise AssertionError("compiled")
+
+    monkeypatch.setattr(fgspec.api, "_prepared", late)
+    spec = runs.write_spec(tmp_path, "bp", steps=1)
+    with pytest.raises(fgspec.UserError, match=r"taken/x.*: cannot be made \(Not a directory\)"):
+        fgspec.train(spec, **{how: tmp_path / "taken" / "x"})
+    with pytest.raises(AssertionError, match="compiled"):
+        fgspec.train(spec, **{how: tmp_path / "free" / "x"})
+
+
+def test_a_path_that_is_no_run_is_a_wrong_argument(tmp_path, cli, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = runs.invent(tmp_path / "runs", runs.write_spec(tmp_path, "bp"))
+    (tmp_path / "file").write_text("")
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / "sweep.json").write_text("{}")
+    told = {
+        "runs/none": "runs/none: no such folder; give the one that `fgspec train` printed",
+        "file": "file: is a file; give the folder of a run",
+        "s": "s: is the folder of a sweep; give that of one of its runs, or to fgspec report",
+        "runs": "runs: not a run: it has no resolved.yaml and provenance.json",
+        "runs/small": f"give the folder of a run, such as {run.relative_to(tmp_path)}",
+    }
+    for path, text in told.items():
+        for words in (["eval", path], ["train", "--resume", path]):
+            code, _, err = cli(*words)
+            assert (code, err.count("\n"), text in err) == (2, 1, True), err
+
+
+def test_a_jax_that_may_not_compile_or_lacks_a_back_end_is_told(tmp_path, monkeypatch):
+    spec = runs.write_spec(tmp_path, "bp", steps=1)
+    with (
+        jax.disable_jit(),
+        pytest.raises(fgspec.UserError, match="JAX_DISABLE_JIT: a run is one compiled program"),
+    ):
+        fgspec.train(spec, run_dir=tmp_path)
+    for error in (RuntimeError("Unable to initialize backend 'cuda'\nmore"), AssertionError()):
+
+        def missing(error=error):
+            raise error
+
+        monkeypatch.setattr(jax, "devices", missing)
+        monkeypatch.setenv("JAX_PLATFORMS", "cuda")
+        with pytest.raises(fgspec.UserError, match=r"^JAX_PLATFORMS=cuda: JAX cannot[^\n]+$"):
+            fgspec.plan(spec)
+        monkeypatch.delenv("JAX_PLATFORMS")
+        with pytest.raises(fgspec.UserError, match=r"set JAX_PLATFORMS=cpu to do without them"):
+            fgspec.plan(spec)
+
+
+def test_variables_that_jax_cannot_read_are_told(cli, monkeypatch):
+    def imported(name):
+        raise ValueError("invalid truth value 'maybe' for environment 'JAX_ENABLE_X64'")
+
+    monkeypatch.setattr("fgspec.cli.main.importlib.import_module", imported)
+    code, _, err = cli("plan", "a.yaml")
+    assert (code, err.count("\n")) == (2, 1)
+    assert err.endswith("'JAX_ENABLE_X64'; mend that variable, or unset it\n")

@@ -100,7 +100,7 @@ def test_arguments_that_name_nothing_are_told(made, fgspec, tmp_path):
     )
     code, _, err = fgspec("report", tmp_path)
     assert (code, err) == (
-        3,
+        2,
         f"{tmp_path}: not a run: it has no resolved.yaml and provenance.json\n",
     )
 
