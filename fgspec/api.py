@@ -63,7 +63,7 @@ from fgspec.training.device_calls import evaluated, functions, rows_of
 from fgspec.training.loop import Functions, Timetable
 from fgspec.training.out_of_memory import enough_memory
 from fgspec.training.profile import Profile
-from fgspec.training.resuming import refuse_length, refuse_other_data
+from fgspec.training.resuming import reading, refuse_length, refuse_other_data
 from fgspec.training.run import Course, Job, execute, find, start, stop_signals
 
 __all__ = [
@@ -295,11 +295,14 @@ def _prepared(
     return Job(course, called, timetable, dataset, console, stopping, *reads, traced)
 
 
-def evaluate(run: str | Path, *, other_data: bool = False) -> dict[str, float]:
+def evaluate(
+    run: str | Path, *, overrides: Sequence[str] = (), other_data: bool = False
+) -> dict[str, float]:
     """One pass over the test set with the newest checkpoint of a run, on one device.
 
     Args:
         run: its folder.
+        overrides: `path=value` strings as given to `--set`, of fields of `data.source`.
         other_data: whether its data may be others than those that it was trained with.
 
     Returns:
@@ -309,11 +312,12 @@ def evaluate(run: str | Path, *, other_data: bool = False) -> dict[str, float]:
         ResumeError: there is no checkpoint that can be trusted, or the data are others.
         DataError: its data are missing or damaged.
     """
-    found, loaded = rundir.reopen(Path(run))
-    rundir.refuse_changed(found, loaded)
+    found, recorded = rundir.reopen(Path(run))
+    rundir.refuse_changed(found, recorded)
+    loaded = reading(found, recorded, overrides)
     with compilation_cache():
         program, dataset = _with_data(_alone(loaded))
-        restored = newest(found.checkpoints, rundir.began_as(found, loaded), program.abstract())
+        restored = newest(found.checkpoints, rundir.began_as(found, recorded), program.abstract())
         if restored is None:
             raise ResumeError(f"{run}: no checkpoint yet; resume it first")
         if not other_data:

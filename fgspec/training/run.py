@@ -4,7 +4,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,12 +34,11 @@ from fgspec.training.loop import Functions, Outlets, Timetable
 from fgspec.training.profile import Profile, profiled
 from fgspec.training.provenance import collect
 from fgspec.training.resuming import (
-    allowed,
     change_lines,
     data_record,
     ended_done,
+    going_on,
     lineage,
-    reads_elsewhere,
     record,
     refuse_length_over,
     refuse_other_data,
@@ -170,12 +169,9 @@ def find(
     refuse_changed(run, before)
     if loaded is None:
         loaded = load(run.resolved, overrides) if overrides else before
-    changed = tuple(allowed(run, before, loaded, fork=fork))
-    # A path that is given now is relative to where it is given.
-    loaded = replace(loaded, search=None if reads_elsewhere(changed) else before.search)
-    if fork:
-        return Course(loaded, None, run, before, changed)
-    return Course(loaded, run, None, before, changed)
+    loaded, changed = going_on(run, before, loaded, fork=fork)
+    own, parent = (None, run) if fork else (run, None)
+    return Course(loaded, own, parent, before, tuple(changed))
 
 
 def start(job: Job, run_dir: Path, at: Path | None) -> RunDir:

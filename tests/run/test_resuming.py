@@ -273,6 +273,11 @@ def test_evaluation_compares_the_data(own_images, fgspec):
     code, out, _ = fgspec("eval", run, "--other-data")
     assert code == 0
     assert out != expected[1]
+    save_images("moved.npz")
+    assert fgspec("eval", run, "--set", "data.source.path=moved.npz") == expected
+    code, _, err = fgspec("eval", run, "--set", "seed=4")
+    assert code == 2
+    assert "seed: run 3, spec 4 (--set): is part of what the run computed" in err
     save_images("data.npz")
     assert fgspec("eval", run) == expected
 
