@@ -220,6 +220,11 @@ def _fork(job: Job, run: RunDir, parent: RunDir) -> dict[str, Any]:
         checkpoints.save(restored.step, restored.state, extra)
     finally:
         checkpoints.close()
+    for line in (
+        f"forked from {parent.path} at step {restored.step}",
+        *change_lines(course.changed),
+    ):
+        job.console.print(line, highlight=False, soft_wrap=True, markup=False)
     return lineage(parent, course.changed, course.before, restored.step)
 
 
@@ -333,6 +338,9 @@ def _train(
     start = restored.step if restored is not None else 0
     window = restored.extra["window"] if restored is not None else {}
     data = job.data_fingerprint()
+    # After a fork, another interval, or an end that an older version did not keep open.
+    if (kept := len(next(iter(window.values()), ()))) != start % timetable.log_every:
+        say(f"note: the next averages are over {kept} steps up to step {start}, and those after it")
 
     def save(step: int, state: Any, extra: Mapping[str, Any]) -> None:
         checkpoints.save(step, state, {"data": data} | dict(extra))
