@@ -74,7 +74,7 @@ from fgspec.training.out_of_memory import enough_memory
 from fgspec.training.profile import Profile
 from fgspec.training.records import read_record
 from fgspec.training.replay import Replay, replayed
-from fgspec.training.resuming import refuse_length, refuse_other_data
+from fgspec.training.resuming import reading, refuse_length, refuse_other_data
 from fgspec.training.run import Course, Job, execute, find, going_on, start
 from fgspec.training.run_log import damage_of
 
@@ -341,11 +341,14 @@ def _prepared(course: Course, profile: int, console: Console, cache: CacheUse) -
     return Job(course, called, timetable, dataset, console, stop_signals, *reads, traced)
 
 
-def evaluate(run: str | Path, *, other_data: bool = False) -> dict[str, float]:
+def evaluate(
+    run: str | Path, *, overrides: Sequence[str] = (), other_data: bool = False
+) -> dict[str, float]:
     """One pass over the test set with the newest checkpoint of a run, on one device.
 
     Args:
         run: its folder.
+        overrides: `path=value` strings as given to `--set`, of fields of `data.source`.
         other_data: whether its data may be others than those that it was trained with.
 
     Returns:
@@ -356,11 +359,12 @@ def evaluate(run: str | Path, *, other_data: bool = False) -> dict[str, float]:
         DataError: its data are missing or damaged.
         RunError: a loss is not finite.
     """
-    found, loaded = rundir.reopen(Path(run))
-    rundir.refuse_changed(found, loaded)
+    found, recorded = rundir.reopen(Path(run))
+    rundir.refuse_changed(found, recorded)
+    loaded = reading(found, recorded, overrides)
     with compilation_cache():
         program, dataset = _with_data(_alone(loaded))
-        restored = newest(found.checkpoints, rundir.began_as(found, loaded), program.abstract())
+        restored = newest(found.checkpoints, rundir.began_as(found, recorded), program.abstract())
         if restored is None:
             raise ResumeError(f"{run}: no checkpoint yet; resume it first")
         if not other_data:

@@ -9,6 +9,7 @@ import logging
 import platform
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -21,9 +22,9 @@ import numpy as np
 from compiler.plan.plan import Plan
 from fgspec.data.dataset import Dataset
 from fgspec.data.pipeline import fingerprint, part_digests
-from fgspec.errors import DamagedRecord, ResumeError
+from fgspec.errors import DamagedRecord, ResumeError, UserError
 from fgspec.loading.resolved import Difference, differences, resolved_text
-from fgspec.loading.spec_file import Loaded
+from fgspec.loading.spec_file import Loaded, load
 from fgspec.problems.problems import MISSING, dotted, lookup, shown
 from fgspec.spec.base import Resume
 from fgspec.spec.experiment import Experiment
@@ -69,6 +70,40 @@ def allowed(run: RunDir, recorded: Loaded, given: Loaded, *, fork: bool) -> list
         + "\n".join(lines)
         + f"\n{remedy}leave them as they were"
     )
+
+
+def reading(run: RunDir, recorded: Loaded, overrides: Sequence[str]) -> Loaded:
+    """The spec of a run, with its data from where overrides say.
+
+    Raises:
+        SpecError: the overrides are wrong.
+        UserError: they set something else.
+    """
+    if not overrides:
+        return recorded
+    given = load(run.resolved, overrides)
+    others = [one for one in differences(recorded, given) if one.path[:2] != ("data", "source")]
+    if others:
+        raise UserError(
+            f"{run.path}: {_both(others[0])}: is part of what the run computed; only fields of "
+            "data.source can be set here, such as data.source.path"
+        )
+    return replace(given, search=None)
+
+
+def going_on(
+    run: RunDir, recorded: Loaded, given: Loaded, *, fork: bool
+) -> tuple[Loaded, list[Difference]]:
+    """The spec to go on with, which knows where its data are, and the fields that it changes.
+
+    A path that is given now is relative to where it is given; one of the run, to where it began.
+
+    Raises:
+        ResumeError: as `allowed`.
+    """
+    changed = allowed(run, recorded, given, fork=fork)
+    search = None if reads_elsewhere(changed) else recorded.search
+    return replace(given, search=search), changed
 
 
 def _both(one: Difference) -> str:

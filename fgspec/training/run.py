@@ -4,7 +4,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,12 +43,11 @@ from fgspec.training.profile import Profile, profiled
 from fgspec.training.provenance import collect
 from fgspec.training.records import read_record, write_record
 from fgspec.training.resuming import (
-    allowed,
     change_lines,
     data_record,
     ended_done,
+    going_on,
     lineage,
-    reads_elsewhere,
     record,
     refuse_length_over,
     refuse_other_data,
@@ -202,12 +201,9 @@ def find(
     refuse_changed(run, before)
     if loaded is None:
         loaded = load(run.resolved, overrides) if overrides else before
-    changed = tuple(allowed(run, before, loaded, fork=fork))
-    # A path that is given now is relative to where it is given.
-    loaded = replace(loaded, search=None if reads_elsewhere(changed) else before.search)
-    if fork:
-        return Course(loaded, None, run, before, changed)
-    return Course(loaded, run, None, before, changed)
+    loaded, changed = going_on(run, before, loaded, fork=fork)
+    own, parent = (None, run) if fork else (run, None)
+    return Course(loaded, own, parent, before, tuple(changed))
 
 
 def start(job: Job, run_dir: Path, at: Path | None) -> RunDir:
@@ -258,6 +254,11 @@ def _fork(job: Job, run: RunDir, parent: RunDir) -> dict[str, Any]:
         checkpoints.save(restored.step, restored.state, extra)
     finally:
         checkpoints.close()
+    for line in (
+        f"forked from {parent.path} at step {restored.step}",
+        *change_lines(course.changed),
+    ):
+        job.console.print(line, highlight=False, soft_wrap=True, markup=False)
     return lineage(parent, course.changed, course.before, restored.step)
 
 
@@ -424,6 +425,11 @@ def _train(
 ) -> Exception | None:
     timetable, data = job.timetable, job.data_fingerprint()
     at = Position() if restored is None else Position.saved(restored.step, restored.extra)
+    # After a fork, another interval, or an end that an older version did not keep open.
+    kept = len(next(iter(at.window.values()), ()))
+    if kept != at.step % timetable.log_every:
+        note = f"the next averages are over {kept} steps up to step {at.step}, and those after it"
+        say(job.console, f"note: {note}")
 
     def save(step: int, state: Any, extra: Mapping[str, Any]) -> None:
         job.refuse_lost_lock()

@@ -59,7 +59,7 @@ def short(tmp_path_factory):
 
 
 # Logged every 7, evaluated every 10, saved every 6: 21 is in one of these intervals, 25 in none.
-@pytest.mark.parametrize("ends", [[25], [21], [30], [8, 25]])
+@pytest.mark.parametrize("ends", [[25], [21], [8, 25]])
 def test_a_longer_run_equals_one_that_was_asked_for_that_length(whole, tmp_path, ends):
     run = trained(tmp_path, f"training.steps={ends[0]}")
     for end in [*ends[1:], LENGTH]:
@@ -72,12 +72,11 @@ def test_a_longer_run_equals_one_that_was_asked_for_that_length(whole, tmp_path,
     assert {line["step"] for line in found if line not in expected} <= set(ends)
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "lars"])
-def test_the_state_of_an_optimizer_goes_on_too(tmp_path, optimizer):
+def test_the_state_of_an_optimizer_goes_on_too(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    at_once = trained(tmp_path / "a", "training.steps=17", rule="bp", optimizer=optimizer)
-    run = trained(tmp_path / "b", "training.steps=9", rule="bp", optimizer=optimizer)
+    at_once = trained(tmp_path / "a", "training.steps=17", rule="bp", optimizer="adam")
+    run = trained(tmp_path / "b", "training.steps=9", rule="bp", optimizer="adam")
     fgspec.train(resume=run, overrides=["training.steps=17"])
     assert bits(runs.final_state(run).state) == bits(runs.final_state(at_once).state)
 
@@ -273,6 +272,11 @@ def test_evaluation_compares_the_data(own_images, fgspec):
     code, out, _ = fgspec("eval", run, "--other-data")
     assert code == 0
     assert out != expected[1]
+    save_images("moved.npz")
+    assert fgspec("eval", run, "--set", "data.source.path=moved.npz") == expected
+    code, _, err = fgspec("eval", run, "--set", "seed=4")
+    assert code == 2
+    assert "seed: run 3, spec 4 (--set): is part of what the run computed" in err
     save_images("data.npz")
     assert fgspec("eval", run) == expected
 
