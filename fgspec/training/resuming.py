@@ -91,7 +91,7 @@ def reading(run: RunDir, recorded: Loaded, overrides: Sequence[str]) -> Loaded:
     return replace(given, search=None)
 
 
-def going_on(
+def continued(
     run: RunDir, recorded: Loaded, given: Loaded, *, fork: bool
 ) -> tuple[Loaded, list[Difference]]:
     """The spec to go on with, which knows where its data are, and the fields that it changes.

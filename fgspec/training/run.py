@@ -44,9 +44,9 @@ from fgspec.training.provenance import collect
 from fgspec.training.records import read_record, write_record
 from fgspec.training.resuming import (
     change_lines,
+    continued,
     data_record,
     ended_done,
-    going_on,
     lineage,
     record,
     refuse_length_over,
@@ -201,7 +201,7 @@ def find(
     refuse_changed(run, before)
     if loaded is None:
         loaded = load(run.resolved, overrides) if overrides else before
-    loaded, changed = going_on(run, before, loaded, fork=fork)
+    loaded, changed = continued(run, before, loaded, fork=fork)
     own, parent = (None, run) if fork else (run, None)
     return Course(loaded, own, parent, before, tuple(changed))
 
