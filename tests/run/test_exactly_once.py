@@ -89,8 +89,8 @@ def test_a_batch_that_is_lost_doubled_or_out_of_order_changes_the_hash():
 
 
 def test_lines_tell_time_epoch_and_learning_rate_which_are_no_metrics(tmp_path):
-    more = ["optimizer.schedule={type: linear}", "optimizer.learning_rate=0.7"]
-    spec = fgspec.load(_written(tmp_path), more)
+    optimizer = "{type: sgd, learning_rate: 0.7, schedule: {type: linear}}"
+    spec = fgspec.load(_written(tmp_path), [f"optimizer={optimizer}"])
     summary = api.train(spec, run=tmp_path / "run")
     lines = lines_of(RunDir(tmp_path / "run").metrics)
     assert [line.about["epoch"] for line in lines] == [step / 3 for step in range(1, STEPS + 1)]

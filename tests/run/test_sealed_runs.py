@@ -24,7 +24,8 @@ from fgspec.training.run_log import checked_lines
 def undisturbed(tmp_path_factory):
     """A run with checkpoints at 18, 24 and 25, and lines at 7, 10, 14, 20, 21 and 25."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    return Path(verbs.train(runs.write_spec(folder), run=folder / "run")["run"])
+    spec = verbs.load(runs.write_spec(folder), ["checkpoint.keep=3"])
+    return Path(verbs.train(spec, run=folder / "run")["run"])
 
 
 @pytest.fixture
