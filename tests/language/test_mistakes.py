@@ -59,7 +59,7 @@ MISTAKES = {
     ),
     "a decimal comma": mistake(
         "optimizer: {type: sgd, learning_rate: 0,01}\n",
-        "a.yaml:4:41: '01' starts with a zero, which some readers take for octal; expected an integer without it: write 1, or quote it if it is text",
+        "a.yaml:4:39: '0,01' is two values here, as a comma ends the first; expected a decimal point: write 0.01",
     ),
     "a sweep in place of a number": mistake(
         "optimizer: {type: sgd, learning_rate: [0.1, 0.2]}\n",

@@ -179,13 +179,13 @@ MISTAKES = {
     ),
     "a setting of an item": mistake(
         "architecture: {type: mlp, hidden: [3]}\n",
-        '--set: architecture."hidden[0]": unknown key of mlp; did you mean hidden?',
-        sets=["architecture.hidden[0]=7"],
+        "--set: architecture.hidden: is a list; its only item is 0 (got 1)",
+        sets=["architecture.hidden[1]=7"],
     ),
     "a setting of an item by its number": mistake(
         "architecture: {type: mlp, hidden: [3]}\n",
-        '--set: architecture.hidden: must be a list (got {"0": 7})',
-        sets=["architecture.hidden.0=7"],
+        "--set: architecture.hidden: is a list; its only item is 0 (got 3)",
+        sets=["architecture.hidden.3=7"],
     ),
     "a setting of a whole section": mistake(
         "",

@@ -131,7 +131,8 @@ def others(packages):
 
 def spec(text, name="a.yaml"):
     path = Path(name)
-    path.write_text(HEAD + text)
+    network = "" if "architecture:" in text else "architecture: {type: mlp, hidden: [4]}\n"
+    path.write_text(HEAD + text + network)  # patches of one pixel, the default's, cannot learn
     return path
 
 
