@@ -164,8 +164,12 @@ def run_all(folder: SweepDir, todo: Sequence[Planned], engine: Engine, watch: Wa
                 waiting.append(planned)
                 watch.say(f"{planned}: {gone.how} at step {found.step}; it is tried again")
                 continue
-            if found.state != "done" and gone.code != STOPPED:
-                fail(folder, planned, _reason(gone.how, folder.log(planned)))
+            log = folder.log(planned)
+            if found.state != "done" and gone.code == STOPPED:
+                watch.say(f"{planned}: {gone.how} at step {found.step}; see {log}")
+                continue
+            if found.state != "done":
+                fail(folder, planned, _reason(gone.how, log))
             watch.say(outcome(*status(folder, [planned])))
 
 

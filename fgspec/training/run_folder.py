@@ -188,19 +188,17 @@ def _no_run(path: Path) -> str:
 
 
 def refuse_unwritable(folder: Path) -> None:
-    """Make a folder, and raise unless files can be written there: soon, not when a run is compiled.
+    """Raise unless files can be written in a folder, or it can be made: soon, not once compiled.
 
     Raises:
-        UserError: it cannot be made or written.
+        UserError: it cannot.
     """
-    what = "made"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        what = "written"
-        with tempfile.TemporaryFile(dir=folder):
+        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:
-        reason = error.strerror or str(error)
+        reason, what = error.strerror or str(error), "written" if folder.is_dir() else "made"
         raise UserError(f"{folder}: cannot be {what} ({reason}); choose another folder") from None
 
 

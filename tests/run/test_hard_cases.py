@@ -58,11 +58,11 @@ def test_a_finished_run_without_checkpoints_is_not_begun_again(tmp_path, cli):
     shutil.rmtree(f"{run}/checkpoints")
     with pytest.raises(fgspec.ResumeError, match="no checkpoint yet"):
         fgspec.evaluate(run)
-    with pytest.raises(fgspec.ResumeError, match="has a summary but no checkpoint any more"):
+    with pytest.raises(fgspec.ResumeError, match="was trained before but has no checkpoint any more"):
         fgspec.train(resume=run)
     code, _, said = cli("train", "--resume", run)
     assert code == 3
-    assert "has a summary but no checkpoint any more" in said
+    assert "was trained before but has no checkpoint any more" in said
 
 
 def test_an_epoch_of_one_batch_and_intervals_longer_than_the_run(tmp_path):
@@ -150,15 +150,15 @@ def test_a_folder_that_is_taken_away_is_told(tmp_path, monkeypatch):
 
 
 def test_errors_of_the_operating_system_are_one_line(tmp_path, cli, monkeypatch):
-    """A folder stands where the metrics should go; --debug shows the traceback."""
+    """A folder stands where the summary should go; --debug shows the traceback."""
     run = _trained(tmp_path)
-    metrics = Path(run) / "metrics.jsonl"
-    metrics.unlink()
-    metrics.mkdir()
+    summary = Path(run) / "summary.json"
+    summary.unlink()
+    summary.mkdir()
     code, _, said = cli("train", "--resume", run)
     assert (code, said) == (
         1,
-        f"{metrics}: is a directory; the run stopped, the last checkpoint is of step 1; "
+        f"{summary}: is a directory; the run stopped, the last checkpoint is of step 1; "
         f"see that it can be written, then go on with: fgspec train --resume {run}\n",
     )
     monkeypatch.setattr(sys, "argv", ["fgspec", "--debug", "train", "--resume", run])

@@ -18,8 +18,9 @@ from fgspec.spec.experiment import Experiment, SpecFile
 from fgspec.spec.kinds import Kind
 from fgspec.spec.language import models_of, on_resume
 from fgspec.spec.sweep import SweepFile
-from fgspec.training.logbook import last_values, read
+from fgspec.training.logbook import read
 from fgspec.training.loop import Preempted
+from fgspec.training.records import read_record, write_record
 from fgspec.training.run_folder import RunDir, reopen
 
 LENGTH = 40
@@ -39,7 +40,7 @@ def copied(run, folder):
 
 
 def provenance(run):
-    return json.loads((run / "provenance.json").read_text())
+    return read_record(run / "provenance.json")
 
 
 def bits(state):
@@ -96,7 +97,8 @@ def test_what_changed_is_recorded_and_nothing_of_the_old_record_is_lost(short, t
     run = copied(short, tmp_path)
     began, summary, text = (
         provenance(run),
-        *((run / name).read_text() for name in ("summary.json", "resolved.yaml")),
+        read_record(run / "summary.json"),
+        (run / "resolved.yaml").read_text(),
     )
     code, out, err = fgspec("train", "--resume", run, "--set", f"training.steps={LENGTH}")
     assert code == 0, err
@@ -104,7 +106,7 @@ def test_what_changed_is_recorded_and_nothing_of_the_old_record_is_lost(short, t
     now = provenance(run)
     assert {key: now[key] for key in began} == began
     (change,) = now["changes"]
-    assert (change["step"], change["summary"]) == (25, json.loads(summary))
+    assert (change["step"], change["summary"]) == (25, summary)
     assert change["fields"] == [
         {"field": "training.steps", "from": 25, "to": LENGTH, "by": "--set"}
     ]
@@ -118,7 +120,7 @@ def test_what_changed_is_recorded_and_nothing_of_the_old_record_is_lost(short, t
     assert json.loads((run / "summary.json").read_text())["step"] == LENGTH
     code, out, err = fgspec("eval", run, "--json")
     assert code == 0, err
-    assert json.loads(out)["eval/loss"] == last_values(run / "metrics.jsonl")["eval/loss"]
+    assert json.loads(out)["eval/loss"] == read(run / "metrics.jsonl")[-1]["eval/loss"]
     code, out, err = fgspec("report", run, "--out", tmp_path / "report")
     assert code == 0, err
     code, out, err = fgspec("diff", kept, run / "resolved.yaml")
@@ -330,7 +332,7 @@ def test_an_old_run_without_a_record_of_its_data_is_evaluated_with_a_note(
     expected = fgspec("eval", run)[1]
     shown = provenance(run)
     del shown["data"]
-    (run / "provenance.json").write_text(json.dumps(shown))
+    write_record(run / "provenance.json", shown)
     assert fgspec("eval", run)[1] == expected
     save_images("data.npz", test_label=2)
     code, _, err = fgspec("eval", run)

@@ -149,9 +149,9 @@ def test_a_job_too_short_for_a_step_does_not_come_back_for_ever(planned, monkeyp
     said = []
 
     stopping = _once_ready(lambda: slurm_stand_in.signal_step(bin, "1", signal.SIGUSR2))
-    assert _run(folder, todo[:1], said, stopping=stopping) == ["waiting"]
-    assert said[1] == f"{todo[0]}: job 1 is FAILED at step 0; see {folder.log(todo[0])}"
-    assert "time was over before a step was done" in folder.log(todo[0]).read_text()
+    assert _run(folder, todo[:1], said, stopping=stopping) == ["failed"]
+    why = "the job's time was over before a step was done; ask for more time"
+    assert said[1] == f"{todo[0]}: failed: {why}; see {folder.log(todo[0])}"
 
 
 def test_what_the_user_cancels_is_not_tried_again(planned, monkeypatch, bin):
