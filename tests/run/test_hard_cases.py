@@ -58,7 +58,7 @@ def test_a_finished_run_without_checkpoints_is_not_begun_again(tmp_path, cli):
     shutil.rmtree(f"{run}/checkpoints")
     with pytest.raises(fgspec.ResumeError, match="no checkpoint yet"):
         fgspec.evaluate(run)
-    with pytest.raises(fgspec.ResumeError, match="was trained before but has no checkpoint any more"):
+    with pytest.raises(fgspec.ResumeError, match="trained before but has no checkpoint any more"):
         fgspec.train(resume=run)
     code, _, said = cli("train", "--resume", run)
     assert code == 3

@@ -117,10 +117,11 @@ def test_what_changed_is_recorded_and_nothing_of_the_old_record_is_lost(short, t
         "before": spec_hash(load(kept)),
         "after": spec_hash(load(run / "resolved.yaml")),
     }
-    assert json.loads((run / "summary.json").read_text())["step"] == LENGTH
+    ended = read_record(run / "summary.json")
+    assert ended["step"] == LENGTH
     code, out, err = fgspec("eval", run, "--json")
     assert code == 0, err
-    assert json.loads(out)["eval/loss"] == read(run / "metrics.jsonl")[-1]["eval/loss"]
+    assert json.loads(out)["eval/loss"] == ended["metrics"]["eval/loss"]
     code, out, err = fgspec("report", run, "--out", tmp_path / "report")
     assert code == 0, err
     code, out, err = fgspec("diff", kept, run / "resolved.yaml")
