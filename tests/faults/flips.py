@@ -95,7 +95,7 @@ def run(count: int | None, folder: Path, seed: int) -> Outcome:
 
 
 def _made(folder: Path) -> tuple[Path, list[Path]]:
-    """A sweep of three runs: done, stopped at step 6, killed after step 9 without a summary."""
+    """A sweep of three runs: done, told to stop, killed without a summary behind its last save."""
     (folder / "flips.yaml").write_text(SPEC)
     (folder / "three.yaml").write_text(SWEEP)
     sweep = load_sweep(folder / "three.yaml")
@@ -111,19 +111,19 @@ def _made(folder: Path) -> tuple[Path, list[Path]]:
         runs.append(path)
     killed = RunDir(runs[-1])
     killed.summary.unlink()
-    shutil.rmtree(killed.checkpoints / "9")
+    shutil.rmtree(killed.checkpoints / str(max(map(int, _names(killed.checkpoints)))))
     return within.path, runs
 
 
 @contextlib.contextmanager
-def _stopping_after(steps: int | None) -> Iterator[None]:
-    """Runs believe that they are told to stop after so many steps, each of them one call."""
+def _stopping_after(questions: int | None) -> Iterator[None]:
+    """Runs are told to stop when they have asked so often; they ask after steps and batches."""
     before = api.stop_signals
 
     @contextlib.contextmanager
     def signals() -> Iterator[Callable[[], bool]]:
         asked = iter(range(1, 10**6))
-        yield lambda: steps is not None and next(asked) >= steps
+        yield lambda: questions is not None and next(asked) >= questions
 
     api.stop_signals = signals
     try:

@@ -40,15 +40,7 @@ def run(count: int | None, folder: Path, seed: int) -> Outcome:
             ended = not _killed(runs, place, chance, inside=kills % 2 == 0, outcome=outcome)
             kills += not ended
         outcome.tried += kills
-        trial = runs.start(place)
-        code, said = trial.wait(), trial.output()
-        if has_traceback(said):
-            outcome.tracebacks.append(f"{place.name}: {said.strip().splitlines()[-1]}")
-        elif code != 0:
-            outcome.lost.append(f"{place.name}: exit code {code} after {kills} kills")
-        elif wrong := runs.wrong(place):
-            outcome.silent.append(f"{place.name}: {wrong} after {kills} kills")
-        else:
+        if runs.resumed(place, outcome, f"after {kills} kills"):
             outcome.survived += kills
     return outcome
 

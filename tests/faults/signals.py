@@ -87,15 +87,7 @@ def _signal(runs: Runs, wanted: int, chance: random.Random, outcome: Outcome) ->
         problems = [one for n in range(signals) if (one := _one(runs, place, n, chance, outcome))]
         left -= signals
         outcome.tried += signals
-        trial = runs.start(place)
-        code, said = trial.wait(), trial.output()
-        if has_traceback(said):
-            outcome.tracebacks.append(f"{place}: {said.strip().splitlines()[-1]}")
-        elif code != 0:
-            outcome.lost.append(f"{place}: cannot be resumed: exit code {code}")
-        elif wrong := runs.wrong(place):
-            outcome.silent.append(f"{place}: {wrong}")
-        else:
+        if runs.resumed(place, outcome, f"after {signals} signals"):
             outcome.survived += signals - len(problems)
 
 

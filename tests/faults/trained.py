@@ -170,6 +170,26 @@ class Runs:
             return "its final state differs"
         return None if lines == self._reference[1] else "its metrics differ"
 
+    def resumed(self, run: Path, outcome: Outcome, after: str) -> bool:
+        """Let a run go on to its end, and note what is wrong with it; whether nothing is.
+
+        Args:
+            run: its folder.
+            outcome: where it is noted.
+            after: what befell the run before.
+        """
+        trial = self.start(run)
+        code, said = trial.wait(), trial.output()
+        if has_traceback(said):
+            outcome.tracebacks.append(f"{run.name}: {said.strip().splitlines()[-1]}")
+        elif code != 0:
+            outcome.lost.append(f"{run.name}: exit code {code} {after}")
+        elif wrong := self.wrong(run):
+            outcome.silent.append(f"{run.name}: {wrong} {after}")
+        else:
+            return True
+        return False
+
     def _ended(self, run: Path) -> tuple[object, object]:
         step = last_step(run)
         body = json.loads((run / "checkpoints" / str(step) / "meta" / "metadata").read_text())
@@ -179,7 +199,7 @@ class Runs:
 def lines(run: Path) -> list[dict[str, object]]:
     """The metrics of a run without times, which no two runs share."""
     read = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    timed = ("perf/", "data/", "time", "wall")
+    timed = ("perf/", "data/", "time", "digest")  # a digest is of times too
     return [{k: v for k, v in line.items() if not k.startswith(timed)} for line in read]
 
 
