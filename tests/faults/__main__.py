@@ -9,4 +9,4 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1]))  # where tests have what they share
 importlib.import_module("conftest")  # JAX as all tests have it
-sys.exit(importlib.import_module("faults.suite").main())
+sys.exit(importlib.import_module("tests.faults.suite").main())

@@ -15,7 +15,7 @@ from tests.faults.trained import (
     trains,
 )
 
-NAME = "kill -9, half inside a save"
+FAULTS = "kill -9, half of them inside a save"
 
 COUNT = 100
 OF_ONE_RUN = 5

@@ -9,15 +9,15 @@ import re
 import shutil
 from pathlib import Path
 
-from faults.outcome import Outcome
 from fgspec.cli.check_ import checked
 from fgspec.errors import UserError
 from fgspec.loading.resolved import resolved_text
 from fgspec.loading.spec_file import load, loads
 from fgspec.problems.problems import flow
 from fgspec.sweeps.expand import is_sweep, load_sweep
+from tests.faults.outcome import Outcome
 
-NAME = "specs"
+FAULTS = "mutated specs"
 SMALL = 40
 COUNT = 10_000
 

@@ -6,23 +6,23 @@ import os
 import tempfile
 from pathlib import Path
 
-from faults.outcome import Outcome
+from tests.faults.outcome import Outcome
 
 SHOWN = 20
 """Lines of one case that are printed below the table."""
 
 
 def cases():
-    """Every module here that is a case, by its name, in alphabetical order.
+    """Every module here that is a case, by its file's name, in alphabetical order.
 
-    A case is a module with `NAME: str` and `run(count: int | None, folder: Path, seed: int)`, which
-    returns an `Outcome`; `count` of None is as many faults as the case is meant to try. Where it
-    has `SMALL: int`, pytest tries so many.
+    A case is a module with `FAULTS: str`, which says what is tried, and
+    `run(count: int | None, folder: Path, seed: int)`, which returns an `Outcome`; `count` of None
+    is as many faults as the case is meant to try. Where it has `SMALL: int`, pytest tries so many.
     """
-    stems = [path.stem for path in Path(__file__).parent.glob("*.py") if path.stem[0] != "_"]
-    modules = [importlib.import_module(f"faults.{stem}") for stem in stems if stem[:5] != "test_"]
-    found = {module.NAME: module for module in modules if hasattr(module, "NAME")}
-    return dict(sorted(found.items()))
+    stems = sorted(path.stem for path in Path(__file__).parent.glob("[!_]*.py"))
+    names = [stem for stem in stems if not stem.startswith("test_")]
+    modules = {name: importlib.import_module(f"tests.faults.{name}") for name in names}
+    return {name: module for name, module in modules.items() if hasattr(module, "FAULTS")}
 
 
 def outcome(case, count, folder, seed):
@@ -39,11 +39,11 @@ def outcome(case, count, folder, seed):
 
 def table(found):
     """Rows of text: a case each, and the lines that must not be there."""
-    head = ("case", "tried", "survived", "silent", "traceback", "lost")
+    head = ("faults", "tried", "survived", "silent", "traceback", "lost")
     rows = [head]
     for name, of in found.items():
         counts = (of.tried, of.survived, len(of.silent), len(of.tracebacks), len(of.lost))
-        rows.append((name, *map(str, counts)))
+        rows.append((f"{name}: {cases()[name].FAULTS}", *map(str, counts)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows

@@ -15,13 +15,13 @@ import jax
 import numpy as np
 from PIL import Image
 
-from faults.command import fgspec
-from faults.outcome import Outcome
 from fgspec import api
 from fgspec.sweeps.folder import reopen, status
 from fgspec.training.logbook import Logbook
+from tests.faults.command import fgspec
+from tests.faults.outcome import Outcome
 
-NAME = "sweeps"
+FAULTS = "sweeps with failing arms, killed and completed"
 SMALL = 1
 COUNT = 40
 CALLS = 6

@@ -2,7 +2,7 @@
 
 import pytest
 
-from faults.suite import cases, outcome
+from tests.faults.suite import cases, outcome
 
 SMALL = {name: case for name, case in cases().items() if hasattr(case, "SMALL")}
 
