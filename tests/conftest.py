@@ -1,20 +1,25 @@
 """Strict JAX for every test: no silent promotion of dtypes or ranks; quick compilation.
 
 Almost all the time of the suite is XLA compiling tiny programs that then run for milliseconds, so
-its costly passes are off here, in the runs that tests start as processes too. No test writes
-compiled programs into the user's cache.
+its costly passes are off here, in the runs that tests start as processes too. What runs compile is
+kept for the next run of the same program in a folder of this session, never in the user's cache.
 """
 
+import atexit
 import ctypes
 import gc
 import os
+import shutil
 import sys
+import tempfile
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-os.environ["FGSPEC_CACHE"] = "off"
+if "PYTEST_XDIST_WORKER" not in os.environ:  # workers have the folder of who started them
+    os.environ["FGSPEC_CACHE"] = tempfile.mkdtemp(prefix="fgspec-tests-")
+    atexit.register(shutil.rmtree, os.environ["FGSPEC_CACHE"], ignore_errors=True)
 os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
 os.environ["XLA_FLAGS"] = " ".join(
     (

@@ -134,6 +134,7 @@ def skeleton(made: Maker | InHand, image: Image, axes: tuple[str, ...]) -> Skele
             planned, entering = plan_block(f"block{index}", block, entering)
             blocks.append(planned)
         _refuse_other_call(root, image)
+        _refuse_single_values(made(image, key_data(0)), image)
         found = tuple(blocks)
         _refuse_coupled(found, Initial(made, image))
         if "patch" in axes:
@@ -141,6 +142,25 @@ def skeleton(made: Maker | InHand, image: Image, axes: tuple[str, ...]) -> Skele
     except Misread as misread:
         return Skeleton((), str(misread))
     return Skeleton(found, "")
+
+
+def _refuse_single_values(root: Any, image: Image) -> None:
+    """No normalization gives all examples the same, as one of a single value does."""
+    rng, entering = np.random.default_rng(0), tuple(image)
+    for number, block in enumerate(pieces(root)):
+        for element, values in block:
+            x = jnp.asarray(rng.standard_normal((2, *entering)), jnp.float32)
+            with as_users_write():
+                entering = jax.eval_shape(element, values, x).shape[1:]
+                if element.what is not What.NORM:
+                    continue
+                one, other = np.asarray(element(values, x))
+            if np.array_equal(one, other):
+                raise Misread(
+                    f"block{number}: {element.name} takes mean and deviation of a single value of "
+                    f"[n, {', '.join(map(str, x.shape[1:]))}], so that all become 0 and nothing is "
+                    "learnt; give it more features, or leave it out"
+                )
 
 
 def _refuse_other_call(root: Any, image: Image) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import partial
+from math import prod
 from typing import Any, NamedTuple
 
 import jax
@@ -65,6 +66,14 @@ class Norm:
         """The shape of the moments of features [p, g, c] of any number of examples."""
         sizes = zip(ACTIVATION, (1, *features), strict=True)
         return tuple(1 if axis in self.over else size for axis, size in sizes)
+
+    def values(self, features: tuple[int, int, int], rows: int) -> int:
+        """How many values of features [p, g, c] of so many examples are normalized together."""
+        positions, groups, channels = features
+        if self.split > 1:
+            groups, channels = self.split, groups * channels // self.split
+        sizes = zip(ACTIVATION, (rows, positions, groups, channels), strict=True)
+        return prod(size for axis, size in sizes if axis in self.over)
 
     def __call__(
         self, x: Float[Array, "n p g c"], known: Moments | None = None

@@ -14,7 +14,8 @@ from compiler.named_arrays.paths import unflatten
 from compiler.named_arrays.precision import at_least_float32
 from compiler.network.block import Block, block_params
 from compiler.network.heads import final_head, make_head
-from compiler.network.network import Network, layers_in
+from compiler.network.network import Network, every_layer, layers_in
+from compiler.network.norms import Norm
 from compiler.network.readout import Readout
 from compiler.objectives.replicated import copy_axes
 from compiler.plan.element import Element
@@ -30,7 +31,7 @@ from fgspec.spec.gradient import Perturbation
 from fgspec.spec.kinds import working
 from fgspec.spec.objectives import Objective
 from fgspec.spec.scanning import stores_all, unscannable
-from fgspec.spec.shapes import ParamSpec
+from fgspec.spec.shapes import Extent, ParamSpec
 from fgspec.spec.spaces import Space
 from fgspec.spec.targets import Target
 
@@ -293,7 +294,7 @@ def make_plan(experiment: Experiment, data: DatasetInfo) -> Plan:
         data: the data set it trains on.
 
     Raises:
-        UserError: more orthogonal samples than dimensions.
+        UserError: more orthogonal samples than dimensions, or a normalization of a single value.
     """
     answer = working(experiment.losses.objective.answer())
     network = working(experiment.architecture).network(data.image_shape, answer.outputs(data))
@@ -306,6 +307,7 @@ def make_plan(experiment: Experiment, data: DatasetInfo) -> Plan:
     if plan.moves_together:
         plan = replace(plan, segments=tuple(one_loss_each(segments)))
     _refuse_too_many(plan)
+    _refuse_single_values(plan)
     return replace(plan, stacks=_stacks(plan))
 
 
@@ -348,6 +350,38 @@ def _refuse_too_many(plan: Plan) -> None:
                 f"{size} numbers perturbed together in {segment.blocks[0].name} "
                 f"(got {how.samples}); use fewer"
             )
+
+
+def _refuse_single_values(plan: Plan) -> None:
+    """No normalization takes a single value, which it makes 0.
+
+    Architectures of our own say so by `single_values`, with the field to change, before there is a
+    plan; those of other packages need not.
+    """
+    rows = plan.experiment.data.batch_size
+    for path, norm, extent in _normalizations(plan):
+        if norm.how.normalizes and norm.values(extent.features, rows) == 1:
+            raise UserError(
+                f"architecture: {path} takes mean and deviation of a single value, at {extent} "
+                "(positions, groups x channels), so that all become 0 and nothing is learnt; make "
+                "it wider, or use another normalization"
+            )
+
+
+def _normalizations(plan: Plan) -> Iterator[tuple[str, Norm, Extent]]:
+    """Every normalization of blocks and readouts: where it stands, and what it normalizes."""
+    network = plan.network
+    layers = list(every_layer(network.blocks))
+    layers += [(f"classifier/{layer.name}", layer) for layer in network.classifier.layers]
+    for chain, site in plan.units:
+        head = plan.readout(site)
+        layers += [(f"the head of {site.block}, {layer.name},", layer) for layer in head.layers]
+        if head.norm is not None:
+            yield f"the head of {site.block}", head.norm, chain[-1].end
+    for path, layer in layers:
+        for norm, extent in ((layer.before, layer.start), (layer.after, layer.end)):
+            if norm is not None:
+                yield path, norm, extent
 
 
 def _units(experiment: Experiment, network: Network) -> tuple[Unit, ...]:

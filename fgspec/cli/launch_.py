@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -14,15 +15,22 @@ from fgspec.cli.options import (
     BreakLockOption,
     MeshOption,
     SetOption,
-    SpecArgument,
     with_mesh,
 )
+from fgspec.cli.train_ import (
+    ForkOption,
+    ResumeOption,
+    RunDirOption,
+    RunOption,
+    SpecOrNothing,
+    refuse_unclear,
+)
 from fgspec.errors import STOPPED
-from fgspec.loading.spec_file import is_pipe, load
+from fgspec.loading.spec_file import Loaded, is_pipe, load
 from fgspec.processes.stopping import advise
 from fgspec.processes.supervise import simulated, supervise
 from fgspec.show.lines import say
-from fgspec.training.run_folder import create
+from fgspec.training.run_folder import create, reopen
 
 ProcessesOption = Annotated[int, typer.Option("--processes", min=1, help="How many to start.")]
 DevicesOption = Annotated[
@@ -34,17 +42,10 @@ DevicesOption = Annotated[
 RetriesOption = Annotated[
     int, typer.Option("--retries", min=0, help="How often all are started again when one dies.")
 ]
-RunDirOption = Annotated[Path, typer.Option("--run-dir", help="Runs are made below this folder.")]
-RunOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--run", metavar="RUN", help="Begin a run in this folder, or go on with the one in it."
-    ),
-]
 
 
 def run(
-    spec: SpecArgument,
+    spec: SpecOrNothing = None,
     processes: ProcessesOption = 2,
     devices: DevicesOption = None,
     retries: RetriesOption = 3,
@@ -52,25 +53,34 @@ def run(
     mesh: MeshOption = None,
     run_dir: RunDirOption = Path("runs"),
     run: RunOption = None,
+    resume: ResumeOption = None,
+    fork: ForkOption = False,
     break_lock: BreakLockOption = False,
 ) -> None:
     """Train a spec in many processes on this host; when one dies, all begin at the last checkpoint.
 
-    What process 0 prints is shown, and of the others what they said when they failed.
+    What process 0 prints is shown, and of the others what they said when they failed. --resume and
+    --fork go on with a run as fgspec train does.
 
     Example: fgspec launch specs/quickstart.yaml --processes 2 --devices-per-process 4 --mesh data=8
     """
-    if is_pipe(spec):
+    refuse_unclear("launch", spec, run, resume, fork)
+    if spec is not None and is_pipe(spec):
         raise ArgumentError(
             f"launch: {spec}: is a pipe, of which every process would need the whole; write the "
             "spec to a file"
         )
     sets = with_mesh(overrides, mesh)
-    loaded = load(spec, sets)
-    folder = run or create(loaded, run_dir).path
-    command = [sys.executable, "-m", "fgspec", "train", str(spec), "--run", str(folder)]
+    # A new run has its folder here already: whatever becomes of processes, they go on with it.
+    new = run is None and (resume is None or fork)
+    if new:
+        run = create(_named(spec, sets, resume), run_dir).path
+    command = [sys.executable, "-m", "fgspec", "train"]
+    command += [] if spec is None else [str(spec)]
+    command += [] if run is None else ["--run", str(run)]
+    command += [] if resume is None else ["--resume", str(resume)]
     command += [word for one in sets for word in ("--set", one)]
-    command += ["--break-lock"] * break_lock
+    command += ["--fork"] * fork + ["--break-lock"] * break_lock
     environment = dict(os.environ)
     if devices is not None:
         environment = simulated(devices, environment)
@@ -82,7 +92,21 @@ def run(
     advise("the same command goes on")
     code = supervise(command, processes, environment, retries, tell)
     if code == STOPPED:
-        again = ["fgspec", *sys.argv[1:], *([] if run else ["--run", str(folder)])]
+        again = ["fgspec", *sys.argv[1:], *(["--run", str(run)] if new else [])]
         tell(f"go on with: {shlex.join(again)}")
     if code:
         raise typer.Exit(code)
+
+
+def _named(spec: Path | None, sets: Sequence[str], resume: Path | None) -> Loaded:
+    """The spec to train; its name is that of the folder of new runs.
+
+    Raises:
+        SpecError: it is wrong.
+        ResumeError: there is no run to fork.
+    """
+    if spec is not None:
+        return load(spec, sets)
+    assert resume is not None
+    run, _ = reopen(resume)
+    return load(run.resolved, sets)

@@ -82,12 +82,7 @@ def run(
 
     Example: fgspec train specs/quickstart.yaml --set training.epochs=20
     """
-    if spec is None and resume is None:
-        raise ArgumentError("train: give a SPEC, or --resume RUN")
-    if fork and resume is None:
-        raise ArgumentError("train: --fork needs --resume RUN, the run that it begins from")
-    if run is not None and not fork and (spec is None or resume is not None):
-        raise ArgumentError("train: --run needs a SPEC, and takes the place of --resume")
+    refuse_unclear("train", spec, run, resume, fork)
     over = with_mesh(overrides, mesh)
     loaded = load(spec, over) if spec is not None else None
     many = joined(distributed, coordinator, num_processes, process_id)
@@ -100,6 +95,22 @@ def run(
         summary = api.train(loaded, console=console, **asked)
     for line in _ending(summary) if is_first() else ():
         say(console, line)
+
+
+def refuse_unclear(
+    command: str, spec: Path | None, run: Path | None, resume: Path | None, fork: bool
+) -> None:
+    """What to train must be one spec or one run.
+
+    Raises:
+        ArgumentError: it is none, or two.
+    """
+    if spec is None and resume is None:
+        raise ArgumentError(f"{command}: give a SPEC, or --resume RUN")
+    if fork and resume is None:
+        raise ArgumentError(f"{command}: --fork needs --resume RUN, the run that it begins from")
+    if run is not None and not fork and (spec is None or resume is not None):
+        raise ArgumentError(f"{command}: --run needs a SPEC, and takes the place of --resume")
 
 
 def _ending(summary: dict[str, Any]) -> list[str]:

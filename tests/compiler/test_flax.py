@@ -102,6 +102,11 @@ def coupled(image, *, rngs):
     return nnx.Sequential(flat, lambda x: x - x.mean(0), nnx.Linear(64, 4, rngs=rngs))
 
 
+def lone(image, *, rngs):
+    one = nnx.Sequential(flat, nnx.Linear(64, 1, rngs=rngs), nnx.LayerNorm(1, rngs=rngs), nnx.relu)
+    return nnx.Sequential(one, nnx.Linear(1, 4, rngs=rngs))
+
+
 def misfit(image, *, rngs):
     return nnx.Sequential(flat, nnx.Linear(5, 4, rngs=rngs))
 
@@ -336,6 +341,7 @@ REFUSED = {
     "dropout": "draws dropout, which estimates do not know of; remove it, or rate 0",
     "tied": "stands in two places of the chain, but every block learns by itself",
     "coupled": "block0 mixes the examples of a batch",
+    "lone": "LayerNorm takes mean and deviation of a single value of [n, 1]",
     "misfit": "block0 (flat+Linear) cannot be applied to [n, 8, 8, 1]",
     "half": "is bfloat16; keep parameters in float32",
     "Headed": "head.bias is in none of its blocks; put it into one",

@@ -9,6 +9,7 @@ import fgspec
 from compiler.network.heads import make_head
 from compiler.network.network import every_layer
 from compiler.network.shapes import Layer
+from compiler.plan.plan import make_plan
 from fgspec.check.against_data import data_problems
 from fgspec.loading.spec_file import loads
 from fgspec.spec.dataset_info import DatasetInfo
@@ -105,6 +106,15 @@ def _of(layer: Layer):
     return (layer.before, layer.start), (layer.after, layer.end)
 
 
+def planned_as_refused(made, info):
+    """Whether the plan, which sees networks of any package, refuses it."""
+    try:
+        make_plan(made, info)
+    except fgspec.UserError as error:
+        return "a single value" in str(error)
+    return False
+
+
 def info(side, colours):
     return DatasetInfo("small", (side, side, colours), 3, 64, 16, (0.5,), (0.25,))
 
@@ -121,6 +131,7 @@ def test_what_check_refuses_is_what_the_network_would_normalize(part, head):
             problems = [p for p in data_problems(made, data) if "single value" in p.message]
             alone = 1 in set(counts(made, data))
             assert bool(problems) == alone, f"{architecture} batch {batch} {head} of {data}"
+            assert planned_as_refused(made, data) == alone
             refused, tried = refused + alone, tried + 1
     assert 0.02 < refused / tried < 0.98
 

@@ -17,6 +17,7 @@ import fgspec.api
 from fgspec.processes.supervise import simulated
 from fgspec.training.logbook import read
 from fgspec.training.loop import Preempted
+from fgspec.training.records import read_record
 
 PATIENCE = 240
 """Seconds for anything that processes do; each takes some six to start."""
@@ -144,3 +145,30 @@ def test_without_a_supervisor_the_others_end_promptly(alone, tmp_path):
             rank.wait(timeout=PATIENCE)
             rank.stdout.close()
     _assert_like(runs.lines(run)[:2], alone[:2])
+
+
+def test_a_run_is_made_longer_and_forked_by_many_processes(alone, tmp_path):
+    """What changes is recorded once, by process 0, and all of them train what it says."""
+    spec, run = _written(tmp_path, compile={"input": "host"}), tmp_path / "run"
+    fgspec.train(fgspec.load(spec, ["training.steps=60"]), run=run)
+    longer = ["launch", "--resume", run, "--set", "training.steps=90", *FEW]
+    said, code = _ended(_fgspec(*longer))
+    assert code == 0, said
+    assert "changed: training.steps: run 60, spec 90 (--set)" in said
+    assert len(read_record(run / "provenance.json")["changes"]) == 2  # the mesh is another too
+    _assert_like(runs.lines(run), alone)
+
+    rate = ["--set", "optimizer.learning_rate=0.01", "--set", "training.steps=100"]
+    fork = ["launch", "--resume", run, "--fork", "--run-dir", tmp_path / "forks", *rate, *FEW]
+    said, code = _ended(_fgspec(*fork))
+    assert code == 0, said
+    (begun,) = (tmp_path / "forks" / "tiny").iterdir()
+    lineage = read_record(begun / "provenance.json")["lineage"]
+    assert (lineage["parent"], lineage["step"]) == (str(run.resolve()), 90)
+    assert {line["step"] for line in runs.lines(begun)} == {92, 96, 100}
+    assert fgspec.evaluate(begun)["step"] == 100
+
+
+def _ended(process):
+    said, _ = process.communicate(timeout=PATIENCE)
+    return said, process.returncode
