@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from compiler.cost.update_flops import update_flops
+from compiler.plan.loops import written_out
 from compiler.plan.plan import Plan
 
 LIGHT = {"cpu": 2e8}
@@ -48,8 +49,10 @@ def calls_of(plan: Plan) -> Calls:
         resident = small and not source.decoded
     if compile.steps_per_call != "auto":
         return Calls(compile.steps_per_call, resident)
-    light = update_flops(plan) < LIGHT.get(jax.default_backend(), 1e10)
-    if not light and plan.experiment.mesh.stage == 1:  # each call of a pipeline fills and drains it
+    # Each call of a pipeline fills and drains it, so that it takes many updates whatever they cost.
+    if plan.experiment.mesh.stage == 1 and (
+        written_out(plan) or update_flops(plan) >= LIGHT.get(jax.default_backend(), 1e10)
+    ):
         return Calls(1, resident)
     most = MOST
     if not resident:

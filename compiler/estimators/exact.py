@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 from compiler.estimators.context import Context, Estimate, Losses
 from compiler.named_arrays.paths import flatten
 from compiler.network.network import Trace
+from compiler.plan.loops import written_out
 from compiler.plan.passes import Part, through
 from compiler.plan.plan import Plan
 from compiler.plan.segment import Segment, Site
@@ -27,6 +28,7 @@ def exact(
     losses: Losses,
     feedback: Params | None = None,
     every: int | None = None,
+    loops: bool = True,
 ) -> Estimate:
     """Reverse-mode gradient of the sum over the sites of the mean loss.
 
@@ -42,11 +44,11 @@ def exact(
         feedback: weights that errors travel through instead of the forward ones, in the structure
             of `params` (feedback alignment, Lillicrap et al. 2016); normalizations and activations
             stay exact.
-        every: blocks between two stored inputs, see `compiler.plan.passes.through`.
+        every, loops: see `compiler.plan.passes.through`.
     """
 
     def objective(params: Params) -> tuple[Float[Array, ""], Trace]:
-        trace = through(parts, params, x, feedback=feedback, every=every)
+        trace = through(parts, params, x, feedback=feedback, every=every, loops=loops)
         copies = [losses(site, trace.features[site.block]) for site in sites]
         means = [of_one.sum() / of_one.shape[0] for of_one in copies]
         return sum(means[1:], means[0]), trace
@@ -82,8 +84,16 @@ class _Reverse:
         x: Features,
         context: Context,
     ) -> Estimate:
-        every = context.plan.stored_every
-        return exact(parts, segment.sites, params, x, context.losses, context.backward, every)
+        return exact(
+            parts,
+            segment.sites,
+            params,
+            x,
+            context.losses,
+            context.backward,
+            every=context.plan.stored_every,
+            loops=not written_out(context.plan),
+        )
 
 
 class Exact(_Reverse, estimators.Exact):

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, Key, PRNGKeyArray, UInt32
 
+from compiler.named_arrays.threefry import THREEFRY
+
 KeyData = UInt32[Array, "2"]
 
 
@@ -27,7 +29,7 @@ def address(
     sample: Int[Array, ""] | int = 0,
 ) -> PRNGKeyArray:
     """The key of one stream, by name or code, at one step and sample, of a run's raw `key`."""
-    stream = jax.random.wrap_key_data(key, impl="threefry2x32")
+    stream = jax.random.wrap_key_data(key, impl=THREEFRY)
     for data in (stream_code(name) if isinstance(name, str) else name, step, sample):
         stream = jax.random.fold_in(stream, data)
     return stream

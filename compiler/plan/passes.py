@@ -24,6 +24,7 @@ def through(
     feedback: Params | None = None,
     known: Any = None,
     every: int | None = None,
+    loops: bool = True,
 ) -> Trace:
     """Run the parts of a network one after the other.
 
@@ -35,6 +36,7 @@ def through(
         known: moments of normalizations, instead of the batch's.
         every: blocks between two inputs that a reverse pass finds stored; what is inside them it
             computes again. None stores all.
+        loops: whether equal units may be a loop; see `compiler.plan.loops.written_out`.
 
     Returns:
         Features and traces of every block that is not scanned, and the output of the last part.
@@ -44,7 +46,7 @@ def through(
         if isinstance(part, Stack):
             own = params["stacks"][part.name]["blocks"]
             of = back.get("stacks", {}).get(part.name, {}).get("blocks", {})
-            x = _scanned(part, own, of, total.output, every)
+            x = _scanned(part, own, of, total.output, every, loops)
             total = total._replace(output=x, features=total.features | {part.last: x})
             continue
         size = every or len(part)
@@ -62,7 +64,7 @@ def through(
 
 
 def _scanned(
-    stack: Stack, params: Params, feedback: Params, x: Features, every: int | None
+    stack: Stack, params: Params, feedback: Params, x: Features, every: int | None, loops: bool
 ) -> Features:
     """Through all units of a stack, by the names of its template."""
 
@@ -71,7 +73,7 @@ def _scanned(
         return forward(stack.template[0], own, x, feedback=backward or None).output, None
 
     def several(x: Features, units: Any) -> tuple[Features, None]:
-        return jax.lax.scan(one, x, units)
+        return jax.lax.scan(one, x, units, unroll=not loops)
 
     units = (params, feedback)
     if every is None:
@@ -80,6 +82,6 @@ def _scanned(
     whole = depth // every * every
     chunks = jax.tree.map(lambda a: a[:whole].reshape(-1, every, *a.shape[1:]), units)
     stored = jax.checkpoint(several)
-    x, _ = jax.lax.scan(stored, x, chunks)
+    x, _ = jax.lax.scan(stored, x, chunks, unroll=not loops)
     tail = jax.tree.map(lambda a: a[whole:], units)
     return stored(x, tail)[0] if depth > whole else x

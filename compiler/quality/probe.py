@@ -76,7 +76,7 @@ def _measured(plan: Plan) -> Any:
         def draw(step: Any) -> dict[str, Any]:
             return by_layer(estimated(state.key, step).grads)
 
-        return moments(draw, target, steps), target
+        return moments(plan, draw, target, steps), target
 
     return measured
 

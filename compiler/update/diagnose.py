@@ -12,6 +12,7 @@ from compiler.estimators.context import Context, Estimate, drawn, make_context
 from compiler.estimators.site_losses import readout_of
 from compiler.named_arrays.paths import flatten
 from compiler.named_arrays.random_streams import KeyData, address
+from compiler.plan.loops import looped
 from compiler.plan.plan import Plan
 from compiler.update.learn import Rows
 from fgspec.spec.estimators import Exact
@@ -44,7 +45,11 @@ def diagnosed(
         count = jnp.arange(plan.experiment.diagnostics.samples)
         streams = jax.vmap(lambda k: address(key, "diagnostics", step, k))(count)
         keys = jax.random.key_data(streams)
-        measured |= _signal_to_noise(lambda key: parts(estimated(key, step).grads), target, keys)
+
+        def draw(key: KeyData) -> Any:
+            return parts(estimated(key, step).grads)
+
+        measured |= _signal_to_noise(plan, draw, target, keys)
     measured |= _alignment(plan, params, feedback)
     return measured | _head_accuracy(plan, params, found.trace.features, rows.labels)
 
@@ -148,6 +153,7 @@ class Moments(NamedTuple):
 
 
 def moments(
+    plan: Plan,
     draw: Callable[[Any], Mapping[str, Float[Array, " d"]]],
     target: Mapping[str, Float[Array, " d"]],
     addresses: Shaped[Array, "k ..."],
@@ -158,6 +164,7 @@ def moments(
     the variance of estimates that are close to it.
 
     Args:
+        plan: of the estimate.
         draw: address -> estimates.
         target: of the estimates.
         addresses: of k draws.
@@ -172,7 +179,7 @@ def moments(
 
     zeros = dict.fromkeys(target, jnp.zeros(()))
     start = (jax.tree.map(jnp.zeros_like, dict(target)), zeros, zeros)
-    (off, square, cosine), _ = jax.lax.scan(add, start, addresses)
+    (off, square, cosine), _ = looped(plan, add, start, addresses)
     count = len(addresses)
     return {
         name: Moments(
@@ -184,9 +191,11 @@ def moments(
     }
 
 
-def _signal_to_noise(draw: Any, target: Params, keys: Any) -> dict[str, Float[Array, ""]]:
+def _signal_to_noise(
+    plan: Plan, draw: Any, target: Params, keys: Any
+) -> dict[str, Float[Array, ""]]:
     """|gradient|^2 of every part, of the total variance of its estimate."""
-    found = moments(draw, target, keys)
+    found = moments(plan, draw, target, keys)
     return {
         f"fg/snr/{part}": jnp.vdot(own, own) / jnp.maximum(found[part].variance, 1e-30)
         for part, own in target.items()

@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, Int
 from compiler.estimators.context import Context, Noise, drawn, given, make_context
 from compiler.named_arrays.random_streams import KeyData, stream_code
 from compiler.network.layers import LayerTrace
+from compiler.plan.loops import looped
 from compiler.plan.plan import Plan
 from compiler.plan.segment import Segment, Unit
 from compiler.plan.stacks import Stack
@@ -313,7 +314,7 @@ def _stack(
     # blocks in front are there: XLA put these off until after it, and kept all they had stored. An
     # `optimization_barrier` did nothing: XLA's CPU compiler drops it before it orders operations.
     start = (rows.x, squares, keep.start(stack))
-    (x, squares, kept), losses = jax.lax.scan(one, start, jnp.arange(span.start, span.stop))
+    (x, squares, kept), losses = looped(plan, one, start, jnp.arange(span.start, span.stop))
     metrics = {
         f"local_loss/{stack.units[unit][1].name}": losses[f"local_loss/{site.name}"][index]
         for index, unit in enumerate(span)

@@ -18,6 +18,7 @@ import optax
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float, Int, Shaped
 
+from compiler.plan.loops import looped
 from compiler.plan.plan import Plan
 from compiler.plan.sharding import constrained
 from compiler.update.forward_passes import classifier_gradient, views
@@ -114,7 +115,7 @@ class _Pipeline(NamedTuple):
         dtype = jnp.dtype(self.plan.experiment.compile.precision)
         sends = jnp.zeros((self.plan.rows, self._width()), dtype)
         start = Tick(state.params, state.optimizer, sends)
-        held, metrics = jax.lax.scan(tick, start, jnp.arange(steps + count - 1))
+        held, metrics = looped(self.plan, tick, start, jnp.arange(steps + count - 1))
         of = partial(self._owned, own)
         kept = jax.tree_util.tree_map_with_path(of, (held.params, held.optimizer))
         return jax.lax.psum((*kept, self._at_batches(own, metrics, steps)), "stage")

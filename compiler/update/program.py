@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 from compiler.named_arrays.random_streams import key_data
 from compiler.network.running import moved
 from compiler.optimizers.make import learning_rate
+from compiler.plan.loops import looped
 from compiler.plan.plan import Plan
 from compiler.plan.sharding import everywhere, placed, shardings, traced_on
 from compiler.update.diagnose import diagnosed
@@ -244,7 +245,7 @@ class Program:
             )
         # Calls of any length beyond one give the same bits; one step is compiled without the loop,
         # and may round otherwise.
-        return jax.lax.scan(lambda s, r: self._update(s, _picked(r, whole)), state, records)
+        return looped(self.plan, lambda s, r: self._update(s, _picked(r, whole)), state, records)
 
     def _diagnose(self, state: State, batch: Batch) -> Metrics:
         plan = self.plan

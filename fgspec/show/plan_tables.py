@@ -6,6 +6,7 @@ from compiler.cost.by_part import Anatomy, anatomy_values, by_part
 from compiler.cost.compiled import CompiledUpdate
 from compiler.cost.counts import counts
 from compiler.cost.updates_per_call import calls_of
+from compiler.plan.loops import written_out
 from compiler.plan.plan import Plan
 from compiler.plan.segment import Site
 from compiler.plan.stacks import FEWEST
@@ -45,17 +46,23 @@ def cost_rows(plan: Plan, compiled: CompiledUpdate, found: Anatomy) -> dict[str,
     return rows
 
 
+SLOW = "this backend is slow at gradients of convolutions in them"
+"""Why nothing is a loop; see `compiler.plan.loops`."""
+
+
 def _calls(plan: Plan) -> str:
     calls = calls_of(plan)
     place = "the training set is on the device" if calls.resident else "batches are sent"
-    return f"{calls.steps} a call, {place}"
+    loops = f"; no loops: {SLOW}" if written_out(plan) else ""
+    return f"{calls.steps} a call, {place}{loops}"
 
 
 def _stacks(plan: Plan) -> str:
     """What is scanned, or why nothing is."""
     if plan.stacks:
         found = (f"{stack.name} ({len(stack.units)} equal)" for stack in plan.stacks)
-        return f"scanned: {', '.join(found)}; others unrolled"
+        how = "one array, unrolled" if written_out(plan) else "scanned"
+        return f"{how}: {', '.join(found)}; others unrolled"
     spec = plan.experiment
     if spec.compile.blocks == "unrolled":
         return "unrolled"

@@ -1,5 +1,7 @@
 """Perturbations: their moments, and that each is a function of its address alone."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import networks
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 
 from compiler.named_arrays.random_streams import address, addresses, key_data, stream_code
+from compiler.named_arrays.threefry import THREEFRY
 from fgspec.spec.guesses import GUESSES
 from fgspec.spec.kinds import working
 
@@ -71,3 +74,19 @@ def test_vmap_over_samples_equals_a_loop(guess):
 
     together = jax.vmap(drawn)(jnp.arange(4))
     np.testing.assert_array_equal(together, np.stack([drawn(sample) for sample in range(4)]))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**31 + 7])
+@pytest.mark.parametrize("shape", [(), (7,), (3, 129), (2, 3, 4, 5), (0, 3)])
+def test_bits_are_those_of_jax(seed, shape):
+    own, theirs = (jax.random.key(seed, impl=impl) for impl in (THREEFRY, "threefry2x32"))
+    for key, other in ((own, theirs), (jax.random.fold_in(own, 9), jax.random.fold_in(theirs, 9))):
+        for dtype in (jnp.uint8, jnp.uint16, jnp.uint32):
+            bits = partial(jax.random.bits, shape=shape, dtype=dtype)
+            np.testing.assert_array_equal(jax.jit(bits)(key), bits(other))
+        normal = partial(jax.random.normal, shape=shape)
+        np.testing.assert_array_equal(jax.jit(normal)(key), jax.jit(normal)(other))
+    keys, others = (jax.random.split(key, (2, 3)) for key in (own, theirs))
+    bits = partial(jax.random.bits, shape=shape)
+    found, wanted = (jax.vmap(jax.vmap(bits))(k) for k in (keys, others))
+    np.testing.assert_array_equal(found, wanted)
