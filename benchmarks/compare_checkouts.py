@@ -51,9 +51,9 @@ Tree = dict[str, Any]
 # Cases
 
 
-def _spec(name: str, rule: str, source: str, batch: int, architecture: Tree) -> Tree:
-    """A spec as in `specs/ren2022/table3`, along random signs where a rule perturbs."""
-    signs = {"gradient": {"perturbation": {"guess": {"type": "rademacher"}}}}
+def _spec(name: str, rule: str, guess: str, source: str, batch: int, architecture: Tree) -> Tree:
+    """A spec as in `specs/ren2022/table3`, along a guess where its rule perturbs."""
+    perturbed = {"gradient": {"perturbation": {"guess": {"type": guess}}}}
     return {
         "fgspec": 1,
         "name": name,
@@ -70,7 +70,7 @@ def _spec(name: str, rule: str, source: str, batch: int, architecture: Tree) -> 
         },
         "training": {"epochs": 200, "evaluate_every": {"epochs": 5}, "log_every": {"epochs": 1}},
         "checkpoint": {"every": {"epochs": 5}},
-        **(signs if "fg" in rule else {}),
+        **(perturbed if "fg" in rule else {}),
     }
 
 
@@ -88,16 +88,23 @@ NETWORKS: dict[str, tuple[str, int, Tree]] = {
 }
 """Source (its shapes only are read), batch size and architecture."""
 
-RULES = ("bp", "lg-bp", "lg-fg-a", "lg-fg-w")
+RULES = {
+    "bp": ("bp", ""),
+    "lg-bp": ("lg-bp", ""),
+    "lg-fg-a": ("lg-fg-a", "rademacher"),
+    "lg-fg-w": ("lg-fg-w", "rademacher"),
+    "lg-fg-a normal": ("lg-fg-a", "normal"),
+}
+"""Rule and guess."""
 
 CASES: dict[str, Tree] = {
-    f"{network} {rule}": _spec("case", rule, source, batch, architecture)
+    f"{network} {name}": _spec("case", *rule, source, batch, architecture)
     for network, (source, batch, architecture) in NETWORKS.items()
-    for rule in RULES
+    for name, rule in RULES.items()
 }
 """Specs by name."""
 
-TINY = _spec("tiny", "lg-fg-a", "mnist", 4, _mixer(2, 2, 4, 2))
+TINY = _spec("tiny", "lg-fg-a", "rademacher", "mnist", 4, _mixer(2, 2, 4, 2))
 """Traced and compiled first: the first of a process takes longer."""
 
 

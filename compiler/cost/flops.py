@@ -46,8 +46,7 @@ def work(program: Operations, loops: bool = True) -> Work:
 
     Args:
         program: see `operations`.
-        loops: whether what a loop runs counts as often as it runs, or once; one that is written
-            out always counts as often as it runs.
+        loops: whether what a loop runs counts as often as it runs, or once.
     """
     flops, moved = Counter[str](), Counter[str]()
     for step in program.steps:
@@ -57,7 +56,7 @@ def work(program: Operations, loops: bool = True) -> Work:
             values: set[Value] = read | set(step.writes)
             moved[step.where] += sum(value.bytes for value in values)
     for step in program.steps:
-        times = step.times if loops or step.written_out else 1
+        times = step.times if loops else 1
         for inner in (work(own, loops) for own in step.inner):
             flops.update({where: times * count for where, count in inner.flops.items()})
             moved.update({where: times * count for where, count in inner.bytes.items()})

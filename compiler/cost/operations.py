@@ -64,12 +64,6 @@ class Operation(NamedTuple):
     inner: "list[Operations]"
     times: int = 1
 
-    @property
-    def written_out(self) -> bool:
-        """Whether it is a loop of which the compiler sees every turn."""
-        of = self.equation.params
-        return self.name == "scan" and of["unroll"] >= of["length"]
-
 
 class Operations(NamedTuple):
     """A program without dead code: operations in order, and its results."""

@@ -44,7 +44,8 @@ def exact(
         feedback: weights that errors travel through instead of the forward ones, in the structure
             of `params` (feedback alignment, Lillicrap et al. 2016); normalizations and activations
             stay exact.
-        every, loops: see `compiler.plan.passes.through`.
+        every: blocks between two stored inputs, see `compiler.plan.passes.through`.
+        loops: whether equal units may be a loop.
     """
 
     def objective(params: Params) -> tuple[Float[Array, ""], Trace]:

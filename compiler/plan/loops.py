@@ -35,7 +35,21 @@ def looped(
     A single turn is no loop.
     """
     turns = len(jax.tree.leaves(over)[0])
-    return jax.lax.scan(body, start, over, unroll=turns == 1 or written_out(plan))
+    return scanned(body, start, over, loops=turns > 1 and not written_out(plan))
+
+
+def scanned(
+    body: Callable[[Any, Any], tuple[Any, Any]], start: Any, over: Any, loops: bool
+) -> tuple[Any, Any]:
+    """`jax.lax.scan`, or the same without a loop."""
+    if loops:
+        return jax.lax.scan(body, start, over)
+    # Not `unroll=True`, which leaves a loop of one turn, in which convolutions are as slow.
+    found, state = [], start
+    for turn in range(len(jax.tree.leaves(over)[0])):
+        state, out = body(state, jax.tree.map(lambda part, turn=turn: part[turn], over))
+        found.append(out)
+    return state, jax.tree.map(lambda *parts: jnp.stack(parts), *found)
 
 
 def _layers(plan: Plan) -> Iterator[Layer]:

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 
 from compiler.network.block import Block
 from compiler.network.network import Trace, forward
+from compiler.plan.loops import scanned
 from compiler.plan.stacks import Stack
 
 Params = Mapping[str, Any]
@@ -73,7 +74,7 @@ def _scanned(
         return forward(stack.template[0], own, x, feedback=backward or None).output, None
 
     def several(x: Features, units: Any) -> tuple[Features, None]:
-        return jax.lax.scan(one, x, units, unroll=not loops)
+        return scanned(one, x, units, loops)
 
     units = (params, feedback)
     if every is None:
@@ -82,6 +83,6 @@ def _scanned(
     whole = depth // every * every
     chunks = jax.tree.map(lambda a: a[:whole].reshape(-1, every, *a.shape[1:]), units)
     stored = jax.checkpoint(several)
-    x, _ = jax.lax.scan(stored, x, chunks, unroll=not loops)
+    x, _ = scanned(stored, x, chunks, loops)
     tail = jax.tree.map(lambda a: a[whole:], units)
     return stored(x, tail)[0] if depth > whole else x

@@ -52,8 +52,7 @@ def in_loops(listed, inside=False):
         if of_weights(step):
             yield inside
         for body in step.inner:
-            loop = step.name in ("scan", "while") and not step.written_out
-            yield from in_loops(body, inside or loop)
+            yield from in_loops(body, inside or step.name in ("scan", "while"))
 
 
 @pytest.mark.parametrize("case", CASES)
