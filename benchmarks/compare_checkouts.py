@@ -134,8 +134,20 @@ class Names(NamedTuple):
     calls_of: Callable[[Any], Any]  # plan -> what a call of a run is, with .steps
     call: Callable[[int, bool], Any]  # so many steps, whether the training set is on the device
     lower: Callable[[Any, Any], Any]  # program, call -> the update as a jax.stages.Lowered
-    to_binary: Callable[[Any], Any]  # that -> a jax.stages.Compiled
+    to_binary: Callable[[Any, Any], Any]  # program, that -> a jax.stages.Compiled
     records: Callable[[Any, int], Any]  # program, steps -> random batches of a call
+
+
+def _compiles() -> Callable[[Any, Any], Any]:
+    """(program, lowered) -> compiled, with the options that the checkout gives to XLA."""
+    compile = _found(
+        "compiler.cost.compiled:compile_for_memory", "compiler.analyze.compiled:compile_for_memory"
+    )
+    try:
+        ynnpack = _found("compiler.cost.compiled:ynnpack")
+    except ImportError:  # older ones ask for the same whatever the program
+        return lambda program, lowered: compile(lowered)
+    return lambda program, lowered: compile(lowered, ynnpack(program.plan))
 
 
 def _names() -> Names:
@@ -150,10 +162,7 @@ def _names() -> Names:
         lower=_found(
             "compiler.cost.compiled:lower_update", "compiler.analyze.compiled:lower_update"
         ),
-        to_binary=_found(
-            "compiler.cost.compiled:compile_for_memory",
-            "compiler.analyze.compiled:compile_for_memory",
-        ),
+        to_binary=_compiles(),
         records=_found(
             "compiler.cost.compiled:random_records", "compiler.analyze.compiled:random_records"
         ),
@@ -212,7 +221,7 @@ class _Worker:
         steps = names.calls_of(program.plan).steps
         call = names.call(steps, False)
         lowered, lowering = _timed(lambda: names.lower(program, call))
-        executable, compiling = _timed(lambda: names.to_binary(lowered))
+        executable, compiling = _timed(lambda: names.to_binary(program, lowered))
         seconds = {
             "lowering_s": lowering[0],
             "lowering_cpu_s": lowering[1],

@@ -23,7 +23,8 @@ name: small
 rule: {rule}
 seed: 3
 data: {{source: {{type: digits}}, batch_size: 128}}
-architecture: {{type: local_mixer, blocks: 2, patches: 2, channels: 16, groups: 4}}
+architecture: {{type: local_mixer, blocks: 2, patches: 2, channels: 16, groups: 4,
+  normalization: {{epsilon: 0.01}}}}
 optimizer: {{type: {optimizer}, learning_rate: 0.05, schedule: {{type: linear}}}}
 training: {{steps: {steps}, log_every: {{steps: 7}}, evaluate_every: {{steps: 10}}}}
 checkpoint: {{every: {{steps: 6}}}}

@@ -21,6 +21,7 @@ RUNS = json.loads((OLD / "run_folders" / "expected.json").read_text())
 HASHES = json.loads((OLD / "specs" / "hashes.json").read_text())
 NEW = (
     ("architecture", "activation"),
+    ("compile", "ynnpack"),
     ("gradient", "perturbation", "projection", "applies_to"),
     ("optimizer", "decay_after_factors"),
     ("training", "trackers"),

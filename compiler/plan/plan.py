@@ -281,6 +281,21 @@ class Plan:
         """The axes along which one loss depends on outputs that belong to others."""
         return frozenset({"batch"}) if self.objective.coupling() is not None else frozenset()
 
+    def normalizations(self) -> Iterator[tuple[str, Norm, Extent]]:
+        """Every normalization of blocks and readouts: where it stands, and what it normalizes."""
+        network = self.network
+        layers = list(every_layer(network.blocks))
+        layers += [(f"classifier/{layer.name}", layer) for layer in network.classifier.layers]
+        for chain, site in self.units:
+            head = self.readout(site)
+            layers += [(f"the head of {site.block}, {layer.name},", layer) for layer in head.layers]
+            if head.norm is not None:
+                yield f"the head of {site.block}", head.norm, chain[-1].end
+        for path, layer in layers:
+            for norm, extent in ((layer.before, layer.start), (layer.after, layer.end)):
+                if norm is not None:
+                    yield path, norm, extent
+
     def steps_of(self, interval: Interval) -> int:
         """An interval in updates."""
         return interval.steps or (interval.epochs or 1) * self.steps_per_epoch
@@ -359,29 +374,13 @@ def _refuse_single_values(plan: Plan) -> None:
     plan; those of other packages need not.
     """
     rows = plan.experiment.data.batch_size
-    for path, norm, extent in _normalizations(plan):
+    for path, norm, extent in plan.normalizations():
         if norm.how.normalizes and norm.values(extent.features, rows) == 1:
             raise UserError(
                 f"architecture: {path} takes mean and deviation of a single value, at {extent} "
                 "(positions, groups x channels), so that all become 0 and nothing is learnt; make "
                 "it wider, or use another normalization"
             )
-
-
-def _normalizations(plan: Plan) -> Iterator[tuple[str, Norm, Extent]]:
-    """Every normalization of blocks and readouts: where it stands, and what it normalizes."""
-    network = plan.network
-    layers = list(every_layer(network.blocks))
-    layers += [(f"classifier/{layer.name}", layer) for layer in network.classifier.layers]
-    for chain, site in plan.units:
-        head = plan.readout(site)
-        layers += [(f"the head of {site.block}, {layer.name},", layer) for layer in head.layers]
-        if head.norm is not None:
-            yield f"the head of {site.block}", head.norm, chain[-1].end
-    for path, layer in layers:
-        for norm, extent in ((layer.before, layer.start), (layer.after, layer.end)):
-            if norm is not None:
-                yield path, norm, extent
 
 
 def _units(experiment: Experiment, network: Network) -> tuple[Unit, ...]:

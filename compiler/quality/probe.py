@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from compiler.compile import compile_plan
+from compiler.plan.loops import written_out
 from compiler.plan.plan import Plan
 from compiler.quality.statistics import quality
 from compiler.update.diagnose import by_layer, draws, estimates, moments
@@ -76,7 +77,7 @@ def _measured(plan: Plan) -> Any:
         def draw(step: Any) -> dict[str, Any]:
             return by_layer(estimated(state.key, step).grads)
 
-        return moments(plan, draw, target, steps), target
+        return moments(draw, target, steps, loops=not written_out(plan)), target
 
     return measured
 

@@ -12,7 +12,7 @@ from compiler.estimators.context import Context, Estimate, drawn, make_context
 from compiler.estimators.site_losses import readout_of
 from compiler.named_arrays.paths import flatten
 from compiler.named_arrays.random_streams import KeyData, address
-from compiler.plan.loops import looped
+from compiler.plan.loops import scanned, written_out
 from compiler.plan.plan import Plan
 from compiler.update.learn import Rows
 from fgspec.spec.estimators import Exact
@@ -153,10 +153,10 @@ class Moments(NamedTuple):
 
 
 def moments(
-    plan: Plan,
     draw: Callable[[Any], Mapping[str, Float[Array, " d"]]],
     target: Mapping[str, Float[Array, " d"]],
     addresses: Shaped[Array, "k ..."],
+    loops: bool = True,
 ) -> dict[str, Moments]:
     """Moments of an estimate over its draws, by the names of what it estimates.
 
@@ -164,10 +164,10 @@ def moments(
     the variance of estimates that are close to it.
 
     Args:
-        plan: of the estimate.
         draw: address -> estimates.
         target: of the estimates.
         addresses: of k draws.
+        loops: whether the draws may be a loop; see `compiler.plan.loops.written_out`.
     """
 
     def add(total: Any, at: Any) -> tuple[Any, None]:
@@ -179,7 +179,7 @@ def moments(
 
     zeros = dict.fromkeys(target, jnp.zeros(()))
     start = (jax.tree.map(jnp.zeros_like, dict(target)), zeros, zeros)
-    (off, square, cosine), _ = looped(plan, add, start, addresses)
+    (off, square, cosine), _ = scanned(add, start, addresses, loops)
     count = len(addresses)
     return {
         name: Moments(
@@ -195,7 +195,7 @@ def _signal_to_noise(
     plan: Plan, draw: Any, target: Params, keys: Any
 ) -> dict[str, Float[Array, ""]]:
     """|gradient|^2 of every part, of the total variance of its estimate."""
-    found = moments(plan, draw, target, keys)
+    found = moments(draw, target, keys, loops=not written_out(plan))
     return {
         f"fg/snr/{part}": jnp.vdot(own, own) / jnp.maximum(found[part].variance, 1e-30)
         for part, own in target.items()

@@ -7,7 +7,13 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from compiler.cost.compiled import compile_for_memory, lower_update, random_records, reported
+from compiler.cost.compiled import (
+    compile_for_memory,
+    lower_update,
+    random_records,
+    reported,
+    ynnpack,
+)
 from compiler.cost.update_flops import update_flops
 from compiler.cost.updates_per_call import Calls, calls_of
 from compiler.update.program import Program
@@ -144,7 +150,7 @@ def _prepared(loaded: Loaded, name: str) -> tuple[Subject, dict[str, Any]]:
     program: Program = api.compile(loaded)
     calls = Calls(calls_of(program.plan).steps, False)
     lowered, lowering = timed(lambda: lower_update(program, calls))
-    executable, compiling = timed(lambda: compile_for_memory(lowered))
+    executable, compiling = timed(lambda: compile_for_memory(lowered, ynnpack(program.plan)))
     compiled = reported(program, executable)
     state = program.init(loaded.experiment.seed)
     records = random_records(program, calls.steps)

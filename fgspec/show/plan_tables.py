@@ -3,7 +3,7 @@
 from typing import Any
 
 from compiler.cost.by_part import Anatomy, anatomy_values, by_part
-from compiler.cost.compiled import CompiledUpdate
+from compiler.cost.compiled import CompiledUpdate, ynnpack
 from compiler.cost.counts import counts
 from compiler.cost.updates_per_call import calls_of
 from compiler.plan.loops import written_out
@@ -34,6 +34,8 @@ def cost_rows(plan: Plan, compiled: CompiledUpdate, found: Anatomy) -> dict[str,
         "steps": f"{plan.steps:,} of {plan.steps_per_epoch:,} an epoch; {_calls(plan)}",
         "blocks": _stacks(plan),
     }
+    if given := ynnpack(plan):
+        rows["YNNPACK"] = GIVEN[given]
     if idle := plan.idle_params():
         rows["cannot learn"] = f"{', '.join(idle)}: the normalization behind takes it out"
     perturbing = {"derivatives": _derivatives(plan), "noise": _noise(plan)}
@@ -45,6 +47,13 @@ def cost_rows(plan: Plan, compiled: CompiledUpdate, found: Anatomy) -> dict[str,
         rows["heads of local losses"] = f"{counted.head_parameters:,} parameters, {told}"
     return rows
 
+
+GIVEN = {
+    "products": "takes matrix products one by one",
+    "all": "takes what XLA gives it, sums too",
+    "none": "takes nothing",
+}
+"""What XLA gives to its library on a CPU, by the value of `compile.ynnpack`."""
 
 SLOW = "this backend is slow at gradients of convolutions in them"
 """Why nothing is a loop; see `compiler.plan.loops`."""

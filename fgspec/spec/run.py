@@ -113,6 +113,13 @@ class Compile(Section):
         description="Of the arithmetic of blocks; parameters, normalizations, readouts and losses "
         "are float32.",
     )
+    ynnpack: Literal["auto", "products", "all", "none"] = Field(
+        default="auto",
+        description="What XLA gives its library YNNPACK on a CPU. products: matrix products, one "
+        "by one. all: also sums and what is around them, XLA's own choice; each short sum then "
+        "costs 240 us. none: nothing. auto: products where anything is normalized or convolved, "
+        "else all.",
+    )
     steps_per_call: PositiveInt | Literal["auto"] = Field(
         default="auto",
         description="Updates in one call of the compiled program. auto: where they are short, as "

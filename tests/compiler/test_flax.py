@@ -150,6 +150,7 @@ NAMES = [
     "dropout_off",
     "tied",
     "coupled",
+    "lone",
     "misfit",
     "half",
     "unknown_activation",
