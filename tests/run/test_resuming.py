@@ -21,6 +21,7 @@ from fgspec.spec.sweep import SweepFile
 from fgspec.training.logbook import read
 from fgspec.training.loop import Preempted
 from fgspec.training.records import read_record, write_record
+from fgspec.training.resuming import compared
 from fgspec.training.run_folder import RunDir, reopen
 
 LENGTH = 40
@@ -127,6 +128,18 @@ def test_what_changed_is_recorded_and_nothing_of_the_old_record_is_lost(short, t
     code, out, err = fgspec("diff", kept, run / "resolved.yaml")
     assert code == 1
     assert "training.steps" in out
+
+
+def test_a_longer_run_is_compared_with_those_of_its_length(whole, short, tmp_path):
+    """What it went on with that decides no number does not count, its length does."""
+    run = copied(short, tmp_path)
+    changes = [f"training.steps={LENGTH}", "checkpoint.keep=1", "training.log_every={steps: 3}"]
+    fgspec.train(resume=run, overrides=changes)
+    of_longer, of_whole, of_short = (
+        compared(RunDir(path), reopen(path)[1]) for path in (run, whole, short)
+    )
+    assert of_longer == of_whole
+    assert of_longer != of_short
 
 
 def test_a_run_that_is_being_made_longer_is_not_done(short, tmp_path, monkeypatch):
