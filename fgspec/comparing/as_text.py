@@ -95,11 +95,12 @@ def _changes(one: Consequence) -> Iterator[str]:
     if one.changed:
         alone = ", by what is drawn alone" if one.by_draws else ""
         yield f"changed: {listed(summarized(one.changed, others))}{alone}"
+    # A block whose layers are removed and added is neither itself.
     kept = one.same + one.changed
     if one.removed:
-        yield f"removed: {listed(summarized(one.removed, kept))}"
+        yield f"removed: {listed(summarized(one.removed, kept + one.added))}"
     if one.added:
-        yield f"added: {listed(summarized(one.added, kept))}"
+        yield f"added: {listed(summarized(one.added, kept + one.removed))}"
 
 
 def listed(names: Sequence[str]) -> str:

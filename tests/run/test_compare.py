@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 import fgspec
+from compiler.equivalence.consequences import Consequence
 from fgspec import api
 from fgspec.comparing import as_html as diff_html
 from fgspec.comparing import as_text as diff_text
@@ -76,3 +77,14 @@ def test_parameters_are_shared_where_blocks_and_classifier_fit():
     assert float(found["heads"]["block0"]["w"].sum()) == 0
     assert _shared(a, b | {"classifier": {"w": jax.numpy.zeros(4)}}) is None
     assert _shared(a, b | {"blocks": {"w": jax.numpy.zeros(2), "b": jax.numpy.zeros(2)}}) is None
+
+
+def test_a_block_of_which_layers_are_replaced_is_neither_removed_nor_added():
+    one = Consequence(
+        "forward",
+        removed=("block0/full0", "block1/full0", "block2/full0"),
+        added=("block0/other", "block1/other"),
+        same=("block0/full1",),
+    )
+    said = diff_text.consequence(one).plain
+    assert "removed: block0/full0, block1/full0, block2; added: block0/other, block1/other" in said
