@@ -78,7 +78,8 @@ def _probe(rule, architecture):
             for b in segment.blocks
             for layer in b.layers
         }
-        by_weight, by_tap = jax.jacfwd(copies, (0, 1))(weights, taps)
+        # In reverse mode: XLA 0.10.2 compiles a jitted `jacfwd` of local layer norms wrongly.
+        by_weight, by_tap = jax.jit(jax.jacrev(copies, (0, 1)))(weights, taps)
         for name, element in elements.items():
             block, layer, *part = name.split("/")
             derivative = by_weight[block][layer][part[0]] if part else by_tap[name]
