@@ -35,7 +35,7 @@ from fgspec.errors import UserError
 from fgspec.spec.sources import Cifar10, ImageFolder, Mnist, Npz, Source
 from tests.faults.outcome import Outcome
 
-FAULTS = "malicious and damaged archives, pickles and image files"
+TITLE = "malicious and damaged archives, pickles and image files"
 MEMORY = 512 * 2**20
 """Bytes that reading one file may take beyond what the process has."""
 

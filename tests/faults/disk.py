@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.faults.outcome import Outcome
 from tests.faults.trained import Runs, Trial, has_traceback, new_outcome, pause, trains
 
-FAULTS = "full disks, and folders taken away"
+TITLE = "full disks, and folders taken away"
 
 SIZES = (16, 32, 64, 100, 150, 220, 300)
 """Of a file system, in kB: too small for the run's record, for a checkpoint, for the second."""

@@ -17,7 +17,7 @@ from tests.faults.trained import (
     trains,
 )
 
-FAULTS = "a second process on the same run"
+TITLE = "a second process on the same run"
 
 COUNT = 30
 REFUSED = 3

@@ -35,7 +35,7 @@ from fgspec.training.loop import Preempted
 from fgspec.training.run_folder import RunDir
 from tests.faults.outcome import Outcome
 
-FAULTS = "flipped bits in every file of a run"
+TITLE = "flipped bits in every file of a run"
 COUNT = 1000
 """Flips that are tried unless another number is asked for."""
 

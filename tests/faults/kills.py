@@ -15,7 +15,7 @@ from tests.faults.trained import (
     trains,
 )
 
-FAULTS = "kill -9, half of them inside a save"
+TITLE = "kill -9, half of them inside a save"
 
 COUNT = 100
 OF_ONE_RUN = 5

@@ -25,7 +25,7 @@ from fgspec.errors import UserError
 from fgspec.spec.sources import Npz
 from tests.faults.outcome import Outcome
 
-FAULTS = "npz files that are not what they should be"
+TITLE = "npz files that are not what they should be"
 PARTS = ("train_images", "train_labels", "test_images", "test_labels")
 
 SPEC = """\

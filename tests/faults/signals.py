@@ -21,7 +21,7 @@ from tests.faults.trained import (
     trains,
 )
 
-FAULTS = "signals, to one process and to two"
+TITLE = "signals, to one process and to two"
 
 COUNT = 60
 OF_ONE_RUN = 6

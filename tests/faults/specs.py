@@ -17,7 +17,7 @@ from fgspec.problems.problems import flow
 from fgspec.sweeps.expand import is_sweep, load_sweep
 from tests.faults.outcome import Outcome
 
-FAULTS = "mutated specs"
+TITLE = "mutated specs"
 SMALL = 40
 COUNT = 10_000
 

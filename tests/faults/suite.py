@@ -15,14 +15,14 @@ SHOWN = 20
 def cases():
     """Every module here that is a case, by its file's name, in alphabetical order.
 
-    A case is a module with `FAULTS: str`, which says what is tried, and
+    A case is a module with `TITLE: str`, which says what is tried, and
     `run(count: int | None, folder: Path, seed: int)`, which returns an `Outcome`; `count` of None
     is as many faults as the case is meant to try. Where it has `SMALL: int`, pytest tries so many.
     """
     stems = sorted(path.stem for path in Path(__file__).parent.glob("[!_]*.py"))
     names = [stem for stem in stems if not stem.startswith("test_")]
     modules = {name: importlib.import_module(f"tests.faults.{name}") for name in names}
-    return {name: module for name, module in modules.items() if hasattr(module, "FAULTS")}
+    return {name: module for name, module in modules.items() if hasattr(module, "TITLE")}
 
 
 def outcome(case, count, folder, seed):
@@ -43,7 +43,7 @@ def table(found):
     rows = [head]
     for name, of in found.items():
         counts = (of.tried, of.survived, len(of.silent), len(of.tracebacks), len(of.lost))
-        rows.append((f"{name}: {cases()[name].FAULTS}", *map(str, counts)))
+        rows.append((f"{name}: {cases()[name].TITLE}", *map(str, counts)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows

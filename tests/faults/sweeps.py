@@ -21,7 +21,7 @@ from fgspec.training.logbook import Logbook
 from tests.faults.command import fgspec
 from tests.faults.outcome import Outcome
 
-FAULTS = "sweeps with failing arms, killed and completed"
+TITLE = "sweeps with failing arms, killed and completed"
 SMALL = 1
 COUNT = 40
 CALLS = 6
@@ -195,10 +195,10 @@ class Raises(Fault):
     def acting(self):
         prepared = api._prepared
 
-        def raising(loaded, *rest):
-            if loaded.experiment.name == "s-bad":
+        def raising(course, *rest):
+            if course.loaded.experiment.name == "s-bad":
                 raise self.error
-            return prepared(loaded, *rest)
+            return prepared(course, *rest)
 
         with mock.patch.object(api, "_prepared", raising):
             yield
