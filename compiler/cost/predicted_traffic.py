@@ -127,7 +127,8 @@ def _activations(plan: Plan, layout: Layout) -> Iterator[Message]:
     pulled = layers_alone or (moved and plan.space.layerwise)
     for _, layer in every_layer(plan.network.blocks):
         yield "all-gather", "group", _mixed(plan, layout, layer) * (1 + clean)
-        yield "all-reduce", "group", _moments(plan, layout, layer) * 2 * (1 + clean + pulled)
+        # A normalization sends the first of its values, their mean and their variance.
+        yield "all-reduce", "group", _moments(plan, layout, layer) * 3 * (1 + clean + pulled)
         if not moved or not plan.space.of_weights:
             yield "all-reduce", "group", _shared(plan, layout, layer)
     errors = not moved and not layers_alone

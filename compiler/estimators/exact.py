@@ -93,7 +93,7 @@ class _Reverse:
             context.losses,
             context.backward,
             every=context.plan.stored_every,
-            loops=not written_out(context.plan),
+            loops=not (context.plan.stacks and written_out(context.plan)),
         )
 
 

@@ -6,7 +6,9 @@ import networks
 import numpy as np
 import pytest
 
+from compiler.cost.compiled import YNNPACK
 from compiler.network.network import patchify, standardized
+from compiler.network.norms import Norm
 from compiler.network.running import CLASSIFIER
 
 BATCH_NORM = "{type: batch_norm}"
@@ -77,3 +79,15 @@ def test_with_the_moments_of_the_batch_evaluation_is_the_training_pass():
     assert float(evaluated["loss"]) / 4 == pytest.approx(float(loss), rel=1e-3)
     apart = made.evaluate(state._replace(statistics=start), batch)
     assert float(apart["loss"]) / 4 != pytest.approx(float(loss), rel=1e-2)
+
+
+@pytest.mark.parametrize("given", YNNPACK)
+@pytest.mark.parametrize("over", [("channel",), ("patch", "channel"), ("batch", "patch")])
+def test_equal_values_become_exactly_zero(over, given):
+    """In whatever order they are summed: behind a rectifier 1e-8 has a derivative, 0 has none."""
+    for count in (3, 7, 16, 100):
+        values = np.random.default_rng(count).random((1, 1, 50, 1), np.float32)
+        sizes = [count if axis in over else 1 for axis in ("batch", "patch", "group", "channel")]
+        x = jnp.asarray(np.broadcast_to(values, (*sizes[:2], 50, sizes[3])))
+        norm = jax.jit(Norm(over, 1e-5)).lower(x).compile(YNNPACK[given])
+        assert not np.asarray(norm(x)).any()
