@@ -127,7 +127,7 @@ def _moved(where: tuple[int, ...], epsilon: float, primals: Any, tangents: Any) 
 
 
 def _centred(x: Any, where: tuple[int, ...], epsilon: float) -> tuple[Any, Any]:
-    # By what all differ from the first: the mean of equal values is then exactly theirs, in whatever
+    # By what all differ from the first: the mean of equal values is exactly theirs, in whatever
     # order it is summed, and they become 0. Behind a rectifier 1e-8 is not 0: half of the units of
     # a blank patch would have a derivative.
     first = x[tuple(slice(1) if axis in where else slice(None) for axis in range(x.ndim))]

@@ -100,6 +100,7 @@ class Checkpointer:
         self._damaged: set[int] = set()
         self._proven = False
         self._manager = _open_manager(self._directory, keep)
+        self._place = _identity_of(self._directory)
 
     def save(self, step: int, state: Any, extra: Mapping[str, Any]) -> None:
         """Copies the state to the host and returns; files are written in the background.
@@ -118,6 +119,9 @@ class Checkpointer:
         """
         if step in self._trusted:
             return
+        # Orbax would make the folder anew, and go on without the steps that were in it.
+        if _identity_of(self._directory) != self._place:
+            raise _taken_away(self._directory)
         with _as_os_error(self._directory):
             self._save(step, state, extra)
         self._trusted.add(step)
@@ -314,6 +318,19 @@ class Checkpointer:
         return arrays
 
 
+def _identity_of(folder: Path) -> tuple[int, int] | None:
+    """What tells a folder from another one of its name; None if there is none."""
+    try:
+        found = folder.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _taken_away(folder: Path) -> OSError:
+    return FileNotFoundError(errno.ENOENT, "the folder was taken away", str(folder))
+
+
 @contextmanager
 def _as_os_error(directory: Path) -> Iterator[None]:
     """Raises whatever Orbax and TensorStore make of a file that cannot be written as one kind."""
@@ -326,6 +343,8 @@ def _as_os_error(directory: Path) -> Iterator[None]:
         for number in _WRITE_ERRORS:
             if os.strerror(number) in text:
                 raise OSError(number, os.strerror(number), str(directory)) from error
+        if "NOT_FOUND" in text or not directory.is_dir():
+            raise _taken_away(directory) from error
         raise
 
 

@@ -48,5 +48,7 @@ def _line(run: RunDir, error: OSError, going_on: str) -> str:
         step = 0
     safe = f"the last checkpoint is of step {step}" if step else "there is no checkpoint yet"
     remedy = "make room" if error.errno in _FULL else "see that it can be written"
+    if error.errno == errno.ENOENT:
+        remedy = "put it back"
     again = going_on if begun(run.path) else "start it again with the same command"
     return f"{place}: {reason}; the run stopped, {safe}; {remedy}, then {again}"

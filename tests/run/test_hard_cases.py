@@ -16,6 +16,7 @@ import runs
 import fgspec
 import fgspec.api
 from fgspec.cli.main import main
+from fgspec.training.checkpoint import Checkpointer
 from fgspec.training.logbook import read
 
 
@@ -232,3 +233,39 @@ def test_variables_that_jax_cannot_read_are_told(cli, monkeypatch):
     code, _, err = cli("plan", "a.yaml")
     assert (code, err.count("\n")) == (2, 1)
     assert err.endswith("'JAX_ENABLE_X64'; mend that variable, or unset it\n")
+
+
+def test_a_command_that_failed_ends_whatever_its_threads_wait_for(tmp_path):
+    """As one of Orbax does after a save that could not be written."""
+    program = """
+import sys, threading
+from fgspec.cli import entry
+entry.PATIENCE = 0.5
+threading.Thread(target=threading.Event().wait).start()
+sys.argv = ["fgspec", "check", "nothing.yaml"]
+entry.main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert b"nothing.yaml" in done.stderr
+
+
+def test_a_folder_of_checkpoints_that_was_taken_away_is_missed(tmp_path, monkeypatch):
+    """Orbax would make it anew, and go on without the steps that were in it."""
+    save, taken = Checkpointer.save, []
+
+    def saving(self, step, *rest):
+        if step == 12 and not taken:
+            taken.append((tmp_path / "run" / "checkpoints").rename(tmp_path / "aside"))
+        save(self, step, *rest)
+
+    monkeypatch.setattr(Checkpointer, "save", saving)
+    spec = runs.write_spec(tmp_path)
+    with pytest.raises(fgspec.RunError, match="taken away; the run stopped.*put it back"):
+        fgspec.train(spec, run=tmp_path / "run")
+    monkeypatch.undo()
+    shutil.rmtree(tmp_path / "run" / "checkpoints", ignore_errors=True)
+    (tmp_path / "aside").rename(tmp_path / "run" / "checkpoints")
+    assert fgspec.train(resume=tmp_path / "run")["status"] == "done"
