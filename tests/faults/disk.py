@@ -112,8 +112,10 @@ def _no_longer_writable(run: Path, aside: Path) -> Path:
     else:
         path = str(run)
         bound = subprocess.run(["mount", "--bind", path, path], capture_output=True, check=False)
-        if not bound.returncode:
-            subprocess.run(["mount", "-o", "remount,ro,bind", path], check=True)
+        # While a file is open for writing it is busy.
+        again = ["mount", "-o", "remount,ro,bind", path]
+        while not bound.returncode and subprocess.run(again, capture_output=True).returncode:
+            pass
     return run
 
 
