@@ -84,10 +84,13 @@ def test_a_run_goes_on_on_another_mesh(findings):
 
 
 def test_local_greedy_forward_gradients_send_no_errors_between_groups(findings):
-    """Errors at features, of 32 x 4 x 256 numbers, cross groups as a sum under backprop only."""
+    """Errors at features, of 32 x 4 x 256 numbers, cross groups as a sum under backprop only.
+
+    What LG-FG-A sends are the first value, the mean and the variance of normalizations.
+    """
     features = 2 * 7 / 8 * 32 * 4 * 256 * 4
     sums = {
         rule: findings["traffic"][f"{rule} 1x8"]["all-reduce group"] for rule in ("bp", "lg-fg-a")
     }
     assert min(sums["bp"]) > features
-    assert max(sums["lg-fg-a"]) < 0.25 * features
+    assert max(sums["lg-fg-a"]) < 0.3 * features

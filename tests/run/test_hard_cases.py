@@ -121,7 +121,7 @@ def test_a_signal_while_it_trains_saves_first(tmp_path):
 
 
 def test_a_full_disk_is_told_and_the_run_goes_on_once_there_is_room(tmp_path, capfd):
-    spec = runs.write_spec(tmp_path, "bp", steps=12)
+    spec = fgspec.load(runs.write_spec(tmp_path, "bp", steps=12), ["architecture.channels=64"])
     whole = fgspec.train(spec, run=tmp_path / "whole")["run"]
     run = tmp_path / "run"
     # Enough for the record of the run, and too little for the arrays of a checkpoint.
