@@ -263,7 +263,7 @@ def test_a_folder_of_checkpoints_that_was_taken_away_is_missed(tmp_path, monkeyp
 
     monkeypatch.setattr(Checkpointer, "save", saving)
     spec = runs.write_spec(tmp_path)
-    with pytest.raises(fgspec.RunError, match="taken away; the run stopped.*put it back"):
+    with pytest.raises(fgspec.RunError, match=r"taken away; the run stopped.*put it back"):
         fgspec.train(spec, run=tmp_path / "run")
     monkeypatch.undo()
     shutil.rmtree(tmp_path / "run" / "checkpoints", ignore_errors=True)
