@@ -24,11 +24,11 @@ def _of(key: UInt32[Array, "2"]) -> PRNGKeyArray:
 
 
 def _rounds(
-    key: UInt32[Array, "2"], high: UInt32[Array, "..."] | int, low: UInt32[Array, "..."]
+    key: UInt32[Array, "2"], counter: UInt32[Array, "..."]
 ) -> tuple[UInt32[Array, "..."], UInt32[Array, "..."]]:
-    """Threefry 2x32 of counters, with 20 rounds (Salmon et al. 2011)."""
+    """Threefry 2x32 of counters below 2^32, with 20 rounds (Salmon et al. 2011)."""
     keys = (key[0], key[1], key[0] ^ key[1] ^ jnp.uint32(_PARITY))
-    a, b = keys[0] + jnp.uint32(high), low + keys[1]
+    a, b = keys[0], counter + keys[1]
     for group in range(5):
         for by in _ROTATIONS[group % 2]:
             a = a + b
@@ -44,7 +44,7 @@ def _written_out(key: UInt32[Array, "2"], shape: tuple[int, ...]) -> UInt32[Arra
     for axis in reversed(range(len(shape))):
         place += lax.broadcasted_iota(jnp.uint32, shape, axis) * jnp.uint32(stride)
         stride *= shape[axis]
-    a, b = _rounds(key, 0, place)
+    a, b = _rounds(key, place)
     return a ^ b
 
 
