@@ -21,6 +21,7 @@ _SHORTEST = 0.1  # seconds of compilation that are worth a file
 _SHORTEST_VARIABLE = "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"
 _ENTRIES = "jit_*-cache"
 _UNREADABLE = re.compile(r"Error reading persistent compilation cache entry for '(jit_\w+)'")
+_UNWRITTEN = re.compile(r"Error writing persistent compilation cache entry for '\w+': (.*)")
 _HITS, _MISSES, _SAVED = (
     f"/jax/compilation_cache/{name}"
     for name in ("cache_hits", "cache_misses", "compile_time_saved_sec")
@@ -129,8 +130,12 @@ def _writable(folder: Path) -> Path:
 
 def _explained(error: Exception) -> str:
     at = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
+    return _not_kept(at)
+
+
+def _not_kept(why: str) -> str:
     return (
-        f"compiled programs are not kept ({at}); set {CACHE_VARIABLE} to a folder that can be "
+        f"compiled programs are not kept ({why}); set {CACHE_VARIABLE} to a folder that can be "
         f"written to, or to {OFF}"
     )
 
@@ -153,12 +158,17 @@ def _bound(folder: Path, largest: int) -> None:
 def _mending(use: CacheUse, own: bool) -> Iterator[None]:
     """Delete what JAX cannot read, in a folder of our own, before it writes the program again.
 
-    JAX only warns, at every start, as it never writes over a file that is there.
+    JAX only warns, at every start, as it never writes over a file that is there. Where it cannot
+    write, as on a full disk, the log says so once in our words: a run needs no cache.
     """
     before = warnings.showwarning
 
     def show(message: Any, *about: Any, **more: Any) -> None:
         unreadable = _UNREADABLE.search(str(message))
+        unwritten = _UNWRITTEN.search(str(message))
+        if unwritten is not None:
+            use.problem = _not_kept(f"{use.folder}: {unwritten[1]}")
+            return
         if unreadable is None or use.folder is None:
             before(message, *about, **more)
             return

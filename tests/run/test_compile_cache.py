@@ -67,6 +67,25 @@ def _triple(x):
     return x * 3 + 1
 
 
+def test_a_full_disk_is_told_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("FGSPEC_CACHE", str(tmp_path))
+    monkeypatch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    shortest = jax.config.values[SHORTEST]
+    jax.config.update(SHORTEST, 0.0)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            with compilation_cache() as use, runs.largest_file(100):
+                assert jax.jit(_triple)(2.0) == 7
+    finally:
+        jax.config.update(SHORTEST, shortest)
+        jax.clear_caches()
+    assert use.lines() == [
+        f"warning: compiled programs are not kept ({tmp_path}: OSError: [Errno 27] File too "
+        "large); set FGSPEC_CACHE to a folder that can be written to, or to off"
+    ]
+
+
 def test_a_cache_that_cannot_be_written_stops_nothing(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("FGSPEC_CACHE", str(tmp_path / "file" / "cache"))
