@@ -135,7 +135,7 @@ def valid_sections(tree: Mapping[str, Any], problems: list[Problem]) -> dict[str
 def _problems(errors: list[ErrorDetails], tree: Mapping[str, Any]) -> list[Problem]:
     merged: dict[Path, list[ErrorDetails]] = {}
     for error in errors:
-        path = _path(error["loc"], tree)
+        path = _path(error, tree)
         if error["type"] == "missing" and isinstance(path[-1], int):
             merged[path[:-1]] = [error]  # the last of the missing items tells how many
         else:
@@ -230,11 +230,13 @@ def _one_of(choices: list[str], value: Any) -> str:
     return f"{text}; did you mean {guess}?" if guess and guess != value else text
 
 
-def _path(location: tuple[int | str, ...], tree: Mapping[str, Any]) -> Path:
+def _path(error: ErrorDetails, tree: Mapping[str, Any]) -> Path:
     """The path in `tree`, without the names of union members that pydantic puts into it."""
     path: Path = ()
-    for key in location:
-        if isinstance(key, int) or isinstance(lookup(tree, path), Mapping):
+    for place, key in enumerate(error["loc"], 1):
+        above = lookup(tree, path)
+        absent = error["type"] == "missing" and place == len(error["loc"])
+        if isinstance(key, int) or (isinstance(above, Mapping) and (key in above or absent)):
             path = (*path, key)
     return path
 

@@ -99,6 +99,7 @@ def lines_of(make):
 @given(mutated())
 @example({"fgspec": 1, "name": "a", "training": {"epochs": 1}, "rule": ["bp"]})
 @example({"fgspec": 1, "name": "a", "training": {"epochs": 1}, "losses": {"local": {"local": 1}}})
+@example({"fgspec": 1, "name": "a", "architecture": {"normalization": {"readout": {}}}})
 def test_a_mutated_spec_is_told_in_placed_lines(tree):
     for line in lines_of(lambda: loads(flow(tree))):
         assert PLACED.fullmatch(line), line

@@ -187,7 +187,7 @@ MISTAKES = {
     ),
     "a short enumeration": mistake(
         "compile: {precision: bf16}\n",
-        "a.yaml:4:22: compile.precision: must be one of float32, bfloat16; did you mean bfloat16? (got bf16)",
+        "a.yaml:4:22: compile.precision: must be one of float32, tf32, bfloat16; did you mean bfloat16? (got bf16)",
     ),
     "a misspelled word beside numbers": mistake(
         "compile: {steps_per_call: atuo}\n",
@@ -196,6 +196,15 @@ MISTAKES = {
     "a number out of range beside a word": mistake(
         "compile: {steps_per_call: 0}\n",
         "a.yaml:4:27: compile.steps_per_call: must be >= 1 or auto (got 0)",
+    ),
+    "a mapping beside words and numbers": mistake(
+        "compile: {rematerialize: {}}\n",
+        "a.yaml:4:26: compile.rematerialize: must be a whole number or one of auto, never (got {})",
+    ),
+    "a mapping beside a list": mistake(
+        "architecture: {type: local_mixer, blocks: 1, patches: 1, channels: 8, groups: 1,\n"
+        "  normalization: {readout: {}}}\n",
+        "a.yaml:5:28: architecture.normalization.readout: must be true or false or a list (got {})",
     ),
     "a scalar for a list": mistake(
         "architecture: {type: mlp, hidden: 256}\n",

@@ -104,7 +104,7 @@ def test_read_refuses_what_is_no_utf8_file(tmp_path):
         "1:1: The text is larger than 1 MiB; expected a spec of a few kilobytes: check the file"
     )
     nul = type(file)(str(file) + "\0")
-    with pytest.raises(YamlError, match=r":1:1: The file cannot be read \(embedded null byte"):
+    with pytest.raises(YamlError, match=r":1:1: The file cannot be read \(.*embedded null"):
         read(nul)
     loop = tmp_path / "loop"
     loop.symlink_to(loop)
