@@ -81,19 +81,20 @@ def fingerprint(plan: Plan) -> Fingerprint:
     program = compile_plan(plan)
     state, records, _ = abstract_arguments(program)
     batch = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), records)
-    updates = _updates(program, state, batch)
     few = _few(batch)
-    prints = {
-        "initial": _printed(_initial(program)),
-        "data": _data(plan, state, few),
-        "forward": _printed(_forward(plan, state, few["image"])),
-        "update": _printed(updates),
-        "noise": _noise(plan, updates.values()),
-        "optimizer": _printed(_optimizer(plan, state)),
-        "evaluation": _evaluation(program, state, few),
-        "run": _run(plan),
-        "program": _program(lowered),
-    }
+    with jax.default_matmul_precision(plan.products):
+        updates = _updates(program, state, batch)
+        prints = {
+            "initial": _printed(_initial(program)),
+            "data": _data(plan, state, few),
+            "forward": _printed(_forward(plan, state, few["image"])),
+            "update": _printed(updates),
+            "noise": _noise(plan, updates.values()),
+            "optimizer": _printed(_optimizer(plan, state)),
+            "evaluation": _evaluation(program, state, few),
+            "run": _run(plan),
+            "program": _program(lowered),
+        }
     return Fingerprint(prints, _cost(scanned, state, batch) | _sent(lowered))
 
 
@@ -127,7 +128,6 @@ def _initial(program: Program) -> dict[str, Known]:
 def _updates(program: Program, state: State, batch: Any) -> dict[str, Known]:
     """The gradient of every parameter, and what else of the state an update moves."""
 
-    @jax.default_matmul_precision("highest")
     def update(state: State, batch: Any) -> Any:
         learned = program.learned(state, batch, Collecting(state))
         found: dict[str, Any] = {
@@ -162,7 +162,7 @@ def _data(plan: Plan, state: State, batch: Any) -> dict[str, Print]:
 
 def _forward(plan: Plan, state: State, image: Any) -> dict[str, Known]:
     """The output of every layer as a function of what enters it, and of every readout."""
-    dtype = jnp.dtype(plan.experiment.compile.precision)
+    dtype = plan.features_dtype
     found = digests(lambda image: stem(plan, image), (image,), ("image",))
     known = {"stem": found[""]}
 

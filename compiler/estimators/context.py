@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from compiler.estimators.site_losses import readout_of, site_losses
+from compiler.named_arrays.precision import in_full
 from compiler.named_arrays.random_streams import KeyData, addresses, stream_code
 from compiler.network.block import in_block
 from compiler.network.network import Trace
@@ -154,9 +155,13 @@ def make_context(
 def _final(plan: Plan, params: Params, labels: Int[Array, " n"]) -> Final:
     site, objective = plan.units[-1][1], plan.objective
     readout, own = plan.readout(site), readout_of(params, plan.place(site))
+
+    def at_loss(function: Callable[..., Any]) -> Callable[..., Any]:
+        return jax.named_scope("losses")(in_block(site.block)(in_full(function)))
+
     return Final(
-        outputs=lambda x: readout.outputs(own, x)[0],
-        error=jax.grad(lambda outputs: objective.value(outputs, labels).sum()),
+        outputs=at_loss(lambda x: readout.outputs(own, x)[0]),
+        error=jax.grad(at_loss(lambda outputs: objective.value(outputs, labels).sum())),
     )
 
 

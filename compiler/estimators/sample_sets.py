@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from compiler.named_arrays.precision import EXACT
 from fgspec.spec import sample_sets
 
 Draws = Mapping[str, Float[Array, "..."]]
@@ -78,9 +79,9 @@ def _flat(u: Float[Array, "..."], rows: int) -> Float[Array, "k r d"]:
 
 def _gram(draws: Draws, rows: int) -> Float[Array, "r k k"]:
     flat = [_flat(u, rows) for u in draws.values()]
-    grams = [jnp.einsum("krd,jrd->rkj", u, u) for u in flat]
+    grams = [jnp.einsum("krd,jrd->rkj", u, u, precision=EXACT) for u in flat]
     return sum(grams[1:], grams[0])
 
 
 def _mix(by: Float[Array, "r k k"], u: Any, rows: int) -> Float[Array, "..."]:
-    return jnp.einsum("rkj,jrd->krd", by, _flat(u, rows)).reshape(u.shape)
+    return jnp.einsum("rkj,jrd->krd", by, _flat(u, rows), precision=EXACT).reshape(u.shape)

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 from jaxtyping import Array, Float, Int
 
+from compiler.named_arrays.precision import in_full
 from compiler.network.block import in_block
 from compiler.objectives.replicated import LOWERINGS, apart
 from compiler.plan.plan import Plan
@@ -39,6 +40,7 @@ def site_losses(plan: Plan, params: Params, feedback: Params, labels: Int[Array,
         def outputs(params: Params, features: Features) -> Float[Array, "n k"]:
             return readout.outputs(params, features, back)[0]
 
+        @in_full
         def value(params: Params, features: Features) -> Float[Array, " n"]:
             return objective.value(outputs(params, features), labels, others=rest)
 

@@ -7,7 +7,7 @@ from typing import Any
 from jaxtyping import Array, Float
 
 from compiler.named_arrays.axes import Axis
-from compiler.named_arrays.precision import precise
+from compiler.named_arrays.precision import in_full, precise
 from compiler.network.block import Block, apply_block, block_params
 from compiler.network.layers import LayerTrace
 from compiler.network.norms import Moments, Norm
@@ -57,6 +57,7 @@ class Readout:
         x = precise(x)
         return x if self.norm is None else self.norm(x)
 
+    @in_full
     def outputs(
         self,
         params: Mapping[str, Any],

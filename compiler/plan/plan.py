@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from compiler.named_arrays.axes import Axis
 from compiler.named_arrays.paths import unflatten
-from compiler.named_arrays.precision import at_least_float32
+from compiler.named_arrays.precision import ARITHMETIC, at_least_float32
 from compiler.network.block import Block, block_params
 from compiler.network.heads import final_head, make_head
 from compiler.network.network import Network, every_layer, layers_in
@@ -134,7 +134,17 @@ class Plan:
     @property
     def precise(self) -> jnp.dtype:
         """The type of all that is not computed in `compile.precision`, if that is less."""
-        return at_least_float32(jnp.dtype(self.experiment.compile.precision))
+        return at_least_float32(self.features_dtype)
+
+    @property
+    def features_dtype(self) -> jnp.dtype:
+        """The type that blocks compute in."""
+        return jnp.dtype(ARITHMETIC[self.experiment.compile.precision].dtype)
+
+    @property
+    def products(self) -> str:
+        """The precision of the products of blocks, one of JAX's."""
+        return ARITHMETIC[self.experiment.compile.precision].products
 
     @property
     def estimator(self) -> Estimator:

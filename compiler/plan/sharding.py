@@ -89,15 +89,15 @@ def constrained(
 def traced_on(plan: Plan, function: Callable[..., Any]) -> Callable[..., Any]:
     """`function` traced for the mesh of a plan, which `constrained` and layers then see.
 
-    Products are in float32, without the TF32 and bfloat16 passes of GPUs and TPUs, and no split of
-    an array changes the random numbers in it.
+    Products are as precise as the spec says, without the TF32 and bfloat16 passes that JAX would
+    choose by itself on GPUs and TPUs, and no split of an array changes the random numbers in it.
     """
     layout = layout_of(plan.experiment.mesh)
     alone = layout.devices == 1
 
     def traced(*args: Any, **named: Any) -> Any:
         seen = nullcontext() if alone else use_abstract_mesh(devices_of(layout).abstract_mesh)
-        with seen, jax.default_matmul_precision("highest"), jax.threefry_partitionable(True):
+        with seen, jax.default_matmul_precision(plan.products), jax.threefry_partitionable(True):
             return function(*args, **named)
 
     return traced

@@ -12,6 +12,7 @@ from jaxtyping import Array, Int
 from compiler.compile import compile_plan
 from compiler.plan.loops import written_out
 from compiler.plan.plan import Plan
+from compiler.plan.sharding import traced_on
 from compiler.quality.statistics import quality
 from compiler.update.diagnose import by_layer, draws, estimates, moments
 from compiler.update.learn import rows_of
@@ -54,7 +55,7 @@ def probed(plan: Plan, state: State, batch: Mapping[str, Any], each: int) -> dic
     """
     drawn = draws(plan)
     rounds, each = (ROUNDS, each) if drawn else (1, 2)
-    measure = jax.jit(_measured(plan))
+    measure = jax.jit(traced_on(plan, _measured(plan)))
     found = []
     for index in range(rounds):
         steps = state.step + index * each + jnp.arange(each, dtype=jnp.int32)
@@ -67,7 +68,6 @@ def probed(plan: Plan, state: State, batch: Mapping[str, Any], each: int) -> dic
 
 
 def _measured(plan: Plan) -> Any:
-    @jax.default_matmul_precision("highest")
     def measured(state: State, batch: Any, steps: Int[Array, " k"]) -> Any:
         """Moments of the estimates of some steps' draws, and the exact gradient, by layer."""
         rows = rows_of(plan, state, batch)

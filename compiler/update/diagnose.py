@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int, Shaped
 from compiler.estimators.context import Context, Estimate, drawn, make_context
 from compiler.estimators.site_losses import readout_of
 from compiler.named_arrays.paths import flatten
+from compiler.named_arrays.precision import inner
 from compiler.named_arrays.random_streams import KeyData, address
 from compiler.plan.loops import scanned, written_out
 from compiler.plan.plan import Plan
@@ -126,7 +127,7 @@ PARTS: dict[str, Callable[[Params], dict[str, Float[Array, " d"]]]] = {
 
 def _cosine(a: Float[Array, " d"], b: Float[Array, " d"]) -> Float[Array, ""]:
     size = jnp.linalg.norm(a) * jnp.linalg.norm(b)
-    return jnp.where(size > 0, jnp.vdot(a, b) / jnp.where(size > 0, size, 1), 0)
+    return jnp.where(size > 0, inner(a, b) / jnp.where(size > 0, size, 1), 0)
 
 
 def _against(found: Params, target: Params) -> dict[str, Float[Array, ""]]:
@@ -173,7 +174,7 @@ def moments(
     def add(total: Any, at: Any) -> tuple[Any, None]:
         found = draw(at)
         off = {name: found[name] - target[name] for name in target}
-        square = {name: jnp.vdot(part, part) for name, part in off.items()}
+        square = {name: inner(part, part) for name, part in off.items()}
         cosine = {name: _cosine(found[name], target[name]) for name in target}
         return jax.tree.map(jnp.add, total, (off, square, cosine)), None
 
@@ -184,7 +185,7 @@ def moments(
     return {
         name: Moments(
             mean=target[name] + off[name] / count,
-            variance=(square[name] - jnp.vdot(off[name], off[name]) / count) / (count - 1),
+            variance=(square[name] - inner(off[name], off[name]) / count) / (count - 1),
             cosine=cosine[name] / count,
         )
         for name in target
@@ -197,7 +198,7 @@ def _signal_to_noise(
     """|gradient|^2 of every part, of the total variance of its estimate."""
     found = moments(draw, target, keys, loops=not written_out(plan))
     return {
-        f"fg/snr/{part}": jnp.vdot(own, own) / jnp.maximum(found[part].variance, 1e-30)
+        f"fg/snr/{part}": inner(own, own) / jnp.maximum(found[part].variance, 1e-30)
         for part, own in target.items()
     }
 

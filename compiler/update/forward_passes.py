@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Int, Shaped
 
 from compiler.augment.recipes import augmented
 from compiler.estimators.site_losses import site_losses
+from compiler.named_arrays.precision import in_full
 from compiler.named_arrays.random_streams import KeyData
 from compiler.network.layers import LayerTrace
 from compiler.network.network import in_unit_interval, patchify, standardized
@@ -32,7 +33,7 @@ def stem(plan: Plan, image: Shaped[Array, "n h w k"]) -> Float[Array, "n p 1 f"]
     data = plan.data
     raw = ((0.0,) * len(data.mean), (1.0,) * len(data.std))
     mean, std = (data.mean, data.std) if plan.experiment.data.standardize else raw
-    dtype = jnp.dtype(plan.experiment.compile.precision)
+    dtype = plan.features_dtype
     pixels = in_unit_interval(image).astype(plan.precise)
     cut = patchify(standardized(pixels, mean, std), plan.network.grid)
     return constrained(plan, cut.astype(dtype))
@@ -76,7 +77,7 @@ def evaluated(plan: Plan, state: State, batch: Mapping[str, Array]) -> Metrics:
     read = plan.network.classifier.outputs
     logits, _ = read(state.params["classifier"], output, known=moments)
     answer, targets = plan.answer, batch["label"]
-    loss, found = answer.value(logits, targets), answer.metrics(logits, targets)
+    loss, found = in_full(answer.value)(logits, targets), answer.metrics(logits, targets)
     count = jnp.asarray(loss.shape[0], jnp.int32)
     sums = {name: found[name].sum() for name in answer.reports}
     return {"loss": loss.sum(), **sums, "count": count}
@@ -119,6 +120,7 @@ def classifier_gradient(
 ) -> tuple[Params, Metrics, dict[str, LayerTrace]]:
     """The classifier's exact gradient on features that no gradient reaches, metrics, its trace."""
 
+    @in_full
     def objective(own: Params) -> tuple[Float[Array, ""], tuple[Metrics, Any]]:
         logits, traces = plan.network.classifier.outputs(own, clean)
         loss, found = plan.answer.value(logits, labels).mean(), plan.answer.metrics(logits, labels)

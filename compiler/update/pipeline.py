@@ -112,7 +112,7 @@ class _Pipeline(NamedTuple):
             kept = jax.tree.map(partial(jnp.where, busy), after, held)
             return kept._replace(features=after.features), metrics
 
-        dtype = jnp.dtype(self.plan.experiment.compile.precision)
+        dtype = self.plan.features_dtype
         sends = jnp.zeros((self.plan.rows, self._width()), dtype)
         start = Tick(state.params, state.optimizer, sends)
         held, metrics = looped(self.plan, tick, start, jnp.arange(steps + count - 1))

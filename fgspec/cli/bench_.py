@@ -18,8 +18,9 @@ from compiler.cost.update_flops import update_flops
 from compiler.cost.updates_per_call import Calls, calls_of
 from compiler.update.program import Program
 from fgspec import api
-from fgspec.bench.measure import SCHEMA_VERSION, Subject, lines, measure, timed, times
+from fgspec.bench.measure import SCHEMA_VERSION, Subject, measure, timed, times
 from fgspec.bench.plot import draw, plotting
+from fgspec.bench.tables import lines
 from fgspec.cli.check_ import checked
 from fgspec.cli.options import ArgumentError, SetOption, unwritable
 from fgspec.loading.resolved import spec_hash

@@ -108,10 +108,12 @@ class Compile(Section):
         "inside them again (Chen et al. 2016), the memory that local rules are compared with "
         "(arXiv 2506.21833). never: all is stored. auto: never.",
     )
-    precision: Annotated[Literal["float32", "bfloat16"], Resume.FORKS] = Field(
+    precision: Annotated[Literal["float32", "tf32", "bfloat16"], Resume.FORKS] = Field(
         default="float32",
         description="Of the arithmetic of blocks; parameters, normalizations, readouts and losses "
-        "are float32.",
+        "are float32. tf32: matrix products and convolutions round their factors to 11 bits "
+        "(TensorFloat32) on an Nvidia GPU from Ampere on; on a TPU they take three passes of "
+        "bfloat16, and on a CPU they are float32.",
     )
     ynnpack: Literal["auto", "products", "all", "none"] = Field(
         default="auto",

@@ -1,10 +1,12 @@
-"""Lowerings change no number but by rounding: many steps a call, examples by place, bfloat16."""
+"""Lowerings change no number but by rounding: many steps a call, examples by place, precisions."""
 
 import jax
 import jax.numpy as jnp
 import networks
 import numpy as np
 import pytest
+from jax import lax
+from jax.extend.core import jaxprs_in_params
 
 from compiler.cost.by_part import dissect
 
@@ -70,6 +72,56 @@ def test_bfloat16_is_float32_but_for_rounding(rule, norm):
     a, b = (jax.flatten_util.ravel_pytree(tree)[0] for tree in (found, expected))
     assert float(jnp.vdot(a, b) / jnp.linalg.norm(a) / jnp.linalg.norm(b)) > 0.97
     assert networks.distance(found, expected) > 1e-4
+
+
+PRODUCTS = ("dot_general", "conv_general_dilated")
+FULL = {"readouts", "losses", "optimizer", "views"}
+"""Scopes whose products are never less than float32."""
+
+
+def _products(program):
+    """The scope of every product of a traced program, and the least precision of its factors."""
+    for equation in program.eqns:
+        if equation.primitive.name in PRODUCTS:
+            asked = equation.params["precision"] or (lax.Precision.DEFAULT,)
+            yield str(equation.source_info.name_stack), min(asked, key=lambda one: one.value)
+        for inner in jaxprs_in_params(equation.params):
+            yield from _products(inner)
+
+
+LOCAL_HEADS = "losses: {local: {head: {type: mlp, width: 4, layers: 1}}}"
+TF32 = [(rule, networks.MIXER % BATCH_NORM, "") for rule in ("bp", "dfa", "fg-w", "lg-fg-a")]
+TF32 += [(rule, networks.RESNET % BATCH_NORM, "") for rule in ("lg-bp", "fg-a")]
+TF32 += [("fdfa", networks.CHAIN % networks.NO_NORM, "")]
+TF32 += [("l-bp", networks.MIXER % networks.LOCAL_NORM, LOCAL_HEADS)]
+
+
+@pytest.mark.parametrize("precision", ["float32", "tf32"])
+@pytest.mark.parametrize(("rule", "architecture", "more"), TF32)
+def test_tf32_is_asked_for_in_blocks_alone(rule, architecture, more, precision):
+    more = f"{more}\ncompile: {{precision: {precision}}}"
+    made = networks.program(rule, architecture=architecture, more=more)
+    traced = made.update.trace(made.abstract(), made.plan.images(4))
+    asked = {True: set(), False: set()}
+    for where, lowest in _products(traced.jaxpr.jaxpr):
+        asked[any(scope in where for scope in FULL)].add(lowest)
+    low = lax.Precision.HIGH if precision == "tf32" else lax.Precision.HIGHEST
+    assert asked == {True: {lax.Precision.HIGHEST}, False: {low}}
+
+
+def test_tf32_is_float32_where_there_is_none():
+    """On a CPU: the same bits."""
+    batch = networks.batch_of()
+    found, wanted = (
+        networks.program("lg-fg-a", more=f"compile: {{precision: {precision}}}")
+        for precision in ("tf32", "float32")
+    )
+    state = networks.state_of(wanted)
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        found.gradient(state, batch)[0],
+        wanted.gradient(state, batch)[0],
+    )
 
 
 def test_bfloat16_takes_less_memory_and_moves_fewer_bytes():
