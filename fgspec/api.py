@@ -13,6 +13,7 @@ consequences = fgspec.compare("specs/a.yaml", "specs/b.yaml").consequences
 import logging
 import math
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,7 +24,7 @@ from rich.console import Console
 
 from compiler.compile import compile_plan
 from compiler.cost.by_part import dissect
-from compiler.cost.compiled import compile_update
+from compiler.cost.compiled import compiled_update, lower_update
 from compiler.cost.scopes import scopes
 from compiler.cost.updates_per_call import calls_of
 from compiler.plan.plan import Plan, make_plan
@@ -66,7 +67,7 @@ from fgspec.training import run_folder as rundir
 from fgspec.training.bundle import read_bundle
 from fgspec.training.checkpoint import newest
 from fgspec.training.compile_cache import CacheUse, compilation_cache
-from fgspec.training.device_calls import evaluated, functions, rows_of
+from fgspec.training.device_calls import evaluated, functions, rows_of, timed
 from fgspec.training.jax_settings import refuse_interpreting, refuse_missing_backend
 from fgspec.training.lock import Writer
 from fgspec.training.loop import Functions, Timetable
@@ -77,6 +78,7 @@ from fgspec.training.replay import Replay, replayed
 from fgspec.training.resuming import reading, refuse_length, refuse_other_data
 from fgspec.training.run import Course, Job, execute, find, going_on, start
 from fgspec.training.run_log import damage_of
+from fgspec.training.timings import Timings
 
 LOG = logging.getLogger("fgspec")
 
@@ -236,6 +238,7 @@ def train(
     profile: int = 0,
     network: Any = None,
     break_lock: bool = False,
+    timings: Timings | None = None,
 ) -> dict[str, Any]:
     """Train a spec in a new folder below `run_dir`, or go on with the run at `resume`.
 
@@ -257,6 +260,8 @@ def train(
         network: refused. A run is resumed and compared by what is on disk, so its module must be
             registered; `compile` takes one in hand.
         break_lock: whether to take the run away from a process of another host, which is gone.
+        timings: counts where the time goes until the first update is done; shown on the console
+            then.
 
     Returns:
         What `summary.json` holds, and `run`, the run's folder; metrics in process 0 alone.
@@ -278,7 +283,9 @@ def train(
     if fork and resume is None:
         raise UserError("fork: needs the run whose last checkpoint it begins at; give resume=RUN")
     refuse_interpreting()
-    given, over = _given(spec, overrides)
+    parts = Timings() if timings is None else timings
+    with parts.part("read the spec"):
+        given, over = _given(spec, overrides)
     at, begun = (Path(path) if path is not None else None for path in (run, resume))
     console = console if console is not None and is_first() else Console(quiet=True)
     with Writer(partial(say, console), breaking=break_lock) as writer:
@@ -286,14 +293,18 @@ def train(
         if place is not None and (place == at or place.is_dir()):
             advise("nothing is lost; the same command goes on")
             writer.take(place)  # before anything is read, as its former writer may still write it
-        course = find(given, at, begun, over, fork)
+        with parts.part("read the spec"):
+            course = find(given, at, begun, over, fork)
         name = course.loaded.experiment.name
         place = course.run.path if course.run is not None else at or Path(run_dir) / name
         from_first(partial(_writable, place))
         with compilation_cache() as cache, enough_memory(name):
-            job = _prepared(course, profile, console, cache)
-            found = course.run or start(job, Path(run_dir), at)
-            writer.take(found.path)
+            job = _prepared(course, profile, console, cache, parts)
+            if timings is not None:
+                job = replace(job, program=timed(job.program, timings, partial(say, console)))
+            with parts.part("the run's folder"):
+                found = course.run or start(job, Path(run_dir), at)
+                writer.take(found.path)
             say(console, f"run {found.path}")
             advise(going_on(found))
             job = replace(job, refuse_lost_lock=writer.check)
@@ -316,10 +327,13 @@ def _given(spec: Spec | None, overrides: Sequence[str]) -> tuple[Loaded | None, 
     return load(spec, overrides), ()
 
 
-def _prepared(course: Course, profile: int, console: Console, cache: CacheUse) -> Job:
+def _prepared(
+    course: Course, profile: int, console: Console, cache: CacheUse, parts: Timings
+) -> Job:
     """Everything that a run needs; its update is compiled and what it costs is shown."""
     loaded = course.loaded
-    program, dataset = _with_data(loaded)
+    with parts.part("plan, and read the data"):
+        program, dataset = _with_data(loaded)
     if course.run is not None and course.before is not None:
         refuse_length(course.run, course.before, program.plan, course.run.last_step())
     timetable = _timetable(program.plan)
@@ -327,12 +341,22 @@ def _prepared(course: Course, profile: int, console: Console, cache: CacheUse) -
         raise UserError(
             f"profile: {profile} steps are more than the {timetable.total} of the run; give less"
         )
-    calls = calls_of(program.plan)
+    with parts.part("trace the update"):  # once to choose how many of them a call makes
+        calls = calls_of(program.plan)
     calls = calls._replace(steps=1) if profile else calls
-    compiled = compile_update(program, calls)
-    rows = cost_rows(program.plan, compiled, dissect(program)) | mesh_rows(program.plan)
+    with parts.part("trace the update"):
+        lowered = lower_update(program, calls)
+    # XLA compiles outside of Python's lock, so that what it costs is counted meanwhile.
+    with ThreadPoolExecutor(1) as beside:
+        made = beside.submit(compiled_update, program, lowered)
+        with parts.part("count what it costs"):
+            anatomy = dissect(program)
+            said = [f"note: {note}" for note in notes(program.plan)]
+        with parts.part("compile it, the rest"):
+            compiled = made.result()
+    rows = cost_rows(program.plan, compiled, anatomy) | mesh_rows(program.plan)
     table(loaded.experiment.name, rows, console)
-    for line in [f"note: {note}" for note in notes(program.plan)] + cache.lines():
+    for line in said + cache.lines():
         say(console, line)
     called = functions(program, dataset, calls, compiled.call)
     traces = profile and is_first()

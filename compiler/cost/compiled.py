@@ -40,7 +40,11 @@ ONE = Calls(1, False)
 
 def compile_update(program: Program, calls: Calls = ONE) -> CompiledUpdate:
     """Compile the update for the shapes of its plan, without running anything."""
-    lowered = lower_update(program, calls)
+    return compiled_update(program, lower_update(program, calls))
+
+
+def compiled_update(program: Program, lowered: jax.stages.Lowered) -> CompiledUpdate:
+    """Compile what `lower_update` has traced."""
     return reported(program, compile_for_memory(lowered, ynnpack(program.plan)))
 
 

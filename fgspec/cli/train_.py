@@ -25,6 +25,7 @@ from fgspec.cli.options import (
 from fgspec.loading.spec_file import load
 from fgspec.processes.join import is_first, leaving_promptly
 from fgspec.show.lines import say
+from fgspec.training.timings import START
 
 SpecOrNothing = Annotated[
     Path | None,
@@ -58,6 +59,12 @@ ProfileOption = Annotated[
 ]
 
 
+TimingsOption = Annotated[
+    bool,
+    typer.Option("--timings", help="Show where the time goes until the first update is done."),
+]
+
+
 def run(
     spec: SpecOrNothing = None,
     overrides: SetOption = None,
@@ -68,6 +75,7 @@ def run(
     profile: ProfileOption = None,
     mesh: MeshOption = None,
     break_lock: BreakLockOption = False,
+    timings: TimingsOption = False,
     distributed: DistributedOption = False,
     coordinator: CoordinatorOption = None,
     num_processes: ProcessesOption = None,
@@ -84,12 +92,15 @@ def run(
     """
     refuse_unclear("train", spec, run, resume, fork)
     over = with_mesh(overrides, mesh)
-    loaded = load(spec, over) if spec is not None else None
+    START.begun("import fgspec and the rest")
+    with START.part("read the spec"):
+        loaded = load(spec, over) if spec is not None else None
     many = joined(distributed, coordinator, num_processes, process_id)
     if loaded is not None:
         api.refuse_untold(loaded)
     console = Console()
     asked = {"run_dir": run_dir, "run": run, "resume": resume, "profile": profile or 0}
+    asked |= {"timings": START if timings else None}
     asked |= {"break_lock": break_lock, "fork": fork, "overrides": over if loaded is None else ()}
     with leaving_promptly() if many else nullcontext():
         summary = api.train(loaded, console=console, **asked)

@@ -1,6 +1,7 @@
 """A compiled program as the loop calls it: with what each process reads, on all devices."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
@@ -17,6 +18,7 @@ from fgspec.data.dataset import Dataset, Images
 from fgspec.data.pipeline import Rows
 from fgspec.processes.join import from_own, from_whole, own_rows
 from fgspec.training.loop import Batch, Functions
+from fgspec.training.timings import Timings
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -25,6 +27,31 @@ def rows_of(program: Program, calls: Calls) -> Rows:
     """Places in every training batch that this process reads."""
     _, records, _ = abstract_arguments(program, calls)
     return own_rows(next(iter(records.values())), axis=1)
+
+
+def timed(called: Functions, timings: Timings, show: Callable[[str], None]) -> Functions:
+    """The same functions; after the first update `show` gets the lines of where time went.
+
+    That update is waited for.
+    """
+    first = True
+
+    def init(seed: int) -> Any:
+        with timings.part("the first state"):
+            return jax.block_until_ready(called.init(seed))
+
+    def updates(state: Any, records: Any) -> Any:
+        nonlocal first
+        if not first:
+            return called.updates(state, records)
+        first = False
+        with timings.part("the first update"):
+            done = jax.block_until_ready(called.updates(state, records))
+        for line in timings.lines():
+            show(line)
+        return done
+
+    return replace(called, init=init, updates=updates)
 
 
 def functions(program: Program, dataset: Dataset, calls: Calls, compiled: Any) -> Functions:

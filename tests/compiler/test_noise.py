@@ -90,3 +90,17 @@ def test_bits_are_those_of_jax(seed, shape):
     bits = partial(jax.random.bits, shape=shape)
     found, wanted = (jax.vmap(jax.vmap(bits))(k) for k in (keys, others))
     np.testing.assert_array_equal(found, wanted)
+
+
+def test_words_of_signs_are_made_once():
+    """Not for each of 32 signs, nor wherever these are read; XLA would, as rounds seem cheap."""
+
+    def used_twice(key, x):
+        u = DRAW["rademacher"](address(key, "x"), (8,), (64,))
+        return jnp.tanh(x * u).sum(1) @ (x + u)
+
+    compiled = jax.jit(used_twice).lower(key_data(0), jnp.ones((8, 64))).compile().as_text()
+    parts = [part for part in compiled.split("\n\n") if part.count(" xor(") >= 10]
+    results = {part.split("->")[1].split("[")[0].strip() for part in parts if "->" in part}
+    assert len(parts) == 1
+    assert results == {"u32"}
