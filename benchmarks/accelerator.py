@@ -28,7 +28,9 @@ from typing import Any, NamedTuple
 import by_hand
 import jax
 import jax.numpy as jnp
+import markdown_tables
 import numpy as np
+from compare_checkouts import spec_of
 
 from compiler.compile import compile_plan
 from compiler.cost.by_part import dissect
@@ -91,26 +93,8 @@ RULES = {
 def program_of(setting: Setting, label: str, precision: str = "float32") -> Program:
     """The program of a rule on a network, for random images."""
     rule, guess = RULES[label]
-    perturbed = {"gradient": {"perturbation": {"guess": {"type": guess}}}}
-    spec = {
-        "fgspec": 1,
-        "name": "accelerator",
-        "rule": rule,
-        "data": {"source": {"type": setting.source}, "batch_size": BATCH},
-        "architecture": setting.architecture,
-        "optimizer": {
-            "type": "sgd",
-            "learning_rate": 0.01,
-            "momentum": 0.9,
-            "weight_decay": 1e-4,
-            "schedule": {"type": "linear"},
-            "factors": {"classifier": 0.1},
-        },
-        "training": {"epochs": 200, "evaluate_every": {"epochs": 5}, "log_every": {"epochs": 1}},
-        "checkpoint": {"every": {"epochs": 5}},
-        "compile": {"precision": precision},
-        **(perturbed if guess else {}),
-    }
+    spec = spec_of("accelerator", rule, guess, setting.source, BATCH, dict(setting.architecture))
+    spec["compile"] = {"precision": precision}
     experiment = loads(json.dumps(spec)).experiment
     return compile_plan(make_plan(experiment, describe(experiment.data.source)))
 
@@ -340,7 +324,7 @@ def table(results: Sequence[Mapping[str, Any]], precision: str, most: Mapping[st
         precision: of them.
         most: of `ceilings`.
     """
-    lines = [f"| {' | '.join(HEAD)} |", f"|{' --- |' * len(HEAD)}"]
+    rows = []
     for one in results:
         ratio, seconds = one["ratio"], one["step_time_s"]["median"]
         rates = [""] * 5
@@ -356,13 +340,13 @@ def table(results: Sequence[Mapping[str, Any]], precision: str, most: Mapping[st
             one["name"],
             f"{seconds * 1e3:.3g}",
             f"{ratio['median']:.2f}",
-            f"{ratio['lower_quartile']:.2f}-{ratio['upper_quartile']:.2f}",
+            markdown_tables.quartiles(ratio),
             *rates,
             f"{one['temporary_bytes'] / 2**20:.3g}",
             f"{one['compile_s']:.1f}",
         ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append(cells)
+    return markdown_tables.table(HEAD, rows)
 
 
 # The dearest operations

@@ -51,7 +51,7 @@ Tree = dict[str, Any]
 # Cases
 
 
-def _spec(name: str, rule: str, guess: str, source: str, batch: int, architecture: Tree) -> Tree:
+def spec_of(name: str, rule: str, guess: str, source: str, batch: int, architecture: Tree) -> Tree:
     """A spec as in `specs/ren2022/table3`, along a guess where its rule perturbs."""
     perturbed = {"gradient": {"perturbation": {"guess": {"type": guess}}}}
     return {
@@ -98,13 +98,13 @@ RULES = {
 """Rule and guess."""
 
 CASES: dict[str, Tree] = {
-    f"{network} {name}": _spec("case", *rule, source, batch, architecture)
+    f"{network} {name}": spec_of("case", *rule, source, batch, architecture)
     for network, (source, batch, architecture) in NETWORKS.items()
     for name, rule in RULES.items()
 }
 """Specs by name."""
 
-TINY = _spec("tiny", "lg-fg-a", "rademacher", "mnist", 4, _mixer(2, 2, 4, 2))
+TINY = spec_of("tiny", "lg-fg-a", "rademacher", "mnist", 4, _mixer(2, 2, 4, 2))
 """Traced and compiled first: the first of a process takes longer."""
 
 

@@ -22,6 +22,7 @@ import by_flax
 import by_hand
 import jax
 import jax.numpy as jnp
+import markdown_tables
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
@@ -194,19 +195,19 @@ def measured(network: str, rounds: int) -> list[dict[str, Any]]:
 def table(network: str, results: list[dict[str, Any]]) -> str:
     """A network's results as Markdown."""
     head = ["", "ms an update", "ratio", "quartiles", "temporary", "gradient differs by"]
-    lines = [f"### {network}", "", f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
+    rows = []
     for one in results:
         ratio, memory = one["ratio"], one["temporary_bytes"]
         cells = [
             one["name"],
             f"{one['step_time_s']['median'] * 1e3:.3g}",
             f"{ratio['median']:.2f}",
-            f"{ratio['lower_quartile']:.2f}-{ratio['upper_quartile']:.2f}",
+            markdown_tables.quartiles(ratio),
             "" if memory is None else mebibytes(memory),
             f"{one['gradient_gap']:.0e}" if one["gradient_gap"] else "",
         ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append(cells)
+    return f"### {network}\n\n{markdown_tables.table(head, rows)}"
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import markdown_tables
 
 from fgspec import api
 from fgspec.bench.measure import Subject, measure, times
@@ -125,15 +126,15 @@ def run(rows: list[Row], rounds: int) -> list[dict[str, Any]]:
 def table(title: str, rows: list[dict[str, Any]]) -> str:
     """A suite as Markdown."""
     head = ["", "ms a step", "ratio", "quartiles", "temporary", "FLOPs", "compile s"]
-    lines = [f"### {title}", "", f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
+    cells = []
     for row in rows:
         ratio, took = row["ratio"], row["step_time_s"]["median"] * 1e3
-        spread = f"{ratio['lower_quartile']:.2f}-{ratio['upper_quartile']:.2f}"
+        spread = markdown_tables.quartiles(ratio)
         memory, flops = mebibytes(row["memory"]["temporary_bytes"]), quantity(row["flops"]["plan"])
         compiled = sum(row["compile_s"].values())
-        cells = [row["name"], f"{took:.3g}", f"{ratio['median']:.2f}", spread, memory, flops]
-        lines.append(f"| {' | '.join([*cells, f'{compiled:.1f}'])} |")
-    return "\n".join(lines)
+        of_row = [row["name"], f"{took:.3g}", f"{ratio['median']:.2f}", spread, memory, flops]
+        cells.append([*of_row, f"{compiled:.1f}"])
+    return f"### {title}\n\n{markdown_tables.table(head, cells)}"
 
 
 def main() -> None:

@@ -26,6 +26,7 @@ from compiler.update.state import by_name
 from fgspec import api
 from fgspec.bench.measure import spread
 from fgspec.data.sources import read
+from fgspec.errors import UserError
 
 SPECS = Path(__file__).parents[1] / "specs" / "ren2022" / "table3" / "mnist_s_1_1"
 SIGNS = "gradient.perturbation.guess.type=rademacher"
@@ -112,7 +113,12 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
-    loop = ByHand(given.rule, given.epochs)
+    if given.epochs < 2:
+        parser.error("--epochs: must be 2 or more, as the first is not counted")
+    try:
+        loop = ByHand(given.rule, given.epochs)
+    except UserError as error:  # there is no MNIST, say
+        parser.error(str(error))
     own, other = [], []
     for turn in range(given.rounds):
         for chosen in (0, 1) if turn % 2 else (1, 0):

@@ -6,7 +6,6 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from compiler.augment.colour import each
-from compiler.named_arrays.precision import EXACT
 
 
 def flip(x: Float[Array, "n h w c"], chosen: Bool[Array, " n"]) -> Float[Array, "n h w c"]:
@@ -44,7 +43,7 @@ def resized_crop(
     """
     down = _cubic_weights(x.shape[1], corner[:, 0], size[:, 0])
     across = _cubic_weights(x.shape[2], corner[:, 1], size[:, 1])
-    return jnp.einsum("nyh,nhwc,nxw->nyxc", down, x, across, precision=EXACT)
+    return jnp.einsum("nyh,nhwc,nxw->nyxc", down, x, across)
 
 
 def _cubic_weights(

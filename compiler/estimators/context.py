@@ -185,6 +185,7 @@ def drawn(
         noise = jnp.tile(once, (times, *[1] * (len(shape) - 1))).astype(plan.precise)
         return constrained(plan, noise, noise_axes(plan, name, shape))
 
+    @in_full
     def noise(shapes: Mapping[str, tuple[int, ...]], sample: Any) -> dict[str, Any]:
         own = [stream_code(f"perturbation/{n}") if codes is None else codes[n] for n in shapes]
         streams = addresses(key, own, step, sample)

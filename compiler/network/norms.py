@@ -11,7 +11,7 @@ from jax import numpy as jnp
 from jaxtyping import Array, Float
 
 from compiler.named_arrays.axes import ACTIVATION, Axis
-from compiler.named_arrays.precision import precise
+from compiler.named_arrays.precision import in_full, precise
 from fgspec.spec import normalizations
 from fgspec.spec.normalizations import Normalization
 
@@ -58,6 +58,7 @@ class Norm:
     def _where(self) -> tuple[int, ...]:
         return tuple(ACTIVATION.index(axis) for axis in self.over)
 
+    @in_full
     def moments(self, x: Float[Array, "n p g c"]) -> Moments:
         """The moments of `x` that it is normalized by, in float32 at least."""
         return Moments(*self.how.moments(precise(x), self._where))
@@ -75,6 +76,7 @@ class Norm:
         sizes = zip(ACTIVATION, (rows, positions, groups, channels), strict=True)
         return prod(size for axis, size in sizes if axis in self.over)
 
+    @in_full
     def __call__(
         self, x: Float[Array, "n p g c"], known: Moments | None = None
     ) -> Float[Array, "n p g c"]:

@@ -50,6 +50,7 @@ def views(
     return stem(plan, batch["views"] if "views" in batch else pictures(plan, batch, key, step))
 
 
+@in_full
 def pictures(
     plan: Plan, batch: Mapping[str, Array], key: KeyData, step: Int[Array, ""]
 ) -> Float[Array, "m h w k"]:

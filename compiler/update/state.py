@@ -9,6 +9,7 @@ import optax
 from jaxtyping import Array, Int, UInt32
 
 from compiler.named_arrays.paths import flatten, unflatten
+from compiler.named_arrays.precision import in_full
 from compiler.named_arrays.random_streams import KeyData
 from compiler.network.initialize import initialize
 from compiler.network.running import Running, initial
@@ -82,6 +83,7 @@ def unstacked_gradient(plan: Plan, grads: Params, stacks: Params) -> dict[str, A
     return unstacked(plan.stacks, {**grads, "stacks": stacks}) if plan.stacks else dict(grads)
 
 
+@in_full
 def stepped(
     optimizer: optax.GradientTransformation, grads: Any, moments: Any, params: Any
 ) -> tuple[Any, Any]:

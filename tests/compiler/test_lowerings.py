@@ -9,6 +9,8 @@ from jax import lax
 from jax.extend.core import jaxprs_in_params
 
 from compiler.cost.by_part import dissect
+from compiler.network.norms import Norm
+from fgspec.spec import normalizations
 
 
 def _records(steps):
@@ -107,6 +109,17 @@ def test_tf32_is_asked_for_in_blocks_alone(rule, architecture, more, precision):
         asked[any(scope in where for scope in FULL)].add(lowest)
     low = lax.Precision.HIGH if precision == "tf32" else lax.Precision.HIGHEST
     assert asked == {True: {lax.Precision.HIGHEST}, False: {low}}
+
+
+def test_a_normalization_of_any_package_is_in_full():
+    class Mixing(normalizations.LayerNorm):
+        def apply(self, x, axes, epsilon, moments=None):
+            return x @ jnp.eye(x.shape[-1])
+
+    norm = Norm(("channel",), 1e-5, how=Mixing())
+    with jax.default_matmul_precision("tensorfloat32"):
+        traced = jax.make_jaxpr(norm)(jnp.ones((1, 1, 1, 3)))
+    assert [lowest for _, lowest in _products(traced.jaxpr)] == [lax.Precision.HIGHEST]
 
 
 def test_tf32_is_float32_where_there_is_none():

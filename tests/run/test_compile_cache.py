@@ -43,45 +43,41 @@ def test_a_second_process_finds_the_program_and_gets_the_same_bits(tmp_path, mon
     runs.assert_same(second, first)
 
 
-def test_a_damaged_file_is_replaced(tmp_path, monkeypatch):
+@pytest.fixture
+def cached(tmp_path, monkeypatch):
+    """A cache that keeps every program however short; what JAX warns of is no error."""
     monkeypatch.setenv("FGSPEC_CACHE", str(tmp_path))
     monkeypatch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     shortest = jax.config.values[SHORTEST]
     jax.config.update(SHORTEST, 0.0)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("always")  # JAX would warn of it at every start
-            for expected in ("miss, the next", "hit, ", "miss, a damaged file was replaced", "hit"):
-                with compilation_cache() as use:
-                    jax.jit(_triple)(2.0)
-                assert expected in use.lines()[0]
-                jax.clear_caches()
-                if expected == "hit, ":
-                    (entry,) = tmp_path.glob("jit__triple-*")
-                    entry.write_bytes(entry.read_bytes()[:-100])
-    finally:
-        jax.config.update(SHORTEST, shortest)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        yield tmp_path
+    jax.config.update(SHORTEST, shortest)
+    jax.clear_caches()
+
+
+def test_a_damaged_file_is_replaced(cached):
+    """JAX would warn of it at every start."""
+    for expected in ("miss, the next", "hit, ", "miss, a damaged file was replaced", "hit"):
+        with compilation_cache() as use:
+            jax.jit(_triple)(2.0)
+        assert expected in use.lines()[0]
+        jax.clear_caches()
+        if expected == "hit, ":
+            (entry,) = cached.glob("jit__triple-*")
+            entry.write_bytes(entry.read_bytes()[:-100])
 
 
 def _triple(x):
     return x * 3 + 1
 
 
-def test_a_full_disk_is_told_once(tmp_path, monkeypatch):
-    monkeypatch.setenv("FGSPEC_CACHE", str(tmp_path))
-    monkeypatch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
-    shortest = jax.config.values[SHORTEST]
-    jax.config.update(SHORTEST, 0.0)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("always")
-            with compilation_cache() as use, runs.largest_file(100):
-                assert jax.jit(_triple)(2.0) == 7
-    finally:
-        jax.config.update(SHORTEST, shortest)
-        jax.clear_caches()
+def test_a_full_disk_is_told_once(cached):
+    with compilation_cache() as use, runs.largest_file(100):
+        assert jax.jit(_triple)(2.0) == 6 + 1
     assert use.lines() == [
-        f"warning: compiled programs are not kept ({tmp_path}: OSError: [Errno 27] File too "
+        f"warning: compiled programs are not kept ({cached}: OSError: [Errno 27] File too "
         "large); set FGSPEC_CACHE to a folder that can be written to, or to off"
     ]
 
