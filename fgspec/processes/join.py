@@ -26,6 +26,7 @@ from fgspec.errors import LOST, STOPPED, JoinError, UserError
 from fgspec.problems.problems import Problem
 from fgspec.processes.stopping import deferred, told
 from fgspec.spec.mesh import AXES, Mesh
+from fgspec.xla_error import is_of_xla
 
 HEARTBEAT = 10
 """Seconds without a sign of life after which a process is taken for dead and ends all others."""
@@ -259,7 +260,7 @@ def leaving_promptly() -> Iterator[None]:
         timer.start()
         raise
     except Exception as error:
-        stopped = told() and isinstance(error, jax.errors.JaxRuntimeError)
+        stopped = told() and is_of_xla(error)
         if not stopped:
             _tell(error)
         sys.stdout.flush()
@@ -269,7 +270,7 @@ def leaving_promptly() -> Iterator[None]:
 
 def _tell(error: Exception) -> None:
     who = f"process {jax.process_index()} of {jax.process_count()}"
-    if isinstance(error, jax.errors.JaxRuntimeError):
+    if is_of_xla(error):
         reason = str(error).strip().split("\n", 1)[0]
         line = f"could not go on, most likely because another one ended ({reason})"
     else:

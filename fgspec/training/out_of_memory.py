@@ -4,9 +4,8 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import jax
-
 from fgspec.errors import RunError
+from fgspec.xla_error import is_of_xla
 
 _EXHAUSTED = re.compile(r"RESOURCE_EXHAUSTED: (?P<first>.*)|(?P<later>Out of memory.*)")
 """What XLA says at once, and when it comes back to a computation that it has dispatched."""
@@ -26,8 +25,8 @@ def enough_memory(place: str) -> Iterator[None]:
         yield
     except MemoryError as error:
         raise _error(place, str(error)) from error
-    except jax.errors.JaxRuntimeError as error:
-        found = _EXHAUSTED.search(str(error))
+    except Exception as error:
+        found = _EXHAUSTED.search(str(error)) if is_of_xla(error) else None
         if found is None:
             raise
         raise _error(place, found["first"] or found["later"]) from error
