@@ -346,9 +346,12 @@ def _prepared(
     calls = calls._replace(steps=1) if profile else calls
     with parts.part("trace the update"):
         lowered = lower_update(program, calls)
-    # XLA compiles outside of Python's lock, so that what it costs is counted meanwhile.
-    with ThreadPoolExecutor(1) as beside:
+    # XLA compiles outside of Python's lock, so that what it costs is counted meanwhile, and the
+    # first state is made; not by several processes, which must ask for the same in the same order.
+    begins = course.run is None and course.parent is None and jax.process_count() == 1
+    with ThreadPoolExecutor(2) as beside:
         made = beside.submit(compiled_update, program, lowered)
+        first = beside.submit(program.init, loaded.experiment.seed) if begins else None
         with parts.part("count what it costs"):
             anatomy = dissect(program)
             said = [f"note: {note}" for note in notes(program.plan)]
@@ -359,6 +362,8 @@ def _prepared(
     for line in said + cache.lines():
         say(console, line)
     called = functions(program, dataset, calls, compiled.call)
+    if first is not None:
+        called = replace(called, init=lambda seed: first.result())
     traces = profile and is_first()
     traced = Profile(profile, lambda: scopes(compiled.call.as_text())) if traces else None
     reads = (calls.resident, rows_of(program, calls))

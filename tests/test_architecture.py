@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 
 ROOMS = [
     "fgspec.errors",
+    "fgspec.xla_error",
     "fgspec.yaml",
     "fgspec.problems",
     "fgspec.spec",
