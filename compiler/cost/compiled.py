@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from compiler.cost.update_flops import update_flops
 from compiler.cost.updates_per_call import Calls
 from compiler.plan.loops import written_out
 from compiler.plan.plan import Plan
@@ -68,6 +69,20 @@ Time of an update with products instead of all, two cores, jax 0.10.2: 0.68 of L
 0.84 on S/1/1, 0.91 of BP on S/1/1, 0.96 on M/8/16 of 4 blocks with 442 instead of 574 MiB, 0.77 on
 ResNet-18; but 1.1 and 1.3 of BP on an MLP of twice 1,024 and 2,048 without normalization, where
 elementwise operations around products are quicker in the library.
+
+With jax 0.12.0 short sums no longer wait: 1.21 of BP on S/1/1, 1.09 on M/1/16, 1.01 on M/8/16 with
+442 instead of 541 MiB; of LG-FG-A along signs 1.11, 0.92 and 0.99 with 153 instead of 264 MiB;
+along normal noise, whose inverse error function is quicker in the library, 1.08, 1.06 and 1.52; and
+0.87 to 0.90 on ResNet-18.
+"""
+
+QUICK_SUMS = jax.__version_info__ >= (0, 11)
+"""Whether a short sum in YNNPACK is cheap: not with 0.10.2, but with 0.12.0; 0.11 was not tried."""
+
+HEAVY = 1e10
+"""FLOPs of an update from which `auto` saves memory, where sums are quick.
+
+M/1/16 takes a fortieth of that and M/8/16 five times as many; nothing between them was measured.
 """
 
 
@@ -81,8 +96,19 @@ def ynnpack(plan: Plan) -> str:
     asked = plan.experiment.compile.ynnpack
     if asked != "auto":
         return asked
-    short_sums = written_out(plan) or any(True for _ in plan.normalizations())
-    return "products" if short_sums else "all"
+    if written_out(plan):
+        return "products"
+    if not any(True for _ in plan.normalizations()):
+        return "all"
+    return (
+        "all" if QUICK_SUMS and (_draws_numbers(plan) or update_flops(plan) < HEAVY) else "products"
+    )
+
+
+def _draws_numbers(plan: Plan) -> bool:
+    """Whether a step draws a random word for every number, and not for many signs."""
+    guess = None if plan.perturbation is None else plan.perturbation.guess
+    return guess is not None and not guess.made and not guess.stored
 
 
 def compile_for_memory(lowered: jax.stages.Lowered, given: str = "all") -> jax.stages.Compiled:

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import networks
 import pytest
 
+from compiler.cost import compiled
 from compiler.cost.compiled import compile_update
 from compiler.cost.counts import counts
 from compiler.cost.update_flops import update_flops
@@ -133,3 +134,27 @@ def test_gradient_without_noise_takes_no_perturbations():
     assert made.perturbations() == {}
     with pytest.raises(UserError, match="nothing of this name; known: none"):
         made.gradient(networks.state_of(made), networks.batch_of(), {"block0": jnp.zeros((1,))})
+
+
+@pytest.mark.parametrize(
+    ("row", "rule", "guess", "before", "now"),
+    [
+        (0, "bp", None, "products", "all"),
+        (1, "lg-fg-a", "rademacher", "products", "all"),
+        (2, "bp", None, "products", "products"),
+        (2, "lg-fg-a", "rademacher", "products", "products"),
+        (2, "lg-fg-a", "normal", "products", "all"),
+    ],
+)
+def test_what_ynnpack_is_given_is_what_was_quicker(row, rule, guess, before, now, monkeypatch):
+    """As measured with jax 0.10.2 and 0.12.0, where the spec says nothing."""
+    _, shape, data, _ = TABLE_2[row]
+    text = SPEC.format(rule=rule, data=data.name, shape=shape, batch=128)
+    if guess:
+        text += f"gradient: {{perturbation: {{guess: {{type: {guess}}}}}}}\n"
+    plan = make_plan(loads(text).experiment, data)
+    for quick, wanted in ((False, before), (True, now)):
+        monkeypatch.setattr(compiled, "QUICK_SUMS", quick)
+        assert compiled.ynnpack(plan) == wanted
+    asked = loads(text + "compile: {ynnpack: none}\n").experiment
+    assert compiled.ynnpack(make_plan(asked, data)) == "none"
