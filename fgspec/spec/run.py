@@ -121,7 +121,7 @@ class Compile(Section):
         "by one. all: also sums and what is around them, XLA's own choice; before jax 0.11 each "
         "short sum then costs 240 us. none: nothing. auto: products where anything is convolved "
         "or normalized, else all; from jax 0.11 on all too where an update with normalizations "
-        "takes less than 10 GFLOP or draws normal noise.",
+        "takes less than 1 GFLOP or draws normal noise.",
     )
     steps_per_call: PositiveInt | Literal["auto"] = Field(
         default="auto",
