@@ -362,7 +362,7 @@ def _prepared(
     for line in said + cache.lines():
         say(console, line)
     called = functions(program, dataset, calls, compiled.call)
-    if first is not None:
+    if first is not None:  # that of the spec's seed, which the run asks for once
         called = replace(called, init=lambda seed: first.result())
     traces = profile and is_first()
     traced = Profile(profile, lambda: scopes(compiled.call.as_text())) if traces else None

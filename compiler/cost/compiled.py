@@ -101,9 +101,8 @@ def ynnpack(plan: Plan) -> str:
         return "products"
     if not any(True for _ in plan.normalizations()):
         return "all"
-    return (
-        "all" if QUICK_SUMS and (_draws_numbers(plan) or update_flops(plan) < HEAVY) else "products"
-    )
+    quicker = QUICK_SUMS and (_draws_numbers(plan) or update_flops(plan) < HEAVY)
+    return "all" if quicker else "products"
 
 
 def _draws_numbers(plan: Plan) -> bool:
