@@ -84,6 +84,7 @@ NETWORKS: dict[str, tuple[str, int, Tree]] = {
     "M/1/16": ("mnist", 128, _mixer(1, 1, 512, 16)),
     "M/8/16 4 blocks": ("cifar10", 128, _mixer(4, 8, 512, 16)),
     "M/8/16 16 blocks": ("cifar10", 128, _mixer(16, 8, 512, 16)),
+    "M/8/16 64 blocks": ("cifar10", 128, _mixer(64, 8, 512, 16)),
     "ResNet-18 8 blocks": ("cifar10", 8, {"type": "resnet18", "blocks": 8}),
 }
 """Source (its shapes only are read), batch size and architecture."""

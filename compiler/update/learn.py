@@ -179,6 +179,10 @@ def _at(tree: Any, index: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf[index], tree)
 
 
+def _put(tree: Any, index: Any, parts: Any) -> Any:
+    return jax.tree.map(lambda leaf, part: leaf.at[index].set(part), tree, parts)
+
+
 def learn(plan: Plan, state: State, rows: Rows, keep: Keep, span: range | None = None) -> Learned:
     """The gradients of blocks and heads at one step, those of stacks kept as `keep` says.
 
@@ -301,20 +305,26 @@ def _stack(
     feedback = state.feedback.get("stacks", {}).get(stack.name, {})
 
     def one(carry: Any, unit: Int[Array, ""]) -> tuple[Any, Any]:
-        x, squares, kept = carry
+        x, squares, kept, latest = carry
+        kept = _put(kept, jnp.maximum(unit - 1, span.start), latest)
         params = keep.params(stack, kept, unit)
         named = {**params, "classifier": state.params["classifier"]}
         of = _unit(plan, segment, named, _at(feedback, unit), rows._replace(x=x), noise_of(unit))
         grads = {"blocks": of.blocks, **of.heads}
         after = keep.after(stack, _at(kept, unit), grads)
-        kept = jax.tree.map(lambda leaf, part: leaf.at[unit].set(part), kept, after)
-        return (of.output, squares + optax.tree.norm(grads, squared=True), kept), of.losses
+        return (of.output, squares + optax.tree.norm(grads, squared=True), kept, after), of.losses
 
     # The sum of squares runs through the scan, which so cannot begin before the gradients of the
     # blocks in front are there: XLA put these off until after it, and kept all they had stored. An
     # `optimization_barrier` did nothing: XLA's CPU compiler drops it before it orders operations.
-    start = (rows.x, squares, keep.start(stack))
-    (x, squares, kept), losses = looped(plan, one, start, jnp.arange(span.start, span.stop))
+    #
+    # What a unit has become is written at the next one's turn, before anything is read: written at
+    # once, the new parameters and the new momentum are each computed from the old of both, inside
+    # of the write, and XLA copied both whole stacks at every turn.
+    before = keep.start(stack)
+    start = (rows.x, squares, before, _at(before, span.start))
+    (x, squares, kept, last), losses = looped(plan, one, start, jnp.arange(span.start, span.stop))
+    kept = _put(kept, span.stop - 1, last)
     metrics = {
         f"local_loss/{stack.units[unit][1].name}": losses[f"local_loss/{site.name}"][index]
         for index, unit in enumerate(span)
