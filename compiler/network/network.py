@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Shaped
 from compiler.named_arrays.precision import precise
 from compiler.named_arrays.random_streams import KeyData
 from compiler.network.activations import Relu
-from compiler.network.block import Block, apply_block, in_block, is_trained
+from compiler.network.block import Block, apply_block, computed_once, in_block, is_trained
 from compiler.network.layers import LayerTrace
 from compiler.network.norms import Moments, Norm
 from compiler.network.readout import Readout
@@ -135,6 +135,8 @@ def forward(
                 block, params[block.name], x, _under(block, taps), back, _under(block, known)
             )
         x = x + taps[block.name].astype(x.dtype) if taps is not None and block.name in taps else x
+        if block.layers[-1].adds and block is not blocks[-1]:
+            x = computed_once(x)
         features[block.name] = x
         layers |= {f"{block.name}/{name}": trace for name, trace in traces.items()}
     return Trace(x, features, layers)
