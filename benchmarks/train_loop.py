@@ -50,7 +50,7 @@ def by_fgspec(rule: str, epochs: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         run = api.train(loaded, run_dir=folder)["run"]
         lines = [json.loads(line) for line in (Path(run) / "metrics.jsonl").open()]
-    timed = [(line["step"], line["time"]) for line in lines if "eval/error" in line]
+    timed = [(line["step"], line["time"]) for line in lines if "test/error" in line]
     (first, began), (last, ended) = timed[0], timed[-1]
     return (last - first) / (ended - began)
 

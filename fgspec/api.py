@@ -42,8 +42,10 @@ from fgspec.comparing.comparison import (
 from fgspec.comparing.contract import base, broken, untold
 from fgspec.data.dataset import Dataset
 from fgspec.data.describe import describe
+from fgspec.data.moments import moments_of
 from fgspec.data.pipeline import evaluation_batches
 from fgspec.data.sources import read
+from fgspec.data.validation import described, divided
 from fgspec.errors import DataError, ResumeError, RunError, UserError
 from fgspec.loading import spec_file as source
 from fgspec.loading.merge import keys_of
@@ -135,7 +137,8 @@ def plan(spec: Spec, *, here: bool = True) -> Plan:
     loaded = _loaded(spec)
     loaded.refuse([*broken(loaded), *refusals(loaded.experiment)])
     refuse_missing_backend()
-    info = describe(loaded.experiment.data.source, loaded.search)
+    data = loaded.experiment.data
+    info = described(describe(data.source, loaded.search), data.validation)
     loaded.refuse(data_problems(loaded.experiment, info))
     experiment = _on_devices(loaded) if here else loaded.experiment
     try:
@@ -381,7 +384,7 @@ def evaluate(
         other_data: whether its data may be others than those that it was trained with.
 
     Returns:
-        `eval/loss`, `eval/error`, `eval/accuracy`, and the `step` of the checkpoint.
+        `test/loss`, `test/error`, `test/accuracy`, and the `step` of the checkpoint.
 
     Raises:
         ResumeError: there is no checkpoint that can be trusted, or the data are others.
@@ -441,13 +444,17 @@ def replay(bundle: str | Path) -> Replay:
 
 def _with_data(loaded: Loaded) -> tuple[Program, Dataset]:
     """The program and the data of a spec; the sizes are those found in the files."""
-    planned = plan(loaded)
-    dataset = read(loaded.experiment.data.source, loaded.search)
-    sizes = {
-        "train_examples": len(dataset.train_labels),
-        "test_examples": len(dataset.test_labels),
-    }
-    info = replace(planned.data, **sizes)
+    planned, data = plan(loaded), loaded.experiment.data
+    dataset = divided(read(data.source, loaded.search), data.validation)
+    info = replace(
+        planned.data,
+        train_examples=len(dataset.train_labels),
+        test_examples=len(dataset.test_labels),
+        valid_examples=len(dataset.valid_labels),
+    )
+    if data.validation is not None:  # what was described was all of the training images
+        mean, std = data.source.given_moments() or moments_of(dataset.train_images)
+        info = replace(info, mean=mean, std=std)
     loaded.refuse(data_problems(loaded.experiment, info))
     return compile_plan(make_plan(planned.experiment, info)), dataset
 

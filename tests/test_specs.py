@@ -155,4 +155,4 @@ def test_quickstart_learns_the_digits(tmp_path):
     """An eighth of the quickstart's budget already passes 90 %."""
     loaded = load(ROOT / "specs" / "quickstart.yaml", ["training.epochs=15"])
     summary = fgspec.train(loaded, run_dir=tmp_path)
-    assert summary["metrics"]["eval/error"] < 0.1
+    assert summary["metrics"]["test/error"] < 0.1

@@ -48,7 +48,11 @@ def _methods(experiment: Experiment, info: DatasetInfo) -> Iterator[Problem]:
 
 
 def _batches(experiment: Experiment, info: DatasetInfo) -> Iterator[Problem]:
-    """A batch is at most an epoch."""
-    if experiment.data.batch_size > info.train_examples:
+    """Some training examples are left, and a batch is at most an epoch."""
+    if info.train_examples < 1:
+        all_of_them = info.train_examples + info.valid_examples
+        message = f"leaves none of the {all_of_them} training examples of {info.name}"
+        yield Problem(("data", "validation", "examples"), f"{message}; give fewer")
+    elif experiment.data.batch_size > info.train_examples:
         message = f"must be at most the {info.train_examples} training examples of {info.name}"
         yield Problem(("data", "batch_size"), message)

@@ -19,6 +19,7 @@ from fgspec.spec.gradient import Gradient, Perturbation
 from fgspec.spec.kinds import methods_in
 from fgspec.spec.losses import Losses
 from fgspec.spec.mesh import AXES, Mesh
+from fgspec.spec.metrics import TEST, VALID, today
 from fgspec.spec.run import Checkpoint, Compile, Diagnostics, Expect, Training
 from fgspec.spec.shapes import divisors
 from fgspec.yaml.load import Path
@@ -40,6 +41,19 @@ def duration(training: Training) -> Iterator[Problem]:
     elif training.epochs is not None and training.steps is not None:
         message = "give either epochs or steps; remove one of the two"
         yield Problem(("training", "steps"), message, others=(epochs,))
+
+
+def validation(data: Data) -> Iterator[Problem]:
+    """Examples or a fraction, not both and not neither."""
+    if data.validation is not None:
+        of = (data.validation.examples, data.validation.fraction)
+        if of == (None, None):
+            message = "give either examples or fraction, such as {fraction: 0.1}"
+            yield Problem(("data", "validation"), message, False)
+        elif None not in of:
+            message = "give either examples or fraction; remove one of the two"
+            others: tuple[Path, ...] = (("data", "validation", "examples"),)
+            yield Problem(("data", "validation", "fraction"), message, others=others)
 
 
 def intervals(
@@ -165,7 +179,7 @@ def norm_gradient(architecture: Architecture, gradient: Gradient) -> Iterator[Pr
 
 
 def expectation(
-    expect: Expect | None, architecture: Architecture, losses: Losses
+    expect: Expect | None, architecture: Architecture, losses: Losses, data: Data
 ) -> Iterator[Problem]:
     """An expectation is about a metric that a run writes."""
     count = architecture.block_count()
@@ -175,11 +189,12 @@ def expectation(
     blocks = count[0] if count is not None else 0
     every = losses.local.every if losses.local is not None else blocks + 1
     reported = ("loss", *losses.objective.answer().reports)
-    known = [f"{when}/{name}" for when in ("train", "eval") for name in reported]
+    sets = ("train", *((VALID,) if data.validation is not None else ()), TEST)
+    known = [f"{when}/{name}" for when in sets for name in reported]
     known += [*METRICS, *(f"local_loss/block{k}" for k in range(every - 1, blocks, every))]
     if losses.local is None and not losses.objective.answers:
         known.append("train/objective")
-    if expect is not None and expect.metric not in known:
+    if expect is not None and today(expect.metric) not in known:
         yield Problem(("expect", "metric"), f"no such metric; {nearest(expect.metric, known)}")
 
 
@@ -202,6 +217,7 @@ def residence(data: Data, compile: Compile) -> Iterator[Problem]:
 
 CHECKS: tuple[Callable[..., Iterator[Problem]], ...] = (
     duration,
+    validation,
     intervals,
     loss_sites,
     head,

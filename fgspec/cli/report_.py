@@ -15,6 +15,7 @@ from fgspec.results.collect import ArmResult, collect, failures
 from fgspec.results.compose import Costs, compose
 from fgspec.results.pages import as_html, as_markdown, pictures
 from fgspec.results.statistics import verdict
+from fgspec.spec.metrics import leading, today
 from fgspec.training.logbook import write_text
 
 Paths = Annotated[
@@ -25,7 +26,13 @@ OutOption = Annotated[
     typer.Option("--out", metavar="DIR", help="Where to write; the first folder without it."),
 ]
 MetricOption = Annotated[
-    str, typer.Option("--metric", metavar="NAME", help="What arms are judged by: its last value.")
+    str | None,
+    typer.Option(
+        "--metric",
+        metavar="NAME",
+        help="What arms are judged by: its last value. Without it the objective's headline, of the "
+        "validation set if all runs have one, else of the test set.",
+    ),
 ]
 AgainstOption = Annotated[
     str | None,
@@ -36,7 +43,7 @@ AgainstOption = Annotated[
 def run(
     paths: Paths,
     out: OutOption = None,
-    metric: MetricOption = "eval/error",
+    metric: MetricOption = None,
     against: AgainstOption = None,
 ) -> None:
     """Compare runs: means over seeds, paired differences, curves, gradients, cost, spec diffs.
@@ -60,9 +67,10 @@ def run(
     except UserError as error:
         draws = False
         print(error)
-    _refuse_metric(arms, metric)
+    judged = today(metric) if metric is not None else _leading(arms)
+    _refuse_metric(arms, judged)
     failed = failures(paths)
-    sections = compose(collected, metric, base, _costs(arms), draws, failed)
+    sections = compose(collected, judged, base, _costs(arms), draws, failed)
     title = f"Report of {', '.join(path.name for path in paths)}"
     write_text(folder / "report.html", as_html(title, sections))
     write_text(folder / "report.md", as_markdown(title, sections))
@@ -70,8 +78,14 @@ def run(
         (folder / picture.name).write_bytes(picture.png)
     for failure in failed:
         print(f"failed: {failure.run}: {failure.reason}")
-    print(verdict(metric, [(arm.label, arm.values(metric)) for arm in arms]))
+    print(verdict(judged, [(arm.label, arm.values(judged)) for arm in arms]))
     print(f"report {folder / 'report.html'}")
+
+
+def _leading(arms: list[ArmResult]) -> str:
+    """What all arms can be selected by, by the validation set where every arm has one."""
+    found = [leading(arm.loaded.experiment.data, arm.loaded.experiment.losses) for arm in arms]
+    return max(found, key=lambda one: one.of_test_set).name
 
 
 def _base(arms: list[ArmResult], against: str | None) -> ArmResult:

@@ -25,6 +25,7 @@ from fgspec.cli.options import (
 from fgspec.loading.spec_file import load
 from fgspec.processes.join import is_first, leaving_promptly
 from fgspec.show.lines import say
+from fgspec.spec.metrics import TEST, VALID
 from fgspec.training.timings import START
 
 SpecOrNothing = Annotated[
@@ -126,9 +127,8 @@ def refuse_unclear(
 
 def _ending(summary: dict[str, Any]) -> list[str]:
     metrics = summary["metrics"]
-    named = [
-        f"{name} {metrics[name]:.4f}" for name in ("eval/error", "eval/loss") if name in metrics
-    ]
+    told = [f"{which}/{name}" for which in (VALID, TEST) for name in ("error", "loss")]
+    named = [f"{name} {metrics[name]:.4f}" for name in told if name in metrics]
     lines = [f"done at step {summary['step']}: {', '.join(named)}"]
     expected = summary.get("expectation")
     if expected is not None:

@@ -1,7 +1,7 @@
 """Images and labels, as every source hands them over."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -58,7 +58,7 @@ IN_MEMORY = Reading(threads=1, ahead=4, evidence=lambda images: images)
 
 @dataclass(frozen=True)
 class Dataset:
-    """A training set and a test set; arrays are read-only.
+    """A training set, a test set and perhaps a validation set; arrays are read-only.
 
     Attributes:
         train_images: [N, H, W, C], uint8, or float32 in [0, 1].
@@ -66,6 +66,8 @@ class Dataset:
         test_images: [M, H, W, C], like the training images.
         test_labels: [M], int32, like the training labels.
         reading: how batches are made of the images.
+        valid_images: [V, H, W, C], like the training images; V is 0 where none are set aside.
+        valid_labels: [V], int32, like the training labels.
     """
 
     train_images: Images
@@ -73,6 +75,8 @@ class Dataset:
     test_images: Images
     test_labels: Labels
     reading: Reading = IN_MEMORY
+    valid_images: Images = field(default_factory=lambda: np.zeros((0, 0, 0, 0), np.uint8))
+    valid_labels: Labels = field(default_factory=lambda: np.zeros(0, np.int32))
 
     def __post_init__(self) -> None:
         """Locks the arrays: batches that are views of them must not change them."""

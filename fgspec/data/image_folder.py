@@ -48,10 +48,9 @@ class ImageFolder(sources.ImageFolder):
 
     def describe(self, search: Search = None) -> DatasetInfo:
         """What is listed; mean and deviation are given, or measured on up to 1,024 images."""
-        given = None if self.mean is None or self.std is None else (self.mean, self.std)
         dataset = self.read(search)
         _tell_of_enlarging(dataset.train_images, self.size)
-        return measured(Path(self.path).name, dataset, given)
+        return measured(Path(self.path).name, dataset, self.given_moments())
 
     @classmethod
     def example(cls, folder: Path) -> Self:

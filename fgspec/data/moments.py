@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fgspec.data.dataset import Dataset, Pixels, spread
+from fgspec.data.dataset import Dataset, Images, Pixels, spread
 from fgspec.spec.dataset_info import DatasetInfo
 
 _MOMENT_CHUNK = 1024
@@ -24,9 +24,8 @@ def measured(name: str, dataset: Dataset, given: Moments | None = None) -> Datas
     """
     images = dataset.train_images
     height, width, channels = images.shape[1:]
+    mean, std = given or moments_of(images)
     greatest = max(dataset.train_labels.max(), dataset.test_labels.max(), 1)
-    sample = images if isinstance(images, np.ndarray) else None
-    mean, std = given or moments(spread(images, _SAMPLED) if sample is None else sample)
     return DatasetInfo(
         name=name,
         image_shape=(height, width, channels),
@@ -37,6 +36,11 @@ def measured(name: str, dataset: Dataset, given: Moments | None = None) -> Datas
         std=std,
         pixels="uint8" if images.dtype == np.uint8 else "float32",
     )
+
+
+def moments_of(images: Images) -> Moments:
+    """Mean and standard deviation per channel; of images that are read when taken, of 1,024."""
+    return moments(images if isinstance(images, np.ndarray) else spread(images, _SAMPLED))
 
 
 def moments(images: Pixels) -> Moments:

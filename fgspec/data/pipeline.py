@@ -238,9 +238,13 @@ def part_digests(dataset: Dataset) -> dict[str, str]:
 def _evidence(dataset: Dataset) -> dict[str, tuple[Any, NDArray[Any]]]:
     """Each part of a data set, and an array that is another where its contents are."""
     evidence = dataset.reading.evidence
-    return {
+    parts = {
         "train_images": (dataset.train_images, evidence(dataset.train_images)),
         "train_labels": (dataset.train_labels, dataset.train_labels),
         "test_images": (dataset.test_images, evidence(dataset.test_images)),
         "test_labels": (dataset.test_labels, dataset.test_labels),
     }
+    if len(dataset.valid_labels):
+        parts["valid_images"] = (dataset.valid_images, evidence(dataset.valid_images))
+        parts["valid_labels"] = (dataset.valid_labels, dataset.valid_labels)
+    return parts

@@ -11,6 +11,7 @@ from fgspec.loading.spec_file import Loaded, load
 from fgspec.problems.problems import dotted, nearest
 from fgspec.results.statistics import summary
 from fgspec.show.text import columns
+from fgspec.spec.metrics import TEST, today
 from fgspec.sweeps.expand import Arm, Sweep, is_sweep, load_sweep
 from fgspec.sweeps.folder import Found
 
@@ -197,7 +198,7 @@ def _three(cell: Cell | None, found: Sequence[Found]) -> tuple[str, str, str]:
     if cell is None:
         return "", "", ""
     expect = cell.arm.loaded.experiment.expect
-    metric = expect.metric if expect is not None else "eval/error"
+    metric = today(expect.metric) if expect is not None else f"{TEST}/error"
     own = [one for one in found if one.planned.arm == cell.label and one.state == "done"]
     measured = summary({one.planned.seed: one.metrics[metric] for one in own})
     paper = "" if expect is None else f"{expect.value:.2%}"

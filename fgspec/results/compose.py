@@ -9,6 +9,7 @@ from fgspec.results.figures import COSINE, CURVES, against_cost, cosine_metrics,
 from fgspec.results.pages import Picture, Section, Table
 from fgspec.results.statistics import Paired, paired, summary, verdict
 from fgspec.show.text import expectation, quantity
+from fgspec.spec.metrics import today
 
 QUALITY = (COSINE, "fg/norm_ratio/", "fg/snr/", "fg/alignment/", "local_accuracy/")
 """What the table of gradient quality shows, by the beginning of a metric's name."""
@@ -32,7 +33,7 @@ def compose(
 
     Args:
         collected: arms with their runs, and the runs that are left out.
-        metric: that they are judged by, such as eval/error.
+        metric: that they are judged by, such as valid/error.
         base: what differences are to.
         costs: of arms.
         draws: whether there are figures; they need matplotlib.
@@ -101,10 +102,10 @@ def _expected(arms: Sequence[ArmResult]) -> list[str | Table]:
     rows = []
     for arm in arms:
         expect = arm.loaded.experiment.expect
-        own = None if expect is None else summary(arm.values(expect.metric))
+        own = None if expect is None else summary(arm.values(today(expect.metric)))
         if expect is None or own is None:
             continue
-        told = expectation(expect, {expect.metric: own.mean})["expectation"]
+        told = expectation(expect, {today(expect.metric): own.mean})["expectation"]
         numbers = (expect.value, expect.tolerance, own.mean)
         off = f"{own.mean - expect.value:+.4f}"
         agrees = "yes" if told["within"] else "NO"

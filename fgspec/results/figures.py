@@ -9,7 +9,7 @@ import numpy as np
 from fgspec.bench.plot import plotting
 from fgspec.results.collect import ArmResult
 
-CURVES = ("train/loss", "train/objective", "eval/loss", "eval/error")
+CURVES = ("train/loss", "train/objective", "valid/loss", "valid/error", "test/loss", "test/error")
 """Metrics with a panel each, if logged."""
 
 COSINE = "fg/cosine/"

@@ -10,6 +10,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from fgspec.show.lines import say
+from fgspec.spec.metrics import today
 from fgspec.spec.run import Expect
 
 
@@ -125,7 +126,8 @@ HEADLINE = {
     "train/objective": "objective",
     "train/loss": "loss",
     "train/accuracy": "accuracy",
-    "eval/error": "eval error",
+    "valid/error": "valid error",
+    "test/error": "test error",
 }
 """The metrics that a person follows, and what they are called in the progress line."""
 
@@ -139,13 +141,14 @@ def headline(known: Mapping[str, float]) -> str:
 
 def expectation(expect: Expect | None, metrics: Mapping[str, float]) -> dict[str, Any]:
     """Whether a run reached what its spec expects; empty if it expects nothing."""
-    if expect is None or expect.metric not in metrics:
+    metric = None if expect is None else today(expect.metric)
+    if expect is None or metric not in metrics:
         return {}
-    measured = metrics[expect.metric]
+    measured = metrics[metric]
     within = abs(measured - expect.value) <= expect.tolerance
     return {
         "expectation": {
-            "metric": expect.metric,
+            "metric": metric,
             "expected": expect.value,
             "tolerance": expect.tolerance,
             "measured": measured,

@@ -30,6 +30,7 @@ class DatasetInfo:
         std: per channel, positive, of training pixels scaled to [0, 1]; 1 for a constant channel,
             so that it can always be divided by.
         pixels: dtype of the images.
+        valid_examples: number of images that were set aside from the training images.
     """
 
     name: str
@@ -40,3 +41,4 @@ class DatasetInfo:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     pixels: Literal["uint8", "float32"] = "uint8"
+    valid_examples: int = 0

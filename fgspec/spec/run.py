@@ -19,7 +19,8 @@ class Training(Section):
     steps: PositiveInt | None = Field(default=None, description="Updates; give this or epochs.")
     evaluate_every: Interval = Field(
         default=Interval(epochs=1),
-        description="Passes over the test set; there is always one at the end.",
+        description="Passes over the validation set, or over the test set where there is none; "
+        "there is always one at the end.",
     )
     log_every: Interval = Field(
         default=Interval(epochs=1), description="Lines of metrics, averaged since the last."
@@ -139,7 +140,7 @@ class Expect(Section):
     """The number a run is expected to reach; stated with the summary at its end."""
 
     on_resume: ClassVar = Resume.MAY_CHANGE
-    metric: str = Field(description="Name of a metric, such as eval/error.")
+    metric: str = Field(description="Name of a metric, such as test/error.")
     value: float = Field(description="Expected last value; errors and accuracies are fractions.")
     tolerance: NonNegativeFloat = Field(description="Largest difference that still agrees.")
     source: str = Field(description="Where the number comes from.")

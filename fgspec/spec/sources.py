@@ -71,6 +71,10 @@ class Source(Kind):
         """
         raise self.lacks("describe")
 
+    def given_moments(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+        """Mean and deviation per channel that its fields state; None where they are not stated."""
+        return None
+
     def read(self, search: Search = None) -> Any:
         """The images and labels, a `fgspec.data.dataset.Dataset`.
 
@@ -223,6 +227,10 @@ class ImageFolder(Source):
     std: tuple[_PositiveShare, _PositiveShare, _PositiveShare] | None = Field(
         default=None, strict=False, description="Like mean, the standard deviations."
     )
+
+    def given_moments(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+        """The fields, where both are given."""
+        return None if self.mean is None or self.std is None else (self.mean, self.std)
 
     def problems(self, at: Path, data: Any) -> Iterator[Problem]:
         """Two folders; mean and standard deviation come together, for standardized images."""

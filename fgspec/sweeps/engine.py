@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from fgspec.errors import STOPPED
+from fgspec.spec.metrics import shown
 from fgspec.sweeps.folder import ENDED, Found, Planned, SweepDir, fail, status
 from fgspec.sweeps.node import Order
 from fgspec.training.loop import Preempted
@@ -198,8 +199,8 @@ def outcome(found: Found) -> str:
     """A line on a run that ended."""
     if found.reason:
         return f"{found.planned}: {found.state}: {found.reason}"
-    error = found.metrics.get("eval/error")
-    told = f", eval/error {error:.4f}" if error is not None else ""
+    metric = shown(found.metrics)
+    told = f", {metric} {found.metrics[metric]:.4f}" if metric in found.metrics else ""
     return f"{found.planned}: {found.state} at step {found.step}{told}"
 
 

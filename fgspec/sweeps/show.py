@@ -4,11 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from fgspec.loading.resolved import spec_hash
 from fgspec.show.text import columns, quantity
+from fgspec.spec.metrics import shown
 from fgspec.sweeps.expand import Sweep
 from fgspec.sweeps.folder import DAMAGED, ENDED, Found
-
-METRIC = "eval/error"
-"""What the table of runs shows."""
 
 
 def plan_lines(sweep: Sweep, costs: Mapping[str, tuple[int, int]]) -> list[str]:
@@ -34,11 +32,12 @@ def plan_lines(sweep: Sweep, costs: Mapping[str, tuple[int, int]]) -> list[str]:
 
 
 def status_lines(found: Sequence[Found]) -> list[str]:
-    """A row for every arm: the last value of `METRIC` of every seed, or how far its run is."""
+    """A row for every arm: the last error of every seed, or how far its run is."""
+    metric = shown({name for one in found for name in one.metrics})
     seeds = list(dict.fromkeys(one.planned.seed for one in found))
     arms = list(dict.fromkeys(one.planned.arm for one in found))
-    cells = {(one.planned.arm, one.planned.seed): _cell(one) for one in found}
-    rows = [(METRIC, *(f"seed {seed}" for seed in seeds))]
+    cells = {(one.planned.arm, one.planned.seed): _cell(one, metric) for one in found}
+    rows = [(metric, *(f"seed {seed}" for seed in seeds))]
     rows += [(arm, *(cells.get((arm, seed), "") for seed in seeds)) for arm in arms]
     ended = sum(one.state in ENDED for one in found)
     drawn = {one.planned.arm: one.planned.drawn for one in found if one.planned.drawn}
@@ -47,11 +46,11 @@ def status_lines(found: Sequence[Found]) -> list[str]:
     return [*columns(rows), *about, f"{ended} of {len(found)} runs ended"]
 
 
-def _cell(one: Found) -> str:
-    value = one.metrics.get(METRIC)
-    shown = f"{value:.4f}" if value is not None else ""
+def _cell(one: Found, metric: str) -> str:
+    value = one.metrics.get(metric)
+    told = f"{value:.4f}" if value is not None else ""
     if one.state == "done":
-        return shown
+        return told
     if one.state in ("waiting", DAMAGED):
         return one.state
-    return f"{one.state} {one.step}/{one.planned.steps} {shown}".rstrip()
+    return f"{one.state} {one.step}/{one.planned.steps} {told}".rstrip()

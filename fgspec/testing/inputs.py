@@ -261,7 +261,7 @@ def check_tracker(
         follower = made.model_copy()  # each run, and each part of one, has its own
         follower.open(folder, values)
         for step in steps:
-            metrics = {"train/loss": 1 / step} | ({"eval/loss": 0.5} if step == 4 else {})
+            metrics = {"train/loss": 1 / step} | ({"test/loss": 0.5} if step == 4 else {})
             given = dict(metrics)
             follower.log(step, given)
             assert given == metrics, f"{made}: log changes the metrics"

@@ -17,6 +17,7 @@ from compiler.update.program import Program
 from fgspec.data.dataset import Dataset, Images
 from fgspec.data.pipeline import Rows
 from fgspec.processes.join import from_own, from_whole, own_rows
+from fgspec.spec.metrics import TEST, VALID
 from fgspec.training.loop import Batch, Functions
 from fgspec.training.timings import Timings
 
@@ -107,7 +108,8 @@ def functions(program: Program, dataset: Dataset, calls: Calls, compiled: Any) -
 def scales_of(plan: Plan) -> dict[str, float]:
     """What each loss among the metrics is for a model that knows nothing."""
     answer, objective = plan.answer.scale(plan.data), plan.objective.scale(plan.data)
-    found = {"train/loss": answer, "eval/loss": answer, "train/objective": objective}
+    found = {f"{when}/loss": answer for when in ("train", VALID, TEST)}
+    found["train/objective"] = objective
     return found | {f"local_loss/{site.name}": objective for site in plan.headed_sites()}
 
 

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from fgspec.errors import DamagedRecord
+from fgspec.spec.metrics import today
 
 _NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
@@ -103,7 +104,7 @@ class Logbook:
         self._size, self._digest = len(whole), hashlib.sha256(whole)
         self._last: dict[str, float] = {}
         for line, _ in lines:
-            self._last.update(line.metrics)
+            self._last.update({today(name): value for name, value in line.metrics.items()})
         self._file = path.open("ab")
 
     def write(
@@ -181,8 +182,14 @@ def lines_of(path: Path, seals: Seals | None = None) -> list[Line]:
 
 
 def read(path: Path, seals: Seals | None = None) -> list[dict[str, Any]]:
-    """The lines of a metrics file, each with an int `step` and its metrics; see `lines_of`."""
-    return [{"step": line.step, **line.metrics} for line in lines_of(path, seals)]
+    """The lines of a metrics file, each with an int `step` and its metrics; see `lines_of`.
+
+    Metrics have the names of today, whatever version wrote the file.
+    """
+    return [
+        {"step": line.step} | {today(name): value for name, value in line.metrics.items()}
+        for line in lines_of(path, seals)
+    ]
 
 
 def kept_at(path: Path, step: int, name: str, seal: Seal | None) -> bytes:

@@ -14,6 +14,7 @@ import numpy as np
 
 from fgspec.data.pipeline import NOTHING_CONSUMED, consumed
 from fgspec.errors import STOPPED, UserError
+from fgspec.spec.metrics import TEST, VALID
 from fgspec.training.health import Health
 
 Batch = Mapping[str, Any]
@@ -67,7 +68,8 @@ class Timetable:
     Attributes:
         total: of the whole run.
         log_every: a line of metrics, averaged since the last.
-        evaluate_every: a pass over the test set; the last step always has one.
+        evaluate_every: a pass over the validation set, or over the test set where there is none;
+            the last step always has one, and one over the test set.
         checkpoint_every: the state is saved; the last step's always is.
         batch_size: examples in an update.
         diagnose_every: the estimate is measured before the update; 0 is never.
@@ -212,19 +214,25 @@ class Position:
         return {"window": self.window, "first": self.first, "examples": self.examples} | owed
 
 
+Pass = Callable[[], Iterable[Batch]]
+"""Gives the batches of one pass over a set of examples."""
+
+
 def evaluate(
     program: Functions,
     state: Any,
-    batches: Callable[[], Iterable[Batch]],
+    batches: Pass,
     stopping: Callable[[], bool] = _never,
+    name: str = TEST,
 ) -> dict[str, float]:
-    """Means over one pass of the test set, as `eval/...`.
+    """Means over one pass, as `test/...`.
 
     Args:
         program: pure functions.
         state: before the next step.
         batches: gives the batches of one pass.
         stopping: whether to leave it after a batch, asked after each of them.
+        name: of the set of examples.
     """
     totals = Counter[str]()
     for batch in batches():
@@ -233,16 +241,17 @@ def evaluate(
         if stopping():
             raise _Interrupted
     count = totals.pop("count")
-    return {f"eval/{name}": total / count for name, total in totals.items()}
+    return {f"{name}/{metric}": total / count for metric, total in totals.items()}
 
 
 def train(
     program: Functions,
     state: Any,
-    batches: tuple[Iterator[Batch], Callable[[], Iterable[Batch]]],
+    batches: tuple[Iterator[Batch], Pass],
     timetable: Timetable,
     outlets: Outlets,
     resumed: Position | None = None,
+    validation: Pass | None = None,
 ) -> Any:
     """Run every step after the resumed one.
 
@@ -254,6 +263,8 @@ def train(
         timetable: when to log, evaluate and save.
         outlets: where results go.
         resumed: where to go on; None at the start.
+        validation: gives the validation batches, if there are any. Then they are what the run is
+            evaluated on, and the test batches are read once, at the end.
 
     Returns:
         The state after the last step.
@@ -312,7 +323,11 @@ def train(
             where = record if timetable.on_grid(step, timetable.evaluate_every) else at_end
             with window.paused(state):
                 try:
-                    where |= evaluate(program, state, test, outlets.stopping)
+                    if validation is not None:
+                        where |= evaluate(program, state, validation, outlets.stopping, VALID)
+                        where = at_end
+                    if validation is None or step == timetable.total:
+                        where |= evaluate(program, state, test, outlets.stopping)
                 except _Interrupted:
                     save(values, owed=(record, at_end))
                     raise stopped() from None

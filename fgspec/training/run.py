@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from compiler.named_arrays.random_streams import key_data
-from fgspec.data.dataset import Dataset
+from fgspec.data.dataset import Dataset, Images, Labels
 from fgspec.data.pipeline import (
     IdentifiedBatches,
     Rows,
@@ -161,8 +161,15 @@ class Job:
 
     def test_batches(self) -> Iterator[Any]:
         """One pass over the test set."""
+        return self._evaluated(self.dataset.test_images, self.dataset.test_labels)
+
+    def validation_batches(self) -> Iterator[Any]:
+        """One pass over the validation set."""
+        return self._evaluated(self.dataset.valid_images, self.dataset.valid_labels)
+
+    def _evaluated(self, images: Images, labels: Labels) -> Iterator[Any]:
         size = self.loaded.experiment.data.evaluation_batch_size
-        return evaluation_batches(self.dataset.test_images, self.dataset.test_labels, size)
+        return evaluation_batches(images, labels, size)
 
 
 def find(
@@ -446,7 +453,8 @@ def _train(
             job.training_batches(at.step) as training,
         ):
             sources = (training, job.test_batches)
-            loop.train(program, state, sources, timetable, outlets, at)
+            validation = job.validation_batches if len(job.dataset.valid_labels) else None
+            loop.train(program, state, sources, timetable, outlets, at, validation)
     except loop.Preempted as ended:
         return loop.Preempted(f"{ended}; {going_on(run)}")
     except RunError as ended:

@@ -328,4 +328,4 @@ def test_it_learns(tmp_path):
         assert last[f"local_loss/{block}"] < first[f"local_loss/{block}"] - 0.1
     assert first["local_loss/block0"] == pytest.approx(np.log(127), abs=0.1)
     assert last["train/loss"] < 0.5 * first["train/loss"]
-    assert last["eval/error"] < 0.2
+    assert last["test/error"] < 0.2

@@ -325,7 +325,7 @@ def _run(arm):
 def _results():
     """What each arm that is done measured at last, but for times."""
     return {
-        found.planned.arm: {k: v for k, v in found.metrics.items() if k.startswith("eval/")}
+        found.planned.arm: {k: v for k, v in found.metrics.items() if k.startswith("test/")}
         for found in _found()
         if found.state == "done"
     }

@@ -30,7 +30,7 @@ MISTAKES = {
         'a.yaml:4:39: optimizer.learning_rate: must be a number (got "0.1")',
     ),
     "a percentage": mistake(
-        "expect: {metric: eval/error, value: 30%, tolerance: 0.1, source: x}\n",
+        "expect: {metric: test/error, value: 30%, tolerance: 0.1, source: x}\n",
         'a.yaml:4:37: expect.value: must be a number (got "30%")',
     ),
     "a boolean for a number": mistake(

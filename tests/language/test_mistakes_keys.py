@@ -65,7 +65,7 @@ MISTAKES = {
         "a.yaml:4:28: data.source.pth: unknown key of npz; did you mean path?",
     ),
     "several missing keys": mistake(
-        "expect: {metric: eval/error}\n",
+        "expect: {metric: test/error}\n",
         "a.yaml:4:1: expect.source: missing; add source:",
         "a.yaml:4:1: expect.tolerance: missing; add tolerance:",
         "a.yaml:4:1: expect.value: missing; add value:",

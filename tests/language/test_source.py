@@ -59,7 +59,7 @@ OPTIONAL = {
     "checkpoint": st.just({"every": {"steps": 7}, "keep": 3}),
     "expect": st.builds(
         lambda value, source: {
-            "metric": "eval/error",
+            "metric": "test/error",
             "value": value,
             "tolerance": 0,
             "source": source,

@@ -148,7 +148,7 @@ def test_evaluation_of_a_broken_checkpoint_fails_with_a_line(tmp_path, fgspec):
     writer.close()
     code, out, err = fgspec("eval", path)
     assert (code, out) == (1, "")
-    assert err.startswith(f"{path}: step 2: eval/loss is nan")
+    assert err.startswith(f"{path}: step 2: test/loss is nan")
 
 
 # ------------------------------------------------------------------------------- the rules

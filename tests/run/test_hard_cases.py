@@ -79,7 +79,7 @@ def test_an_epoch_of_one_batch_and_intervals_longer_than_the_run(tmp_path):
     spec = fgspec.load(runs.write_spec(tmp_path, "bp"), changes)
     summary = fgspec.train(spec, run_dir=tmp_path)
     assert summary["step"] == 2
-    assert {"train/loss", "eval/error"} <= summary["metrics"].keys()
+    assert {"train/loss", "test/error"} <= summary["metrics"].keys()
     assert runs.final_state(tmp_path / summary["run"]).step == 2
 
 

@@ -210,10 +210,10 @@ def test_last_values(tmp_path):
     assert read(path) == []
     with Logbook(path) as logbook:
         assert logbook.last_values() == {}
-        logbook.write(1, {"train/loss": 3.0, "eval/error": 0.9})
+        logbook.write(1, {"train/loss": 3.0, "test/error": 0.9})
     with Logbook(path) as logbook:
         logbook.write(2, {"train/loss": 2.0})
-        assert logbook.last_values() == {"train/loss": 2.0, "eval/error": 0.9}
+        assert logbook.last_values() == {"train/loss": 2.0, "test/error": 0.9}
 
 
 def test_a_killed_writer_loses_no_written_line(tmp_path):

@@ -20,7 +20,7 @@ name: {name}
 rule: {rule}
 architecture: {{type: local_mixer, blocks: 2, patches: 2, channels: 16, groups: 4}}
 training: {{epochs: 2}}
-expect: {{metric: eval/error, value: 0.2, tolerance: 0.05, source: "a paper, table 1"}}
+expect: {{metric: test/error, value: 0.2, tolerance: 0.05, source: "a paper, table 1"}}
 """
 ERRORS = {"bp": (0.10, 0.12, 0.11), "lg-bp": (0.20, 0.23, 0.20)}
 
@@ -35,8 +35,8 @@ def made(tmp_path, monkeypatch):
         spec.write_text(SPEC.format(name=rule, rule=rule))
         for seed, error in enumerate(errors):
             lines = [
-                {"step": 5, "train/loss": 2.0, "eval/error": 0.9, "fg/cosine/block0": 0.5},
-                {"step": 10, "train/loss": 1.0, "eval/error": error, "fg/cosine/block0": 0.25},
+                {"step": 5, "train/loss": 2.0, "test/error": 0.9, "fg/cosine/block0": 0.5},
+                {"step": 10, "train/loss": 1.0, "test/error": error, "fg/cosine/block0": 0.25},
             ]
             paths.append(runs.invent(tmp_path, spec, [f"seed={seed}"], lines))
     paths.append(runs.invent(tmp_path, spec, ["seed=9"], status="failed"))
@@ -46,7 +46,7 @@ def made(tmp_path, monkeypatch):
 def test_runs_that_differ_in_the_seed_are_one_arm(made):
     bp, lg_bp = collect(made).arms
     assert (bp.label, lg_bp.label) == ("bp", "lg-bp")
-    assert bp.values("eval/error") == {0: 0.10, 1: 0.12, 2: 0.11}
+    assert bp.values("test/error") == {0: 0.10, 1: 0.12, 2: 0.11}
     assert [run.seed for run in lg_bp.runs] == [0, 1, 2]
     assert [run.state for run in lg_bp.others] == ["failed"]
     assert collect([*made, *made]).arms[0].runs == bp.runs  # a run named twice counts once
@@ -56,7 +56,7 @@ def test_the_report_says_means_differences_and_what_was_expected(made, fgspec):
     pytest.importorskip("matplotlib")
     code, out, _ = fgspec("report", *made, "--out", "r")
     assert code == 0
-    assert out.startswith("No winner is named: bp has the lowest eval/error, 0.1100, but with 3")
+    assert out.startswith("No winner is named: bp has the lowest test/error, 0.1100, but with 3")
     page = Path("r/report.md").read_text()
     assert "| bp | 3 | 0.1100 | 0.0100 |  |  |  |" in page
     assert "| lg-bp | 3 | 0.2100 | 0.0173 | +0.1000 | 3 | +0.0752 to +0.1248 |" in page
@@ -93,10 +93,10 @@ def test_without_matplotlib_the_tables_are_there(made, fgspec, monkeypatch):
 def test_arguments_that_name_nothing_are_told(made, fgspec, tmp_path):
     code, _, err = fgspec("report", *made, "--against", "lg-b")
     assert (code, err) == (2, "report: --against lg-b: no such arm; did you mean lg-bp?\n")
-    code, _, err = fgspec("report", *made, "--metric", "eval/eror")
+    code, _, err = fgspec("report", *made, "--metric", "test/eror")
     assert (code, err) == (
         2,
-        "report: --metric eval/eror: no run has it; did you mean eval/error?\n",
+        "report: --metric test/eror: no run has it; did you mean test/error?\n",
     )
     code, _, err = fgspec("report", tmp_path)
     assert (code, err) == (
@@ -137,36 +137,36 @@ def of_seeds(*values):
 
 A, B = of_seeds(0.10, 0.11, 0.12, 0.10, 0.12), of_seeds(0.2, 0.22, 0.2, 0.21, 0.19)
 C = of_seeds(0.09, 0.13, 0.13, 0.11, 0.12)
-FEW = "No winner is named: a has the lowest eval/error, 0.1000, but "
+FEW = "No winner is named: a has the lowest test/error, 0.1000, but "
 ALIKE = "no difference, however large, is told from chance: of two equal arms, one has the better "
 VERDICTS = {
     f"{FEW}of 1 seed nothing follows; run at least 4 seeds of each arm.": (
-        "eval/error",
+        "test/error",
         {"a": {0: 0.1}, "b": {0: 0.2}},
     ),
     f"{FEW}with 2 seeds {ALIKE}result with every seed in 33% of cases. Run at least 4": (
-        "eval/error",
+        "test/error",
         {"a": of_seeds(0.1, 0.1), "b": of_seeds(0.9, 0.9)},
     ),
     f"{FEW}with 3 seeds {ALIKE}result with every seed in 10% of cases. Run at least 5 seeds of "
     "each of these 4 arms": (
-        "eval/error",
+        "test/error",
         {"a": of_seeds(0.1, 0.1, 0.1)} | {arm: of_seeds(0.9, 0.9, 0.9) for arm in "bcd"},
     ),
-    "a has the lowest eval/error, 0.1100, and chance does not explain the difference to any other "
+    "a has the lowest test/error, 0.1100, and chance does not explain the difference to any other "
     "arm (permutation test, largest p = 0.004; p must be at most 0.05 / 2 arms = 0.025). Among "
-    "equal arms, a winner is named in at most 5% of reports.": ("eval/error", {"b": B, "a": A}),
+    "equal arms, a winner is named in at most 5% of reports.": ("test/error", {"b": B, "a": A}),
     "a has the lowest local_loss/block1": ("local_loss/block1", {"a": A, "b": B}),
-    "b has the highest eval/accuracy": ("eval/accuracy", {"b": B, "a": A}),
-    "No winner is named: a has the lowest eval/error, 0.1100, but chance explains the difference "
-    "to c (p = 0.3": ("eval/error", {"a": A, "b": B, "c": C}),
+    "b has the highest test/accuracy": ("test/accuracy", {"b": B, "a": A}),
+    "No winner is named: a has the lowest test/error, 0.1100, but chance explains the difference "
+    "to c (p = 0.3": ("test/error", {"a": A, "b": B, "c": C}),
     "No winner is named: whether less of optim/grad_norm is better is not known.": (
         "optim/grad_norm",
         {"a": A, "b": B},
     ),
-    "No winner is named: there are not two arms": ("eval/error", {"a": A, "b": {}}),
-    "No winner is named: eval/error of b is not a finite number.": (
-        "eval/error",
+    "No winner is named: there are not two arms": ("test/error", {"a": A, "b": {}}),
+    "No winner is named: test/error of b is not a finite number.": (
+        "test/error",
         {"a": A, "b": B | {3: float("nan")}},
     ),
 }
@@ -192,14 +192,14 @@ def test_among_equal_arms_a_winner_is_named_as_rarely_as_is_said(draw, seeds):
     for index in range(reports):
         values = DRAWS[draw](rng, (2 + index % 2, seeds))
         arms = [(f"arm{i}", of_seeds(*map(float, own))) for i, own in enumerate(values)]
-        named += not verdict("eval/error", arms).startswith("No winner")
+        named += not verdict("test/error", arms).startswith("No winner")
     assert named / reports <= FALSE
     assert seeds < 4 or named  # the rate is not kept by naming nobody
 
 
 def test_arms_of_unequal_counts_are_judged_by_all_arrangements():
     few, many = (0.1, 0.2), (0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-    text = verdict("eval/error", [("few", of_seeds(*few)), ("many", of_seeds(*many))])
+    text = verdict("test/error", [("few", of_seeds(*few)), ("many", of_seeds(*many))])
     pool = few + many
     gap = sum(few) / 2 - sum(many) / 8
     chosen = list(itertools.combinations(range(10), 2))

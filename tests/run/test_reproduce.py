@@ -70,13 +70,13 @@ def test_the_papers_number_stands_beside_the_mean_over_seeds(tmp_path):
     specs = [runs.write_spec(tmp_path)]
     specs[0].write_text(
         specs[0].read_text()
-        + "expect: {metric: eval/error, value: 0.0266, tolerance: 0.01, source: a paper}\n"
+        + "expect: {metric: test/error, value: 0.0266, tolerance: 0.01, source: a paper}\n"
     )
     cells = cells_of({"c": specs}, asked(seeds=(0, 1)))
 
     def found(seed, state, error):
         planned = Planned("c.small", seed, "small", "", 25)
-        return Found(planned, state, None, 25, {"eval/error": error})
+        return Found(planned, state, None, 25, {"test/error": error})
 
     done = [found(0, "done", 0.0300), found(1, "done", 0.0320)]
     assert comparison(cells, done)[2].split() == ["small", "2.66%", "3.10%", "±", "0.14", "+0.44"]

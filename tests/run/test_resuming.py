@@ -122,7 +122,7 @@ def test_what_changed_is_recorded_and_nothing_of_the_old_record_is_lost(short, t
     assert ended["step"] == LENGTH
     code, out, err = fgspec("eval", run, "--json")
     assert code == 0, err
-    assert json.loads(out)["eval/loss"] == ended["metrics"]["eval/loss"]
+    assert json.loads(out)["test/loss"] == ended["metrics"]["test/loss"]
     code, out, err = fgspec("report", run, "--out", tmp_path / "report")
     assert code == 0, err
     code, out, err = fgspec("diff", kept, run / "resolved.yaml")

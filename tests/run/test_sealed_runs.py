@@ -112,12 +112,12 @@ def test_a_summary_is_made_of_what_its_process_wrote(tmp_path, monkeypatch):
 
     def about(self, step, examples):
         with run.metrics.open("a") as file:
-            file.write('{"step": 1, "eval/error": 0.0}\n')
+            file.write('{"step": 1, "test/error": 0.0}\n')
         return write(self, step, examples)
 
     monkeypatch.setattr(api.Job, "about", about)
     summary = verbs.train(runs.write_spec(tmp_path, "bp", steps=10), run=run.path)
-    assert summary["metrics"]["eval/error"] > 0
+    assert summary["metrics"]["test/error"] > 0
     with pytest.raises(DamagedRecord, match=r"metrics\.jsonl:2: "):
         checked_lines(run)
 
@@ -133,7 +133,7 @@ def sweep(tmp_path, monkeypatch):
     made = []
     for number, one in enumerate(planned):
         path = place(folder, Found(one))
-        lines = [{"step": 4, "eval/error": 0.1 * (number + 1)}]
+        lines = [{"step": 4, "test/error": 0.1 * (number + 1)}]
         invented = runs.invent(tmp_path / "made", folder.spec(one.arm), [f"seed={one.seed}"], lines)
         path.parent.mkdir(parents=True, exist_ok=True)
         invented.rename(path)
@@ -142,7 +142,7 @@ def sweep(tmp_path, monkeypatch):
 
 
 def log(run):
-    run.metrics.write_text(run.metrics.read_text().replace("eval/error", "evil/error"))
+    run.metrics.write_text(run.metrics.read_text().replace("test/error", "evil/error"))
     return run.metrics
 
 
@@ -181,7 +181,7 @@ def test_a_damaged_run_is_left_out_and_named_and_the_others_go_on(sweep, damaged
     (left_out,) = collected.left_out
     assert left_out.path.resolve() == made[1].path.resolve()
     assert str(file) in left_out.reason
-    values = [arm.values("eval/error") for arm in collected.arms]
+    values = [arm.values("test/error") for arm in collected.arms]
     assert sorted(v for each in values for v in each.values()) == pytest.approx([0.1, 0.3, 0.4])
     code, out, _ = fgspec("report", folder.path, "--out", "r")
     assert code == 0

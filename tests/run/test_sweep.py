@@ -269,11 +269,11 @@ def test_runs_are_found_by_hash_whatever_else_is_there(planned):
     spec = folder.spec(todo[0].arm)
     runs.invent(folder.path, spec, ["seed=0", "training.steps=9"])  # of another spec
     (folder.path / todo[0].name / "torn").mkdir()  # killed before it said what it is
-    done = runs.invent(folder.path, spec, ["seed=0"], [{"step": 4, "eval/error": 0.25}])
+    done = runs.invent(folder.path, spec, ["seed=0"], [{"step": 4, "test/error": 0.25}])
     runs.invent(folder.path, spec, ["seed=0"], status="preempted")
     found = folders.status(folder, todo)
     assert [one.state for one in found] == ["done", "waiting", "waiting", "waiting"]
-    assert (found[0].run, found[0].step, found[0].metrics) == (done, 4, {"eval/error": 0.25})
+    assert (found[0].run, found[0].step, found[0].metrics) == (done, 4, {"test/error": 0.25})
     assert status_lines(found)[1].split() == ["learning_rate-0.1", "0.2500", "waiting"]
 
 

@@ -42,4 +42,4 @@ def test_a_run_shows_them_after_its_first_update(tmp_path):
     assert abs(seconds[0] - sum(seconds[1:])) < 0.005 * len(seconds)
     assert timings.seconds["compile it, the rest"] > 0
     untimed = fgspec.train(spec, run_dir=tmp_path)
-    assert untimed["metrics"]["eval/loss"] == timed["metrics"]["eval/loss"]
+    assert untimed["metrics"]["test/loss"] == timed["metrics"]["test/loss"]

@@ -24,9 +24,9 @@ METRICS = {
     "train/loss",
     "train/error",
     "train/accuracy",
-    "eval/loss",
-    "eval/error",
-    "eval/accuracy",
+    "test/loss",
+    "test/error",
+    "test/accuracy",
     "local_loss/block0",
     "local_loss/block1",
     "optim/grad_norm",
@@ -64,7 +64,7 @@ def test_a_run_writes_what_it_should(undisturbed):
     assert set(summary["metrics"]) == METRICS
     last = {k: v for line in read(undisturbed / "metrics.jsonl") for k, v in line.items()}
     assert {k: v for k, v in last.items() if k != "step"} == summary["metrics"]
-    assert 0 <= summary["metrics"]["eval/error"] <= 1
+    assert 0 <= summary["metrics"]["test/error"] <= 1
     steps = [line["step"] for line in read(undisturbed / "metrics.jsonl")]
     assert steps == [7, 10, 14, 20, 21, 25]
     provenance = json.loads((undisturbed / "provenance.json").read_text())
@@ -199,7 +199,7 @@ def test_sigterm_saves_and_exits_75(tmp_path):
 def test_evaluate_repeats_the_last_evaluation(undisturbed):
     values = fgspec.evaluate(undisturbed)
     last = read(undisturbed / "metrics.jsonl")[-1]
-    assert values == {"step": 25} | {k: v for k, v in last.items() if k.startswith("eval/")}
+    assert values == {"step": 25} | {k: v for k, v in last.items() if k.startswith("test/")}
 
 
 def test_another_spec_is_refused_with_the_fields_that_differ(undisturbed, tmp_path):
@@ -238,7 +238,7 @@ def test_divergence_ends_the_run_and_says_where(tmp_path):
 
 def test_expectation_is_checked_at_the_end(tmp_path):
     changes = [
-        "expect.metric=eval/error",
+        "expect.metric=test/error",
         "expect.value=0.5",
         "expect.tolerance=0.5",
         "expect.source=a guess",
@@ -246,7 +246,7 @@ def test_expectation_is_checked_at_the_end(tmp_path):
     ]
     summary = fgspec.train(fgspec.load(runs.write_spec(tmp_path), changes), run_dir=tmp_path)
     assert summary["expectation"]["within"] is True
-    assert summary["expectation"]["measured"] == summary["metrics"]["eval/error"]
+    assert summary["expectation"]["measured"] == summary["metrics"]["test/error"]
 
 
 def test_another_data_set_is_refused(tmp_path, monkeypatch):
