@@ -34,6 +34,10 @@ def cost_rows(plan: Plan, compiled: CompiledUpdate, found: Anatomy) -> dict[str,
         "steps": f"{plan.steps:,} of {plan.steps_per_epoch:,} an epoch; {_calls(plan)}",
         "blocks": _stacks(plan),
     }
+    if aside := plan.data.valid_examples:
+        rows["validation"] = (
+            f"{aside:,} training examples are set aside; the test set is read once, at the end"
+        )
     if given := ynnpack(plan):
         rows["YNNPACK"] = GIVEN[given]
     if idle := plan.idle_params():
