@@ -30,6 +30,7 @@ class TensorBoard(trackers.TensorBoard):
     _folder: Path = PrivateAttr(default=Path())
     _first: list[Any] = PrivateAttr(default_factory=list)
     _file: Any = PrivateAttr(default=None)
+    _step: int = PrivateAttr(default=0)
     _records: Any = PrivateAttr(default=None)
 
     def open(self, run_folder: Path, values: Mapping[str, Any]) -> None:
@@ -55,17 +56,17 @@ class TensorBoard(trackers.TensorBoard):
             protos.Summary.Value(tag=name, simple_value=value) for name, value in metrics.items()
         ]
         self._write(step=step, summary=protos.Summary(value=scalars))
+        self._step = step
 
     def close(self, status: str) -> None:
         """How the run ended, among its hyperparameters and as a text."""
         if self._file is None:
             return
-        summary = importlib.import_module("tensorboard.plugins.hparams.summary")
         states = importlib.import_module("tensorboard.plugins.hparams.api_pb2")
         ends = {"done": states.STATUS_SUCCESS, "failed": states.STATUS_FAILURE}
         if status in ends:
-            self._write(summary=summary.session_end_pb(ends[status]))
-        self._write(summary=_text("status", status))
+            self._write(step=self._step, summary=_end(ends[status]))
+        self._write(step=self._step, summary=_text("status", status))
         self._file.close()
 
     def _begin(self, step: int) -> None:
@@ -89,6 +90,20 @@ class TensorBoard(trackers.TensorBoard):
         event = events.Event(wall_time=time.time(), **fields)
         self._records.write(event.SerializeToString())
         self._file.flush()
+
+
+def _end(status: Any) -> Any:
+    """How a run ended, for the page of hyperparameters."""
+    hparams = importlib.import_module("tensorboard.plugins.hparams.metadata")
+    data = importlib.import_module("tensorboard.plugins.hparams.plugin_data_pb2")
+    protos = importlib.import_module("tensorboard.compat.proto.summary_pb2")
+    end = data.HParamsPluginData(session_end_info=data.SessionEndInfo(status=status))
+    value = protos.Summary.Value(
+        tag=hparams.SESSION_END_INFO_TAG,
+        metadata=hparams.create_summary_metadata(end),
+        tensor=hparams.NULL_TENSOR,
+    )
+    return protos.Summary(value=[value])
 
 
 def _text(tag: str, text: str) -> Any:

@@ -56,3 +56,6 @@ class Trackio(trackers.Trackio):
         """Trackio does not say how a run ended; all is written."""
         with redirect_stdout(io.StringIO()):
             self._run.finish()
+        current = importlib.import_module("trackio").context_vars.current_run
+        if current.get() is self._run:  # which trackio would finish, and tell of, once more
+            current.set(None)

@@ -5,6 +5,7 @@ import pytest
 from fgspec.spec.trackers import TRACKERS
 from fgspec.testing import inputs
 
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of other packages
 NEED_ONE = [name for name in TRACKERS.names() if TRACKERS.kind(name).needs]
 
 
