@@ -66,7 +66,7 @@ def test_what_is_wrong_in_a_mapping_is_told_by_its_field(change, line, path):
         (lambda: fgspec.train([1]), "train: spec: takes the path"),
         (lambda: fgspec.plan(None), "plan: spec: takes the path"),
         (lambda: fgspec.compile(b"x"), "compile: spec: takes the path"),
-        (lambda: fgspec.diff("{fgspec: 1}", 0.5), "diff: b: takes the path"),
+        (lambda: fgspec.diff(0.5, "a.yaml"), "diff: a: takes the path"),
         (lambda: fgspec.load("a.yaml", "seed=1"), "load: overrides: takes a list of strings such"),
         (
             lambda: fgspec.train(resume=4),

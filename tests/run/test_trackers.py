@@ -171,8 +171,8 @@ def test_track_follows_a_run_and_is_part_of_it(tmp_path, monkeypatch, fgspec):
 @pytest.mark.parametrize(
     ("command", "line"),
     [
-        (["check", "small.yaml"], "small.yaml:12:1: training.trackers[0]: needs mlflow, which"),
-        (["train", "small.yaml"], "small.yaml:12:1: training.trackers[0]: needs mlflow, which"),
+        (["check", "small.yaml"], "small.yaml:10:23: training.trackers[0]: needs mlflow, which"),
+        (["train", "small.yaml"], "small.yaml:10:23: training.trackers[0]: needs mlflow, which"),
         (["train", "other.yaml", "--track", "mlflow"], "--track: training.trackers[0]: needs"),
         (["train", "other.yaml", "--track", "mlfow"], "--track: did you mean mlflow? (got mlfow)"),
     ],
