@@ -47,7 +47,12 @@ from fgspec.data.describe import describe
 from fgspec.data.pipeline import evaluation_batches
 from fgspec.data.sources import read
 from fgspec.errors import DataError, ResumeError, RunError, UserError
-from fgspec.errors.arguments import WrongArgument, refuse_no_overrides, refuse_no_path
+from fgspec.errors.arguments import (
+    WrongArgument,
+    refuse_no_overrides,
+    refuse_no_path,
+    refuse_no_texts,
+)
 from fgspec.loading import spec_file as source
 from fgspec.loading.from_mapping import NAME as MAPPING
 from fgspec.loading.from_mapping import yaml_of
@@ -311,6 +316,7 @@ def train(
     """
     for name, path in {"run_dir": run_dir, "run": run or "", "resume": resume or ""}.items():
         refuse_no_path(f"train: {name}", path, "a folder")
+    more = names_of(track)
     if network is not None:
         raise UserError(
             "network= is for fgspec.compile: a run is resumed from its folder, so register the "
@@ -331,7 +337,7 @@ def train(
             advise("nothing is lost; the same command goes on")
             writer.take(place)  # before anything is read, as its former writer may still write it
         with parts.part("read the spec"):
-            course = find(given, at, begun, over, fork, names_of(track))
+            course = find(given, at, begun, over, fork, more)
         course.loaded.refuse(not_installed(course.loaded.experiment))
         name = course.loaded.experiment.name
         place = course.run.path if course.run is not None else at or Path(run_dir) / name
@@ -359,6 +365,7 @@ def _notebook() -> Console:
 def names_of(track: str | Sequence[str]) -> tuple[str, ...]:
     """The trackers that `track=` names, or `--track` with commas between them."""
     given = [track] if isinstance(track, str) else track
+    refuse_no_texts("train: track", given, '["tensorboard"]')
     names = (name.strip() for one in given for name in one.split(","))
     return tuple(name for name in names if name)
 

@@ -35,12 +35,21 @@ def refuse_no_path(name: str, value: Any, what: str) -> None:
         raise WrongArgument(name, value, f"the path of {what}")
 
 
-def refuse_no_overrides(name: str, value: Any) -> None:
-    """Raise unless an argument is a sequence of `path=value` strings; a single string is none.
+def refuse_no_texts(name: str, value: Any, example: str) -> None:
+    """Raise unless an argument is a sequence of strings; a single string is none.
 
     Raises:
         WrongArgument: it is something else, or has another item.
     """
     listed = isinstance(value, Sequence) and not isinstance(value, str | bytes)
     if not listed or not all(isinstance(one, str) for one in value):
-        raise WrongArgument(name, value, 'a list of strings such as ["training.epochs=3"]')
+        raise WrongArgument(name, value, f"a list of strings such as {example}")
+
+
+def refuse_no_overrides(name: str, value: Any) -> None:
+    """Raise unless an argument is a sequence of `path=value` strings.
+
+    Raises:
+        WrongArgument: as `refuse_no_texts`.
+    """
+    refuse_no_texts(name, value, '["training.epochs=3"]')

@@ -72,6 +72,7 @@ def test_what_is_wrong_in_a_mapping_is_told_by_its_field(change, line, path):
             lambda: fgspec.train(resume=4),
             "train: resume: takes the path of a folder (got 4 of type",
         ),
+        (lambda: fgspec.train("a.yaml", track=1), "train: track: takes a list of strings"),
         (lambda: fgspec.evaluate(None), "evaluate: run: takes the path of the folder of a run"),
         (lambda: fgspec.metrics({}), "metrics: run: takes the path of the folder of a run (got {}"),
     ],
