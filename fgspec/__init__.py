@@ -1,9 +1,9 @@
 """fgspec: a declarative experiment-spec compiler for learning rules beyond backprop.
 
 `load`, `plan`, `compile`, `train`, `evaluate`, `diff` and `compare` mean what the verbs of the
-command line do. A package that adds a method derives its class from one of the bases here, such as
-`Objective`, and imports nothing else of fgspec. All of these are imported on first use, so that
-reading a spec does not wait for JAX.
+command line do, and `metrics` gives a run's log as columns. A package that adds a method derives
+its class from one of the bases here, such as `Objective`, and imports nothing else of fgspec. All
+of these are imported on first use, so that reading a spec does not wait for JAX.
 """
 
 # Rooms are called `loading`, `training`, `comparing`: a package of the name of a verb, once
@@ -34,6 +34,7 @@ VERBS = dict.fromkeys(
         "diff",
         "evaluate",
         "load",
+        "metrics",
         "plan",
         "train",
     ),

@@ -33,6 +33,7 @@ from fgspec.api import compile as compile
 from fgspec.api import diff as diff
 from fgspec.api import evaluate as evaluate
 from fgspec.api import load as load
+from fgspec.api import metrics as metrics
 from fgspec.api import plan as plan
 from fgspec.api import train as train
 from fgspec.data.dataset import Dataset as Dataset

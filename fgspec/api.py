@@ -12,10 +12,11 @@ consequences = fgspec.compare("specs/a.yaml", "specs/b.yaml").consequences
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ from compiler.cost.updates_per_call import calls_of
 from compiler.plan.plan import Plan, make_plan
 from compiler.update.program import Program
 from compiler.update.state import State
-from fgspec.check.against_data import data_problems, refusals
+from fgspec import notebook
+from fgspec.check.against_data import data_problems, not_installed, refusals
 from fgspec.check.mesh import device_problems
 from fgspec.comparing.comparison import (
     Comparison,
@@ -47,7 +49,15 @@ from fgspec.data.pipeline import evaluation_batches
 from fgspec.data.sources import read
 from fgspec.data.validation import described, divided
 from fgspec.errors import DataError, ResumeError, RunError, UserError
+from fgspec.errors.arguments import (
+    WrongArgument,
+    refuse_no_overrides,
+    refuse_no_path,
+    refuse_no_texts,
+)
 from fgspec.loading import spec_file as source
+from fgspec.loading.from_mapping import NAME as MAPPING
+from fgspec.loading.from_mapping import yaml_of
 from fgspec.loading.merge import keys_of
 from fgspec.loading.resolved import Difference, differences
 from fgspec.loading.spec_file import Loaded
@@ -79,10 +89,12 @@ from fgspec.training.records import read_record
 from fgspec.training.replay import Replay, replayed
 from fgspec.training.resuming import reading, refuse_length, refuse_other_data
 from fgspec.training.run import Course, Job, execute, find, going_on, start
-from fgspec.training.run_log import damage_of
+from fgspec.training.run_log import columns_of, damage_of
 from fgspec.training.timings import Timings
 
 LOG = logging.getLogger("fgspec")
+
+notebook.join()
 
 __all__ = [
     "Comparison",
@@ -100,25 +112,47 @@ __all__ = [
     "diff",
     "evaluate",
     "load",
+    "metrics",
     "plan",
     "train",
 ]
 
-Spec = Loaded | str | Path
-"""A spec as `load` returns it, or the path of one."""
+Spec = Loaded | str | Path | Mapping[str, Any]
+"""A spec as `load` returns it, or what `load` takes."""
+
+SPECS = "the path of a YAML file, YAML text, a mapping, or what fgspec.load returns"
 
 
-def load(path: str | Path, overrides: Sequence[str] = ()) -> Loaded:
-    """Read, merge, validate and complete the spec at `path`.
+def load(spec: Spec, overrides: Sequence[str] = ()) -> Loaded:
+    """Read, merge, validate and complete a spec.
 
     Args:
-        path: a YAML file.
+        spec: the path of a YAML file; YAML text, which has more than one line or begins with `{`;
+            or a mapping of the same. Only a file can extend another.
         overrides: `path=value` strings as given to `--set`.
 
     Raises:
         SpecError: with one line for everything that is wrong.
+        UserError: an argument is something else, or the spec is loaded already and `overrides`
+            would change it.
     """
-    return source.load(path, overrides)
+    return _loaded(spec, overrides, "load: spec")
+
+
+def _loaded(spec: Spec, overrides: Sequence[str] = (), name: str = "spec") -> Loaded:
+    """The spec that an argument stands for, whatever it is; `name` is that of the argument."""
+    refuse_no_overrides(f"{name.partition(':')[0]}: overrides", overrides)
+    if isinstance(spec, Loaded):
+        if overrides:
+            raise UserError("overrides: the spec is loaded already; give them to fgspec.load")
+        return spec
+    if isinstance(spec, Mapping):
+        return source.loads(yaml_of(spec), MAPPING, overrides)
+    if isinstance(spec, str) and ("\n" in spec or spec.lstrip().startswith("{")):
+        return source.loads(spec, overrides=overrides)
+    if not isinstance(spec, str | PathLike):
+        raise WrongArgument(name, spec, SPECS)
+    return source.load(fspath(spec), overrides)
 
 
 def plan(spec: Spec, *, here: bool = True) -> Plan:
@@ -134,7 +168,7 @@ def plan(spec: Spec, *, here: bool = True) -> Plan:
         DataError, UserError: files of an `npz` or `image_folder` are missing or cannot be read.
         UserError: JAX was told to use devices that are not here.
     """
-    loaded = _loaded(spec)
+    loaded = _loaded(spec, name="plan: spec")
     loaded.refuse([*broken(loaded), *refusals(loaded.experiment)])
     refuse_missing_backend()
     data = loaded.experiment.data
@@ -177,7 +211,8 @@ def compile(spec: Spec, *, network: Any = None) -> Program:
         SpecError, DataError: as `plan`.
         UserError: a network is given to a spec that has one.
     """
-    return compile_plan(plan(spec if network is None else _with_network(_loaded(spec), network)))
+    loaded = _loaded(spec, name="compile: spec")
+    return compile_plan(plan(loaded if network is None else _with_network(loaded, network)))
 
 
 def _with_network(loaded: Loaded, network: Any) -> Loaded:
@@ -192,7 +227,7 @@ def diff(a: Spec, b: Spec) -> list[Difference]:
     Raises:
         SpecError: either is wrong.
     """
-    return differences(_loaded(a), _loaded(b))
+    return differences(_loaded(a, name="diff: a"), _loaded(b, name="diff: b"))
 
 
 def compare(a: Spec, b: Spec, probe: Probing | None = None) -> Comparison:
@@ -206,7 +241,7 @@ def compare(a: Spec, b: Spec, probe: Probing | None = None) -> Comparison:
     Raises:
         SpecError, DataError: as `plan`, of either.
     """
-    left, right = _loaded(a), _loaded(b)
+    left, right = _loaded(a, name="compare: a"), _loaded(b, name="compare: b")
     found = of_fields(left, right)
     if found.fields:
         found = with_consequences(found, plan(left, here=False), plan(right, here=False))
@@ -242,6 +277,7 @@ def train(
     network: Any = None,
     break_lock: bool = False,
     timings: Timings | None = None,
+    track: str | Sequence[str] = (),
 ) -> dict[str, Any]:
     """Train a spec in a new folder below `run_dir`, or go on with the run at `resume`.
 
@@ -258,13 +294,16 @@ def train(
             of the run to resume: `["training.epochs=500"]` makes it longer.
         fork: whether a new run begins at the last checkpoint of `resume`, under another spec; it
             records where it comes from.
-        console: where to show the cost table and the progress; nowhere by default.
+        console: where to show the cost table and the progress; by default in a notebook, and
+            nowhere else.
         profile: how many updates to trace, after some to warm up, into the run's folder.
         network: refused. A run is resumed and compared by what is on disk, so its module must be
             registered; `compile` takes one in hand.
         break_lock: whether to take the run away from a process of another host, which is gone.
         timings: counts where the time goes until the first update is done; shown on the console
             then.
+        track: names of trackers, such as `["tensorboard"]`, that follow the run beside those of
+            `training.trackers`; also one string with commas.
 
     Returns:
         What `summary.json` holds, and `run`, the run's folder; metrics in process 0 alone.
@@ -274,10 +313,13 @@ def train(
         ResumeError: the run cannot be resumed, or another process trains it.
         RunError: a number is no longer finite, a loss diverged, memory runs out, or the folder
             cannot be written.
-        UserError: more updates are to be traced than the run has, or JAX was told to compile
-            nothing.
+        UserError: more updates are to be traced than the run has, an argument is of another kind,
+            or JAX was told to compile nothing.
         Preempted: the process was told to stop; the state is saved.
     """
+    for name, path in {"run_dir": run_dir, "run": run or "", "resume": resume or ""}.items():
+        refuse_no_path(f"train: {name}", path, "a folder")
+    more = names_of(track)
     if network is not None:
         raise UserError(
             "network= is for fgspec.compile: a run is resumed from its folder, so register the "
@@ -290,14 +332,16 @@ def train(
     with parts.part("read the spec"):
         given, over = _given(spec, overrides)
     at, begun = (Path(path) if path is not None else None for path in (run, resume))
-    console = console if console is not None and is_first() else Console(quiet=True)
+    console = console or _notebook()
+    console = console if is_first() else Console(quiet=True)
     with Writer(partial(say, console), breaking=break_lock) as writer:
         place = at if fork else begun or at  # the parent of a fork is read and never written
         if place is not None and (place == at or place.is_dir()):
             advise("nothing is lost; the same command goes on")
             writer.take(place)  # before anything is read, as its former writer may still write it
         with parts.part("read the spec"):
-            course = find(given, at, begun, over, fork)
+            course = find(given, at, begun, over, fork, more)
+        course.loaded.refuse(not_installed(course.loaded.experiment))
         name = course.loaded.experiment.name
         place = course.run.path if course.run is not None else at or Path(run_dir) / name
         from_first(partial(_writable, place))
@@ -314,6 +358,21 @@ def train(
             return execute(job, found) | {"run": str(found.path)}
 
 
+def _notebook() -> Console:
+    """The output of the cell in a notebook; elsewhere nothing is shown unless asked for."""
+    console = Console()
+    console.quiet = not console.is_jupyter
+    return console
+
+
+def names_of(track: str | Sequence[str]) -> tuple[str, ...]:
+    """The trackers that `track=` names, or `--track` with commas between them."""
+    given = [track] if isinstance(track, str) else track
+    refuse_no_texts("train: track", given, '["tensorboard"]')
+    names = (name.strip() for one in given for name in one.split(","))
+    return tuple(name for name in names if name)
+
+
 def _writable(place: Path) -> str:
     rundir.refuse_unwritable(place)
     return str(place)
@@ -322,12 +381,9 @@ def _writable(place: Path) -> str:
 def _given(spec: Spec | None, overrides: Sequence[str]) -> tuple[Loaded | None, Sequence[str]]:
     """The spec to train, if one is named, and what is set over that of the run to resume."""
     if spec is None:
+        refuse_no_overrides("train: overrides", overrides)
         return None, overrides
-    if isinstance(spec, Loaded):
-        if overrides:
-            raise UserError("overrides: the spec is loaded already; give them to fgspec.load")
-        return spec, ()
-    return load(spec, overrides), ()
+    return _loaded(spec, overrides, "train: spec"), ()
 
 
 def _prepared(
@@ -391,6 +447,8 @@ def evaluate(
         DataError: its data are missing or damaged.
         RunError: a loss is not finite.
     """
+    refuse_no_path("evaluate: run", run, "the folder of a run")
+    refuse_no_overrides("evaluate: overrides", overrides)
     found, recorded = rundir.reopen(Path(run))
     rundir.refuse_changed(found, recorded)
     loaded = reading(found, recorded, overrides)
@@ -414,6 +472,24 @@ def evaluate(
         if not math.isfinite(value):
             raise RunError(f"{run}: step {restored.step}: {name} is {value}: its numbers broke")
     return {"step": restored.step} | values
+
+
+def metrics(run: str | Path) -> dict[str, list[float | None]]:
+    """The log of a run as columns, such as `pandas.DataFrame(fgspec.metrics(RUN))`.
+
+    Args:
+        run: its folder; the run may be training.
+
+    Returns:
+        `step`, `time` (seconds since 1970-01-01 UTC), `epoch` and `learning_rate` as far as the
+        log has them, then every metric; one value a line of the log, None where it has none.
+
+    Raises:
+        ResumeError: it is no run, or its log is damaged.
+        UserError: `run` is no path.
+    """
+    refuse_no_path("metrics: run", run, "the folder of a run")
+    return columns_of(rundir.reopen(Path(run))[0])
 
 
 def replay(bundle: str | Path) -> Replay:
@@ -462,10 +538,6 @@ def _with_data(loaded: Loaded) -> tuple[Program, Dataset]:
 def _alone(loaded: Loaded) -> Loaded:
     """The spec on one device."""
     return replace(loaded, experiment=loaded.experiment.on(Mesh()))
-
-
-def _loaded(spec: Spec) -> Loaded:
-    return spec if isinstance(spec, Loaded) else load(spec)
 
 
 def _timetable(plan: Plan) -> Timetable:

@@ -47,6 +47,7 @@ ROOMS = [
     "fgspec.results",
     "fgspec.comparing",
     "fgspec.testing",
+    "fgspec.notebook",
     "fgspec.api",
     "fgspec.cli",
 ]

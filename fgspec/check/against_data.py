@@ -15,6 +15,16 @@ def refusals(experiment: Experiment) -> list[Problem]:
     return mesh_problems(experiment)
 
 
+def not_installed(experiment: Experiment) -> list[Problem]:
+    """Packages that trackers of a spec need and that are not there; only training needs them."""
+    trackers = enumerate(experiment.training.trackers)
+    return [
+        problem
+        for index, tracker in trackers
+        for problem in tracker.missing(("training", "trackers", index))
+    ]
+
+
 def data_problems(experiment: Experiment, info: DatasetInfo) -> list[Problem]:
     """What of a spec does not fit its data set."""
     found = [*_axes(info), *_batches(experiment, info), *_methods(experiment, info)]

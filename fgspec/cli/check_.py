@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fgspec.check.against_data import data_problems, refusals
+from fgspec.check.against_data import data_problems, not_installed, refusals
 from fgspec.cli.options import SetOption
 from fgspec.comparing.contract import broken
 from fgspec.data.describe import describe
@@ -25,7 +25,7 @@ def checked(loaded: Loaded) -> Loaded:
         SpecError: with one line for each refusal.
     """
     spec = loaded.experiment
-    problems = [*broken(loaded), *refusals(spec)]
+    problems = [*broken(loaded), *refusals(spec), *not_installed(spec)]
     try:
         problems += data_problems(spec, describe(spec.data.source))
     except DataError as error:

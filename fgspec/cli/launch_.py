@@ -23,6 +23,7 @@ from fgspec.cli.train_ import (
     RunDirOption,
     RunOption,
     SpecOrNothing,
+    TrackOption,
     refuse_unclear,
 )
 from fgspec.errors import STOPPED
@@ -56,6 +57,7 @@ def run(
     resume: ResumeOption = None,
     fork: ForkOption = False,
     break_lock: BreakLockOption = False,
+    track: TrackOption = None,
 ) -> None:
     """Train a spec in many processes on this host; when one dies, all begin at the last checkpoint.
 
@@ -80,6 +82,7 @@ def run(
     command += [] if run is None else ["--run", str(run)]
     command += [] if resume is None else ["--resume", str(resume)]
     command += [word for one in sets for word in ("--set", one)]
+    command += [word for one in track or () for word in ("--track", one)]
     command += ["--fork"] * fork + ["--break-lock"] * break_lock
     environment = dict(os.environ)
     if devices is not None:

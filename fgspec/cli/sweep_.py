@@ -11,6 +11,7 @@ import typer
 
 from compiler.cost.update_flops import update_flops
 from fgspec import api
+from fgspec.check.against_data import not_installed
 from fgspec.cli.options import ArgumentError, SetOption, nested
 from fgspec.cli.train_ import RunDirOption
 from fgspec.errors import UserError
@@ -128,6 +129,7 @@ def costs_of(sweep: Sweep) -> dict[str, tuple[int, int]]:
     for arm in sweep.arms:
         try:
             api.refuse_untold(arm.loaded)
+            arm.loaded.refuse(not_installed(arm.loaded.experiment))
             plan = api.plan(arm.loaded)
             found[arm.label] = (update_flops(plan), plan.steps)
         except UserError as error:

@@ -60,6 +60,15 @@ ProfileOption = Annotated[
 ]
 
 
+TrackOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--track",
+        metavar="NAME,...",
+        help="Let trackers follow the run beside those of training.trackers: tensorboard, wandb, "
+        "mlflow, trackio, csv, or those of other packages.",
+    ),
+]
 TimingsOption = Annotated[
     bool,
     typer.Option("--timings", help="Show where the time goes until the first update is done."),
@@ -77,6 +86,7 @@ def run(
     mesh: MeshOption = None,
     break_lock: BreakLockOption = False,
     timings: TimingsOption = False,
+    track: TrackOption = None,
     distributed: DistributedOption = False,
     coordinator: CoordinatorOption = None,
     num_processes: ProcessesOption = None,
@@ -101,7 +111,7 @@ def run(
         api.refuse_untold(loaded)
     console = Console()
     asked = {"run_dir": run_dir, "run": run, "resume": resume, "profile": profile or 0}
-    asked |= {"timings": START if timings else None}
+    asked |= {"timings": START if timings else None, "track": track or ()}
     asked |= {"break_lock": break_lock, "fork": fork, "overrides": over if loaded is None else ()}
     with leaving_promptly() if many else nullcontext():
         summary = api.train(loaded, console=console, **asked)

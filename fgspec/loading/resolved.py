@@ -19,13 +19,30 @@ def identity(
     """SHA-256, in hexadecimal, of a resolved spec: equal exactly if every value is equal.
 
     Name and description count: two runs with the same hash were asked for the same thing. How it
-    was written (rule, extends, order, comments) does not.
+    was written (rule, extends, order, comments) does not, nor do trackers.
 
     Args:
         values: of the spec.
         packages: that its methods come from, with their versions, besides fgspec.
         code: digests of what other code than fgspec's computes, by the field that names it.
     """
+    return whole_identity(_untracked(values), packages, code)
+
+
+def _untracked(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The values as they are without trackers, which decide nothing."""
+    training = values.get("training")
+    if not isinstance(training, Mapping) or not training.get("trackers"):
+        return values
+    return {**values, "training": {**training, "trackers": []}}
+
+
+def whole_identity(
+    values: Mapping[str, Any],
+    packages: Mapping[str, str] | None = None,
+    code: Mapping[str, str] | None = None,
+) -> str:
+    """As `identity`, with trackers: what runs recorded for a while."""
     # A package's new version may compute something else under the same name.
     values = {**values, "packages": dict(packages)} if packages else values
     values = {**values, "code": dict(code)} if code else values
@@ -114,15 +131,16 @@ def spelled_out_once(a: Loaded, b: Loaded) -> list[Path]:
     theirs = b.values()
     return [
         path
-        for path, value in _leaves(a.values(), ())
+        for path, value in leaves(a.values())
         if json.dumps(value) == json.dumps(lookup(theirs, path), default=repr)
         and (set_by(a, path).kind == "default") != (set_by(b, path).kind == "default")
     ]
 
 
-def _leaves(tree: Any, at: Path) -> Iterator[tuple[Path, Any]]:
+def leaves(tree: Any, at: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """Every value in a tree of mappings, with its path; lists are values."""
     if not isinstance(tree, Mapping):
         yield at, tree
         return
     for key, value in tree.items():
-        yield from _leaves(value, (*at, key))
+        yield from leaves(value, (*at, key))

@@ -6,9 +6,11 @@ Order of precedence, weakest first: the language's defaults, the rule, the specs
 
 import os.path
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, cast
+
+from pydantic import ValidationError
 
 from fgspec.check.consistency import check
 from fgspec.loading.defaults import complete
@@ -23,6 +25,7 @@ from fgspec.problems.problems import (
     Problem,
     SpecError,
     dotted,
+    nearest,
     render,
     shown,
 )
@@ -32,7 +35,9 @@ from fgspec.spec.architectures import Architecture
 from fgspec.spec.base import Section
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.kinds import methods_in, working
+from fgspec.spec.run import Training
 from fgspec.spec.sources import Search
+from fgspec.spec.trackers import TRACKERS, Tracker
 from fgspec.yaml.load import MAX_DEPTH, Document, Path, YamlError, parse, read, scalar
 
 
@@ -64,11 +69,21 @@ class Loaded:
         """Every value of the resolved spec as plain mappings, lists and scalars."""
         return self.experiment.model_dump(mode="json")
 
-    def packages(self) -> dict[str, str]:
-        """The packages that its methods come from besides fgspec, and their versions."""
+    @property
+    def rule(self) -> str:
+        """The published rule that it names; empty if it names none, as a resolved spec does."""
+        return next((one.rule for one in self.origins.values() if one.kind == "rule"), "")
+
+    def packages(self, *, decide: bool = True) -> dict[str, str]:
+        """The packages that its methods come from besides fgspec, and their versions.
+
+        Args:
+            decide: of the methods that decide numbers; if not, of the others.
+        """
         found = (
             plugins.owner(group, name)
             for _, method in methods_in(self.experiment)
+            if method.decides == decide
             for group, name in method.offered_by()
         )
         return {p.name: p.version for p in found if p is not None and p.name != plugins.OWN}
@@ -127,8 +142,13 @@ def load(
     return _resolve(layer, str(path), document.text, (*map(str, changes), *overrides))
 
 
-def loads(text: str, file: str = "<text>") -> Loaded:
+def loads(text: str, file: str = "<text>", overrides: Sequence[str] = ()) -> Loaded:
     """Resolve a spec held in a string; it cannot extend another.
+
+    Args:
+        text: YAML.
+        file: what places in it begin with.
+        overrides: as for `load`.
 
     Raises:
         SpecError: with one line for everything that is wrong.
@@ -140,7 +160,9 @@ def loads(text: str, file: str = "<text>") -> Loaded:
     problems = [Problem((key,), "needs a file to be relative to") for key in _OTHERS]
     if named := [problem for problem in problems if problem.path[0] in layer.tree]:
         raise render(named, *_at(layer), file)
-    return _resolve(layer, file, text, ())
+    for change in map(_setting, overrides):
+        layer = changed(layer, change)
+    return _resolve(layer, file, text, tuple(overrides))
 
 
 def _at(layer: Layer) -> tuple[dict[str, Any], dict[Path, Origin]]:
@@ -271,6 +293,40 @@ def _resolve(layer: Layer, file: str, text: str, overrides: tuple[str, ...]) -> 
         }
         raise render(problems, layer.tree, origins, file, defaults)
     return Loaded(complete(experiment), origins, whole, file, text, overrides, ablation)
+
+
+def tracked(loaded: Loaded, names: Sequence[str]) -> Loaded:
+    """The spec with more trackers, as `--track` names them; those that it has stay as they are.
+
+    Raises:
+        SpecError: there is no such tracker, or it cannot do without settings.
+    """
+    training = loaded.experiment.training
+    more = [_tracker(name) for name in dict.fromkeys(names) if name not in _named(training)]
+    if not more:
+        return loaded
+    training = training.model_copy(update={"trackers": (*training.trackers, *more)})
+    return replace(
+        loaded,
+        experiment=loaded.experiment.model_copy(update={"training": training}),
+        origins={**loaded.origins, ("training", "trackers"): Origin("--track")},
+    )
+
+
+def _named(training: Training) -> list[str]:
+    return list(map(str, training.trackers))
+
+
+def _tracker(name: str) -> Tracker:
+    """A tracker with its default settings."""
+    if name not in TRACKERS.names():
+        raise SpecError([f"--track: {nearest(name, TRACKERS.names())} (got {shown(name)})"])
+    try:
+        return cast(Tracker, TRACKERS.kind(name)())
+    except ValidationError:
+        raise SpecError(
+            [f"--track: {name} needs settings; list it with them in training.trackers of the spec"]
+        ) from None
 
 
 def set_by(loaded: Loaded, path: Path) -> Origin:

@@ -20,7 +20,7 @@ _WIDTH = 60
 class Origin:
     """Where a value of a resolved spec comes from."""
 
-    kind: Literal["file", "--set", "rule", "default"]
+    kind: Literal["file", "--set", "--track", "rule", "default"]
     key: Mark | None = None
     value: Mark | None = None
     rule: str = ""
@@ -28,7 +28,8 @@ class Origin:
     @property
     def place(self) -> str:
         """Where a message about the value begins."""
-        return str(self.value or self.key) if self.kind == "file" else "--set"
+        option = "--track" if self.kind == "--track" else "--set"
+        return str(self.value or self.key) if self.kind == "file" else option
 
     def __str__(self) -> str:
         """The place as `fgspec show` prints it."""
@@ -153,8 +154,8 @@ def _place(origins: Mapping[Path, Origin], problem: Problem, file: str) -> Mark 
     other = next((path for path in problem.others if path in origins), ())
     exact = problem.path in origins
     origin = origins.get(problem.path if exact else around or other, Origin("file"))
-    if origin.kind == "--set" or (origin.kind == "rule" and origin.key is None):
-        return "--set"
+    if origin.kind in ("--set", "--track") or (origin.kind == "rule" and origin.key is None):
+        return origin.place
     by_key = problem.at_key or (around and not exact)
     return (None if by_key else origin.value) or origin.key or Mark(file, 1, 1)
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any
 
 from rich.console import Console
@@ -65,6 +66,12 @@ def mebibytes(count: float) -> str:
     return f"{size:.3g} MiB" if size < 100 else f"{size:,.0f} MiB"
 
 
+def moves(console: Console) -> bool:
+    """Whether what is shown can change in place, as on a terminal and in a notebook."""
+    # To rich a notebook is no terminal, and without ipywidgets rich only warns that it wants them.
+    return console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)
+
+
 class _Rate(ProgressColumn):
     """Updates a second of late."""
 
@@ -88,7 +95,7 @@ class Reporter:
         self._began = time.perf_counter()
         self._shown: Mapping[str, float] = {}
         self._progress: Progress | None = None
-        if console.is_terminal:
+        if moves(console):
             self._progress = Progress(
                 TextColumn("step {task.completed}/{task.total}"),
                 BarColumn(bar_width=8),

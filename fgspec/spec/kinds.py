@@ -87,9 +87,12 @@ class Kind(Section):
         behaviour: `module:Class`, a class below this one that adds what needs JAX. None where this
             class does all itself.
         table: that it belongs to.
+        decides: whether the numbers of a run depend on it; if not, it is no part of a spec's
+            identity.
     """
 
     behaviour: ClassVar[str | None] = None
+    decides: ClassVar[bool] = True
     table: ClassVar[Table]
 
     def __str__(self) -> str:

@@ -27,7 +27,7 @@ from fgspec.data.pipeline import (
 )
 from fgspec.errors import DamagedRecord, ResumeError, RunError
 from fgspec.loading.resolved import Difference, spec_hash
-from fgspec.loading.spec_file import Loaded, load
+from fgspec.loading.spec_file import Loaded, load, tracked
 from fgspec.problems.problems import dotted
 from fgspec.processes.join import from_first, is_first, refuse_disagreement
 from fgspec.show.lines import say
@@ -178,6 +178,7 @@ def find(
     resume: Path | None,
     overrides: Sequence[str] = (),
     fork: bool = False,
+    track: Sequence[str] = (),
 ) -> Course:
     """What is to be trained, and what there is of it.
 
@@ -187,9 +188,11 @@ def find(
         resume: the folder of a run, which has.
         overrides: set over the spec of the run, if `loaded` is None.
         fork: whether a new run begins at the last checkpoint of `resume`.
+        track: trackers beside those of the spec, or of the run.
 
     Raises:
         ResumeError: the run cannot be gone on with, or not with this spec.
+        SpecError: there is no such tracker.
         UserError: the processes of the run do not say the same.
     """
     if at is not None and begun(at):
@@ -202,13 +205,13 @@ def find(
     if resume is None:
         if loaded is None:
             raise TypeError("train needs a spec or a run to resume")
-        return Course(loaded)
+        return Course(tracked(loaded, track))
     run, before = reopen(resume)
     refuse_other_packages(run)
     refuse_changed(run, before)
     if loaded is None:
         loaded = load(run.resolved, overrides) if overrides else before
-    loaded, changed = continued(run, before, loaded, fork=fork)
+    loaded, changed = continued(run, before, tracked(loaded, track), fork=fork)
     own, parent = (None, run) if fork else (run, None)
     return Course(loaded, own, parent, before, tuple(changed))
 
@@ -278,6 +281,10 @@ def _describe(job: Job, run: RunDir, forked: Mapping[str, Any]) -> None:
         source_dir=Path.cwd(),
     )
     said = {"overrides": list(job.loaded.overrides), "methods": job.loaded.packages()}
+    if rule := job.loaded.rule:
+        said["rule"] = rule
+    if trackers := job.loaded.packages(decide=False):
+        said["trackers"] = trackers
     if code := job.loaded.code():
         said["code"] = code
     write_record(

@@ -11,7 +11,7 @@ from typing import Any
 
 from fgspec.data.places import default_search
 from fgspec.errors import NoRunError, ResumeError, UserError
-from fgspec.loading.resolved import identity, resolved_text, spec_hash
+from fgspec.loading.resolved import identity, resolved_text, spec_hash, whole_identity
 from fgspec.loading.spec_file import Loaded, load
 from fgspec.problems.problems import SpecError, dotted
 from fgspec.spec.plugins import package_version
@@ -156,7 +156,7 @@ def reopen(path: Path) -> tuple[RunDir, Loaded]:
     try:
         record = read_record(run.provenance)
         recorded = _spec_hashes(record)
-        _refuse_missing(path, record.get("methods", {}))
+        _refuse_missing(path, record.get("methods", {}) | record.get("trackers", {}))
         written = recorded_hash(run)
         loaded = load(run.resolved)
         if began_in := record.get("data", {}).get("directory"):
@@ -216,7 +216,9 @@ def _spec_hashes(record: Mapping[str, Any]) -> list[str]:
 def recorded_hash(run: RunDir) -> str:
     """The identity of a run's resolved spec as it is written."""
     record = read_record(run.provenance)
-    return identity(read(run.resolved).value, record.get("methods", {}), record.get("code"))
+    written = (read(run.resolved).value, record.get("methods", {}), record.get("code"))
+    whole = whole_identity(*written)
+    return whole if whole in _spec_hashes(record) else identity(*written)
 
 
 def hash_today(loaded: Loaded, record: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from fgspec.errors import DamagedRecord
-from fgspec.training.logbook import Seal, Seals, read
+from fgspec.training.logbook import Seal, Seals, lines_of, read
 from fgspec.training.records import read_record, verified
 from fgspec.training.run_folder import RunDir
 
@@ -21,6 +21,22 @@ def checked_lines(run: RunDir) -> list[dict[str, Any]]:
     # Seals first: a run that trains meanwhile makes the log longer, never shorter than a seal.
     seals = seals_of(run)
     return read(run.metrics, seals)
+
+
+def columns_of(run: RunDir) -> dict[str, list[float | None]]:
+    """The numbers of a run's log by name, one a line and None where a line has none.
+
+    Raises:
+        DamagedRecord: as `checked_lines`.
+    """
+    rows = [
+        {"step": line.step, **line.about, **line.metrics}
+        for line in lines_of(run.metrics, seals_of(run))
+    ]
+    names = dict.fromkeys(
+        name for row in rows for name, value in row.items() if not isinstance(value, str)
+    )
+    return {name: [row.get(name) for row in rows] for name in names}
 
 
 def seals_of(run: RunDir) -> Seals:

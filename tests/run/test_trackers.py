@@ -10,11 +10,16 @@ import runs
 from rich.console import Console
 
 import fgspec
+from fgspec.loading.resolved import identity, resolved_text, spec_hash, whole_identity
+from fgspec.loading.spec_file import load, tracked
+from fgspec.spec import trackers
 from fgspec.spec.trackers import Csv
 from fgspec.training import csv_file
 from fgspec.training.following import Followers
 from fgspec.training.logbook import read
 from fgspec.training.loop import Preempted
+from fgspec.training.records import read_record, write_record
+from fgspec.training.run_folder import reopen
 
 CSV = ["training.trackers=[csv]"]
 
@@ -125,6 +130,76 @@ def test_two_runs_of_one_process_keep_their_own_files(tmp_path):
 def test_no_tracker_is_listed_twice(tmp_path):
     with pytest.raises(fgspec.SpecError, match=r"trackers\[1\]: is listed twice; remove one"):
         fgspec.load(runs.write_spec(tmp_path), ["training.trackers=[csv, csv]"])
+
+
+def test_a_spec_is_the_same_with_and_without_trackers(tmp_path):
+    path = runs.write_spec(tmp_path)
+    plain, followed = load(path), load(path, CSV)
+    assert spec_hash(plain) == spec_hash(followed)
+    assert spec_hash(tracked(plain, ["csv"])) == spec_hash(plain)
+
+
+def test_a_run_that_was_recorded_with_its_trackers_is_still_itself(tmp_path):
+    run = runs.invent(tmp_path, runs.write_spec(tmp_path), CSV)
+    record = read_record(run / "provenance.json")
+    values = load(run / "resolved.yaml").values()
+    write_record(
+        run / "provenance.json", record | {"hashes": {"spec": whole_identity(values), "data": ""}}
+    )
+    assert whole_identity(values) != identity(values)
+    assert [str(t) for t in reopen(run)[1].experiment.training.trackers] == ["csv"]
+
+
+def test_trackers_of_the_command_line_stand_beside_those_of_the_spec(tmp_path):
+    spec = load(runs.write_spec(tmp_path), CSV)
+    more = tracked(spec, ["csv", "tensorboard", "mlflow", "mlflow"])
+    assert list(map(str, more.experiment.training.trackers)) == ["csv", "tensorboard", "mlflow"]
+    assert "# --track" in resolved_text(more)
+
+
+def test_track_follows_a_run_and_is_part_of_it(tmp_path, monkeypatch, fgspec):
+    monkeypatch.chdir(tmp_path)
+    runs.write_spec(tmp_path)
+    code, out, err = fgspec("train", "small.yaml", "--run", "run", "--track", "csv")
+    assert code == 0, out + err
+    run = tmp_path / "run"
+    assert _rows(run) == _lines(run)
+    assert read_record(run / "provenance.json")["rule"] == "lg-fg-a"
+    assert load(run / "resolved.yaml").experiment.training.trackers == (Csv(),)
+
+
+@pytest.mark.parametrize(
+    ("command", "line"),
+    [
+        (["check", "small.yaml"], "small.yaml:10:23: training.trackers[0]: needs mlflow, which"),
+        (["train", "small.yaml"], "small.yaml:10:23: training.trackers[0]: needs mlflow, which"),
+        (["train", "other.yaml", "--track", "mlflow"], "--track: training.trackers[0]: needs"),
+        (["train", "other.yaml", "--track", "mlfow"], "--track: did you mean mlflow? (got mlfow)"),
+    ],
+)
+def test_a_tracker_that_is_not_there_is_refused_at_once(
+    command, line, tmp_path, monkeypatch, fgspec
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(trackers, "find_spec", lambda name: None)
+    text = runs.write_spec(tmp_path).read_text()
+    (tmp_path / "other.yaml").write_text(text)
+    (tmp_path / "small.yaml").write_text(
+        text.replace("{steps: 25,", "{trackers: [mlflow], steps: 25,")
+    )
+    code, _, err = fgspec(*command)
+    assert code == 2
+    assert line in err
+    if "needs" in line:
+        assert 'is not installed; pip install "fgspec[mlflow]"' in err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_folder_of_the_name_of_a_package_is_no_package(tmp_path, monkeypatch):
+    (tmp_path / "of_nobody").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(Csv, "needs", "of_nobody")
+    assert len(list(Csv().missing(("training", "trackers", 0)))) == 1
 
 
 def test_trackers_change_nothing_that_is_computed(tmp_path):
