@@ -148,7 +148,7 @@ def headline(known: Mapping[str, float]) -> str:
 
 def expectation(expect: Expect | None, metrics: Mapping[str, float]) -> dict[str, Any]:
     """Whether a run reached what its spec expects; empty if it expects nothing."""
-    metric = None if expect is None else today(expect.metric)
+    metric = "" if expect is None else today(expect.metric)
     if expect is None or metric not in metrics:
         return {}
     measured = metrics[metric]
