@@ -7,6 +7,7 @@ Order of precedence, weakest first: the language's defaults, the rule, the specs
 import os.path
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -16,13 +17,14 @@ from fgspec.loading.field_errors import valid_sections, validate, validate_secti
 from fgspec.loading.merge import Change, Layer, changed, keys_of, merge
 from fgspec.loading.retired import without_retired
 from fgspec.loading.rules import expand_rule
-from fgspec.loading.shorthand import spelled_out
+from fgspec.loading.shorthand import spelled_out, with_default_types
 from fgspec.problems.problems import (
     MISSING,
     Origin,
     Problem,
     SpecError,
     dotted,
+    lookup,
     render,
     shown,
 )
@@ -122,7 +124,7 @@ def load(
     if "base" in layer.tree:
         message = f"belongs in sweeps; fgspec sweep {file} trains the arms of one"
         raise render([Problem(("base",), message, False, at_key=True)], *_at(layer), str(file))
-    for change in [*changes, *map(_setting, overrides)]:
+    for change in [*changes, *_settings(overrides)]:
         layer = changed(layer, change)
     return _resolve(layer, str(path), document.text, (*map(str, changes), *overrides))
 
@@ -234,6 +236,41 @@ def path_problem(
     return ""
 
 
+def _settings(overrides: Sequence[str]) -> list[Change]:
+    """What all `--set` arguments say; their order does not count.
+
+    Raises:
+        SpecError: one is no setting, or two say something else of the same field.
+    """
+    found = [_setting(text) for text in overrides]
+    lines = [
+        f"--set: {dotted(lower.keys)}: is set twice, to {shown(said)} and to {shown(lower.value)}; "
+        "remove one of the two"
+        for upper, lower in permutations(found, 2)
+        if (said := _said(upper, lower.keys)) not in (MISSING, lower.value)
+    ]
+    if lines:
+        raise SpecError(list(dict.fromkeys(lines))[:1])
+    return sorted(found, key=lambda change: len(change.keys))
+
+
+def _said(upper: Change, keys: tuple[str, ...]) -> Any:
+    """The value that a setting gives the field at `keys`, itself or one below; else MISSING."""
+    at = len(upper.keys)
+    if keys[:at] != upper.keys:
+        return MISSING
+    value: Any = upper.value
+    for key in keys[at:]:
+        if isinstance(value, str):  # the name of a method
+            value = {"type": value}
+        if not isinstance(value, Mapping | list):
+            return value
+        value = lookup(value, (int(key) if isinstance(value, list) and key.isdecimal() else key,))
+        if value is MISSING:
+            return MISSING
+    return value
+
+
 def _setting(text: str) -> Change:
     """What a `--set` argument says."""
     name, equals, value = text.partition("=")
@@ -255,6 +292,7 @@ def _resolve(layer: Layer, file: str, text: str, overrides: tuple[str, ...]) -> 
     whole, origins, conflicts = expand_rule(layer.tree, layer.origins)
     whole, retired = without_retired(whole)
     tree = {key: value for key, value in whole.items() if key != "ablation"}
+    tree = with_default_types(tree)
     experiment, problems = validate(tree)
     problems += retired
     ablation, broken = validate_section("ablation", Ablation, whole)
