@@ -303,13 +303,6 @@ def test_a_spec_through_a_pipe_is_the_spec(fgspec, tmp_path, monkeypatch):
     assert (code, err.count("\n"), "is a pipe" in err) == (2, 1, True)
 
 
-@pytest.mark.parametrize("verb", ["check", "plan", "train", "diff", "sweep"])
-def test_a_field_without_set_is_told_how_to_be_set(fgspec, spec, verb):
-    code, _, err = fgspec(verb, spec(GOOD), "optimizer.learning_rate=0.1")
-    said = "to set a field, write --set optimizer.learning_rate=0.1"
-    assert (code, err) == (2, f"optimizer.learning_rate=0.1: {said}\n")
-
-
 def test_files_may_have_an_equals_sign_in_their_names(fgspec, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("lr=0.1").write_text(GOOD)

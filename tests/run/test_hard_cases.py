@@ -232,7 +232,7 @@ def test_variables_that_jax_cannot_read_are_told(cli, monkeypatch):
     def imported(name):
         raise ValueError("invalid truth value 'maybe' for environment 'JAX_ENABLE_X64'")
 
-    monkeypatch.setattr("fgspec.cli.main.importlib.import_module", imported)
+    monkeypatch.setattr("fgspec.cli.commands.importlib.import_module", imported)
     code, _, err = cli("plan", "a.yaml")
     assert (code, err.count("\n")) == (2, 1)
     assert err.endswith("'JAX_ENABLE_X64'; mend that variable, or unset it\n")

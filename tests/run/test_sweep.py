@@ -10,7 +10,7 @@ import runs
 from tiny_sweep import planned_in, pretend, write_sweep
 
 from fgspec import api
-from fgspec.cli.options import nested
+from fgspec.cli.arguments import nested
 from fgspec.errors import DataError, ResumeError, UserError
 from fgspec.loading.resolved import identity
 from fgspec.sweeps import engine

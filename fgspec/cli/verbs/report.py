@@ -1,0 +1,37 @@
+"""`fgspec report`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Paths = Annotated[
+    list[Path],
+    typer.Argument(metavar="RUNS... | SWEEP", help="Runs or sweeps: folders, names, latest."),
+]
+OutOption = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="DIR", help="Where to write; the first folder without it."),
+]
+MetricOption = Annotated[
+    str, typer.Option("--metric", metavar="NAME", help="What arms are judged by: its last value.")
+]
+AgainstOption = Annotated[
+    str | None,
+    typer.Option("--against", metavar="ARM", help="What differences are to; else the first arm."),
+]
+
+
+def run(
+    paths: Paths,
+    out: OutOption = None,
+    metric: MetricOption = "eval/error",
+    against: AgainstOption = None,
+) -> None:
+    """Compare runs: means over seeds, paired differences, curves, gradients, cost, spec diffs.
+
+    Writes report.html, which is one file and needs no JavaScript, and report.md with its pictures.
+    Runs of specs that differ in nothing but the seed are one arm.
+
+    Example: fgspec report runs/rules
+    """
