@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from fgspec.cli.arguments import ArgumentError
+from fgspec.cli.arguments import ArgumentError, then
 from fgspec.cli.sweep_ import (
     chosen,
     costs_of,
@@ -41,6 +41,8 @@ def run(
     print("\n".join(comparison(cells, found)))
     if budget != 1:
         print(f"at {budget:g} of the paper's epochs, one at least")
+    if any(one.state == "done" for one in found):
+        then("report", run_dir / sweep.name)
     if any(one.state != "done" for one in found):
         raise typer.Exit(1)
 

@@ -57,7 +57,8 @@ def run(
         return
     found = train_all(sweep, costs, run_dir, where)
     print("\n".join(status_lines(found)))
-    then("report", run_dir / sweep.name)
+    if any(one.state == "done" for one in found):
+        then("report", run_dir / sweep.name)
     if any(one.state != "done" for one in found):
         raise typer.Exit(1)
 

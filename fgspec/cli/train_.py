@@ -52,6 +52,8 @@ def run(
         api, joining, join = map(importlib.import_module, _WITH_JAX)
     many = joining.joined(distributed, coordinator, num_processes, process_id)
     if loaded is not None:
+        if many and join.is_first():
+            say(console, opening(loaded))
         api.refuse_untold(loaded)
     asked = {"run_dir": run_dir, "run": run, "resume": resume, "profile": profile or 0}
     asked |= {"timings": START if timings else None}

@@ -22,8 +22,9 @@ _SWEEP = "sweep.json"
 def runs_below(folder: Path) -> list[Path]:
     """Every run in a folder, or in folders of it, the newest last."""
     patterns = ("/".join(["*"] * depth + ["provenance.json"]) for depth in range(1, _DEPTH + 1))
-    found = [file.parent for pattern in patterns for file in folder.glob(pattern)]
-    return sorted(found, key=lambda path: (_written(path), path.name))
+    found = {file.parent for pattern in patterns for file in folder.glob(pattern)}
+    runs = [path for path in found if found.isdisjoint(path.parents)]  # no bundle of a broken one
+    return sorted(runs, key=lambda path: (_written(path), path.name))
 
 
 def _written(path: Path) -> float:

@@ -42,6 +42,9 @@ def three(tmp_path, monkeypatch):
 
 def test_a_run_is_meant_by_its_folder_its_name_or_as_the_latest(three):
     one, two, other = three
+    kept = two / "bundles" / "step-1"
+    kept.mkdir(parents=True)
+    (kept / "provenance.json").touch()
     assert the_run(one) == one
     assert the_run(Path("latest")) == the_run(Path("runs/latest")) == other
     assert the_run(Path("runs/small/latest")) == two

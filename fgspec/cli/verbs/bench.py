@@ -24,7 +24,7 @@ Rounds = Annotated[
 
 
 def run(
-    specs: Annotated[list[Path], typer.Argument(metavar="SPEC...", help="Specs, YAML files.")],
+    specs: Annotated[list[Path], typer.Argument(metavar="SPEC", help="Specs, YAML files.")],
     against: AgainstOption = None,
     overrides: SetOption = None,
     json_file: JsonFile = None,

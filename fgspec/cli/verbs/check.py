@@ -10,7 +10,7 @@ from fgspec.cli.verbs.shared import SetOption
 
 def run(
     specs: Annotated[
-        list[Path], typer.Argument(metavar="SPEC...", help="Specs or sweeps, YAML files.")
+        list[Path], typer.Argument(metavar="SPEC", help="Specs or sweeps, YAML files.")
     ],
     overrides: SetOption = None,
 ) -> None:

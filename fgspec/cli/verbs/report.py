@@ -7,7 +7,7 @@ import typer
 
 Paths = Annotated[
     list[Path],
-    typer.Argument(metavar="RUNS... | SWEEP", help="Runs or sweeps: folders, names, latest."),
+    typer.Argument(metavar="RUN|SWEEP", help="Runs or sweeps: folders, names, latest."),
 ]
 OutOption = Annotated[
     Path | None,

@@ -7,7 +7,7 @@ import typer
 
 from fgspec.cli.verbs.shared import JsonOption
 
-FolderArgument = Annotated[Path, typer.Argument(metavar="[FOLDER]", help="A folder of runs.")]
+FolderArgument = Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of runs.")]
 FilterOption = Annotated[
     list[str] | None,
     typer.Option(

@@ -15,7 +15,7 @@ SpecArgument = Annotated[Path, typer.Argument(metavar="SPEC", help="A spec, a YA
 
 SpecOrNothing = Annotated[
     Path | None,
-    typer.Argument(metavar="[SPEC]", help="A spec, a YAML file."),
+    typer.Argument(metavar="SPEC", help="A spec, a YAML file."),
 ]
 
 SetOption = Annotated[
