@@ -1,5 +1,6 @@
 """`fgspec VERB ...`: the verbs, and turns errors into lines and exit codes."""
 
+import importlib
 import io
 import logging
 import re
@@ -13,7 +14,6 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from fgspec import __version__
 from fgspec.cli.commands import HELP, Verbs
 from fgspec.errors import UserError
 from fgspec.errors.seen import seen
@@ -53,7 +53,7 @@ app = typer.Typer(
 
 def _version(asked: bool) -> None:
     if asked:
-        print(f"fgspec {__version__}")
+        print(f"fgspec {importlib.import_module('fgspec').__version__}")
         raise typer.Exit
 
 

@@ -1,6 +1,7 @@
 """`fgspec plan`."""
 
 import json
+from pathlib import Path
 
 from rich.console import Console
 

@@ -1,5 +1,7 @@
 """`fgspec show`."""
 
+from pathlib import Path
+
 from fgspec.loading.resolved import resolved_text, spec_hash
 from fgspec.loading.spec_file import load
 

@@ -7,6 +7,7 @@ from statistics import fmean
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -94,7 +95,7 @@ class _Looks:
         for row in rows:
             grid.add_row(*map(Text, row))
         done, whole = _steps(self.found)
-        bar = ProgressBar(total=max(whole, 1), completed=done)
+        bar = Padding(ProgressBar(total=max(whole, 1), completed=done), 0)  # a line of its own
         return Group(grid, bar, Text(tally(self.found)))
 
 

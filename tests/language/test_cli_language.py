@@ -96,7 +96,8 @@ def test_diff_of_the_same(fgspec, spec):
 
 def test_check_knows_sweeps(fgspec):
     path = "specs/sweeps/rules.yaml"
-    assert fgspec("check", path) == (0, f"{path}: ok (rules, 6 arms)\n", "")
+    told = f"{path}: ok (rules, 6 arms)\nnext: fgspec sweep {path}\n"
+    assert fgspec("check", path) == (0, told, "")
     code, _, err = fgspec("check", path, "--set", "data.batch_size=9999")
     line = "data.batch_size: must be at most the 1437 training examples of digits (got 9999)"
     assert (code, err) == (2, f"--set: {line}\n")

@@ -15,7 +15,7 @@ from fgspec.loading.spec_file import load, loads
 
 GOOD = "fgspec: 1\nname: a\ntraining: {epochs: 2}\narchitecture: {type: mlp}\n"
 
-HEAVY = ("jax", "sklearn", "scipy", "numpy", "pydantic", "yaml")
+HEAVY = ("jax", "sklearn", "scipy", "numpy", "yaml", "fgspec.spec.experiment")
 
 
 @pytest.fixture

@@ -183,7 +183,7 @@ MISTAKES = {
     ),
     "an unknown enumeration": mistake(
         "architecture: {type: mlp, initialization: he}\n",
-        f"a.yaml:4:43: architecture.initialization: must be one of {names(INITIALIZATIONS)} (got he)",
+        f"a.yaml:4:43: architecture.initialization: must be one of {names(INITIALIZATIONS)}; did you mean kaiming? (got he)",
     ),
     "a short enumeration": mistake(
         "compile: {precision: bf16}\n",
