@@ -124,7 +124,8 @@ def load(
     if "base" in layer.tree:
         message = f"belongs in sweeps; fgspec sweep {file} trains the arms of one"
         raise render([Problem(("base",), message, False, at_key=True)], *_at(layer), str(file))
-    for change in [*changes, *_settings(overrides)]:
+    overrides = _in_order(overrides)
+    for change in [*changes, *map(setting, overrides)]:
         layer = changed(layer, change)
     return _resolve(layer, str(path), document.text, (*map(str, changes), *overrides))
 
@@ -202,7 +203,8 @@ def base_of(loaded: Loaded, overrides: Sequence[str]) -> Loaded:
     file, target = FilePath(loaded.file), loaded.ablation.base
     problem = path_problem(target, file)
     loaded.refuse([Problem(("ablation", "base"), problem)] if problem else [])
-    return load(beside(file, target), overrides)
+    # What a sweep sets and one of its arms sets anew stands twice among them.
+    return load(beside(file, target), (), [setting(text) for text in overrides])
 
 
 def path_problem(
@@ -236,13 +238,13 @@ def path_problem(
     return ""
 
 
-def _settings(overrides: Sequence[str]) -> list[Change]:
-    """What all `--set` arguments say; their order does not count.
+def _in_order(overrides: Sequence[str]) -> list[str]:
+    """The `--set` arguments, fields before what is below them; as given, their order says nothing.
 
     Raises:
         SpecError: one is no setting, or two say something else of the same field.
     """
-    found = [_setting(text) for text in overrides]
+    found = [setting(text) for text in overrides]
     lines = [
         f"--set: {dotted(lower.keys)}: is set twice, to {shown(said)} and to {shown(lower.value)}; "
         "remove one of the two"
@@ -251,7 +253,7 @@ def _settings(overrides: Sequence[str]) -> list[Change]:
     ]
     if lines:
         raise SpecError(list(dict.fromkeys(lines))[:1])
-    return sorted(found, key=lambda change: len(change.keys))
+    return sorted(overrides, key=lambda text: len(setting(text).keys))
 
 
 def _said(upper: Change, keys: tuple[str, ...]) -> Any:
@@ -271,8 +273,12 @@ def _said(upper: Change, keys: tuple[str, ...]) -> Any:
     return value
 
 
-def _setting(text: str) -> Change:
-    """What a `--set` argument says."""
+def setting(text: str) -> Change:
+    """What a `--set` argument says.
+
+    Raises:
+        SpecError: it is no path and value.
+    """
     name, equals, value = text.partition("=")
     keys = keys_of(name)
     if not equals or not all(keys) or len(keys) > MAX_DEPTH:

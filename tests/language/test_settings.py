@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from fgspec.cli.completion import fields
+from fgspec.comparing.contract import base
 from fgspec.loading.spec_file import load, loads
 from fgspec.problems.problems import SpecError
 from fgspec.problems.synonyms import SYNONYMS
@@ -44,6 +45,19 @@ def test_settings_that_agree_count_in_any_order(spec):
     sets = ["optimizer=adam", "optimizer.beta1=0.5", "seed=1", "seed=1"]
     expected = load(spec, ["optimizer={type: adam, beta1: 0.5}", "seed=1"]).values()
     assert load(spec, sets).values() == load(spec, sets[::-1]).values() == expected
+
+
+def test_an_arm_may_set_anew_what_its_sweep_sets_and_keeps_its_contract(spec):
+    Path("b.yaml").write_text(
+        "extends: a.yaml\nname: b\nrule: bp\nablation: {base: a.yaml, changes: [rule]}\n"
+    )
+    Path("sweep.yaml").write_text(
+        "fgspec: 1\nname: s\nbase: b.yaml\nset: {optimizer: {type: adam, learning_rate: 0.2}}\n"
+        "grid: {optimizer.learning_rate: [0.1, 0.3]}\n"
+    )
+    arms = load_sweep("sweep.yaml").arms
+    assert [arm.loaded.experiment.optimizer.learning_rate for arm in arms] == [0.1, 0.3]
+    assert [base(arm.loaded).experiment.optimizer.learning_rate for arm in arms] == [0.1, 0.3]
 
 
 # --------------------------------------------------------------------------- types untold
