@@ -12,7 +12,7 @@ consequences = fgspec.compare("specs/a.yaml", "specs/b.yaml").consequences
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -68,6 +68,7 @@ from fgspec.processes.stopping import advise
 from fgspec.show.bias_notes import notes
 from fgspec.show.lines import say
 from fgspec.show.plan_tables import cost_rows
+from fgspec.show.progress import waiting
 from fgspec.show.scaling_text import mesh_rows
 from fgspec.show.text import table
 from fgspec.spec.experiment import Experiment
@@ -346,7 +347,8 @@ def train(
         place = course.run.path if course.run is not None else at or Path(run_dir) / name
         from_first(partial(_writable, place))
         with compilation_cache() as cache, enough_memory(name):
-            job = _prepared(course, profile, console, cache, parts)
+            with waiting("reading the data", console) as tell:
+                job = _prepared(course, profile, console, cache, parts, tell)
             if timings is not None:
                 job = replace(job, program=timed(job.program, timings, partial(say, console)))
             with parts.part("the run's folder"):
@@ -387,7 +389,12 @@ def _given(spec: Spec | None, overrides: Sequence[str]) -> tuple[Loaded | None, 
 
 
 def _prepared(
-    course: Course, profile: int, console: Console, cache: CacheUse, parts: Timings
+    course: Course,
+    profile: int,
+    console: Console,
+    cache: CacheUse,
+    parts: Timings,
+    tell: Callable[[str], None],
 ) -> Job:
     """Everything that a run needs; its update is compiled and what it costs is shown."""
     loaded = course.loaded
@@ -400,6 +407,7 @@ def _prepared(
         raise UserError(
             f"profile: {profile} steps are more than the {timetable.total} of the run; give less"
         )
+    tell("compiling")
     with parts.part("trace the update"):  # once to choose how many of them a call makes
         calls = calls_of(program.plan)
     calls = calls._replace(steps=1) if profile else calls

@@ -128,7 +128,7 @@ def test_imports_stand_at_the_top():
 def test_check_waits_for_neither_jax_nor_scikit_learn():
     code = (
         "import sys, fgspec.cli.check_\n"
-        "fgspec.cli.check_.run([__import__('pathlib').Path('specs/quickstart.yaml')])\n"
+        "fgspec.cli.check_.run([__import__('pathlib').Path('specs/quickstart.yaml')], None)\n"
         "print([m for m in ('jax', 'sklearn', 'grain', 'orbax', 'optax') if m in sys.modules])"
     )
     found = subprocess.run(

@@ -2,9 +2,8 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
 from rich.console import Console
 
 from compiler.cost.compiled import (
@@ -21,8 +20,8 @@ from fgspec import api
 from fgspec.bench.measure import SCHEMA_VERSION, Subject, measure, timed, times
 from fgspec.bench.plot import draw, plotting
 from fgspec.bench.tables import lines
+from fgspec.cli.arguments import ArgumentError, unwritable
 from fgspec.cli.check_ import checked
-from fgspec.cli.options import ArgumentError, SetOption, unwritable
 from fgspec.loading.resolved import spec_hash
 from fgspec.loading.spec_file import Loaded, load
 from fgspec.problems.problems import SpecError
@@ -32,37 +31,16 @@ from fgspec.training.logbook import write_json
 from fgspec.training.out_of_memory import enough_memory
 from fgspec.training.provenance import collect
 
-AgainstOption = Annotated[
-    Path | None,
-    typer.Option("--against", metavar="SPEC", help="What ratios are to; else the first spec."),
-]
-JsonFile = Annotated[
-    Path | None, typer.Option("--json", metavar="FILE", help="Write all figures to this file.")
-]
-PlotFile = Annotated[
-    Path | None,
-    typer.Option("--plot", metavar="FILE.png", help="Draw bars of time and memory; matplotlib."),
-]
-Rounds = Annotated[
-    int, typer.Option("--rounds", min=1, max=10_000, help="Turns that each spec has.")
-]
-
 
 def run(
-    specs: Annotated[list[Path], typer.Argument(metavar="SPEC...", help="Specs, YAML files.")],
-    against: AgainstOption = None,
-    overrides: SetOption = None,
-    json_file: JsonFile = None,
-    plot_file: PlotFile = None,
-    rounds: Rounds = 10,
+    specs: list[Path],
+    against: Path | None,
+    overrides: list[str] | None,
+    json_file: Path | None,
+    plot_file: Path | None,
+    rounds: int,
 ) -> None:
-    """Measure the compiled updates of specs, in turns, on random images of the right shape.
-
-    No data set is needed. Each spec gets a turn of several warm calls in every round, and ratios
-    are taken within a round. Give a spec twice to see how far apart equal things are.
-
-    Example: fgspec bench specs/quickstart/bp.yaml specs/quickstart.yaml
-    """
+    """What `fgspec bench` does."""
     _refuse_files(json_file, plot_file)
     refuse_interpreting()
     paths, reference = _ordered(specs, against)

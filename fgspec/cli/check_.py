@@ -2,12 +2,10 @@
 
 import importlib
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from fgspec.check.against_data import data_problems, not_installed, refusals
-from fgspec.cli.options import SetOption
+from fgspec.cli.arguments import then
 from fgspec.comparing.contract import broken
 from fgspec.data.describe import describe
 from fgspec.errors import DataError, UserError
@@ -59,18 +57,8 @@ def _of_data(line: str) -> Problem:
     return Problem(tuple(field.split(".")), message, shows=False)
 
 
-def run(
-    specs: Annotated[
-        list[Path], typer.Argument(metavar="SPEC...", help="Specs or sweeps, YAML files.")
-    ],
-    overrides: SetOption = None,
-) -> None:
-    """Say everything that is wrong with specs, or with every arm of sweeps; nothing is compiled.
-
-    Where an ablation says what it touches, what it computes is traced and compared with its base.
-
-    Example: fgspec check specs/quickstart.yaml
-    """
+def run(specs: list[Path], overrides: list[str] | None) -> None:
+    """What `fgspec check` does."""
     lines: list[str] = []
     for path in specs:
         try:
@@ -79,6 +67,8 @@ def run(
             lines += str(error).splitlines()
     if lines:
         raise SpecError(list(dict.fromkeys(lines)))
+    if len(specs) == 1 and specs[0].is_file():
+        then("sweep" if is_sweep(specs[0]) else "train", specs[0], *(overrides or ()))
 
 
 def _told(path: Path, overrides: list[str]) -> str:

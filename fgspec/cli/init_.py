@@ -1,25 +1,14 @@
 """`fgspec init`."""
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
-from fgspec.cli.options import ArgumentError
+from fgspec.cli.arguments import ArgumentError
 from fgspec.loading.template import quickstart
 from fgspec.training.logbook import write_text
 
 
-def run(
-    path: Annotated[Path, typer.Argument(help="The file to write.")] = Path("experiment.yaml"),
-    rule: Annotated[
-        str, typer.Option("--rule", help="A learning rule, such as lg-bp.")
-    ] = "lg-fg-a",
-) -> None:
-    """Write a spec to start from: LocalMixer on the digits that come with scikit-learn.
-
-    Example: fgspec init my.yaml --rule lg-bp
-    """
+def run(path: Path, rule: str) -> None:
+    """What `fgspec init` does."""
     # A name has at most 100 characters; a file's may have more.
     text = quickstart(rule, path.stem[:100], str(path))
     try:

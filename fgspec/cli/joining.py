@@ -1,32 +1,9 @@
 """Options that join a process to the others of a run."""
 
 import re
-from typing import Annotated
 
-import typer
-
-from fgspec.cli.options import ArgumentError
+from fgspec.cli.arguments import ArgumentError
 from fgspec.processes.join import join
-
-DistributedOption = Annotated[
-    bool,
-    typer.Option(
-        "--distributed",
-        help="Be one process of many, as SLURM, Open MPI, Kubernetes or cloud TPU say.",
-    ),
-]
-CoordinatorOption = Annotated[
-    str | None,
-    typer.Option(
-        "--coordinator", metavar="HOST:PORT", help="The address of process 0, which listens there."
-    ),
-]
-ProcessesOption = Annotated[
-    int | None, typer.Option("--num-processes", min=1, help="How many processes there are.")
-]
-ProcessOption = Annotated[
-    int | None, typer.Option("--process-id", min=0, help="The number of this one, from 0.")
-]
 
 
 def joined(

@@ -5,27 +5,12 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from fgspec.cli.options import (
-    ArgumentError,
-    BreakLockOption,
-    MeshOption,
-    SetOption,
-    with_mesh,
-)
-from fgspec.cli.train_ import (
-    ForkOption,
-    ResumeOption,
-    RunDirOption,
-    RunOption,
-    SpecOrNothing,
-    TrackOption,
-    refuse_unclear,
-)
+from fgspec.cli.arguments import ArgumentError, meant, with_mesh
+from fgspec.cli.train_ import refuse_unclear
 from fgspec.errors import STOPPED
 from fgspec.loading.spec_file import Loaded, is_pipe, load
 from fgspec.processes.stopping import advise
@@ -33,40 +18,24 @@ from fgspec.processes.supervise import simulated, supervise
 from fgspec.show.lines import say
 from fgspec.training.run_folder import create, reopen
 
-ProcessesOption = Annotated[int, typer.Option("--processes", min=1, help="How many to start.")]
-DevicesOption = Annotated[
-    int | None,
-    typer.Option(
-        "--devices-per-process", min=1, help="Simulate so many devices in each, on the CPU."
-    ),
-]
-RetriesOption = Annotated[
-    int, typer.Option("--retries", min=0, help="How often all are started again when one dies.")
-]
-
 
 def run(
-    spec: SpecOrNothing = None,
-    processes: ProcessesOption = 2,
-    devices: DevicesOption = None,
-    retries: RetriesOption = 3,
-    overrides: SetOption = None,
-    mesh: MeshOption = None,
-    run_dir: RunDirOption = Path("runs"),
-    run: RunOption = None,
-    resume: ResumeOption = None,
-    fork: ForkOption = False,
-    break_lock: BreakLockOption = False,
-    track: TrackOption = None,
+    spec: Path | None,
+    processes: int,
+    devices: int | None,
+    retries: int,
+    overrides: list[str] | None,
+    mesh: str | None,
+    run_dir: Path,
+    run: Path | None,
+    resume: Path | None,
+    fork: bool,
+    break_lock: bool,
+    track: list[str] | None,
 ) -> None:
-    """Train a spec in many processes on this host; when one dies, all begin at the last checkpoint.
-
-    What process 0 prints is shown, and of the others what they said when they failed. --resume and
-    --fork go on with a run as fgspec train does.
-
-    Example: fgspec launch specs/quickstart.yaml --processes 2 --devices-per-process 4 --mesh data=8
-    """
+    """What `fgspec launch` does."""
     refuse_unclear("launch", spec, run, resume, fork)
+    resume = resume and meant(resume)
     if spec is not None and is_pipe(spec):
         raise ArgumentError(
             f"launch: {spec}: is a pipe, of which every process would need the whole; write the "

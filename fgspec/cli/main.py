@@ -1,22 +1,20 @@
-"""`fgspec VERB ...`: finds the verb's module, and turns errors into lines and exit codes."""
+"""`fgspec VERB ...`: the verbs, and turns errors into lines and exit codes."""
 
 import importlib
 import io
-import itertools
 import logging
 import re
-import shlex
 import sys
 import unicodedata
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from typer.core import TyperGroup
+from rich.text import Text
 
+from fgspec.cli.commands import HELP, Verbs
 from fgspec.errors import UserError
 from fgspec.errors.seen import seen
 from fgspec.show.lines import say
@@ -33,6 +31,7 @@ VERBS = {
     "replay": "run the steps once more at which a run broke, layer by layer",
     "sweep": "train many specs made of one",
     "status": "print how far the runs of a sweep are",
+    "runs": "list runs: state, metrics, age, and how their specs differ",
     "report": "compare runs: means, paired differences, curves, as HTML and Markdown",
     "reproduce": "train cells of a paper's table, and print them beside the paper's",
     "bench": "measure and compare compiled updates: time, memory, FLOPs",
@@ -41,36 +40,26 @@ VERBS = {
 """Every verb, in the order in which `--help` lists them; `fgspec.cli.<verb>` holds each."""
 
 
-_WITHOUT_FIELDS = ("init", "eval", "status", "report", "reproduce", "schema")
-"""Verbs that have no `--set`."""
-
-_SETTING = re.compile(r"[A-Za-z_][\w.\[\]]*=")
-
-
-class _Verbs(TyperGroup):
-    """Imports a verb's module only when it is called: `check` need not wait for JAX."""
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        """Every verb."""
-        return list(VERBS)
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command of one verb, or None."""
-        if cmd_name not in VERBS:
-            return None
-        module = importlib.import_module(f"fgspec.cli.{cmd_name}_")
-        app = typer.Typer(add_completion=False, rich_markup_mode=None)
-        app.command(name=cmd_name, short_help=VERBS[cmd_name])(module.run)
-        return typer.main.get_command(app)
-
+Verbs.about = VERBS
 
 app = typer.Typer(
-    cls=_Verbs,
-    add_completion=False,
+    cls=Verbs,
+    context_settings=HELP,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"fgspec {importlib.import_module('fgspec').__version__}")
+        raise typer.Exit
+
+
+VersionOption = Annotated[
+    bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+]
 
 
 @app.callback(epilog="Example: fgspec train specs/quickstart.yaml")
@@ -78,6 +67,7 @@ def root(
     debug: Annotated[
         bool, typer.Option("--debug", help="Show tracebacks of users' errors.")
     ] = False,
+    version: VersionOption = False,
 ) -> None:
     """Compile and train experiment specs for learning rules beyond backprop.
 
@@ -89,7 +79,10 @@ def root(
 
 def _complain(text: str) -> None:
     with suppress(OSError):  # standard error may lie on the full disk that it complains of
-        say(Console(stderr=True), text)
+        console = Console(stderr=True)
+        for line in text.splitlines():
+            place, colon, rest = seen(line).partition(": ")
+            say(console, Text.assemble((place + colon, "bold red" if colon else ""), rest))
 
 
 def _print_anything() -> None:
@@ -114,26 +107,13 @@ def _refuse_unseen(words: Sequence[str]) -> None:
             )
 
 
-def _refuse_bare_settings(words: Sequence[str]) -> None:
-    """Raise for a field and its value where other programs take them: after a spec, by themselves.
-
-    Raises:
-        UserError: a word is one, and no value of an option.
-    """
-    for before, word in itertools.pairwise(words):
-        by_itself = _SETTING.match(word) and not before.startswith("-") and not Path(word).exists()
-        if by_itself and words[0] in VERBS and words[0] not in _WITHOUT_FIELDS:
-            raise UserError(f"{word}: to set a field, write --set {shlex.quote(word)}")
-
-
 def main() -> None:
     """Run the command line and exit."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     _print_anything()
     try:
         _refuse_unseen(sys.argv[1:])
-        _refuse_bare_settings(sys.argv[1:])
-        app()
+        app(prog_name="fgspec")
     except UserError as error:
         if "--debug" in sys.argv:
             raise

@@ -1,9 +1,8 @@
 """`fgspec plan`."""
 
 import json
-from typing import Annotated
+from pathlib import Path
 
-import typer
 from rich.console import Console
 
 from compiler.cost.by_part import dissect
@@ -13,7 +12,7 @@ from compiler.cost.scaling import Machine, mesh_values, predict
 from compiler.cost.updates_per_call import calls_of
 from compiler.plan.plan import Plan
 from fgspec import api
-from fgspec.cli.options import JsonOption, MeshOption, SetOption, SpecArgument, with_mesh
+from fgspec.cli.arguments import then, with_mesh
 from fgspec.loading.resolved import spec_hash
 from fgspec.loading.spec_file import Loaded, load
 from fgspec.show.bias_notes import notes
@@ -27,32 +26,19 @@ from fgspec.training.compile_cache import compilation_cache
 
 DEFAULT = Machine()
 
-FlopsOption = Annotated[
-    float, typer.Option("--flops", min=1, help="With --mesh: FLOPs that each device does a second.")
-]
-BandwidthOption = Annotated[
-    float, typer.Option("--bandwidth", min=1, help="With --mesh: bytes that each sends a second.")
-]
-
 
 def run(
-    spec: SpecArgument,
-    overrides: SetOption = None,
-    mesh: MeshOption = None,
-    flops: FlopsOption = DEFAULT.flops,
-    bandwidth: BandwidthOption = DEFAULT.bandwidth,
-    as_json: JsonOption = False,
+    spec: Path,
+    overrides: list[str] | None,
+    mesh: str | None,
+    flops: float | None,
+    bandwidth: float | None,
+    as_json: bool,
 ) -> None:
-    """Print every layer with its losses and credit routes, and what an update costs.
-
-    The update is compiled for this machine, but nothing is run and no data are read. With --mesh
-    nothing is compiled: what an update would take on devices that need not be here, but for -1.
-
-    Example: fgspec plan specs/quickstart.yaml
-    """
+    """What `fgspec plan` does."""
     loaded = load(spec, with_mesh(overrides, mesh))
     if mesh is not None:
-        _predict(loaded, Machine(flops, bandwidth), as_json)
+        _predict(loaded, Machine(flops or DEFAULT.flops, bandwidth or DEFAULT.bandwidth), as_json)
         return
     program = api.compile(loaded)
     api.refuse_untold(loaded)
@@ -73,6 +59,7 @@ def run(
     _picture(plan)
     for note in notes(plan):
         say(console, f"note: {note}")
+    then("train", spec, *(overrides or ()))
 
 
 def _predict(loaded: Loaded, machine: Machine, as_json: bool) -> None:

@@ -1,26 +1,24 @@
 """`fgspec replay`."""
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from fgspec import api
+from fgspec.cli.arguments import meant
 
 
-def run(
-    bundle: Annotated[
-        Path, typer.Argument(metavar="BUNDLE", help="A folder that a run kept when it broke.")
-    ],
-) -> None:
-    """Run the steps up to where a run broke, and the last of them layer by layer.
-
-    Prints the activations, losses, gradients and updates of that step in the order in which they
-    are computed, and the first that is not finite. Exit code 1 if all are finite this time.
-
-    Example: fgspec replay runs/mixer/20260101T120000-0a1b2c3d/bundles/step-12
-    """
-    found = api.replay(bundle)
+def run(bundle: Path) -> None:
+    """What `fgspec replay` does."""
+    found = api.replay(_newest(bundle))
     print("\n".join(found.lines()))
     if not found.broke_again:
         raise typer.Exit(1)
+
+
+def _newest(named: Path) -> Path:
+    """The bundle, or the last one of the run that is named."""
+    if (named / "bundle.json").is_file():
+        return named
+    bundles = (meant(named) / "bundles").glob("step-*")
+    return max(bundles, key=lambda path: int(path.name.partition("-")[2]), default=named)

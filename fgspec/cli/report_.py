@@ -1,14 +1,11 @@
 """`fgspec report`."""
 
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from compiler.cost.update_flops import update_flops
 from fgspec import api
 from fgspec.bench.plot import plotting
-from fgspec.cli.options import ArgumentError, unwritable
+from fgspec.cli.arguments import ArgumentError, meant, unwritable
 from fgspec.errors import UserError
 from fgspec.problems.problems import nearest
 from fgspec.results.collect import ArmResult, collect, failures
@@ -18,41 +15,10 @@ from fgspec.results.statistics import verdict
 from fgspec.spec.metrics import leading, today
 from fgspec.training.logbook import write_text
 
-Paths = Annotated[
-    list[Path], typer.Argument(metavar="RUNS... | SWEEP", help="Folders of runs or of sweeps.")
-]
-OutOption = Annotated[
-    Path | None,
-    typer.Option("--out", metavar="DIR", help="Where to write; the first folder without it."),
-]
-MetricOption = Annotated[
-    str | None,
-    typer.Option(
-        "--metric",
-        metavar="NAME",
-        help="What arms are judged by: its last value. Without it the objective's headline, of the "
-        "validation set if all runs have one, else of the test set.",
-    ),
-]
-AgainstOption = Annotated[
-    str | None,
-    typer.Option("--against", metavar="ARM", help="What differences are to; else the first arm."),
-]
 
-
-def run(
-    paths: Paths,
-    out: OutOption = None,
-    metric: MetricOption = None,
-    against: AgainstOption = None,
-) -> None:
-    """Compare runs: means over seeds, paired differences, curves, gradients, cost, spec diffs.
-
-    Writes report.html, which is one file and needs no JavaScript, and report.md with its pictures.
-    Runs of specs that differ in nothing but the seed are one arm.
-
-    Example: fgspec report runs/rules
-    """
+def run(paths: list[Path], out: Path | None, metric: str | None, against: str | None) -> None:
+    """What `fgspec report` does."""
+    paths = [meant(path) for path in paths]
     folder = out or paths[0]
     if out is not None and (reason := unwritable(out / "report.html")):
         raise ArgumentError(f"report: --out {out}: cannot be written ({reason})")

@@ -3,11 +3,9 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
-from fgspec.cli.options import ArgumentError
+from fgspec.cli.arguments import ArgumentError
 from fgspec.spec.base import RESUME, Resume
 from fgspec.spec.experiment import SpecFile
 from fgspec.spec.sweep import SweepFile
@@ -155,23 +153,8 @@ def _fields(sections: dict[str, Any], name: str, before: str) -> Iterator[tuple[
                 yield from _fields(sections, below["$ref"].split("/")[-1], f"{before}{key}.")
 
 
-def run(
-    out: Annotated[Path | None, typer.Option("--out", help="Write to this file.")] = None,
-    sweep: Annotated[
-        bool, typer.Option("--sweep", help="The schema of sweep files instead of specs.")
-    ] = False,
-) -> None:
-    """Print the JSON Schema of the language, with which an editor completes and checks specs.
-
-    In VS Code (with the YAML extension) and other editors that speak to yaml-language-server,
-    write the schema to a file and begin each spec with the line
-
-        # yaml-language-server: $schema=fgspec.schema.json
-
-    with the path relative to the spec. Sweep files have a schema of their own: --sweep.
-
-    Example: fgspec schema --out specs/fgspec.schema.json
-    """
+def run(out: Path | None, sweep: bool) -> None:
+    """What `fgspec schema` does."""
     text = json.dumps(sweep_schema() if sweep else language_schema(), indent=2) + "\n"
     if out is None:
         print(text, end="")

@@ -4,16 +4,16 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Any, cast
 
 import jax
 import typer
+from rich.console import Console
 
 from compiler.cost.update_flops import update_flops
 from fgspec import api
 from fgspec.check.against_data import not_installed
-from fgspec.cli.options import ArgumentError, SetOption, nested
-from fgspec.cli.train_ import RunDirOption
+from fgspec.cli.arguments import ArgumentError, nested, then
 from fgspec.errors import UserError
 from fgspec.loading.resolved import resolved_text
 from fgspec.loading.spec_file import load
@@ -24,6 +24,7 @@ from fgspec.sweeps.engine import Site, Watch, outcome, run_all
 from fgspec.sweeps.engines import ENGINES, SweepEngine
 from fgspec.sweeps.expand import Sweep, load_sweep, of_arms
 from fgspec.sweeps.folder import Found, Planned, SweepDir, fail, locked, record, status
+from fgspec.sweeps.live import followed
 from fgspec.sweeps.show import plan_lines, status_lines
 from fgspec.training.logbook import write_text
 from fgspec.training.loop import Preempted
@@ -31,68 +32,22 @@ from fgspec.training.loop import Preempted
 AT_HAND = "processes"
 """The engine of `--jobs` without `--on`."""
 
-SweepFileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A sweep, a YAML file.")]
-JobsOption = Annotated[
-    int | None,
-    typer.Option(
-        "--jobs",
-        min=1,
-        max=256,
-        help="Train so many runs at a time, as processes or where --on says; without both, one "
-        "after the other in this process.",
-    ),
-]
-OnOption = Annotated[
-    str | None,
-    typer.Option(
-        "--on", metavar="ENGINE", help=f"Where runs are trained: {', '.join(ENGINES.names())}."
-    ),
-]
-ResourceOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--resource",
-        metavar="NAME=VALUE",
-        help="What a run asks of Ray or SLURM, such as num_gpus=1 or time=60; may be given many "
-        "times.",
-    ),
-]
-RetriesOption = Annotated[
-    int,
-    typer.Option(
-        "--retries", min=0, help="Further tries of a run whose process or job died; --jobs, --on."
-    ),
-]
 GOES_ON = "with all that is left of the sweep: repeat its command"
 """Said when a sweep in this process is stopped."""
 
-ListOption = Annotated[
-    bool, typer.Option("--list", help="Only say which arms there are, and what they cost.")
-]
-WriteOption = Annotated[
-    Path | None,
-    typer.Option("--write", metavar="DIR", help="Only write every arm as a spec into this folder."),
-]
-
 
 def run(
-    file: SweepFileArgument,
-    overrides: SetOption = None,
-    run_dir: RunDirOption = Path("runs"),
-    jobs: JobsOption = None,
-    on: OnOption = None,
-    resources: ResourceOption = None,
-    retries: RetriesOption = 1,
-    list_only: ListOption = False,
-    write: WriteOption = None,
+    file: Path,
+    overrides: list[str] | None,
+    run_dir: Path,
+    jobs: int | None,
+    on: str | None,
+    resources: list[str] | None,
+    retries: int,
+    list_only: bool,
+    write: Path | None,
 ) -> None:
-    """Train every arm of a sweep with every seed: here, in processes, on Ray or on SLURM.
-
-    What was stopped or killed goes on with the same command: runs that ended are not run again.
-    Exit code 1 if a run failed.
-
-    Example: fgspec sweep specs/sweeps/rules.yaml --jobs 2
-    """
+    """What `fgspec sweep` does."""
     where = chosen(on, jobs, resources, retries)
     sweep = load_sweep(file, overrides or ())
     costs = costs_of(sweep)
@@ -103,6 +58,8 @@ def run(
         return
     found = train_all(sweep, costs, run_dir, where)
     print("\n".join(status_lines(found)))
+    if any(one.state == "done" for one in found):
+        then("report", run_dir / sweep.name)
     if any(one.state != "done" for one in found):
         raise typer.Exit(1)
 
@@ -204,11 +161,12 @@ def train_all(
             if name != where.engine and _engine(name).outlives:
                 working(_engine(name)()).refuse_under_way(folder)
         if where.engine is None:
-            _train_here(folder, todo, say)
+            with followed(folder, planned, Console()):
+                _train_here(folder, todo, say)
         elif todo:
             site = Site(folder, lock, where.jobs, where.resources, say)
             engine = working(_engine(where.engine)()).begin(site)
-            with deferred() as stopping:
+            with deferred() as stopping, followed(folder, planned, Console()):
                 run_all(folder, todo, engine, Watch(where.retries, say, stopping))
         return status(folder, planned)
 

@@ -1,122 +1,71 @@
 """`fgspec train`."""
 
+import importlib
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
 from rich.console import Console
 
-from fgspec import api
-from fgspec.cli.joining import (
-    CoordinatorOption,
-    DistributedOption,
-    ProcessesOption,
-    ProcessOption,
-    joined,
-)
-from fgspec.cli.options import (
-    ArgumentError,
-    BreakLockOption,
-    MeshOption,
-    SetOption,
-    with_mesh,
-)
+from fgspec.cli.arguments import ArgumentError, meant, then, with_mesh
 from fgspec.loading.spec_file import load
-from fgspec.processes.join import is_first, leaving_promptly
 from fgspec.show.lines import say
+from fgspec.show.progress import opening, waiting
 from fgspec.spec.metrics import TEST, VALID
 from fgspec.training.timings import START
 
-SpecOrNothing = Annotated[
-    Path | None,
-    typer.Argument(metavar="[SPEC]", help="A spec, a YAML file."),
-]
-RunDirOption = Annotated[Path, typer.Option("--run-dir", help="Runs are made below this folder.")]
-RunOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--run", metavar="RUN", help="Begin a run in this folder, or go on with the one in it."
-    ),
-]
-ResumeOption = Annotated[
-    Path | None, typer.Option("--resume", metavar="RUN", help="Go on with the run in this folder.")
-]
-ForkOption = Annotated[
-    bool,
-    typer.Option(
-        "--fork",
-        help="Begin a new run at the last checkpoint of the run to resume, with other fields.",
-    ),
-]
-ProfileOption = Annotated[
-    int | None,
-    typer.Option(
-        "--profile",
-        metavar="STEPS",
-        min=1,
-        help="Write a profiler trace of so many updates, once warm, into the run's folder.",
-    ),
-]
+_IMPORTS = "import fgspec and the rest"
 
-
-TrackOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--track",
-        metavar="NAME,...",
-        help="Let trackers follow the run beside those of training.trackers: tensorboard, wandb, "
-        "mlflow, trackio, csv, or those of other packages.",
-    ),
-]
-TimingsOption = Annotated[
-    bool,
-    typer.Option("--timings", help="Show where the time goes until the first update is done."),
-]
+_WITH_JAX = ("fgspec.api", "fgspec.cli.joining", "fgspec.processes.join")
+"""What waits for JAX, and is imported when the first line is said."""
 
 
 def run(
-    spec: SpecOrNothing = None,
-    overrides: SetOption = None,
-    run_dir: RunDirOption = Path("runs"),
-    run: RunOption = None,
-    resume: ResumeOption = None,
-    fork: ForkOption = False,
-    profile: ProfileOption = None,
-    mesh: MeshOption = None,
-    break_lock: BreakLockOption = False,
-    timings: TimingsOption = False,
-    track: TrackOption = None,
-    distributed: DistributedOption = False,
-    coordinator: CoordinatorOption = None,
-    num_processes: ProcessesOption = None,
-    process_id: ProcessOption = None,
+    spec: Path | None,
+    overrides: list[str] | None,
+    run_dir: Path,
+    run: Path | None,
+    resume: Path | None,
+    fork: bool,
+    profile: int | None,
+    mesh: str | None,
+    break_lock: bool,
+    timings: bool,
+    track: list[str] | None,
+    distributed: bool,
+    coordinator: str | None,
+    num_processes: int | None,
+    process_id: int | None,
 ) -> None:
-    """Train a spec: what it costs, its progress, and a folder with all that came of it.
-
-    A run that was stopped or killed goes on with --resume as if nothing had happened, on any mesh;
-    with --run the same command begins it and goes on with it. --resume with --set goes on with
-    other fields, such as a longer training, where the schema says that they may change; --fork
-    begins a new run there with any other field that fits the checkpoint.
-
-    Example: fgspec train specs/quickstart.yaml --set training.epochs=20
-    """
+    """What `fgspec train` does."""
     refuse_unclear("train", spec, run, resume, fork)
+    resume = resume and meant(resume)
     over = with_mesh(overrides, mesh)
-    START.begun("import fgspec and the rest")
+    START.begun(_IMPORTS)
+    console = Console()
     with START.part("read the spec"):
         loaded = load(spec, over) if spec is not None else None
-    many = joined(distributed, coordinator, num_processes, process_id)
+    # Of many processes only the first may speak, and which that is they know once JAX is there.
+    alone = not (distributed or coordinator)
+    if loaded is not None and alone:
+        say(console, opening(loaded))
+    wait = waiting("importing JAX", console) if alone else nullcontext()
+    with wait, START.part(_IMPORTS):
+        api, joining, join = map(importlib.import_module, _WITH_JAX)
+    many = joining.joined(distributed, coordinator, num_processes, process_id)
     if loaded is not None:
+        if many and join.is_first():
+            say(console, opening(loaded))
         api.refuse_untold(loaded)
-    console = Console()
     asked = {"run_dir": run_dir, "run": run, "resume": resume, "profile": profile or 0}
     asked |= {"timings": START if timings else None, "track": track or ()}
     asked |= {"break_lock": break_lock, "fork": fork, "overrides": over if loaded is None else ()}
-    with leaving_promptly() if many else nullcontext():
+    with join.leaving_promptly() if many else nullcontext():
         summary = api.train(loaded, console=console, **asked)
-    for line in _ending(summary) if is_first() else ():
-        say(console, line)
+    if join.is_first():
+        for line in _ending(summary):
+            say(console, line)
+        then("report", summary["run"])
 
 
 def refuse_unclear(

@@ -9,10 +9,19 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from fgspec.problems.problems import MISSING, Problem, closest, dotted, lookup, nearest, shown
+from fgspec.problems.problems import (
+    MISSING,
+    Problem,
+    closest,
+    dotted,
+    lookup,
+    nearest,
+    shown,
+    synonyms,
+)
 from fgspec.spec.base import Interval, Section
 from fgspec.spec.experiment import Experiment, SpecFile
-from fgspec.spec.language import choices_of, fields_named, models_of, sections_of
+from fgspec.spec.language import choices_of, fields_named, models_of, sections_of, types_with
 from fgspec.yaml.load import Path
 
 Record = TypeVar("Record", bound=BaseModel)
@@ -164,7 +173,7 @@ def _problem(path: Path, found: list[ErrorDetails], tree: Mapping[str, Any]) -> 
     if kind == "missing":
         return Problem(path, f"missing; add {dotted(path[-1:])}:", False)
     if kind == "union_tag_not_found":
-        return Problem(path, f"needs a type; one of {', '.join(_tags(path, tree))}", False)
+        return Problem(path, _untyped(path, value, tree), False)
     if kind == "unusable":
         path = (*path, "type") if isinstance(value, Mapping) else path
         return Problem(path, found[0]["msg"], False)
@@ -175,11 +184,21 @@ def _problem(path: Path, found: list[ErrorDetails], tree: Mapping[str, Any]) -> 
     return Problem(path, " or ".join(texts).replace(" or must be", " or"))
 
 
+def _untyped(path: Path, value: Mapping[str, Any], tree: Mapping[str, Any]) -> str:
+    """What to say of a mapping that does not tell its type and cannot be of the default one."""
+    able = types_with(_fields_at(path, tree), value)
+    if not value or not able:
+        return f"needs a type; one of {', '.join(_tags(path, tree))}"
+    verb = "is" if len(value) == 1 else "are"
+    return f"needs a type; {', '.join(map(str, value))} {verb} of {', '.join(able)}"
+
+
 def _unknown(path: Path, tree: Mapping[str, Any]) -> str:
     """What to say of a key that does not belong where it stands."""
     *at, key = path
     known = _known_keys(tuple(at), tree)
-    homes = list(dict.fromkeys(_homes(str(key))))
+    words = (str(key), *synonyms(key))
+    homes = list(dict.fromkeys(home for word in words for home in _homes(word)))
     if homes and path not in homes and closest(key, known) is None:
         return f"unknown key; did you mean {' or '.join(map(dotted, homes))}?"
     tag = lookup(tree, (*at, "type"))

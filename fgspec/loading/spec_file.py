@@ -7,6 +7,7 @@ Order of precedence, weakest first: the language's defaults, the rule, the specs
 import os.path
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import permutations
 from pathlib import Path as FilePath
 from typing import Any, cast
 
@@ -18,13 +19,14 @@ from fgspec.loading.field_errors import valid_sections, validate, validate_secti
 from fgspec.loading.merge import Change, Layer, changed, keys_of, merge
 from fgspec.loading.retired import without_retired
 from fgspec.loading.rules import expand_rule
-from fgspec.loading.shorthand import spelled_out
+from fgspec.loading.shorthand import spelled_out, with_default_types
 from fgspec.problems.problems import (
     MISSING,
     Origin,
     Problem,
     SpecError,
     dotted,
+    lookup,
     nearest,
     render,
     shown,
@@ -137,7 +139,8 @@ def load(
     if "base" in layer.tree:
         message = f"belongs in sweeps; fgspec sweep {file} trains the arms of one"
         raise render([Problem(("base",), message, False, at_key=True)], *_at(layer), str(file))
-    for change in [*changes, *map(_setting, overrides)]:
+    overrides = _in_order(overrides)
+    for change in [*changes, *map(setting, overrides)]:
         layer = changed(layer, change)
     return _resolve(layer, str(path), document.text, (*map(str, changes), *overrides))
 
@@ -160,7 +163,8 @@ def loads(text: str, file: str = "<text>", overrides: Sequence[str] = ()) -> Loa
     problems = [Problem((key,), "needs a file to be relative to") for key in _OTHERS]
     if named := [problem for problem in problems if problem.path[0] in layer.tree]:
         raise render(named, *_at(layer), file)
-    for change in map(_setting, overrides):
+    overrides = _in_order(overrides)
+    for change in map(setting, overrides):
         layer = changed(layer, change)
     return _resolve(layer, file, text, tuple(overrides))
 
@@ -222,7 +226,8 @@ def base_of(loaded: Loaded, overrides: Sequence[str]) -> Loaded:
     file, target = FilePath(loaded.file), loaded.ablation.base
     problem = path_problem(target, file)
     loaded.refuse([Problem(("ablation", "base"), problem)] if problem else [])
-    return load(beside(file, target), overrides)
+    # What a sweep sets and one of its arms sets anew stands twice among them.
+    return load(beside(file, target), (), [setting(text) for text in overrides])
 
 
 def path_problem(
@@ -256,8 +261,47 @@ def path_problem(
     return ""
 
 
-def _setting(text: str) -> Change:
-    """What a `--set` argument says."""
+def _in_order(overrides: Sequence[str]) -> list[str]:
+    """The `--set` arguments, fields before what is below them; as given, their order says nothing.
+
+    Raises:
+        SpecError: one is no setting, or two say something else of the same field.
+    """
+    found = [setting(text) for text in overrides]
+    lines = [
+        f"--set: {dotted(lower.keys)}: is set twice, to {shown(said)} and to {shown(lower.value)}; "
+        "remove one of the two"
+        for upper, lower in permutations(found, 2)
+        if (said := _said(upper, lower.keys)) not in (MISSING, lower.value)
+    ]
+    if lines:
+        raise SpecError(list(dict.fromkeys(lines))[:1])
+    return sorted(overrides, key=lambda text: len(setting(text).keys))
+
+
+def _said(upper: Change, keys: tuple[str, ...]) -> Any:
+    """The value that a setting gives the field at `keys`, itself or one below; else MISSING."""
+    at = len(upper.keys)
+    if keys[:at] != upper.keys:
+        return MISSING
+    value: Any = upper.value
+    for key in keys[at:]:
+        if isinstance(value, str):  # the name of a method
+            value = {"type": value}
+        if not isinstance(value, Mapping | list):
+            return value
+        value = lookup(value, (int(key) if isinstance(value, list) and key.isdecimal() else key,))
+        if value is MISSING:
+            return MISSING
+    return value
+
+
+def setting(text: str) -> Change:
+    """What a `--set` argument says.
+
+    Raises:
+        SpecError: it is no path and value.
+    """
     name, equals, value = text.partition("=")
     keys = keys_of(name)
     if not equals or not all(keys) or len(keys) > MAX_DEPTH:
@@ -277,6 +321,7 @@ def _resolve(layer: Layer, file: str, text: str, overrides: tuple[str, ...]) -> 
     whole, origins, conflicts = expand_rule(layer.tree, layer.origins)
     whole, retired = without_retired(whole)
     tree = {key: value for key, value in whole.items() if key != "ablation"}
+    tree = with_default_types(tree)
     experiment, problems = validate(tree)
     problems += retired
     ablation, broken = validate_section("ablation", Ablation, whole)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from fgspec.errors import UserError
+from fgspec.problems.synonyms import SYNONYMS
 from fgspec.yaml.load import Mark, Path, YamlError, scalar
 
 _PLAIN = re.compile(r"[\w./+-][\w./+ -]*")
@@ -130,10 +131,16 @@ def shown(value: Any) -> str:
 
 
 def closest(name: Any, known: Iterable[str]) -> str | None:
-    """The known name that `name` is probably a misspelling of, if any."""
+    """The known name that `name` is probably a misspelling or another word of, if any."""
     spelled = {_folded(other): other for other in known}
-    found = difflib.get_close_matches(_folded(str(name)), spelled, n=1, cutoff=0.6)
+    found = [word for word in synonyms(name) if word in spelled]
+    found += difflib.get_close_matches(_folded(str(name)), spelled, n=1, cutoff=0.6)
     return spelled[found[0]] if found else None
+
+
+def synonyms(name: Any) -> tuple[str, ...]:
+    """What the language may call a thing that others call `name`."""
+    return SYNONYMS.get(_folded(str(name)), ())
 
 
 def _folded(name: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fgspec.errors import UserError
-from fgspec.loading.spec_file import Loaded, load
+from fgspec.loading.spec_file import Loaded, load, setting
 from fgspec.problems.problems import dotted, nearest
 from fgspec.results.statistics import summary
 from fgspec.show.text import columns
@@ -146,7 +146,8 @@ def _scaled(cell: Cell, asked: Asked) -> Arm:
     if loaded.experiment.expect is not None and asked.budget != 1:
         source = f"{loaded.experiment.expect.source}; here {_share(loaded, asked.budget)}"
         sets.append(f"expect.source={json.dumps(source)}")
-    again = load(loaded.file, [*loaded.overrides, *sets, f"seed={asked.seeds[0]}"])
+    before = [setting(text) for text in loaded.overrides]
+    again = load(loaded.file, [*sets, f"seed={asked.seeds[0]}"], before)
     return Arm(cell.label, again)
 
 

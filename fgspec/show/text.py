@@ -1,13 +1,10 @@
-"""What a person sees: the cost before a run, its progress, and how it ended."""
+"""What a person sees: tables, quantities, the metrics of a run, and how it ended."""
 
-import time
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.table import Column, Table
+from rich.table import Table
 from rich.text import Text
 
 from fgspec.show.lines import say
@@ -64,69 +61,6 @@ def mebibytes(count: float) -> str:
     """A number of bytes in MiB."""
     size = count / 2**20
     return f"{size:.3g} MiB" if size < 100 else f"{size:,.0f} MiB"
-
-
-def moves(console: Console) -> bool:
-    """Whether what is shown can change in place, as on a terminal and in a notebook."""
-    # To rich a notebook is no terminal, and without ipywidgets rich only warns that it wants them.
-    return console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)
-
-
-class _Rate(ProgressColumn):
-    """Updates a second of late."""
-
-    def render(self, task: Task) -> Text:
-        """The rate of a task."""
-        speed = task.finished_speed or task.speed
-        return Text(f"{speed:.3g}/s" if speed else "-/s")
-
-
-class Reporter:
-    """Shows the progress of a run: a live line on a terminal, a plain line a log elsewhere.
-
-    Args:
-        total: updates of the run.
-        start: updates already done.
-        console: where to print.
-    """
-
-    def __init__(self, total: int, start: int, console: Console) -> None:
-        self._total, self._start, self._console = total, start, console
-        self._began = time.perf_counter()
-        self._shown: Mapping[str, float] = {}
-        self._progress: Progress | None = None
-        if moves(console):
-            self._progress = Progress(
-                TextColumn("step {task.completed}/{task.total}"),
-                BarColumn(bar_width=8),
-                _Rate(),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[known]}", markup=False, table_column=Column(no_wrap=True)),
-                console=console,
-                refresh_per_second=4,
-                speed_estimate_period=10,
-            )
-            self._task = self._progress.add_task("train", total=total, completed=start, known="")
-            self._progress.start()
-
-    def show(self, step: int, known: Mapping[str, float]) -> None:
-        """Show that `step` is done; `known` has the last value of each metric."""
-        if self._progress is not None:
-            self._progress.update(self._task, completed=step, known=headline(known))
-        elif known != self._shown:
-            self._shown = dict(known)
-            rate = (step - self._start) / max(time.perf_counter() - self._began, 1e-9)
-            left = (self._total - step) / max(rate, 1e-9)
-            say(
-                self._console,
-                f"step {step}/{self._total}  {headline(known)}  "
-                f"{rate:.3g} steps/s  {left:.0f} s left",
-            )
-
-    def close(self) -> None:
-        """Leave the terminal as it was."""
-        if self._progress is not None:
-            self._progress.stop()
 
 
 HEADLINE = {

@@ -55,6 +55,28 @@ def _usable(choice: OneOf, tag: str) -> list[Model]:
         return []
 
 
+def has_keys(fields: Iterable[FieldInfo], name: str, keys: Iterable[str]) -> bool:
+    """Whether the method of this name at these fields has all of these keys."""
+    return any(set(keys) <= set(model.model_fields) for model in models_of(fields, name))
+
+
+def types_with(fields: Sequence[FieldInfo], keys: Iterable[str]) -> list[str]:
+    """The methods that can stand at these fields and have all of these keys."""
+    choices = [choice for field in fields for choice in choices_of(field)]
+    names = dict.fromkeys(name for choice in choices for name in choice.names())
+    return [name for name in names if has_keys(fields, name, keys)]
+
+
+def default_type(fields: Iterable[FieldInfo]) -> str | None:
+    """The type that a method at these fields has where nothing is said; None if they disagree."""
+    found = {
+        choice.default or (str(field.default) if isinstance(field.default, Kind) else None)
+        for field in fields
+        for choice in choices_of(field)
+    }
+    return found.pop() if len(found) == 1 else None
+
+
 def fields_named(models: Iterable[Model], name: str) -> list[FieldInfo]:
     """The fields of this name."""
     found = (model.model_fields.get(name) for model in models)

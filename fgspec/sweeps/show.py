@@ -32,18 +32,22 @@ def plan_lines(sweep: Sweep, costs: Mapping[str, tuple[int, int]]) -> list[str]:
 
 
 def status_lines(found: Sequence[Found]) -> list[str]:
+    """A row for every arm, what was drawn for it, why runs failed, and how many ended."""
+    ended = sum(one.state in ENDED for one in found)
+    drawn = {one.planned.arm: one.planned.drawn for one in found if one.planned.drawn}
+    about = [f"{arm}: {text}" for arm, text in drawn.items()]
+    about += [f"{one.planned}: {one.reason}" for one in found if one.reason]
+    return [*columns(status_cells(found)), *about, f"{ended} of {len(found)} runs ended"]
+
+
+def status_cells(found: Sequence[Found]) -> list[tuple[str, ...]]:
     """A row for every arm: the last error of every seed, or how far its run is."""
     metric = shown({name for one in found for name in one.metrics})
     seeds = list(dict.fromkeys(one.planned.seed for one in found))
     arms = list(dict.fromkeys(one.planned.arm for one in found))
     cells = {(one.planned.arm, one.planned.seed): _cell(one, metric) for one in found}
     rows = [(metric, *(f"seed {seed}" for seed in seeds))]
-    rows += [(arm, *(cells.get((arm, seed), "") for seed in seeds)) for arm in arms]
-    ended = sum(one.state in ENDED for one in found)
-    drawn = {one.planned.arm: one.planned.drawn for one in found if one.planned.drawn}
-    about = [f"{arm}: {text}" for arm, text in drawn.items()]
-    about += [f"{one.planned}: {one.reason}" for one in found if one.reason]
-    return [*columns(rows), *about, f"{ended} of {len(found)} runs ended"]
+    return rows + [(arm, *(cells.get((arm, seed), "") for seed in seeds)) for arm in arms]
 
 
 def _cell(one: Found, metric: str) -> str:

@@ -31,13 +31,16 @@ from fgspec.loading.spec_file import Loaded, load, tracked
 from fgspec.problems.problems import dotted
 from fgspec.processes.join import from_first, is_first, refuse_disagreement
 from fgspec.show.lines import say
-from fgspec.show.text import Reporter, expectation
+from fgspec.show.progress import Reporter
+from fgspec.show.text import expectation
+from fgspec.spec.metrics import leading
 from fgspec.training import loop
 from fgspec.training.bundle import keep_bundle
 from fgspec.training.checkpoint import Checkpointer, Restored, newest
 from fgspec.training.following import Followers
 from fgspec.training.health import Broken
 from fgspec.training.logbook import Logbook, Seal, kept_at
+from fgspec.training.logbook import read as read_lines
 from fgspec.training.loop import Functions, Outlets, Position, Timetable
 from fgspec.training.profile import Profile, profiled
 from fgspec.training.provenance import collect
@@ -123,6 +126,11 @@ class Job:
         """The resolved spec."""
         return self.course.loaded
 
+    @property
+    def per_epoch(self) -> int:
+        """Updates of a pass over the training set."""
+        return len(self.dataset.train_labels) // self.loaded.experiment.data.batch_size
+
     def data_fingerprint(self) -> str:
         """Of everything that decides the batches."""
         experiment = self.loaded.experiment
@@ -147,9 +155,8 @@ class Job:
 
     def about(self, step: int, examples: str) -> dict[str, float | str]:
         """What a line of the log at `step` holds beside metrics."""
-        per_epoch = len(self.dataset.train_labels) // self.loaded.experiment.data.batch_size
         return {
-            "epoch": step / per_epoch,
+            "epoch": step / self.per_epoch,
             "learning_rate": self.program.learning_rate(step - 1),
             "examples": examples,
         }
@@ -449,7 +456,10 @@ def _train(
         job.refuse_lost_lock()
         checkpoints.save(step, state, {"data": data, **log.seal(), **extra})
 
-    reporter = Reporter(timetable.total, at.step, job.console)
+    leads = leading(job.loaded.experiment.data, job.loaded.experiment.losses).name
+    before = (line[leads] for line in read_lines(run.metrics) if leads in line)
+    best = min(before, default=None) if is_first() and at.step else None
+    reporter = Reporter(timetable.total, at.step, job.console, job.per_epoch, best)
     try:
         outlets = Outlets(log.write, save, reporter.show, stopping)
         span = (at.step, timetable.total)

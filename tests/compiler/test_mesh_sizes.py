@@ -12,7 +12,7 @@ from compiler.plan.plan import make_plan
 from compiler.plan.sharding import layout_of
 from fgspec.check.mesh import device_problems
 from fgspec.cli import plan_
-from fgspec.cli.options import ArgumentError
+from fgspec.cli.arguments import ArgumentError
 from fgspec.data.describe import describe
 from fgspec.loading.spec_file import loads
 from fgspec.spec.mesh import fill

@@ -248,8 +248,8 @@ MISTAKES = {
         "a.yaml:4:25: mesh.group: only one axis can take what is left; use how many (got -1; mesh.data is -1 at a.yaml:4:14)",
     ),
     "an unknown rule": mistake(
-        "rule: backprop\n",
-        f"a.yaml:4:7: rule: no such rule; known: {names(RULES)} (got backprop)",
+        "rule: xyzzy\n",
+        f"a.yaml:4:7: rule: no such rule; known: {names(RULES)} (got xyzzy)",
     ),
     "a misspelled rule, and what follows from it": mistake(
         "rule: lg-fga\ngradient: {perturbation: {samples: 2}}\n",

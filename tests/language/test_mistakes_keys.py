@@ -16,7 +16,7 @@ MISTAKES = {
     ),
     "an abbreviated key": mistake(
         "optimizer: {type: sgd, lr: 0.1}\n",
-        "a.yaml:4:24: optimizer.lr: unknown key of sgd; known: type, learning_rate, weight_decay, schedule, factors, decay_after_factors, momentum, nesterov",
+        "a.yaml:4:24: optimizer.lr: unknown key of sgd; did you mean learning_rate?",
     ),
     "a key without its underscore": mistake(
         "data: {batchsize: 3}\n",

@@ -1,6 +1,5 @@
 """What `fgspec` takes and gives where it is called from Python or a notebook."""
 
-import io
 import json
 import math
 from pathlib import Path
@@ -8,13 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import runs
-from rich.console import Console
 
 import fgspec
 from fgspec.errors.arguments import WrongArgument
 from fgspec.loading.from_mapping import yaml_of
 from fgspec.loading.resolved import spec_hash
-from fgspec.show import text
 from fgspec.yaml.load import parse
 
 
@@ -87,7 +84,7 @@ def test_an_argument_of_another_kind_is_named(call, line):
 def test_metrics_are_columns_of_one_length(tmp_path, path):
     lines = [
         {"step": 1, "train/loss": 0.5},
-        {"step": 2, "train/loss": math.inf, "eval/error": 0.25},
+        {"step": 2, "train/loss": math.inf, "test/error": 0.25},
     ]
     run = runs.invent(tmp_path, path, lines=lines)
     columns = fgspec.metrics(run)
@@ -95,7 +92,7 @@ def test_metrics_are_columns_of_one_length(tmp_path, path):
     assert columns == {
         "step": [1, 2],
         "train/loss": [0.5, math.inf],
-        "eval/error": [None, 0.25],
+        "test/error": [None, 0.25],
     }
 
 
@@ -110,10 +107,3 @@ def test_what_is_shown_in_a_notebook(path):
     found = fgspec.compare(spec, other)._repr_html_()
     assert found.startswith("<iframe srcdoc=")
     assert "<b>" not in found
-
-
-@pytest.mark.parametrize("widgets", [True, False])
-def test_progress_moves_in_a_notebook_that_has_widgets(widgets, monkeypatch):
-    monkeypatch.setattr(text, "find_spec", lambda name: widgets or None)
-    assert text.moves(Console(force_jupyter=True, file=io.StringIO())) == widgets
-    assert not text.moves(Console(file=io.StringIO()))

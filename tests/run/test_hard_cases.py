@@ -190,7 +190,10 @@ def test_a_folder_that_cannot_be_written_is_told_before_anything_is_compiled(
 
 def test_a_path_that_is_no_run_is_a_wrong_argument(tmp_path, cli, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    run = runs.invent(tmp_path / "runs", runs.write_spec(tmp_path, "bp"))
+    spec = runs.write_spec(tmp_path, "bp")
+    for seed in (1, 2):
+        run = runs.invent(tmp_path / "runs", spec, [f"seed={seed}"])
+    (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("")
     (tmp_path / "s").mkdir()
     (tmp_path / "s" / "sweep.json").write_text("{}")
@@ -198,8 +201,9 @@ def test_a_path_that_is_no_run_is_a_wrong_argument(tmp_path, cli, monkeypatch):
         "runs/none": "runs/none: no such folder; give the one that `fgspec train` printed",
         "file": "file: is a file; give the folder of a run",
         "s": "s: is the folder of a sweep; give that of one of its runs, or to fgspec report",
-        "runs": "runs: not a run: it has no resolved.yaml and provenance.json",
-        "runs/small": f"give the folder of a run, such as {run.relative_to(tmp_path)}",
+        "empty": "empty: not a run: it has no resolved.yaml and provenance.json",
+        "runs": "runs: 2 runs; give one of runs/small/",
+        "runs/small": f"{run.relative_to(tmp_path)}",
     }
     for path, text in told.items():
         for words in (["eval", path], ["train", "--resume", path]):
@@ -232,7 +236,7 @@ def test_variables_that_jax_cannot_read_are_told(cli, monkeypatch):
     def imported(name):
         raise ValueError("invalid truth value 'maybe' for environment 'JAX_ENABLE_X64'")
 
-    monkeypatch.setattr("fgspec.cli.main.importlib.import_module", imported)
+    monkeypatch.setattr("fgspec.cli.commands.importlib.import_module", imported)
     code, _, err = cli("plan", "a.yaml")
     assert (code, err.count("\n")) == (2, 1)
     assert err.endswith("'JAX_ENABLE_X64'; mend that variable, or unset it\n")

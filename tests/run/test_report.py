@@ -99,10 +99,11 @@ def test_arguments_that_name_nothing_are_told(made, fgspec, tmp_path):
         "report: --metric test/eror: no run has it; did you mean test/error?\n",
     )
     code, _, err = fgspec("report", tmp_path)
-    assert (code, err) == (
-        2,
-        f"{tmp_path}: not a run: it has no resolved.yaml and provenance.json\n",
-    )
+    assert (code, err.startswith(f"{tmp_path}: {len(made)} runs; give one of ")) == (2, True)
+    (tmp_path / "empty").mkdir()
+    code, _, err = fgspec("report", tmp_path / "empty")
+    said = "not a run: it has no resolved.yaml and provenance.json"
+    assert (code, err) == (2, f"{tmp_path / 'empty'}: {said}\n")
 
 
 def test_differences_are_those_of_pairs():

@@ -10,7 +10,7 @@ import runs
 from tiny_sweep import planned_in, pretend, write_sweep
 
 from fgspec import api
-from fgspec.cli.options import nested
+from fgspec.cli.arguments import nested
 from fgspec.errors import DataError, ResumeError, UserError
 from fgspec.loading.resolved import identity
 from fgspec.sweeps import engine
@@ -21,6 +21,8 @@ from fgspec.sweeps.processes import Processes
 from fgspec.sweeps.show import plan_lines, status_lines
 from fgspec.training.loop import Preempted
 from fgspec.yaml.load import read
+
+NEXT = "next: fgspec report runs/two"
 
 
 @pytest.fixture
@@ -55,12 +57,12 @@ def test_a_sweep_that_is_killed_goes_on_and_runs_nothing_twice(fgspec, monkeypat
     assert code == 0
     assert "preempted 2/4" in out
     assert out.count("waiting") == 2
-    assert out.splitlines()[-1] == "1 of 4 runs ended"
+    assert out.splitlines()[-2:] == ["1 of 4 runs ended", NEXT]
 
     code, out, _ = fgspec("sweep", "two.yaml")
     assert code == 0
     assert "1 of 4 runs ended already" in out
-    assert out.splitlines()[-1] == "4 of 4 runs ended"
+    assert out.splitlines()[-2:] == ["4 of 4 runs ended", NEXT]
     assert calls[2] is not None  # the stopped run was resumed
     assert len(calls) == 5
     assert set(first) < set(run_folders())
@@ -92,7 +94,7 @@ def test_every_failure_is_a_failed_arm_and_the_others_go_on(fgspec, monkeypatch)
 
     monkeypatch.setattr(api, "train", failing)
     code, out, _ = fgspec("sweep", "two.yaml")
-    assert (code, out.splitlines()[-1]) == (1, "4 of 4 runs ended")
+    assert (code, out.splitlines()[-2:]) == (1, ["4 of 4 runs ended", NEXT])
     for verb in ("status", "report"):
         code, out, _ = fgspec(verb, "runs/two")
         assert code == 0

@@ -1,51 +1,41 @@
-"""Arguments that several verbs share."""
+"""Errors of arguments, and what several verbs read from them."""
 
 import re
+import shlex
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+from rich.console import Console
 
 from fgspec.errors import UserError
 from fgspec.problems.problems import nearest
+from fgspec.show.lines import say
 from fgspec.spec.mesh import AXES
+from fgspec.training.which_run import the_run
 from fgspec.yaml.load import YamlError, scalar
-
-SpecArgument = Annotated[Path, typer.Argument(metavar="SPEC", help="A spec, a YAML file.")]
-
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="PATH=VALUE",
-        help="Set a field, such as optimizer.learning_rate=0.1; may be given many times.",
-    ),
-]
-
-MeshOption = Annotated[
-    str | None,
-    typer.Option(
-        "--mesh",
-        metavar="AXIS=N,...",
-        help="Devices along each axis of the mesh, such as data=4,group=2, instead of the "
-        "spec's; -1 takes the devices that are here and left.",
-    ),
-]
-
-BreakLockOption = Annotated[
-    bool,
-    typer.Option(
-        "--break-lock", help="Take the run away from a process of another host, which is gone."
-    ),
-]
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
 class ArgumentError(UserError):
     """Arguments that do not go together."""
+
+
+def then(*words: object) -> None:
+    """Say which command makes sense next, as the last line of a verb."""
+    print(f"next: {shlex.join(['fgspec', *map(str, words)])}")
+
+
+def meant(named: Path) -> Path:
+    """The folder of the run that a user names, and says which it is where that is not plain.
+
+    Raises:
+        NoRunError: several are meant.
+    """
+    found = the_run(named)
+    if found != named:
+        say(Console(stderr=True), f"run {found}")
+    return found
 
 
 def unwritable(file: Path) -> str:

@@ -1,0 +1,256 @@
+"""The progress of a run: a bar on a terminal and in a notebook, plain lines in a file.
+
+Also what is said before there is progress: what begins, and how long one has waited for it.
+"""
+
+import html
+import importlib
+import os
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.live import Live
+from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
+from rich.text import Text
+
+from fgspec.loading.spec_file import Loaded
+from fgspec.show.lines import say
+from fgspec.show.text import HEADLINE, headline
+from fgspec.spec.metrics import shown
+
+_RECENT = 10.0
+"""Seconds over which the rate is taken."""
+
+_LEAST_BAR = 8
+_NOTEBOOK_WIDTH = 110
+_NOTEBOOK_PAUSE = 0.25
+
+
+def opening(loaded: Loaded) -> str:
+    """What a training begins with, in a line: name, data, rule, length, where it runs."""
+    spec = loaded.experiment
+    rules = (origin.rule for origin in loaded.origins.values() if origin.rule)
+    rule = next(rules, f"{spec.gradient.target} {spec.gradient.estimator} gradients")
+    training = spec.training
+    length = f"{training.steps} steps" if training.steps else f"{training.epochs} epochs"
+    back_end = os.environ.get("JAX_PLATFORMS")
+    where = f"{socket.gethostname()}, {back_end or f'{os.cpu_count()} CPU cores'}"
+    data = f"{spec.data.source} in batches of {spec.data.batch_size}"
+    return f"{spec.name}: {rule} on {data}, {length}, seed {spec.seed}; on {where}"
+
+
+class _Seconds(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        """The seconds of a wait."""
+        return Text(f"{task.elapsed or 0:.0f} s")
+
+
+@contextmanager
+def waiting(what: str, console: Console) -> Iterator[Callable[[str], None]]:
+    """Show a spinner with the seconds while something takes its time, on a terminal only.
+
+    Args:
+        what: is waited for.
+        console: where to show it.
+
+    Yields:
+        A function that says what is waited for next.
+    """
+    if not console.is_terminal or console.quiet:
+        yield lambda what: None
+        return
+    shown = (SpinnerColumn(), TextColumn("{task.description}", markup=False), _Seconds())
+    with Progress(*shown, console=console, transient=True) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda what: progress.update(task, description=what)
+
+
+def clock(seconds: float) -> str:
+    """`1:02:03` or `2:03`: hours, minutes and seconds."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+class State:
+    """How far a run is; what draws it asks for lines of some width.
+
+    Args:
+        total: updates of the run.
+        start: updates already done.
+        per_epoch: updates of an epoch.
+        best: the best error so far, if there is one.
+        now: the time, in seconds.
+    """
+
+    def __init__(
+        self,
+        total: int,
+        start: int,
+        per_epoch: int,
+        best: float | None = None,
+        now: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.total, self.step, self.known = total, start, dict[str, float]()
+        self._start, self._per_epoch, self._best, self._now = start, per_epoch, best, now
+        self._began = now()
+        self._recent = deque([(self._began, start)])
+
+    def take(self, step: int, known: Mapping[str, float]) -> None:
+        """`step` is done; `known` has the last value of each metric."""
+        self.step, self.known = step, dict(known)
+        if (value := known.get(shown(known))) is not None:
+            self._best = value if self._best is None else min(value, self._best)
+        self._recent.append((self._now(), step))
+        while self._recent[-1][0] - self._recent[1][0] > _RECENT:
+            self._recent.popleft()
+
+    def counted(self) -> tuple[str, str]:
+        """The steps and the epochs that are done."""
+        epochs = f"epoch {self.step / self._per_epoch:.4g}/{self.total / self._per_epoch:.4g}"
+        return f"step {self.step}/{self.total}", epochs
+
+    def timed(self) -> list[str]:
+        """The rate of late, the time that passed and what is left."""
+        (before, first), (last, step) = self._recent[0], self._recent[-1]
+        rate = (step - first) / max(last - before, 1e-9)
+        left = f"{clock((self.total - self.step) / rate)} left" if rate else "-:-- left"
+        return [f"{rate:.3g} steps/s", f"{clock(self._now() - self._began)} elapsed", left]
+
+    def metrics(self) -> list[str]:
+        """The metrics that a person follows; the error with its best so far."""
+        leading = shown(self.known)
+        followed = [name for name in HEADLINE if name in self.known]
+        found = {name: headline({name: self.known[name]}) for name in followed}
+        if leading in found and self._best is not None:
+            found[leading] += f" (best {self._best:.4f})"
+        return list(found.values())
+
+    def line(self) -> str:
+        """All of it in one line, for a file."""
+        return "  ".join([*self.counted(), *self.metrics(), *self.timed()])
+
+    def drawn(self, width: int, full: str, empty: str) -> list[str]:
+        """Lines of at most `width` letters, the first with a bar that takes what is left."""
+        (steps, epochs), timed, metrics = self.counted(), self.timed(), self.metrics()
+        whole = [steps, epochs], [*timed, *metrics]
+        narrow = ([steps, epochs], timed), ([epochs], timed), ([epochs], timed[1:]), ([], timed[2:])
+        for before, after in (whole, *narrow):
+            room = width - len("  ".join([*before, "", *after]))
+            if room >= _LEAST_BAR:
+                done = room * self.step // max(self.total, 1)
+                bar = full * done + empty * (room - done)
+                rest = [] if after is whole[1] else _wrapped(metrics, width)
+                return ["  ".join([*before, bar, *after]), *rest]
+        return _wrapped([epochs, *timed, *metrics], width)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The lines as wide as the terminal."""
+        letters = "##-" if options.ascii_only else "━━─"
+        for line in self.drawn(options.max_width, letters[0], letters[2]):
+            text = Text(line, no_wrap=True, overflow="crop")
+            text.highlight_regex(f"{letters[0]}+", "green")
+            yield text
+
+
+def _wrapped(words: Sequence[str], width: int) -> list[str]:
+    """Words of several letters each in lines; none is broken."""
+    lines: list[str] = []
+    for word in words:
+        joined = f"{lines[-1]}  {word}" if lines else word
+        if lines and len(joined) <= width:
+            lines[-1] = joined
+        else:
+            lines.append(word[:width])
+    return lines
+
+
+class _Lines:
+    """A plain line for every log: in a file, which cannot take back what was written."""
+
+    def __init__(self, state: State, console: Console) -> None:
+        self._state, self._console, self._shown = state, console, dict[str, float]()
+
+    def show(self) -> None:
+        if self._state.known != self._shown:
+            self._shown = self._state.known
+            say(self._console, self._state.line())
+
+    def close(self) -> None:
+        pass
+
+
+class _Bar:
+    """A bar that stays at the bottom of a terminal."""
+
+    def __init__(self, state: State, console: Console) -> None:
+        self._live = Live(state, console=console, refresh_per_second=4)
+        self._live.start()
+
+    def show(self) -> None:
+        pass  # it draws itself four times a second
+
+    def close(self) -> None:
+        self._live.stop()
+
+
+class _Cell:
+    """Lines below a cell of a notebook that are replaced by the next ones."""
+
+    def __init__(self, state: State, console: Console) -> None:
+        self._state, self._drawn, self._handle = state, -_NOTEBOOK_PAUSE, None
+        self._display: Any = importlib.import_module("IPython.display")
+
+    def show(self) -> None:
+        if time.perf_counter() - self._drawn < _NOTEBOOK_PAUSE:
+            return
+        self._drawn = time.perf_counter()
+        text = html.escape("\n".join(self._state.drawn(_NOTEBOOK_WIDTH, "━", "─")))
+        page = self._display.HTML(f"<pre>{text}</pre>")
+        if self._handle is None:
+            self._handle = self._display.display(page, display_id=True)
+        else:
+            self._handle.update(page)
+
+    def close(self) -> None:
+        self._drawn = -_NOTEBOOK_PAUSE
+        self.show()
+
+
+class Reporter:
+    """Shows the progress of a run where it is wanted: on a terminal, in a notebook, in a file.
+
+    Args:
+        total: updates of the run.
+        start: updates already done.
+        console: where to print.
+        per_epoch: updates of an epoch.
+        best: the best error so far, if there is one.
+    """
+
+    def __init__(
+        self,
+        total: int,
+        start: int,
+        console: Console,
+        per_epoch: int = 1,
+        best: float | None = None,
+    ) -> None:
+        self._state = State(total, start, per_epoch, best)
+        seen = console.is_terminal and not console.quiet
+        kind = _Cell if console.is_jupyter and not console.quiet else _Bar if seen else _Lines
+        self._way = kind(self._state, console)
+
+    def show(self, step: int, known: Mapping[str, float]) -> None:
+        """Show that `step` is done; `known` has the last value of each metric."""
+        self._state.take(step, known)
+        self._way.show()
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        self._way.close()
