@@ -70,7 +70,7 @@ def run(
         (folder / picture.name).write_bytes(picture.png)
     for failure in failed:
         print(f"failed: {failure.run}: {failure.reason}")
-    print(verdict(metric, [(arm.label, arm.values(metric)) for arm in arms]))
+    print(verdict(metric, [(arm.label, arm.values(metric)) for arm in arms]).text)
     print(f"report {folder / 'report.html'}")
 
 

@@ -40,7 +40,7 @@ def compose(
     """
     arms = collected.arms
     sections = [
-        Section("Result", (verdict(metric, [(a.label, a.values(metric)) for a in arms]),)),
+        Section("Result", (verdict(metric, [(a.label, a.values(metric)) for a in arms]).text,)),
         Section(f"{metric} by arm", (_means(arms, metric, base), *_expected(arms))),
     ]
     if draws:
@@ -91,7 +91,7 @@ def _means(arms: Sequence[ArmResult], metric: str, base: ArmResult) -> Table:
 def _difference(pair: Paired) -> tuple[str, str, str]:
     if pair.mean is None:
         return "", "0", ""
-    span = "one pair" if pair.interval is None else "{:+.4f} to {:+.4f}".format(*pair.interval)
+    span = pair.method if pair.interval is None else "{:+.4f} to {:+.4f}".format(*pair.interval)
     return f"{pair.mean:+.4f}", str(pair.count), span
 
 
