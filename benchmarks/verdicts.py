@@ -49,6 +49,11 @@ EQUAL: dict[str, Draw] = {
 }
 """Distributions of results that all arms of a report share."""
 
+TWO_BEST: dict[str, Draw] = {
+    "normal": lambda rng, size: rng.normal(size=size) + 9 * (np.arange(size[1]) > 1)[:, None]
+}
+"""Only two arms are equal, and the others far worse: the hardest case for any rule."""
+
 UNLIKE: dict[str, Draw] = {"equal means only": _of_equal_means}
 """Outside of the promise: arms that differ in all but the mean."""
 
@@ -146,20 +151,22 @@ RULES: dict[str, Rule] = {
 def calibration(
     draws: dict[str, Draw], seeds: Sequence[int], arms: Sequence[int], reports: int
 ) -> Iterator[tuple[str, ...]]:
-    """Rows of the share of reports on equal arms that name a winner, in per cent."""
+    """Rows of the share of reports on equal arms that name a winner, in per cent, rule by rule."""
     for title, draw in draws.items():
         for count in seeds:
             rng = np.random.default_rng(count)
             drawn = [draw(rng, (reports, number, count)) for number in arms]
-            for name, rule in RULES.items():
-                shares = (f"{(rule(results) >= 0).mean():.1%}" for results in drawn)
-                yield title, str(count), name, *shares
+            shares = (
+                " / ".join(f"{(rule(results) >= 0).mean() * 100:.1f}" for rule in RULES.values())
+                for results in drawn
+            )
+            yield title, str(count), *shares
 
 
 def power(
     seeds: Sequence[int], arms: Sequence[int], reports: int, common: float
 ) -> Iterator[tuple[str, ...]]:
-    """Rows of the share of reports that name the one arm that is better, in per cent.
+    """Rows of the share of reports that name the one better arm, in per cent, for two rules.
 
     Args:
         seeds: of each arm.
@@ -167,6 +174,7 @@ def power(
         reports: drawn for each cell.
         common: share of the variance that is the seeds' own, the same for all arms.
     """
+    decided = [by_paired_tests, by_permutations]
     for distance in (1, 2):
         for count in seeds:
             rng = np.random.default_rng(count)
@@ -177,9 +185,11 @@ def power(
                 results = of_seeds + own
                 results[:, 0] -= distance
                 drawn.append(results)
-            for name, rule in list(RULES.items())[:2]:
-                shares = (f"{(rule(results) == 0).mean():.0%}" for results in drawn)
-                yield str(distance), str(count), name, *shares
+            shares = (
+                " / ".join(f"{(rule(results) == 0).mean() * 100:.0f}" for rule in decided)
+                for results in drawn
+            )
+            yield f"{distance} sd", str(count), *shares
 
 
 def main() -> None:
@@ -189,16 +199,20 @@ def main() -> None:
     reports = parser.parse_args().reports
     arms = (2, 3, 5, 8)
     heads = [f"{count} arms" for count in arms]
-    print("Winners named among equal arms\n")
-    rows = calibration(EQUAL, (2, 3, 5, 10), arms, reports)
-    print(table(["results", "seeds", "rule", *heads], rows))
-    print("\nWinners named among arms that have only the mean in common\n")
-    rows = calibration(UNLIKE, (5, 10), arms, reports)
-    print(table(["results", "seeds", "rule", *heads], rows))
+    print(f"Per cent of {reports} reports that name a winner: {' / '.join(RULES)}")
+    for title, draws, seeds in (
+        ("All arms are equal", EQUAL, (2, 3, 5, 7, 10)),
+        ("Two arms are equal, all others far worse", TWO_BEST, (5, 10)),
+        ("Arms have only the mean in common, for which nothing is promised", UNLIKE, (5, 10)),
+    ):
+        print(f"\n{title}\n", flush=True)
+        rows = calibration(draws, seeds, arms, reports)
+        print(table(["results", "seeds", *heads], rows), flush=True)
+    print(f"\nPer cent of {reports} reports that name the better arm: {' / '.join([*RULES][:2])}")
     for common in (0.0, 0.5):
-        print(f"\nThe better arm is named; {common:.0%} of the variance is common to all arms\n")
+        print(f"\n{common:.0%} of the variance is that of the seeds, common to all arms\n")
         rows = power((3, 5, 10, 20), arms, reports, common)
-        print(table(["standard deviations", "seeds", "rule", *heads], rows))
+        print(table(["better by", "seeds", *heads], rows), flush=True)
 
 
 if __name__ == "__main__":
