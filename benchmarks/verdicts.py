@@ -1,6 +1,7 @@
 """How often rules name a winner among equal arms, and how often they name one that is better."""
 
 import argparse
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
 
@@ -106,7 +107,8 @@ def by_intervals(results: np.ndarray) -> np.ndarray:
     """A winner is named where BCa intervals of all its paired differences leave out zero."""
 
     def told_apart(best: np.ndarray, other: np.ndarray) -> np.ndarray:
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", stats.DegenerateDataWarning)
             low, high = stats.bootstrap(
                 (best, other),
                 lambda a, b, axis: np.mean(a - b, axis),

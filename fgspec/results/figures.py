@@ -171,8 +171,9 @@ def _curve(arm: ArmResult, metric: str, over: Abscissa, costs: Costs) -> Curve |
     steps = sorted(set.intersection(*map(set, found))) if found else []
     if len(steps) < 2:
         return None
-    places = [over.places(np.asarray(steps), run, costs.get(arm.label)) for run in arm.runs]
-    if any(place is None for place in places):
+    each = (over.places(np.asarray(steps), run, costs.get(arm.label)) for run in arm.runs)
+    places = [place for place in each if place is not None]
+    if len(places) < len(arm.runs):
         return None
     values = np.asarray([[run[step] for step in steps] for run in found], np.float64)
     return Curve(np.mean(places, axis=0), values * scale(metric))
