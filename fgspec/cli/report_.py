@@ -1,5 +1,7 @@
 """`fgspec report`."""
 
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from compiler.cost.update_flops import update_flops
@@ -7,45 +9,129 @@ from fgspec import api
 from fgspec.bench.plot import plotting
 from fgspec.cli.arguments import ArgumentError, meant, unwritable
 from fgspec.errors import UserError
+from fgspec.loading.resolved import spec_hash
 from fgspec.problems.problems import nearest
-from fgspec.results.collect import ArmResult, collect, failures
-from fgspec.results.compose import Costs, compose
-from fgspec.results.pages import as_html, as_markdown, pictures
-from fgspec.results.statistics import verdict
+from fgspec.results.abscissa import ABSCISSAE, Abscissa, Cost
+from fgspec.results.collect import ArmResult, Collected, collect, failures, unended
+from fgspec.results.compose import compose, result
+from fgspec.results.tables import FIGURES, TABLES, as_csv, as_latex, as_markdown
+from fgspec.show.document import figures, tables
+from fgspec.show.html_page import page
 from fgspec.spec.metrics import leading, today
 from fgspec.training.logbook import write_text
 
+EVERY = 5
+"""Seconds between two looks at the runs with --watch."""
 
-def run(paths: list[Path], out: Path | None, metric: str | None, against: str | None) -> None:
+
+def run(
+    paths: list[Path],
+    out: Path | None,
+    metric: str | None,
+    against: str | None,
+    x: str,
+    watch: bool,
+) -> None:
     """What `fgspec report` does."""
     paths = [meant(path) for path in paths]
-    folder = out or paths[0]
+    if x not in ABSCISSAE:
+        raise ArgumentError(f"report: --x {x}: no such axis; {nearest(x, ABSCISSAE)}")
     if out is not None and (reason := unwritable(out / "report.html")):
         raise ArgumentError(f"report: --out {out}: cannot be written ({reason})")
-    collected = collect(paths)
-    arms = collected.arms
-    for run in collected.left_out:
-        print(f"left out: {run.reason}")
-    base = _base(arms, against)
-    draws = True
+    report = _Report(paths, out or paths[0], metric, against, ABSCISSAE[x])
     try:
         plotting("report: figures")
     except UserError as error:
-        draws = False
+        report.draws = False
         print(error)
-    judged = today(metric) if metric is not None else _leading(arms)
-    _refuse_metric(arms, judged)
-    failed = failures(paths)
-    sections = compose(collected, judged, base, _costs(arms), draws, failed)
-    title = f"Report of {', '.join(path.name for path in paths)}"
-    write_text(folder / "report.html", as_html(title, sections))
-    write_text(folder / "report.md", as_markdown(title, sections))
-    for picture in pictures(sections):
-        (folder / picture.name).write_bytes(picture.png)
-    for failure in failed:
-        print(f"failed: {failure.run}: {failure.reason}")
-    print(verdict(judged, [(arm.label, arm.values(judged)) for arm in arms]))
-    print(f"report {folder / 'report.html'}")
+    if watch:
+        report.watch()
+    else:
+        report.write(collect(paths))
+
+
+class _Report:
+    """What is asked for, and the plans that were made for it."""
+
+    draws = True
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        folder: Path,
+        metric: str | None,
+        against: str | None,
+        over: Abscissa,
+    ) -> None:
+        self._paths, self._folder, self._metric = paths, folder, metric
+        self._against, self._over = against, over
+        self._costs: dict[str, Cost | None] = {}
+
+    def watch(self) -> None:
+        """Write whenever a run has logged, until every run has ended, or Ctrl-C."""
+        seen = None
+        try:
+            while True:
+                # Asked first, so that the last writing has what the last run logged.
+                running = unended(self._paths)
+                if collected := self._collected(running):
+                    runs = [run for arm in collected.arms for run in (*arm.runs, *arm.others)]
+                    now = (running, [(run.path, run.state, len(run.lines)) for run in runs])
+                    if now != seen:
+                        self.write(collected, EVERY if running else None)
+                        seen = now
+                if not running:
+                    return
+                time.sleep(EVERY)
+        except KeyboardInterrupt:
+            print("stopped; the report has what was logged until now")
+
+    def _collected(self, running: int) -> Collected | None:
+        """What there is; nothing while the first run has not begun."""
+        try:
+            return collect(self._paths)
+        except UserError:
+            if not running:
+                raise
+            return None
+
+    def write(self, collected: Collected, refresh: int | None = None) -> None:
+        """Write all files; a browser loads the page again every `refresh` seconds."""
+        folder, arms = self._folder, collected.arms
+        base = _base(arms, self._against)
+        metric = today(self._metric) if self._metric is not None else _leading(arms)
+        _refuse_metric(arms, metric)
+        failed = failures(self._paths)
+        costs = {arm.label: cost for arm in arms if (cost := self._cost(arm)) is not None}
+        sections = compose(collected, metric, base, costs, self._over, self.draws, failed)
+        title = f"Report of {', '.join(path.name for path in self._paths)}"
+        write_text(folder / "report.html", page(title, sections, refresh))
+        write_text(folder / "report.md", as_markdown(title, sections))
+        for figure in figures(sections):
+            (folder / FIGURES).mkdir(exist_ok=True)
+            for ending, content in figure.files.items():
+                (folder / FIGURES / f"{figure.name}.{ending}").write_bytes(content)
+        for table in tables(sections):
+            write_text(folder / TABLES / f"{table.name}.tex", as_latex(table))
+            write_text(folder / TABLES / f"{table.name}.csv", as_csv(table))
+        for run in collected.left_out:
+            print(f"left out: {run.reason}")
+        for failure in failed:
+            print(f"failed: {failure.run}: {failure.reason}")
+        print(*result(arms, metric), sep="\n")
+        print(f"report {folder / 'report.html'}", flush=True)
+
+    def _cost(self, arm: ArmResult) -> Cost | None:
+        """None where the data of an arm are not known here; planned once."""
+        key = spec_hash(arm.loaded)
+        if key not in self._costs:
+            try:
+                plan = api.plan(arm.loaded)
+                cost = Cost(update_flops(plan), plan.steps, plan.steps_per_epoch)
+            except UserError:
+                cost = None
+            self._costs[key] = cost
+        return self._costs[key]
 
 
 def _leading(arms: list[ArmResult]) -> str:
@@ -68,15 +154,3 @@ def _refuse_metric(arms: list[ArmResult], metric: str) -> None:
     if known and metric not in known:
         hint = nearest(metric, sorted(known - {"step"}))
         raise ArgumentError(f"report: --metric {metric}: no run has it; {hint}")
-
-
-def _costs(arms: list[ArmResult]) -> Costs:
-    """Of arms whose data are known here."""
-    found = {}
-    for arm in arms:
-        try:
-            plan = api.plan(arm.loaded)
-        except UserError:
-            continue
-        found[arm.label] = (update_flops(plan), plan.steps)
-    return found

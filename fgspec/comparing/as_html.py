@@ -1,155 +1,137 @@
 """A comparison of two specs as one HTML file that needs no other, nor JavaScript."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from html import escape
 
+from compiler.equivalence.consequences import Consequence
 from compiler.quality.probe import Probe
 from fgspec.comparing.as_text import COSTS, MEASURES, cells_of
 from fgspec.comparing.comparison import Comparison, Probed
 from fgspec.loading.resolved import Difference
 from fgspec.problems.problems import MISSING, dotted, flow
+from fgspec.show import html_page
+from fgspec.show.document import Cell, Figure, Section, Table
 from fgspec.spec.ablation import CONSEQUENCES
 
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 70em; padding: 0 1em;
-  color: #222; }
-h1 { font-size: 1.3em } h2 { font-size: 1.1em; margin-top: 2em }
-table { border-collapse: collapse } td, th { padding: .2em .8em .2em 0; text-align: left;
-  vertical-align: top; border-bottom: 1px solid #ddd; font-weight: normal }
-th { color: #666 } td.n { text-align: right; font-variant-numeric: tabular-nums }
-code { font: .92em ui-monospace, monospace; overflow-wrap: anywhere }
-.a { color: #b3261e } .b { color: #11713a } .same { color: #666 } small { color: #666 }
-figure { display: inline-block; margin: 1em 2em 0 0 } svg text { font: 12px system-ui, sans-serif }
-"""
-
-_PLOTTED = ("cosine", "bias", "variance", "step")
+_PLOTTED = ("cosine", "bias", "variance", "signal_to_noise", "step")
 """The measures that are drawn, each in a plot of its own."""
 
-_WIDTH, _BAR, _LABEL = 260, 11, 130
+_WIDTH, _BAR, _LETTER = 260, 11, 7.2
 
 
 def page(found: Comparison) -> str:
     """All layers that were asked for, in full."""
-    body = [f"<h1>{_names(found)}</h1>", *_fields(found), *_consequences(found)]
-    if found.probe is not None:
-        body += _probe(found.probe)
-    title = escape(" and ".join(found.names))
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"/><title>{title}</title>'
-        f"<style>{_STYLE}</style></head>\n<body>\n" + "\n".join(body) + "\n</body></html>\n"
+    return html_page.page("Comparison of two specs", sections(found))
+
+
+def sections(found: Comparison) -> list[Section]:
+    """What stands in the page: A is the first spec, B the second one."""
+    names = tuple(
+        (side, Cell(name, code=True, side=side.lower()), digest[:8])
+        for side, name, digest in zip("AB", found.names, found.hashes, strict=True)
     )
+    specs = Section("Specs", (Table("specs", ("", "file", "sha256"), names),))
+    probe = [] if found.probe is None else [_probe(found.probe)]
+    return [specs, _fields(found), *_consequences(found), *probe]
 
 
-def _names(found: Comparison) -> str:
-    sides = zip("ab", found.names, found.hashes, strict=True)
-    return "<br/>".join(
-        f'<span class="{side}">{"-" if side == "a" else "+"} {escape(name)}</span> '
-        f"<small>{digest[:8]}</small>"
-        for side, name, digest in sides
-    )
+def _heads(found: Comparison) -> tuple[str, str]:
+    return f"A: {found.names[0]}", f"B: {found.names[1]}"
 
 
-def _table(head: Iterable[str], rows: Iterable[str]) -> list[str]:
-    cells = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-    return [f"<table><tr>{cells}</tr>", *rows, "</table>"]
-
-
-def _fields(found: Comparison) -> list[str]:
-    said = ""
-    if found.spelled_out:
-        names = ", ".join(found.spelled_out)
-        said = f'<p class="same">equal, though only one says so: {escape(names)}</p>'
+def _fields(found: Comparison) -> Section:
+    said = [f"Equal, though only one says so: {', '.join(found.spelled_out)}."]
+    said = said * bool(found.spelled_out)
     if not found.fields:
-        return ["<h2>Fields</h2>", "<p>the same</p>", said]
-    rows = (
-        f"<tr><td><code>{escape(dotted(d.path))}</code></td><td>{d.kind}</td>"
-        f"<td>{_side(d, 'a')}</td><td>{_side(d, 'b')}</td></tr>"
+        return Section("Fields", ("The same.", *said))
+    rows = tuple(
+        (Cell(dotted(d.path), code=True), d.kind, _side(d, "a"), _side(d, "b"))
         for d in found.fields
     )
-    return ["<h2>Fields</h2>", *_table(("field", "", "-", "+"), rows), said]
+    table = Table("fields", ("field", "", *_heads(found)), rows)
+    return Section("Fields", (table, *said))
 
 
-def _side(difference: Difference, side: str) -> str:
+def _side(difference: Difference, side: str) -> Cell:
     value = difference.a if side == "a" else difference.b
     if value is MISSING:
-        return "absent"
+        return Cell("absent", side=side)
     origin = difference.a_origin if side == "a" else difference.b_origin
-    place = f"<br/><small>{escape(str(origin))}</small>"
-    return f'<code class="{side}">{escape(flow(value))}</code>{place}'
+    return Cell(flow(value), note=str(origin), side=side, code=True)
 
 
-def _consequences(found: Comparison) -> list[str]:
+def _consequences(found: Comparison) -> list[Section]:
     if not found.consequences:
         return []
-    rows = []
-    for one in found.consequences:
-        parts = (("changed", one.changed), ("removed", one.removed), ("added", one.added))
-        told = "<br/>".join(
-            f"{kind}: <code>{escape(', '.join(names))}</code>" for kind, names in parts if names
-        )
-        alone = "<br/><small>by what is drawn alone</small>" if one.by_draws else ""
-        text = told + alone if told else f'<span class="same">identical ({len(one.same)})</span>'
-        rows.append(f"<tr><td>{escape(CONSEQUENCES[one.group])}</td><td>{text}</td></tr>")
-    return ["<h2>Consequences</h2>", *_table(("", ""), rows), *_costs(found)]
+    rows = tuple(
+        (CONSEQUENCES[one.group], kind, Cell(names, code=kind != "identical", note=note))
+        for one in found.consequences
+        for kind, names, note in _kinds(one)
+    )
+    table = Table("consequences", ("group", "", "names"), rows)
+    return [Section("Consequences", (table,)), _costs(found)]
 
 
-def _costs(found: Comparison) -> list[str]:
-    rows = [
-        f'<tr><td>{COSTS[name][0]}</td><td class="n">{COSTS[name][1](a)}</td>'
-        f'<td class="n">{COSTS[name][1](b)}</td></tr>'
+def _kinds(one: Consequence) -> Iterator[tuple[str, str, str]]:
+    """What has changed in which way, the names, and a note."""
+    if one.identical:
+        yield "identical", f"all {len(one.same)}", ""
+    for kind, names in (("changed", one.changed), ("removed", one.removed), ("added", one.added)):
+        if names:
+            alone = one.by_draws and kind == "changed"
+            yield kind, ", ".join(names), "by what is drawn alone" * alone
+
+
+def _costs(found: Comparison) -> Section:
+    rows = tuple(
+        (COSTS[name][0], Cell(COSTS[name][1](a), side="a"), Cell(COSTS[name][1](b), side="b"))
         for name, (a, b) in (found.cost or {}).items()
         if name in COSTS
-    ]
-    if not rows:
-        return ['<p class="same">An update costs the same.</p>']
-    return ["<h2>Cost of an update</h2>", *_table(("", "-", "+"), rows)]
+    )
+    same = "An update costs the same."
+    table = Table("cost", ("", *_heads(found)), rows) if rows else same
+    return Section("Cost of an update", (table,))
 
 
-def _probe(probe: Probed) -> list[str]:
+def _probe(probe: Probed) -> Section:
     layers = list(dict.fromkeys([*probe.a, *probe.b]))
-    rows = [
-        f'<tr class="{side}"><td>{escape(layer)}</td><td>{sign}</td>'
-        + "".join(f'<td class="n">{cell}</td>' for cell in cells_of(own[layer]))
-        + "</tr>"
+    rows = tuple(
+        (layer, side.upper(), *(Cell(text, side=side) for text in cells_of(own[layer])))
         for layer in layers
-        for side, sign, own in (("a", "-", probe.a), ("b", "+", probe.b))
+        for side, own in (("a", probe.a), ("b", probe.b))
         if layer in own
-    ]
-    heads = ("layer", "", *(head for head, _ in MEASURES.values()))
+    )
+    heads = ("layer", "spec", *(head for head, _ in MEASURES.values()))
     where = f"Against the exact gradient of each target, on {probe.where}, {probe.draws} draws."
-    plots = (_plot(name, layers, probe) for name in _PLOTTED)
-    return ["<h2>Probe</h2>", f"<p>{escape(where)}</p>", *_table(heads, rows), *plots]
+    table = Table("probe", heads, rows, where)
+    return Section("Probe", (table, *(_plot(name, layers, probe) for name in _PLOTTED)))
 
 
-def _plot(measure: str, layers: list[str], probe: Probed) -> str:
-    """Two bars a layer, as SVG."""
+def _plot(measure: str, layers: list[str], probe: Probed) -> Figure:
+    """Two bars a layer."""
     sides = (probe.a, probe.b)
     values = [(layer, [_value(own.get(layer), measure) for own in sides]) for layer in layers]
     most = max((abs(v) for _, pair in values for v in pair), default=0.0) or 1.0
-    height = len(layers) * (2 * _BAR + 10)
-    bars = "".join(_bars(index, layer, pair, most) for index, (layer, pair) in enumerate(values))
-    width = _LABEL + _WIDTH + 60
-    return (
-        f'<figure><figcaption>{MEASURES[measure][0]}</figcaption><svg width="{width}" '
-        f'height="{height}" role="img">{bars}</svg></figure>'
+    left = 10 + _LETTER * max(map(len, layers), default=0)
+    width, height = left + _WIDTH + 60, len(layers) * (2 * _BAR + 10)
+    bars = "".join(
+        _bars(index, layer, pair, most, left) for index, (layer, pair) in enumerate(values)
     )
+    svg = f'<svg viewBox="0 0 {width:.0f} {height}" role="img" font-size="12">{bars}</svg>'
+    caption = f"{MEASURES[measure][0]} by layer: A filled, B outlined"
+    return Figure(measure, caption, (svg,))
 
 
 def _value(probe: Probe | None, measure: str) -> float:
     return (None if probe is None else getattr(probe, measure)) or 0.0
 
 
-def _bars(index: int, layer: str, pair: list[float], most: float) -> str:
+def _bars(index: int, layer: str, pair: list[float], most: float, left: float) -> str:
     top = index * (2 * _BAR + 10)
     return f'<text x="0" y="{top + _BAR + 4}">{escape(layer)}</text>' + "".join(
-        _bar(top, pair, most)
+        f'<rect class="{side}" x="{left:.1f}" y="{y + 1}" '
+        f'width="{abs(value) / most * _WIDTH:.1f}" height="{_BAR - 3}"/>'
+        f'<text x="{left + abs(value) / most * _WIDTH + 4:.1f}" y="{y + _BAR - 2}">{value:.3g}'
+        "</text>"
+        for side, value, y in zip("ab", pair, (top, top + _BAR), strict=True)
     )
-
-
-def _bar(top: int, pair: list[float], most: float) -> Iterator[str]:
-    for place, (value, colour) in enumerate(zip(pair, ("#b3261e", "#11713a"), strict=True)):
-        length, y = abs(value) / most * _WIDTH, top + place * _BAR
-        yield (
-            f'<rect x="{_LABEL}" y="{y}" width="{length:.1f}" height="{_BAR - 2}" fill="{colour}"/>'
-            f'<text x="{_LABEL + length + 4:.1f}" y="{y + _BAR - 2}">{value:.3g}</text>'
-        )

@@ -140,6 +140,17 @@ def failures(paths: Sequence[Path]) -> list[Failure]:
     ]
 
 
+def unended(paths: Iterable[Path]) -> int:
+    """How many runs of some folders of runs and sweeps have not ended."""
+    states = []
+    for path in paths:
+        if (path / "sweep.json").is_file():
+            states += [found.state for found in sweeps.status(*sweeps.reopen(path))]
+        else:
+            states.append(sweeps.run_state(RunDir(path)))
+    return sum(state not in sweeps.ENDED for state in states)
+
+
 def _runs(paths: Iterable[Path]) -> Iterable[tuple[str, Path]]:
     """Label (of a sweep's arm, or empty) and folder of every run."""
     for path in paths:

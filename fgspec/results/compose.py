@@ -2,23 +2,46 @@
 
 from collections.abc import Mapping, Sequence
 
-from fgspec.loading.resolved import differences, spec_hash
-from fgspec.problems.problems import MISSING, dotted, shown
-from fgspec.results.collect import ArmResult, Collected, Failure
-from fgspec.results.figures import COSINE, CURVES, against_cost, cosine_metrics, panels
-from fgspec.results.pages import Picture, Section, Table
-from fgspec.results.statistics import Paired, paired, summary, verdict
-from fgspec.show.text import expectation, quantity
-from fgspec.spec.metrics import today
+import numpy as np
 
-QUALITY = (COSINE, "fg/norm_ratio/", "fg/snr/", "fg/alignment/", "local_accuracy/")
+from fgspec.loading.resolved import differences, spec_hash
+from fgspec.problems.problems import MISSING, dotted, flow
+from fgspec.results.abscissa import Abscissa, Costs
+from fgspec.results.collect import ArmResult, Collected, Failure
+from fgspec.results.figures import Point, against_cost, curves, kinds, pareto_front
+from fgspec.results.metrics import number, scale, titled, written
+from fgspec.results.statistics import (
+    CONFIDENCE,
+    Paired,
+    lower_is_better,
+    paired,
+    summary,
+    verdict,
+)
+from fgspec.show.document import Cell, Part, Section, Table
+from fgspec.show.text import expectation, quantity
+from fgspec.spec.metrics import TEST, VALID, today
+
+CURVES = ("train/loss", "train/objective", "valid/loss", "valid/error", "test/loss", "test/error")
+"""Metrics with a learning curve each, if logged, beside the one that arms are judged by."""
+
+DRAWN = {
+    "fg/cosine/": ("cosine", "Cosine of the estimate with the exact gradient of its target", False),
+    "fg/snr/": (
+        "snr",
+        "Signal-to-noise ratio: squared norm of the exact gradient by the variance of the estimate",
+        True,
+    ),
+    "fg/norm_ratio/": ("norm_ratio", "Norm of the estimate by that of the exact gradient", True),
+}
+"""By the beginning of a metric's name: name and caption of its figure, and whether its axis is
+logarithmic. A panel is a block or a layer."""
+
+QUALITY = (*DRAWN, "fg/alignment/", "local_accuracy/")
 """What the table of gradient quality shows, by the beginning of a metric's name."""
 
 UNSAID = (("name",), ("description",), ("seed",), ("expect",))
 """Differences to the base that say nothing of what was changed."""
-
-Costs = Mapping[str, tuple[int, int]]
-"""FLOPs of an update, and updates of a run, by an arm's label; none where they are not known."""
 
 
 def compose(
@@ -26,6 +49,7 @@ def compose(
     metric: str,
     base: ArmResult,
     costs: Costs,
+    over: Abscissa,
     draws: bool,
     failed: Sequence[Failure] = (),
 ) -> list[Section]:
@@ -36,159 +60,239 @@ def compose(
         metric: that they are judged by, such as valid/error.
         base: what differences are to.
         costs: of arms.
+        over: what curves are drawn over.
         draws: whether there are figures; they need matplotlib.
         failed: runs of sweeps of which nothing counts.
     """
     arms = collected.arms
     sections = [
-        Section("Result", (verdict(metric, [(a.label, a.values(metric)) for a in arms]),)),
+        Section("Result", result(arms, metric)),
         Section(f"{metric} by arm", (_means(arms, metric, base), *_expected(arms))),
     ]
     if draws:
-        sections += _curves(arms)
-    sections += [*_quality(arms, draws), *_cost(arms, metric, costs, draws)]
+        sections += _curves(arms, metric, over, costs)
+    sections += _quality(arms, over, costs, draws)
+    sections += _cost(arms, metric, over.of_whole_runs, costs, draws)
     sections += [*_changes(arms, base), _runs(arms, metric)]
     return [*sections, *_failed(failed), *_left_out(collected)]
 
 
+def result(arms: Sequence[ArmResult], metric: str) -> tuple[str, ...]:
+    """Which arm is best, on which examples that was decided, and what it does on the others."""
+    said = verdict(metric, [(arm.label, arm.values(metric)) for arm in arms]).text
+    which, _, name = metric.partition("/")
+    if which == TEST:
+        return said, (
+            "Selected on the test set: nothing is left that tells how good the best arm is. "
+            "data.validation sets training examples aside to select by."
+        )
+    found = [(arm, own) for arm in arms if (own := summary(arm.values(metric))) is not None]
+    lower = lower_is_better(metric)
+    if which != VALID or lower is None or not found:
+        return (said,)
+    best, _ = (min if lower else max)(found, key=lambda pair: pair[1].mean)
+    of_test = f"{TEST}/{name}"
+    own = summary(best.values(of_test))
+    if own is None:
+        return (said,)
+    measured = f"{written(of_test, own.mean)} over {own.count} seed{'s' * (own.count > 1)}"
+    return said, f"{of_test} of {best.label}, which {metric} selects: {measured}."
+
+
 def _failed(failures: Sequence[Failure]) -> list[Section]:
     rows = tuple((failure.run, failure.reason) for failure in failures)
-    return [Section("Runs that failed", (Table(("run", "reason"), rows),))] if rows else []
+    return [Section("Runs that failed", (Table("failed", ("run", "reason"), rows),))] * bool(rows)
 
 
 def _left_out(collected: Collected) -> list[Section]:
     """Damaged runs, and what is damaged."""
     rows = tuple((str(run.path), run.reason) for run in collected.left_out)
     note = "These runs are damaged and count nowhere above."
-    return [Section("Runs left out", (note, Table(("folder", "reason"), rows)))] if rows else []
+    table = Table("left_out", ("folder", "reason"), rows, note)
+    return [Section("Runs left out", (table,))] * bool(rows)
 
 
-def _four(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
+def _cell(metric: str, value: float | None, sign: str = "") -> Cell:
+    """A value in the unit that `titled` says."""
+    return Cell(number(metric, value, sign), None if value is None else value * scale(metric))
 
 
 def _means(arms: Sequence[ArmResult], metric: str, base: ArmResult) -> Table:
+    unit = titled(metric).removeprefix(metric)
     head = (
         "arm",
-        "n",
-        "mean",
-        "standard deviation",
-        f"less {base.label}",
+        "seeds",
+        f"mean{unit}",
+        f"standard deviation{unit}",
+        f"difference to {base.label}",
         "pairs",
-        "95 % interval",
+        f"{CONFIDENCE:.0%} interval",
+        "paired Cohen's d",
     )
     rows = []
     for arm in arms:
         own = summary(arm.values(metric))
         if own is None:
-            rows.append((arm.label, "0", *[""] * 5))
+            rows.append((arm.label, "0", *[""] * 6))
             continue
         pair = paired(arm.values(metric), base.values(metric))
-        told = ("", "", "") if arm is base else _difference(pair)
-        rows.append((arm.label, str(own.count), _four(own.mean), _four(own.deviation), *told))
-    return Table(head, tuple(rows))
+        told = ("",) * 4 if arm is base else _difference(metric, pair)
+        means = (_cell(metric, own.mean), _cell(metric, own.deviation))
+        rows.append((arm.label, str(own.count), *means, *told))
+    caption = (
+        f"{titled(metric)} at the end of training: means and standard deviations over seeds. "
+        f"Differences to {base.label} are means over the seeds that both arms have; intervals are "
+        "BCa bootstrap intervals over these pairs, which are too narrow for few pairs and decide "
+        "nothing."
+    )
+    return Table("arms", head, tuple(rows), caption)
 
 
-def _difference(pair: Paired) -> tuple[str, str, str]:
+def _difference(metric: str, pair: Paired) -> tuple[Cell | str, ...]:
     if pair.mean is None:
-        return "", "0", ""
-    span = "one pair" if pair.interval is None else "{:+.4f} to {:+.4f}".format(*pair.interval)
-    return f"{pair.mean:+.4f}", str(pair.count), span
+        return "", "0", "", ""
+    span = pair.method
+    if pair.interval is not None:
+        span = " to ".join(number(metric, end, "+") for end in pair.interval)
+        span += f" ({pair.method})" * (pair.method != "BCa")
+    effect = "" if pair.effect is None else f"{pair.effect:+.2f}"
+    return _cell(metric, pair.mean, "+"), str(pair.count), span, Cell(effect, pair.effect)
 
 
-def _expected(arms: Sequence[ArmResult]) -> list[str | Table]:
+def _expected(arms: Sequence[ArmResult]) -> list[Part]:
     """What specs expect, against the mean over seeds."""
-    head = ("arm", "expected", "tolerance", "measured", "difference", "agrees", "source")
+    head = ("arm", "metric", "expected", "tolerance", "measured", "difference", "agrees", "source")
     rows = []
     for arm in arms:
         expect = arm.loaded.experiment.expect
         own = None if expect is None else summary(arm.values(today(expect.metric)))
         if expect is None or own is None:
             continue
-        told = expectation(expect, {today(expect.metric): own.mean})["expectation"]
-        numbers = (expect.value, expect.tolerance, own.mean)
-        off = f"{own.mean - expect.value:+.4f}"
+        metric = today(expect.metric)
+        told = expectation(expect, {metric: own.mean})["expectation"]
+        values = (expect.value, expect.tolerance, own.mean)
+        numbers = (_cell(metric, value) for value in values)
+        off = _cell(metric, own.mean - expect.value, "+")
         agrees = "yes" if told["within"] else "NO"
-        rows.append((arm.label, *map(_four, numbers), off, agrees, expect.source))
-    return ["What the specs expect:", Table(head, tuple(rows))] if rows else []
+        rows.append((arm.label, titled(metric), *numbers, off, agrees, expect.source))
+    return [Table("expected", head, tuple(rows), "What the specs expect.")] * bool(rows)
 
 
-def _curves(arms: Sequence[ArmResult]) -> list[Section]:
-    png = panels(arms, CURVES)
-    if png is None:
-        return []
-    text = "means over seeds, shaded from the least to the largest"
-    return [Section("Learning curves", (Picture("curves.png", text, png),))]
+def _curves(arms: Sequence[ArmResult], metric: str, over: Abscissa, costs: Costs) -> list[Section]:
+    names = dict.fromkeys([metric, *CURVES])
+    figure = curves("curves", "Learning curves", arms, [*names], over, costs)
+    if figure is None:
+        return [Section("Learning curves", (f"Nothing can be drawn over {over.title}.",))]
+    return [Section("Learning curves", (figure,))]
 
 
-def _quality(arms: Sequence[ArmResult], draws: bool) -> list[Section]:
-    """Means over seeds of what diagnostics measured last."""
-    found = {name for arm in arms for run in arm.runs for line in run.lines for name in line}
-    names = [name for kind in QUALITY for name in sorted(found) if name.startswith(kind)]
+def _quality(arms: Sequence[ArmResult], over: Abscissa, costs: Costs, draws: bool) -> list[Section]:
+    """What diagnostics measured: curves, and the last values as means over seeds."""
+    names = [name for start in QUALITY for name in sorted(kinds(arms, start))]
     if not names:
         return []
     rows = []
     for name in names:
         own = [summary(arm.values(name)) for arm in arms]
-        rows.append((name, *("" if one is None else f"{one.mean:.3g}" for one in own)))
-    table = Table(("last measured", *(arm.label for arm in arms)), tuple(rows))
-    png = panels(arms, cosine_metrics(arms)) if draws else None
-    text = "cosine of the estimate with the exact gradient of its target, by block or layer"
-    parts = (table,) if png is None else (Picture("gradients.png", text, png), table)
-    return [Section("Quality of gradients", parts)]
+        means = ((one.mean * scale(name)) if one is not None else None for one in own)
+        cells = (Cell("" if mean is None else f"{mean:.3g}", mean) for mean in means)
+        rows.append((titled(name), *cells))
+    head = ("metric", *(arm.label for arm in arms))
+    table = Table("gradients", head, tuple(rows), "Last measured, means over seeds.")
+    figures = [
+        curves(file, caption, arms, sorted(kinds(arms, start)), over, costs, logarithmic)
+        for start, (file, caption, logarithmic) in DRAWN.items()
+        if draws
+    ]
+    return [Section("Quality of gradients", (*filter(None, figures), table))]
 
 
-def _cost(arms: Sequence[ArmResult], metric: str, costs: Costs, draws: bool) -> list[Section]:
-    head = ("arm", metric, "FLOPs a step", "steps", "FLOPs of a run", "ms a step")
-    rows, points = [], dict[str, tuple[float, float, float | None]]()
+def _cost(
+    arms: Sequence[ArmResult], metric: str, over: Abscissa, costs: Costs, draws: bool
+) -> list[Section]:
+    """What runs cost, and the metric that they reach for it."""
+    lower = lower_is_better(metric)
+    means = {arm.label: summary(arm.values(metric)) for arm in arms}
+    points = {
+        arm.label: Point(cost, own.mean, own.deviation)
+        for arm in arms
+        if (own := means[arm.label]) is not None and (cost := _spent(arm, over, costs)) is not None
+    }
+    # Without a direction no arm is better than another.
+    front = [] if lower is None or len(points) < 2 else pareto_front(points, lower)
+    head = ("arm", titled(metric), "FLOPs a step", "steps", "FLOPs of a run", "ms a step", "front")
+    rows = []
     for arm in arms:
-        own, pace = summary(arm.values(metric)), summary(arm.values("perf/step_time_s"))
-        cells = ("", "", "")
+        own, pace = means[arm.label], summary(arm.values("perf/step_time_s"))
+        cells: tuple[Cell | str, ...] = ("", "", "")
         if arm.label in costs:
-            flops, steps = costs[arm.label]
-            cells = (quantity(flops), f"{steps:,}", quantity(flops * steps))
-            if own is not None:
-                points[arm.label] = (flops * steps, own.mean, own.deviation)
-        mean = "" if own is None else _four(own.mean)
-        time = "" if pace is None else f"{pace.mean * 1e3:.3g}"
-        rows.append((arm.label, mean, *cells, time))
-    png = against_cost(points, metric) if draws else None
-    text = f"{metric} over the FLOPs of a run, with standard deviations over seeds"
-    parts = () if png is None else (Picture("cost.png", text, png),)
-    return [Section("Cost", (*parts, Table(head, tuple(rows))))]
+            flops, steps, _ = costs[arm.label]
+            whole = Cell(quantity(flops * steps), float(flops * steps))
+            cells = (Cell(quantity(flops), float(flops)), Cell(f"{steps:,}", float(steps)), whole)
+        time = "" if pace is None else Cell(f"{pace.mean * 1e3:.3g}", pace.mean * 1e3)
+        last = "yes" if arm.label in front else ""
+        mean = _cell(metric, None if own is None else own.mean)
+        rows.append((arm.label, mean, *cells, time, last))
+    caption = (
+        f"Cost, and {titled(metric)} as the mean over seeds. The front is Pareto's: no arm is "
+        f"better than these at no more {over.title}."
+    )
+    table = Table("cost", head, tuple(rows), caption)
+    if not draws or lower is None:
+        return [Section("Cost", (table,))]
+    indices = {arm.label: index for index, arm in enumerate(arms)}
+    figure = against_cost(points, indices, metric, lower, over)
+    return [Section("Cost", (*filter(None, [figure]), table))]
+
+
+def _spent(arm: ArmResult, over: Abscissa, costs: Costs) -> float | None:
+    """What a run of an arm costs up to its last line, the mean over seeds."""
+    ends = [
+        over.places(np.asarray([run.lines[-1]["step"]]), run, costs.get(arm.label))
+        for run in arm.runs
+        if run.lines
+    ]
+    known = [float(end[0]) for end in ends if end is not None]
+    return float(np.mean(known)) if known else None
 
 
 def _changes(arms: Sequence[ArmResult], base: ArmResult) -> list[Section]:
     """What each arm's spec has in another way than the base's."""
     rows = [
-        (arm.label, dotted(d.path), _told(d.a), _told(d.b))
+        (arm.label, Cell(dotted(d.path), code=True), _told(d.a), _told(d.b))
         for arm in arms
         for d in differences(base.loaded, arm.loaded)
         if d.path[:1] not in UNSAID
     ]
-    table = Table(("arm", "field", base.label, "here"), tuple(rows))
-    return [Section(f"Differences of specs to {base.label}", (table,))] if rows else []
+    table = Table("differences", ("arm", "field", base.label, "here"), tuple(rows))
+    return [Section(f"Differences of specs to {base.label}", (table,))] * bool(rows)
 
 
-def _told(value: object) -> str:
-    return "absent" if value is MISSING else shown(value)
+def _told(value: object) -> Cell:
+    return Cell("absent") if value is MISSING else Cell(flow(value), code=True)
 
 
 def _runs(arms: Sequence[ArmResult], metric: str) -> Section:
     rows = [
-        (arm.label, str(run.seed), run.state, _four(run.last(metric)), sha[:8], str(run.path))
+        (
+            arm.label,
+            str(run.seed),
+            run.state,
+            str(run.lines[-1]["step"]) if run.lines else "0",
+            _cell(metric, run.last(metric)),
+            sha[:8],
+            str(run.path),
+        )
         for arm in arms
         for run in (*arm.runs, *arm.others)
         for sha in [spec_hash(arm.loaded, seed=run.seed)]
     ]
-    head = ("arm", "seed", "state", metric, "sha256", "folder")
+    head = ("arm", "seed", "state", "step", titled(metric), "sha256", "folder")
     made = {_machine(run.provenance) for arm in arms for run in arm.runs}
     unfinished = sum(len(arm.others) for arm in arms)
-    note = f"{unfinished} runs are not done, or repeat a seed, and count nowhere above."
-    notes = [note] if unfinished else []
-    return Section(
-        "Runs", (*notes, f"Made with {'; '.join(sorted(made))}.", Table(head, tuple(rows)))
-    )
+    notes = [f"{unfinished} runs are not done, or repeat a seed, and count nowhere above."]
+    notes = notes * bool(unfinished) + [f"Made with {'; '.join(sorted(made))}."] * bool(made)
+    return Section("Runs", (*notes, Table("runs", head, tuple(rows))))
 
 
 def _machine(provenance: Mapping[str, object]) -> str:

@@ -1,97 +1,375 @@
-"""Figures of a report as PNG: learning curves, quality of gradients, cost against accuracy."""
+"""Figures of a report: learning curves, quality of gradients, cost against the metric."""
 
 import io
-from collections.abc import Mapping, Sequence
-from typing import Any
+import itertools
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from fgspec.bench.plot import plotting
+from fgspec.errors.extras import extra
+from fgspec.results.abscissa import Abscissa, Costs
 from fgspec.results.collect import ArmResult
+from fgspec.results.metrics import scale, titled
+from fgspec.show.document import Figure
 
-CURVES = ("train/loss", "train/objective", "valid/loss", "valid/error", "test/loss", "test/error")
-"""Metrics with a panel each, if logged."""
+_INK = "#1b1a19"
+"""Of text and axes in files; a page puts the colour of its own text in its place."""
 
-COSINE = "fg/cosine/"
+_COLOURS = (
+    "#3a78b8",
+    "#c75b28",
+    "#2c8a5a",
+    "#b0509e",
+    "#857718",
+    "#6a6bd0",
+    "#cf4760",
+    "#1d8896",
+    "#8b6b55",
+)
+"""About as far from white as from black, so that they are seen on light and dark pages."""
 
-_LINES, _MARKERS = ("-", "--", ":", "-."), ("o", "s", "^", "v")
-"""One for each round through the ten colours."""
+_MARKERS, _LINES = "os^Dv<P>X*", ("-", "--", ":", "-.")
+"""Arms differ in them, too: a figure is read in black and white. 180 arms are all different."""
+
+_RC = {
+    "svg.fonttype": "none",
+    "pdf.fonttype": 42,
+    "font.family": ["DejaVu Sans"],
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.alpha": 0.2,
+    "lines.markersize": 4.5,
+    "lines.linewidth": 1.4,
+} | dict.fromkeys(
+    ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color", "grid.color"),
+    _INK,
+)
+
+_MARKED = 8
+"""Markers along a curve, at most."""
 
 
-def panels(arms: Sequence[ArmResult], metrics: Sequence[str]) -> bytes | None:
-    """Curves over updates, a panel a metric: means over seeds, and from the least to the largest.
+def _matplotlib(module: str) -> Any:
+    return extra(module, "matplotlib>=3.11", "plot", "report: figures")
 
-    None if no run has any of the metrics at two steps.
+
+class Curve(NamedTuple):
+    """A metric of one arm.
+
+    Attributes:
+        places: along the axis, [steps].
+        values: in the unit of the axis, [seeds, steps].
     """
-    curves = {name: {arm.label: _curve(arm, name) for arm in arms} for name in metrics}
-    shown = {
-        name: own
-        for name, own in curves.items()
-        if any(len(steps) > 1 for steps, _ in own.values())
-    }
-    if not shown:
-        return None
-    figure, axes = _grid(len(shown))
-    for axis, (name, own) in zip(axes, shown.items(), strict=False):
-        for index, (label, (steps, values)) in enumerate(own.items()):
-            style = {"color": f"C{index}", "linestyle": _LINES[index // 10 % len(_LINES)]}
-            axis.plot(steps, values.mean(0) if len(steps) else [], label=label, **style)
+
+    places: np.ndarray
+    values: np.ndarray
+
+
+class Panel(Protocol):
+    """One system of axes."""
+
+    @property
+    def title(self) -> str:
+        """What it shows, for those who cannot see it."""
+        ...
+
+    def draw(self, axis: Any) -> None:
+        """Draw on matplotlib's `axis`."""
+        ...
+
+
+class CurvePanel(NamedTuple):
+    """Curves of one metric, by the number of their arm."""
+
+    metric: str
+    over: Abscissa
+    logarithmic: bool
+    curves: Mapping[int, Curve]
+
+    @property
+    def title(self) -> str:
+        """What it shows."""
+        return f"{self.metric} over {self.over.title}"
+
+    def draw(self, axis: Any) -> None:
+        """Means over seeds, and bands."""
+        for index, (places, values) in self.curves.items():
+            every = -(-len(places) // _MARKED)
+            axis.plot(places, values.mean(0), markevery=every, **style(index))
             if len(values) > 1:
-                band = {"color": f"C{index}", "alpha": 0.15, "linewidth": 0}
-                axis.fill_between(steps, values.min(0), values.max(0), **band)
-        axis.set(xlabel="updates", title=name)
-        if name.endswith(("loss", "error")):
-            axis.set_yscale("log")
-        axis.grid(alpha=0.3)
-    return _png(figure, axes[0])
+                band = {"color": style(index)["color"], "alpha": 0.15, "linewidth": 0}
+                axis.fill_between(places, values.min(0), values.max(0), **band)
+        axis.set(xlabel=self.over.title, ylabel=titled(self.metric))
+        _along(axis, self.over)
+        if self.logarithmic:
+            _logarithmic(axis)
+        axis.grid()
 
 
-def against_cost(
-    points: Mapping[str, tuple[float, float, float | None]], metric: str
-) -> bytes | None:
-    """A metric over FLOPs of a run: a point an arm, with its standard deviation."""
-    if len(points) < 2:
+def curves(
+    name: str,
+    caption: str,
+    arms: Sequence[ArmResult],
+    metrics: Sequence[str],
+    over: Abscissa,
+    costs: Costs,
+    logarithmic: bool | None = None,
+) -> Figure | None:
+    """Means over seeds with a band from the lowest to the highest, a panel a metric.
+
+    Args:
+        name: of its files.
+        caption: of it, without what bands are.
+        arms: to draw.
+        metrics: to draw, those that some run has logged at two steps.
+        over: what is along the axis.
+        costs: of arms.
+        logarithmic: the axis of values; None decides by the name of each metric.
+
+    Returns:
+        None if there is nothing to draw.
+    """
+    panels = []
+    for metric in metrics:
+        found = {
+            index: curve
+            for index, arm in enumerate(arms)
+            if (curve := _curve(arm, metric, over, costs)) is not None
+        }
+        if found:
+            positive = all((curve.values > 0).all() for curve in found.values())
+            wanted = metric.endswith(("loss", "error")) if logarithmic is None else logarithmic
+            panels.append(CurvePanel(metric, over, wanted and positive, found))
+    if not panels:
         return None
-    figure = plotting("report: figures").Figure(figsize=(6, 4), layout="constrained", dpi=110)
-    axis = figure.subplots()
-    for index, (label, (flops, mean, deviation)) in enumerate(points.items()):
-        marker = {"color": f"C{index}", "fmt": _MARKERS[index // 10 % len(_MARKERS)]}
-        axis.errorbar(flops, mean, yerr=deviation, capsize=3, label=label, **marker)
-    axis.set(xlabel="FLOPs of a run", ylabel=metric)
-    axis.grid(alpha=0.3)
-    return _png(figure, axis)
+    shown = sorted({index for panel in panels for index in panel.curves})
+    seeds = sorted({len(curve.values) for panel in panels for curve in panel.curves.values()})
+    told = f"{caption} over {over.title}. Lines are means over {_seeds(seeds)}"
+    told += "; bands reach from the lowest to the highest seed." if seeds[-1] > 1 else "."
+    hidden = [arm.label for index, arm in enumerate(arms) if arm.runs and index not in shown]
+    if hidden:
+        told += f" Not drawn, for lack of values over {over.title}: {', '.join(hidden)}."
+    labels = {index: arms[index].label for index in shown}
+    return _figure(name, told, panels, labels)
 
 
-def _curve(arm: ArmResult, metric: str) -> tuple[list[int], np.ndarray]:
-    """Steps that every run has, and its values there, [seeds, steps]."""
+def _seeds(counts: Sequence[int]) -> str:
+    if counts == [1]:
+        return "one seed"
+    return f"{' to '.join(map(str, dict.fromkeys([counts[0], counts[-1]])))} seeds"
+
+
+def _curve(arm: ArmResult, metric: str, over: Abscissa, costs: Costs) -> Curve | None:
+    """Steps that every run has; None of fewer than two, or where their places are not known."""
     found = [
         {line["step"]: line[metric] for line in run.lines if metric in line} for run in arm.runs
     ]
     steps = sorted(set.intersection(*map(set, found))) if found else []
-    return steps, np.asarray([[run[step] for step in steps] for run in found], np.float64)
+    if len(steps) < 2:
+        return None
+    each = (over.places(np.asarray(steps), run, costs.get(arm.label)) for run in arm.runs)
+    places = [place for place in each if place is not None]
+    if len(places) < len(arm.runs):
+        return None
+    values = np.asarray([[run[step] for step in steps] for run in found], np.float64)
+    return Curve(np.mean(places, axis=0), values * scale(metric))
 
 
-def cosine_metrics(arms: Sequence[ArmResult]) -> list[str]:
-    """The metrics `fg/cosine/<part>` that any run has logged."""
-    names = (name for arm in arms for run in arm.runs for line in run.lines for name in line)
-    return [name for name in dict.fromkeys(names) if name.startswith(COSINE)]
+def style(index: int) -> dict[str, Any]:
+    """How the arm of this number is drawn."""
+    return {
+        "color": _COLOURS[index % len(_COLOURS)],
+        "marker": _MARKERS[index % len(_MARKERS)],
+        "linestyle": _LINES[index % len(_LINES)],
+    }
 
 
-def _grid(count: int) -> tuple[Any, list[Any]]:
-    columns = min(count, 2)
-    rows = -(-count // columns)
-    size = (4.6 * columns, 3.2 * rows)
-    figure = plotting("report: figures").Figure(figsize=size, layout="constrained", dpi=110)
+def _along(axis: Any, over: Abscissa) -> None:
+    if over.prefixes:
+        axis.xaxis.set_major_formatter(_matplotlib("matplotlib.ticker").EngFormatter())
+
+
+def _logarithmic(axis: Any) -> None:
+    """A logarithmic axis of values whose ticks are plain numbers, not too many of them."""
+    ticker = _matplotlib("matplotlib.ticker")
+    axis.set_yscale("log")
+    low, high = axis.get_ylim()
+    decades = np.log10(high / low)
+    subs = (1, 1.5, 2, 3, 4, 5, 6, 8) if decades < 0.7 else (1, 2, 5) if decades < 3 else (1,)
+    axis.yaxis.set_major_locator(ticker.LogLocator(subs=subs))
+    axis.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.yaxis.set_minor_locator(ticker.NullLocator())
+
+
+class Point(NamedTuple):
+    """An arm's cost and metric, means over its seeds; no deviation of one seed."""
+
+    cost: float
+    mean: float
+    deviation: float | None
+
+
+def pareto_front(points: Mapping[str, Point], lower: bool) -> list[str]:
+    """The arms that no other one equals or betters at no more cost, from the cheapest on."""
+    sign = 1 if lower else -1
+    ordered = sorted(points, key=lambda label: (points[label].cost, sign * points[label].mean))
+    front, best = [], float("inf")
+    for label in ordered:
+        if sign * points[label].mean < best:
+            front.append(label)
+            best = sign * points[label].mean
+    return front
+
+
+def against_cost(
+    points: Mapping[str, Point],
+    indices: Mapping[str, int],
+    metric: str,
+    lower: bool,
+    over: Abscissa,
+) -> Figure | None:
+    """A metric over the cost of a run, with the Pareto front; None of fewer than two arms.
+
+    Args:
+        points: by arm.
+        indices: the number of each arm, which its style is chosen by.
+        metric: on the other axis.
+        lower: whether less of it is better.
+        over: what the cost is.
+    """
+    if len(points) < 2:
+        return None
+    caption = (
+        f"{metric} over {over.title} of a run, means over seeds"
+        + (" with standard deviations" * any(p.deviation is not None for p in points.values()))
+        + ". The dashed line is the Pareto front: no arm is better than these at no more cost."
+    )
+    drawn = CostPanel(points, indices, metric, lower, over)
+    labels = {indices[label]: label for label in points}
+    return _figure("cost", caption, [drawn], labels, lines=False)
+
+
+class CostPanel(NamedTuple):
+    """A metric over cost; arguments are those of `against_cost`."""
+
+    points: Mapping[str, Point]
+    indices: Mapping[str, int]
+    metric: str
+    lower: bool
+    over: Abscissa
+
+    @property
+    def title(self) -> str:
+        """What it shows."""
+        return f"{self.metric} over {self.over.title} of a run"
+
+    def draw(self, axis: Any) -> None:
+        """A point an arm, and the front."""
+        unit = scale(self.metric)
+        for label, point in self.points.items():
+            reach = None if point.deviation is None else point.deviation * unit
+            look = style(self.indices[label]) | {"linestyle": "none", "markersize": 6}
+            axis.errorbar(point.cost, point.mean * unit, yerr=reach, capsize=3, **look)
+        axis.set(xlabel=f"{self.over.title} of a run", ylabel=titled(self.metric))
+        _along(axis, self.over)
+        axis.margins(0.1)
+        axis.grid()
+        self._draw_front(axis)
+
+    def _draw_front(self, axis: Any) -> None:
+        """From the worst value at the least cost to the best value at any cost."""
+        (left, right), (bottom, top) = axis.get_xlim(), axis.get_ylim()
+        front = [self.points[label] for label in pareto_front(self.points, self.lower)]
+        costs = [point.cost for point in front]
+        means = [point.mean * scale(self.metric) for point in front]
+        places = [costs[0], *costs, right]
+        heights = [top if self.lower else bottom, *means, means[-1]]
+        look = {"color": _INK, "linestyle": "--", "linewidth": 0.8, "alpha": 0.6}
+        axis.step(places, heights, where="post", zorder=0, **look)
+        axis.set(xlim=(left, right), ylim=(bottom, top))
+
+
+def _figure(
+    name: str,
+    caption: str,
+    drawn: Sequence[Panel],
+    labels: Mapping[int, str],
+    lines: bool = True,
+) -> Figure:
+    """Panels for a page, each of its own, and files with all of them."""
+    matplotlib = _matplotlib("matplotlib")
+    with matplotlib.rc_context(_RC | {"svg.hashsalt": name}):
+        keys = tuple((_key(index, lines), label) for index, label in labels.items())
+        panels = tuple(_panel(one) for one in drawn)
+        files = _files(drawn, labels, lines)
+    return Figure(name, caption, panels, keys, files)
+
+
+def _key(index: int, lines: bool) -> str:
+    figure = _matplotlib("matplotlib.figure").Figure(figsize=(0.5, 0.17))
+    axis = figure.add_axes((0, 0, 1, 1))
+    axis.set_axis_off()
+    axis.set(xlim=(0, 2), ylim=(-1, 1))
+    look = style(index) | ({} if lines else {"linestyle": "none"})
+    axis.plot([0, 1, 2], [0, 0, 0], markevery=[1], **look)
+    return _inline(_saved(figure, "svg"), "")
+
+
+def _panel(drawn: Panel) -> str:
+    figure = _matplotlib("matplotlib.figure").Figure(figsize=(4, 2.9), layout="constrained")
+    drawn.draw(figure.subplots())
+    return _inline(_saved(figure, "svg"), drawn.title)
+
+
+def _files(drawn: Sequence[Panel], labels: Mapping[int, str], lines: bool) -> dict[str, bytes]:
+    columns = min(len(drawn), 2 if len(drawn) <= 4 else 3)
+    rows = -(-len(drawn) // columns)
+    # As wide as a column of text, or as a page.
+    size = (3.5 * columns, 2.6 * rows + 0.25 * -(-len(labels) // (2 * columns)))
+    figure = _matplotlib("matplotlib.figure").Figure(figsize=size, layout="constrained")
     axes = list(np.ravel(figure.subplots(rows, columns, squeeze=False)))
-    for empty in axes[count:]:
-        empty.set_axis_off()
-    return figure, axes
+    for axis, one in itertools.zip_longest(axes, drawn):
+        axis.set_axis_off() if one is None else one.draw(axis)
+    handles = [
+        axes[0].plot([], [], label=label, **style(index) | ({} if lines else {"linestyle": "none"}))
+        for index, label in labels.items()
+    ]
+    figure.legend(
+        handles=[handle for (handle,) in handles],
+        loc="outside lower center",
+        ncols=2 * columns,
+        frameon=False,
+        handlelength=3,
+    )
+    return {ending: _saved(figure, ending, facecolor="white") for ending in ("svg", "pdf")}
 
 
-def _png(figure: Any, named: Any) -> bytes:
-    """The picture, with a legend below of what `named` shows."""
-    handles = named.get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
+def _saved(figure: Any, ending: str, facecolor: str = "none") -> bytes:
+    """The figure as a file, the same bytes for the same data."""
+    for axis in figure.axes:
+        axis.patch.set_alpha(0)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
+    undated = {"CreationDate": None} if ending == "pdf" else {"Date": None}
+    figure.savefig(buffer, format=ending, facecolor=facecolor, metadata=undated)
     return buffer.getvalue()
+
+
+def _inline(svg: bytes, title: str) -> str:
+    """An SVG file as an element of a page, in the colour of its text."""
+    text = svg.decode()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'<g id="[^"]*">', "<g>", text)
+    label = f'role="img" aria-label="{escape(title)}"' if title else 'aria-hidden="true"'
+    text = re.sub(r"'DejaVu Sans'", "system-ui", text)
+    return text.replace(_INK, "currentColor").replace("<svg ", f"<svg {label} ", 1).strip()
+
+
+def kinds(arms: Iterable[ArmResult], start: str) -> list[str]:
+    """The metrics whose names begin so that any run has logged, in the order of the log."""
+    names = (name for arm in arms for run in arm.runs for line in run.lines for name in line)
+    return [name for name in dict.fromkeys(names) if name.startswith(start)]

@@ -46,7 +46,11 @@ def test_a_probe_of_real_data(spec, capsys):
     assert set(found["cost"]) >= {"flops", "perturbed"}
     page = ET.fromstring(diff_html.page(compared).split("\n", 1)[1])
     bars = [float(bar.get("width", -1)) for bar in page.iter("rect")]
-    assert (len(bars), max(bars)) == (8, 260)
+    assert (len(bars), max(bars)) == (10, 260)
+    heads = ["".join(head.itertext()) for head in page.iter("th")]
+    assert [f"{side}: {name}" for side, name in zip("AB", compared.names, strict=True)] == [
+        head for head in heads if head[:2] in ("A:", "B:")
+    ][:2]
     diff_text.show(compared, Console(width=80))
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[:2] for line in lines[-2:]] == [["block0/dense", sign] for sign in "-+"]

@@ -26,6 +26,18 @@ AgainstOption = Annotated[
     str | None,
     typer.Option("--against", metavar="ARM", help="What differences are to; else the first arm."),
 ]
+XOption = Annotated[
+    str,
+    typer.Option(
+        "--x",
+        metavar="updates|epochs|flops|seconds",
+        help="What curves are drawn over.",
+    ),
+]
+WatchOption = Annotated[
+    bool,
+    typer.Option("--watch", help="Write it again as runs log, until all have ended or Ctrl-C."),
+]
 
 
 def run(
@@ -33,11 +45,14 @@ def run(
     out: OutOption = None,
     metric: MetricOption = None,
     against: AgainstOption = None,
+    x: XOption = "updates",
+    watch: WatchOption = False,
 ) -> None:
     """Compare runs: means over seeds, paired differences, curves, gradients, cost, spec diffs.
 
-    Writes report.html, which is one file and needs no JavaScript, and report.md with its pictures.
-    Runs of specs that differ in nothing but the seed are one arm.
+    Writes report.html, which is one file and needs no JavaScript, report.md, every figure as SVG
+    and PDF in figures/, and every table as LaTeX and CSV in tables/. Runs of specs that differ in
+    nothing but the seed are one arm.
 
-    Example: fgspec report runs/rules
+    Example: fgspec report runs/rules --x epochs
     """

@@ -1,0 +1,37 @@
+"""How the values of a metric are written."""
+
+SHARES = ("error", "accuracy", "local_accuracy")
+"""Words in the names of metrics that are parts of a whole, and are written in per cent."""
+
+
+def is_share(metric: str) -> bool:
+    """Whether a metric is written in per cent."""
+    return any(word in SHARES for word in metric.split("/"))
+
+
+def scale(metric: str) -> float:
+    """What values are multiplied by to be in the unit that `titled` says."""
+    return 100.0 if is_share(metric) else 1.0
+
+
+def titled(metric: str) -> str:
+    """Its name, with the unit if it has one: of an axis, or of a column."""
+    return f"{metric} (%)" if is_share(metric) else metric
+
+
+def written(metric: str, value: float) -> str:
+    """A value in a sentence, such as 2.69 % or 0.1234."""
+    return f"{number(metric, value)} %" if is_share(metric) else number(metric, value)
+
+
+def number(metric: str, value: float | None, sign: str = "") -> str:
+    """A value in the unit that `titled` says; empty where there is none.
+
+    Args:
+        metric: whose value.
+        value: as it was logged.
+        sign: `+` writes the sign of positive numbers, too.
+    """
+    if value is None:
+        return ""
+    return f"{value * scale(metric):{sign}.{2 if is_share(metric) else 4}f}"
