@@ -24,6 +24,7 @@ from fgspec.spec.shapes import divisors
 from fgspec.yaml.load import Path
 
 METRICS = (
+    "train/learning_rate",
     "optim/grad_norm",
     "perf/step_time_s",
     "perf/examples_per_s",

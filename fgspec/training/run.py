@@ -392,8 +392,10 @@ def _logbook(job: Job, run: RunDir, restored: Restored | None) -> Iterator[_Log]
         followers.open(run.path, job.loaded.values())
 
         def write(step: int, metrics: Mapping[str, float], examples: str) -> None:
-            logbook.write(step, metrics, job.about(step, examples))
-            followers.log(step, metrics)
+            about = job.about(step, examples)
+            values = {**metrics, "train/learning_rate": float(about["learning_rate"])}
+            logbook.write(step, values, about)
+            followers.log(step, values)
 
         try:
             yield _Log(

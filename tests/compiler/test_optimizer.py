@@ -1,5 +1,7 @@
 """Optimizers and schedules against a few lines of NumPy."""
 
+import json
+
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -52,7 +54,9 @@ def _as_the_update_does():
 def _run(spec, steps=3, total=10, per_epoch=2):
     params, grads = _arrays(PARAMS), _arrays(GRADS)
     weights = {path for path in flatten(params) if path.endswith("/w")}
-    optimizer = make_optimizer(OPTIMIZERS.kind(spec["type"])(**spec), total, per_epoch, weights)
+    kind = OPTIMIZERS.kind(spec["type"])
+    section = kind.model_validate_json(json.dumps(spec))  # which has lists for tuples
+    optimizer = make_optimizer(section, total, per_epoch, weights)
     state = optimizer.init(params)
     for _ in range(steps):
         updates, state = optimizer.update(grads, state, params)
@@ -117,6 +121,22 @@ SCHEDULES = [
     ({"type": "linear"}, [1, 0.9, 0.8, 0.7, 0.6, 0.5]),
     ({"type": "linear", "end_factor": 0.5}, [1, 0.95, 0.9, 0.85, 0.8, 0.75]),
     ({"type": "staircase", "every_epochs": 1, "factor": 0.2}, [1, 1, 0.2, 0.2, 0.04, 0.04]),
+    (
+        {"type": "multi_step", "at_epochs": [1, 2], "factor": 0.1},
+        [1, 1, 0.1, 0.1, 0.01, 0.01],
+    ),
+    ({"type": "exponential", "factor": 0.49}, [0.7**t for t in range(6)]),
+    (
+        {"type": "cosine", "end_factor": 0.2},
+        [0.2 + 0.8 * (1 + np.cos(np.pi * t / 10)) / 2 for t in range(6)],
+    ),
+    (
+        {"type": "one_cycle", "rise": 0.4, "start_factor": 0.1, "end_factor": 0.02},
+        [
+            *(0.1 + 0.9 * (1 - np.cos(np.pi * t / 4)) / 2 for t in range(4)),
+            *(0.02 + 0.98 * (1 + np.cos(np.pi * t / 6)) / 2 for t in range(2)),
+        ],
+    ),
     (
         {"type": "warmup_cosine", "warmup_epochs": 1},
         [0, 0.5, *[(1 + np.cos(np.pi * t / 8)) / 2 for t in range(4)]],

@@ -194,7 +194,7 @@ MISTAKES = {
     ),
     "an expectation of a final loss that is not there": mistake(
         "data: {augment: byol}\nrule: lg-bp\nlosses: {objective: {type: info_nce}}\nexpect: {metric: train/objective, value: 1, tolerance: 1, source: x}\n",
-        "a.yaml:7:18: expect.metric: no such metric; known: train/loss, train/error, train/accuracy, eval/loss, eval/error, eval/accuracy, optim/grad_norm, perf/step_time_s, perf/examples_per_s, data/wait_s, local_loss/block0, local_loss/block1, local_loss/block2, local_loss/block3 (got train/objective)",
+        "a.yaml:7:18: expect.metric: no such metric; known: train/loss, train/error, train/accuracy, eval/loss, eval/error, eval/accuracy, train/learning_rate, optim/grad_norm, perf/step_time_s, perf/examples_per_s, data/wait_s, local_loss/block0, local_loss/block1, local_loss/block2, local_loss/block3 (got train/objective)",
     ),
     "a contrastive loss without views": mistake(
         "losses: {objective: {type: info_nce}}\n",
@@ -236,7 +236,7 @@ MISTAKES = {
     ),
     "a local metric without local losses": mistake(
         "expect: {metric: local_loss/block0, value: 0.1, tolerance: 0.1, source: x}\n",
-        "a.yaml:4:18: expect.metric: no such metric; known: train/loss, train/error, train/accuracy, eval/loss, eval/error, eval/accuracy, optim/grad_norm, perf/step_time_s, perf/examples_per_s, data/wait_s (got local_loss/block0)",
+        "a.yaml:4:18: expect.metric: no such metric; known: train/loss, train/error, train/accuracy, eval/loss, eval/error, eval/accuracy, train/learning_rate, optim/grad_norm, perf/step_time_s, perf/examples_per_s, data/wait_s (got local_loss/block0)",
     ),
     "no devices": mistake(
         "mesh: {data: 0, group: -2}\n",
