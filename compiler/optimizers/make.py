@@ -15,9 +15,9 @@ from fgspec.spec.optimizers import Factors, Optimizer
 def make_optimizer(
     spec: Optimizer, steps: int, per_epoch: int, weights: Collection[str]
 ) -> optax.GradientTransformation:
-    """Transform, then the learning rate of the step, then the factors of the readouts.
+    """Clip, transform, then the learning rate of the step, then the factors of the readouts.
 
-    Where weights decay after the factors, these stand in front of the decay instead.
+    A clipping of the whole gradient is not part of it: see `together`. Where weights decay after the factors, these stand in front of the decay instead.
 
     Args:
         spec: the section `optimizer`.
@@ -35,9 +35,15 @@ def make_optimizer(
     factors = _factors(spec.factors)
     if spec.decay_after_factors:
         decay, factors = optax.chain(factors, decay), optax.identity()
+    clip = [] if spec.clip.whole else working(spec.clip).transformations()
     return optax.chain(
-        *optimizer.before_rate(decay, are_weights), rate, *optimizer.after_rate(), factors
+        *clip, *optimizer.before_rate(decay, are_weights), rate, *optimizer.after_rate(), factors
     )
+
+
+def together(spec: Optimizer) -> optax.GradientTransformation | None:
+    """What needs the gradients of all parameters at once, before any of them is stepped, if any."""
+    return optax.chain(*working(spec.clip).transformations()) if spec.clip.whole else None
 
 
 def learning_rate(spec: Optimizer, steps: int, per_epoch: int, step: int) -> float:

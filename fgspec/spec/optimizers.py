@@ -7,6 +7,7 @@ from pydantic import Field
 
 from fgspec.problems.problems import Problem
 from fgspec.spec.base import Fraction, NonNegativeFloat, PositiveFloat, Resume, Section
+from fgspec.spec.clippings import CLIPPINGS, Clipping, NoClipping
 from fgspec.spec.kinds import Kind, OneOf, table
 from fgspec.spec.losses import Losses
 from fgspec.spec.schedules import SCHEDULES, Constant, Schedule
@@ -26,9 +27,10 @@ class Factors(Section):
 class Optimizer(Kind):
     """How an estimate of the gradient becomes a step.
 
-    A step is made by optax transformations in a row: those of `before_rate`, the learning rate of
-    the schedule with a minus sign, those of `after_rate`, and the factors of the readouts. Every
-    array is treated by itself, so that blocks may be updated one by one or stacked.
+    A step is made by optax transformations in a row: those of `clip`, those of `before_rate`, the
+    learning rate of the schedule with a minus sign, those of `after_rate`, and the factors of the
+    readouts. All but the first treat every array by itself, so that blocks may be updated one by
+    one or stacked.
 
     Attributes:
         moments: arrays of the shape of each parameter that it keeps from step to step.
@@ -45,6 +47,9 @@ class Optimizer(Kind):
     )
     schedule: Annotated[Schedule, OneOf(SCHEDULES)] = Field(
         default=Constant(), description="Learning rate over the run."
+    )
+    clip: Annotated[Clipping, OneOf(CLIPPINGS, named=True)] = Field(
+        default=NoClipping(), description="How large a gradient may be, before anything else."
     )
     factors: Factors = Field(
         default=Factors(), description="Separate rates for heads and classifier."

@@ -3,6 +3,7 @@
 import json
 
 import jax.numpy as jnp
+import networks
 import numpy as np
 import optax
 import pytest
@@ -199,3 +200,30 @@ def test_the_order_of_decay_and_factors_matters_only_where_a_factor_is_not_1(kin
         assert same or path[0] == "heads", path
     path = ("heads", "block0", "w")
     assert not np.allclose(_at(before, path), _at(after, path), rtol=1e-6)
+
+
+@pytest.mark.parametrize("clip", ["value", "block_norm", "global_norm"])
+def test_an_update_clips_the_gradients_of_all_blocks(clip):
+    """The step of a whole update against NumPy, where blocks learn one by one."""
+    limit = 0.05
+    words = "optimizer: {type: sgd, momentum: 0.0, learning_rate: 1.0, clip: {type: %s, limit: %s}}"
+    made = networks.program(
+        "lg-bp", architecture="{type: mlp, hidden: [5]}", more=words % (clip, limit)
+    )
+    state, batch = made.init(0), networks.batch_of()
+    before = {path: np.asarray(x) for path, x in flatten(state.params).items()}
+    gradient = made.gradient(state, batch)[0]
+    grads = {path: np.asarray(g, np.float64) for path, g in flatten(gradient).items()}
+    after = flatten(made.update(state, batch)[0].params)
+    depth = {"global_norm": {}, "block_norm": {"blocks": 2, "heads": 2, "classifier": 1}}
+    for path, own in grads.items():
+        if clip == "value":
+            expected = np.clip(own, -limit, limit)
+        else:
+            end = depth[clip].get(path.split("/")[0], 0)
+            group = path.split("/")[:end]
+            norms = [np.linalg.norm(g) for p, g in grads.items() if p.split("/")[:end] == group]
+            expected = own * min(1, limit / np.linalg.norm(norms))
+        step = before[path] - np.asarray(after[path])
+        np.testing.assert_allclose(step, expected, rtol=1e-3, atol=1e-6, err_msg=path)
+    assert np.linalg.norm([np.linalg.norm(g) for g in grads.values()]) > limit
