@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import optax
 
+from compiler.optimizers.average import averaging
 from compiler.optimizers.paths import named, scaled
 from fgspec.spec.kinds import working
 from fgspec.spec.optimizers import Factors, Optimizer
@@ -35,10 +36,26 @@ def make_optimizer(
     factors = _factors(spec.factors)
     if spec.decay_after_factors:
         decay, factors = optax.chain(factors, decay), optax.identity()
-    clip = [] if spec.clip.whole else working(spec.clip).transformations()
-    return optax.chain(
-        *clip, *optimizer.before_rate(decay, are_weights), rate, *optimizer.after_rate(), factors
+    average = [] if spec.average is None else [averaging(spec.average.decay)]
+    made = optax.chain(
+        *optimizer.before_rate(decay, are_weights),
+        rate,
+        *optimizer.after_rate(),
+        factors,
+        *average,
     )
+    clip = () if spec.clip.whole else working(spec.clip).transformations()
+    return _after(optax.chain(*clip), made) if clip else made
+
+
+def _after(clip: Any, made: optax.GradientTransformation) -> optax.GradientTransformation:
+    """A transformation of clipped gradients; its state is the same, so that a run may fork."""
+
+    def update(grads: Any, state: Any, params: Any) -> tuple[Any, Any]:
+        return made.update(clip.update(grads, clip.init(grads))[0], state, params)
+
+    # Of the same signature as every transformation of optax that reads parameters.
+    return optax.GradientTransformation(made.init, update)  # pyright: ignore[reportArgumentType]
 
 
 def together(spec: Optimizer) -> optax.GradientTransformation | None:

@@ -13,6 +13,7 @@ from compiler.named_arrays.precision import in_full
 from compiler.named_arrays.random_streams import KeyData
 from compiler.network.initialize import initialize
 from compiler.network.running import Running, initial
+from compiler.optimizers.average import average_in
 from compiler.optimizers.make import make_optimizer, together
 from compiler.optimizers.paths import weights_of
 from compiler.plan.plan import Plan
@@ -68,6 +69,16 @@ def start(plan: Plan, optimizer: optax.GradientTransformation, key: KeyData) -> 
 def rest(params: Params) -> dict[str, Any]:
     """What is in no stack."""
     return {section: part for section, part in params.items() if section != "stacks"}
+
+
+def answering(plan: Plan, state: State) -> State:
+    """The state with the parameters that the model is evaluated and used with: averaged ones."""
+    if plan.experiment.optimizer.average is None:
+        return state
+    if not plan.stacks:
+        return state._replace(params=average_in(state.optimizer))
+    averages = {name: average_in(own) for name, own in state.optimizer.items()}
+    return state._replace(params={**averages.pop("rest"), "stacks": averages})
 
 
 def by_name(plan: Plan, state: State) -> State:

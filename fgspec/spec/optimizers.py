@@ -24,6 +24,17 @@ class Factors(Section):
     classifier: NonNegativeFloat = Field(default=1.0, description="For the final classifier.")
 
 
+class Average(Section):
+    """A moving average of the parameters, which the model is evaluated and used with."""
+
+    on_resume: ClassVar = Resume.FORKS
+    decay: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.999,
+        description="After every step the average is decay * average + (1 - decay) * parameters; "
+        "it begins at the initial parameters.",
+    )
+
+
 class Optimizer(Kind):
     """How an estimate of the gradient becomes a step.
 
@@ -51,6 +62,12 @@ class Optimizer(Kind):
     clip: Annotated[Clipping, OneOf(CLIPPINGS, named=True)] = Field(
         default=NoClipping(), description="How large a gradient may be, before anything else."
     )
+    average: Annotated[Average | None, Resume.FIXED] = Field(
+        default=None,
+        description="Evaluate and use the moving average of the parameters, {decay: 0.999}, "
+        "instead of the parameters that train; null: there is none. Running statistics of "
+        "batch_norm are those of training.",
+    )
     factors: Factors = Field(
         default=Factors(), description="Separate rates for heads and classifier."
     )
@@ -63,6 +80,11 @@ class Optimizer(Kind):
         "brackets, so that there the factor sets the share of the gradient in a step, not its "
         "size.",
     )
+
+    @property
+    def arrays(self) -> int:
+        """Arrays of the shape of each parameter that a run keeps beside it."""
+        return self.moments + (self.average is not None)
 
     def before_rate(self, decay: Any, weights: Any) -> list[Any]:
         """The optax transformations before the learning rate.

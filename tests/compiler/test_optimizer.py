@@ -2,6 +2,7 @@
 
 import json
 
+import jax
 import jax.numpy as jnp
 import networks
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from compiler.named_arrays.paths import flatten
 from compiler.optimizers.make import make_optimizer
+from compiler.update.state import answering
 from fgspec.spec.optimizers import OPTIMIZERS
 
 PARAMS = {
@@ -46,8 +48,6 @@ def _at(tree, path):
 
 @pytest.fixture(autouse=True)
 def _as_the_update_does():
-    import jax
-
     with jax.numpy_dtype_promotion("standard"):
         yield
 
@@ -211,7 +211,7 @@ def test_an_update_clips_the_gradients_of_all_blocks(clip):
         "lg-bp", architecture="{type: mlp, hidden: [5]}", more=words % (clip, limit)
     )
     state, batch = made.init(0), networks.batch_of()
-    before = {path: np.asarray(x) for path, x in flatten(state.params).items()}
+    before = {path: np.array(x) for path, x in flatten(state.params).items()}
     gradient = made.gradient(state, batch)[0]
     grads = {path: np.asarray(g, np.float64) for path, g in flatten(gradient).items()}
     after = flatten(made.update(state, batch)[0].params)
@@ -227,3 +227,28 @@ def test_an_update_clips_the_gradients_of_all_blocks(clip):
         step = before[path] - np.asarray(after[path])
         np.testing.assert_allclose(step, expected, rtol=1e-3, atol=1e-6, err_msg=path)
     assert np.linalg.norm([np.linalg.norm(g) for g in grads.values()]) > limit
+
+
+def test_the_average_is_that_of_the_parameters_and_is_what_is_evaluated():
+    """A recursion in NumPy over three updates, scanned and unrolled; one model has two losses."""
+    words = "optimizer: {type: adam, average: {decay: 0.6}}\ncompile: {blocks: %s}"
+    deep = "{type: mlp, hidden: [5, 5, 5, 5]}"
+    seen = []
+    for how in ("scanned", "unrolled"):
+        made = networks.program("lg-bp", architecture=deep, more=words % how)
+        state = made.init(0)
+        expected = jax.tree.map(np.array, state.params)
+        for step in range(3):
+            state, _ = made.update(state, networks.batch_of(seed=step))
+            params = jax.tree.map(np.array, state.params)
+            expected = jax.tree.map(lambda old, new: 0.6 * old + 0.4 * new, expected, params)
+        averaged = answering(made.plan, state)
+        assert networks.distance(averaged.params, expected) < 1e-5
+        assert networks.distance(state.params, expected) > 1e-3
+        plain = networks.program("lg-bp", architecture=deep, more=f"compile: {{blocks: {how}}}")
+        like = plain.init(0)._replace(params=expected)
+        batch = networks.batch_of(seed=9)
+        found = made.evaluate(state, batch)["loss"]
+        np.testing.assert_allclose(found, plain.evaluate(like, batch)["loss"], rtol=1e-5)
+        seen.append(found)
+    np.testing.assert_allclose(*seen, rtol=1e-5)
