@@ -23,6 +23,7 @@ NEW = (
     ("architecture", "activation"),
     ("compile", "ynnpack"),
     ("gradient", "perturbation", "projection", "applies_to"),
+    ("optimizer", "accumulate"),
     ("optimizer", "average"),
     ("optimizer", "clip"),
     ("optimizer", "decay_after_factors"),

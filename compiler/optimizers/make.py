@@ -16,7 +16,7 @@ from fgspec.spec.optimizers import Factors, Optimizer
 def make_optimizer(
     spec: Optimizer, steps: int, per_epoch: int, weights: Collection[str]
 ) -> optax.GradientTransformation:
-    """Clip, transform, then the learning rate of the step, then the factors of the readouts.
+    """Average gradients, clip, transform, then the learning rate of the step, then the factors of the readouts.
 
     A clipping of the whole gradient is not part of it: see `together`. Where weights decay after the factors, these stand in front of the decay instead.
 
@@ -31,7 +31,9 @@ def make_optimizer(
         return named(params, lambda path: path in weights)
 
     optimizer, schedule = working(spec), working(spec.schedule)
-    rate = optax.scale_by_learning_rate(schedule.rate(spec.learning_rate, steps, per_epoch))
+    of_batch, batches = schedule.rate(spec.learning_rate, steps, per_epoch), spec.accumulate
+    of_step = of_batch if batches == 1 else lambda step: of_batch(step * batches)
+    rate = optax.scale_by_learning_rate(of_step)
     decay = optax.add_decayed_weights(spec.weight_decay, mask=are_weights)
     factors = _factors(spec.factors)
     if spec.decay_after_factors:
@@ -45,7 +47,8 @@ def make_optimizer(
         *average,
     )
     clip = () if spec.clip.whole else working(spec.clip).transformations()
-    return _after(optax.chain(*clip), made) if clip else made
+    made = _after(optax.chain(*clip), made) if clip else made
+    return made if batches == 1 else optax.MultiSteps(made, batches).gradient_transformation()
 
 
 def _after(clip: Any, made: optax.GradientTransformation) -> optax.GradientTransformation:
@@ -74,7 +77,7 @@ def learning_rate(spec: Optimizer, steps: int, per_epoch: int, step: int) -> flo
     """
     schedule = working(spec.schedule).rate(spec.learning_rate, steps, per_epoch)
     with jax.numpy_dtype_promotion("standard"):  # optax mixes step counts with floats
-        rate = schedule(step)
+        rate = schedule(step - step % spec.accumulate)
     return float(str(np.float32(rate)))  # the shortest that is the same float32
 
 

@@ -6,10 +6,20 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from fgspec.problems.problems import Problem
-from fgspec.spec.base import Fraction, NonNegativeFloat, PositiveFloat, Resume, Section
+from fgspec.spec.base import (
+    Fraction,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    Resume,
+    Section,
+)
 from fgspec.spec.clippings import CLIPPINGS, Clipping, NoClipping
+from fgspec.spec.data import Data
+from fgspec.spec.dataset_info import DatasetInfo
 from fgspec.spec.kinds import Kind, OneOf, table
 from fgspec.spec.losses import Losses
+from fgspec.spec.run import Training
 from fgspec.spec.schedules import SCHEDULES, Constant, Schedule
 from fgspec.yaml.load import Path
 
@@ -62,6 +72,12 @@ class Optimizer(Kind):
     clip: Annotated[Clipping, OneOf(CLIPPINGS, named=True)] = Field(
         default=NoClipping(), description="How large a gradient may be, before anything else."
     )
+    accumulate: Annotated[PositiveInt, Resume.FIXED] = Field(
+        default=1,
+        description="Batches whose mean gradient makes one step of the optimizer. Updates, epochs, "
+        "intervals and schedules count batches all the same; a step takes the learning rate of its "
+        "first batch. What is left over at the end of the run makes no step.",
+    )
     average: Annotated[Average | None, Resume.FIXED] = Field(
         default=None,
         description="Evaluate and use the moving average of the parameters, {decay: 0.999}, "
@@ -84,7 +100,7 @@ class Optimizer(Kind):
     @property
     def arrays(self) -> int:
         """Arrays of the shape of each parameter that a run keeps beside it."""
-        return self.moments + (self.average is not None)
+        return self.moments + (self.average is not None) + (self.accumulate > 1)
 
     def before_rate(self, decay: Any, weights: Any) -> list[Any]:
         """The optax transformations before the learning rate.
@@ -107,12 +123,24 @@ class Optimizer(Kind):
         if headless and self.factors.heads != Factors().heads:
             message = "never read: there are no local losses, so no heads; remove it"
             yield Problem((*at, "factors", "heads"), message)
+        if self.accumulate > 1 and self.clip.whole:
+            message = f"{self.clip} clips the gradient of each batch, not their mean; use block_norm"
+            yield Problem((*at, "clip", "type"), message, others=((*at, "accumulate"),))
         if self.decay_after_factors and not self.weight_decay:
             message = "never read: there is no weight decay; remove it"
             yield Problem((*at, "decay_after_factors"), message)
         elif self.decay_after_factors and self.factors == Factors():
             message = "never read: the factors of heads and classifier are 1; remove it"
             yield Problem((*at, "decay_after_factors"), message)
+
+    def data_problems(
+        self, at: Path, info: DatasetInfo, data: Data, training: Training
+    ) -> Iterator[Problem]:
+        """At least one step is made."""
+        steps = training.steps or (training.epochs or 0) * (info.train_examples // data.batch_size)
+        if self.accumulate > max(steps, 1):
+            message = f"must be at most the {steps} batches of the run, or no step is made"
+            yield Problem((*at, "accumulate"), message)
 
 
 class Sgd(Optimizer):

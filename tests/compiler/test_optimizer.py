@@ -1,6 +1,7 @@
 """Optimizers and schedules against a few lines of NumPy."""
 
 import json
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -252,3 +253,29 @@ def test_the_average_is_that_of_the_parameters_and_is_what_is_evaluated():
         np.testing.assert_allclose(found, plain.evaluate(like, batch)["loss"], rtol=1e-5)
         seen.append(found)
     np.testing.assert_allclose(*seen, rtol=1e-5)
+
+
+def test_small_batches_that_accumulate_are_one_large_batch():
+    """Three of 4 examples make the step that 12 make at once, decay, average and schedule too."""
+    rest = "schedule: {type: cosine}, average: {decay: 0.5}, clip: {type: block_norm, limit: 0.2}"
+    rest = f"epsilon: 0.01, weight_decay: 0.1, {rest}"
+    words = f"optimizer: {{type: adamw, accumulate: %s, {rest}}}"
+    deep = "{type: mlp, hidden: [5, 5, 5, 5]}"
+    # The schedule ends with the run: 30 batches of 4 are 10 of 12.
+    info = replace(networks.INFO, train_examples=60)
+    whole = networks.program("lg-bp", architecture=deep, more=words % 1, batch=12, info=info)
+    state, batches = whole.init(0), [networks.batch_of(12, seed=step) for step in range(2)]
+    small = networks.program("lg-bp", architecture=deep, more=words % 3, info=info)
+    own = small.init(0)
+    for step, batch in enumerate(batches):
+        assert small.learning_rate(3 * step + 2) == pytest.approx(whole.learning_rate(step))
+        before = jax.tree.map(np.array, own.params)
+        for part in range(3):
+            assert networks.distance(own.params, before) == 0  # until the last of them
+            own, _ = small.update(own, {n: x[4 * part :][:4] for n, x in batch.items()})
+        state, _ = whole.update(state, batch)
+        assert networks.distance(own.params, before) > 1e-3
+    assert int(own.step) == 6  # batches
+    assert networks.distance(own.params, state.params) < 1e-4
+    averages = (answering(p.plan, s).params for p, s in ((small, own), (whole, state)))
+    assert networks.distance(*averages) < 1e-4
