@@ -35,7 +35,9 @@ def make_optimizer(
     of_step = of_batch if batches == 1 else lambda step: of_batch(step * batches)
     rate = optax.scale_by_learning_rate(of_step)
     decay = optax.add_decayed_weights(spec.weight_decay, mask=are_weights)
-    factors = _factors(spec.factors)
+    if any(part.decay != 1 for part in spec.factors.parts):
+        decay = _of_scaled(decay, spec.factors)
+    factors = optax.stateless(lambda updates, params: scaled(updates, spec.factors.rate))
     if spec.decay_after_factors:
         decay, factors = optax.chain(factors, decay), optax.identity()
     average = [] if spec.average is None else [averaging(spec.average.decay)]
@@ -81,11 +83,13 @@ def learning_rate(spec: Optimizer, steps: int, per_epoch: int, step: int) -> flo
     return float(str(np.float32(rate)))  # the shortest that is the same float32
 
 
-def _factors(factors: Factors) -> optax.GradientTransformation:
-    """Steps of the readouts multiplied by their factors."""
-    by_section = {"heads": factors.heads, "classifier": factors.classifier}
+def _of_scaled(
+    decay: optax.GradientTransformation, factors: Factors
+) -> optax.GradientTransformation:
+    """Weight decay that sees every weight times its factor."""
 
-    def scale(path: str) -> float:
-        return by_section.get(path.split("/")[0], 1.0)
+    def update(updates: Any, state: Any, params: Any) -> tuple[Any, Any]:
+        return decay.update(updates, state, scaled(params, factors.decay))
 
-    return optax.stateless(lambda updates, params: scaled(updates, scale))
+    # Of the same signature as every transformation of optax that reads parameters.
+    return optax.GradientTransformation(decay.init, update)  # pyright: ignore[reportArgumentType]

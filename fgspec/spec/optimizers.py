@@ -1,11 +1,12 @@
 """`optimizer:` how an estimate of the gradient becomes a step, one class each."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from math import prod
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from fgspec.problems.problems import Problem
+from fgspec.problems.problems import Problem, nearest
 from fgspec.spec.base import (
     Fraction,
     NonNegativeFloat,
@@ -26,12 +27,52 @@ from fgspec.yaml.load import Path
 OPTIMIZERS = table("optimizer", "optimizers")
 
 
+class PartFactors(Section):
+    """Multipliers of learning rate and weight decay for some of the parameters."""
+
+    on_resume: ClassVar = Resume.FORKS
+    of: Annotated[str, Field(min_length=1)] = Field(
+        description="What their paths begin with, by whole names: blocks, blocks/block0, "
+        "blocks/block0/channel, heads/block0 or classifier; see parameters in fgspec show --plan.",
+    )
+    rate: NonNegativeFloat = Field(default=1.0, description="Of the learning rate.")
+    decay: NonNegativeFloat = Field(default=1.0, description="Of the weight decay.")
+
+    def holds(self, path: str) -> bool:
+        """Whether it is about the parameter at a path."""
+        return f"{path}/".startswith(f"{self.of}/")
+
+
 class Factors(Section):
     """Multipliers of the learning rate for readouts, which train on their exact gradient."""
 
     on_resume: ClassVar = Resume.FORKS
     heads: NonNegativeFloat = Field(default=1.0, description="For the heads of local losses.")
     classifier: NonNegativeFloat = Field(default=1.0, description="For the final classifier.")
+    # Blocks that are scanned together have the same factors, so these shape the state.
+    parts: Annotated[tuple[PartFactors, ...], Resume.FIXED] = Field(
+        default=(),
+        description="For blocks, layers or any other part by name, such as [{of: blocks/block0, "
+        "rate: 0.1, decay: 0}]. All that hold of a parameter are multiplied, with those above too. "
+        "Blocks of different factors are not scanned together.",
+    )
+
+    def rate(self, path: str) -> float:
+        """That of the learning rate of the parameter at a path, such as `heads/block0/w`."""
+        section = path.split("/")[0]
+        own = {"heads": self.heads, "classifier": self.classifier}.get(section, 1.0)
+        return own * prod(part.rate for part in self.parts if part.holds(path))
+
+    def decay(self, path: str) -> float:
+        """That of the weight decay of the parameter at a path."""
+        return prod((part.decay for part in self.parts if part.holds(path)), start=1.0)
+
+    def unknown(self, paths: Collection[str]) -> Iterator[tuple[int, str]]:
+        """The places of parts that hold of none of these parameters, each with what is known."""
+        names = {"/".join(path.split("/")[:end]) for path in paths for end in range(1, 4)}
+        for index, part in enumerate(self.parts):
+            if not any(map(part.holds, paths)):
+                yield index, nearest(part.of, sorted(names))
 
 
 class Average(Section):
@@ -123,6 +164,13 @@ class Optimizer(Kind):
         if headless and self.factors.heads != Factors().heads:
             message = "never read: there are no local losses, so no heads; remove it"
             yield Problem((*at, "factors", "heads"), message)
+        for index, part in enumerate(self.factors.parts):
+            place: Path = (*at, "factors", "parts", index)
+            if part.of in [other.of for other in self.factors.parts[:index]]:
+                yield Problem((*place, "of"), "is there twice; give one of them")
+            if part.decay != 1 and not self.weight_decay:
+                message = "never read: there is no weight decay; remove it"
+                yield Problem((*place, "decay"), message)
         if self.accumulate > 1 and self.clip.whole:
             message = f"{self.clip} clips the gradient of each batch, not their mean; use block_norm"
             yield Problem((*at, "clip", "type"), message, others=((*at, "accumulate"),))

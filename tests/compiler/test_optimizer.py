@@ -13,6 +13,7 @@ import pytest
 from compiler.named_arrays.paths import flatten
 from compiler.optimizers.make import make_optimizer
 from compiler.update.state import answering
+from fgspec.errors import UserError
 from fgspec.spec.optimizers import OPTIMIZERS
 
 PARAMS = {
@@ -279,3 +280,43 @@ def test_small_batches_that_accumulate_are_one_large_batch():
     assert networks.distance(own.params, state.params) < 1e-4
     averages = (answering(p.plan, s).params for p, s in ((small, own), (whole, state)))
     assert networks.distance(*averages) < 1e-4
+
+
+PARTS = [
+    {"of": "blocks/block0", "rate": 0.5, "decay": 0.0},
+    {"of": "blocks/block0/channel", "rate": 0.2},
+    {"of": "heads", "decay": 3.0},
+]
+
+
+@pytest.mark.parametrize(
+    ("spec", "reference", "options"), [CASES[0], CASES[4]], ids=["sgd", "adamw"]
+)
+def test_factors_of_parts_multiply(spec, reference, options):
+    factors = {"heads": 0.5, "parts": PARTS}
+    found = _run(spec | {"learning_rate": 0.1, "weight_decay": 0.01, "factors": factors})
+    wanted = {"blocks": (0.1, 0.0), "heads": (0.5, 3.0), "classifier": (1.0, 1.0)}
+    for path in PATHS:
+        rate, decay = wanted[path[0]]
+        decay = 0.01 * decay if path[-1] == "w" else 0.0
+        told = {"decay": decay} | options
+        expected = reference(_at(PARAMS, path), _at(GRADS, path), told, [0.1 * rate] * 3)
+        np.testing.assert_allclose(_at(found, path), expected, rtol=2e-5)
+
+
+def test_blocks_with_factors_of_their_own_are_not_scanned_with_others():
+    words = "optimizer: {type: sgd, factors: {parts: [{of: %s, rate: 0.5}]}}"
+    deep = "{type: mlp, hidden: [5, 5, 5, 5, 5, 5]}"
+
+    def stacks(of):
+        made = networks.program("lg-bp", architecture=deep, more=words % of)
+        return [stack.name for stack in made.plan.stacks]
+
+    assert stacks("heads") == ["block1-block5"]
+    assert stacks("blocks/block5") == stacks("heads/block5") == ["block1-block4"]
+    with pytest.raises(UserError) as refused:
+        stacks("blocks/block6")
+    assert str(refused.value).startswith("optimizer.factors.parts[0].of: no parameter's path")
+    assert "did you mean blocks/block" in str(refused.value)
+    with pytest.raises(UserError, match="no parameter's path begins with this"):
+        stacks("blocks/block")  # whole names only
