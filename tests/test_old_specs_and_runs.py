@@ -21,12 +21,14 @@ RUNS = json.loads((OLD / "run_folders" / "expected.json").read_text())
 HASHES = json.loads((OLD / "specs" / "hashes.json").read_text())
 NEW = (
     ("architecture", "activation"),
+    ("checkpoint", "best"),
     ("compile", "ynnpack"),
     ("gradient", "perturbation", "projection", "applies_to"),
     ("optimizer", "accumulate"),
     ("optimizer", "average"),
     ("optimizer", "clip"),
     ("optimizer", "decay_after_factors"),
+    ("training", "stop_early"),
     ("training", "trackers"),
 )
 """Fields that the language has got since."""

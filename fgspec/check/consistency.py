@@ -52,6 +52,8 @@ def intervals(
         ("training", "log_every"): training.log_every,
         ("checkpoint", "every"): checkpoint.every,
     }
+    if training.stop_early is not None:
+        found["training", "stop_early", "patience"] = training.stop_early.patience
     if diagnostics.every is not None:
         found["diagnostics", "every"] = diagnostics.every
     elif diagnostics.samples != Diagnostics().samples:
