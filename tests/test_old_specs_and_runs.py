@@ -28,6 +28,7 @@ NEW = (
     ("optimizer", "average"),
     ("optimizer", "clip"),
     ("optimizer", "decay_after_factors"),
+    ("optimizer", "factors", "parts"),
     ("training", "stop_early"),
     ("training", "trackers"),
 )

@@ -11,7 +11,7 @@ from fgspec.spec import clippings
 Transformations = list[optax.GradientTransformation]
 
 
-class ValueClipping(clippings.ValueClipping):
+class ValuesClipping(clippings.ValuesClipping):
     """The section with what it computes."""
 
     def transformations(self) -> Transformations:

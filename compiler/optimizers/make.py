@@ -16,9 +16,10 @@ from fgspec.spec.optimizers import Factors, Optimizer
 def make_optimizer(
     spec: Optimizer, steps: int, per_epoch: int, weights: Collection[str]
 ) -> optax.GradientTransformation:
-    """Average gradients, clip, transform, then the learning rate of the step, then the factors of the readouts.
+    """Average gradients, clip, transform, then the rate of the step, then the factors of parts.
 
-    A clipping of the whole gradient is not part of it: see `together`. Where weights decay after the factors, these stand in front of the decay instead.
+    A clipping of the whole gradient is not part of it: see `together`. Where weights decay after
+    the factors, these stand in front of the decay instead.
 
     Args:
         spec: the section `optimizer`.

@@ -41,11 +41,11 @@ class NoClipping(Clipping):
     type: Literal["none"] = "none"
 
 
-class ValueClipping(Clipping):
+class ValuesClipping(Clipping):
     """Every number of the gradient between -`limit` and `limit`."""
 
-    behaviour: ClassVar[str | None] = "compiler.optimizers.clippings:ValueClipping"
-    type: Literal["value"] = "value"
+    behaviour: ClassVar[str | None] = "compiler.optimizers.clippings:ValuesClipping"
+    type: Literal["values"] = "values"
     limit: PositiveFloat = Field(default=1.0, description="Largest magnitude of a number.")
 
 

@@ -172,7 +172,9 @@ class Optimizer(Kind):
                 message = "never read: there is no weight decay; remove it"
                 yield Problem((*place, "decay"), message)
         if self.accumulate > 1 and self.clip.whole:
-            message = f"{self.clip} clips the gradient of each batch, not their mean; use block_norm"
+            message = (
+                f"{self.clip} clips the gradient of each batch, not their mean; use block_norm"
+            )
             yield Problem((*at, "clip", "type"), message, others=((*at, "accumulate"),))
         if self.decay_after_factors and not self.weight_decay:
             message = "never read: there is no weight decay; remove it"

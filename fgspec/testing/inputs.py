@@ -246,7 +246,8 @@ def check_clipping(clipping: Clipping | type[Clipping]) -> None:
 
 
 def _clipped(clipping: Clipping, gradient: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    clip, grads = optax.chain(*clipping.transformations()), unflatten(as_jax(gradient))
+    clip = optax.chain(optax.identity(), *clipping.transformations())
+    grads = unflatten(as_jax(gradient))
     state = clip.init(grads)
     assert not jax.tree.leaves(state), f"{clipping}: keeps arrays; a clipping has no state"
     return {path: np.asarray(x) for path, x in flatten(clip.update(grads, state)[0]).items()}

@@ -204,7 +204,7 @@ def test_the_order_of_decay_and_factors_matters_only_where_a_factor_is_not_1(kin
     assert not np.allclose(_at(before, path), _at(after, path), rtol=1e-6)
 
 
-@pytest.mark.parametrize("clip", ["value", "block_norm", "global_norm"])
+@pytest.mark.parametrize("clip", ["values", "block_norm", "global_norm"])
 def test_an_update_clips_the_gradients_of_all_blocks(clip):
     """The step of a whole update against NumPy, where blocks learn one by one."""
     limit = 0.05
@@ -219,7 +219,7 @@ def test_an_update_clips_the_gradients_of_all_blocks(clip):
     after = flatten(made.update(state, batch)[0].params)
     depth = {"global_norm": {}, "block_norm": {"blocks": 2, "heads": 2, "classifier": 1}}
     for path, own in grads.items():
-        if clip == "value":
+        if clip == "values":
             expected = np.clip(own, -limit, limit)
         else:
             end = depth[clip].get(path.split("/")[0], 0)

@@ -77,7 +77,9 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(undisturbed, tmp_pat
     monkeypatch.undo()
     summary = fgspec.train(resume=tmp_path / "run")
     assert runs.lines(tmp_path / "run") == runs.lines(Path(undisturbed["run"]))
-    assert {k: summary[k] for k in ("step", "best")} == {k: undisturbed[k] for k in ("step", "best")}
+    assert {k: summary[k] for k in ("step", "best")} == {
+        k: undisturbed[k] for k in ("step", "best")
+    }
     again = fgspec.train(resume=tmp_path / "run")
     assert again["step"] == summary["step"], "a run that has ended ends again"
     longer = fgspec.train(
