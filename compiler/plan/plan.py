@@ -374,10 +374,8 @@ def _factors(plan: Plan, unit: Unit) -> list[tuple[float, float]]:
 def _refuse_unknown_parts(plan: Plan) -> None:
     """Factors are for parameters that there are."""
     factors = plan.experiment.optimizer.factors
-    for index, known in factors.unknown(flatten(plan.parameters())) if factors.parts else ():
-        raise UserError(
-            f"optimizer.factors.parts[{index}].of: no parameter's path begins with this; {known}"
-        )
+    for name, known in factors.unknown(flatten(plan.parameters())) if factors.parts else ():
+        raise UserError(f"optimizer.factors.parts: no parameter's path begins with {name}; {known}")
 
 
 def _refuse_too_many(plan: Plan) -> None:

@@ -67,12 +67,12 @@ class Factors(Section):
         """That of the weight decay of the parameter at a path."""
         return prod((part.decay for part in self.parts if part.holds(path)), start=1.0)
 
-    def unknown(self, paths: Collection[str]) -> Iterator[tuple[int, str]]:
-        """The places of parts that hold of none of these parameters, each with what is known."""
+    def unknown(self, paths: Collection[str]) -> Iterator[tuple[str, str]]:
+        """Parts that hold of none of these parameters, each with what is known."""
         names = {"/".join(path.split("/")[:end]) for path in paths for end in range(1, 4)}
-        for index, part in enumerate(self.parts):
+        for part in self.parts:
             if not any(map(part.holds, paths)):
-                yield index, nearest(part.of, sorted(names))
+                yield part.of, nearest(part.of, sorted(names))
 
 
 class Average(Section):
