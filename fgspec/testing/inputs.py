@@ -250,7 +250,8 @@ def _clipped(clipping: Clipping, gradient: Mapping[str, np.ndarray]) -> dict[str
     grads = unflatten(as_jax(gradient))
     state = clip.init(grads)
     assert not jax.tree.leaves(state), f"{clipping}: keeps arrays; a clipping has no state"
-    return {path: np.asarray(x) for path, x in flatten(clip.update(grads, state)[0]).items()}
+    clipped = cast(dict[str, Any], clip.update(grads, state)[0])
+    return {path: np.asarray(x) for path, x in flatten(clipped).items()}
 
 
 @law
