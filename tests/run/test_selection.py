@@ -19,6 +19,9 @@ SET = (
     "training.log_every.steps=5",
     "checkpoint={every: {steps: 3}, keep: 1, best: true}",
     "optimizer.schedule.type=constant",
+    "optimizer.accumulate=2",
+    "optimizer.average={decay: 0.5}",
+    "optimizer.clip=block_norm",
 )
 PATIENT = "training.stop_early={patience: {steps: 8}, min_change: 0.05}"
 
@@ -71,8 +74,8 @@ def test_the_best_checkpoint_stays(undisturbed):
 
 def test_a_resumed_run_ends_where_an_uninterrupted_one_does(undisturbed, tmp_path, monkeypatch):
     spec = fgspec.load(runs.write_spec(tmp_path), [*SET, PATIENT])
-    runs.stop_after(monkeypatch, 9)
-    with pytest.raises(Preempted):
+    runs.stop_after(monkeypatch, 7)
+    with pytest.raises(Preempted, match="stopped at step 5 of"):  # between two batches of a step
         fgspec.train(spec, run=tmp_path / "run")
     monkeypatch.undo()
     summary = fgspec.train(resume=tmp_path / "run")
@@ -82,11 +85,6 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(undisturbed, tmp_pat
     }
     again = fgspec.train(resume=tmp_path / "run")
     assert again["step"] == summary["step"], "a run that has ended ends again"
-    longer = fgspec.train(
-        resume=tmp_path / "run", overrides=["training.stop_early=null", "training.steps=22"]
-    )
-    assert longer["step"] == 22
-    assert "stopped_early" not in longer
 
 
 @pytest.mark.parametrize(
