@@ -47,6 +47,7 @@ BASES = {
     "Architecture": "fgspec.spec.architectures",
     "Augmentation": "fgspec.spec.augmentations",
     "BackwardWeights": "fgspec.spec.backward_weights",
+    "Clipping": "fgspec.spec.clippings",
     "Coefficient": "fgspec.spec.projections",
     "Estimator": "fgspec.spec.estimators",
     "Granularity": "fgspec.spec.projections",

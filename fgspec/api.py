@@ -74,6 +74,7 @@ from fgspec.show.text import table
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.flax_module import MODULES
 from fgspec.spec.kinds import working
+from fgspec.spec.leading import leading_metric, stopping_metric
 from fgspec.spec.mesh import Mesh, fill
 from fgspec.training import loop
 from fgspec.training import run_folder as rundir
@@ -91,6 +92,7 @@ from fgspec.training.replay import Replay, replayed
 from fgspec.training.resuming import reading, refuse_length, refuse_other_data
 from fgspec.training.run import Course, Job, execute, find, going_on, start
 from fgspec.training.run_log import columns_of, damage_of
+from fgspec.training.selection import Watch
 from fgspec.training.timings import Timings
 
 LOG = logging.getLogger("fgspec")
@@ -550,7 +552,8 @@ def _alone(loaded: Loaded) -> Loaded:
 
 def _timetable(plan: Plan) -> Timetable:
     training, checkpoint = plan.experiment.training, plan.experiment.checkpoint
-    measured = plan.experiment.diagnostics.every
+    measured, stop = plan.experiment.diagnostics.every, training.stop_early
+    best = Watch(*leading_metric(plan.experiment)) if checkpoint.best else None
     return Timetable(
         total=plan.steps,
         log_every=plan.steps_of(training.log_every),
@@ -558,4 +561,7 @@ def _timetable(plan: Plan) -> Timetable:
         checkpoint_every=plan.steps_of(checkpoint.every),
         batch_size=plan.experiment.data.batch_size,
         diagnose_every=0 if measured is None else plan.steps_of(measured),
+        best=best,
+        progress=stop and Watch(*stopping_metric(plan.experiment), stop.min_change),
+        patience=0 if stop is None else plan.steps_of(stop.patience),
     )

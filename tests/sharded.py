@@ -27,22 +27,28 @@ from compiler.plan.sharding import devices_of, layout_of, traced_on
 from fgspec.spec.rules import RULES
 
 STEPS = 3
+CLIPPED = "type: sgd, learning_rate: 0.1, average: {decay: 0.5}, clip: {type: global_norm}"
+KEPT = "accumulate: 2, average: {decay: 0.5}, clip: {type: block_norm, limit: 0.1}"
+"""Of an optimizer, beside its moments."""
 
 
 def agreement():
     """How far steps on a mesh are from those on one device, by rule, blocks and mesh."""
     rules, found = RULES.names(), {}
-    cases = [*((rule, 2, "4x2") for rule in rules), ("lg-fg-a", 4, "2x4")]
-    for rule, blocks, name in cases:
-        wanted = meshes.trained(meshes.program(rule, blocks=blocks), STEPS)
-        made = meshes.program(rule, meshes.MESHES[name], blocks=blocks)
-        found[f"{rule} {blocks} {name}"] = meshes.difference(meshes.trained(made, STEPS), wanted)
+    plain, clipped = {"blocks": 2}, {"blocks": 4, "optimizer": CLIPPED}
+    cases = [*((rule, plain, "4x2") for rule in rules), ("lg-fg-a", clipped, "2x4")]
+    for rule, asked, name in cases:
+        wanted = meshes.trained(meshes.program(rule, **asked), STEPS)
+        made = meshes.program(rule, meshes.MESHES[name], **asked)
+        found[f"{rule} {asked['blocks']} {name}"] = meshes.difference(
+            meshes.trained(made, STEPS), wanted
+        )
     return found
 
 
 def pipelines():
     """The same for pipelines, and what they send."""
-    adam, found = "type: adam, learning_rate: 0.001, epsilon: 0.001", {}
+    adam, found = f"type: adam, learning_rate: 0.001, epsilon: 0.001, {KEPT}", {}
     cases = (
         ("stage: 3", {"rule": "lg-fg-a", "blocks": 5, "optimizer": adam}),
         ("stage: 2, data: 2", {"rule": "lg-bp"}),

@@ -25,10 +25,16 @@ RUNS = {
 HASHES = json.loads((OLD / "specs" / "hashes.json").read_text())
 NEW = (
     ("architecture", "activation"),
+    ("checkpoint", "best"),
     ("compile", "ynnpack"),
     ("data", "validation"),
     ("gradient", "perturbation", "projection", "applies_to"),
+    ("optimizer", "accumulate"),
+    ("optimizer", "average"),
+    ("optimizer", "clip"),
     ("optimizer", "decay_after_factors"),
+    ("optimizer", "factors", "parts"),
+    ("training", "stop_early"),
     ("training", "trackers"),
 )
 """Fields that the language has got since."""

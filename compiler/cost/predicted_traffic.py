@@ -44,7 +44,7 @@ FLOAT = 4.0
 
 def moments_of(plan: Plan) -> int:
     """Arrays like the parameters that the optimizer keeps."""
-    return plan.experiment.optimizer.moments
+    return plan.experiment.optimizer.arrays
 
 
 Message = tuple[str, str, float]

@@ -31,7 +31,7 @@ from compiler.plan.plan import Plan
 from compiler.update.forward_passes import pictures, stem
 from compiler.update.learn import Collecting
 from compiler.update.program import Program
-from compiler.update.state import State, optimizer_of, stepped
+from compiler.update.state import State, clipped, optimizer_of, stepped
 from fgspec.spec.mesh import Mesh, sizes
 from fgspec.spec.shapes import ParamSpec
 
@@ -215,7 +215,7 @@ def _optimizer(plan: Plan, state: State) -> dict[str, Known]:
     optimizer = optimizer_of(plan)
 
     def step(grads: Any, moments: Any, params: Any) -> Any:
-        return stepped(optimizer, grads, moments, params)
+        return stepped(optimizer, clipped(plan, grads), moments, params)
 
     arguments = (state.params, state.optimizer, state.params)
     found = digests(step, arguments, ("gradient", "moments", "params"))
@@ -240,6 +240,7 @@ def _run(plan: Plan) -> dict[str, Print]:
         "updates": _same(plan.steps),
         "evaluated every": _same(plan.steps_of(training.evaluate_every)),
         "logged every": _same(plan.steps_of(training.log_every)),
+        **({} if training.stop_early is None else {"stops early": _same(training.stop_early)}),
     }
 
 

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import optax
 
+from compiler.optimizers.average import averaging
 from compiler.optimizers.paths import named, scaled
 from fgspec.spec.kinds import working
 from fgspec.spec.optimizers import Factors, Optimizer
@@ -15,9 +16,10 @@ from fgspec.spec.optimizers import Factors, Optimizer
 def make_optimizer(
     spec: Optimizer, steps: int, per_epoch: int, weights: Collection[str]
 ) -> optax.GradientTransformation:
-    """Transform, then the learning rate of the step, then the factors of the readouts.
+    """Average gradients, clip, transform, then the rate of the step, then the factors of parts.
 
-    Where weights decay after the factors, these stand in front of the decay instead.
+    A clipping of the whole gradient is not part of it: see `together`. Where weights decay after
+    the factors, these stand in front of the decay instead.
 
     Args:
         spec: the section `optimizer`.
@@ -30,14 +32,41 @@ def make_optimizer(
         return named(params, lambda path: path in weights)
 
     optimizer, schedule = working(spec), working(spec.schedule)
-    rate = optax.scale_by_learning_rate(schedule.rate(spec.learning_rate, steps, per_epoch))
+    of_batch, batches = schedule.rate(spec.learning_rate, steps, per_epoch), spec.accumulate
+    of_step = of_batch if batches == 1 else lambda step: of_batch(step * batches)
+    rate = optax.scale_by_learning_rate(of_step)
     decay = optax.add_decayed_weights(spec.weight_decay, mask=are_weights)
-    factors = _factors(spec.factors)
+    if any(part.decay != 1 for part in spec.factors.parts):
+        decay = _of_scaled(decay, spec.factors)
+    factors = optax.stateless(lambda updates, params: scaled(updates, spec.factors.rate))
     if spec.decay_after_factors:
         decay, factors = optax.chain(factors, decay), optax.identity()
-    return optax.chain(
-        *optimizer.before_rate(decay, are_weights), rate, *optimizer.after_rate(), factors
+    average = [] if spec.average is None else [averaging(spec.average.decay)]
+    made = optax.chain(
+        *optimizer.before_rate(decay, are_weights),
+        rate,
+        *optimizer.after_rate(),
+        factors,
+        *average,
     )
+    clip = () if spec.clip.whole else working(spec.clip).transformations()
+    made = _after(optax.chain(*clip), made) if clip else made
+    return made if batches == 1 else optax.MultiSteps(made, batches).gradient_transformation()
+
+
+def _after(clip: Any, made: optax.GradientTransformation) -> optax.GradientTransformation:
+    """A transformation of clipped gradients; its state is the same, so that a run may fork."""
+
+    def update(grads: Any, state: Any, params: Any) -> tuple[Any, Any]:
+        return made.update(clip.update(grads, clip.init(grads))[0], state, params)
+
+    # Of the same signature as every transformation of optax that reads parameters.
+    return optax.GradientTransformation(made.init, update)  # pyright: ignore[reportArgumentType]
+
+
+def together(spec: Optimizer) -> optax.GradientTransformation | None:
+    """What needs the gradients of all parameters at once, before any of them is stepped, if any."""
+    return optax.chain(*working(spec.clip).transformations()) if spec.clip.whole else None
 
 
 def learning_rate(spec: Optimizer, steps: int, per_epoch: int, step: int) -> float:
@@ -51,15 +80,17 @@ def learning_rate(spec: Optimizer, steps: int, per_epoch: int, step: int) -> flo
     """
     schedule = working(spec.schedule).rate(spec.learning_rate, steps, per_epoch)
     with jax.numpy_dtype_promotion("standard"):  # optax mixes step counts with floats
-        rate = schedule(step)
+        rate = schedule(step - step % spec.accumulate)
     return float(str(np.float32(rate)))  # the shortest that is the same float32
 
 
-def _factors(factors: Factors) -> optax.GradientTransformation:
-    """Steps of the readouts multiplied by their factors."""
-    by_section = {"heads": factors.heads, "classifier": factors.classifier}
+def _of_scaled(
+    decay: optax.GradientTransformation, factors: Factors
+) -> optax.GradientTransformation:
+    """Weight decay that sees every weight times its factor."""
 
-    def scale(path: str) -> float:
-        return by_section.get(path.split("/")[0], 1.0)
+    def update(updates: Any, state: Any, params: Any) -> tuple[Any, Any]:
+        return decay.update(updates, state, scaled(params, factors.decay))
 
-    return optax.stateless(lambda updates, params: scaled(updates, scale))
+    # Of the same signature as every transformation of optax that reads parameters.
+    return optax.GradientTransformation(decay.init, update)  # pyright: ignore[reportArgumentType]

@@ -30,6 +30,40 @@ class Staircase(schedules.Staircase):
         return optax.exponential_decay(peak, interval, self.factor, staircase=True)
 
 
+class MultiStep(schedules.MultiStep):
+    """The section with what it computes."""
+
+    def rate(self, peak: float, steps: int, per_epoch: int) -> optax.Schedule:
+        """Drops after whole epochs."""
+        drops = {epoch * per_epoch: self.factor for epoch in self.at_epochs}
+        return optax.piecewise_constant_schedule(peak, drops)
+
+
+class Exponential(schedules.Exponential):
+    """The section with what it computes."""
+
+    def rate(self, peak: float, steps: int, per_epoch: int) -> optax.Schedule:
+        """The first step has the peak."""
+        return optax.exponential_decay(peak, per_epoch, self.factor)
+
+
+class Cosine(schedules.Cosine):
+    """The section with what it computes."""
+
+    def rate(self, peak: float, steps: int, per_epoch: int) -> optax.Schedule:
+        """The end is reached when all steps are done."""
+        return optax.cosine_decay_schedule(peak, steps, self.end_factor)
+
+
+class OneCycle(schedules.OneCycle):
+    """The section with what it computes."""
+
+    def rate(self, peak: float, steps: int, per_epoch: int) -> optax.Schedule:
+        """The peak is reached after the share of the steps in which it rises."""
+        down = self.start_factor / self.end_factor
+        return optax.cosine_onecycle_schedule(steps, peak, self.rise, 1 / self.start_factor, down)
+
+
 class WarmupCosine(schedules.WarmupCosine):
     """The section with what it computes."""
 

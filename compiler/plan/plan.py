@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -10,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from compiler.named_arrays.axes import Axis
-from compiler.named_arrays.paths import unflatten
+from compiler.named_arrays.paths import flatten, unflatten
 from compiler.named_arrays.precision import ARITHMETIC, at_least_float32
 from compiler.network.block import Block, block_params
 from compiler.network.heads import final_head, make_head
@@ -333,6 +334,7 @@ def make_plan(experiment: Experiment, data: DatasetInfo) -> Plan:
         plan = replace(plan, segments=tuple(one_loss_each(segments)))
     _refuse_too_many(plan)
     _refuse_single_values(plan)
+    _refuse_unknown_parts(plan)
     return replace(plan, stacks=_stacks(plan))
 
 
@@ -356,10 +358,24 @@ def _stacks(plan: Plan) -> tuple[Stack, ...]:
         return plan.readout(unit[1]) if local else None
 
     units = [unit for unit in plan.units if not local or unit[1].name != "final"]
-    found = find(units, head)
+    found = find(units, head, partial(_factors, plan))
     if wanted == "scanned" and not found:
         raise UserError("compile.blocks: no two equal blocks follow each other; use auto")
     return tuple(s for s in found if wanted == "scanned" or len(s.units) >= FEWEST)
+
+
+def _factors(plan: Plan, unit: Unit) -> list[tuple[float, float]]:
+    """Of the learning rate and of weight decay, for every parameter of a unit's blocks and head."""
+    factors, names = plan.experiment.optimizer.factors, [block.name for block in unit[0]]
+    own = (path for path in flatten(plan.parameters()) if path.split("/")[1] in names)
+    return [(factors.rate(path), factors.decay(path)) for path in own] if factors.parts else []
+
+
+def _refuse_unknown_parts(plan: Plan) -> None:
+    """Factors are for parameters that there are."""
+    factors = plan.experiment.optimizer.factors
+    for name, known in factors.unknown(flatten(plan.parameters())) if factors.parts else ():
+        raise UserError(f"optimizer.factors.parts: no parameter's path begins with {name}; {known}")
 
 
 def _refuse_too_many(plan: Plan) -> None:

@@ -55,16 +55,25 @@ class Stack:
             yield dict(zip(names, (block.name for block in blocks), strict=True))
 
 
-def find(units: Sequence[Unit], head: Callable[[Unit], Readout | None]) -> tuple[Stack, ...]:
+def find(
+    units: Sequence[Unit],
+    head: Callable[[Unit], Readout | None],
+    treated: Callable[[Unit], Any] = lambda unit: None,
+) -> tuple[Stack, ...]:
     """The longest runs of at least two equal units that can follow each other.
 
     Args:
         units: of a plan.
         head: the readout of the local loss that trains a unit, if one does.
+        treated: what else must be equal, such as what the optimizer makes of it.
     """
+
+    def kind(unit: Unit) -> Any:
+        return _kind(unit, head), treated(unit)
+
     runs: list[list[Unit]] = []
     for unit in units:
-        if runs and _kind(unit, head) == _kind(runs[-1][0], head) and _chains(unit):
+        if runs and kind(unit) == kind(runs[-1][0]) and _chains(unit):
             runs[-1].append(unit)
         else:
             runs.append([unit])

@@ -18,7 +18,7 @@ from compiler.plan.passes import through
 from compiler.plan.plan import Plan
 from compiler.plan.segment import Site
 from compiler.plan.sharding import constrained
-from compiler.update.state import State
+from compiler.update.state import State, answering
 
 Params = Mapping[str, Any]
 Features = Float[Array, "n p g c"]
@@ -73,6 +73,7 @@ def clean_features(
 
 def evaluated(plan: Plan, state: State, batch: Mapping[str, Array]) -> Metrics:
     """Sums over a batch: the loss and the metrics of the answer's objective, and `count`."""
+    state = answering(plan, state)
     output = clean_features(plan, state, batch["image"])
     moments = of_classifier(state.statistics) if state.statistics else None
     read = plan.network.classifier.outputs

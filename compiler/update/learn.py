@@ -202,10 +202,7 @@ def _whole(plan: Plan, state: State, rows: Rows, keep: Keep) -> Learned:
     estimate = plan.estimator.network_gradient(plan, own, rows.x, context)
     grads, trace = dict(estimate.grads), jax.lax.stop_gradient(estimate.trace)
     of_stacks = grads.pop("stacks", {})
-    stacks = {
-        stack.name: jax.vmap(partial(keep.after, stack))(keep.start(stack), of_stacks[stack.name])
-        for stack in plan.stacks
-    }
+    stacks = keep_all(plan, keep, of_stacks)
     heads, metrics = heads_gradient(
         plan, plan.headed_sites(), state.params, trace.features, rows.labels
     )
@@ -214,6 +211,14 @@ def _whole(plan: Plan, state: State, rows: Rows, keep: Keep) -> Learned:
     return Learned(
         {**grads, **heads}, stacks, squares, metrics, trace.output, trace.layers, feedback
     )
+
+
+def keep_all(plan: Plan, keep: Keep, grads: Params) -> dict[str, Any]:
+    """What is kept of the gradients of all stacks, which are there at once, by name."""
+    return {
+        stack.name: jax.vmap(partial(keep.after, stack))(keep.start(stack), grads[stack.name])
+        for stack in plan.stacks
+    }
 
 
 def _context(plan: Plan, params: Params, feedback: Params, rows: Rows, noise: Noise) -> Context:

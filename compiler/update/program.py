@@ -24,11 +24,21 @@ from compiler.update.forward_passes import (
     clean_features,
     evaluated,
 )
-from compiler.update.learn import Collecting, Keep, Learned, Rows, Stepping, learn, rows_of
+from compiler.update.learn import (
+    Collecting,
+    Keep,
+    Learned,
+    Rows,
+    Stepping,
+    keep_all,
+    learn,
+    rows_of,
+)
 from compiler.update.pipeline import pipelined
 from compiler.update.state import (
     State,
     by_name,
+    clipped,
     optimizer_of,
     start,
     unstacked_gradient,
@@ -226,8 +236,7 @@ class Program:
             records = {name: part[None] for name, part in batch.items()}
             new, metrics = self._updates(state, records)
             return new, {name: part[0] for name, part in metrics.items()}
-        plan, keep = self.plan, Stepping(self._optimizer, state)
-        found = self.learned(state, batch, keep)
+        plan, found = self.plan, self._clipped(state, batch)
         params, moments = updated(plan, self._optimizer, state, found.grads, found.stacks)
         new = state._replace(
             step=state.step + 1,
@@ -237,6 +246,15 @@ class Program:
             feedback=state.feedback if found.feedback is None else found.feedback,
         )
         return new, {**found.metrics, "optim/grad_norm": jnp.sqrt(found.squares)}
+
+    def _clipped(self, state: State, batch: Batch) -> Learned:
+        """What everything learns at a step; stacks have made theirs already."""
+        plan, keep = self.plan, Stepping(self._optimizer, state)
+        if not plan.experiment.optimizer.clip.whole:
+            return self.learned(state, batch, keep)
+        found = self.learned(state, batch, Collecting(state))
+        grads, stacks = clipped(plan, (found.grads, found.stacks))
+        return found._replace(grads=grads, stacks=keep_all(plan, keep, stacks))
 
     def _updates(self, state: State, records: Records, whole: Batch | None = None) -> Any:
         if self.plan.experiment.mesh.stage > 1:

@@ -13,7 +13,8 @@ from compiler.named_arrays.precision import in_full
 from compiler.named_arrays.random_streams import KeyData
 from compiler.network.initialize import initialize
 from compiler.network.running import Running, initial
-from compiler.optimizers.make import make_optimizer
+from compiler.optimizers.average import average_in
+from compiler.optimizers.make import make_optimizer, together
 from compiler.optimizers.paths import weights_of
 from compiler.plan.plan import Plan
 from compiler.plan.stacks import stacked, unstacked
@@ -70,6 +71,16 @@ def rest(params: Params) -> dict[str, Any]:
     return {section: part for section, part in params.items() if section != "stacks"}
 
 
+def answering(plan: Plan, state: State) -> State:
+    """The state with the parameters that the model is evaluated and used with: averaged ones."""
+    if plan.experiment.optimizer.average is None:
+        return state
+    if not plan.stacks:
+        return state._replace(params=average_in(state.optimizer))
+    averages = {name: average_in(own) for name, own in state.optimizer.items()}
+    return state._replace(params={**averages.pop("rest"), "stacks": averages})
+
+
 def by_name(plan: Plan, state: State) -> State:
     """The same state with parameters and backward weights by block, stacked or not."""
     if not plan.stacks:
@@ -81,6 +92,15 @@ def by_name(plan: Plan, state: State) -> State:
 def unstacked_gradient(plan: Plan, grads: Params, stacks: Params) -> dict[str, Any]:
     """A gradient by block, from that of all that is in no stack and those of stacks."""
     return unstacked(plan.stacks, {**grads, "stacks": stacks}) if plan.stacks else dict(grads)
+
+
+def clipped(plan: Plan, grads: Any) -> Any:
+    """The gradients of all parameters after what needs them at once; unchanged if nothing does."""
+    clip = together(plan.experiment.optimizer)
+    if clip is None:
+        return grads
+    with jax.named_scope("optimizer"), jax.numpy_dtype_promotion("standard"):
+        return clip.update(grads, clip.init(grads))[0]
 
 
 @in_full

@@ -25,6 +25,7 @@ from fgspec.spec.shapes import divisors
 from fgspec.yaml.load import Path
 
 METRICS = (
+    "train/learning_rate",
     "optim/grad_norm",
     "perf/step_time_s",
     "perf/examples_per_s",
@@ -65,6 +66,8 @@ def intervals(
         ("training", "log_every"): training.log_every,
         ("checkpoint", "every"): checkpoint.every,
     }
+    if training.stop_early is not None:
+        found["training", "stop_early", "patience"] = training.stop_early.patience
     if diagnostics.every is not None:
         found["diagnostics", "every"] = diagnostics.every
     elif diagnostics.samples != Diagnostics().samples:

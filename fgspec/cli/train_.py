@@ -88,7 +88,10 @@ def _ending(summary: dict[str, Any]) -> list[str]:
     metrics = summary["metrics"]
     told = [f"{which}/{name}" for which in (VALID, TEST) for name in ("error", "loss")]
     named = [f"{name} {metrics[name]:.4f}" for name in told if name in metrics]
-    lines = [f"done at step {summary['step']}: {', '.join(named)}"]
+    early = ", stopped early" if summary.get("stopped_early") else ""
+    lines = [f"done at step {summary['step']}{early}: {', '.join(named)}"]
+    if best := summary.get("best"):
+        lines.append(f"best at step {best['step']}: {best['metric']} {best['value']:.4f}")
     expected = summary.get("expectation")
     if expected is not None:
         agrees = "within" if expected["within"] else "NOT within"

@@ -9,6 +9,23 @@ from fgspec.spec.kinds import OneOf
 from fgspec.spec.trackers import TRACKERS, Tracker
 
 
+class StopEarly(Section):
+    """When a run ends before its length, as evaluations get no better."""
+
+    on_resume: ClassVar = Resume.MAY_CHANGE
+    patience: Interval = Field(
+        description="Time since the best evaluation after which the run ends, at an evaluation."
+    )
+    metric: Literal["leading", "loss"] = Field(
+        default="leading",
+        description="Of evaluations. leading: the one that the objective is judged by, such as "
+        "the error. loss: of the classifier.",
+    )
+    min_change: NonNegativeFloat = Field(
+        default=0.0, description="A change that is not larger does not count as better."
+    )
+
+
 class Training(Section):
     """How long, and how often it is looked at."""
 
@@ -25,6 +42,11 @@ class Training(Section):
     log_every: Interval = Field(
         default=Interval(epochs=1), description="Lines of metrics, averaged since the last."
     )
+    stop_early: StopEarly | None = Field(
+        default=None,
+        description="End the run once evaluations get no better, such as {patience: {epochs: 10}}; "
+        "null: never. Schedules run as for the whole length.",
+    )
     trackers: tuple[Annotated[Tracker, OneOf(TRACKERS, named=True)], ...] = Field(
         default=(),
         description="What else receives every line of metrics, besides metrics.jsonl. They change "
@@ -38,6 +60,11 @@ class Checkpoint(Section):
     on_resume: ClassVar = Resume.MAY_CHANGE
     every: Interval = Field(default=Interval(epochs=1), description="Time between two checkpoints.")
     keep: PositiveInt = Field(default=2, description="How many of the newest are kept.")
+    best: bool = Field(
+        default=False,
+        description="Save at every evaluation that is the best so far by the leading metric, and "
+        "keep that checkpoint besides the newest.",
+    )
 
 
 class Diagnostics(Section):

@@ -63,6 +63,69 @@ class Staircase(Schedule):
     )
 
 
+class MultiStep(Schedule):
+    """Multiplied by `factor` after each of these epochs."""
+
+    behaviour: ClassVar[str | None] = "compiler.optimizers.schedules:MultiStep"
+    type: Literal["multi_step"] = "multi_step"
+    at_epochs: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = Field(
+        default=(30, 60, 80), description="Epochs after which the rate drops, ascending."
+    )
+    factor: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.1, description="Multiplier of a drop."
+    )
+
+    def problems(self, at: Path) -> Iterator[Problem]:
+        """Every drop comes after the one before."""
+        if list(self.at_epochs) != sorted(set(self.at_epochs)):
+            yield Problem((*at, "at_epochs"), "must ascend, such as [30, 60, 80]")
+
+
+class Exponential(Schedule):
+    """Multiplied by `factor` in the course of every epoch, a little at each update."""
+
+    behaviour: ClassVar[str | None] = "compiler.optimizers.schedules:Exponential"
+    type: Literal["exponential"] = "exponential"
+    factor: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.95, description="Multiplier over an epoch."
+    )
+
+
+class Cosine(Schedule):
+    """Half a cosine down to `end_factor` times the rate at the last step."""
+
+    behaviour: ClassVar[str | None] = "compiler.optimizers.schedules:Cosine"
+    type: Literal["cosine"] = "cosine"
+    end_factor: Fraction = Field(
+        default=0.0, description="Fraction of the learning rate at the end."
+    )
+
+
+class OneCycle(Schedule):
+    """Half a cosine up to the learning rate, then one down, below the start (Smith 2018)."""
+
+    behaviour: ClassVar[str | None] = "compiler.optimizers.schedules:OneCycle"
+    type: Literal["one_cycle"] = "one_cycle"
+    rise: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.3, description="Share of the run in which the rate rises."
+    )
+    start_factor: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.04, description="Fraction of the learning rate at the start."
+    )
+    end_factor: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=4e-6, description="Fraction of the learning rate at the end."
+    )
+
+    def data_problems(
+        self, at: Path, info: DatasetInfo, data: Data, training: Training
+    ) -> Iterator[Problem]:
+        """At least one update is made while the rate rises."""
+        per_epoch = info.train_examples // data.batch_size
+        steps = training.steps or (training.epochs or 0) * per_epoch
+        if int(self.rise * steps) < 1:
+            yield Problem((*at, "rise"), f"must be at least one of the run's {steps} updates")
+
+
 class WarmupCosine(Schedule):
     """Linear from 0 during the warm-up, then half a cosine down to `end_factor` times the rate."""
 

@@ -6,6 +6,7 @@ an instance by its defaults or its `example`, or an instance; neither need be in
 
 from fgspec.testing.inputs import (
     check_augmentation,
+    check_clipping,
     check_engine,
     check_optimizer,
     check_schedule,
@@ -40,6 +41,7 @@ __all__ = [
     "check_architecture",
     "check_augmentation",
     "check_backward_weights",
+    "check_clipping",
     "check_coefficient",
     "check_engine",
     "check_estimator",

@@ -18,6 +18,7 @@ from compiler.named_arrays.random_streams import key_data
 from compiler.optimizers.make import make_optimizer
 from fgspec.data.dataset import Dataset
 from fgspec.spec.augmentations import Augmentation
+from fgspec.spec.clippings import Clipping
 from fgspec.spec.dataset_info import DatasetInfo
 from fgspec.spec.optimizers import Optimizer
 from fgspec.spec.schedules import Schedule
@@ -220,6 +221,37 @@ def as_jax(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
 def flatten_arrays(tree: Any) -> Sequence[Any]:
     """All arrays of a tree."""
     return [leaf for leaf in jax.tree.leaves(tree) if hasattr(leaf, "ndim")]
+
+
+@law
+def check_clipping(clipping: Clipping | type[Clipping]) -> None:
+    """Small gradients stay, no number grows or turns, and blocks do not mix unless it says so."""
+    made = method_of(clipping)
+    random = np.random.default_rng(0)
+    gradient = {path: random.normal(size=s).astype(np.float32) for path, s in _SHAPES.items()}
+    small, large = ({p: x * scale for p, x in gradient.items()} for scale in (1e-4, 1e4))
+    for path, x in _clipped(made, small).items():
+        assert np.allclose(x, small[path], rtol=1e-6), f"{made}: a small gradient of {path} changes"
+    once = _clipped(made, large)
+    for path, x in once.items():
+        assert np.isfinite(x).all(), f"{made}: a gradient of {path} is not finite"
+        assert (x * large[path] >= 0).all(), f"{made}: a number of {path} changes its sign"
+        assert (np.abs(x) <= np.abs(large[path])).all(), f"{made}: a number of {path} grows"
+    others = {path: x for path, x in large.items() if path.startswith("heads/")}
+    alone = _clipped(made, others)
+    mixes = any(not np.allclose(x, once[path], rtol=1e-5) for path, x in alone.items())
+    assert mixes == made.whole, (
+        f"{made}: whole is {made.whole}, and a head's gradient depends on others: {mixes}"
+    )
+
+
+def _clipped(clipping: Clipping, gradient: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    clip = optax.chain(optax.identity(), *clipping.transformations())
+    grads = unflatten(as_jax(gradient))
+    state = clip.init(grads)
+    assert not jax.tree.leaves(state), f"{clipping}: keeps arrays; a clipping has no state"
+    clipped = cast(dict[str, Any], clip.update(grads, state)[0])
+    return {path: np.asarray(x) for path, x in flatten(clipped).items()}
 
 
 @law

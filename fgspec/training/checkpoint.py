@@ -13,7 +13,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,8 +99,13 @@ class Checkpointer:
         self._trusted: set[int] = set()
         self._damaged: set[int] = set()
         self._proven = False
-        self._manager = _open_manager(self._directory, keep)
+        self._policy = _Preserve(keep)
+        self._manager = _open_manager(self._directory, self._policy)
         self._place = _identity_of(self._directory)
+
+    def preserve(self, steps: Iterable[int]) -> None:
+        """Keeps these steps besides the newest, from the next save on, and no longer others."""
+        self._policy.also = frozenset(steps)
 
     def save(self, step: int, state: Any, extra: Mapping[str, Any]) -> None:
         """Copies the state to the host and returns; files are written in the background.
@@ -203,6 +208,34 @@ class Checkpointer:
                 "Restore what is damaged from a copy, or start a new run."
             )
         return None
+
+    def restore_best(self, template: Any) -> Restored | None:
+        """Reads the checkpoint of the best evaluation up to the newest intact one.
+
+        Args:
+            template: As for `restore`.
+
+        Returns:
+            The checkpoint, or None if the run marks none.
+
+        Raises:
+            ResumeError: No checkpoint is intact, the best is gone or damaged, or one belongs to
+                another experiment.
+        """
+        newest = self.restore(template)
+        mark = None if newest is None else newest.extra.get("best")
+        if newest is None or mark is None:
+            return None
+        step = mark["step"]
+        try:
+            return newest if step == newest.step else self._read(step, template)
+        except ResumeError:
+            raise
+        except Exception as error:  # as in `restore`
+            raise ResumeError(
+                f"{self._at(step)}: the checkpoint of the best evaluation, {mark['metric']} "
+                f"{mark['value']:g}, cannot be read ({_first_line(error)}); use the newest"
+            ) from None
 
     def set_aside_damaged(self) -> None:
         """Moves steps that `restore` skipped out of the way, before what they stand for is redone.
@@ -401,7 +434,30 @@ def newest(directory: Path, identity: str, template: Any) -> Restored | None:
         reader.close()
 
 
-def _open_manager(directory: Path, keep: int) -> ocp.CheckpointManager:
+def best(directory: Path, identity: str, template: Any) -> Restored | None:
+    """The best checkpoint of a run that may be going on; see `Checkpointer.restore_best`."""
+    reader = Checkpointer(directory, keep=1, identity=identity, clean=False)
+    try:
+        return reader.restore_best(template)
+    finally:
+        reader.close()
+
+
+class _Preserve:
+    """Which steps stay on disk: the newest, and others by their number."""
+
+    def __init__(self, keep: int) -> None:
+        self._newest = ocp.checkpoint_managers.LatestN(keep)
+        self.also: frozenset[int] = frozenset()
+
+    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> Sequence[bool]:
+        """Whether each of these steps stays; called by Orbax."""
+        newest = self._newest.should_preserve(checkpoints, context=context)
+        pairs = zip(checkpoints, newest, strict=True)
+        return [new or found.step in self.also for found, new in pairs]
+
+
+def _open_manager(directory: Path, policy: _Preserve) -> ocp.CheckpointManager:
     # The arrays given to it are copies already: it need not copy them again.
     arrays = (np.ndarray, _Patient(deepcopy_host_arrays=False))
     # Never used, but Orbax warns where it is missing.
@@ -418,7 +474,7 @@ def _open_manager(directory: Path, keep: int) -> ocp.CheckpointManager:
         directory,
         item_handlers={"state": state, "meta": ocp.JsonCheckpointHandler()},
         options=ocp.CheckpointManagerOptions(
-            preservation_policy=ocp.checkpoint_managers.LatestN(keep),
+            preservation_policy=policy,
             # `restore` judges each step itself; Orbax would log errors about damaged ones.
             lightweight_initialize=True,
         ),

@@ -16,6 +16,10 @@ from fgspec.data.pipeline import NOTHING_CONSUMED, consumed
 from fgspec.errors import STOPPED, UserError
 from fgspec.spec.metrics import TEST, VALID
 from fgspec.training.health import Health
+from fgspec.training.selection import Mark, Watch
+
+Marks = Mapping[str, Mark]
+"""The best evaluations so far, by what they are asked for: `best` and `progress`."""
 
 Batch = Mapping[str, Any]
 """Arrays of examples by name, as the program takes them."""
@@ -73,6 +77,9 @@ class Timetable:
         checkpoint_every: the state is saved; the last step's always is.
         batch_size: examples in an update.
         diagnose_every: the estimate is measured before the update; 0 is never.
+        best: by what an evaluation is the best so far, and saved; None: that is not asked.
+        progress: what must get better for the run to go on; None: nothing.
+        patience: how long it may take to do so.
     """
 
     total: int
@@ -81,6 +88,9 @@ class Timetable:
     checkpoint_every: int
     batch_size: int
     diagnose_every: int = 0
+    best: Watch | None = None
+    progress: Watch | None = None
+    patience: int = 0
 
     def due(self, step: int, every: int) -> bool:
         """Whether `step` ends an interval of `every` updates, or the run."""
@@ -90,6 +100,23 @@ class Timetable:
     def on_grid(step: int, every: int) -> bool:
         """Whether `step` ends an interval of `every` updates, however long the run is."""
         return step % every == 0
+
+    def marks(self, marks: Marks, step: int, metrics: Mapping[str, float]) -> Marks:
+        """The best evaluations after the metrics of `step`, by what they are asked for."""
+        watches = {"best": self.best, "progress": self.progress}
+        found = {
+            name: watch.after(marks.get(name), step, metrics)
+            for name, watch in watches.items()
+            if watch is not None
+        }
+        return {name: mark for name, mark in found.items() if mark is not None}
+
+    def over(self, step: int, marks: Marks) -> bool:
+        """Whether the run ends at `step`: its last, or an evaluation at which patience is out."""
+        last = marks.get("progress") if self.progress is not None else None
+        if last is None or not self.on_grid(step, self.evaluate_every):
+            return step == self.total
+        return step == self.total or step - last["step"] >= self.patience
 
     def diagnoses(self, step: int) -> bool:
         """Whether the estimate of `step` is measured."""
@@ -194,6 +221,7 @@ class Position:
         examples: the hash of the examples consumed.
         owed: the lines of the last update that still lack an evaluation, as the run was stopped
             during it.
+        marks: the best evaluations, but not one that was there only because the run ended.
     """
 
     step: int = 0
@@ -201,17 +229,20 @@ class Position:
     first: Mapping[str, float] = field(default_factory=dict)
     examples: str = NOTHING_CONSUMED
     owed: Lines | None = None
+    marks: Marks = field(default_factory=dict)
 
     @classmethod
     def saved(cls, step: int, extra: Mapping[str, Any]) -> Self:
         """That of a checkpoint; older ones have no more than the window."""
-        kept = {name: extra[name] for name in ("first", "examples", "owed") if name in extra}
+        names = ("first", "examples", "owed", "marks")
+        kept = {name: extra[name] for name in names if name in extra}
         return cls(step, extra["window"], **kept)
 
     def extra(self) -> dict[str, Any]:
         """What a checkpoint keeps of it."""
-        owed = {} if self.owed is None else {"owed": self.owed}
-        return {"window": self.window, "first": self.first, "examples": self.examples} | owed
+        kept = {"window": self.window, "first": self.first, "examples": self.examples}
+        kept |= {} if self.owed is None else {"owed": self.owed}
+        return kept | ({"marks": self.marks} if self.marks else {})
 
 
 Pass = Callable[[], Iterable[Batch]]
@@ -277,21 +308,26 @@ def train(
     step, examples, health = at.step, at.examples, Health(program.scales, at.first)
     window, known = Window(), dict[str, float]()
     window.resume(at.window)
-    owed = at.owed
+    owed, marks = at.owed, at.marks
 
     def stopped() -> Preempted:
         return Preempted(f"stopped at step {step} of {timetable.total}; its state is saved")
 
-    def save(values: Mapping[str, list[float]], owed: Lines | None = None) -> None:
+    def save(
+        values: Mapping[str, list[float]],
+        owed: Lines | None = None,
+        at_end: Mapping[str, float] | None = None,
+    ) -> None:
         # What is broken is never saved, as it would push out the last good checkpoint.
         health.refuse_steps(step, values, partial(program.not_finite, state))
         health.refuse_losses(step, _means(values))
         health.refuse_state(step, program.not_finite(state))
         # The open window is saved too, so that a stopped run writes the lines of one that was not.
-        kept = Position(step, window.values(), health.first, examples, owed)
-        outlets.save(step, state, kept.extra())
+        kept = Position(step, window.values(), health.first, examples, owed, marks)
+        best = timetable.marks(marks, step, at_end or {}).get("best")
+        outlets.save(step, state, kept.extra() | ({} if best is None else {"best": best}))
 
-    while owed is not None or step < timetable.total:
+    while owed is not None or not timetable.over(step, marks):
         # What is due for no other reason than the end of the run has a line of its own, and leaves
         # the window open: a longer run writes the others, and these just so.
         record: dict[str, float] = {}
@@ -326,11 +362,17 @@ def train(
                     if validation is not None:
                         where |= evaluate(program, state, validation, outlets.stopping, VALID)
                         where = at_end
-                    if validation is None or step == timetable.total:
+                    ends = timetable.over(step, timetable.marks(marks, step, record))
+                    if validation is None or ends or step == timetable.total:
                         where |= evaluate(program, state, test, outlets.stopping)
                 except _Interrupted:
                     save(values, owed=(record, at_end))
                     raise stopped() from None
+        marks = timetable.marks(marks, step, record)
+        early = step < timetable.total and timetable.over(step, marks)
+        if early and not timetable.on_grid(step, timetable.log_every):
+            values = window.values()
+            at_end |= window.close(values, timetable.batch_size, kept=True)
         for line in (record, at_end):
             if line:
                 outlets.write(step, line, examples)
@@ -339,10 +381,11 @@ def train(
                 health.refuse_steps(step, values, partial(program.not_finite, state))
                 health.refuse_line(step, line)
         # The end of a run needs no request; who asked to stop hears of it as an answer to none.
-        stopping = step < timetable.total and outlets.stopping()
-        if stopping or timetable.due(step, timetable.checkpoint_every):
+        stopping = step < timetable.total and not early and outlets.stopping()
+        best = "best" in marks and marks["best"]["step"] == step
+        if stopping or early or best or timetable.due(step, timetable.checkpoint_every):
             with window.paused(state):
-                save(window.values())
+                save(window.values(), at_end=at_end)
         outlets.show(step, known)
         if stopping:
             raise stopped()

@@ -343,12 +343,12 @@ def _executed(job: Job, run: RunDir, until_saved: ExitStack) -> dict[str, Any]:
             state = restored.state if restored is not None else job.program.init(spec.seed)
             # Until here a signal loses nothing, and may end the process at once.
             stopping = until_saved.enter_context(job.stops())
-            ended = _train(job, run, checkpoints, log, restored, state, stopping)
+            ended, best = _train(job, run, checkpoints, log, restored, state, stopping)
             log.over(_status(ended))
     finally:
         checkpoints.close()
     refuse_disagreement({"how the run ended": type(ended)})  # waits for what others still write
-    return _finish(job, run, ended, checkpoints.newest(), log)
+    return _finish(job, run, ended, checkpoints.newest(), log, best)
 
 
 def _kept_lines(run: RunDir, restored: Restored) -> bytes:
@@ -413,8 +413,10 @@ def _logbook(job: Job, run: RunDir, restored: Restored | None) -> Iterator[_Log]
         followers.open(run.path, job.loaded.values())
 
         def write(step: int, metrics: Mapping[str, float], examples: str) -> None:
-            logbook.write(step, metrics, job.about(step, examples))
-            followers.log(step, metrics)
+            about = job.about(step, examples)
+            values = {**metrics, "train/learning_rate": float(about["learning_rate"])}
+            logbook.write(step, values, about)
+            followers.log(step, values)
 
         try:
             yield _Log(
@@ -443,7 +445,8 @@ def _train(
     restored: Restored | None,
     state: Any,
     stopping: Callable[[], bool],
-) -> Exception | None:
+) -> tuple[Exception | None, Mapping[str, Any]]:
+    """Train to the end; what ended the run before that, if anything, and its best evaluation."""
     timetable, data = job.timetable, job.data_fingerprint()
     at = Position() if restored is None else Position.saved(restored.step, restored.extra)
     # After a fork, another interval, or an end that an older version did not keep open.
@@ -452,8 +455,15 @@ def _train(
         note = f"the next averages are over {kept} steps up to step {at.step}, and those after it"
         say(job.console, f"note: {note}")
 
+    best: Mapping[str, Any] = {} if restored is None else restored.extra.get("best", {})
+
     def save(step: int, state: Any, extra: Mapping[str, Any]) -> None:
+        nonlocal best
         job.refuse_lost_lock()
+        best = extra.get("best", {})
+        # Beside the best of a run that ends here, that of a longer one: it may go on.
+        marks = (best, extra.get("marks", {}).get("best", {}))
+        checkpoints.preserve(mark["step"] for mark in marks if mark)
         checkpoints.save(step, state, {"data": data, **log.seal(), **extra})
 
     leads = leading(job.loaded.experiment.data, job.loaded.experiment.losses).name
@@ -473,22 +483,27 @@ def _train(
             validation = job.validation_batches if len(job.dataset.valid_labels) else None
             loop.train(program, state, sources, timetable, outlets, at, validation)
     except loop.Preempted as ended:
-        return loop.Preempted(f"{ended}; {going_on(run)}")
+        return loop.Preempted(f"{ended}; {going_on(run)}"), best
     except RunError as ended:
-        return ended
+        return ended, best
     finally:
         reporter.close()
-    return None
+    return None, best
 
 
 def _finish(
-    job: Job, run: RunDir, ended: Exception | None, saved: int, log: _Log
+    job: Job,
+    run: RunDir,
+    ended: Exception | None,
+    saved: int,
+    log: _Log,
+    best: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Write the summary, from what this process wrote; raise what ended the run, if anything."""
     if not is_first():
         if ended is not None:
             raise ended
-        return {"status": "done", "step": job.timetable.total, "metrics": {}}
+        return {"status": "done", "step": saved, "metrics": {}}
     metrics, extra, step = log.values(), dict(log.seal()), saved
     if isinstance(ended, Broken):
         ended = RunError(f"{ended}; {_bundle(job, run, ended, saved)}")
@@ -496,7 +511,8 @@ def _finish(
         extra["reason"] = str(ended)
     if ended is None:
         extra |= expectation(job.loaded.experiment.expect, metrics)
-        step = job.timetable.total
+        extra |= {"stopped_early": True} if step < job.timetable.total else {}
+    extra |= {"best": dict(best)} if best else {}
     summary = write_summary(run, _status(ended), step, metrics, extra)
     if ended is not None:
         raise ended

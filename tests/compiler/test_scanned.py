@@ -22,6 +22,7 @@ DEEP = """
 SCANNED = "compile: {blocks: scanned}"
 SGD = "{type: sgd, momentum: 0.9}"
 ADAM = "{type: adam, weight_decay: 0.01, schedule: {type: linear}}"
+CLIPPED = "{type: sgd, momentum: 0.9, clip: {type: %s, limit: 0.1}}"
 LARS = "{type: lars, schedule: {type: linear}, factors: {heads: 0.5}}"
 CASES = {
     "bp": ("bp", "", SGD, {}),
@@ -41,6 +42,8 @@ CASES = {
             "perturbation": "guess: {type: normal, set: orthogonal}, samples: 2",
         },
     ),
+    "bp, every block clipped": ("bp", "", CLIPPED % "block_norm", {}),
+    "lg-bp, clipped together": ("lg-bp", "", CLIPPED % "global_norm", {}),
     "lg-fg-a, two views": (
         "lg-fg-a",
         "losses: {objective: {type: info_nce, projection: 6}, local: {}}",

@@ -24,6 +24,28 @@ MISTAKES = {
         "a.yaml:3:12: training.epoch: unknown key; did you mean epochs?",
         head="fgspec: 1\nname: a\n",
     ),
+    "patience of both": mistake(
+        "training: {epochs: 2, stop_early: {patience: {epochs: 1, steps: 2}}}\n",
+        "a.yaml:3:46: training.stop_early.patience: give either epochs or steps, such as {epochs: 1} (got {epochs: 1, steps: 2})",
+        head="fgspec: 1\nname: a\n",
+    ),
+    "a norm of all blocks in a pipeline": mistake(
+        "rule: lg-bp\noptimizer: {type: sgd, clip: {type: global_norm}}\nmesh: {stage: 2}\n",
+        "a.yaml:5:37: optimizer.clip.type: needs the gradients of all blocks at once, and each stage of a pipeline is at another batch; use block_norm (got global_norm; mesh.stage is 2 at a.yaml:6:15)",
+    ),
+    "a norm of each of many batches": mistake(
+        "optimizer: {type: sgd, accumulate: 2, clip: {type: global_norm}}\n",
+        "a.yaml:4:52: optimizer.clip.type: global_norm clips the gradient of each batch, not their mean; use block_norm (got global_norm; optimizer.accumulate is 2 at a.yaml:4:36)",
+    ),
+    "drops that go back": mistake(
+        "optimizer: {type: sgd, schedule: {type: multi_step, at_epochs: [3, 2]}}\n",
+        "a.yaml:4:64: optimizer.schedule.at_epochs: must ascend, such as [30, 60, 80] (got [3, 2])",
+    ),
+    "factors of a part twice, and of no decay": mistake(
+        "optimizer: {type: sgd, factors: {parts: [{of: heads, rate: 2}, {of: heads, decay: 0}]}}\n",
+        "a.yaml:4:69: optimizer.factors.parts[1].of: is there twice; give one of them (got heads)",
+        "a.yaml:4:83: optimizer.factors.parts[1].decay: never read: there is no weight decay; remove it (got 0)",
+    ),
     "an interval of neither": mistake(
         "checkpoint: {every: {}}\n",
         "a.yaml:4:21: checkpoint.every: give either epochs or steps, such as {epochs: 1} (got {})",
@@ -194,7 +216,7 @@ MISTAKES = {
     ),
     "an expectation of a final loss that is not there": mistake(
         "data: {augment: byol}\nrule: lg-bp\nlosses: {objective: {type: info_nce}}\nexpect: {metric: train/objective, value: 1, tolerance: 1, source: x}\n",
-        "a.yaml:7:18: expect.metric: no such metric; known: train/loss, train/error, train/accuracy, test/loss, test/error, test/accuracy, optim/grad_norm, perf/step_time_s, perf/examples_per_s, data/wait_s, local_loss/block0, local_loss/block1, local_loss/block2, local_loss/block3 (got train/objective)",
+        "a.yaml:7:18: expect.metric: no such metric; known: train/loss, train/error, train/accuracy, test/loss, test/error, test/accuracy, train/learning_rate, optim/grad_norm, perf/step_time_s, perf/examples_per_s, data/wait_s, local_loss/block0, local_loss/block1, local_loss/block2, local_loss/block3 (got train/objective)",
     ),
     "a contrastive loss without views": mistake(
         "losses: {objective: {type: info_nce}}\n",
@@ -236,7 +258,7 @@ MISTAKES = {
     ),
     "a local metric without local losses": mistake(
         "expect: {metric: local_loss/block0, value: 0.1, tolerance: 0.1, source: x}\n",
-        "a.yaml:4:18: expect.metric: no such metric; known: train/loss, train/error, train/accuracy, test/loss, test/error, test/accuracy, optim/grad_norm, perf/step_time_s, perf/examples_per_s, data/wait_s (got local_loss/block0)",
+        "a.yaml:4:18: expect.metric: no such metric; known: train/loss, train/error, train/accuracy, test/loss, test/error, test/accuracy, train/learning_rate, optim/grad_norm, perf/step_time_s, perf/examples_per_s, data/wait_s (got local_loss/block0)",
     ),
     "no devices": mistake(
         "mesh: {data: 0, group: -2}\n",

@@ -84,6 +84,16 @@ MISTAKES = {
         "a.yaml:5:24: optimizer.schedule.warmup_epochs: must end before the run does; an epoch has 11 updates (is 10 by default; training.steps is 110 at a.yaml:4:19)",
         head="fgspec: 1\nname: a\n",
     ),
+    "more batches a step than the run has": mistake(
+        "architecture: {type: local_mixer, patches: 2}\ntraining: {steps: 3}\noptimizer: {type: sgd, accumulate: 4}\n",
+        "a.yaml:5:36: optimizer.accumulate: must be at most the 3 batches of the run, or no step is made (got 4)",
+        head="fgspec: 1\nname: a\n",
+    ),
+    "a rise shorter than an update": mistake(
+        "architecture: {type: local_mixer, patches: 2}\ntraining: {steps: 3}\noptimizer: {type: sgd, schedule: {type: one_cycle}}\n",
+        "a.yaml:5:24: optimizer.schedule.rise: must be at least one of the run's 3 updates (is 0.3 by default)",
+        head="fgspec: 1\nname: a\n",
+    ),
     "refusals of the compiler and of the data together": mistake(
         "architecture: {type: local_mixer, patches: 5}\nmesh: {data: 4}\ndata: {batch_size: 1438}\n",
         "a.yaml:4:44: architecture.patches: must divide the 8x8 images of digits; nearest: 2, 4, 8 (got 5)",

@@ -3,6 +3,7 @@
 import pytest
 
 from fgspec.spec.augmentations import AUGMENTATIONS
+from fgspec.spec.clippings import CLIPPINGS
 from fgspec.spec.optimizers import OPTIMIZERS
 from fgspec.spec.schedules import SCHEDULES
 from fgspec.spec.sources import SOURCES
@@ -24,6 +25,11 @@ def test_augmentation(name):
 @pytest.mark.parametrize("name", OPTIMIZERS.names())
 def test_optimizer(name):
     inputs.check_optimizer(OPTIMIZERS.kind(name))
+
+
+@pytest.mark.parametrize("name", CLIPPINGS.names())
+def test_clipping(name):
+    inputs.check_clipping(CLIPPINGS.kind(name))
 
 
 @pytest.mark.parametrize("name", SCHEDULES.names())

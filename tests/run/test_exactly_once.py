@@ -86,7 +86,7 @@ def test_a_batch_that_is_lost_doubled_or_out_of_order_changes_the_hash():
     assert len(found) == len(orders)
 
 
-def test_lines_tell_time_epoch_and_learning_rate_which_are_no_metrics(tmp_path):
+def test_lines_tell_time_epoch_and_learning_rate(tmp_path):
     optimizer = "{type: sgd, learning_rate: 0.7, schedule: {type: linear}}"
     spec = fgspec.load(_written(tmp_path), [f"optimizer={optimizer}"])
     summary = api.train(spec, run=tmp_path / "run")
@@ -94,6 +94,7 @@ def test_lines_tell_time_epoch_and_learning_rate_which_are_no_metrics(tmp_path):
     assert [line.about["epoch"] for line in lines] == [step / 3 for step in range(1, STEPS + 1)]
     rates = [line.about["learning_rate"] for line in lines]
     assert rates == pytest.approx([0.7 - 0.1 * step for step in range(STEPS)], rel=1e-6)
+    assert [line.metrics["train/learning_rate"] for line in lines] == rates
     times = [line.about["time"] for line in lines]
     assert times == sorted(times)
     assert all("/" in name for name in summary["metrics"])

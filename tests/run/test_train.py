@@ -24,6 +24,7 @@ METRICS = {
     "train/loss",
     "train/error",
     "train/accuracy",
+    "train/learning_rate",
     "test/loss",
     "test/error",
     "test/accuracy",

@@ -1,0 +1,48 @@
+"""What becomes of gradients that are too large, one class a clipping."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import optax
+
+from compiler.plan.stacks import SECTIONS
+from fgspec.spec import clippings
+
+Transformations = list[optax.GradientTransformation]
+
+
+class ValuesClipping(clippings.ValuesClipping):
+    """The section with what it computes."""
+
+    def transformations(self) -> Transformations:
+        """Each number by itself."""
+        return [optax.clip(self.limit)]
+
+
+class BlockNormClipping(clippings.BlockNormClipping):
+    """The section with what it computes."""
+
+    def transformations(self) -> Transformations:
+        """Each block, each head and the classifier by itself."""
+        clip = optax.clip_by_global_norm(self.limit)
+
+        def clipped(part: Any) -> Any:
+            return clip.update(part, clip.init(part))[0]
+
+        def update(updates: Any, params: Any) -> Mapping[str, Any]:
+            return {
+                section: {name: clipped(own) for name, own in part.items()}
+                if section in SECTIONS
+                else clipped(part)
+                for section, part in updates.items()
+            }
+
+        return [optax.stateless(update)]
+
+
+class GlobalNormClipping(clippings.GlobalNormClipping):
+    """The section with what it computes."""
+
+    def transformations(self) -> Transformations:
+        """All of it."""
+        return [optax.clip_by_global_norm(self.limit)]
