@@ -466,10 +466,10 @@ def _train(
         checkpoints.preserve(mark["step"] for mark in marks if mark)
         checkpoints.save(step, state, {"data": data, **log.seal(), **extra})
 
-    leads = leading(job.loaded.experiment.data, job.loaded.experiment.losses).name
-    before = (line[leads] for line in read_lines(run.metrics) if leads in line)
-    best = min(before, default=None) if is_first() and at.step else None
-    reporter = Reporter(timetable.total, at.step, job.console, job.per_epoch, best)
+    leads, lower = leading(job.loaded.experiment.data, job.loaded.experiment.losses)
+    before = [line[leads] for line in read_lines(run.metrics) if leads in line]
+    shown_best = (min if lower else max)(before, default=None) if is_first() and at.step else None
+    reporter = Reporter(timetable.total, at.step, job.console, job.per_epoch, shown_best)
     try:
         outlets = Outlets(log.write, save, reporter.show, stopping)
         span = (at.step, timetable.total)
