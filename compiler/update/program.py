@@ -20,9 +20,12 @@ from compiler.plan.sharding import everywhere, placed, shardings, traced_on
 from compiler.update.diagnose import diagnosed
 from compiler.update.examine import Seen, are_finite, examined, not_finite
 from compiler.update.forward_passes import (
+    answered,
     classifier_gradient,
     clean_features,
     evaluated,
+    features_after,
+    outputs,
 )
 from compiler.update.learn import Collecting, Keep, Learned, Rows, Stepping, learn, rows_of
 from compiler.update.pipeline import pipelined
@@ -61,6 +64,10 @@ class Program:
             have; or their examples as `index` [k, n] into the training set `whole`.
         evaluate: (State, batch) -> sums over the batch: `loss`, the objective's metrics, `count`;
             jitted.
+        answered: (State, batch) -> what `evaluate` gives, and the outputs [n, k] of the
+            classifier; jitted.
+        outputs: (State, images) -> outputs [n, k] of the classifier; jitted.
+        features: (State, images, block=NAME) -> features [n, p, g, c] after the block; jitted.
         diagnose: (State, batch) -> what the estimate of this step is worth; jitted.
         learning_rate: step -> that of the update after so many, before factors of readouts.
     """
@@ -77,6 +84,11 @@ class Program:
         self.update: Any = donating("update", self._update)
         self.updates: Any = donating("updates", self._updates)
         self.evaluate: Any = reading("evaluate", partial(evaluated, plan))
+        self.answered: Any = reading("answered", partial(answered, plan))
+        self.outputs: Any = reading("outputs", partial(outputs, plan))
+        self.features: Any = reading(
+            "features", partial(features_after, plan), static_argnames="block"
+        )
         self.diagnose: Any = reading("diagnose", self._diagnose)
         self._finite: Any = reading("finite", partial(are_finite, plan))
         self._gradient: Any = self._jit("gradient", self._gradient_of_step)

@@ -29,7 +29,9 @@ VERBS = {
     "plan": "print layers, losses, credit routes and cost",
     "train": "train a spec, or go on with a run",
     "launch": "train in many processes on this host, again if one dies",
-    "eval": "evaluate the newest checkpoint of a run",
+    "eval": "evaluate a checkpoint of a run, class by class",
+    "predict": "write the classes that a trained model predicts for pictures",
+    "export": "write the parameters of a trained model to a file",
     "replay": "run the steps once more at which a run broke, layer by layer",
     "sweep": "train many specs made of one",
     "status": "print how far the runs of a sweep are",
@@ -41,7 +43,7 @@ VERBS = {
 """Every verb, in the order in which `--help` lists them; `fgspec.cli.<verb>` holds each."""
 
 
-_WITHOUT_FIELDS = ("init", "eval", "status", "report", "reproduce", "schema")
+_WITHOUT_FIELDS = ("init", "eval", "predict", "export", "status", "report", "reproduce", "schema")
 """Verbs that have no `--set`."""
 
 _SETTING = re.compile(r"[A-Za-z_][\w.\[\]]*=")

@@ -15,6 +15,18 @@ from fgspec.yaml.load import YamlError, scalar
 
 SpecArgument = Annotated[Path, typer.Argument(metavar="SPEC", help="A spec, a YAML file.")]
 
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")]
+
+StepOption = Annotated[
+    str,
+    typer.Option(
+        "--step",
+        metavar="STEP",
+        help="Which checkpoint: newest; best, by the objective's leading metric among those that "
+        "were evaluated; or the updates done.",
+    ),
+]
+
 SetOption = Annotated[
     list[str] | None,
     typer.Option(

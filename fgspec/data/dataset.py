@@ -66,6 +66,7 @@ class Dataset:
         test_images: [M, H, W, C], like the training images.
         test_labels: [M], int32, like the training labels.
         reading: how batches are made of the images.
+        names: of the classes, by label; empty where they have none.
     """
 
     train_images: Images
@@ -73,6 +74,7 @@ class Dataset:
     test_images: Images
     test_labels: Labels
     reading: Reading = IN_MEMORY
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Locks the arrays: batches that are views of them must not change them."""

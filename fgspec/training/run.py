@@ -32,6 +32,7 @@ from fgspec.problems.problems import dotted
 from fgspec.processes.join import from_first, is_first, refuse_disagreement
 from fgspec.show.lines import say
 from fgspec.show.text import Reporter, expectation
+from fgspec.spec.dataset_info import DatasetInfo
 from fgspec.training import loop
 from fgspec.training.bundle import keep_bundle
 from fgspec.training.checkpoint import Checkpointer, Restored, newest
@@ -105,6 +106,7 @@ class Job:
         rows: places in every training batch that this process reads.
         profile: which steps to trace, if any.
         refuse_lost_lock: raises if this process is no longer the run's writer.
+        info: what the plan knows of the data.
     """
 
     course: Course
@@ -117,6 +119,7 @@ class Job:
     rows: Rows = None
     profile: Profile | None = None
     refuse_lost_lock: Callable[[], None] = lambda: None
+    info: DatasetInfo | None = None
 
     @property
     def loaded(self) -> Loaded:
@@ -275,7 +278,7 @@ def _describe(job: Job, run: RunDir, forked: Mapping[str, Any]) -> None:
         said["code"] = code
     write_record(
         run.provenance,
-        record | said | {"data": data_record(job.loaded, job.dataset)} | dict(forked),
+        record | said | {"data": data_record(job.loaded, job.dataset, job.info)} | dict(forked),
     )
 
 

@@ -1,0 +1,32 @@
+"""`fgspec export`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fgspec.cli.options import ArgumentError, RunArgument, StepOption, unwritable
+from fgspec.trained.export import arrays, export
+
+ToOption = Annotated[
+    str, typer.Option("--to", metavar="FORMAT", help="safetensors, npz or orbax (a folder).")
+]
+OutOption = Annotated[Path, typer.Option("--out", metavar="FILE", help="The file to write.")]
+
+
+def run(
+    run: RunArgument,
+    to: ToOption,
+    out: OutOption,
+    step: StepOption = "newest",
+) -> None:
+    """Write the parameters of a trained model to a file, with names, shapes, axes and the spec.
+
+    Example: fgspec export runs/quickstart/20260101T120000-0a1b2c3d --to npz --out weights.npz
+    """
+    if not out.is_dir() and (reason := unwritable(out)):
+        raise ArgumentError(f"export: --out {out}: cannot be written ({reason})")
+    model = export(run, out, to=to, step=step)
+    found = arrays(model)
+    numbers = sum(array.size for array in found.values())
+    print(f"step {model.step}: {len(found)} arrays, {numbers:,} numbers in {out}")
