@@ -169,7 +169,6 @@ class Model:
         """
         if block not in self.blocks:
             raise UserError(f"features: block: {nearest(block, self.blocks)} (got {block})")
-
         of_block = partial(self.program.features, self.state, block=block)
         shape = self.program.plan.network.block(block).end.features
         return self._batched(images, of_block, shape)
@@ -267,8 +266,8 @@ def _data_of(run: RunDir, spec: Loaded, other_data: bool) -> tuple[DatasetInfo, 
     """What a run knew of its data, and the names of its classes."""
     record = read_record(run.provenance).get("data", {})
     if known := record.get("info"):
-        lists = {name: tuple(v) if isinstance(v, list) else v for name, v in known.items()}
-        return DatasetInfo(**lists), record["classes"]
+        lists = ((name, tuple(v) if isinstance(v, list) else v) for name, v in known.items())
+        return DatasetInfo(**dict[str, Any](lists)), record["classes"]
     # A run of an older version, whose moments are those of its data.
     source = spec.experiment.data.source
     dataset = read(source, spec.search)

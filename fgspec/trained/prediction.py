@@ -12,7 +12,7 @@ from fgspec.errors import UserError
 from fgspec.trained.model import Model
 from fgspec.trained.pictures import given
 
-COLUMNS = ("file", "index", "class", "probability")
+COLUMNS: Sequence[str] = ("file", "index", "class", "probability")
 
 
 def predictions(model: Model, paths: Sequence[Path]) -> list[dict[str, str]]:
