@@ -22,6 +22,7 @@ HASHES = json.loads((OLD / "specs" / "hashes.json").read_text())
 NEW = (
     ("architecture", "activation"),
     ("compile", "ynnpack"),
+    ("freeze",),
     ("gradient", "perturbation", "projection", "applies_to"),
     ("optimizer", "decay_after_factors"),
     ("training", "trackers"),

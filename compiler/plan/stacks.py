@@ -5,7 +5,7 @@ memory grows with the number of blocks. They are stacked in the state already: s
 inside the update, a scan needs two copies of them; in the state they are read and written in place.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -55,16 +55,25 @@ class Stack:
             yield dict(zip(names, (block.name for block in blocks), strict=True))
 
 
-def find(units: Sequence[Unit], head: Callable[[Unit], Readout | None]) -> tuple[Stack, ...]:
+def find(
+    units: Sequence[Unit],
+    head: Callable[[Unit], Readout | None],
+    frozen: Callable[[Unit], Collection[str]],
+) -> tuple[Stack, ...]:
     """The longest runs of at least two equal units that can follow each other.
 
     Args:
         units: of a plan.
         head: the readout of the local loss that trains a unit, if one does.
+        frozen: what of a unit does not learn, by names that are those of all units.
     """
+
+    def kind(unit: Unit) -> Any:
+        return _kind(unit, head), frozen(unit)
+
     runs: list[list[Unit]] = []
     for unit in units:
-        if runs and _kind(unit, head) == _kind(runs[-1][0], head) and _chains(unit):
+        if runs and kind(unit) == kind(runs[-1][0]) and _chains(unit):
             runs[-1].append(unit)
         else:
             runs.append([unit])

@@ -13,7 +13,7 @@ from compiler.named_arrays.precision import in_full
 from compiler.named_arrays.random_streams import KeyData
 from compiler.network.initialize import initialize
 from compiler.network.running import Running, initial
-from compiler.optimizers.make import make_optimizer
+from compiler.optimizers.make import make_optimizer, without
 from compiler.optimizers.paths import weights_of
 from compiler.plan.plan import Plan
 from compiler.plan.stacks import stacked, unstacked
@@ -45,8 +45,9 @@ class State(NamedTuple):
 
 def optimizer_of(plan: Plan) -> optax.GradientTransformation:
     """What a run of a plan does with gradients."""
-    weights = weights_of(plan.parameters())
-    return make_optimizer(plan.experiment.optimizer, plan.steps, plan.steps_per_epoch, weights)
+    spec, learns = plan.experiment.optimizer, weights_of(plan.parameters()) - plan.frozen
+    made = make_optimizer(spec, plan.steps, plan.steps_per_epoch, learns)
+    return without(made, plan.frozen) if plan.frozen else made
 
 
 def start(plan: Plan, optimizer: optax.GradientTransformation, key: KeyData) -> State:

@@ -20,6 +20,8 @@ from fgspec.spec.run import Checkpoint, Compile, Diagnostics, Expect, Training
 LONGEST_NAME = 100
 """Letters of a name: folders and files are named by it, with a little more."""
 
+PartName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$")]
+
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=LONGEST_NAME)]
 
 
@@ -55,6 +57,12 @@ class Experiment(Section):
     gradient: Gradient = Field(default=Gradient(), description="What is estimated and how.")
     optimizer: Annotated[Optimizer, OneOf(OPTIMIZERS)] = Field(
         default=Sgd(), description="How estimates become steps."
+    )
+    freeze: tuple[PartName, ...] = Field(
+        default=(),
+        description="Parts that do not learn, by how the names of their parameters begin: "
+        "blocks.0 or blocks.block0, blocks.0.channel.w, heads, classifier. Their update is zero, "
+        "weight decay and momentum too; running moments of normalizations go on moving.",
     )
     training: Annotated[Training, Resume.MAY_CHANGE] = Field(description="How long.")
     mesh: Annotated[Mesh, Resume.MAY_CHANGE] = Field(default=Mesh(), description="Devices.")
