@@ -64,6 +64,7 @@ from fgspec.spec.mesh import fill
 from fgspec.trained.evaluation import Evaluation
 from fgspec.trained.export import export
 from fgspec.trained.model import Model, alone, restore
+from fgspec.trained.start import Beginning
 from fgspec.trained.steps import NEWEST, Step
 from fgspec.training import run_folder as rundir
 from fgspec.training.bundle import read_bundle
@@ -179,7 +180,9 @@ def compile(spec: Spec, *, network: Any = None) -> Program:
         SpecError, DataError: as `plan`.
         UserError: a network is given to a spec that has one.
     """
-    return compile_plan(plan(spec if network is None else _with_network(_loaded(spec), network)))
+    loaded = _loaded(spec) if network is None else _with_network(_loaded(spec), network)
+    planned = plan(loaded)
+    return compile_plan(planned, Beginning(planned, loaded.search))
 
 
 def _with_network(loaded: Loaded, network: Any) -> Loaded:
@@ -215,7 +218,7 @@ def compare(a: Spec, b: Spec, probe: Probing | None = None) -> Comparison:
     if probe is not None:
         with compilation_cache():
             (one, data), (other, others) = (_with_data(alone(spec)) for spec in (left, right))
-            found = with_probe(found, one.plan, data, other.plan, others, probe)
+            found = with_probe(found, one, data, other, others, probe)
     return found
 
 
@@ -341,6 +344,8 @@ def _prepared(
         program, dataset = _with_data(loaded)
     if course.run is not None and course.before is not None:
         refuse_length(course.run, course.before, program.plan, course.run.last_step())
+    if course.run is None and course.parent is None:
+        program.given()  # before anything is compiled, as it may not fit
     timetable = _timetable(program.plan)
     if profile > timetable.total:
         raise UserError(
@@ -373,7 +378,8 @@ def _prepared(
     traced = Profile(profile, lambda: scopes(compiled.call.as_text())) if traces else None
     reads = (calls.resident, rows_of(program, calls))
     info = program.plan.data
-    return Job(course, called, timetable, dataset, console, stop_signals, *reads, traced, info=info)
+    outside = {"info": info, "given": program.given}
+    return Job(course, called, timetable, dataset, console, stop_signals, *reads, traced, **outside)
 
 
 def evaluate(
@@ -421,8 +427,10 @@ def replay(bundle: str | Path) -> Replay:
     rundir.refuse_changed(found, loaded)
     with compilation_cache():
         program, dataset = _with_data(alone(loaded))
-        state, began = program.init(loaded.experiment.seed), rundir.began_as(found, loaded)
-        if kept.start:
+        began = rundir.began_as(found, loaded)
+        if not kept.start:
+            state = program.init(loaded.experiment.seed)
+        else:
             restored = newest(found.checkpoints, began, program.abstract())
             if restored is None:
                 raise ResumeError(f"{bundle}: its checkpoint is missing; copy it from the run")
@@ -441,7 +449,8 @@ def _with_data(loaded: Loaded) -> tuple[Program, Dataset]:
     }
     info = replace(planned.data, **sizes)
     loaded.refuse(data_problems(loaded.experiment, info))
-    return compile_plan(make_plan(planned.experiment, info)), dataset
+    planned = make_plan(planned.experiment, info)
+    return compile_plan(planned, Beginning(planned, loaded.search)), dataset
 
 
 def _loaded(spec: Spec) -> Loaded:

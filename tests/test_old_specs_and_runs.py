@@ -23,6 +23,7 @@ NEW = (
     ("architecture", "activation"),
     ("compile", "ynnpack"),
     ("freeze",),
+    ("start_from",),
     ("gradient", "perturbation", "projection", "applies_to"),
     ("optimizer", "decay_after_factors"),
     ("training", "trackers"),

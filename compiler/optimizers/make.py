@@ -57,9 +57,9 @@ def without(
         flat = flatten(tree)
         return unflatten({p: -jnp.zeros_like(x) if p in frozen else x for p, x in flat.items()})
 
-    def update(grads: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
         # At both ends: momentum gathers nothing, and whatever an optimizer adds moves nothing.
-        steps, new = optimizer.update(still(grads), state, params)
+        steps, new = optimizer.update(still(updates), state, params)
         return still(steps), new
 
     # Its state is that of the optimizer, so that a fork may freeze what its parent trained.

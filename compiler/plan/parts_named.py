@@ -27,7 +27,7 @@ def chosen(
     """
     found: set[str] = set()
     for part in parts:
-        start = _path(part, blocks)
+        start = path_of(part, blocks)
         own = {path for path in paths if within(path, start)}
         if not own:
             raise UserError(f"{field}: no parameter is called {part}...; {_near(start, paths)}")
@@ -35,7 +35,7 @@ def chosen(
     return frozenset(found)
 
 
-def _path(part: str, blocks: Sequence[str]) -> str:
+def path_of(part: str, blocks: Sequence[str]) -> str:
     """`blocks/block0/w` of `blocks.0.w`."""
     section, *below = part.split(".")
     if section in ("blocks", "heads") and below and below[0].isdecimal():

@@ -146,6 +146,19 @@ class Plan:
         names = [block.name for block in self.network.blocks]
         return chosen("freeze", freeze, flatten(self.parameters()), names)
 
+    @cached_property
+    def begins_elsewhere(self) -> frozenset[str]:
+        """The paths of the parameters that are read, not drawn; see `start_from`.
+
+        Raises:
+            UserError: `start_from.only` names a part that there is not.
+        """
+        start = self.experiment.start_from
+        if start is None:
+            return frozenset()
+        paths, names = flatten(self.parameters()), [block.name for block in self.network.blocks]
+        return chosen("start_from.only", start.only, paths, names) or frozenset(paths)
+
     @property
     def precise(self) -> jnp.dtype:
         """The type of all that is not computed in `compile.precision`, if that is less."""
@@ -346,7 +359,7 @@ def make_plan(experiment: Experiment, data: DatasetInfo) -> Plan:
     plan = Plan(experiment, data, network, units, segments, (), steps, per_epoch)
     if plan.moves_together:
         plan = replace(plan, segments=tuple(one_loss_each(segments)))
-    _refuse_all_frozen(plan)
+    _refuse_unknown_parts(plan)
     _refuse_too_many(plan)
     _refuse_single_values(plan)
     return replace(plan, stacks=_stacks(plan))
@@ -389,8 +402,9 @@ def _stacks(plan: Plan) -> tuple[Stack, ...]:
     return tuple(s for s in found if wanted == "scanned" or len(s.units) >= FEWEST)
 
 
-def _refuse_all_frozen(plan: Plan) -> None:
-    """Something learns, and what is frozen is there."""
+def _refuse_unknown_parts(plan: Plan) -> None:
+    """Something learns, and what is frozen or read from elsewhere is there."""
+    _ = plan.begins_elsewhere
     if plan.frozen and len(plan.frozen) == len(flatten(plan.parameters())):
         raise UserError("freeze: names everything, so that nothing learns; leave a part out")
 

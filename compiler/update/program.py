@@ -44,6 +44,8 @@ Batch = Mapping[str, Array]
 Records = Mapping[str, Array]
 Perturbations = Mapping[str, Float[Array, "..."]]
 Metrics = dict[str, Array]
+Given = Callable[[], Mapping[str, Any]]
+"""Gives initial parameters that are not drawn, by path such as `blocks/block0/w`."""
 
 
 class Program:
@@ -57,6 +59,7 @@ class Program:
 
     Attributes:
         plan: what it was made from.
+        given: what of the initial parameters is not drawn.
         init: seed -> `State`; jitted.
         update: (State, batch) -> (State, metrics); jitted, the state's buffers are donated.
         updates: (State, records, whole=None) -> (State, metrics); jitted, the state's buffers are
@@ -72,8 +75,9 @@ class Program:
         learning_rate: step -> that of the update after so many, before factors of readouts.
     """
 
-    def __init__(self, plan: Plan, stages: tuple[range, ...] = ()) -> None:
+    def __init__(self, plan: Plan, stages: tuple[range, ...] = (), given: Given = dict) -> None:
         self.plan = plan
+        self.given = given
         self._stages = stages
         self._optimizer = optimizer_of(plan)
         whole = everywhere(plan)  # what the host reads, which may be one of many
@@ -103,7 +107,7 @@ class Program:
 
     def init(self, seed: int) -> State:
         """The state before the first step."""
-        return self._begin(key_data(seed))
+        return self._begin(key_data(seed), dict(self.given()))
 
     def abstract(self) -> State:
         """The state's shapes, each with where its array lies on the plan's mesh."""

@@ -50,10 +50,23 @@ def optimizer_of(plan: Plan) -> optax.GradientTransformation:
     return without(made, plan.frozen) if plan.frozen else made
 
 
-def start(plan: Plan, optimizer: optax.GradientTransformation, key: KeyData) -> State:
-    """The state before the first step; parameters do not depend on what is stacked."""
+def start(
+    plan: Plan,
+    optimizer: optax.GradientTransformation,
+    key: KeyData,
+    given: Mapping[str, Any] | None = None,
+) -> State:
+    """The state before the first step; parameters do not depend on what is stacked.
+
+    Args:
+        plan: the plan.
+        optimizer: of it.
+        key: raw key of the run.
+        given: parameters by path that are not drawn.
+    """
     how = plan.network.initialization
-    params = stacked(plan.stacks, initialize(plan.parameters(), key, how, drawn=plan.network.drawn))
+    made = initialize(plan.parameters(), key, how, drawn=plan.network.drawn)
+    params = stacked(plan.stacks, unflatten(flatten(made) | dict(given or {})))
     drawn = initialize(plan.feedback(), key, how, "feedback", all_drawn=True)
     feedback = stacked(plan.stacks, drawn) if drawn else {}
     moments: Any = optimizer.init(rest(params))

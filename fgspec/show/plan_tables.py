@@ -1,5 +1,6 @@
 """A plan and its cost as tables for people and as plain values for machines."""
 
+from collections.abc import Collection
 from math import prod
 from typing import Any
 
@@ -41,6 +42,8 @@ def cost_rows(plan: Plan, compiled: CompiledUpdate, found: Anatomy) -> dict[str,
         rows["YNNPACK"] = GIVEN[given]
     if idle := plan.idle_params():
         rows["cannot learn"] = f"{', '.join(idle)}: the normalization behind takes it out"
+    if plan.experiment.start_from is not None:
+        rows["begins with"] = _begins(plan)
     if plan.frozen:
         rows["frozen"] = _frozen(plan)
     perturbing = {"derivatives": _derivatives(plan), "noise": _noise(plan)}
@@ -66,9 +69,21 @@ SLOW = "this backend is slow at gradients of convolutions in them"
 
 def _frozen(plan: Plan) -> str:
     """What does not learn, and how much that is."""
+    return _share(plan, plan.frozen)
+
+
+def _begins(plan: Plan) -> str:
+    """What is read from elsewhere, and from where."""
+    start: Any = plan.experiment.start_from
+    place = start.file if start.run is None else f"{start.run}, step {start.step}"
+    return f"{_share(plan, plan.begins_elsewhere)} from {place}"
+
+
+def _share(plan: Plan, paths: Collection[str]) -> str:
+    """The parameters of these paths: how many numbers, and as few names as tell them."""
     sizes = {path: prod(spec.shape) for path, spec in flatten(plan.parameters()).items()}
-    own = [path for path in sizes if path in plan.frozen]
-    count, named = sum(sizes[path] for path in own), summarized(own, sizes.keys() - plan.frozen)
+    own = [path for path in sizes if path in paths]
+    count, named = sum(sizes[path] for path in own), summarized(own, sizes.keys() - set(own))
     return f"{count:,} of {sum(sizes.values()):,} parameters: {', '.join(named)}"
 
 

@@ -16,11 +16,10 @@ from fgspec.spec.mesh import Mesh
 from fgspec.spec.optimizers import OPTIMIZERS, Optimizer, Sgd
 from fgspec.spec.rules import RULES, Rule
 from fgspec.spec.run import Checkpoint, Compile, Diagnostics, Expect, Training
+from fgspec.spec.start import PartName, StartFrom
 
 LONGEST_NAME = 100
 """Letters of a name: folders and files are named by it, with a little more."""
-
-PartName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$")]
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=LONGEST_NAME)]
 
@@ -57,6 +56,10 @@ class Experiment(Section):
     gradient: Gradient = Field(default=Gradient(), description="What is estimated and how.")
     optimizer: Annotated[Optimizer, OneOf(OPTIMIZERS)] = Field(
         default=Sgd(), description="How estimates become steps."
+    )
+    start_from: Annotated[StartFrom | None, Resume.FIXED] = Field(
+        default=None,
+        description="Parameters to begin with, of another run or a file; null: all are drawn.",
     )
     freeze: tuple[PartName, ...] = Field(
         default=(),
