@@ -1,9 +1,10 @@
 """fgspec: a declarative experiment-spec compiler for learning rules beyond backprop.
 
-`load`, `plan`, `compile`, `train`, `evaluate`, `diff` and `compare` mean what the verbs of the
-command line do, and `metrics` gives a run's log as columns. A package that adds a method derives
-its class from one of the bases here, such as `Objective`, and imports nothing else of fgspec. All
-of these are imported on first use, so that reading a spec does not wait for JAX.
+`load`, `plan`, `compile`, `train`, `evaluate`, `export`, `diff` and `compare` mean what the verbs
+of the command line do; `restore` gives the model that a run trained, and `metrics` its log as
+columns. A package that adds a method derives its class from one of the bases here, such as
+`Objective`, and imports nothing else of fgspec. All of these are imported on first use, so that
+reading a spec does not wait for JAX.
 """
 
 # Rooms are called `loading`, `training`, `comparing`: a package of the name of a verb, once
@@ -21,7 +22,9 @@ VERBS = dict.fromkeys(
     (
         "Comparison",
         "DataError",
+        "Evaluation",
         "Loaded",
+        "Model",
         "Probing",
         "Program",
         "ResumeError",
@@ -33,9 +36,11 @@ VERBS = dict.fromkeys(
         "compile",
         "diff",
         "evaluate",
+        "export",
         "load",
         "metrics",
         "plan",
+        "restore",
         "train",
     ),
     "fgspec.api",

@@ -20,7 +20,9 @@ from compiler.plan.segment import Segment as Segment
 from compiler.plan.segment import Site as Site
 from fgspec.api import Comparison as Comparison
 from fgspec.api import DataError as DataError
+from fgspec.api import Evaluation as Evaluation
 from fgspec.api import Loaded as Loaded
+from fgspec.api import Model as Model
 from fgspec.api import Probing as Probing
 from fgspec.api import Program as Program
 from fgspec.api import ResumeError as ResumeError
@@ -32,9 +34,11 @@ from fgspec.api import compare as compare
 from fgspec.api import compile as compile
 from fgspec.api import diff as diff
 from fgspec.api import evaluate as evaluate
+from fgspec.api import export as export
 from fgspec.api import load as load
 from fgspec.api import metrics as metrics
 from fgspec.api import plan as plan
+from fgspec.api import restore as restore
 from fgspec.api import train as train
 from fgspec.data.dataset import Dataset as Dataset
 from fgspec.problems.problems import Problem as Problem

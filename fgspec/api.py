@@ -6,12 +6,12 @@ spec = fgspec.load("specs/quickstart.yaml", ["training.epochs=3"])
 program = fgspec.compile(spec)
 state = program.init(spec.experiment.seed)
 summary = fgspec.train(spec)
+classes = fgspec.restore(summary["run"]).predict(images)
 changes = fgspec.diff("specs/a.yaml", "specs/b.yaml")
 consequences = fgspec.compare("specs/a.yaml", "specs/b.yaml").consequences
 """
 
 import logging
-import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -45,7 +45,6 @@ from fgspec.comparing.contract import base, broken, untold
 from fgspec.data.dataset import Dataset
 from fgspec.data.describe import describe
 from fgspec.data.moments import moments_of
-from fgspec.data.pipeline import evaluation_batches
 from fgspec.data.sources import read
 from fgspec.data.validation import described, divided
 from fgspec.errors import DataError, ResumeError, RunError, UserError
@@ -75,23 +74,27 @@ from fgspec.spec.experiment import Experiment
 from fgspec.spec.flax_module import MODULES
 from fgspec.spec.kinds import working
 from fgspec.spec.leading import leading_metric, stopping_metric
-from fgspec.spec.mesh import Mesh, fill
-from fgspec.training import loop
+from fgspec.spec.mesh import fill
+from fgspec.trained.evaluation import Evaluation
+from fgspec.trained.export import export
+from fgspec.trained.model import Model, alone, restore
+from fgspec.trained.start import Beginning
+from fgspec.trained.steps import NEWEST, Step
 from fgspec.training import run_folder as rundir
 from fgspec.training.bundle import read_bundle
 from fgspec.training.checkpoint import newest
 from fgspec.training.compile_cache import CacheUse, compilation_cache
-from fgspec.training.device_calls import evaluated, functions, rows_of, timed
+from fgspec.training.device_calls import functions, rows_of, timed
 from fgspec.training.jax_settings import refuse_interpreting, refuse_missing_backend
 from fgspec.training.lock import Writer
-from fgspec.training.loop import Functions, Timetable
+from fgspec.training.loop import Timetable
 from fgspec.training.out_of_memory import enough_memory
 from fgspec.training.profile import Profile
 from fgspec.training.records import read_record
 from fgspec.training.replay import Replay, replayed
-from fgspec.training.resuming import reading, refuse_length, refuse_other_data
+from fgspec.training.resuming import refuse_length
 from fgspec.training.run import Course, Job, execute, find, going_on, start
-from fgspec.training.run_log import columns_of, damage_of
+from fgspec.training.run_log import columns_of
 from fgspec.training.selection import Watch
 from fgspec.training.timings import Timings
 
@@ -102,7 +105,9 @@ notebook.join()
 __all__ = [
     "Comparison",
     "DataError",
+    "Evaluation",
     "Loaded",
+    "Model",
     "Probing",
     "Program",
     "ResumeError",
@@ -114,9 +119,11 @@ __all__ = [
     "compile",
     "diff",
     "evaluate",
+    "export",
     "load",
     "metrics",
     "plan",
+    "restore",
     "train",
 ]
 
@@ -215,7 +222,8 @@ def compile(spec: Spec, *, network: Any = None) -> Program:
         UserError: a network is given to a spec that has one.
     """
     loaded = _loaded(spec, name="compile: spec")
-    return compile_plan(plan(loaded if network is None else _with_network(loaded, network)))
+    planned = plan(loaded := loaded if network is None else _with_network(loaded, network))
+    return compile_plan(planned, Beginning(planned, loaded.search))
 
 
 def _with_network(loaded: Loaded, network: Any) -> Loaded:
@@ -250,8 +258,8 @@ def compare(a: Spec, b: Spec, probe: Probing | None = None) -> Comparison:
         found = with_consequences(found, plan(left, here=False), plan(right, here=False))
     if probe is not None:
         with compilation_cache():
-            (one, data), (other, others) = (_with_data(_alone(spec)) for spec in (left, right))
-            found = with_probe(found, one.plan, data, other.plan, others, probe)
+            (one, data), (other, others) = (_with_data(alone(spec)) for spec in (left, right))
+            found = with_probe(found, one, data, other, others, probe)
     return found
 
 
@@ -404,6 +412,8 @@ def _prepared(
         program, dataset = _with_data(loaded)
     if course.run is not None and course.before is not None:
         refuse_length(course.run, course.before, program.plan, course.run.last_step())
+    if course.run is None and course.parent is None:
+        program.given()  # before anything is compiled, as it may not fit
     timetable = _timetable(program.plan)
     if profile > timetable.total:
         raise UserError(
@@ -436,18 +446,27 @@ def _prepared(
     traces = profile and is_first()
     traced = Profile(profile, lambda: scopes(compiled.call.as_text())) if traces else None
     reads = (calls.resident, rows_of(program, calls))
-    return Job(course, called, timetable, dataset, console, stop_signals, *reads, traced)
+    info = program.plan.data
+    outside = {"info": info, "given": program.given}
+    return Job(course, called, timetable, dataset, console, stop_signals, *reads, traced, **outside)
 
 
 def evaluate(
-    run: str | Path, *, overrides: Sequence[str] = (), other_data: bool = False
+    run: str | Path,
+    *,
+    overrides: Sequence[str] = (),
+    other_data: bool = False,
+    step: Step = NEWEST,
 ) -> dict[str, float]:
-    """One pass over the test set with the newest checkpoint of a run, on one device.
+    """One pass over the test set with a checkpoint of a run, on one device.
+
+    `restore(run).evaluate()` tells more: every class, and what is confused.
 
     Args:
         run: its folder.
         overrides: `path=value` strings as given to `--set`, of fields of `data.source`.
         other_data: whether its data may be others than those that it was trained with.
+        step: which checkpoint; see `restore`.
 
     Returns:
         `test/loss`, `test/error`, `test/accuracy`, and the `step` of the checkpoint.
@@ -459,29 +478,8 @@ def evaluate(
     """
     refuse_no_path("evaluate: run", run, "the folder of a run")
     refuse_no_overrides("evaluate: overrides", overrides)
-    found, recorded = rundir.reopen(Path(run))
-    rundir.refuse_changed(found, recorded)
-    loaded = reading(found, recorded, overrides)
-    with compilation_cache():
-        program, dataset = _with_data(_alone(loaded))
-        restored = newest(found.checkpoints, rundir.began_as(found, recorded), program.abstract())
-        if restored is None:
-            raise ResumeError(f"{run}: no checkpoint yet; resume it first")
-        if not other_data:
-            instead = "evaluate on what is there with --other-data (in Python: other_data=True)"
-            saved = restored.extra.get("data")
-            refuse_other_data(found, loaded, dataset, saved, instead)
-        own = partial(evaluated, program)
-        called = Functions(program.init, program.abstract, program.updates, own, program.diagnose)
-        size = loaded.experiment.data.evaluation_batch_size
-        batches = partial(evaluation_batches, dataset.test_images, dataset.test_labels, size)
-        values = loop.evaluate(called, restored.state, batches)
-    if damage := damage_of(found):
-        LOG.warning("%s; what is evaluated here is its checkpoint, which is intact", damage)
-    for name, value in values.items():
-        if not math.isfinite(value):
-            raise RunError(f"{run}: step {restored.step}: {name} is {value}: its numbers broke")
-    return {"step": restored.step} | values
+    found = restore(run, step, overrides=overrides, other_data=other_data).evaluate()
+    return {"step": found.step, **found.metrics}
 
 
 def metrics(run: str | Path) -> dict[str, list[float | None]]:
@@ -517,9 +515,11 @@ def replay(bundle: str | Path) -> Replay:
     found, loaded = rundir.reopen(kept.run.path)
     rundir.refuse_changed(found, loaded)
     with compilation_cache():
-        program, dataset = _with_data(_alone(loaded))
-        state, began = program.init(loaded.experiment.seed), rundir.began_as(found, loaded)
-        if kept.start:
+        program, dataset = _with_data(alone(loaded))
+        began = rundir.began_as(found, loaded)
+        if not kept.start:
+            state = program.init(loaded.experiment.seed)
+        else:
             restored = newest(found.checkpoints, began, program.abstract())
             if restored is None:
                 raise ResumeError(f"{bundle}: its checkpoint is missing; copy it from the run")
@@ -542,12 +542,8 @@ def _with_data(loaded: Loaded) -> tuple[Program, Dataset]:
         mean, std = data.source.given_moments() or moments_of(dataset.train_images)
         info = replace(info, mean=mean, std=std)
     loaded.refuse(data_problems(loaded.experiment, info))
-    return compile_plan(make_plan(planned.experiment, info)), dataset
-
-
-def _alone(loaded: Loaded) -> Loaded:
-    """The spec on one device."""
-    return replace(loaded, experiment=loaded.experiment.on(Mesh()))
+    planned = make_plan(planned.experiment, info)
+    return compile_plan(planned, Beginning(planned, loaded.search)), dataset
 
 
 def _timetable(plan: Plan) -> Timetable:

@@ -43,6 +43,7 @@ ROOMS = [
     "fgspec.processes",
     "fgspec.training",
     "fgspec.bench",
+    "fgspec.trained",
     "fgspec.sweeps",
     "fgspec.results",
     "fgspec.comparing",

@@ -28,6 +28,8 @@ NEW = (
     ("checkpoint", "best"),
     ("compile", "ynnpack"),
     ("data", "validation"),
+    ("freeze",),
+    ("start_from",),
     ("gradient", "perturbation", "projection", "applies_to"),
     ("optimizer", "accumulate"),
     ("optimizer", "average"),

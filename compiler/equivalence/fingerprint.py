@@ -121,6 +121,9 @@ def _initial(program: Program) -> dict[str, Known]:
                 return initialize(specs, key_data(seed), how, *of, all_drawn=bool(of), drawn=own)
 
             (known,) = digests(alone, (), ()).values()
+            if not stream and path in plan.begins_elsewhere:
+                read = hashed(plan.experiment.start_from, path)
+                known = Known(read, read, True)
             found["/".join((*stream, path))] = known
     return found
 

@@ -30,3 +30,7 @@ class CrossEntropy(objectives.CrossEntropy):
     def predict(self, outputs: Float[Array, "n k"]) -> Int[Array, " n"]:
         """The most likely class."""
         return outputs.argmax(-1)
+
+    def probabilities(self, outputs: Float[Array, "n k"]) -> Float[Array, "n k"]:
+        """Their softmax."""
+        return jax.nn.softmax(outputs)

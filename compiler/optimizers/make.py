@@ -4,9 +4,11 @@ from collections.abc import Collection
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
+from compiler.named_arrays.paths import flatten, unflatten
 from compiler.optimizers.average import averaging
 from compiler.optimizers.paths import named, scaled
 from fgspec.spec.kinds import working
@@ -67,6 +69,30 @@ def _after(clip: Any, made: optax.GradientTransformation) -> optax.GradientTrans
 def together(spec: Optimizer) -> optax.GradientTransformation | None:
     """What needs the gradients of all parameters at once, before any of them is stepped, if any."""
     return optax.chain(*working(spec.clip).transformations()) if spec.clip.whole else None
+
+
+def without(
+    optimizer: optax.GradientTransformation, frozen: Collection[str]
+) -> optax.GradientTransformation:
+    """An optimizer that steps as if there were no gradient of some parameters, and leaves these.
+
+    Args:
+        optimizer: whose weight decay does not act on them.
+        frozen: their paths.
+    """
+
+    def still(tree: Any) -> Any:
+        # Added to a number, a negative zero alone leaves its every bit.
+        flat = flatten(tree)
+        return unflatten({p: -jnp.zeros_like(x) if p in frozen else x for p, x in flat.items()})
+
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        # At both ends: momentum gathers nothing, and whatever an optimizer adds moves nothing.
+        steps, new = optimizer.update(still(updates), state, params)
+        return still(steps), new
+
+    # Its state is that of the optimizer, so that a fork may freeze what its parent trained.
+    return optax.GradientTransformation(optimizer.init, update)
 
 
 def learning_rate(spec: Optimizer, steps: int, per_epoch: int, step: int) -> float:

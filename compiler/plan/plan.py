@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -20,6 +20,7 @@ from compiler.network.norms import Norm
 from compiler.network.readout import Readout
 from compiler.objectives.replicated import copy_axes
 from compiler.plan.element import Element
+from compiler.plan.parts_named import chosen, within
 from compiler.plan.segment import Segment, Site, Unit, one_loss_each
 from compiler.plan.stacks import FEWEST, Stack, find
 from fgspec.errors import UserError
@@ -131,6 +132,32 @@ class Plan:
         """The paths of the arrays of blocks that cannot learn; see `Layer.idle_params`."""
         layers = layers_in(self.network.blocks)
         return [f"{path}/{name}" for path, layer in layers for name in layer.idle_params()]
+
+    @cached_property
+    def frozen(self) -> frozenset[str]:
+        """The paths of the parameters that do not learn, such as `blocks/block0/channel/w`.
+
+        Raises:
+            UserError: `freeze` names a part that there is not.
+        """
+        freeze = self.experiment.freeze
+        if not freeze:
+            return frozenset()
+        names = [block.name for block in self.network.blocks]
+        return chosen("freeze", freeze, flatten(self.parameters()), names)
+
+    @cached_property
+    def begins_elsewhere(self) -> frozenset[str]:
+        """The paths of the parameters that are read, not drawn; see `start_from`.
+
+        Raises:
+            UserError: `start_from.only` names a part that there is not.
+        """
+        start = self.experiment.start_from
+        if start is None:
+            return frozenset()
+        paths, names = flatten(self.parameters()), [block.name for block in self.network.blocks]
+        return chosen("start_from.only", start.only, paths, names) or frozenset(paths)
 
     @property
     def precise(self) -> jnp.dtype:
@@ -332,6 +359,7 @@ def make_plan(experiment: Experiment, data: DatasetInfo) -> Plan:
     plan = Plan(experiment, data, network, units, segments, (), steps, per_epoch)
     if plan.moves_together:
         plan = replace(plan, segments=tuple(one_loss_each(segments)))
+    _refuse_unknown_parts(plan)
     _refuse_too_many(plan)
     _refuse_single_values(plan)
     _refuse_unknown_parts(plan)
@@ -358,7 +386,18 @@ def _stacks(plan: Plan) -> tuple[Stack, ...]:
         return plan.readout(unit[1]) if local else None
 
     units = [unit for unit in plan.units if not local or unit[1].name != "final"]
-    found = find(units, head, partial(_factors, plan))
+
+    def frozen(unit: Unit) -> frozenset[str]:
+        """What of a unit is frozen, by names that are those of all units."""
+        places = [f"blocks/{block.name}" for block in unit[0]] + [f"heads/{unit[1].name}"]
+        return frozenset(
+            f"{index}{path.removeprefix(place)}"
+            for index, place in enumerate(places)
+            for path in plan.frozen
+            if within(path, place)
+        )
+
+    found = find(units, head, lambda unit: (_factors(plan, unit), frozen(unit)))
     if wanted == "scanned" and not found:
         raise UserError("compile.blocks: no two equal blocks follow each other; use auto")
     return tuple(s for s in found if wanted == "scanned" or len(s.units) >= FEWEST)
@@ -372,10 +411,13 @@ def _factors(plan: Plan, unit: Unit) -> list[tuple[float, float]]:
 
 
 def _refuse_unknown_parts(plan: Plan) -> None:
-    """Factors are for parameters that there are."""
+    """Something learns, and what is frozen, read from elsewhere or has factors is there."""
     factors = plan.experiment.optimizer.factors
     for name, known in factors.unknown(flatten(plan.parameters())) if factors.parts else ():
         raise UserError(f"optimizer.factors.parts: no parameter's path begins with {name}; {known}")
+    _ = plan.begins_elsewhere
+    if plan.frozen and len(plan.frozen) == len(flatten(plan.parameters())):
+        raise UserError("freeze: names everything, so that nothing learns; leave a part out")
 
 
 def _refuse_too_many(plan: Plan) -> None:

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int, Shaped
 
 from compiler.augment.recipes import augmented
 from compiler.estimators.site_losses import site_losses
-from compiler.named_arrays.precision import in_full
+from compiler.named_arrays.precision import in_full, precise
 from compiler.named_arrays.random_streams import KeyData
 from compiler.network.layers import LayerTrace
 from compiler.network.network import in_unit_interval, patchify, standardized
@@ -18,7 +18,7 @@ from compiler.plan.passes import through
 from compiler.plan.plan import Plan
 from compiler.plan.segment import Site
 from compiler.plan.sharding import constrained
-from compiler.update.state import State, answering
+from compiler.update.state import State, answering, by_name
 
 Params = Mapping[str, Any]
 Features = Float[Array, "n p g c"]
@@ -71,18 +71,38 @@ def clean_features(
     return through(plan.parts(), state.params, stem(plan, image), known=known).output
 
 
+def features_after(
+    plan: Plan, state: State, image: Shaped[Array, "n h w k"], block: str
+) -> Float[Array, "n p g c"]:
+    """The features of clean images after one block in evaluation, at least float32."""
+    blocks, known = plan.network.blocks, state.statistics or None
+    chain = blocks[: blocks.index(plan.network.block(block)) + 1]
+    params = by_name(plan, answering(plan, state)).params
+    return precise(through([chain], params, stem(plan, image), known=known).output)
+
+
+def outputs(plan: Plan, state: State, image: Shaped[Array, "n h w k"]) -> Float[Array, "n k"]:
+    """What the classifier makes of clean images in evaluation."""
+    state = answering(plan, state)
+    output = clean_features(plan, state, image)
+    moments = of_classifier(state.statistics) if state.statistics else None
+    return plan.network.classifier.outputs(state.params["classifier"], output, known=moments)[0]
+
+
+def answered(
+    plan: Plan, state: State, batch: Mapping[str, Array]
+) -> tuple[Metrics, Float[Array, "n k"]]:
+    """What `evaluated` gives, and the outputs that it is taken from."""
+    answer, targets, found = plan.answer, batch["label"], outputs(plan, state, batch["image"])
+    loss, told = in_full(answer.value)(found, targets), answer.metrics(found, targets)
+    count = jnp.asarray(loss.shape[0], jnp.int32)
+    sums = {name: told[name].sum() for name in answer.reports}
+    return {"loss": loss.sum(), **sums, "count": count}, found
+
+
 def evaluated(plan: Plan, state: State, batch: Mapping[str, Array]) -> Metrics:
     """Sums over a batch: the loss and the metrics of the answer's objective, and `count`."""
-    state = answering(plan, state)
-    output = clean_features(plan, state, batch["image"])
-    moments = of_classifier(state.statistics) if state.statistics else None
-    read = plan.network.classifier.outputs
-    logits, _ = read(state.params["classifier"], output, known=moments)
-    answer, targets = plan.answer, batch["label"]
-    loss, found = in_full(answer.value)(logits, targets), answer.metrics(logits, targets)
-    count = jnp.asarray(loss.shape[0], jnp.int32)
-    sums = {name: found[name].sum() for name in answer.reports}
-    return {"loss": loss.sum(), **sums, "count": count}
+    return answered(plan, state, batch)[0]
 
 
 @jax.named_scope("readouts")

@@ -20,9 +20,12 @@ from compiler.plan.sharding import everywhere, placed, shardings, traced_on
 from compiler.update.diagnose import diagnosed
 from compiler.update.examine import Seen, are_finite, examined, not_finite
 from compiler.update.forward_passes import (
+    answered,
     classifier_gradient,
     clean_features,
     evaluated,
+    features_after,
+    outputs,
 )
 from compiler.update.learn import (
     Collecting,
@@ -51,6 +54,8 @@ Batch = Mapping[str, Array]
 Records = Mapping[str, Array]
 Perturbations = Mapping[str, Float[Array, "..."]]
 Metrics = dict[str, Array]
+Given = Callable[[], Mapping[str, Any]]
+"""Gives initial parameters that are not drawn, by path such as `blocks/block0/w`."""
 
 
 class Program:
@@ -64,6 +69,7 @@ class Program:
 
     Attributes:
         plan: what it was made from.
+        given: what of the initial parameters is not drawn.
         init: seed -> `State`; jitted.
         update: (State, batch) -> (State, metrics); jitted, the state's buffers are donated.
         updates: (State, records, whole=None) -> (State, metrics); jitted, the state's buffers are
@@ -71,12 +77,17 @@ class Program:
             have; or their examples as `index` [k, n] into the training set `whole`.
         evaluate: (State, batch) -> sums over the batch: `loss`, the objective's metrics, `count`;
             jitted.
+        answered: (State, batch) -> what `evaluate` gives, and the outputs [n, k] of the
+            classifier; jitted.
+        outputs: (State, images) -> outputs [n, k] of the classifier; jitted.
+        features: (State, images, block=NAME) -> features [n, p, g, c] after the block; jitted.
         diagnose: (State, batch) -> what the estimate of this step is worth; jitted.
         learning_rate: step -> that of the update after so many, before factors of readouts.
     """
 
-    def __init__(self, plan: Plan, stages: tuple[range, ...] = ()) -> None:
+    def __init__(self, plan: Plan, stages: tuple[range, ...] = (), given: Given = dict) -> None:
         self.plan = plan
+        self.given = given
         self._stages = stages
         self._optimizer = optimizer_of(plan)
         whole = everywhere(plan)  # what the host reads, which may be one of many
@@ -87,6 +98,11 @@ class Program:
         self.update: Any = donating("update", self._update)
         self.updates: Any = donating("updates", self._updates)
         self.evaluate: Any = reading("evaluate", partial(evaluated, plan))
+        self.answered: Any = reading("answered", partial(answered, plan))
+        self.outputs: Any = reading("outputs", partial(outputs, plan))
+        self.features: Any = reading(
+            "features", partial(features_after, plan), static_argnames="block"
+        )
         self.diagnose: Any = reading("diagnose", self._diagnose)
         self._finite: Any = reading("finite", partial(are_finite, plan))
         self._gradient: Any = self._jit("gradient", self._gradient_of_step)
@@ -101,7 +117,7 @@ class Program:
 
     def init(self, seed: int) -> State:
         """The state before the first step."""
-        return self._begin(key_data(seed))
+        return self._begin(key_data(seed), dict(self.given()))
 
     def abstract(self) -> State:
         """The state's shapes, each with where its array lies on the plan's mesh."""

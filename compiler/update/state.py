@@ -14,7 +14,7 @@ from compiler.named_arrays.random_streams import KeyData
 from compiler.network.initialize import initialize
 from compiler.network.running import Running, initial
 from compiler.optimizers.average import average_in
-from compiler.optimizers.make import make_optimizer, together
+from compiler.optimizers.make import make_optimizer, together, without
 from compiler.optimizers.paths import weights_of
 from compiler.plan.plan import Plan
 from compiler.plan.stacks import stacked, unstacked
@@ -46,14 +46,28 @@ class State(NamedTuple):
 
 def optimizer_of(plan: Plan) -> optax.GradientTransformation:
     """What a run of a plan does with gradients."""
-    weights = weights_of(plan.parameters())
-    return make_optimizer(plan.experiment.optimizer, plan.steps, plan.steps_per_epoch, weights)
+    spec, learns = plan.experiment.optimizer, weights_of(plan.parameters()) - plan.frozen
+    made = make_optimizer(spec, plan.steps, plan.steps_per_epoch, learns)
+    return without(made, plan.frozen) if plan.frozen else made
 
 
-def start(plan: Plan, optimizer: optax.GradientTransformation, key: KeyData) -> State:
-    """The state before the first step; parameters do not depend on what is stacked."""
+def start(
+    plan: Plan,
+    optimizer: optax.GradientTransformation,
+    key: KeyData,
+    given: Mapping[str, Any] | None = None,
+) -> State:
+    """The state before the first step; parameters do not depend on what is stacked.
+
+    Args:
+        plan: the plan.
+        optimizer: of it.
+        key: raw key of the run.
+        given: parameters by path that are not drawn.
+    """
     how = plan.network.initialization
-    params = stacked(plan.stacks, initialize(plan.parameters(), key, how, drawn=plan.network.drawn))
+    made = initialize(plan.parameters(), key, how, drawn=plan.network.drawn)
+    params = stacked(plan.stacks, unflatten(flatten(made) | dict(given or {})))
     drawn = initialize(plan.feedback(), key, how, "feedback", all_drawn=True)
     feedback = stacked(plan.stacks, drawn) if drawn else {}
     moments: Any = optimizer.init(rest(params))

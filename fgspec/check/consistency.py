@@ -22,6 +22,7 @@ from fgspec.spec.mesh import AXES, Mesh
 from fgspec.spec.metrics import TEST, VALID, today
 from fgspec.spec.run import Checkpoint, Compile, Diagnostics, Expect, Training
 from fgspec.spec.shapes import divisors
+from fgspec.spec.start import StartFrom
 from fgspec.yaml.load import Path
 
 METRICS = (
@@ -55,6 +56,20 @@ def validation(data: Data) -> Iterator[Problem]:
             message = "give either examples or fraction; remove one of the two"
             others: tuple[Path, ...] = (("data", "validation", "examples"),)
             yield Problem(("data", "validation", "fraction"), message, others=others)
+
+
+def beginning(start_from: StartFrom | None) -> Iterator[Problem]:
+    """A run or a file, and a checkpoint of a run."""
+    if start_from is None:
+        return
+    if start_from.run is None and start_from.file is None:
+        yield Problem(("start_from",), "give either run or file", False)
+    elif start_from.run is not None and start_from.file is not None:
+        message = "give either run or file; remove one of the two"
+        yield Problem(("start_from", "file"), message, others=(("start_from", "run"),))
+    elif start_from.file is not None and start_from.step != StartFrom().step:
+        message = "never read: a file holds one step; remove it"
+        yield Problem(("start_from", "step"), message)
 
 
 def intervals(
@@ -221,6 +236,7 @@ def residence(data: Data, compile: Compile) -> Iterator[Problem]:
 CHECKS: tuple[Callable[..., Iterator[Problem]], ...] = (
     duration,
     validation,
+    beginning,
     intervals,
     loss_sites,
     head,

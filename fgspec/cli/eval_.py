@@ -3,17 +3,36 @@
 import json
 from pathlib import Path
 
-from fgspec import api
-from fgspec.cli.arguments import meant, then
+from fgspec.cli.arguments import ArgumentError, meant, then
+from fgspec.cli.arguments import unwritable as why_unwritable
+from fgspec.trained.confusion import check_writable, lines, write
+from fgspec.trained.model import restore
 
 
-def run(run: Path, overrides: list[str] | None, other_data: bool, as_json: bool) -> None:
+def run(
+    run: Path,
+    overrides: list[str] | None,
+    other_data: bool,
+    as_json: bool,
+    step: str,
+    data: Path | None,
+    confusion: Path | None,
+) -> None:
     """What `fgspec eval` does."""
     run = meant(run)
-    values = api.evaluate(run, overrides=overrides or (), other_data=other_data)
+    if confusion is not None:
+        check_writable(confusion)
+        if reason := why_unwritable(confusion):
+            raise ArgumentError(f"eval: --confusion {confusion}: cannot be written ({reason})")
+    model = restore(run, step, overrides=overrides or (), other_data=other_data)
+    found = model.evaluate(data)
+    if confusion is not None:
+        write(found, confusion)
     if as_json:
-        print(json.dumps(values))
+        print(json.dumps(found.json()))
         return
-    metrics = ", ".join(f"{k} {v:.4f}" for k, v in values.items() if k != "step")
-    print(f"step {values['step']}: {metrics}")
+    metrics = ", ".join(f"{name} {value:.4f}" for name, value in found.metrics.items())
+    print(f"step {found.step}: {metrics}")
+    for line in lines(found):
+        print(line)
     then("report", run)

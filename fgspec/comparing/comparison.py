@@ -13,6 +13,7 @@ from compiler.equivalence.fingerprint import fingerprint
 from compiler.named_arrays.paths import flatten, unflatten
 from compiler.plan.plan import Plan
 from compiler.quality.probe import ROUNDS, Probe, probed
+from compiler.update.program import Program
 from compiler.update.state import State
 from fgspec.data.dataset import Dataset
 from fgspec.data.pipeline import TrainBatches
@@ -111,7 +112,7 @@ def with_consequences(found: Comparison, a: Plan, b: Plan) -> Comparison:
 
 
 def with_probe(
-    found: Comparison, a: Plan, data_a: Dataset, b: Plan, data_b: Dataset, how: Probing
+    found: Comparison, a: Program, data_a: Dataset, b: Program, data_b: Dataset, how: Probing
 ) -> Comparison:
     """The third layer: what the estimates of both are worth, layer by layer, on one batch.
 
@@ -120,7 +121,7 @@ def with_probe(
     """
     plan_a, state_a, batch_a = _warm(a, data_a, how)
     plan_b, state_b, batch_b = _warm(b, data_b, how)
-    first, second = a.experiment.data, b.experiment.data
+    first, second = a.plan.experiment.data, b.plan.experiment.data
     batch, params = "the same batch", "the parameters of the first"
     if first.source == second.source and first.batch_size == second.batch_size:
         batch_b = batch_a
@@ -143,10 +144,10 @@ def with_probe(
     )
 
 
-def _warm(plan: Plan, data: Dataset, how: Probing) -> tuple[Plan, State, Any]:
+def _warm(of: Program, data: Dataset, how: Probing) -> tuple[Plan, State, Any]:
     """The plan unrolled, its state after some updates, and the next batch."""
-    plan = replace(plan, stacks=())
-    program, spec = compile_plan(plan), plan.experiment
+    plan = replace(of.plan, stacks=())
+    program, spec = compile_plan(plan, of.given), plan.experiment
     batches = TrainBatches(
         data.train_images, data.train_labels, spec.data.batch_size, spec.order_seed, how.steps + 1
     )

@@ -68,6 +68,7 @@ class Dataset:
         reading: how batches are made of the images.
         valid_images: [V, H, W, C], like the training images; V is 0 where none are set aside.
         valid_labels: [V], int32, like the training labels.
+        names: of the classes, by label; empty where they have none.
     """
 
     train_images: Images
@@ -77,6 +78,7 @@ class Dataset:
     reading: Reading = IN_MEMORY
     valid_images: Images = field(default_factory=lambda: np.zeros((0, 0, 0, 0), np.uint8))
     valid_labels: Labels = field(default_factory=lambda: np.zeros(0, np.int32))
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Locks the arrays: batches that are views of them must not change them."""

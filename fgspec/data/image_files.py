@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cache, cached_property
@@ -74,14 +75,7 @@ class ImageFiles:
         """The images at these places, [B, size, size, 3]; `axis` must be 0."""
         if axis != 0:
             raise ValueError(f"images are taken along axis 0, not {axis}")
-        images = np.empty((len(indices), *self.shape[1:]), np.uint8)
-
-        def fill(place: int) -> None:
-            images[place] = self._decoded(self._names[indices[place]])
-
-        for _ in _decoders().map(fill, range(len(indices))):
-            pass  # waits, and raises what a thread raised
-        return images
+        return side_by_side(lambda place: self._decoded(self._names[place]), indices, self.shape)
 
     def __getitem__(self, part: slice, /) -> "ImageFiles":
         """A range of the images; none of them is decoded."""
@@ -120,41 +114,84 @@ class ImageFiles:
     def _decoded(self, name: str) -> NDArray[np.uint8]:
         file = self._root / name
         try:
-            with file.open("rb") as stream:
-                head = stream.read(_PNG_HEAD)
-                stream.seek(0)
-                with self._imaging.open(stream, formats=_FORMATS) as image:
-                    if image.mode not in _EIGHT_BITS:
-                        raise _Unfit(f"its pixels are {image.mode}, {_EXPECTED_DEPTH}", _SAVE_8)
-                    _check_depth(head)
-                    return _central_square(image, self._size)
-        except MemoryError:
-            raise
-        except Exception as error:  # a damaged file can make a decoder raise anything
-            fault = self._explained(file, error)
+            return decoded(file, self._square)
+        except Unfit as fault:
             raise DataError(
                 f"data.source: {file} cannot be decoded: {fault}; {fault.remedy}, or remove it, "
                 "and start a new run"
-            ) from error
+            ) from fault
 
-    def _explained(self, file: Path, error: Exception) -> "_Unfit":
-        """What is wrong with a file that could not be decoded."""
-        if isinstance(error, _Unfit):
-            return error
-        if isinstance(error, self._imaging.UnidentifiedImageError):
-            # What Pillow knows is more than what is read, and is intact in all likelihood.
-            with suppress(Exception), self._imaging.open(file) as image:
-                return _Unfit(f"it is {image.format}, expected {_KNOWN}", "save it as PNG")
-            return _Unfit(f"cannot identify image file, expected {_KNOWN}", _REPLACE)
-        return _Unfit(" ".join(str(error).split()) or type(error).__name__, _REPLACE)
+    def _square(self, image: Any) -> NDArray[np.uint8]:
+        return central_square(image, self._size)
 
 
-class _Unfit(ValueError):
-    """Why a file cannot be decoded, and what to do about it."""
+class Unfit(ValueError):
+    """Why a file cannot be decoded, or its picture not be used, and what to do about it."""
 
     def __init__(self, reason: str, remedy: str) -> None:
         super().__init__(reason)
         self.remedy = remedy
+
+
+def decoded(file: Path, pixels: Callable[[Any], NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """The pixels of a file.
+
+    Args:
+        file: JPEG, PNG, WEBP or BMP of 8 bits a channel.
+        pixels: makes them of an image of Pillow.
+
+    Raises:
+        Unfit: it is something else, or damaged; or `pixels` raises it.
+        UserError: Pillow is not installed.
+    """
+    opened = imaging().open
+    try:
+        with file.open("rb") as stream:
+            head = stream.read(_PNG_HEAD)
+            stream.seek(0)
+            with opened(stream, formats=_FORMATS) as image:
+                if image.mode not in _EIGHT_BITS:
+                    raise Unfit(f"its pixels are {image.mode}, {_EXPECTED_DEPTH}", _SAVE_8)
+                _check_depth(head)
+                return pixels(image)
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged file can make a decoder raise anything
+        raise _explained(file, error) from error
+
+
+def side_by_side(
+    image: Callable[[int], NDArray[np.uint8]],
+    indices: NDArray[np.integer],
+    shape: tuple[int, ...],
+) -> NDArray[np.uint8]:
+    """Images made on all cores, [B, height, width, channels].
+
+    Args:
+        image: makes the one at a place.
+        indices: the places, [B].
+        shape: of all images, of any number.
+    """
+    images = np.empty((len(indices), *shape[1:]), np.uint8)
+
+    def fill(place: int) -> None:
+        images[place] = image(indices[place])
+
+    for _ in _decoders().map(fill, range(len(indices))):
+        pass  # waits, and raises what a thread raised
+    return images
+
+
+def _explained(file: Path, error: Exception) -> Unfit:
+    """What is wrong with a file that could not be decoded."""
+    if isinstance(error, Unfit):
+        return error
+    if isinstance(error, imaging().UnidentifiedImageError):
+        # What Pillow knows is more than what is read, and is intact in all likelihood.
+        with suppress(Exception), imaging().open(file) as image:
+            return Unfit(f"it is {image.format}, expected {_KNOWN}", "save it as PNG")
+        return Unfit(f"cannot identify image file, expected {_KNOWN}", _REPLACE)
+    return Unfit(" ".join(str(error).split()) or type(error).__name__, _REPLACE)
 
 
 def _check_depth(head: bytes) -> None:
@@ -164,10 +201,11 @@ def _check_depth(head: bytes) -> None:
     the lower ones become black.
     """
     if head.startswith(_PNG) and head[_PNG_DEPTH : _PNG_DEPTH + 1] == b"\x10":
-        raise _Unfit(f"its pixels are of 16 bits a channel, {_EXPECTED_DEPTH}", _SAVE_8)
+        raise Unfit(f"its pixels are of 16 bits a channel, {_EXPECTED_DEPTH}", _SAVE_8)
 
 
-def _central_square(image: Any, size: int) -> NDArray[np.uint8]:
+def central_square(image: Any, size: int) -> NDArray[np.uint8]:
+    """The central square of an image of Pillow in RGB, resized, [size, size, 3]."""
     width, height = image.size
     side = min(width, height)
     left, top = (width - side) / 2, (height - side) / 2

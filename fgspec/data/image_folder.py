@@ -84,7 +84,9 @@ def listed_images(root: Path, train: str, test: str, size: int) -> Dataset:
         raise DataError(f"data.source.train: {empty} holds no {_KINDS} file; add some or remove it")
     if not len(test_images):
         raise DataError(f"data.source.test: the folders of {root / test} hold no {_KINDS} file")
-    return Dataset(train_images, train_labels, test_images, test_labels, FROM_FILES)
+    return Dataset(
+        train_images, train_labels, test_images, test_labels, FROM_FILES, names=tuple(known)
+    )
 
 
 def _composed(name: str) -> str:

@@ -95,6 +95,32 @@ class Npz(sources.Npz):
         return cls(path=str(folder / "example.npz"))
 
 
+def images_in(file: Path, name: str) -> Pixels:
+    """The images of an archive without labels.
+
+    Args:
+        file: the archive.
+        name: of the array: [N, H, W] or [N, H, W, C], uint8 or float32.
+
+    Raises:
+        DataError: the archive or the array is missing, or not what it must be.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            member = _member(archive, name, name)
+            head = _head(archive, member)
+            _check_images(name, head)
+            refuse_beyond_memory(head.size)
+            return _array(archive, member)
+    except _Unfit as error:
+        raise DataError(f"{file}: {error}") from error
+    except DataError:
+        raise
+    except Exception as error:  # as in `Npz.read`
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{file}: cannot be read: {reason}; {_SAVE}") from error
+
+
 @dataclass(frozen=True)
 class _Head:
     """What an array's head says of it.

@@ -1,11 +1,15 @@
 """A plan and its cost as tables for people and as plain values for machines."""
 
+from collections.abc import Collection
+from math import prod
 from typing import Any
 
 from compiler.cost.by_part import Anatomy, anatomy_values, by_part
 from compiler.cost.compiled import CompiledUpdate, ynnpack
 from compiler.cost.counts import counts
 from compiler.cost.updates_per_call import calls_of
+from compiler.equivalence.consequences import summarized
+from compiler.named_arrays.paths import flatten
 from compiler.plan.loops import written_out
 from compiler.plan.plan import Plan
 from compiler.plan.segment import Site
@@ -42,6 +46,10 @@ def cost_rows(plan: Plan, compiled: CompiledUpdate, found: Anatomy) -> dict[str,
         rows["YNNPACK"] = GIVEN[given]
     if idle := plan.idle_params():
         rows["cannot learn"] = f"{', '.join(idle)}: the normalization behind takes it out"
+    if plan.experiment.start_from is not None:
+        rows["begins with"] = _begins(plan)
+    if plan.frozen:
+        rows["frozen"] = _frozen(plan)
     perturbing = {"derivatives": _derivatives(plan), "noise": _noise(plan)}
     rows |= {name: text for name, text in perturbing.items() if text}
     if counted.head_parameters:
@@ -61,6 +69,26 @@ GIVEN = {
 
 SLOW = "this backend is slow at gradients of convolutions in them"
 """Why nothing is a loop; see `compiler.plan.loops`."""
+
+
+def _frozen(plan: Plan) -> str:
+    """What does not learn, and how much that is."""
+    return _share(plan, plan.frozen)
+
+
+def _begins(plan: Plan) -> str:
+    """What is read from elsewhere, and from where."""
+    start: Any = plan.experiment.start_from
+    place = start.file if start.run is None else f"{start.run}, step {start.step}"
+    return f"{_share(plan, plan.begins_elsewhere)} from {place}"
+
+
+def _share(plan: Plan, paths: Collection[str]) -> str:
+    """The parameters of these paths: how many numbers, and as few names as tell them."""
+    sizes = {path: prod(spec.shape) for path, spec in flatten(plan.parameters()).items()}
+    own = [path for path in sizes if path in paths]
+    count, named = sum(sizes[path] for path in own), summarized(own, sizes.keys() - set(own))
+    return f"{count:,} of {sum(sizes.values()):,} parameters: {', '.join(named)}"
 
 
 def _calls(plan: Plan) -> str:

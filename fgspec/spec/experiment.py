@@ -16,6 +16,7 @@ from fgspec.spec.mesh import Mesh
 from fgspec.spec.optimizers import OPTIMIZERS, Optimizer, Sgd
 from fgspec.spec.rules import RULES, Rule
 from fgspec.spec.run import Checkpoint, Compile, Diagnostics, Expect, Training
+from fgspec.spec.start import PartName, StartFrom
 
 LONGEST_NAME = 100
 """Letters of a name: folders and files are named by it, with a little more."""
@@ -55,6 +56,16 @@ class Experiment(Section):
     gradient: Gradient = Field(default=Gradient(), description="What is estimated and how.")
     optimizer: Annotated[Optimizer, OneOf(OPTIMIZERS)] = Field(
         default=Sgd(), description="How estimates become steps."
+    )
+    start_from: Annotated[StartFrom | None, Resume.FIXED] = Field(
+        default=None,
+        description="Parameters to begin with, of another run or a file; null: all are drawn.",
+    )
+    freeze: tuple[PartName, ...] = Field(
+        default=(),
+        description="Parts that do not learn, by how the names of their parameters begin: "
+        "blocks.0 or blocks.block0, blocks.0.channel.w, heads, classifier. Their update is zero, "
+        "weight decay and momentum too; running moments of normalizations go on moving.",
     )
     training: Annotated[Training, Resume.MAY_CHANGE] = Field(description="How long.")
     mesh: Annotated[Mesh, Resume.MAY_CHANGE] = Field(default=Mesh(), description="Devices.")

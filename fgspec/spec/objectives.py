@@ -83,6 +83,10 @@ class Objective(Kind):
         """The answer that outputs [n, k] stand for, [n, ...]."""
         raise self.lacks("predict")
 
+    def probabilities(self, outputs: Any) -> Any | None:
+        """The probability of every class, [n, classes], from outputs [n, k]; None without any."""
+        return None
+
 
 class CrossEntropy(Objective):
     """Softmax cross entropy with the labels, in nats."""

@@ -50,6 +50,8 @@ class Source(Kind):
     Attributes:
         decoded: whether images are decoded for each batch. If so they are never held whole, neither
             in memory nor on a device.
+        resizes: whether a picture of any size is made one of its images: the central square of
+            its colours, resized.
         licence: under which the data may be used, in one line; empty for a user's own data.
         citation: whom to cite; empty for a user's own data.
         homepage: the page that describes the data; empty if there is none.
@@ -58,6 +60,7 @@ class Source(Kind):
     table: ClassVar = SOURCES
     on_resume: ClassVar = Resume.FORKS  # but for a path: what is read there is compared
     decoded: ClassVar[bool] = False
+    resizes: ClassVar[bool] = False
     licence: ClassVar[str] = ""
     citation: ClassVar[str] = ""
     homepage: ClassVar[str] = ""
@@ -205,6 +208,7 @@ class ImageFolder(Source):
 
     behaviour: ClassVar[str | None] = "fgspec.data.image_folder:ImageFolder"
     decoded: ClassVar[bool] = True
+    resizes: ClassVar[bool] = True
 
     type: Literal["image_folder"] = Field(
         default="image_folder", description="Image files, a folder for each class."
@@ -256,6 +260,7 @@ class ImageNet(Published):
     behaviour: ClassVar[str | None] = "fgspec.data.imagenet:ImageNet"
     published: ClassVar[DatasetInfo] = IMAGENET
     decoded: ClassVar[bool] = True
+    resizes: ClassVar[bool] = True
     licence: ClassVar[str] = "non-commercial research and education, by its terms of access"
     citation: ClassVar[str] = (
         "Russakovsky et al. (2015), ImageNet Large Scale Visual Recognition Challenge, "

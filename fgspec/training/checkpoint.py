@@ -226,16 +226,30 @@ class Checkpointer:
         mark = None if newest is None else newest.extra.get("best")
         if newest is None or mark is None:
             return None
-        step = mark["step"]
+        own = mark["step"] == newest.step
+        return newest if own else self.restore_at(mark["step"], template)
+
+    def restore_at(self, step: int, template: Any) -> Restored:
+        """Reads the checkpoint of one step, bit for bit; see `restore`.
+
+        Raises:
+            ResumeError: There is none, it is damaged, or it belongs to another experiment.
+        """
+        self._manager.wait_until_finished()
+        if step not in (steps := self._steps_on_disk()):
+            there = ", ".join(map(str, steps)) or "none"
+            raise ResumeError(
+                f"{self._directory}: no checkpoint of step {step}; the steps there: {there}"
+            )
         try:
-            return newest if step == newest.step else self._read(step, template)
+            return self._read(step, template)
         except ResumeError:
             raise
         except Exception as error:  # as in `restore`
             raise ResumeError(
-                f"{self._at(step)}: the checkpoint of the best evaluation, {mark['metric']} "
-                f"{mark['value']:g}, cannot be read ({_first_line(error)}); use the newest"
-            ) from None
+                f"{self._at(step)}: cannot be used: {_first_line(error)}; restore it from a copy, "
+                "or take another step"
+            ) from error
 
     def set_aside_damaged(self) -> None:
         """Moves steps that `restore` skipped out of the way, before what they stand for is redone.
@@ -427,9 +441,21 @@ class _Patient(ocp.type_handlers.NumpyHandler):
 
 def newest(directory: Path, identity: str, template: Any) -> Restored | None:
     """The newest intact checkpoint of a run that may be going on; see `Checkpointer.restore`."""
+    with _reader(directory, identity) as reader:
+        return reader.restore(template)
+
+
+def at_step(directory: Path, identity: str, template: Any, step: int) -> Restored:
+    """The checkpoint of one step of a run that may be going on; see `Checkpointer.restore_at`."""
+    with _reader(directory, identity) as reader:
+        return reader.restore_at(step, template)
+
+
+@contextmanager
+def _reader(directory: Path, identity: str) -> Iterator[Checkpointer]:
     reader = Checkpointer(directory, keep=1, identity=identity, clean=False)
     try:
-        return reader.restore(template)
+        yield reader
     finally:
         reader.close()
 

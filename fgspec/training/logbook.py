@@ -7,7 +7,8 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -252,14 +253,35 @@ def write_text(path: Path, text: str) -> None:
         path: The file; its folder is made if missing.
         text: Its text, encoded as UTF-8 without any change of line ends.
     """
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Replaces a file at once, as `write_text` does.
+
+    Args:
+        path: The file; its folder is made if missing.
+        data: What it will hold.
+    """
+    with replacing(path) as new:
+        new.write_bytes(data)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Gives a place to write a file to, which then replaces the one at `path` at once.
+
+    Args:
+        path: The file; its folder is made if missing.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    os.close(descriptor)
     try:
-        with open(descriptor, "w", encoding="utf-8", newline="\n") as file:
+        yield Path(name)
+        with open(name, "rb") as file:
             # mkstemp lets only the owner read; results are meant to be read like any file.
             os.fchmod(file.fileno(), path.stat().st_mode & 0o777 if path.exists() else 0o644)
-            file.write(text)
-            file.flush()
             os.fsync(file.fileno())
         os.replace(name, path)
     except BaseException:

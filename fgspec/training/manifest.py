@@ -52,6 +52,12 @@ def describe(array: np.ndarray) -> Leaf:
     return Leaf(str(array.dtype), array.shape, _sha256(array))
 
 
+def arrays_digest(arrays: Mapping[str, np.ndarray]) -> str:
+    """A SHA-256, in hexadecimal, of arrays and their names."""
+    found = {name: asdict(describe(array)) for name, array in sorted(arrays.items())}
+    return digest_of(json.loads(json.dumps(found)))
+
+
 def seal(description: Description) -> dict[str, Any]:
     """A description as a JSON object that carries its own digest.
 

@@ -9,7 +9,7 @@ import logging
 import platform
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from fgspec.loading.resolved import Difference, differences, resolved_text
 from fgspec.loading.spec_file import Loaded, load
 from fgspec.problems.problems import MISSING, dotted, lookup, shown
 from fgspec.spec.base import Resume
+from fgspec.spec.dataset_info import DatasetInfo
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.kinds import working
 from fgspec.spec.language import on_resume
@@ -197,15 +198,17 @@ def _rates(rate: Callable[[Any], Any], steps: np.ndarray) -> np.ndarray:
         return np.asarray(jax.vmap(lambda step: jnp.asarray(rate(step)))(jnp.asarray(steps)))
 
 
-def data_record(loaded: Loaded, dataset: Dataset) -> dict[str, Any]:
+def data_record(loaded: Loaded, dataset: Dataset, info: DatasetInfo | None) -> dict[str, Any]:
     """What a run records of its data, besides their fingerprint.
 
     `directory`: where relative paths of its spec are looked for first, from wherever it is resumed
-    or evaluated. `parts`: a digest of each part.
+    or evaluated. `parts`: a digest of each part. `info`, `classes`: what a trained model needs to
+    know of images where the data are not.
     """
     return {
         "directory": str(loaded.search[0] if loaded.search else Path.cwd()),
         "parts": part_digests(dataset),
+        **({"info": asdict(info), "classes": list(dataset.names)} if info is not None else {}),
     }
 
 

@@ -33,6 +33,7 @@ from fgspec.processes.join import from_first, is_first, refuse_disagreement
 from fgspec.show.lines import say
 from fgspec.show.progress import Reporter
 from fgspec.show.text import expectation
+from fgspec.spec.dataset_info import DatasetInfo
 from fgspec.spec.metrics import leading
 from fgspec.training import loop
 from fgspec.training.bundle import keep_bundle
@@ -42,6 +43,7 @@ from fgspec.training.health import Broken
 from fgspec.training.logbook import Logbook, Seal, kept_at
 from fgspec.training.logbook import read as read_lines
 from fgspec.training.loop import Functions, Outlets, Position, Timetable
+from fgspec.training.manifest import arrays_digest
 from fgspec.training.profile import Profile, profiled
 from fgspec.training.provenance import collect
 from fgspec.training.records import read_record, write_record
@@ -72,6 +74,9 @@ from fgspec.training.run_folder import (
 from fgspec.training.run_log import SEAL
 from fgspec.training.steps import steps_in
 from fgspec.training.unwritable import unwritable
+
+START = "start"
+"""The name of the digest of initial parameters that were read, among the hashes of a run."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +113,8 @@ class Job:
         rows: places in every training batch that this process reads.
         profile: which steps to trace, if any.
         refuse_lost_lock: raises if this process is no longer the run's writer.
+        info: what the plan knows of the data.
+        given: initial parameters that are not drawn.
     """
 
     course: Course
@@ -120,6 +127,8 @@ class Job:
     rows: Rows = None
     profile: Profile | None = None
     refuse_lost_lock: Callable[[], None] = lambda: None
+    info: DatasetInfo | None = None
+    given: Callable[[], Mapping[str, Any]] = dict
 
     @property
     def loaded(self) -> Loaded:
@@ -281,9 +290,10 @@ def _fork(job: Job, run: RunDir, parent: RunDir) -> dict[str, Any]:
 
 def _describe(job: Job, run: RunDir, forked: Mapping[str, Any]) -> None:
     spec = job.loaded.experiment
+    begins = {START: arrays_digest(job.given())} if spec.start_from and not forked else {}
     record = collect(
         command=sys.argv,
-        hashes={"spec": spec_hash(job.loaded), "data": job.data_fingerprint()},
+        hashes={"spec": spec_hash(job.loaded), "data": job.data_fingerprint(), **begins},
         seeds={"seed": spec.seed, "data": spec.order_seed},
         source_dir=Path.cwd(),
     )
@@ -296,7 +306,7 @@ def _describe(job: Job, run: RunDir, forked: Mapping[str, Any]) -> None:
         said["code"] = code
     write_record(
         run.provenance,
-        record | said | {"data": data_record(job.loaded, job.dataset)} | dict(forked),
+        record | said | {"data": data_record(job.loaded, job.dataset, job.info)} | dict(forked),
     )
 
 
@@ -337,6 +347,8 @@ def _executed(job: Job, run: RunDir, until_saved: ExitStack) -> dict[str, Any]:
             say(job.console, f"note: began before these fields were: {', '.join(unsaid)}")
         refuse_disagreement({"the newest intact checkpoint": step})
         _refuse_other_start(job, run, restored)
+        if restored is None:
+            _refuse_other_beginning(job, run)
         checkpoints.set_aside_damaged()
         _take_up(job, run, step)
         with _logbook(job, run, restored) as log:
@@ -370,6 +382,16 @@ def _refuse_other_start(job: Job, run: RunDir, restored: Restored | None) -> Non
     saved = None if restored is None else restored.extra.get("data")
     instead = "begin a run on these: fgspec train SPEC"
     refuse_other_data(run, job.loaded, job.dataset, saved, instead)
+
+
+def _refuse_other_beginning(job: Job, run: RunDir) -> None:
+    """Raise if what a run began with is another today; it has no checkpoint that holds it."""
+    recorded = read_record(run.provenance)["hashes"].get(START)
+    if recorded is not None and recorded != (found := arrays_digest(job.given())):
+        raise ResumeError(
+            f"{run.path}: start_from: its parameters are others than when the run began (digest "
+            f"{found[:8]}, recorded {recorded[:8]}); put those back, or start a new run"
+        )
 
 
 def _take_up(job: Job, run: RunDir, step: int) -> None:

@@ -257,7 +257,7 @@ def _ended(run: Path) -> Any:
         for line in lines_of(RunDir(run).metrics)
     ]
     found, loaded = run_folder.reopen(run)
-    program, _ = api._with_data(api._alone(loaded))
+    program, _ = api._with_data(api.alone(loaded))
     began = run_folder.began_as(found, loaded)
     restored = newest(found.checkpoints, began, program.abstract())
     assert restored is not None

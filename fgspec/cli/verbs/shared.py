@@ -114,3 +114,15 @@ TrackOption = Annotated[
         "mlflow, trackio, csv, or those of other packages.",
     ),
 ]
+RunArgument = Annotated[
+    Path, typer.Argument(metavar="RUN", help="A run: its folder or name, or latest.")
+]
+StepOption = Annotated[
+    str,
+    typer.Option(
+        "--step",
+        metavar="STEP",
+        help="Which checkpoint: newest; best, by the objective's leading metric among those that "
+        "were evaluated; or the updates done.",
+    ),
+]

@@ -1,0 +1,1 @@
+"""Trained models: restored from runs, applied to images, evaluated, written to files."""

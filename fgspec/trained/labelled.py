@@ -1,0 +1,107 @@
+"""Images with labels, from whatever names them, that a model can be evaluated on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fgspec.data.dataset import Images, Labels, checked_labels
+from fgspec.data.describe import describe
+from fgspec.data.sources import read
+from fgspec.data.validation import divided
+from fgspec.errors import UserError
+from fgspec.loading.spec_file import Loaded, load
+from fgspec.spec.data import Data
+from fgspec.spec.dataset_info import DatasetInfo
+from fgspec.spec.sources import Search
+from fgspec.trained.images import checked
+from fgspec.training.resuming import refuse_other_data
+from fgspec.training.run_folder import RunDir
+
+OTHER_DATA = "evaluate on what is there with --other-data (in Python: other_data=True)"
+"""What else can be done where the data of a run are others."""
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Images [n, height, width, channels] and their labels [n], int32."""
+
+    images: Images
+    labels: Labels
+
+
+def own_labelled(run: RunDir, spec: Loaded, saved: str | None, other_data: bool) -> Labelled:
+    """The test set of a run.
+
+    Args:
+        run: the run.
+        spec: its spec, which says where its data are.
+        saved: the fingerprint that its checkpoint holds.
+        other_data: whether the data may be others than those that it was trained with.
+
+    Raises:
+        ResumeError: they are not.
+        DataError: they are missing or damaged.
+    """
+    data = spec.experiment.data
+    dataset = divided(read(data.source, spec.search), data.validation)
+    if not other_data:
+        refuse_other_data(run, spec, dataset, saved, OTHER_DATA)
+    return Labelled(dataset.test_images, dataset.test_labels)
+
+
+def labelled(data: Any, info: DatasetInfo, names: Sequence[str]) -> Labelled:
+    """Other images and labels, if they are of the kind that a model was trained with.
+
+    Args:
+        data: a spec or its path, a data section, or a pair of images and labels.
+        info: of the data that the model was trained with.
+        names: of its classes; empty where they have none.
+
+    Raises:
+        SpecError, DataError: the data are wrong, missing or damaged.
+        UserError: the images have another shape, or the classes are others.
+    """
+    if isinstance(data, Data):
+        return _of_section(data, None, info, names)
+    if isinstance(data, str | Path | Loaded):
+        loaded = data if isinstance(data, Loaded) else load(data)
+        return _of_section(loaded.experiment.data, loaded.search, info, names)
+    try:
+        images, labels = data
+    except (TypeError, ValueError):
+        raise UserError(
+            "data: must be a spec, its path, a data section, or a pair (images, labels) (got "
+            f"{type(data).__name__})"
+        ) from None
+    images, labels = checked(images, info), np.asarray(labels)
+    if labels.ndim != 1 or labels.dtype.kind not in "iu" or len(labels) != len(images):
+        raise UserError(
+            f"labels: must be {len(images)} integers, one an image (got {labels.dtype} "
+            f"{list(labels.shape)})"
+        )
+    if not len(labels):
+        raise UserError("data: has no image; give at least one")
+    try:
+        return Labelled(images, checked_labels(labels, info.classes))
+    except ValueError as error:
+        raise UserError(f"labels: {error}") from None
+
+
+def _of_section(data: Data, search: Search, info: DatasetInfo, names: Sequence[str]) -> Labelled:
+    other = describe(data.source, search)
+    own, theirs = (
+        f"{one.classes} classes of images {list(one.image_shape)}" for one in (info, other)
+    )
+    if own != theirs:
+        raise UserError(f"data: has {theirs}, the run's data {own}; give data of the same kind")
+    dataset = read(data.source, search)
+    pairs = zip(names, dataset.names, strict=False)
+    if differ := next(((own, theirs) for own, theirs in pairs if own != theirs), None):
+        raise UserError(
+            f"data: has the class {differ[1]} where the run's data have {differ[0]}; name the "
+            "folders of classes as the run's are named"
+        )
+    return Labelled(dataset.test_images, dataset.test_labels)
