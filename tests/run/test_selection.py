@@ -52,6 +52,16 @@ def test_a_run_ends_once_patience_is_out(undisturbed):
     assert "train/loss" in runs.lines(run)[-1]
 
 
+def test_validation_ends_a_run_and_the_test_set_is_read_once_there(tmp_path):
+    spec = fgspec.load(runs.write_spec(tmp_path), [*SET, PATIENT, "data.validation.examples=150"])
+    summary = fgspec.train(spec, run=tmp_path / "run")
+    assert summary["stopped_early"]
+    assert summary["best"]["metric"] == "valid/error"
+    tested = [line["step"] for line in runs.lines(tmp_path / "run") if "test/error" in line]
+    assert tested == [summary["step"]]
+    assert fgspec.restore(tmp_path / "run", step="best").step == summary["best"]["step"]
+
+
 def test_the_best_checkpoint_stays(undisturbed):
     run = Path(undisturbed["run"])
     errors = evaluations(run)
