@@ -8,9 +8,10 @@ from compiler.cost.update_flops import update_flops
 from fgspec import api
 from fgspec.bench.plot import plotting
 from fgspec.cli.arguments import ArgumentError, meant, unwritable
-from fgspec.errors import UserError
+from fgspec.errors import ResumeError, UserError
 from fgspec.loading.resolved import spec_hash
 from fgspec.problems.problems import nearest
+from fgspec.processes.stopping import advise
 from fgspec.results.abscissa import ABSCISSAE, Abscissa, Cost
 from fgspec.results.collect import ArmResult, Collected, collect, failures, unended
 from fgspec.results.compose import compose, result
@@ -69,27 +70,27 @@ class _Report:
 
     def watch(self) -> None:
         """Write whenever a run has logged, until every run has ended, or Ctrl-C."""
+        advise("the report has what was logged until now")
         seen = None
-        try:
-            while True:
-                # Asked first, so that the last writing has what the last run logged.
-                running = unended(self._paths)
-                if collected := self._collected(running):
-                    runs = [run for arm in collected.arms for run in (*arm.runs, *arm.others)]
-                    now = (running, [(run.path, run.state, len(run.lines)) for run in runs])
-                    if now != seen:
-                        self.write(collected, EVERY if running else None)
-                        seen = now
-                if not running:
-                    return
-                time.sleep(EVERY)
-        except KeyboardInterrupt:
-            print("stopped; the report has what was logged until now")
+        while True:
+            # Asked first, so that the last writing has what the last run logged.
+            running = unended(self._paths)
+            if collected := self._collected(running):
+                runs = [run for arm in collected.arms for run in (*arm.runs, *arm.others)]
+                now = (running, [(run.path, run.state, len(run.lines)) for run in runs])
+                if now != seen:
+                    self.write(collected, EVERY if running else None)
+                    seen = now
+            if not running:
+                return
+            time.sleep(EVERY)
 
     def _collected(self, running: int) -> Collected | None:
-        """What there is; nothing while the first run has not begun."""
+        """What there is; nothing while the first run of a sweep has not begun."""
         try:
             return collect(self._paths)
+        except ResumeError:
+            raise  # a wrong path, or nothing but damaged runs
         except UserError:
             if not running:
                 raise

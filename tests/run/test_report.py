@@ -166,6 +166,11 @@ def test_arms_are_told_apart_without_colour_and_seen_on_light_and_dark():
         assert (luminance(colour) + 0.05) / (luminance("#161616") + 0.05) >= 3
 
 
+def test_a_wrong_path_is_not_waited_for(fgspec, tmp_path):
+    code, _, err = fgspec("report", tmp_path, "--watch")
+    assert (code, err.split(":")[1]) == (2, " not a run")
+
+
 def test_it_is_written_again_until_every_run_has_ended(made, fgspec, monkeypatch, tmp_path):
     spec = tmp_path / "bp.yaml"
     late = runs.invent(tmp_path, spec, ["seed=3"], [{"step": 5, "test/error": 0.5}], status="")
