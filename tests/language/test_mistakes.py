@@ -151,7 +151,7 @@ MISTAKES = {
     ),
     "no type of a schedule": mistake(
         "optimizer: {type: sgd, schedule: {end_factor: 0.1}}\n",
-        "a.yaml:4:34: optimizer.schedule: needs a type; end_factor is of linear, warmup_cosine",
+        "a.yaml:4:34: optimizer.schedule: needs a type; end_factor is of cosine, linear, one_cycle, warmup_cosine",
     ),
     "a name that is misspelled": mistake(
         "optimizer: addam\n",

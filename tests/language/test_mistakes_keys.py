@@ -24,7 +24,7 @@ MISTAKES = {
     ),
     "a key of another type": mistake(
         "optimizer: {type: adam, momentum: 0.9}\n",
-        "a.yaml:4:25: optimizer.momentum: unknown key of adam; known: type, learning_rate, weight_decay, schedule, factors, decay_after_factors, beta1, beta2, epsilon",
+        "a.yaml:4:25: optimizer.momentum: unknown key of adam; known: type, learning_rate, weight_decay, schedule, clip, accumulate, average, factors, decay_after_factors, beta1, beta2, epsilon",
     ),
     "a key of another architecture": mistake(
         "architecture: {type: mlp, blocks: 3}\n",
@@ -50,7 +50,7 @@ MISTAKES = {
     ),
     "a key like the type beside it": mistake(
         "optimizer: {type: sgd, sgd: {}}\n",
-        "a.yaml:4:24: optimizer.sgd: unknown key of sgd; known: type, learning_rate, weight_decay, schedule, factors, decay_after_factors, momentum, nesterov",
+        "a.yaml:4:24: optimizer.sgd: unknown key of sgd; known: type, learning_rate, weight_decay, schedule, clip, accumulate, average, factors, decay_after_factors, momentum, nesterov",
     ),
     "a number for a key": mistake(
         "optimizer: {type: sgd, 0: {}}\n",
