@@ -73,8 +73,9 @@ from fgspec.show.text import table
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.flax_module import MODULES
 from fgspec.spec.kinds import working
-from fgspec.spec.leading import leading_metric, stopping_metric
+from fgspec.spec.leading import stopping_metric
 from fgspec.spec.mesh import fill
+from fgspec.spec.metrics import leading
 from fgspec.trained.evaluation import Evaluation
 from fgspec.trained.export import export
 from fgspec.trained.model import Model, alone, restore
@@ -549,7 +550,9 @@ def _with_data(loaded: Loaded) -> tuple[Program, Dataset]:
 def _timetable(plan: Plan) -> Timetable:
     training, checkpoint = plan.experiment.training, plan.experiment.checkpoint
     measured, stop = plan.experiment.diagnostics.every, training.stop_early
-    best = Watch(*leading_metric(plan.experiment)) if checkpoint.best else None
+    best = (
+        Watch(*leading(plan.experiment.data, plan.experiment.losses)) if checkpoint.best else None
+    )
     return Timetable(
         total=plan.steps,
         log_every=plan.steps_of(training.log_every),

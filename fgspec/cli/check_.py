@@ -8,6 +8,7 @@ from fgspec.check.against_data import data_problems, not_installed, refusals
 from fgspec.cli.arguments import then
 from fgspec.comparing.contract import broken
 from fgspec.data.describe import describe
+from fgspec.data.validation import described
 from fgspec.errors import DataError, UserError
 from fgspec.loading.resolved import spec_hash
 from fgspec.loading.spec_file import Loaded, load
@@ -25,7 +26,7 @@ def checked(loaded: Loaded) -> Loaded:
     spec = loaded.experiment
     problems = [*broken(loaded), *refusals(spec), *not_installed(spec)]
     try:
-        problems += data_problems(spec, describe(spec.data.source))
+        problems += data_problems(spec, described(describe(spec.data.source), spec.data.validation))
     except DataError as error:
         lines = str(error).splitlines()
         problems += [_of_data(line) for line in lines]

@@ -9,7 +9,7 @@ import pytest
 import runs
 from data import image_folders
 
-import fgspec
+import fgspec as package
 from fgspec import api
 from fgspec.data.pipeline import fingerprint
 from fgspec.data.sources import read
@@ -70,15 +70,15 @@ def test_images_in_files_are_read_where_they_are_taken(tmp_path):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("aside")
-    spec = fgspec.load(runs.write_spec(folder), [ASIDE])
-    return spec, RunDir(Path(fgspec.train(spec, run_dir=folder)["run"]))
+    spec = package.load(runs.write_spec(folder), [ASIDE])
+    return spec, RunDir(Path(package.train(spec, run_dir=folder)["run"]))
 
 
 def test_the_test_set_is_read_once_at_the_end(trained):
     lines = checked_lines(trained[1])
     assert [line["step"] for line in lines if "valid/error" in line] == [10, 20, 25]
     assert [line["step"] for line in lines if "test/error" in line] == [25]
-    assert fgspec.evaluate(trained[1].path)["test/error"] == lines[-1]["test/error"]
+    assert package.evaluate(trained[1].path)["test/error"] == lines[-1]["test/error"]
 
 
 def test_pixels_are_standardized_by_what_is_left(trained):
@@ -102,8 +102,8 @@ def test_valid_is_what_evaluation_says_of_those_set_aside(trained, tmp_path):
     )
     path = tmp_path / "swapped.npz"
     other = runs.write_spec(tmp_path)
-    swapped = fgspec.load(other, [f"data.source={json.dumps({'type': 'npz', 'path': str(path)})}"])
-    found = fgspec.train(swapped, run_dir=tmp_path)["metrics"]
+    swapped = package.load(other, [f"data.source={json.dumps({'type': 'npz', 'path': str(path)})}"])
+    found = package.train(swapped, run_dir=tmp_path)["metrics"]
     last = {name: value for line in checked_lines(run) for name, value in line.items()}
     assert found["test/loss"] == pytest.approx(last["valid/loss"], rel=1e-5)
     assert found["train/loss"] == pytest.approx(last["train/loss"], rel=1e-5)
@@ -111,7 +111,7 @@ def test_valid_is_what_evaluation_says_of_those_set_aside(trained, tmp_path):
 
 def test_a_run_that_is_stopped_in_its_last_evaluation_ends_alike(trained, tmp_path, monkeypatch):
     _, whole = trained
-    small = fgspec.load(runs.write_spec(tmp_path), [ASIDE, "data.evaluation_batch_size=150"])
+    small = package.load(runs.write_spec(tmp_path), [ASIDE, "data.evaluation_batch_size=150"])
     evaluated = []
 
     @contextlib.contextmanager
@@ -129,10 +129,20 @@ def test_a_run_that_is_stopped_in_its_last_evaluation_ends_alike(trained, tmp_pa
         patch.setattr(api, "stop_signals", signals)
         patch.setattr(Job, "_evaluated", counted)
         with pytest.raises(Preempted):
-            fgspec.train(small, run=tmp_path / "run")
+            package.train(small, run=tmp_path / "run")
     assert evaluated == [150, 50] * 3 + [150] * 2
-    fgspec.train(resume=tmp_path / "run")
+    package.train(resume=tmp_path / "run")
     lines, theirs = checked_lines(RunDir(tmp_path / "run")), checked_lines(whole)
     assert [line.keys() for line in lines] == [line.keys() for line in theirs]
     for name in ("valid/loss", "test/loss"):
         assert lines[-1][name] == pytest.approx(theirs[-1][name], rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [(1437, "leaves none of the 1437 training examples"), (1400, "at most the 37 training")],
+)
+def test_check_refuses_what_leaves_too_few(count, said, tmp_path, fgspec):
+    spec = runs.write_spec(tmp_path)
+    code, _, err = fgspec("check", spec, "--set", f"data.validation.examples={count}")
+    assert (code, said in err, len(err.splitlines())) == (2, True, 1)
