@@ -72,8 +72,7 @@ elementwise operations around products are quicker in the library.
 
 With jax 0.12.0 short sums no longer wait: 1.21 of BP on S/1/1, 1.09 on M/1/16, 1.01 on M/8/16 with
 442 instead of 541 MiB; of LG-FG-A along signs 1.11, 0.92 and 0.99 with 153 instead of 264 MiB;
-along normal noise, whose inverse error function is quicker in the library, 1.08, 1.06 and 1.52; and
-0.87 to 0.90 on ResNet-18.
+along normal noise 1.10, 1.01 and 0.97 with 212 instead of 309 MiB; and 0.87 to 0.90 on ResNet-18.
 """
 
 QUICK_SUMS = jax.__version_info__ >= (0, 11)
@@ -101,14 +100,7 @@ def ynnpack(plan: Plan) -> str:
         return "products"
     if not any(True for _ in plan.normalizations()):
         return "all"
-    quicker = QUICK_SUMS and (_draws_numbers(plan) or update_flops(plan) < HEAVY)
-    return "all" if quicker else "products"
-
-
-def _draws_numbers(plan: Plan) -> bool:
-    """Whether a step draws a random word for every number, and not for many signs."""
-    guess = None if plan.perturbation is None else plan.perturbation.guess
-    return guess is not None and not guess.made and not guess.stored
+    return "all" if QUICK_SUMS and update_flops(plan) < HEAVY else "products"
 
 
 def compile_for_memory(lowered: jax.stages.Lowered, given: str = "all") -> jax.stages.Compiled:

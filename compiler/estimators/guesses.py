@@ -5,12 +5,13 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray, UInt32
 
+from compiler.named_arrays.computed_once import computed_once
 from fgspec.spec import guesses
 
 
 def normal(key: PRNGKeyArray, rows: tuple[int, ...], shape: tuple[int, ...]) -> Float[Array, "..."]:
     """Independent normal numbers of zero mean and unit variance, float32."""
-    return jax.random.normal(key, (*rows, *shape), jnp.float32)
+    return computed_once(jax.random.normal(key, (*rows, *shape), jnp.float32))
 
 
 class Normal(guesses.Normal):

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 from jaxtyping import Array, Float
 
+from compiler.named_arrays.computed_once import computed_once
 from compiler.network.layers import LayerTrace, apply_layer
 from compiler.network.norms import Moments
 from compiler.network.shapes import Layer
@@ -97,14 +98,3 @@ def apply_block(
         if f"{name}/{OUTPUT}" in taps:
             outputs[name] += taps[f"{name}/{OUTPUT}"].astype(outputs[name].dtype)
     return outputs[block.layers[-1].name], traces
-
-
-def computed_once(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """A residual sum that more layers follow: the same numbers, divided by one.
-
-    XLA's CPU compiler computes cheap operations again wherever their result is read, but never a
-    division. A sum along residual connections goes back to the first block, so that each block
-    computed those before it anew: backprop of 16 blocks took 4.0 s instead of 2.4, fg-a 5.6 instead
-    of 2.6. It drops an `optimization_barrier` before it decides that.
-    """
-    return x / (1 + 0 * jax.lax.stop_gradient(x))  # which the compiler cannot know to be one

@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
 
+from compiler.named_arrays.computed_once import computed_once
 from compiler.named_arrays.precision import precise
 from compiler.named_arrays.random_streams import KeyData
 from compiler.network.activations import Relu
-from compiler.network.block import Block, apply_block, computed_once, in_block, is_trained
+from compiler.network.block import Block, apply_block, in_block, is_trained
 from compiler.network.layers import LayerTrace
 from compiler.network.norms import Moments, Norm
 from compiler.network.readout import Readout

@@ -143,7 +143,7 @@ def test_gradient_without_noise_takes_no_perturbations():
         (1, "lg-fg-a", "rademacher", "products", "all"),
         (2, "bp", None, "products", "products"),
         (2, "lg-fg-a", "rademacher", "products", "products"),
-        (2, "lg-fg-a", "normal", "products", "all"),
+        (2, "lg-fg-a", "normal", "products", "products"),
     ],
 )
 def test_what_ynnpack_is_given_is_what_was_quicker(row, rule, guess, before, now, monkeypatch):
