@@ -95,18 +95,20 @@ class Npz(sources.Npz):
         return cls(path=str(folder / "example.npz"))
 
 
-def images_in(file: Path, name: str) -> Pixels:
-    """The images of an archive without labels.
+def images_in(file: Path, names: Sequence[str]) -> Pixels:
+    """The images of an archive; labels are not needed.
 
     Args:
         file: the archive.
-        name: of the array: [N, H, W] or [N, H, W, C], uint8 or float32.
+        names: of the array, [N, H, W] or [N, H, W, C], uint8 or float32: the first that is there.
 
     Raises:
         DataError: the archive or the array is missing, or not what it must be.
     """
     try:
         with zipfile.ZipFile(file) as archive:
+            there = {member.removesuffix(".npy") for member in archive.namelist()}
+            name = next((name for name in names if name in there), names[0])
             member = _member(archive, name, name)
             head = _head(archive, member)
             _check_images(name, head)

@@ -16,8 +16,8 @@ from fgspec.errors import DataError, UserError
 from fgspec.spec.sources import Source
 
 ARCHIVE = ".npz"
-IMAGES = "images"
-"""The name of the array of an archive that holds images."""
+IMAGES = ("images", "test_images")
+"""The array of an archive that is read: the first of these. Data sets have the second."""
 
 
 class Pictures:
@@ -100,7 +100,7 @@ def _exact(image: Any, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
         raise Unfit("it has colours, the run's images are grey", "save it in grey as those were")
     raise Unfit(
         f"the run's images have {channels} channels, which no picture has",
-        f"give them as an {ARCHIVE} archive with the array {IMAGES}",
+        f"give them as an {ARCHIVE} archive with the array {IMAGES[0]}",
     )
 
 
@@ -113,9 +113,10 @@ class Given:
 
 
 def given(paths: Sequence[Path], source: Source, shape: tuple[int, int, int]) -> Iterator[Given]:
-    """Images from pictures, folders of pictures, and archives with an array `images`, in order.
+    """Images from pictures, folders of pictures and archives, in order.
 
-    Folders are searched with all that is below them, but for what is hidden; by name.
+    Of an archive the first array of `IMAGES` is read. Folders are searched with all that is below
+    them, but for what is hidden; by name.
 
     Args:
         paths: of them.

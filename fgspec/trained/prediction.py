@@ -23,7 +23,7 @@ def predictions(model: Model, paths: Sequence[Path]) -> list[dict[str, str]]:
 
     Args:
         model: what predicts.
-        paths: pictures, folders of them, archives with an array `images`.
+        paths: pictures, folders of them, archives with an array `images` or `test_images`.
 
     Raises:
         UserError, DataError: a path or an image cannot be used.

@@ -231,6 +231,11 @@ def test_predict_writes_a_row_an_image_and_refuses_other_sizes(mlp, model, tmp_p
     rows = list(csv.DictReader(out.read_text().splitlines()))
     assert [row["index"] for row in rows] == ["0", "1", "2", "3", "4", ""]
     assert [int(row["class"]) for row in rows[:5]] == model.predict(images).tolist()
+    # A data set's archive, as `npz` sources read it, has no array `images`.
+    np.savez(tmp_path / "set.npz", test_images=images[:2], train_images=images)
+    assert fgspec("predict", mlp, tmp_path / "set.npz", "--out", tmp_path / "two.csv")[0] == 0
+    two = list(csv.DictReader((tmp_path / "two.csv").read_text().splitlines()))
+    assert [row["class"] for row in two] == [row["class"] for row in rows[:2]]
     shares = model.probabilities(images).max(1)
     np.testing.assert_allclose([float(row["probability"]) for row in rows[:5]], shares, atol=1e-6)
     assert rows[5]["class"] == rows[0]["class"]

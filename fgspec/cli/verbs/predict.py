@@ -11,7 +11,7 @@ FilesArgument = Annotated[
     list[Path],
     typer.Argument(
         metavar="FILES...",
-        help="Pictures, folders of pictures, npz archives with an array `images`.",
+        help="Pictures, folders of pictures, npz archives with an array `images` or `test_images`.",
     ),
 ]
 OutOption = Annotated[Path, typer.Option("--out", metavar="FILE", help="The CSV file to write.")]
