@@ -113,11 +113,11 @@ class Context(NamedTuple):
         features: dict[str, Any] = {}
         layers: dict[str, Any] = {}
         for segment in plan.segments:
-            own = {block.name: params["blocks"][block.name] for block in segment.blocks}
+            block_params = {block.name: params["blocks"][block.name] for block in segment.blocks}
             entering = plan.inputs(features, x)[segment.blocks[0].name]
-            estimate = gradient(plan, segment, own, entering, self)
-            for name, part in estimate.grads.items():
-                grads[name] = jax.tree.map(jnp.add, grads[name], part) if name in grads else part
+            estimate = gradient(plan, segment, block_params, entering, self)
+            for name, grad in estimate.grads.items():
+                grads[name] = jax.tree.map(jnp.add, grads[name], grad) if name in grads else grad
             stopped = jax.lax.stop_gradient(estimate.trace)
             features |= stopped.features
             layers |= stopped.layers
@@ -154,13 +154,13 @@ def make_context(
 
 def _final(plan: Plan, params: Params, labels: Int[Array, " n"]) -> Final:
     site, objective = plan.units[-1][1], plan.objective
-    readout, own = plan.readout(site), readout_of(params, plan.place(site))
+    readout, readout_params = plan.readout(site), readout_of(params, plan.place(site))
 
     def at_loss(function: Callable[..., Any]) -> Callable[..., Any]:
         return jax.named_scope("losses")(in_block(site.block)(in_full(function)))
 
     return Final(
-        outputs=at_loss(lambda x: readout.outputs(own, x)[0]),
+        outputs=at_loss(lambda x: readout.outputs(readout_params, x)[0]),
         error=jax.grad(at_loss(lambda outputs: objective.value(outputs, labels).sum())),
     )
 
@@ -173,26 +173,28 @@ def drawn(
     Where views share them, those of the first view are repeated in the others. `codes` are those
     of the streams by name, where names are those of a stack's template.
     """
-    perturbation, rows, times, guess = plan.perturbation, 1, 1, working(Normal())
+    perturbation, rows, repeats, guess = plan.perturbation, 1, 1, working(Normal())
     if perturbation is not None:
         rows = plan.space.rows
-        times = plan.objective.views if perturbation.sharing == "views" else 1
+        repeats = plan.objective.views if perturbation.sharing == "views" else 1
         guess = guess if perturbation.guess.made else working(perturbation.guess)
 
-    def one(name: str, stream: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
-        counted = tuple(size // times for size in shape[:rows])
-        once = guess.draw(stream, counted, shape[rows:])
-        noise = jnp.tile(once, (times, *[1] * (len(shape) - 1))).astype(plan.precise)
+    def one_array(name: str, stream: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
+        first_view = tuple(size // repeats for size in shape[:rows])
+        noise_once = guess.draw(stream, first_view, shape[rows:])
+        noise = jnp.tile(noise_once, (repeats, *[1] * (len(shape) - 1))).astype(plan.precise)
         return constrained(plan, noise, noise_axes(plan, name, shape))
 
     @in_full
     def noise(shapes: Mapping[str, tuple[int, ...]], sample: Any) -> dict[str, Any]:
-        own = [stream_code(f"perturbation/{n}") if codes is None else codes[n] for n in shapes]
-        streams = addresses(key, own, step, sample)
+        stream_codes = [
+            stream_code(f"perturbation/{name}") if codes is None else codes[name] for name in shapes
+        ]
+        streams = addresses(key, stream_codes, step, sample)
         by_name = {}
         for (name, shape), stream in zip(shapes.items(), streams, strict=True):
             with in_block(name.split("/")[0]):
-                by_name[name] = one(name, stream, shape)
+                by_name[name] = one_array(name, stream, shape)
         return by_name
 
     return noise

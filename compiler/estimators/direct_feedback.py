@@ -66,22 +66,27 @@ class LearnedDirectFeedback(estimators.LearnedDirectFeedback):
         self, plan: Plan, params: Params, x: Features, context: Context
     ) -> Estimate:
         """What every layer learns, and the matrices of the next step."""
-        (segment,), final, own = plan.segments, context.final, params["blocks"]
+        (segment,), final, block_params = plan.segments, context.final, params["blocks"]
         paths = {f"{path}/{OUTPUT}": layer for path, layer in layers_in(segment.blocks)}
-        u = context.noise({name: (x.shape[0], *of.outputs) for name, of in paths.items()}, 0)
+        u = context.noise({name: (x.shape[0], *layer.outputs) for name, layer in paths.items()}, 0)
 
         def run(by: Mapping[str, Any]) -> tuple[Float[Array, "n k"], Trace]:
             # Outputs are moved behind the activation, as the matrices stand in for what follows.
-            trace = forward(segment.blocks, own, x, taps=by)
+            trace = forward(segment.blocks, block_params, x, taps=by)
             return final.outputs(trace.output), trace
 
-        at_rest = jax.tree.map(jnp.zeros_like, u)
-        outputs, d, trace = jax.jvp(run, (at_rest,), (u,), has_aux=True)
-        estimate = sent_to_layers(segment, own, trace, final.error(outputs), context.feedback)
+        zeros = jax.tree.map(jnp.zeros_like, u)
+        outputs, d, trace = jax.jvp(run, (zeros,), (u,), has_aux=True)
+        estimate = sent_to_layers(
+            segment, block_params, trace, final.error(outputs), context.feedback
+        )
         average = partial(_averaged, d=d / x.shape[0], momentum=self.momentum)
         matrices = flatten(context.feedback)
-        moved = {f"{p}/w": average(matrices[f"{p}/w"], u[f"{p}/{OUTPUT}"]) for p in _layers(paths)}
-        return Estimate({"blocks": estimate.grads}, estimate.trace, unflatten(moved))
+        new_matrices = {
+            f"{path}/w": average(matrices[f"{path}/w"], u[f"{path}/{OUTPUT}"])
+            for path in _layers(paths)
+        }
+        return Estimate({"blocks": estimate.grads}, estimate.trace, unflatten(new_matrices))
 
 
 def _layers(names: Mapping[str, Any]) -> list[str]:

@@ -51,7 +51,7 @@ def exact(
     def objective(params: Params) -> tuple[Float[Array, ""], Trace]:
         trace = through(parts, params, x, feedback=feedback, every=every, loops=loops)
         copies = [losses(site, trace.features[site.block]) for site in sites]
-        means = [of_one.sum() / of_one.shape[0] for of_one in copies]
+        means = [loss.sum() / loss.shape[0] for loss in copies]
         return sum(means[1:], means[0]), trace
 
     grads, trace = jax.grad(objective, has_aux=True)(params)
@@ -111,14 +111,14 @@ class Feedback(_Reverse, estimators.Feedback):
 
     def seen_backward(self, drawn: Params, params: Params) -> Params:
         """The drawn weights, matched with the forward ones in the same place."""
-        kind = working(self.weights)
+        rule = working(self.weights)
 
         def matched(drawn: Params, params: Params) -> Params:
             return {
-                name: matched(own, params[name])
-                if isinstance(own, Mapping)
-                else kind.matched(own, params[name])
-                for name, own in drawn.items()
+                name: matched(weights, params[name])
+                if isinstance(weights, Mapping)
+                else rule.matched(weights, params[name])
+                for name, weights in drawn.items()
             }
 
         return matched(drawn, params)

@@ -80,7 +80,7 @@ class Arrays(NamedTuple):
 
     def rows(self, a: Signals) -> dict[str, Float[Array, "n d"]]:
         """Arrays flattened."""
-        return {name: part.reshape(len(part), -1) for name, part in a.items()}
+        return {name: array.reshape(len(array), -1) for name, array in a.items()}
 
     def size(self, tensor: str) -> int:
         """Of the array, or of its part of one example."""
@@ -88,11 +88,11 @@ class Arrays(NamedTuple):
 
     def times(self, a: Signals, by: Signals) -> Signals:
         """Products."""
-        return {name: _stretch(by[name], part.ndim) * part for name, part in a.items()}
+        return {name: _stretch(by[name], array.ndim) * array for name, array in a.items()}
 
     def mixed(self, a: Signals, by: Mapping[str, Float[Array, "m n"]]) -> Signals:
         """Sums over examples."""
-        return {name: jnp.einsum("mn,m...->n...", by[name], part) for name, part in a.items()}
+        return {name: jnp.einsum("mn,m...->n...", by[name], array) for name, array in a.items()}
 
     def finish(self, estimates: Signals) -> Mapping[str, Any]:
         """The space's pull-back."""
@@ -120,25 +120,27 @@ class Contributions(NamedTuple):
 
     def inner(self, a: Signals, b: Signals) -> dict[str, Float[Array, " n"]]:
         """Inner products of contributions, a few examples at a time."""
-        found: dict[str, Any] = {}
+        products: dict[str, Any] = {}
         for path, layer in self._layers(a):
 
-            def one(parts: Any, layer: Layer = layer, path: str = path) -> Any:
-                first, second = (self._contribution(path, layer, part) for part in parts)
+            def one_example(pair: Any, layer: Layer = layer, path: str = path) -> Any:
+                first, second = (self._contribution(path, layer, behind) for behind in pair)
                 return jax.tree.map(lambda p, q: (p * q).sum(), first, second)
 
-            parts = tuple(self._behind(path, layer, of[path]) for of in (a, b))
-            found |= _named(path, jax.lax.map(one, parts, batch_size=_CHUNK))
-        return found
+            pair = tuple(self._behind(path, layer, of[path]) for of in (a, b))
+            products |= _named(path, jax.lax.map(one_example, pair, batch_size=_CHUNK))
+        return products
 
     def rows(self, a: Signals) -> dict[str, Float[Array, "n d"]]:
         """Contributions flattened."""
-        found: dict[str, Any] = {}
+        vectors: dict[str, Any] = {}
         for path, layer in self._layers(a):
-            own = self._behind(path, layer, a[path])
-            every = jax.vmap(partial(self._contribution, path, layer))(own)
-            found |= _named(path, jax.tree.map(lambda part: part.reshape(len(part), -1), every))
-        return found
+            behind = self._behind(path, layer, a[path])
+            contributions = jax.vmap(partial(self._contribution, path, layer))(behind)
+            vectors |= _named(
+                path, jax.tree.map(lambda array: array.reshape(len(array), -1), contributions)
+            )
+        return vectors
 
     def size(self, tensor: str) -> int:
         """Of the weight."""
@@ -147,18 +149,18 @@ class Contributions(NamedTuple):
 
     def times(self, a: Signals, by: Signals) -> Signals:
         """The error behind each of the layer's tensors, multiplied by its coefficients."""
-        found = {}
+        errors = {}
         for path, layer in self._layers(a):
             behind = self._behind(path, layer, a[path])
             for name in self.tensors(path):
                 tensor = f"{path}/{name}"
                 error = behind.scaled if name in layer.norm_params() else behind.mapped
-                found[tensor] = _stretch(by[tensor], error.ndim) * error
-        return found
+                errors[tensor] = _stretch(by[tensor], error.ndim) * error
+        return errors
 
     def mixed(self, a: Signals, by: Mapping[str, Float[Array, "m n"]]) -> Signals:
         """Contributions add up over examples, so only the sum over n counts."""
-        return self.times(a, {tensor: part.sum(1) for tensor, part in by.items()})
+        return self.times(a, {tensor: coefficients.sum(1) for tensor, coefficients in by.items()})
 
     def finish(self, estimates: Signals) -> Mapping[str, Any]:
         """Every tensor from its own multiplied error."""
@@ -201,9 +203,9 @@ class Contributions(NamedTuple):
         affine = layer.norm_params()
         return {name: (of_scale if name in affine else of_map)[name] for name in params}
 
-    def _contribution(self, path: str, layer: Layer, own: _Behind) -> Mapping[str, Any]:
+    def _contribution(self, path: str, layer: Layer, behind: _Behind) -> Mapping[str, Any]:
         """Of one example, whose values have no axis of examples."""
-        x, normed, behind_map, behind_scale = (part[None] for part in own)
+        x, normed, behind_map, behind_scale = (array[None] for array in behind)
         of_map = dict(self._pull(path, layer, x, normed, behind_map))
         of_scale = self._pull(path, layer, x, normed, behind_scale)
         windows, affine = layer.kind.windows(x, layer.start), layer.norm_params()
@@ -211,7 +213,7 @@ class Contributions(NamedTuple):
         if windows is not None:
             error = behind_map.reshape(*behind_map.shape[1:2], -1)
             of_map["w"] = (windows[0].T @ error).reshape(of_map["w"].shape)
-        return {n: (of_scale if n in affine else of_map)[n] for n in self.tensors(path)}
+        return {name: (of_scale if name in affine else of_map)[name] for name in self.tensors(path)}
 
 
 class Scaled(NamedTuple):
@@ -252,7 +254,7 @@ class Scaled(NamedTuple):
 
     def mixed(self, a: Signals, by: Mapping[str, Float[Array, "m n"]]) -> Signals:
         """Contributions add up over examples, so only the sum over n counts."""
-        return self.times(a, {name: part.sum(1) for name, part in by.items()})
+        return self.times(a, {name: coefficients.sum(1) for name, coefficients in by.items()})
 
     def finish(self, estimates: Signals) -> Mapping[str, Any]:
         """Every tensor from its own multiplied error."""
@@ -260,24 +262,26 @@ class Scaled(NamedTuple):
 
     def _pulled_back(self, outputs: Signals) -> Signals:
         """Errors at pre-activations from errors at the outputs of blocks, each by itself."""
-        at, x, found = self.outputs.at, self.outputs.at.x, {}
+        at, x, errors = self.outputs.at, self.outputs.at.x, {}
         for block in at.segment.blocks:
             if block.name in outputs:
                 shapes = {p: (len(x), *layer.outputs) for p, layer in layers_in((block,))}
-                still = {path: jnp.zeros(s, precise_type(x)) for path, s in shapes.items()}
-                own = {block.name: at.params[block.name]}
+                zeros = {path: jnp.zeros(s, precise_type(x)) for path, s in shapes.items()}
+                block_params = {block.name: at.params[block.name]}
 
-                def run(by: Any, block: Any = block, own: Any = own, x: Any = x) -> Any:
-                    return forward((block,), own, x, by).output
+                def run(
+                    by: Any, block: Any = block, block_params: Any = block_params, x: Any = x
+                ) -> Any:
+                    return forward((block,), block_params, x, by).output
 
-                out, pull = jax.vjp(run, still)
-                found |= pull(outputs[block.name].astype(out.dtype))[0]
+                out, pull = jax.vjp(run, zeros)
+                errors |= pull(outputs[block.name].astype(out.dtype))[0]
             x = at.trace.features[block.name]
-        return found
+        return errors
 
 
-def _named(path: str, parts: Mapping[str, Any]) -> dict[str, Any]:
-    return {f"{path}/{name}": part for name, part in parts.items()}
+def _named(path: str, tensors: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"{path}/{name}": array for name, array in tensors.items()}
 
 
 def _stretch(by: Float[Array, "..."], ndim: int) -> Float[Array, "..."]:

@@ -32,7 +32,7 @@ def forward_gradient(
         The estimate, by the names of the directions.
     """
 
-    def one(sample: Any) -> Tree:
+    def one_sample(sample: Any) -> Tree:
         with jax.named_scope("perturbations"):
             u, v = directions(sample)
         with jax.named_scope("tangents"):
@@ -42,8 +42,11 @@ def forward_gradient(
                 v = directions(_once_known(sample, along))[1]
         return times(along, v)
 
-    total, base = _summed(one, samples), predicted or {}
-    return {name: part + base[name] if name in base else part for name, part in total.items()}
+    total, prediction = _summed(one_sample, samples), predicted or {}
+    return {
+        name: array + prediction[name] if name in prediction else array
+        for name, array in total.items()
+    }
 
 
 def one_by_one(draw: Callable[[Any], Tree], samples: int) -> Callable[[Any], tuple[Tree, Tree]]:
@@ -51,7 +54,7 @@ def one_by_one(draw: Callable[[Any], Tree], samples: int) -> Callable[[Any], tup
 
     def directions(sample: Any) -> tuple[Tree, Tree]:
         u = draw(sample)
-        return u, u if samples == 1 else jax.tree.map(lambda part: part / samples, u)
+        return u, u if samples == 1 else jax.tree.map(lambda array: array / samples, u)
 
     return directions
 
@@ -61,15 +64,15 @@ def _once_known(sample: Any, along: Any) -> Any:
     return jax.lax.optimization_barrier((jnp.asarray(sample, jnp.int32), along))[0]
 
 
-def _summed(one: Callable[[Any], Tree], samples: int) -> Tree:
+def _summed(one_sample: Callable[[Any], Tree], samples: int) -> Tree:
     """The sum of what all samples give, one after the other, so that one is held at a time."""
     if samples == 1:
-        return one(0)
+        return one_sample(0)
 
     def add(total: Tree, sample: Any) -> tuple[Tree, None]:
-        return jax.tree.map(jnp.add, total, one(sample)), None
+        return jax.tree.map(jnp.add, total, one_sample(sample)), None
 
     indices = jnp.arange(samples)
-    shapes = jax.eval_shape(one, indices[0])
+    shapes = jax.eval_shape(one_sample, indices[0])
     zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
     return jax.lax.scan(add, zeros, indices)[0]

@@ -68,31 +68,36 @@ def along_noise(
         context: of the step.
         derivative: how slopes are taken.
     """
-    (site,), how, space = segment.sites, plan.perturbation, plan.space
-    assert how is not None
-    arrays = plan.perturbed(segment)
-    drawn = {name: element.shape for name, element in arrays.items()}
+    (site,), perturbation, space = segment.sites, plan.perturbation, plan.space
+    assert perturbation is not None
+    elements = plan.perturbed(segment)
+    noise_shapes = {name: element.shape for name, element in elements.items()}
     # A reverse pass gives every row a derivative of its own, shared noise or not.
-    shapes = space.shapes(segment, len(x)) if plan.reverse_derivatives else drawn
+    shapes = space.shapes(segment, len(x)) if plan.reverse_derivatives else noise_shapes
 
     def run(by: Tree) -> Trace:
         return space.run(segment.blocks, params, x, by)
 
-    at_rest = {name: jnp.zeros(shape, precise_type(x)) for name, shape in shapes.items()}
-    slopes, trace = derivative(run, at_rest, context.losses, site, space)
+    zeros = {name: jnp.zeros(shape, precise_type(x)) for name, shape in shapes.items()}
+    slopes, trace = derivative(run, zeros, context.losses, site, space)
 
     def times(along: Slopes, partner: Tree) -> Tree:
-        return {name: _credited(along, element) * partner[name] for name, element in arrays.items()}
+        return {
+            name: _credited(along, element) * partner[name] for name, element in elements.items()
+        }
 
     total = forward_gradient(
-        directions=_directions(plan, drawn, context.noise),
+        directions=_directions(plan, noise_shapes, context.noise),
         slopes=lambda u, sample: slopes(u),
         times=times,
-        samples=how.samples,
+        samples=perturbation.samples,
         redrawn=plan.experiment.compile.noise == "drawn",
     )
-    masks = {name: space.mask(name, trace) for name in arrays}
-    masked = {n: g if masks[n] is None else g * masks[n] for n, g in total.items()}
+    masks = {name: space.mask(name, trace) for name in elements}
+    masked = {
+        name: estimate if masks[name] is None else estimate * masks[name]
+        for name, estimate in total.items()
+    }
     through_norm = plan.experiment.architecture.ignored_norm() is None
     passed = Passed(segment, params, x, trace)
     return Estimate(space.pull_back(passed, masked, through_norm), trace)
@@ -108,14 +113,14 @@ def _directions(
     plan: Plan, shapes: Mapping[str, tuple[int, ...]], noise: Any
 ) -> Callable[[Any], tuple[Tree, Tree]]:
     """Sample -> (direction, partner); drawn one by one where samples are independent."""
-    how = plan.perturbation
-    assert how is not None
+    perturbation = plan.perturbation
+    assert perturbation is not None
     draw = partial(noise, shapes)
-    if how.guess.set.drawn_alone:
-        return one_by_one(draw, how.samples)
-    together = jax.vmap(draw)(jnp.arange(how.samples))
-    both = working(how.guess.set).spread(together, plan.space.rows)
-    return lambda sample: jax.tree.map(lambda part: part[sample], both)
+    if perturbation.guess.set.drawn_alone:
+        return one_by_one(draw, perturbation.samples)
+    together = jax.vmap(draw)(jnp.arange(perturbation.samples))
+    pairs = working(perturbation.guess.set).spread(together, plan.space.rows)
+    return lambda sample: jax.tree.map(lambda array: array[sample], pairs)
 
 
 class Forward(estimators.Forward):

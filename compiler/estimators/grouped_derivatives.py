@@ -45,13 +45,17 @@ class Passing(NamedTuple):
     def objectives(self) -> Iterator[tuple[Tree, Callable[[Tree], Float[Array, " n"]]]]:
         """Of every segment zeros in the shapes of the space, and its mean loss by examples."""
         for segment in self.segments:
-            own = {block.name: self.params[block.name] for block in segment.blocks}
+            block_params = {block.name: self.params[block.name] for block in segment.blocks}
             x = self.inputs[segment.blocks[0].name]
 
-            def examples(by: Tree, segment: Any = segment, own: Any = own, x: Any = x) -> Any:
-                trace = self.space.run(segment.blocks, own, x, by)
-                found = [self.losses(site, trace.features[site.block]) for site in segment.sites]
-                return sum(found[1:], found[0]) / len(x)
+            def examples(
+                by: Tree, segment: Any = segment, block_params: Any = block_params, x: Any = x
+            ) -> Any:
+                trace = self.space.run(segment.blocks, block_params, x, by)
+                site_copies = [
+                    self.losses(site, trace.features[site.block]) for site in segment.sites
+                ]
+                return sum(site_copies[1:], site_copies[0]) / len(x)
 
             yield at_rest(self.space, segment, x), examples
 
@@ -66,25 +70,25 @@ def at_rest(
 
 def signals(passing: Passing) -> dict[str, Float[Array, "..."]]:
     """Reverse-mode derivatives of mean losses at what a space perturbs, summed over segments."""
-    found: dict[str, Any] = {}
-    for still, examples in passing.objectives():
-        gradient = jax.grad(lambda by, examples=examples: examples(by).sum())(still)
-        for name, part in gradient.items():
-            found[name] = found[name] + part if name in found else part
-    return found
+    derivatives: dict[str, Any] = {}
+    for zeros, examples in passing.objectives():
+        gradient = jax.grad(lambda by, examples=examples: examples(by).sum())(zeros)
+        for name, array in gradient.items():
+            derivatives[name] = derivatives[name] + array if name in derivatives else array
+    return derivatives
 
 
-def total(parts: Mapping[str, Any], names: Sequence[str]) -> Any:
+def total(arrays: Mapping[str, Any], names: Sequence[str]) -> Any:
     """The sum of what stands under the names."""
-    return sum((parts[name] for name in names[1:]), parts[names[0]])
+    return sum((arrays[name] for name in names[1:]), arrays[names[0]])
 
 
 def by_gradient(view: View, gradient: Signals) -> Along:
     """Inner products with the target's gradient."""
 
     def along(guess: Signals, groups: Groups) -> dict[str, Float[Array, "..."]]:
-        parts = view.inner({name: gradient[name] for name in guess}, guess)
-        return {title: total(parts, names) for title, names in groups.items()}
+        products = view.inner({name: gradient[name] for name in guess}, guess)
+        return {title: total(products, names) for title, names in groups.items()}
 
     return along
 
@@ -98,23 +102,25 @@ def by_tangents(passing: Passing, groups: Groups, whole: bool) -> Along:
         whole: whether the batch has one derivative.
     """
     pushes: dict[str, list[tuple[list[str], Any]]] = {title: [] for title in groups}
-    for still, examples in passing.objectives():
+    for zeros, examples in passing.objectives():
         for title, names in groups.items():
-            moved = {name: still[name] for name in names if name in still}
+            moved = {name: zeros[name] for name in names if name in zeros}
             if not moved:
                 continue
 
-            def of_group(by: Tree, still: Any = still, examples: Any = examples) -> Any:
-                return examples({**still, **by})
+            def of_group(by: Tree, zeros: Any = zeros, examples: Any = examples) -> Any:
+                return examples({**zeros, **by})
 
             pushes[title].append((list(moved), jax.linearize(of_group, moved)[1]))
 
     def along(guess: Signals, groups: Groups) -> dict[str, Float[Array, "..."]]:
-        found = {}
+        derivatives = {}
         for title in groups:
-            parts = [push({name: guess[name] for name in names}) for names, push in pushes[title]]
-            each = jnp.stack(parts).sum(0)
-            found[title] = each.sum() if whole else each
-        return found
+            tangents = [
+                push({name: guess[name] for name in names}) for names, push in pushes[title]
+            ]
+            tangent = jnp.stack(tangents).sum(0)
+            derivatives[title] = tangent.sum() if whole else tangent
+        return derivatives
 
     return along

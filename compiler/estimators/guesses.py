@@ -34,8 +34,11 @@ class Sphere(guesses.Sphere):
         Their elements are uncorrelated, of zero mean and unit variance, so estimates along them are
         unbiased; unlike normal ones they all have the same length.
         """
-        drawn, own = normal(key, rows, shape), tuple(range(len(rows), len(rows) + len(shape)))
-        return drawn * lax.rsqrt(jnp.square(drawn).mean(own, keepdims=True))
+        vectors, vector_axes = (
+            normal(key, rows, shape),
+            tuple(range(len(rows), len(rows) + len(shape))),
+        )
+        return vectors * lax.rsqrt(jnp.square(vectors).mean(vector_axes, keepdims=True))
 
 
 class Rademacher(guesses.Rademacher):

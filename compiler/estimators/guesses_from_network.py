@@ -127,11 +127,13 @@ def guided(
         inputs: of every block, by block.
     """
     guide, blocks = working(guess).guide(context), context.params["blocks"]
-    found: dict[str, Any] = {}
+    gradients: dict[str, Any] = {}
     for segment in guide.segments:
-        kept = {block.name for block in segment.blocks[: 1 if guide.first else None]}
+        guided_blocks = {block.name for block in segment.blocks[: 1 if guide.first else None]}
         passing = Passing(space, (segment,), blocks, inputs, guide.losses)
-        for path, part in signals(passing).items():
-            if path.split("/")[0] in kept:
-                found[path] = jnp.add(found[path], part) if path in found else part
-    return found
+        for path, gradient in signals(passing).items():
+            if path.split("/")[0] in guided_blocks:
+                gradients[path] = (
+                    jnp.add(gradients[path], gradient) if path in gradients else gradient
+                )
+    return gradients

@@ -76,7 +76,7 @@ def inner_product(
     axes: tuple[Axis, ...] = site.axes if space.rows else ()
 
     def push(u: Tree) -> Slopes:
-        products = [gradient[name] * part for name, part in u.items()]
+        products = [gradient[name] * noise for name, noise in u.items()]
         sums = [product.sum(tuple(range(len(axes), product.ndim))) for product in products]
         return Slopes(sum(sums[1:], sums[0]), axes)
 
@@ -86,16 +86,18 @@ def inner_product(
 def difference(step: float) -> Derivative:
     """(l(step u) - l(0)) / step for every copy, of which each sees its own features move only."""
 
-    def of(run: Run, at_rest: Tree, losses: Losses, site: Site, space: Space) -> tuple[Push, Trace]:
+    def derivative(
+        run: Run, at_rest: Tree, losses: Losses, site: Site, space: Space
+    ) -> tuple[Push, Trace]:
         trace = run(at_rest)
         features = trace.features[site.block]
         start = losses(site, features, features)
 
         def push(u: Tree) -> Slopes:
-            moved = run(jax.tree.map(lambda part: step * part, u)).features[site.block]
+            moved = run(jax.tree.map(lambda noise: step * noise, u)).features[site.block]
             change = losses(site, moved, features) - start
             return Slopes(change / (step * features.shape[0]), site.axes)
 
         return push, trace
 
-    return of
+    return derivative

@@ -78,10 +78,10 @@ def members(plan: Plan, names: Iterable[str]) -> dict[str, list[str]]:
     assert plan.perturbation is not None
     assert plan.perturbation.projection.grouping is not None
     grouping, chains = working(plan.perturbation.projection.grouping), plan.chains
-    found: dict[str, list[str]] = {}
+    groups: dict[str, list[str]] = {}
     for name in names:
-        found.setdefault(grouping.title(name, chains), []).append(name)
-    return found
+        groups.setdefault(grouping.title(name, chains), []).append(name)
+    return groups
 
 
 def coefficients(
@@ -98,21 +98,21 @@ def coefficients(
     """
     perturbation = plan.perturbation
     assert perturbation is not None
-    how = perturbation.projection
-    assert how.type is not None
-    scale, coefficient = working(how.type), working(how.coefficient)
+    projection = perturbation.projection
+    assert projection.type is not None
+    scale, coefficient = working(projection.type), working(projection.coefficient)
     kurtosis = 0.0 if perturbation.guess.made else perturbation.guess.kurtosis
     square = view.inner(guess, guess)
     groups = members(plan, square)
-    slopes, found = along(guess, groups), {}
+    slopes, factors = along(guess, groups), {}
     for title, names in groups.items():
         size = sum(view.size(name) for name in names)
         group = Group(slopes[title], total(square, names), size)
         coin = toss(title, group.along.shape).astype(group.along.dtype)
         value = coefficient.coefficient(group.along, coin)
         scaled = value * scale.scale(group, perturbation.samples, kurtosis)
-        found |= dict.fromkeys(names, scaled)
-    return found
+        factors |= dict.fromkeys(names, scaled)
+    return factors
 
 
 def span(plan: Plan, view: View, target: Signals, guess: Signals) -> dict[str, Float[Array, "m n"]]:
@@ -121,9 +121,9 @@ def span(plan: Plan, view: View, target: Signals, guess: Signals) -> dict[str, F
     Guesses can be linearly dependent, so the Gram matrix is inverted on its range only.
     """
     targets, guesses = view.rows(target), view.rows(guess)
-    found = {}
+    weights = {}
     for names in members(plan, guesses).values():
-        gram = sum(guesses[n] @ guesses[n].T for n in names)
-        cross = sum(guesses[n] @ targets[n].T for n in names)
-        found |= dict.fromkeys(names, jnp.linalg.pinv(gram, hermitian=True, rtol=1e-6) @ cross)
-    return found
+        gram = sum(guesses[name] @ guesses[name].T for name in names)
+        cross = sum(guesses[name] @ targets[name].T for name in names)
+        weights |= dict.fromkeys(names, jnp.linalg.pinv(gram, hermitian=True, rtol=1e-6) @ cross)
+    return weights

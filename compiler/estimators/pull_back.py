@@ -79,8 +79,8 @@ def blockwise(
     grads: dict[str, Any] = {}
     for block in segment.blocks:
 
-        def run(own: Any, block: Any = block, x: Any = x) -> Float[Array, "n p g c"]:
-            return forward((block,), {block.name: own}, x).output
+        def run(block_params: Any, block: Any = block, x: Any = x) -> Float[Array, "n p g c"]:
+            return forward((block,), {block.name: block_params}, x).output
 
         out, pull = jax.vjp(run, params[block.name])
         (grads[block.name],) = pull(estimates[block.name].astype(out.dtype))

@@ -78,8 +78,8 @@ def _flat(u: Float[Array, "..."], rows: int) -> Float[Array, "k r d"]:
 
 
 def _gram(draws: Draws, rows: int) -> Float[Array, "r k k"]:
-    flat = [_flat(u, rows) for u in draws.values()]
-    grams = [jnp.einsum("krd,jrd->rkj", u, u, precision=EXACT) for u in flat]
+    vectors = [_flat(u, rows) for u in draws.values()]
+    grams = [jnp.einsum("krd,jrd->rkj", u, u, precision=EXACT) for u in vectors]
     return sum(grams[1:], grams[0])
 
 

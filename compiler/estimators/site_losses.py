@@ -31,14 +31,14 @@ def site_losses(plan: Plan, params: Params, feedback: Params, labels: Int[Array,
 
     def copies(site: Site, x: Features, others: Features | None = None) -> Float[Array, "..."]:
         with jax.named_scope("losses"), in_block(site.block):
-            return at(site, x, others)
+            return copies_at(site, x, others)
 
-    def at(site: Site, x: Features, others: Features | None) -> Float[Array, "..."]:
+    def copies_at(site: Site, x: Features, others: Features | None) -> Float[Array, "..."]:
         readout, place = plan.readout(site), plan.place(site)
-        own, back = readout_of(params, place), readout_of(feedback, place)
+        readout_params, readout_feedback = readout_of(params, place), readout_of(feedback, place)
 
         def outputs(params: Params, features: Features) -> Float[Array, "n k"]:
-            return readout.outputs(params, features, back)[0]
+            return readout.outputs(params, features, readout_feedback)[0]
 
         @in_full
         def value(params: Params, features: Features) -> Float[Array, " n"]:
@@ -48,20 +48,20 @@ def site_losses(plan: Plan, params: Params, feedback: Params, labels: Int[Array,
             return value(params, mean[:, None, None])
 
         entering = readout.entering(constrained(plan, x))
-        rest = None if others is None else outputs(own, readout.entering(others))
+        rest = None if others is None else outputs(readout_params, readout.entering(others))
         if site.name == "final" or not readout.averages:
-            return value(own, entering)
+            return value(readout_params, entering)
         if others is None:
-            return replicate(of_mean, site.axes)(own, entering)
-        return apart(of_mean, site.axes)(own, entering, readout.entering(others))
+            return replicate(of_mean, site.axes)(readout_params, entering)
+        return apart(of_mean, site.axes)(readout_params, entering, readout.entering(others))
 
     return copies
 
 
 def lowering_of(plan: Plan) -> str:
     """A row of `LOWERINGS`; of losses that mix examples no evaluation serves all copies."""
-    wanted = plan.experiment.compile.losses
-    return wanted if wanted != "auto" else "naive" if plan.rows_mixed else "fused"
+    choice = plan.experiment.compile.losses
+    return choice if choice != "auto" else "naive" if plan.rows_mixed else "fused"
 
 
 def readout_of(tree: Any, path: tuple[str, ...]) -> Any:

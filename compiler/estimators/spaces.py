@@ -91,12 +91,12 @@ class BlockOutput(spaces.BlockOutput):
         self, segment: Segment, readout: frozenset[Axis], credit: Credit, batch: int
     ) -> dict[str, Element]:
         """The outputs: nothing is mixed behind the last layer but what follows the block."""
-        found, shapes = {}, self.shapes(segment, batch)
+        elements, shapes = {}, self.shapes(segment, batch)
         for block in segment.blocks:
             end = layer_path(block, block.layers[-1])
             route = activation_route(segment, readout, end, credit)
-            found[block.name] = Element(shapes[block.name], ACTIVATION, route)
-        return found
+            elements[block.name] = Element(shapes[block.name], ACTIVATION, route)
+        return elements
 
     def run(self, blocks: tuple[Block, ...], params: Tree, x: Features, by: Tree) -> Trace:
         """With outputs moved."""
@@ -141,28 +141,30 @@ class ExampleWeight(spaces.ExampleWeight):
     ) -> dict[str, Element]:
         """The parameters of every row, each of which answers for its own copies."""
         return {
-            name: Element((batch, *e.shape), ("batch", *e.axes), ("batch", *e.route))
-            for name, e in _weight_elements(segment, readout, credit).items()
+            name: Element(
+                (batch, *element.shape), ("batch", *element.axes), ("batch", *element.route)
+            )
+            for name, element in _weight_elements(segment, readout, credit).items()
         }
 
     def run(self, blocks: tuple[Block, ...], params: Tree, x: Features, by: Tree) -> Trace:
         """Every example through weights of its own; nothing may couple examples."""
 
-        def one(x: Float[Array, "p g c"], by: Tree) -> Trace:
+        def one_example(x: Float[Array, "p g c"], by: Tree) -> Trace:
             return forward(blocks, _moved(params, by), x[None])
 
-        return jax.tree.map(lambda part: part[:, 0], jax.vmap(one)(x, dict(by)))
+        return jax.tree.map(lambda array: array[:, 0], jax.vmap(one_example)(x, dict(by)))
 
     def pull_back(self, at: Passed, estimates: Tree, through_norm: bool) -> Tree:
         """Summed over examples."""
-        return unflatten({name: part.sum(0) for name, part in estimates.items()})
+        return unflatten({name: array.sum(0) for name, array in estimates.items()})
 
 
 def _weight_elements(
     segment: Segment, readout: frozenset[Axis], credit: Credit
 ) -> dict[str, Element]:
-    found = {}
+    elements = {}
     for name, spec in weights_in(segment):
         route = weight_route(segment, readout, name.rpartition("/")[0], spec, credit)
-        found[name] = Element(spec.shape, spec.axes, route)
-    return found
+        elements[name] = Element(spec.shape, spec.axes, route)
+    return elements
