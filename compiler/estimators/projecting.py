@@ -1,7 +1,7 @@
-"""The target's gradient projected on guesses, <T, G> G and variations (Fournier et al. 2023).
+"""The target's gradient projected on guesses: <T, G> G and variations (Fournier et al. 2023).
 
-A slope of its own for every group of tensors, and for every example or the batch, in place of one
-for all that moves together.
+Every group of tensors has a slope of its own, for each example or for the batch. Plain noise, in
+`compiler.estimators.forward`, has one slope for all arrays of a segment.
 """
 
 from collections.abc import Callable, Mapping
@@ -43,10 +43,10 @@ def project(plan: Plan, params: Params, x: Features, context: Context) -> Estima
     """The projections of the target's gradient on guesses, as gradients of the weights.
 
     Args:
-        plan: the plan.
-        params: of the blocks, by block, layer and name.
+        plan: the plan; its perturbation has a projection.
+        params: the parameters of the blocks, by block, layer and name.
         x: the network's input.
-        context: of the step.
+        context: the step.
     """
     perturbation = plan.perturbation
     assert perturbation is not None
@@ -64,7 +64,7 @@ def project(plan: Plan, params: Params, x: Features, context: Context) -> Estima
     target = _target(plan, view, passing, zeros, predicted)
 
     def slopes(guess: Signals, sample: Any) -> Any:
-        """The coefficients of a guess; of a span also how much of each guess a target takes."""
+        """The guess's coefficients; for a span, the coefficient of each guess for each target."""
         if granularity.spans:
             wanted = {name: target.gradient[name] for name in guess}
             return span(plan, view, wanted, guess)
@@ -88,10 +88,10 @@ def project(plan: Plan, params: Params, x: Features, context: Context) -> Estima
 
 
 def _view(plan: Plan, at: Passed) -> tuple[Space, View]:
-    """The space whose derivatives are taken, and what they are seen as.
+    """The space in which derivatives are computed, and their vectors.
 
-    Contributions of examples to weights are made from the derivatives at pre-activations; noise of
-    every example's own weights is held as it is drawn.
+    The examples' contributions to weights are computed from derivatives at pre-activations. Random
+    noise on every example's own weights is stored as it was drawn.
     """
     perturbation, space = plan.perturbation, plan.space
     assert perturbation is not None
@@ -106,12 +106,13 @@ def _view(plan: Plan, at: Passed) -> tuple[Space, View]:
 
 
 class Target(NamedTuple):
-    """The target, less what is predicted of it.
+    """The target's gradient minus its prediction.
 
     Attributes:
-        gradient: in reverse mode, of everything, or of the exact blocks where guesses are pushed.
-        along: its slopes.
-        exact: blocks that take the gradient as it is.
+        gradient: the reverse-mode gradient: of all blocks, or only of the blocks in `exact` if
+            the derivatives along guesses are computed in forward mode.
+        along: computes the slopes along a guess.
+        exact: the blocks that use the exact gradient.
     """
 
     gradient: Signals
@@ -155,7 +156,7 @@ def _block(name: str) -> str:
 def _noise(
     plan: Plan, space: Space, context: Context, zeros: Signals, trace: Any, exact: frozenset[str]
 ) -> Callable[[Any], Signals]:
-    """Sample -> noise on all blocks but exact ones; behind a silent unit there is no gradient."""
+    """Sample index -> noise for all blocks but the exact ones; 0 where no gradient can pass."""
     perturbation = plan.perturbation
     assert perturbation is not None
     shared = perturbation.sharing == "batch" and not space.of_weights

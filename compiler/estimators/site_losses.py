@@ -1,4 +1,4 @@
-"""The losses of a plan's sites, from the features after a block."""
+"""The losses of a plan's sites, as functions of the features after a block."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,13 +18,14 @@ Features = Float[Array, "n p g c"]
 
 
 def site_losses(plan: Plan, params: Params, feedback: Params, labels: Int[Array, " n"]) -> Any:
-    """The losses of a plan's sites.
+    """A function that computes the copies of the loss at any site of a plan.
 
     Args:
         plan: the plan.
-        params: readouts under `heads` and `classifier`.
-        feedback: backward weights of readouts in the same places; those absent have none.
-        labels: of the examples.
+        params: the parameters, with readouts under `heads` and `classifier`.
+        feedback: the readouts' backward weights, in the same places. A readout without any uses its
+            forward weights.
+        labels: the target of every row of the batch.
     """
     objective = plan.objective
     replicate = LOWERINGS[lowering_of(plan)]
@@ -59,13 +60,16 @@ def site_losses(plan: Plan, params: Params, feedback: Params, labels: Int[Array,
 
 
 def lowering_of(plan: Plan) -> str:
-    """A row of `LOWERINGS`; of losses that mix examples no evaluation serves all copies."""
+    """The name of the way in which copies of losses are computed: a key of `LOWERINGS`.
+
+    Where a loss mixes examples, copies cannot share one evaluation, so `auto` means `naive`.
+    """
     choice = plan.experiment.compile.losses
     return choice if choice != "auto" else "naive" if plan.rows_mixed else "fused"
 
 
 def readout_of(tree: Any, path: tuple[str, ...]) -> Any:
-    """What stands at `path` in nested dictionaries, or None."""
+    """The value at `path` in nested dictionaries, or None."""
     for name in path:
         tree = tree.get(name, {})
     return tree or None
