@@ -71,8 +71,8 @@ def schedule(plan: Plan, steps: int, shown: int = 8) -> Iterator[str]:
         drawn = "".join(f"{b:{width}d}" if 0 <= b < steps else ".".rjust(width) for b in cells)
         yield f"stage {stage:<2} {name:<{side}}{drawn}{more}"
     yield (
-        f"{steps} batches a call: stages compute {utilisation(plan, steps):.0%} of the time "
-        f"({balance(plan):.0%} by their sizes)"
+        f"{steps} batches per call: stages compute {utilisation(plan, steps):.0%} of the time "
+        f"({balance(plan):.0%} without filling and draining)"
     )
 
 

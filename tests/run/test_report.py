@@ -81,7 +81,7 @@ def test_the_report_says_means_differences_and_what_was_expected(made, fgspec):
     for name in names:
         ET.parse(f"r/{name}.svg")
         assert Path(f"r/{name}.pdf").read_bytes().startswith(b"%PDF")
-    assert "Lines are means over 3 seeds; bands reach from the lowest to the highest seed." in page
+    assert "Lines are means over 3 seeds; bands show the lowest and highest seed." in page
     rows = list(csv.DictReader(Path("r/tables/arms.csv").read_text().splitlines()))
     assert [float(row["mean (%)"]) for row in rows] == pytest.approx([11.0, 21.0])
     assert Path("r/tables/arms.tex").read_text().count("&") == 7 * 3
@@ -101,10 +101,10 @@ def test_the_page_is_one_file_without_scripts(made, fgspec):
         "test/error over updates",
         "fg/cosine/block0 over updates",
         "fg/snr/block0 over updates",
-        "train/loss over FLOPs of a run",
+        "train/loss over FLOPs per run",
     ]
     texts = ["".join(text.itertext()) for text in tree.iter(f"{svg}text")]
-    assert {"train/loss", "test/error (%)", "updates", "FLOPs of a run"} <= set(texts)
+    assert {"train/loss", "test/error (%)", "updates", "FLOPs per run"} <= set(texts)
     assert "currentColor" in page  # text and axes take the colour of a light or dark page
 
 
@@ -397,9 +397,9 @@ def test_arms_are_selected_by_validation_and_the_test_set_is_shown_of_the_select
     code, out, err = fgspec("report", *paths, "--out", "page")
     assert code == 0, err
     assert "b has the lowest valid/error" in out
-    assert "test/error of b, which valid/error selects: 30.50 % over 2 seeds." in out
+    assert "test/error of b, the best by valid/error: 30.50 % over 2 seeds." in out
     assert "test/error of a" not in out
-    assert "Selected on the test set" not in out
+    assert "were compared on the test set" not in out
     code, out, _ = fgspec("report", *paths, "--out", "page", "--metric", "eval/error")
     assert "a has the lowest test/error" in out
-    assert "Selected on the test set" in out
+    assert "were compared on the test set" in out
