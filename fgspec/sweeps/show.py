@@ -18,7 +18,7 @@ def plan_lines(sweep: Sweep, costs: Mapping[str, tuple[int, int]]) -> list[str]:
     """
     arms, seeds = len(sweep.arms), len(sweep.seeds)
     head = f"{sweep.name}: {arms} arm{'s' * (arms > 1)} x {seeds} seed{'s' * (seeds > 1)}"
-    rows = [("arm", "sha256", "FLOPs a step", "steps", "FLOPs of all seeds")]
+    rows = [("arm", "sha256", "FLOPs per step", "steps", "FLOPs of all seeds")]
     total = 0
     for arm in sweep.arms:
         flops, steps = costs[arm.label]
