@@ -63,15 +63,15 @@ def _box(
     shape: tuple[int, int], crop_area: float, draw: Draw
 ) -> tuple[Float[Array, "n 2"], Float[Array, "n 2"]]:
     """Corner and size, in whole pixels, of a box of random area and aspect."""
-    whole = jnp.asarray(shape, jnp.float32)[None]
+    image_size = jnp.asarray(shape, jnp.float32)[None]
     u = draw("box", (PROPOSALS, 2))
     area = _between(u[..., 0], crop_area, 1.0) * (shape[0] * shape[1])
     aspect = _between(u[..., 1], *ASPECT)
     proposed = jnp.round(jnp.sqrt(jnp.stack([area / aspect, area * aspect], -1)))
-    fits = (proposed <= whole[None]).all(-1)
+    fits = (proposed <= image_size[None]).all(-1)
     first = jnp.take_along_axis(proposed, fits.argmax(-1)[:, None, None], 1)[:, 0]
-    size = jnp.where(fits.any(-1, keepdims=True), jnp.maximum(first, 1), whole)
-    return jnp.floor(draw("corner", (2,)) * (whole - size + 1)), size
+    size = jnp.where(fits.any(-1, keepdims=True), jnp.maximum(first, 1), image_size)
+    return jnp.floor(draw("corner", (2,)) * (image_size - size + 1)), size
 
 
 def _jittered(x: Float[Array, "n h w c"], draw: Draw) -> Float[Array, "n h w c"]:
@@ -83,14 +83,14 @@ def _jittered(x: Float[Array, "n h w c"], draw: Draw) -> Float[Array, "n h w c"]
     strength = _between(draw("jitter/strength", (4,)), -1.0, 1.0)
     changed = x
     for turn in range(4):
-        now = order[:, turn]
-        hue = jnp.where(now == 3, HUE * strength[:, 3], 0)
-        saturation = jnp.where(now == 2, 1 + SATURATION * strength[:, 2], 1)
+        chosen = order[:, turn]
+        hue = jnp.where(chosen == 3, HUE * strength[:, 3], 0)
+        saturation = jnp.where(chosen == 2, 1 + SATURATION * strength[:, 2], 1)
         brighter = colour.brighten(changed, BRIGHTNESS * strength[:, 0])
         contrast = colour.scale_contrast(changed, 1 + CONTRAST * strength[:, 1])
         tinted = colour.change_hue_and_saturation(changed, hue, saturation)
-        tinted = _where(now == 1, contrast, tinted)
-        changed = jnp.clip(_where(now == 0, brighter, tinted), 0, 1)
+        tinted = _where(chosen == 1, contrast, tinted)
+        changed = jnp.clip(_where(chosen == 0, brighter, tinted), 0, 1)
     return _where(draw("jitter/chosen", ()) < JITTER, changed, x)
 
 
@@ -135,9 +135,9 @@ def augmented(
     def draw_of(view: int) -> Draw:
         def draw(name: str, shape: tuple[int, ...]) -> Float[Array, "n ..."]:
             stream = address(key, f"augment/view{view}/{name}", step)
-            keys = jax.vmap(lambda i: jax.random.fold_in(stream, i))(index)
-            return jax.vmap(lambda own: jax.random.uniform(own, shape, jnp.float32))(keys)
+            keys = jax.vmap(lambda example: jax.random.fold_in(stream, example))(index)
+            return jax.vmap(lambda stream: jax.random.uniform(stream, shape, jnp.float32))(keys)
 
         return draw
 
-    return jnp.concatenate([change(images, draw_of(v), v) for v in range(views)])
+    return jnp.concatenate([change(images, draw_of(view), view) for view in range(views)])

@@ -49,13 +49,13 @@ def _written_out(key: UInt32[Array, "2"], shape: tuple[int, ...]) -> UInt32[Arra
 
 
 def _bits(key: UInt32[Array, "2"], width: int, shape: tuple[int, ...]) -> Array:
-    def own(key: UInt32[Array, "2"]) -> Array:
+    def by_jax(key: UInt32[Array, "2"]) -> Array:
         return jax.random.bits(_of(key), shape, f"uint{width}")
 
     # Places are of 32 bits, as those of larger arrays need another word.
     if width != 32 or prod(shape) >= 2**32:
-        return own(key)
-    return lax.platform_dependent(key, cpu=lambda key: _written_out(key, shape), default=own)
+        return by_jax(key)
+    return lax.platform_dependent(key, cpu=lambda key: _written_out(key, shape), default=by_jax)
 
 
 THREEFRY = define_prng_impl(

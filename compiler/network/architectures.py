@@ -21,11 +21,15 @@ Image = tuple[int, int, int]
 
 def _norm(spec: TokenNormalization, wanted: bool, grouped: bool = False) -> Norm | None:
     """The normalization at one place, if it is wanted there; grouped ones stay in their group."""
-    how = working(spec.type)
-    if not how.normalizes or not wanted:
+    normalization = working(spec.type)
+    if not normalization.normalizes or not wanted:
         return None
-    over = how.over_in_group if grouped and how.over_in_group is not None else how.over
-    return Norm(over, spec.epsilon, how=how)
+    over = (
+        normalization.over_in_group
+        if grouped and normalization.over_in_group is not None
+        else normalization.over
+    )
+    return Norm(over, spec.epsilon, how=normalization)
 
 
 def _layer(
@@ -91,7 +95,9 @@ class LocalMixer(architectures.LocalMixer):
             later = self._mixed(end, end, hidden)
             blocks += [self._mixed(start, end, hidden), *[later] * (stage.blocks - 1)]
         return Network(
-            blocks=tuple(Block(f"block{b}", own) for b, own in enumerate(blocks)),
+            blocks=tuple(
+                Block(f"block{b}", layers_of_block) for b, layers_of_block in enumerate(blocks)
+            ),
             initialization=working(self.initialization),
             activation=working(self.activation),
             **_readouts(norm, end, outputs),
@@ -127,14 +133,14 @@ class Mlp(architectures.Mlp):
         """See the base."""
         norm, activation = self.normalization, working(self.activation)
         extents = [flat(width) for width in (image[0] * image[1] * image[2], *self.hidden)]
-        made = [
+        dense_layers = [
             _layer("dense", layers.DenseLayer(channels=end.width), start, norm, activation, True)
             for start, end in itertools.pairwise(extents)
         ]
         return Network(
             blocks=tuple(
                 Block(f"block{b}", (replace(layer, bias=self.bias),))
-                for b, layer in enumerate(made)
+                for b, layer in enumerate(dense_layers)
             ),
             initialization=working(self.initialization),
             activation=activation,

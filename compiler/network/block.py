@@ -54,8 +54,8 @@ def is_trained(layer: Layer) -> bool:
 
 def block_params(block: Block) -> dict[str, dict[str, ParamSpec]]:
     """The parameters of a block, by layer and name; layers without any are left out."""
-    found = {layer.name: layer.params() for layer in block.layers}
-    return {name: params for name, params in found.items() if params}
+    by_layer = {layer.name: layer.params() for layer in block.layers}
+    return {name: params for name, params in by_layer.items() if params}
 
 
 def apply_block(

@@ -33,11 +33,11 @@ def with_feedback(apply: LinearMap, feedback: Params) -> LinearMap:
     def ahead(params: Params, backward: Params, x: Float[Array, "..."]) -> tuple[Any, Any]:
         return apply(params, x), (params, backward, x)
 
-    def back(kept: Any, error: Float[Array, "..."]) -> tuple[Any, Any, Any]:
-        params, backward, x = kept
-        (of_params,) = jax.vjp(lambda p: apply(p, x), params)[1](error)
-        (of_x,) = jax.vjp(lambda x: apply({**params, **backward}, x), x)[1](error)
-        return of_params, jax.tree.map(jnp.zeros_like, backward), of_x
+    def back(saved: Any, error: Float[Array, "..."]) -> tuple[Any, Any, Any]:
+        params, backward, x = saved
+        (param_grads,) = jax.vjp(lambda params: apply(params, x), params)[1](error)
+        (x_grad,) = jax.vjp(lambda x: apply({**params, **backward}, x), x)[1](error)
+        return param_grads, jax.tree.map(jnp.zeros_like, backward), x_grad
 
     mapped.defvjp(ahead, back)
     return lambda params, x: mapped(params, feedback, x)

@@ -47,10 +47,10 @@ class MlpHead(heads.MlpHead):
         """Hidden layers and a linear one."""
         layers, start, norm = [], place.features, place.network.auxiliary_norm
         for index in range(self.layers):
-            own: dict[str, Any] = {"after": norm, "bias": norm is None}
-            own["activation"] = place.network.activation
-            made = full(f"hidden{index}", start, self.width, **own)
-            layers, start = [*layers, made], made.end
+            options: dict[str, Any] = {"after": norm, "bias": norm is None}
+            options["activation"] = place.network.activation
+            layer = full(f"hidden{index}", start, self.width, **options)
+            layers, start = [*layers, layer], layer.end
         return (*layers, full("linear", start, place.outputs))
 
     def pooled(self, place: Place) -> Layers:
@@ -65,11 +65,11 @@ class CnnHead(heads.CnnHead):
     def pooled(self, place: Place) -> Layers:
         """Four convolutions, pooling, a linear layer."""
         norm = place.network.auxiliary_norm
-        own: dict[str, Any] = {"activation": place.network.activation}
-        layers = [conv("conv0", place.features, self.channels, norm, size=1, **own)]
+        options: dict[str, Any] = {"activation": place.network.activation}
+        layers = [conv("conv0", place.features, self.channels, norm, size=1, **options)]
         for index in (1, 2, 3):
-            made = conv(f"conv{index}", layers[-1].end, self.channels, norm, stride=2, **own)
-            layers.append(made)
+            layer = conv(f"conv{index}", layers[-1].end, self.channels, norm, stride=2, **options)
+            layers.append(layer)
         pool = averaging("pool", layers[-1].end, _POOLED)
         return (*layers, pool, full("linear", pool.end, place.outputs))
 

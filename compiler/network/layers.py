@@ -34,11 +34,11 @@ def mapped(
     Errors travel through `feedback` if there is any.
     """
     names = layer.map_params()
-    own = {name: value.astype(x.dtype) for name, value in params.items() if name in names}
+    map_params = {name: value.astype(x.dtype) for name, value in params.items() if name in names}
     if not feedback:
-        return layer.map(own, x)
+        return layer.map(map_params, x)
     backward = {name: value.astype(x.dtype) for name, value in feedback.items()}
-    return with_feedback(layer.map, backward)(own, x)
+    return with_feedback(layer.map, backward)(map_params, x)
 
 
 def scaled(
@@ -106,6 +106,6 @@ def apply_layer(
     entering = gathered(entering, layer.mixes())
     z = normalized("after", layer.after, mapped(layer, params, entering, feedback))
     z = scaled(layer, params, z)
-    z = sum((part.astype(z.dtype) for part in added), z)
+    z = sum((array.astype(z.dtype) for array in added), z)
     out, derivative = layer.activation.apply(z)
     return out, LayerTrace(entering, derivative, moments)

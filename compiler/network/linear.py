@@ -37,9 +37,9 @@ class Token(layers.TokenLayer):
         # XLA's own choice for the einsum over patches moved large arrays three times, and took 2 to
         # 5 times as long for its weight's gradient.
         examples, _, *features = x.shape
-        each = jnp.broadcast_to(params["w"], (examples, *params["w"].shape))
+        weights = jnp.broadcast_to(params["w"], (examples, *params["w"].shape))
         flat = x.reshape(*x.shape[:2], -1)
-        return jnp.einsum("npq,npk->nqk", each, flat).reshape(examples, -1, *features)
+        return jnp.einsum("npq,npk->nqk", weights, flat).reshape(examples, -1, *features)
 
 
 class Grouped(layers.GroupedLayer):

@@ -129,10 +129,10 @@ def forward(
     features: dict[str, Float[Array, "n p g c"]] = {}
     layers: dict[str, LayerTrace] = {}
     for block in blocks:
-        back = feedback.get(block.name) if feedback is not None else None
+        backward = feedback.get(block.name) if feedback is not None else None
         with jax.named_scope("forward"), in_block(block.name):
             x, traces = apply_block(
-                block, params[block.name], x, _under(block, taps), back, _under(block, known)
+                block, params[block.name], x, _under(block, taps), backward, _under(block, known)
             )
         x = x + taps[block.name].astype(x.dtype) if taps is not None and block.name in taps else x
         if block.layers[-1].adds and block is not blocks[-1]:
@@ -147,7 +147,9 @@ def _under(block: Block, flat: Mapping[str, Any] | None) -> dict[str, Any] | Non
     if flat is None:
         return None
     start = f"{block.name}/"
-    return {path.removeprefix(start): v for path, v in flat.items() if path.startswith(start)}
+    return {
+        path.removeprefix(start): value for path, value in flat.items() if path.startswith(start)
+    }
 
 
 def in_unit_interval(image: Shaped[Array, "n h w c"]) -> Float[Array, "n h w c"]:
@@ -161,5 +163,5 @@ def standardized(
 ) -> Float[Array, "n h w c"]:
     """Pixels scaled to [0, 1] and standardised per colour."""
     pixels = in_unit_interval(image)
-    shift, scale = (jnp.asarray(v, pixels.dtype)[None, None, None] for v in (mean, std))
+    shift, scale = (jnp.asarray(values, pixels.dtype)[None, None, None] for values in (mean, std))
     return (pixels - shift) / scale

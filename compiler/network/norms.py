@@ -123,9 +123,9 @@ def _moved(where: tuple[int, ...], epsilon: float, primals: Any, tangents: Any) 
     """Two means and one pass instead of the six passes of the tangents of every operation."""
     (x,), (dx,) = primals, tangents
     centred, scale = _centred(x, where, epsilon)
-    along = (centred * dx).mean(where, keepdims=True)
-    straight = dx * scale - dx.mean(where, keepdims=True) * scale
-    return centred * scale, straight - centred * (scale * scale * scale * along)
+    projection = (centred * dx).mean(where, keepdims=True)
+    centred_tangent = dx * scale - dx.mean(where, keepdims=True) * scale
+    return centred * scale, centred_tangent - centred * (scale * scale * scale * projection)
 
 
 def _centred(x: Any, where: tuple[int, ...], epsilon: float) -> tuple[Any, Any]:

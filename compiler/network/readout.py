@@ -35,8 +35,8 @@ class Readout:
 
     def params(self) -> dict[str, Any]:
         """`ParamSpec` by layer and name; of a single layer by name."""
-        found = block_params(Block("", self.layers))
-        return dict(found[self.layers[0].name]) if len(self.layers) == 1 else dict(found)
+        by_layer = block_params(Block("", self.layers))
+        return dict(by_layer[self.layers[0].name]) if len(self.layers) == 1 else dict(by_layer)
 
     def mixes(self) -> frozenset[Axis]:
         """The axes along which the copies of a loss are not each of their own features.
@@ -74,10 +74,10 @@ class Readout:
             known: moments by layer and place, instead of the batch's.
         """
         x = precise(x)
-        read = averaged(x) if self.averages else x
-        back = self._named(feedback) if feedback is not None else None
+        entering = averaged(x) if self.averages else x
+        backward = self._named(feedback) if feedback is not None else None
         block = Block("", self.layers)
-        out, traces = apply_block(block, self._named(params), read, None, back, known)
+        out, traces = apply_block(block, self._named(params), entering, None, backward, known)
         return out.reshape(x.shape[0], -1), traces
 
     def _named(self, tree: Mapping[str, Any]) -> Mapping[str, Any]:

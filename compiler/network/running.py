@@ -23,21 +23,25 @@ def initial(network: Network) -> Running:
     Heads have none, as nothing evaluates them.
     """
     classifier = ((f"{CLASSIFIER}/{layer.name}", layer) for layer in network.classifier.layers)
-    found = {}
+    moments = {}
     for path, layer in (*every_layer(network.blocks), *classifier):
         places = {"before": (layer.before, layer.inputs), "after": (layer.after, layer.outputs)}
-        found[path] = {
+        moments[path] = {
             place: Moments(jnp.zeros(norm.shape(shape)), jnp.ones(norm.shape(shape)))
             for place, (norm, shape) in places.items()
             if norm is not None and norm.running
         }
-    return found if any(found.values()) else {}
+    return moments if any(moments.values()) else {}
 
 
 def of_classifier(running: Running) -> dict[str, Mapping[str, Moments]]:
     """The classifier's moments by layer and place."""
     start = f"{CLASSIFIER}/"
-    return {p.removeprefix(start): own for p, own in running.items() if p.startswith(start)}
+    return {
+        path.removeprefix(start): moments
+        for path, moments in running.items()
+        if path.startswith(start)
+    }
 
 
 def moved(running: Running, layers: Mapping[str, LayerTrace]) -> Running:
@@ -48,5 +52,7 @@ def moved(running: Running, layers: Mapping[str, LayerTrace]) -> Running:
         layers: all of the step's one unperturbed pass, the classifier's included, by path.
     """
     # Once a step, whatever the estimator and its samples: they are the state's, not a layer's.
-    seen = {path: layers[path].moments for path in running}
-    return jax.tree.map(lambda old, new: MOMENTUM * old + (1 - MOMENTUM) * new, running, seen)
+    batch_moments = {path: layers[path].moments for path in running}
+    return jax.tree.map(
+        lambda old, new: MOMENTUM * old + (1 - MOMENTUM) * new, running, batch_moments
+    )

@@ -82,18 +82,20 @@ class Layer:
         Raises:
             UserError: the map names a parameter like one of a bias or a normalization.
         """
-        found = dict(self.kind.weights(self.start))
-        taken = found.keys() & {*({BIAS} if self.bias else ()), *self.norm_params()}
+        weights = dict(self.kind.weights(self.start))
+        taken = weights.keys() & {*({BIAS} if self.bias else ()), *self.norm_params()}
         if taken:
             raise UserError(f"layer {self.kind}: weights may not be named {', '.join(taken)}")
-        if not self.bias or not found:
-            return found
-        named = dict(zip(ACTIVATION[1:], self.outputs, strict=True))
+        if not self.bias or not weights:
+            return weights
+        sizes = dict(zip(ACTIVATION[1:], self.outputs, strict=True))
         axes = self.kind.bias_axes
-        shape = tuple(named[axis] for axis in axes)
-        fan_in = next(iter(found.values())).fan_in
-        kept: tuple[Axis | None, ...] = tuple(axis if axis != "channel" else None for axis in axes)
-        return found | {BIAS: ParamSpec(shape, kept, fan_in, "bias")}
+        shape = tuple(sizes[axis] for axis in axes)
+        fan_in = next(iter(weights.values())).fan_in
+        named_axes: tuple[Axis | None, ...] = tuple(
+            axis if axis != "channel" else None for axis in axes
+        )
+        return weights | {BIAS: ParamSpec(shape, named_axes, fan_in, "bias")}
 
     def norm_params(self) -> dict[str, ParamSpec]:
         """Scale and shift of the normalization after the map, if it is affine."""

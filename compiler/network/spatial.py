@@ -47,11 +47,11 @@ class Conv(layers.ConvLayer):
         image = _on_grid(x, start).reshape(x.shape[0], *start[:2], -1)
         padded = jnp.pad(image, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
         far = (self.stride * (rows - 1) + 1, self.stride * (columns - 1) + 1)
-        moved = [
+        shifted = [
             padded[:, i : i + far[0] : self.stride, j : j + far[1] : self.stride]
             for i, j in product(range(self.size), repeat=2)
         ]
-        return jnp.concatenate(moved, -1).reshape(x.shape[0], rows * columns, -1)
+        return jnp.concatenate(shifted, -1).reshape(x.shape[0], rows * columns, -1)
 
 
 def _shifted(layer: Any, x: X, start: Extent, outside: float) -> Iterator[Float[Array, "..."]]:
@@ -78,8 +78,8 @@ class Depthwise(layers.DepthwiseLayer):
     def apply(self, params: Params, x: X, start: Extent) -> Float[Array, "n q g c"]:
         """A sum over the places of a window."""
         weight = params["w"].reshape(-1, 1, 1, 1, *params["w"].shape[2:])
-        seen = _shifted(self, x, start, 0.0)
-        out = sum(w * part for w, part in zip(weight, seen, strict=True))
+        views = _shifted(self, x, start, 0.0)
+        out = sum(w * view for w, view in zip(weight, views, strict=True))
         return jnp.asarray(out).reshape(x.shape[0], *self.ends(start).features)
 
 

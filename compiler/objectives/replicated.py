@@ -45,10 +45,10 @@ def fused(value: Value, axes: tuple[Axis, ...]) -> Replicated:
         value: the loss, row by row (see `compiler.losses.objectives`).
         axes: any of patch and group.
     """
-    wanted = copy_axes(axes)
+    copied = copy_axes(axes)
 
     def shape(x: Float[Array, "n p g c"]) -> tuple[int, ...]:
-        return tuple(x.shape[ACTIVATION.index(axis)] for axis in wanted)
+        return tuple(x.shape[ACTIVATION.index(axis)] for axis in copied)
 
     @jax.custom_jvp
     def copies(readout: Any, x: Float[Array, "n p g c"]) -> Float[Array, "..."]:
@@ -57,18 +57,18 @@ def fused(value: Value, axes: tuple[Axis, ...]) -> Replicated:
     def tangent(primals: tuple[Any, Any], tangents: tuple[Any, Any]) -> tuple[Any, Any]:
         (readout, x), (d_readout, dx) = primals, tangents
         mean = _average(x)
-        result, pull = jax.vjp(lambda features: value(readout, features), mean)
-        moved = jnp.zeros(shape(x), result.dtype)
+        loss, pull = jax.vjp(lambda features: value(readout, features), mean)
+        tangent_out = jnp.zeros(shape(x), loss.dtype)
         if not isinstance(dx, SymbolicZero):
-            (delta,) = pull(jnp.ones_like(result))
+            (delta,) = pull(jnp.ones_like(loss))
             delta = delta.reshape(x.shape[0], 1, *x.shape[2:]) / x.shape[1]
-            moved += sum_to((dx * delta).sum(-1), ACTIVATION[:3], wanted)
+            tangent_out += sum_to((dx * delta).sum(-1), ACTIVATION[:3], copied)
         leaves = jax.tree.leaves(d_readout, is_leaf=lambda t: isinstance(t, SymbolicZero))
         if not all(isinstance(leaf, SymbolicZero) for leaf in leaves):
             filled = jax.tree.map(_dense_tangent, d_readout, readout, is_leaf=_is_zero)
-            _, own = jax.jvp(lambda r: value(r, mean), (readout,), (filled,))
-            moved += _spread(own, shape(x))
-        return _spread(result, shape(x)), moved
+            _, readout_tangent = jax.jvp(lambda r: value(r, mean), (readout,), (filled,))
+            tangent_out += _spread(readout_tangent, shape(x))
+        return _spread(loss, shape(x)), tangent_out
 
     copies.defjvp(tangent, symbolic_zeros=True)
     return copies
@@ -92,14 +92,14 @@ def apart(value: Value, axes: tuple[Axis, ...]) -> Callable[..., Float[Array, ".
     def copies(readout: Any, x: Float[Array, "n p g c"], others: Any) -> Float[Array, "..."]:
         _, patches, groups, _ = x.shape
         sizes = (patches if "patch" in axes else 1, groups if "group" in axes else 1)
-        own = jnp.eye(sizes[0] * sizes[1], dtype=bool).reshape(-1, *sizes)
+        masks = jnp.eye(sizes[0] * sizes[1], dtype=bool).reshape(-1, *sizes)
 
-        def one(mask: Any) -> Float[Array, " n"]:
+        def one_copy(mask: Any) -> Float[Array, " n"]:
             return value(readout, _average(jnp.where(mask[None, :, :, None], x, others)))
 
-        rows = jax.lax.map(one, own).T
-        kept = [size for size, axis in zip(sizes, ACTIVATION[1:3], strict=True) if axis in axes]
-        return rows.reshape(x.shape[0], *kept)
+        rows = jax.lax.map(one_copy, masks).T
+        copied = [size for size, axis in zip(sizes, ACTIVATION[1:3], strict=True) if axis in axes]
+        return rows.reshape(x.shape[0], *copied)
 
     return copies
 

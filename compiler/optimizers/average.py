@@ -33,9 +33,9 @@ def averaging(decay: float) -> optax.GradientTransformation:
 
 def average_in(state: Any) -> Any:
     """The average of the parameters in the state of an optimizer that keeps one."""
-    (found,) = (
-        part
-        for part in jax.tree.leaves(state, is_leaf=lambda part: isinstance(part, Averaged))
-        if isinstance(part, Averaged)
+    (averaged,) = (
+        node
+        for node in jax.tree.leaves(state, is_leaf=lambda node: isinstance(node, Averaged))
+        if isinstance(node, Averaged)
     )
-    return found.average
+    return averaged.average

@@ -26,15 +26,15 @@ class BlockNormClipping(clippings.BlockNormClipping):
         """Each block, each head and the classifier by itself."""
         clip = optax.clip_by_global_norm(self.limit)
 
-        def clipped(part: Any) -> Any:
-            return clip.update(part, clip.init(part))[0]
+        def clipped(grads_of_section: Any) -> Any:
+            return clip.update(grads_of_section, clip.init(grads_of_section))[0]
 
         def update(updates: Any, params: Any) -> Mapping[str, Any]:
             return {
-                section: {name: clipped(own) for name, own in part.items()}
+                section: {name: clipped(grads) for name, grads in grads_of_section.items()}
                 if section in SECTIONS
-                else clipped(part)
-                for section, part in updates.items()
+                else clipped(grads_of_section)
+                for section, grads_of_section in updates.items()
             }
 
         return [optax.stateless(update)]

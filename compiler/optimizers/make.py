@@ -34,9 +34,9 @@ def make_optimizer(
         return named(params, lambda path: path in weights)
 
     optimizer, schedule = working(spec), working(spec.schedule)
-    of_batch, batches = schedule.rate(spec.learning_rate, steps, per_epoch), spec.accumulate
-    of_step = of_batch if batches == 1 else lambda step: of_batch(step * batches)
-    rate = optax.scale_by_learning_rate(of_step)
+    rate_of_batch, batches = schedule.rate(spec.learning_rate, steps, per_epoch), spec.accumulate
+    rate_of_step = rate_of_batch if batches == 1 else lambda step: rate_of_batch(step * batches)
+    rate = optax.scale_by_learning_rate(rate_of_step)
     decay = optax.add_decayed_weights(spec.weight_decay, mask=are_weights)
     if any(part.decay != 1 for part in spec.factors.parts):
         decay = _of_scaled(decay, spec.factors)
@@ -84,7 +84,9 @@ def without(
     def still(tree: Any) -> Any:
         # Added to a number, a negative zero alone leaves its every bit.
         flat = flatten(tree)
-        return unflatten({p: -jnp.zeros_like(x) if p in frozen else x for p, x in flat.items()})
+        return unflatten(
+            {path: -jnp.zeros_like(x) if path in frozen else x for path, x in flat.items()}
+        )
 
     def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
         # At both ends: momentum gathers nothing, and whatever an optimizer adds moves nothing.

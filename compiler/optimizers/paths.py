@@ -23,4 +23,6 @@ def weights_of(specs: Any) -> frozenset[str]:
 def scaled(tree: Any, scale: Callable[[str], float]) -> Any:
     """Each leaf multiplied by `scale` of its path; untouched where that is 1."""
     flat = flatten(tree)
-    return unflatten({p: x if scale(p) == 1.0 else x * scale(p) for p, x in flat.items()})
+    return unflatten(
+        {path: leaf if scale(path) == 1.0 else leaf * scale(path) for path, leaf in flat.items()}
+    )

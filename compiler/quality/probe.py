@@ -56,14 +56,16 @@ def probed(plan: Plan, state: State, batch: Mapping[str, Any], each: int) -> dic
     drawn = draws(plan)
     rounds, each = (ROUNDS, each) if drawn else (1, 2)
     measure = jax.jit(traced_on(plan, _measured(plan)))
-    found = []
+    results = []
     for index in range(rounds):
         steps = state.step + index * each + jnp.arange(each, dtype=jnp.int32)
-        found.append(jax.device_get(measure(state, batch, steps)))
+        results.append(jax.device_get(measure(state, batch, steps)))
     lengths = jax.device_get(jax.jit(_steps(plan))(state, batch))
     return {
-        layer: _probe([own[layer] for own, _ in found], target, drawn, float(lengths[layer]))
-        for layer, target in found[0][1].items()
+        layer: _probe(
+            [moments_of[layer] for moments_of, _ in results], target, drawn, float(lengths[layer])
+        )
+        for layer, target in results[0][1].items()
     }
 
 
@@ -88,7 +90,7 @@ def _steps(plan: Plan) -> Any:
     def lengths(state: State, batch: Any) -> dict[str, Any]:
         new = program.update(state, batch)[0].params["blocks"]
         step = jax.tree.map(jnp.subtract, new, state.params["blocks"])
-        return {layer: jnp.linalg.norm(own) for layer, own in by_layer(step).items()}
+        return {layer: jnp.linalg.norm(layer_step) for layer, layer_step in by_layer(step).items()}
 
     return lengths
 
@@ -98,11 +100,14 @@ def _probe(rounds: list[Any], target: Any, drawn: bool, step: float) -> Probe:
     size = float(np.linalg.norm(target))
     if size == 0:
         return Probe(None, None, None, None, None, 0.0, step)
-    cosine = float(np.mean([own.cosine for own in rounds]))
+    cosine = float(np.mean([round_.cosine for round_ in rounds]))
     if not drawn:
         bias = float(np.linalg.norm(rounds[0].mean - target)) / size
         return Probe(cosine, bias, None, 0.0, None, size, step)
-    means, variances = np.stack([r.mean for r in rounds]), np.stack([r.variance for r in rounds])
-    found = quality(means, variances, cosine, target)
-    signal = 1 / found.variance if found.variance > 0 else None
-    return Probe(cosine, found.bias, found.bias_z, found.variance, signal, size, step)
+    means, variances = (
+        np.stack([round_.mean for round_ in rounds]),
+        np.stack([round_.variance for round_ in rounds]),
+    )
+    measured = quality(means, variances, cosine, target)
+    signal = 1 / measured.variance if measured.variance > 0 else None
+    return Probe(cosine, measured.bias, measured.bias_z, measured.variance, signal, size, step)

@@ -69,12 +69,12 @@ def quality(means: Any, variances: Any, cosine: float, target: Any) -> Quality:
     )
 
 
-def _squared_bias(off: np.ndarray) -> tuple[float, float]:
+def _squared_bias(errors: np.ndarray) -> tuple[float, float]:
     """|E off|^2 from products of different rounds, which noise does not add to, and its error.
 
     The standard error is the jackknife's over rounds; `off` is [rounds, d].
     """
-    count, gram = len(off), off @ off.T
+    count, gram = len(errors), errors @ errors.T
     across = gram.sum(1) - gram.diagonal()
     total = across.sum()
     without = (total - 2 * across) / ((count - 1) * (count - 2))
