@@ -5,7 +5,7 @@ from typing import Any
 
 
 def flatten(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """The leaves of nested dictionaries by path; an empty dictionary has none."""
+    """Nested dictionaries -> leaves by path; empty dictionaries vanish."""
     leaves: dict[str, Any] = {}
     for name, value in tree.items():
         if isinstance(value, Mapping):
@@ -16,7 +16,7 @@ def flatten(tree: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def unflatten(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested dictionaries from leaves by path."""
+    """Leaves by path -> nested dictionaries."""
     tree: dict[str, Any] = {}
     for path, leaf in flat.items():
         *sections, name = path.split("/")

@@ -1,4 +1,4 @@
-"""Blocks: layers that read and add the outputs of earlier ones."""
+"""Blocks: layers that read or add the outputs of earlier layers of the block."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,37 +13,37 @@ from compiler.network.shapes import Layer
 from fgspec.spec.shapes import INPUT, Extent, ParamSpec
 
 OUTPUT = "output"
-"""What a layer gives, behind its activation, in the names of perturbations."""
+"""The last part of a perturbation's name, if it is added after a layer's activation."""
 
 
-# A list of layers with names instead of flags: a residual, a shortcut and a projection are all one
-# layer that adds outputs by name.
+# Layers have names, so that no flags are needed: a residual, a shortcut and a projection are all
+# layers that add outputs by name.
 @dataclass(frozen=True)
 class Block:
-    """Layers, each of which reads the output of an earlier one or the block's input."""
+    """A list of layers; each reads the block's input or the output of an earlier layer."""
 
     name: str
     layers: tuple[Layer, ...]
 
     @property
     def start(self) -> Extent:
-        """Of the block's input."""
+        """The shape of the block's input."""
         return self.layers[0].start
 
     @property
     def end(self) -> Extent:
-        """Of the block's output, which is its last layer's."""
+        """The shape of the block's output, which is that of its last layer."""
         return self.layers[-1].end
 
     def sources(self) -> dict[str, str]:
-        """What each layer reads, by its name."""
+        """The name of what each layer reads, by the layer's name."""
         names = (INPUT, *(layer.name for layer in self.layers))
         pairs = zip(self.layers, names, strict=False)
         return {layer.name: layer.source or before for layer, before in pairs}
 
 
 def in_block(name: str) -> Any:
-    """The scope of what is done for one block, read by `compiler.cost.scopes`."""
+    """A named scope for the operations of one block; `compiler.cost.scopes` reads it."""
     return jax.named_scope(f"block={name}")
 
 
@@ -70,12 +70,13 @@ def apply_block(
 
     Args:
         block: the block.
-        params: by layer and name.
-        x: its input.
-        taps: perturbations of pre-activations by layer, of layers' outputs by `layer/output`;
-            absent ones are zero.
-        feedback: backward weights by layer and name, where they are not the forward ones.
-        known: moments by layer and place, instead of the batch's.
+        params: parameters by layer and name.
+        x: the input.
+        taps: perturbations, added to pre-activations by layer, and to layers' outputs by
+            `layer/output`. Layers that are not named have none.
+        feedback: backward weights by layer and name, for layers whose errors do not go through the
+            forward weights.
+        known: moments by layer and place, to normalize with instead of those of the batch.
     """
     taps, feedback, sources = taps or {}, feedback or {}, block.sources()
     outputs = {INPUT: x}
@@ -100,11 +101,11 @@ def apply_block(
 
 
 def computed_once(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """A residual sum that more layers follow: the same numbers, divided by one.
+    """The same numbers, divided by one, so that XLA computes a residual sum only once.
 
-    XLA's CPU compiler computes cheap operations again wherever their result is read, but never a
-    division. A sum along residual connections goes back to the first block, so that each block
-    computed those before it anew: backprop of 16 blocks took 4.0 s instead of 2.4, fg-a 5.6 instead
-    of 2.6. It drops an `optimization_barrier` before it decides that.
+    On a CPU, XLA repeats cheap operations wherever their result is read, but never a division. A
+    sum along residual connections reaches back to the first block, so every block would compute
+    those before it again: backprop through 16 blocks took 4.0 s instead of 2.4, fg-a 5.6 s instead
+    of 2.6. An `optimization_barrier` does not help, because XLA drops it before it decides this.
     """
-    return x / (1 + 0 * jax.lax.stop_gradient(x))  # which the compiler cannot know to be one
+    return x / (1 + 0 * jax.lax.stop_gradient(x))  # the compiler cannot know that this is 1

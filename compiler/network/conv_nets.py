@@ -1,4 +1,4 @@
-"""Networks on a grid of positions: convolutions in a row, ResNet-18, and chains of any layers."""
+"""Networks on a grid of positions: plain convolutions, ResNet-18, and chains of any layers."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,7 +24,7 @@ Image = tuple[int, int, int]
 
 
 def _norm(spec: GridNormalization) -> Norm | None:
-    """The normalization that follows maps, if any does."""
+    """The normalization after each linear map, or None."""
     normalization = working(spec.type)
     if not normalization.normalizes:
         return None
@@ -33,7 +33,7 @@ def _norm(spec: GridNormalization) -> Norm | None:
 
 
 def _whole(norm: Norm | None) -> Norm | None:
-    """The norm for what may not have the parts of a group norm: over all channels."""
+    """The normalization over all channels, for features that a group norm may not divide."""
     if norm is None or norm.how.over_whole is None:
         return norm
     return replace(norm, over=norm.how.over_whole, split=1)
@@ -46,7 +46,7 @@ def _network(
     initialization: Initialization,
     activation: Activation,
 ) -> Network:
-    """With a classifier that normalizes, averages over positions and is linear."""
+    """A network whose classifier normalizes, averages over positions, and is linear."""
     end, classifier_norm = blocks[-1].end, _whole(norm)
     pool = averaging("pool", end)
     before = (normalized("norm", end, classifier_norm),) if classifier_norm is not None else ()
@@ -56,10 +56,10 @@ def _network(
 
 
 class ConvNet(architectures.ConvNet):
-    """The section with its network: 3x3 convolutions, one a block (Fournier et al. 2023)."""
+    """A plain convolutional network, one 3x3 convolution per block (Fournier et al. 2023)."""
 
     def network(self, image: Image, outputs: int) -> Network:
-        """See the base."""
+        """The network for images (height, width, colours) and so many outputs."""
         norm, start, blocks = _norm(self.normalization), _pixels(image), []
         activation = working(self.activation)
         for index, channels in enumerate(self.channels):
@@ -79,14 +79,17 @@ _STAGES: dict[int, tuple[tuple[int, ...], ...]] = {
     8: ((64,), (64,), (128,), (128,), (256,), (256,), (512,), (512,)),
     16: tuple((channels,) for channels in (64, 128, 256, 512) for _ in range(4)),
 }
-"""Channels of the basic blocks, or of the convolutions of 16, in every block."""
+"""By the number of blocks: for each block, the channels of its basic blocks.
+
+With 16 blocks, they are the channels of its convolutions.
+"""
 
 
 class Resnet18(architectures.Resnet18):
-    """The section with its network, cut into blocks (He et al. 2016; Fournier et al. 2023)."""
+    """ResNet-18 (He et al. 2016), cut into blocks as in Fournier et al. 2023."""
 
     def network(self, image: Image, outputs: int) -> Network:
-        """See the base."""
+        """The network for images (height, width, colours) and so many outputs."""
         norm, start, last_channels, blocks = _norm(self.normalization), _pixels(image), 64, []
         unit, activation = _plain if self.blocks == 16 else _basic, working(self.activation)
         conv_norm = partial(conv, norm=norm, activation=activation)
@@ -120,7 +123,7 @@ def _plain(
 def _basic(
     position: int, source: str, start: Extent, stride: int, made: Callable[..., Layer]
 ) -> list[Layer]:
-    """Two 3x3 convolutions beside a shortcut, a 1x1 convolution where the shape changes."""
+    """Two 3x3 convolutions and a shortcut; if the shape changes, it is a 1x1 convolution."""
     options: dict[str, Any] = {"stride": stride, "source": source}
     first = made(f"conv{2 * position + 1}", start, **options)
     if first.end == start:
@@ -134,10 +137,10 @@ def _basic(
 
 
 class Chain(architectures.Chain):
-    """The section with its network: the blocks of a spec, layer by layer."""
+    """A network whose layers the spec lists one by one."""
 
     def network(self, image: Image, outputs: int) -> Network:
-        """See the base."""
+        """The network for images (height, width, colours) and so many outputs."""
         norm, (blocks, _) = _norm(self.normalization), self.laid_out(image)
         network_blocks = tuple(
             Block(f"block{index}", tuple(_placed(layer, norm) for layer in block))

@@ -1,4 +1,4 @@
-"""Initial parameters, each drawn from a stream named by its path."""
+"""Initial parameters, each drawn from a random stream named by its path."""
 
 from functools import partial
 from typing import Any
@@ -22,18 +22,19 @@ def initialize(
     all_drawn: bool = False,
     drawn: Drawn | None = None,
 ) -> dict[str, Any]:
-    """Draw parameters; scales are one, shifts and averages zero.
+    """Draw weights; biases and scales are constants, shifts and averages are zero.
 
     Args:
-        specs: `ParamSpec` by nested names.
-        key: of the run.
-        how: the initialization, with what it draws.
-        stream: begins the name of each leaf's stream.
-        all_drawn: whether a classifier is drawn too that the initialization says is zero.
-        drawn: gives those that begin otherwise.
+        specs: a `ParamSpec` for each parameter, in nested dictionaries.
+        key: the raw random key of the run.
+        how: the initialization.
+        stream: the start of the name of each random stream; the path follows.
+        all_drawn: whether to draw the classifier even if the initialization sets it to zero.
+        drawn: computes the parameters that are not initialized here, such as those of a module in
+            another framework.
 
     Returns:
-        float32 arrays under the same names.
+        float32 arrays in the same nested dictionaries.
     """
     flat: dict[str, ParamSpec] = flatten(specs)
     constant = {"bias": how.bias, "scale": 1.0, "shift": 0.0, "average": 0.0}
@@ -56,7 +57,7 @@ def initialize(
 def _drawn(
     specs: dict[str, ParamSpec], key: KeyData, how: Initialization, stream: str
 ) -> dict[str, Float[Array, "..."]]:
-    """Weights by path; those of one shape are drawn together, to be compiled once."""
+    """Weights by path; those of one shape are drawn together, so that they compile once."""
     keys = addresses(key, [stream_code(f"{stream}/{path}") for path in specs])
     same_shape: dict[tuple[tuple[int, ...], int], dict[str, int]] = {}
     for index, (path, spec) in enumerate(specs.items()):

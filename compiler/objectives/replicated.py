@@ -1,7 +1,8 @@
-"""A loss replicated over patches and groups (Ren et al. 2022, equations 4 and 5).
+"""Losses replicated over patches and channel groups (Ren et al. 2022, equations 4 and 5).
 
-Every copy has the value of the one loss of the averaged, concatenated features, but copy (p, g)
-depends on the features [n, p, g, :] only. So one evaluation serves all copies.
+All copies of a loss have the same value, that of the loss of the averaged and concatenated
+features. But copy (n, p, g) has a derivative only with respect to the features [n, p, g, :]; there
+are stop-gradients on all others. So one evaluation of the loss serves all copies.
 """
 
 from collections.abc import Callable
@@ -15,10 +16,10 @@ from jaxtyping import Array, Float
 from compiler.named_arrays.axes import ACTIVATION, Axis, sum_to
 
 Value = Callable[[Any, Float[Array, "n f"]], Float[Array, " n"]]
-"""(readout parameters, averaged features) -> loss per example."""
+"""(readout parameters, averaged features) -> the loss of each example."""
 
 Replicated = Callable[[Any, Float[Array, "n p g c"]], Float[Array, "..."]]
-"""(readout parameters, features) -> copies with the axes batch and those replicated over."""
+"""(readout parameters, features) -> copies; their axes are the batch and the replicated axes."""
 
 
 def _average(x: Float[Array, "n p g c"]) -> Float[Array, "n f"]:
@@ -35,15 +36,15 @@ def _spread(value: Float[Array, " n"], shape: tuple[int, ...]) -> Float[Array, "
 
 
 def fused(value: Value, axes: tuple[Axis, ...]) -> Replicated:
-    """All copies at the cost of one loss, exact for every tangent and every cotangent.
+    """All copies at the cost of one loss; exact for every tangent and every cotangent.
 
-    With delta = d value / d averaged features, [n, g, c], the tangent of copy (n, p, g) is
-    <dx[n, p, g, :], delta[n, g, :]> / P plus the readout's own tangent; over an axis that is not
-    replicated the copies' tangents are summed.
+    With delta [n, g, c], the derivative of the loss with respect to the averaged features, the
+    tangent of copy (n, p, g) is <dx[n, p, g, :], delta[n, g, :]> / P, plus the tangent of the
+    readout's parameters. Over an axis that is not replicated, these tangents are summed.
 
     Args:
-        value: the loss, row by row (see `compiler.losses.objectives`).
-        axes: any of patch and group.
+        value: the loss of each row, see `compiler.objectives`.
+        axes: the replicated axes: patch, group, both or none.
     """
     copied = copy_axes(axes)
 
@@ -83,10 +84,10 @@ def _dense_tangent(tangent: Any, primal: Any) -> Any:
 
 
 def apart(value: Value, axes: tuple[Axis, ...]) -> Callable[..., Float[Array, "..."]]:
-    """Every copy evaluated by itself, its own features from `x` and all else from `others`.
+    """Each copy evaluated by itself, with its own features from `x` and the rest from `others`.
 
     Returns:
-        (readout, x, others) -> copies.
+        A function (readout, x, others) -> copies.
     """
 
     def copies(readout: Any, x: Float[Array, "n p g c"], others: Any) -> Float[Array, "..."]:
@@ -105,7 +106,7 @@ def apart(value: Value, axes: tuple[Axis, ...]) -> Callable[..., Float[Array, ".
 
 
 def naive(value: Value, axes: tuple[Axis, ...]) -> Replicated:
-    """Every copy evaluated by itself behind stop-gradients: slow, and the oracle of `fused`."""
+    """Each copy evaluated by itself, with stop-gradients: slow, but a check for `fused`."""
     copies = apart(value, axes)
     return lambda readout, x: copies(readout, x, jax.lax.stop_gradient(x))
 

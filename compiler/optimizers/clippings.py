@@ -1,4 +1,4 @@
-"""What becomes of gradients that are too large, one class a clipping."""
+"""Clipping of gradients that are too large; one class per method."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,18 +12,18 @@ Transformations = list[optax.GradientTransformation]
 
 
 class ValuesClipping(clippings.ValuesClipping):
-    """The section with what it computes."""
+    """Clipping of every number."""
 
     def transformations(self) -> Transformations:
-        """Each number by itself."""
+        """One transformation, that clips each number to plus or minus the limit."""
         return [optax.clip(self.limit)]
 
 
 class BlockNormClipping(clippings.BlockNormClipping):
-    """The section with what it computes."""
+    """Clipping by the norm of each block's gradient."""
 
     def transformations(self) -> Transformations:
-        """Each block, each head and the classifier by itself."""
+        """One transformation, that clips each block, each head and the classifier by itself."""
         clip = optax.clip_by_global_norm(self.limit)
 
         def clipped(grads_of_section: Any) -> Any:
@@ -41,8 +41,8 @@ class BlockNormClipping(clippings.BlockNormClipping):
 
 
 class GlobalNormClipping(clippings.GlobalNormClipping):
-    """The section with what it computes."""
+    """Clipping by the norm of the whole gradient."""
 
     def transformations(self) -> Transformations:
-        """All of it."""
+        """One transformation, that clips all gradients together."""
         return [optax.clip_by_global_norm(self.limit)]

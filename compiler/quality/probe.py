@@ -1,4 +1,4 @@
-"""What the estimate of each layer is worth on one batch, against its target's exact gradient."""
+"""Measures each layer's gradient estimate on one batch, against its target's exact gradient."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,20 +19,22 @@ from compiler.update.learn import rows_of
 from compiler.update.state import State
 
 ROUNDS = 16
-"""Groups of draws whose means tell how sure the bias is."""
+"""The number of groups of draws; the spread of their means gives the bias's standard error."""
 
 
 class Probe(NamedTuple):
-    """What an estimate g of a layer's gradient t is worth on one batch; None where t is zero.
+    """How an estimate g of a layer's gradient compares with the exact gradient t, on one batch.
+
+    Relative measures are None where t is zero.
 
     Attributes:
-        cosine: of g with t; its mean over draws.
+        cosine: the mean over draws of the cosine between g and t.
         bias: |E g - t| / |t|.
-        bias_z: the squared bias in standard errors of its estimate; None where nothing is drawn.
+        bias_z: the squared bias divided by its standard error; None if the estimate is not random.
         variance: E|g - E g|^2 / |t|^2.
-        signal_to_noise: |t|^2 / E|g - E g|^2; None without variance.
+        signal_to_noise: |t|^2 / E|g - E g|^2; None if the variance is zero.
         gradient: |t|.
-        step: length of the step that the optimizer takes from here.
+        step: the length of the optimizer's next step.
     """
 
     cosine: float | None
@@ -48,10 +50,11 @@ def probed(plan: Plan, state: State, batch: Mapping[str, Any], each: int) -> dic
     """Measure the estimate of every layer, by `block/layer`.
 
     Args:
-        plan: unrolled.
-        state: where to measure; its step is that of the augmentation.
-        batch: as an update takes it.
-        each: draws in each of `ROUNDS` rounds, at least 2; what is not drawn is computed twice.
+        plan: a plan without stacks.
+        state: the state at which to measure; augmentation uses its step.
+        batch: a batch as an update takes it.
+        each: the number of draws in each of `ROUNDS` rounds, at least 2. An estimate that is not
+            random is computed twice.
     """
     drawn = draws(plan)
     rounds, each = (ROUNDS, each) if drawn else (1, 2)
@@ -71,7 +74,7 @@ def probed(plan: Plan, state: State, batch: Mapping[str, Any], each: int) -> dic
 
 def _measured(plan: Plan) -> Any:
     def measured(state: State, batch: Any, steps: Int[Array, " k"]) -> Any:
-        """Moments of the estimates of some steps' draws, and the exact gradient, by layer."""
+        """Moments of the estimates over the draws of these steps, and exact gradients, by layer."""
         rows = rows_of(plan, state, batch)
         estimated, exact = estimates(plan, state.params, state.feedback, rows)
         target = by_layer(exact)
@@ -96,7 +99,7 @@ def _steps(plan: Plan) -> Any:
 
 
 def _probe(rounds: list[Any], target: Any, drawn: bool, step: float) -> Probe:
-    """From the moments of every round."""
+    """The measures of a layer, from the moments of every round."""
     size = float(np.linalg.norm(target))
     if size == 0:
         return Probe(None, None, None, None, None, 0.0, step)
