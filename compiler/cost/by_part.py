@@ -59,35 +59,39 @@ def dissect(program: Program, calls: Calls | None = None) -> Anatomy:
 
 
 def _by_scope(counts: Mapping[str, int], steps: int) -> Counter[str]:
-    found = Counter[str]()
+    by_scope = Counter[str]()
     for where, count in counts.items():
-        found[scope(where) or OTHER] += count
-    return Counter({where: round(count / steps) for where, count in found.items() if count})
+        by_scope[scope(where) or OTHER] += count
+    return Counter({where: round(count / steps) for where, count in by_scope.items() if count})
 
 
 def by_part(counts: Mapping[str, int]) -> Counter[str]:
     """Summed over blocks: by `forward`, `tangents`, ..."""
-    found = Counter[str]()
+    totals = Counter[str]()
     for where, count in counts.items():
-        found[where.split("/")[0]] += count
-    return found
+        totals[where.split("/")[0]] += count
+    return totals
 
 
 def by_block(plan: Plan, counts: Mapping[str, int]) -> Counter[str]:
     """Summed over parts: by block or stack; what belongs to none is left out."""
     scanned = {block.name: stack.name for stack in plan.stacks for block in stack.template[0]}
-    found = Counter[str]()
+    totals = Counter[str]()
     for where, count in counts.items():
         if "/" in where:
             name = where.split("/")[1]
-            found[scanned.get(name, name)] += count
-    return found
+            totals[scanned.get(name, name)] += count
+    return totals
 
 
-def anatomy_values(plan: Plan, found: Anatomy) -> dict[str, Any]:
+def anatomy_values(plan: Plan, anatomy: Anatomy) -> dict[str, Any]:
     """As JSON: every quantity in all, by part and by block."""
-    counts = {"flops": found.flops, "bytes": found.bytes, "memory": found.memory}
+    counts = {"flops": anatomy.flops, "bytes": anatomy.bytes, "memory": anatomy.memory}
     return {
-        name: {"total": sum(own.values()), "parts": by_part(own), "blocks": by_block(plan, own)}
-        for name, own in counts.items()
+        name: {
+            "total": sum(count.values()),
+            "parts": by_part(count),
+            "blocks": by_block(plan, count),
+        }
+        for name, count in counts.items()
     }

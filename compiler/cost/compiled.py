@@ -94,15 +94,15 @@ def ynnpack(plan: Plan) -> str:
     """
     if jax.default_backend() != "cpu":
         return ""
-    asked = plan.experiment.compile.ynnpack
-    if asked != "auto":
-        return asked
+    choice = plan.experiment.compile.ynnpack
+    if choice != "auto":
+        return choice
     if written_out(plan):
         return "products"
     if not any(True for _ in plan.normalizations()):
         return "all"
-    quicker = QUICK_SUMS and (_draws_numbers(plan) or update_flops(plan) < HEAVY)
-    return "all" if quicker else "products"
+    library_faster = QUICK_SUMS and (_draws_numbers(plan) or update_flops(plan) < HEAVY)
+    return "all" if library_faster else "products"
 
 
 def _draws_numbers(plan: Plan) -> bool:
@@ -172,11 +172,14 @@ def random_records(program: Program, steps: int = 1) -> dict[str, Array]:
     random, data = np.random.default_rng(0), program.plan.data
     _, records, _ = abstract_arguments(program, Calls(steps, False))
 
-    def drawn(name: str, like: jax.ShapeDtypeStruct) -> Any:
+    def random_array(name: str, abstract: jax.ShapeDtypeStruct) -> Any:
         if name == "label":
-            return random.integers(0, data.classes, like.shape, like.dtype)
-        if jnp.issubdtype(like.dtype, jnp.integer):
-            return random.integers(0, 256, like.shape, like.dtype)
-        return random.random(like.shape, like.dtype)
+            return random.integers(0, data.classes, abstract.shape, abstract.dtype)
+        if jnp.issubdtype(abstract.dtype, jnp.integer):
+            return random.integers(0, 256, abstract.shape, abstract.dtype)
+        return random.random(abstract.shape, abstract.dtype)
 
-    return {name: jax.device_put(drawn(name, s), s.sharding) for name, s in records.items()}
+    return {
+        name: jax.device_put(random_array(name, shape), shape.sharding)
+        for name, shape in records.items()
+    }

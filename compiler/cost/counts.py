@@ -47,4 +47,4 @@ def _copies(plan: Plan, segment: Segment) -> int:
 
 def _perturbed(plan: Plan, segment: Segment) -> int:
     samples = plan.perturbation.samples if plan.perturbation is not None else 0
-    return samples * sum(prod(e.shape) for e in plan.perturbed(segment).values())
+    return samples * sum(prod(element.shape) for element in plan.perturbed(segment).values())

@@ -132,4 +132,6 @@ def _unary(step: Operation) -> bool:
 
 def _constant(step: Operation) -> bool:
     """Whether all elements are one number."""
-    return step.name == "broadcast_in_dim" and all(v.aval.size == 1 for v in step.equation.invars)
+    return step.name == "broadcast_in_dim" and all(
+        operand.aval.size == 1 for operand in step.equation.invars
+    )

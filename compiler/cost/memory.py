@@ -39,8 +39,8 @@ def peak(program: Operations) -> Peak:
         program: see `operations`.
     """
     lean = fused(program)
-    found = [_peak(Fused(order, lean.results)) for order in _orders(lean)]
-    return min(found, key=lambda one: one.bytes)
+    peaks = [_peak(Fused(order, lean.results)) for order in _orders(lean)]
+    return min(peaks, key=lambda candidate: candidate.bytes)
 
 
 def _orders(lean: Fused) -> list[list[tuple[Operation, set[Value]]]]:
@@ -97,10 +97,10 @@ def _late(lean: Fused) -> Fused:
     made_of: dict[Value, int] = {}
     light = set[int]()
     for time, (step, read) in enumerate(lean.steps):
-        own = sum(made_of.get(value, value.bytes) for value in read)
-        if not step.inner and SMALL * own < sum(value.bytes for value in step.writes):
+        bytes_read = sum(made_of.get(value, value.bytes) for value in read)
+        if not step.inner and SMALL * bytes_read < sum(value.bytes for value in step.writes):
             light.add(time)
-            made_of |= dict.fromkeys(step.writes, own)
+            made_of |= dict.fromkeys(step.writes, bytes_read)
     place: dict[int, tuple[int, ...]] = {}
     first: dict[Value, tuple[int, ...]] = {}
     for time in reversed(range(len(lean.steps))):
@@ -137,11 +137,11 @@ def _working(step: Operation) -> Peak:
 def _transposed(equation: Any) -> list[int]:
     """Bytes of the operands that a matrix product must transpose first."""
     contracted, batch = equation.params["dimension_numbers"]
-    found = []
+    sizes = []
     for side, variable in enumerate(equation.invars):
-        rank, own = variable.aval.ndim, (list(batch[side]), list(contracted[side]))
-        free = [axis for axis in range(rank) if axis not in own[0] and axis not in own[1]]
-        orders = ([*own[0], *free, *own[1]], [*own[0], *own[1], *free])
+        rank, axes = variable.aval.ndim, (list(batch[side]), list(contracted[side]))
+        free = [axis for axis in range(rank) if axis not in axes[0] and axis not in axes[1]]
+        orders = ([*axes[0], *free, *axes[1]], [*axes[0], *axes[1], *free])
         if list(range(rank)) not in orders:
-            found.append(variable.aval.size * variable.aval.dtype.itemsize)
-    return found
+            sizes.append(variable.aval.size * variable.aval.dtype.itemsize)
+    return sizes

@@ -82,15 +82,17 @@ def operations(program: jex.Jaxpr, where: str = "") -> Operations:
         program: as `jax.make_jaxpr(...)(...).jaxpr` gives it.
         where: scopes around all of it.
     """
-    known = {v: _value(v, True) for v in (*program.constvars, *program.invars)}
+    known = {variable: _value(variable, True) for variable in (*program.constvars, *program.invars)}
     steps = list(_flat(program, _Known(known, {}, {}), where))
-    results = {known[v] for v in program.outvars if not isinstance(v, jex.Literal)}
-    needed, kept = set(results), list[Operation]()
+    results = {
+        known[variable] for variable in program.outvars if not isinstance(variable, jex.Literal)
+    }
+    needed, needed_steps = set(results), list[Operation]()
     for step in reversed(steps):
         if needed.intersection(step.writes):
             needed.update(step.reads)
-            kept.append(step)
-    return Operations(kept[::-1], {value for value in results if not value.given})
+            needed_steps.append(step)
+    return Operations(needed_steps[::-1], {value for value in results if not value.given})
 
 
 class _Known(NamedTuple):
@@ -110,36 +112,39 @@ def _flat(program: Any, known: _Known, around: str) -> Iterator[Operation]:
     for equation in program.eqns:
         name, where = equation.primitive.name, f"{around}/{equation.source_info.name_stack}"
         reads = [known.read(atom) for atom in equation.invars]
-        called = next((equation.params[key] for key in BODIES if key in equation.params), None)
+        body_param = next((equation.params[key] for key in BODIES if key in equation.params), None)
         inner: tuple[list[Operations], int] = ([], 1)
         if name in SAME:
             known.values[equation.outvars[0]] = reads[0]
             continue
         if name in LOOPS:
             inner = _inner(equation, where)
-        elif called is not None:
-            body = getattr(called, "jaxpr", called)
-            own = {v: _value(v, True) for v in body.constvars}
-            own |= dict(zip(body.invars, reads, strict=True))
-            deeper = known._replace(values=own)
+        elif body_param is not None:
+            body = getattr(body_param, "jaxpr", body_param)
+            values = {variable: _value(variable, True) for variable in body.constvars}
+            values |= dict(zip(body.invars, reads, strict=True))
+            deeper = known._replace(values=values)
             yield from _flat(body, deeper, where)
-            found = [deeper.read(atom) for atom in body.outvars]
-            known.values.update(zip(equation.outvars, found, strict=True))
+            results = [deeper.read(atom) for atom in body.outvars]
+            known.values.update(zip(equation.outvars, results, strict=True))
             continue
         key = (name, *map(id, reads), repr(sorted(equation.params.items())), *map(id, inner[0]))
-        again = known.made.get(key)
-        writes = again or [_value(variable) for variable in equation.outvars]
+        computed_before = known.made.get(key)
+        writes = computed_before or [_value(variable) for variable in equation.outvars]
         known.values.update(zip(equation.outvars, writes, strict=True))
-        if again is None:
+        if computed_before is None:
             known.made[key] = writes
             yield Operation(name, reads, writes, where, equation, *inner)
 
 
 def _inner(equation: Any, where: str) -> tuple[list[Operations], int]:
-    held = [equation.params[key] for key in LOOPS[equation.primitive.name]]
-    programs = [one for part in held for one in (part if isinstance(part, tuple) else (part,))]
-    found = [operations(getattr(one, "jaxpr", one), where) for one in programs]
-    return found, equation.params.get("length", 1) if equation.primitive.name == "scan" else 1
+    params = [equation.params[key] for key in LOOPS[equation.primitive.name]]
+    programs = [
+        program for param in params for program in (param if isinstance(param, tuple) else (param,))
+    ]
+    inner_programs = [operations(getattr(program, "jaxpr", program), where) for program in programs]
+    times = equation.params.get("length", 1) if equation.primitive.name == "scan" else 1
+    return inner_programs, times
 
 
 def _value(atom: Any, given: bool = False) -> Value:

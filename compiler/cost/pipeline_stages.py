@@ -22,13 +22,13 @@ def _unit_flops(plan: Plan) -> tuple[float, ...]:
     for where, count in flops_by_scope(plan).items():
         by_block[where.partition("/")[2]] += count
     shared = {unit: (stack, len(stack.units)) for stack in plan.stacks for unit in stack.units}
-    found = []
+    flops = []
     for unit in plan.units:
         stack, count = shared.get(unit, (None, 1))
         blocks = unit[0] if stack is None else stack.template[0]
         # The scope of a scanned body is that of its template, which counts all of its units.
-        found.append(sum(by_block[block.name] for block in blocks) / count)
-    return tuple(found)
+        flops.append(sum(by_block[block.name] for block in blocks) / count)
+    return tuple(flops)
 
 
 def _balanced(costs: Sequence[float], count: int) -> tuple[range, ...]:
@@ -68,7 +68,9 @@ def schedule(plan: Plan, steps: int, shown: int = 8) -> Iterator[str]:
     yield f"{'tick':<{side + 9}}" + "".join(f"{tick:{width}d}" for tick in range(ticks)) + more
     for stage, name in enumerate(names):
         cells = (tick - stage for tick in range(ticks))
-        drawn = "".join(f"{b:{width}d}" if 0 <= b < steps else ".".rjust(width) for b in cells)
+        drawn = "".join(
+            f"{batch:{width}d}" if 0 <= batch < steps else ".".rjust(width) for batch in cells
+        )
         yield f"stage {stage:<2} {name:<{side}}{drawn}{more}"
     yield (
         f"{steps} batches per call: stages compute {utilisation(plan, steps):.0%} of the time "

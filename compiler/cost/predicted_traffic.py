@@ -53,36 +53,36 @@ Message = tuple[str, str, float]
 
 def varying(segment: Segment) -> list[Layer]:
     """The layers whose input depends on parameters of the segment, and so has a derivative."""
-    found, varies = [], False
+    varying_layers, varies = [], False
     for block in segment.blocks:
         depends, sources = {INPUT: varies}, block.sources()
         for layer in block.layers:
-            enters = depends[sources[layer.name]]
-            found += [layer] if enters else []
+            input_varies = depends[sources[layer.name]]
+            varying_layers += [layer] if input_varies else []
             depends[layer.name] = (
-                enters or is_trained(layer) or any(depends[name] for name in layer.adds)
+                input_varies or is_trained(layer) or any(depends[name] for name in layer.adds)
             )
         varies = depends[block.layers[-1].name]
-    return found
+    return varying_layers
 
 
 def predicted_traffic(plan: Plan) -> Traffic:
     """Bytes that each device sends in an update, by collective and axis of the mesh."""
     layout = layout_of(plan.experiment.mesh)
-    sizes, found = dict(layout.sizes), Traffic()
+    sizes, traffic = dict(layout.sizes), Traffic()
     for messages in (_gradients, _activations, _readouts, _stages):
         for kind, axes, size in messages(plan, layout):
             devices = prod(sizes[axis] for axis in axes.split(","))
             if devices > 1 and size:
-                found[kind, axes] += sent(kind, size, devices)
-    return found
+                traffic[kind, axes] += sent(kind, size, devices)
+    return traffic
 
 
 def on_each(layout: Layout, axes: Sequence[Axis | None], shape: tuple[int, ...]) -> float:
     """Bytes on a device of an array that is split as its named axes say."""
     sizes = dict(layout.sizes)
-    own = (*axes, *(None,) * (len(shape) - len(axes)))
-    split = prod(sizes[axis] for axis in layout.split(own, shape) if axis is not None)
+    all_axes = (*axes, *(None,) * (len(shape) - len(axes)))
+    split = prod(sizes[axis] for axis in layout.split(all_axes, shape) if axis is not None)
     return FLOAT * prod(shape) / split
 
 
@@ -92,8 +92,8 @@ def _gradients(plan: Plan, layout: Layout) -> Iterator[Message]:
     for path, spec in flatten(plan.parameters()).items():
         if path.startswith("blocks/") and weights:
             continue
-        own = on_each(layout, spec.axes, spec.shape)
-        yield "all-reduce", "data", own / (_parts(plan, layout, spec) if _reads(path, spec) else 1)
+        size = on_each(layout, spec.axes, spec.shape)
+        yield "all-reduce", "data", size / (_parts(plan, layout, spec) if _reads(path, spec) else 1)
     for segment in plan.segments if weights else ():
         for element in plan.perturbed(segment).values():
             sized = zip(element.shape, element.axes, strict=True)
@@ -115,23 +115,23 @@ def _parts(plan: Plan, layout: Layout, spec: ParamSpec) -> int:
 
 def samples_of(plan: Plan) -> int:
     """Perturbations of an update whose tangents are pushed forward."""
-    how = plan.perturbation
-    return how.samples if how is not None and not how.projects else 0
+    perturbation = plan.perturbation
+    return perturbation.samples if perturbation is not None and not perturbation.projects else 0
 
 
 def _activations(plan: Plan, layout: Layout) -> Iterator[Message]:
     """What crosses groups inside blocks: inputs, tangents, errors, and sums of normalizations."""
     layers_alone = plan.estimator.isolates_layers
     clean = 0.0 if plan.objective.answers else 1 / plan.objective.views
-    moved = plan.moves_together
-    pulled = layers_alone or (moved and plan.space.layerwise)
+    noise_at_once = plan.moves_together
+    pulled = layers_alone or (noise_at_once and plan.space.layerwise)
     for _, layer in every_layer(plan.network.blocks):
         yield "all-gather", "group", _mixed(plan, layout, layer) * (1 + clean)
         # A normalization sends the first of its values, their mean and their variance.
         yield "all-reduce", "group", _moments(plan, layout, layer) * 3 * (1 + clean + pulled)
-        if not moved or not plan.space.of_weights:
+        if not noise_at_once or not plan.space.of_weights:
             yield "all-reduce", "group", _shared(plan, layout, layer)
-    errors = not moved and not layers_alone
+    errors = not noise_at_once and not layers_alone
     for segment in plan.segments:
         for layer in varying(segment):
             mixed, moments = _mixed(plan, layout, layer), 2 * _moments(plan, layout, layer)
@@ -158,11 +158,11 @@ def _whole(plan: Plan, layout: Layout, features: tuple[int, int, int]) -> float:
 
 def _moments(plan: Plan, layout: Layout, layer: Layer) -> float:
     """Bytes of a sum that the normalizations of a layer take over groups."""
-    found = 0.0
+    size = 0.0
     for norm, features in ((layer.before, layer.inputs), (layer.after, layer.outputs)):
         if norm is not None and "group" in norm.over and _whole(plan, layout, features):
-            found += on_each(layout, ACTIVATION, (plan.rows, *norm.shape(features)[1:]))
-    return found
+            size += on_each(layout, ACTIVATION, (plan.rows, *norm.shape(features)[1:]))
+    return size
 
 
 def _shared(plan: Plan, layout: Layout, layer: Layer) -> float:

@@ -60,12 +60,14 @@ def predict(plan: Plan, machine: Machine) -> Prediction:
 
 
 def _state(plan: Plan) -> float:
-    layout, kept = layout_of(plan.experiment.mesh), 1 + moments_of(plan)
+    layout, copies = layout_of(plan.experiment.mesh), 1 + moments_of(plan)
 
     def size(specs: Any) -> float:
-        return sum((on_each(layout, s.axes, s.shape) for s in flatten(specs).values()), 0.0)
+        return sum(
+            (on_each(layout, spec.axes, spec.shape) for spec in flatten(specs).values()), 0.0
+        )
 
-    return kept * size(plan.parameters()) + size(plan.feedback())
+    return copies * size(plan.parameters()) + size(plan.feedback())
 
 
 def _features(plan: Plan) -> float:
@@ -77,13 +79,17 @@ def _features(plan: Plan) -> float:
         return on_each(layout, ACTIVATION, (plan.rows, *features))
 
     return times * max(
-        sum(size(layer.inputs) + size(layer.outputs) for b in segment.blocks for layer in b.layers)
+        sum(
+            size(layer.inputs) + size(layer.outputs)
+            for block in segment.blocks
+            for layer in block.layers
+        )
         for segment in plan.segments
     )
 
 
 def mesh_values(plan: Plan) -> dict[str, Any]:
     """The same as JSON, in bytes an update."""
-    found = predicted_traffic(plan).items()
-    sent = [{"collective": kind, "axis": axes, "bytes": size} for (kind, axes), size in found]
+    traffic = predicted_traffic(plan).items()
+    sent = [{"collective": kind, "axis": axes, "bytes": size} for (kind, axes), size in traffic]
     return {"mesh": dict(zip(AXES, sizes(plan.experiment.mesh), strict=True)), "sent": sent}

@@ -44,5 +44,5 @@ def scopes(text: str) -> dict[tuple[str, str], str]:
     module = _MODULE.match(text)
     if module is None:
         return {}
-    named = {(module[1], found[1]): scope(found[2]) for found in _OPERATION.finditer(text)}
-    return {operation: where for operation, where in named.items() if where}
+    scope_of = {(module[1], match[1]): scope(match[2]) for match in _OPERATION.finditer(text)}
+    return {operation: where for operation, where in scope_of.items() if where}

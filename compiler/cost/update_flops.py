@@ -23,10 +23,10 @@ def flops_by_scope(plan: Plan) -> Mapping[str, int]:
     program = Program(replace(plan, experiment=experiment))
     batch = plan.images(plan.experiment.data.batch_size)
     traced = program.update.trace(program.abstract(), batch)
-    found = Counter[str]()
+    flops = Counter[str]()
     for where, count in work(operations(traced.jaxpr.jaxpr)).flops.items():
-        found[scope(where)] += count
-    return found
+        flops[scope(where)] += count
+    return flops
 
 
 def update_flops(plan: Plan) -> int:

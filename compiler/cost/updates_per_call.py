@@ -58,11 +58,11 @@ def calls_of(plan: Plan) -> Calls:
     if not resident:
         most = max(1, min(MOST, STACKED // (images * plan.experiment.data.batch_size)))
     between = gcd(*stops(plan))
-    return Calls(max(k for k in range(1, most + 1) if between % k == 0), resident)
+    return Calls(max(count for count in range(1, most + 1) if between % count == 0), resident)
 
 
 def stops(plan: Plan) -> list[int]:
     """After how many updates the run is looked at, in each of its intervals and in all."""
     training, checkpoint = plan.experiment.training, plan.experiment.checkpoint
-    found = (training.log_every, training.evaluate_every, checkpoint.every)
-    return [plan.steps, *(plan.steps_of(interval) for interval in found)]
+    intervals = (training.log_every, training.evaluate_every, checkpoint.every)
+    return [plan.steps, *(plan.steps_of(interval) for interval in intervals)]

@@ -34,10 +34,8 @@ class Sphere(guesses.Sphere):
         The elements are uncorrelated, with mean zero and variance one, so estimates along them are
         unbiased.
         """
-        vectors, vector_axes = (
-            normal(key, rows, shape),
-            tuple(range(len(rows), len(rows) + len(shape))),
-        )
+        vectors = normal(key, rows, shape)
+        vector_axes = tuple(range(len(rows), len(rows) + len(shape)))
         return vectors * lax.rsqrt(jnp.square(vectors).mean(vector_axes, keepdims=True))
 
 

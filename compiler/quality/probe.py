@@ -107,10 +107,8 @@ def _probe(rounds: list[Any], target: Any, drawn: bool, step: float) -> Probe:
     if not drawn:
         bias = float(np.linalg.norm(rounds[0].mean - target)) / size
         return Probe(cosine, bias, None, 0.0, None, size, step)
-    means, variances = (
-        np.stack([round_.mean for round_ in rounds]),
-        np.stack([round_.variance for round_ in rounds]),
-    )
+    means = np.stack([round_.mean for round_ in rounds])
+    variances = np.stack([round_.variance for round_ in rounds])
     measured = quality(means, variances, cosine, target)
     signal = 1 / measured.variance if measured.variance > 0 else None
     return Probe(cosine, measured.bias, measured.bias_z, measured.variance, signal, size, step)

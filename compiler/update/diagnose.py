@@ -39,20 +39,20 @@ def diagnosed(
     """
     key, step = rows.key, rows.step
     estimated, exact = estimates(plan, params, feedback, rows)
-    found, parts = estimated(key, step), PARTS[plan.experiment.diagnostics.by]
+    estimate, parts = estimated(key, step), PARTS[plan.experiment.diagnostics.by]
     target = parts(exact)
-    measured = _against(parts(found.grads), target)
+    measures = _against(parts(estimate.grads), target)
     if draws(plan):
         count = jnp.arange(plan.experiment.diagnostics.samples)
-        streams = jax.vmap(lambda k: address(key, "diagnostics", step, k))(count)
+        streams = jax.vmap(lambda index: address(key, "diagnostics", step, index))(count)
         keys = jax.random.key_data(streams)
 
         def draw(key: KeyData) -> Any:
             return parts(estimated(key, step).grads)
 
-        measured |= _signal_to_noise(plan, draw, target, keys)
-    measured |= _alignment(plan, params, feedback)
-    return measured | _head_accuracy(plan, params, found.trace.features, rows.labels)
+        measures |= _signal_to_noise(plan, draw, target, keys)
+    measures |= _alignment(plan, params, feedback)
+    return measures | _head_accuracy(plan, params, estimate.trace.features, rows.labels)
 
 
 def estimates(
@@ -101,20 +101,20 @@ def draws(plan: Plan) -> bool:
 
 def flat(tree: Params) -> Float[Array, " d"]:
     """All numbers of a nested dictionary, in the order of their paths."""
-    return jnp.concatenate([part.reshape(-1) for _, part in sorted(flatten(tree).items())])
+    return jnp.concatenate([array.reshape(-1) for _, array in sorted(flatten(tree).items())])
 
 
 def by_block(tree: Params) -> dict[str, Float[Array, " d"]]:
     """All numbers of every block."""
-    return {block: flat(own) for block, own in tree.items()}
+    return {block: flat(block_tree) for block, block_tree in tree.items()}
 
 
 def by_layer(tree: Params) -> dict[str, Float[Array, " d"]]:
     """All numbers of every layer of blocks, by `block/layer`."""
     return {
-        f"{block}/{layer}": flat(own)
+        f"{block}/{layer}": flat(layer_tree)
         for block, layers in tree.items()
-        for layer, own in layers.items()
+        for layer, layer_tree in layers.items()
     }
 
 
@@ -130,13 +130,15 @@ def _cosine(a: Float[Array, " d"], b: Float[Array, " d"]) -> Float[Array, ""]:
     return jnp.where(size > 0, inner(a, b) / jnp.where(size > 0, size, 1), 0)
 
 
-def _against(found: Params, target: Params) -> dict[str, Float[Array, ""]]:
-    measured = {}
-    for part, wanted in target.items():
-        own, size = found[part], jnp.linalg.norm(wanted)
-        measured[f"fg/cosine/{part}"] = _cosine(own, wanted)
-        measured[f"fg/norm_ratio/{part}"] = jnp.linalg.norm(own) / jnp.where(size > 0, size, 1)
-    return measured
+def _against(estimate: Params, target: Params) -> dict[str, Float[Array, ""]]:
+    measures = {}
+    for part, exact in target.items():
+        estimated, size = estimate[part], jnp.linalg.norm(exact)
+        measures[f"fg/cosine/{part}"] = _cosine(estimated, exact)
+        measures[f"fg/norm_ratio/{part}"] = jnp.linalg.norm(estimated) / jnp.where(
+            size > 0, size, 1
+        )
+    return measures
 
 
 class Moments(NamedTuple):
@@ -171,21 +173,21 @@ def moments(
         loops: whether the draws may be a loop; see `compiler.plan.loops.written_out`.
     """
 
-    def add(total: Any, at: Any) -> tuple[Any, None]:
-        found = draw(at)
-        off = {name: found[name] - target[name] for name in target}
-        square = {name: inner(part, part) for name, part in off.items()}
-        cosine = {name: _cosine(found[name], target[name]) for name in target}
-        return jax.tree.map(jnp.add, total, (off, square, cosine)), None
+    def add(total: Any, draw_address: Any) -> tuple[Any, None]:
+        estimate = draw(draw_address)
+        deviation = {name: estimate[name] - target[name] for name in target}
+        square = {name: inner(difference, difference) for name, difference in deviation.items()}
+        cosine = {name: _cosine(estimate[name], target[name]) for name in target}
+        return jax.tree.map(jnp.add, total, (deviation, square, cosine)), None
 
     zeros = dict.fromkeys(target, jnp.zeros(()))
     start = (jax.tree.map(jnp.zeros_like, dict(target)), zeros, zeros)
-    (off, square, cosine), _ = scanned(add, start, addresses, loops)
+    (deviation, square, cosine), _ = scanned(add, start, addresses, loops)
     count = len(addresses)
     return {
         name: Moments(
-            mean=target[name] + off[name] / count,
-            variance=(square[name] - inner(off[name], off[name]) / count) / (count - 1),
+            mean=target[name] + deviation[name] / count,
+            variance=(square[name] - inner(deviation[name], deviation[name]) / count) / (count - 1),
             cosine=cosine[name] / count,
         )
         for name in target
@@ -196,10 +198,10 @@ def _signal_to_noise(
     plan: Plan, draw: Any, target: Params, keys: Any
 ) -> dict[str, Float[Array, ""]]:
     """|gradient|^2 of every part, of the total variance of its estimate."""
-    found = moments(draw, target, keys, loops=not written_out(plan))
+    moments_of = moments(draw, target, keys, loops=not written_out(plan))
     return {
-        f"fg/snr/{part}": inner(own, own) / jnp.maximum(found[part].variance, 1e-30)
-        for part, own in target.items()
+        f"fg/snr/{part}": inner(gradient, gradient) / jnp.maximum(moments_of[part].variance, 1e-30)
+        for part, gradient in target.items()
     }
 
 
@@ -207,11 +209,16 @@ def _alignment(plan: Plan, params: Params, feedback: Params) -> dict[str, Float[
     """Cosine of the backward with the forward weights of every layer."""
     forward = flatten(params["blocks"])
     backward = flatten(plan.estimator.seen_backward(feedback, params).get("blocks", {}))
-    if any(path not in forward or b.shape != forward[path].shape for path, b in backward.items()):
+    if any(
+        path not in forward or weights.shape != forward[path].shape
+        for path, weights in backward.items()
+    ):
         return {}  # they stand for no forward weight
     return {
-        f"fg/alignment/{path.removesuffix('/w')}": _cosine(b.reshape(-1), forward[path].reshape(-1))
-        for path, b in backward.items()
+        f"fg/alignment/{path.removesuffix('/w')}": _cosine(
+            weights.reshape(-1), forward[path].reshape(-1)
+        )
+        for path, weights in backward.items()
     }
 
 
@@ -219,11 +226,12 @@ def _head_accuracy(
     plan: Plan, params: Params, features: Mapping[str, Features], labels: Int[Array, " n"]
 ) -> dict[str, Float[Array, ""]]:
     """The share of the batch that every local head classifies rightly."""
-    measured = {}
+    measures = {}
     objective = plan.objective
     for site in plan.headed_sites() if "accuracy" in objective.reports else ():
         readout = plan.readout(site)
-        own, entering = readout_of(params, plan.place(site)), readout.entering(features[site.block])
-        right = objective.metrics(readout.outputs(own, entering)[0], labels)["accuracy"]
-        measured[f"local_accuracy/{site.name}"] = right.astype(jnp.float32).mean()
-    return measured
+        readout_params = readout_of(params, plan.place(site))
+        entering = readout.entering(features[site.block])
+        right = objective.metrics(readout.outputs(readout_params, entering)[0], labels)["accuracy"]
+        measures[f"local_accuracy/{site.name}"] = right.astype(jnp.float32).mean()
+    return measures

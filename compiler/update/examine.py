@@ -29,11 +29,11 @@ class _Watched(NamedTuple):
 
 def are_finite(plan: Plan, state: State) -> Bool[Array, " n"]:
     """Whether every array of a state holds finite numbers only, by the names of `watched`."""
-    found: list[Array] = []
+    finite: list[Array] = []
     for watched in _watched(plan, state):
-        each = watched.array.reshape(len(watched.names), -1)
-        found.append(jnp.isfinite(each).all(axis=1))
-    return jnp.concatenate(found)
+        arrays = watched.array.reshape(len(watched.names), -1)
+        finite.append(jnp.isfinite(arrays).all(axis=1))
+    return jnp.concatenate(finite)
 
 
 def not_finite(plan: Plan, state: State, finite: Bool[np.ndarray, " n"]) -> list[str]:
@@ -55,26 +55,28 @@ def _watched(plan: Plan, state: State) -> Iterator[_Watched]:
         yield _Watched((f"parameter {path}",), array)
     for stack in plan.stacks:
         for path, array in flatten(state.params["stacks"][stack.name]).items():
-            yield _Watched(tuple(f"parameter {own}" for own in _of_units(stack, path)), array)
+            yield _Watched(tuple(f"parameter {name}" for name in _of_units(stack, path)), array)
     others = {
         "running statistics": state.statistics,
         "backward weights": state.feedback,
         "optimizer": state.optimizer,
     }
-    for what, tree in others.items():
+    for kind, tree in others.items():
         for path, array in jax.tree_util.tree_leaves_with_path(tree):
             if jnp.issubdtype(array.dtype, jnp.floating):
-                yield _Watched((f"{what} {jax.tree_util.keystr(path)}",), array)
+                yield _Watched((f"{kind} {jax.tree_util.keystr(path)}",), array)
 
 
 def _of_units(stack: Stack, path: str) -> list[str]:
     """A path below a stack's template, as every unit's own names say it."""
-    section, name, *below = path.split("/")
-    (_, site), found = stack.template, list[str]()
-    for names, (_, own) in zip(stack.renamed(), stack.units, strict=True):
-        here = own.name if section == "heads" and name == site.name else names.get(name, name)
-        found.append("/".join((section, here, *below)))
-    return found
+    section, name, *names_below = path.split("/")
+    (_, site), paths = stack.template, list[str]()
+    for names, (_, unit_site) in zip(stack.renamed(), stack.units, strict=True):
+        own_name = (
+            unit_site.name if section == "heads" and name == site.name else names.get(name, name)
+        )
+        paths.append("/".join((section, own_name, *names_below)))
+    return paths
 
 
 def _place(plan: Plan) -> Callable[[str], tuple[int, int]]:
@@ -88,7 +90,9 @@ def _place(plan: Plan) -> Callable[[str], tuple[int, int]]:
     sections = ("parameter blocks", "parameter heads", "parameter classifier", "parameter")
 
     def place(name: str) -> tuple[int, int]:
-        section = next((i for i, s in enumerate(sections) if name.startswith(s)), len(sections))
+        section = next(
+            (index for index, start in enumerate(sections) if name.startswith(start)), len(sections)
+        )
         return section, order.get("/".join(name.split("/")[:3]), len(order))
 
     return place
@@ -124,27 +128,29 @@ def examined(
         gradient: of a program.
         update: of a program; it takes the buffers of the state that it is given.
     """
-    named = by_name(plan, state)
-    found = traced_on(plan, lambda: list(_activations(plan, named, batch)))()
+    state_by_block = by_name(plan, state)
+    seen = traced_on(plan, lambda: list(_activations(plan, state_by_block, batch)))()
     grads, metrics = gradient(state, batch)
-    found += [_seen("loss", name, value) for name, value in sorted(metrics.items())]
+    seen += [_seen("loss", name, value) for name, value in sorted(metrics.items())]
     place = _place(plan)
 
     def in_order(tree: Mapping[str, Any]) -> list[tuple[str, Any]]:
         return sorted(flatten(tree).items(), key=lambda item: place(f"parameter {item[0]}"))
 
-    found += [_seen("gradient", path, part) for path, part in in_order(grads)]
-    new, told = update(jax.tree.map(jnp.copy, state), batch)
-    before, after = flatten(named.params), dict(in_order(by_name(plan, new).params))
-    found += [_seen("update", path, part - before[path]) for path, part in after.items()]
-    found += [_seen("state", path, part) for path, part in after.items()]
-    found += [
+    seen += [_seen("gradient", path, array) for path, array in in_order(grads)]
+    new, step_metrics = update(jax.tree.map(jnp.copy, state), batch)
+    before, after = flatten(state_by_block.params), dict(in_order(by_name(plan, new).params))
+    seen += [_seen("update", path, array - before[path]) for path, array in after.items()]
+    seen += [_seen("state", path, array) for path, array in after.items()]
+    seen += [
         _seen("state", watched.names[0], watched.array)
         for watched in _watched(plan, new)
         if not watched.names[0].startswith("parameter")
     ]
     # Last, as it is the first quantity to overflow, and names no block.
-    return found + [_seen("norm", name, part) for name, part in told.items() if name not in metrics]
+    return seen + [
+        _seen("norm", name, array) for name, array in step_metrics.items() if name not in metrics
+    ]
 
 
 def _activations(plan: Plan, state: State, batch: Mapping[str, Array]) -> Iterator[Seen]:
@@ -169,4 +175,4 @@ def _seen(quantity: str, where: str, array: Any) -> Seen:
 
 def first_broken(seen: Sequence[Seen]) -> Seen | None:
     """The first quantity that is not finite."""
-    return next((one for one in seen if one.not_finite), None)
+    return next((quantity for quantity in seen if quantity.not_finite), None)

@@ -93,11 +93,12 @@ def answered(
     plan: Plan, state: State, batch: Mapping[str, Array]
 ) -> tuple[Metrics, Float[Array, "n k"]]:
     """What `evaluated` gives, and the outputs that it is taken from."""
-    answer, targets, found = plan.answer, batch["label"], outputs(plan, state, batch["image"])
-    loss, told = in_full(answer.value)(found, targets), answer.metrics(found, targets)
+    answer, targets = plan.answer, batch["label"]
+    logits = outputs(plan, state, batch["image"])
+    loss, metrics = in_full(answer.value)(logits, targets), answer.metrics(logits, targets)
     count = jnp.asarray(loss.shape[0], jnp.int32)
-    sums = {name: told[name].sum() for name in answer.reports}
-    return {"loss": loss.sum(), **sums, "count": count}, found
+    sums = {name: metrics[name].sum() for name in answer.reports}
+    return {"loss": loss.sum(), **sums, "count": count}, logits
 
 
 def evaluated(plan: Plan, state: State, batch: Mapping[str, Array]) -> Metrics:
@@ -124,7 +125,7 @@ def heads_gradient(
     """
     if not sites:
         return {}, {}
-    own = {"heads": {site.name: params["heads"][site.name] for site in sites}}
+    head_params = {"heads": {site.name: params["heads"][site.name] for site in sites}}
 
     def objective(heads: Params) -> tuple[Float[Array, ""], Metrics]:
         losses, metrics = site_losses(plan, heads, {}, labels), Metrics()
@@ -133,7 +134,7 @@ def heads_gradient(
             metrics[name] = losses(Site(site.name, site.block), features[site.block]).mean()
         return sum(metrics.values(), jnp.zeros(())), metrics
 
-    return jax.grad(objective, has_aux=True)(own)
+    return jax.grad(objective, has_aux=True)(head_params)
 
 
 @jax.named_scope("readouts")
@@ -143,11 +144,13 @@ def classifier_gradient(
     """The classifier's exact gradient on features that no gradient reaches, metrics, its trace."""
 
     @in_full
-    def objective(own: Params) -> tuple[Float[Array, ""], tuple[Metrics, Any]]:
-        logits, traces = plan.network.classifier.outputs(own, clean)
-        loss, found = plan.answer.value(logits, labels).mean(), plan.answer.metrics(logits, labels)
+    def objective(classifier_params: Params) -> tuple[Float[Array, ""], tuple[Metrics, Any]]:
+        logits, traces = plan.network.classifier.outputs(classifier_params, clean)
+        loss = plan.answer.value(logits, labels).mean()
+        by_row = plan.answer.metrics(logits, labels)
         means = {
-            f"train/{name}": found[name].astype(plan.precise).mean() for name in plan.answer.reports
+            f"train/{name}": by_row[name].astype(plan.precise).mean()
+            for name in plan.answer.reports
         }
         return loss, ({"train/loss": loss, **means}, traces)
 

@@ -58,27 +58,34 @@ class Rows(NamedTuple):
     def noise_of_units(self, plan: Plan, stack: Stack) -> Any:
         """Unit -> the perturbations of one unit of a stack, by the names of its template."""
         names = plan.perturbed(Segment(stack.template[0], (stack.template[1],)))
-        each = list(stack.renamed())
+        renamings = list(stack.renamed())
         if self.perturbations is not None:
             by_unit = {
-                name: jnp.stack([self.perturbations[_renamed(name, to)] for to in each])
+                name: jnp.stack(
+                    [self.perturbations[_renamed(name, renaming)] for renaming in renamings]
+                )
                 for name in names
             }
-            return lambda unit: given({name: part[unit] for name, part in by_unit.items()})
+            return lambda unit: given({name: array[unit] for name, array in by_unit.items()})
         streams = {
             name: jnp.asarray(
-                np.array([stream_code(f"perturbation/{_renamed(name, to)}") for to in each]),
+                np.array(
+                    [
+                        stream_code(f"perturbation/{_renamed(name, renaming)}")
+                        for renaming in renamings
+                    ]
+                ),
                 jnp.uint32,
             )
             for name in names
         }
 
-        def at(unit: Any) -> Noise:
+        def noise_of(unit: Any) -> Noise:
             return drawn(
-                plan, self.key, self.step, {n: codes[unit] for n, codes in streams.items()}
+                plan, self.key, self.step, {name: codes[unit] for name, codes in streams.items()}
             )
 
-        return at
+        return noise_of
 
 
 def rows_of(
@@ -197,16 +204,16 @@ def learn(plan: Plan, state: State, rows: Rows, keep: Keep, span: range | None =
 def _whole(plan: Plan, state: State, rows: Rows, keep: Keep) -> Learned:
     """By the estimator's gradient of the whole network."""
     sections = ("blocks", "stacks")
-    own = {name: state.params[name] for name in sections if name in state.params}
+    chained = {name: state.params[name] for name in sections if name in state.params}
     context = _context(plan, state.params, state.feedback, rows, rows.noise(plan))
-    estimate = plan.estimator.network_gradient(plan, own, rows.x, context)
+    estimate = plan.estimator.network_gradient(plan, chained, rows.x, context)
     grads, trace = dict(estimate.grads), jax.lax.stop_gradient(estimate.trace)
-    of_stacks = grads.pop("stacks", {})
-    stacks = keep_all(plan, keep, of_stacks)
+    stack_grads = grads.pop("stacks", {})
+    stacks = keep_all(plan, keep, stack_grads)
     heads, metrics = heads_gradient(
         plan, plan.headed_sites(), state.params, trace.features, rows.labels
     )
-    squares = optax.tree.norm((of_stacks, grads, heads), squared=True)
+    squares = optax.tree.norm((stack_grads, grads, heads), squared=True)
     feedback = None if estimate.feedback is None else {"blocks": estimate.feedback}
     return Learned(
         {**grads, **heads}, stacks, squares, metrics, trace.output, trace.layers, feedback
@@ -231,15 +238,15 @@ def _unit_by_unit(plan: Plan, state: State, rows: Rows, keep: Keep, span: range)
     stacks: dict[str, Any] = {}
     layers: dict[str, Any] = {}
     squares, metrics, x = jnp.zeros(()), dict[str, Array](), rows.x
-    for part, inside in _parts(plan, span):
-        if isinstance(part, Stack):
-            own = rows._replace(x=x)
-            x, stacks[part.name], losses, squares = _stack(
-                plan, part, state, own, keep, inside, squares
+    for unit_or_stack, inside in _parts(plan, span):
+        if isinstance(unit_or_stack, Stack):
+            rows_of_stack = rows._replace(x=x)
+            x, stacks[unit_or_stack.name], losses, squares = _stack(
+                plan, unit_or_stack, state, rows_of_stack, keep, inside, squares
             )
             metrics |= losses
             continue
-        segment, noise = Segment(part[0], (part[1],)), rows.noise(plan)
+        segment, noise = Segment(unit_or_stack[0], (unit_or_stack[1],)), rows.noise(plan)
         unit = _unit(plan, segment, state.params, state.feedback, rows._replace(x=x), noise)
         squares += optax.tree.norm((unit.blocks, unit.heads), squared=True)
         grads["blocks"] |= unit.blocks
@@ -251,12 +258,12 @@ def _unit_by_unit(plan: Plan, state: State, rows: Rows, keep: Keep, span: range)
 
 def _parts(plan: Plan, span: range) -> Iterator[tuple[Unit | Stack, range]]:
     """Units and stacks with at least one unit in the span, and which of their units these are."""
-    for part in plan.units_and_stacks():
-        units = part.units if isinstance(part, Stack) else (part,)
+    for unit_or_stack in plan.units_and_stacks():
+        units = unit_or_stack.units if isinstance(unit_or_stack, Stack) else (unit_or_stack,)
         first = plan.units.index(units[0])
         inside = range(max(0, span.start - first), min(len(units), span.stop - first))
         if inside:
-            yield part, inside
+            yield unit_or_stack, inside
 
 
 class _OfUnit(NamedTuple):
@@ -305,18 +312,18 @@ def _stack(
     segment, noise_of = Segment(blocks, (site,)), rows.noise_of_units(plan, stack)
     feedback = state.feedback.get("stacks", {}).get(stack.name, {})
 
-    def one(carry: Any, unit: Int[Array, ""]) -> tuple[Any, Any]:
-        x, squares, kept, (own, backward) = carry
-        params = keep.params(stack, own, unit)
-        named = {**params, "classifier": state.params["classifier"]}
-        of = _unit(plan, segment, named, backward, rows._replace(x=x), noise_of(unit))
-        grads = {"blocks": of.blocks, **of.heads}
+    def one_unit(carry: Any, unit: Int[Array, ""]) -> tuple[Any, Any]:
+        x, squares, kept, (unit_state, backward) = carry
+        params = keep.params(stack, unit_state, unit)
+        all_params = {**params, "classifier": state.params["classifier"]}
+        learned = _unit(plan, segment, all_params, backward, rows._replace(x=x), noise_of(unit))
+        grads = {"blocks": learned.blocks, **learned.heads}
         squares += optax.tree.norm(grads, squared=True)
         kept = jax.tree.map(
-            lambda leaf, part: leaf.at[unit].set(part), kept, keep.after(stack, own, grads)
+            lambda leaf, value: leaf.at[unit].set(value), kept, keep.after(stack, unit_state, grads)
         )
-        after = _at((kept, feedback), jnp.minimum(unit + 1, span.stop - 1))
-        return (of.output, squares, kept, after), of.losses
+        next_unit_state = _at((kept, feedback), jnp.minimum(unit + 1, span.stop - 1))
+        return (learned.output, squares, kept, next_unit_state), learned.losses
 
     # The sum of squares runs through the scan, which so cannot begin before the gradients of the
     # blocks in front are there: XLA put these off until after it, and kept all they had stored. An
@@ -326,9 +333,9 @@ def _stack(
     # XLA read it element by element inside of what uses it, which took a fifth of the time of 16
     # blocks; and as new parameters and new momentum each come from the old of both, it copied both
     # whole stacks at every turn.
-    before = keep.start(stack)
-    start = (rows.x, squares, before, _at((before, feedback), span.start))
-    (x, squares, kept, _), losses = looped(plan, one, start, jnp.arange(span.start, span.stop))
+    kept_before = keep.start(stack)
+    start = (rows.x, squares, kept_before, _at((kept_before, feedback), span.start))
+    (x, squares, kept, _), losses = looped(plan, one_unit, start, jnp.arange(span.start, span.stop))
     metrics = {
         f"local_loss/{stack.units[unit][1].name}": losses[f"local_loss/{site.name}"][index]
         for index, unit in enumerate(span)

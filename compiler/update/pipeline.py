@@ -94,7 +94,7 @@ class _Pipeline(NamedTuple):
         self, steps: int, state: State, batches: Params, whole: Any
     ) -> tuple[Params, Any, Metrics]:
         """All ticks of one stage; what it gives is the same on all."""
-        own, count = jax.lax.axis_index("stage"), len(self.stages)
+        this_stage, count = jax.lax.axis_index("stage"), len(self.stages)
         # Stages may differ in anything, so a tick is a switch over them, and each holds all
         # parameters; labels do not travel, as each takes its own batch of the call.
         branches = [partial(self._trained, span) for span in self.stages]
@@ -102,23 +102,23 @@ class _Pipeline(NamedTuple):
         def tick(held: Tick, now: Int[Array, ""]) -> tuple[Tick, Metrics]:
             onward = [(stage, stage + 1) for stage in range(count - 1)]
             entering = jax.lax.ppermute(held.features, "stage", onward)
-            index = jnp.clip(now - own, 0, steps - 1)
+            index = jnp.clip(now - this_stage, 0, steps - 1)
             batch = self.picked(jax.tree.map(lambda leaf: leaf[index], batches), whole)
             before = state._replace(
                 step=state.step + index, params=held.params, optimizer=held.optimizer
             )
-            after, metrics = jax.lax.switch(own, branches, before, batch, entering)
-            busy = (now >= own) & (now - own < steps)
-            kept = jax.tree.map(partial(jnp.where, busy), after, held)
-            return kept._replace(features=after.features), metrics
+            after, metrics = jax.lax.switch(this_stage, branches, before, batch, entering)
+            busy = (now >= this_stage) & (now - this_stage < steps)
+            state_after = jax.tree.map(partial(jnp.where, busy), after, held)
+            return state_after._replace(features=after.features), metrics
 
         dtype = self.plan.features_dtype
         sends = jnp.zeros((self.plan.rows, self._width()), dtype)
         start = Tick(state.params, state.optimizer, sends)
         held, metrics = looped(self.plan, tick, start, jnp.arange(steps + count - 1))
-        of = partial(self._owned, own)
-        kept = jax.tree_util.tree_map_with_path(of, (held.params, held.optimizer))
-        return jax.lax.psum((*kept, self._at_batches(own, metrics, steps)), "stage")
+        owned = partial(self._owned, this_stage)
+        state_after = jax.tree_util.tree_map_with_path(owned, (held.params, held.optimizer))
+        return jax.lax.psum((*state_after, self._at_batches(this_stage, metrics, steps)), "stage")
 
     def _width(self) -> int:
         """Of the widest features that are sent on."""
@@ -135,15 +135,17 @@ class _Pipeline(NamedTuple):
             shape = plan.units[span.start - 1][0][-1].end.features
             x = entering[:, : prod(shape)].reshape(-1, *shape)
         rows = Rows(constrained(plan, x), batch["label"], state.key, state.step)
-        found = learn(plan, state, rows, Stepping(self.optimizer, state), span)
-        grads, metrics, squares = dict(found.grads), dict(found.metrics), found.squares
+        learned = learn(plan, state, rows, Stepping(self.optimizer, state), span)
+        grads, metrics, squares = dict(learned.grads), dict(learned.metrics), learned.squares
         if span.stop == len(plan.units):
-            read, of_read, _ = classifier_gradient(plan, state.params, found.output, rows.labels)
-            grads, metrics = {**grads, **read}, {**metrics, **of_read}
-            squares += optax.tree.norm(read, squared=True)
+            classifier_grads, classifier_metrics, _ = classifier_gradient(
+                plan, state.params, learned.output, rows.labels
+            )
+            grads, metrics = {**grads, **classifier_grads}, {**metrics, **classifier_metrics}
+            squares += optax.tree.norm(classifier_grads, squared=True)
         metrics[SQUARES] = squares
-        params, moments = updated(plan, self.optimizer, state, grads, found.stacks)
-        flat = found.output.reshape(len(found.output), -1)
+        params, moments = updated(plan, self.optimizer, state, grads, learned.stacks)
+        flat = learned.output.reshape(len(learned.output), -1)
         sends = jnp.pad(flat, ((0, 0), (0, self._width() - flat.shape[1])))
         return Tick(params, moments, sends), {
             name: metrics.get(name, jnp.zeros(())) for name in self._owners()
@@ -152,25 +154,29 @@ class _Pipeline(NamedTuple):
     def _owners(self) -> dict[str, int]:
         """The stage that knows each metric; of squares each has a part."""
         last = len(self.stages) - 1
-        of_answer = (f"train/{name}" for name in ("loss", *self.plan.answer.reports))
+        answer_metrics = (f"train/{name}" for name in ("loss", *self.plan.answer.reports))
         sites = self.plan.headed_sites()
         return {f"local_loss/{site.name}": self._stage_of(site.block) for site in sites} | (
-            dict.fromkeys((*of_answer, SQUARES), last)
+            dict.fromkeys((*answer_metrics, SQUARES), last)
         )
 
     def _stage_of(self, block: str) -> int:
-        names = [[own.name for own in blocks] for blocks, _ in self.plan.units]
-        unit = next(index for index, own in enumerate(names) if block in own)
+        names = [[inside.name for inside in blocks] for blocks, _ in self.plan.units]
+        unit = next(index for index, blocks in enumerate(names) if block in blocks)
         return next(stage for stage, span in enumerate(self.stages) if unit in span)
 
-    def _owned(self, own: Int[Array, ""], path: tuple[Any, ...], leaf: Shaped[Array, "..."]) -> Any:
+    def _owned(
+        self, this_stage: Int[Array, ""], path: tuple[Any, ...], leaf: Shaped[Array, "..."]
+    ) -> Any:
         """What of an array this stage trains, else zero.
 
         The units of a stack may be of several stages; what counts steps is the same in all.
         """
-        names = [part.key for part in path if isinstance(part, jax.tree_util.DictKey)]
+        names = [key.key for key in path if isinstance(key, jax.tree_util.DictKey)]
         stack = next((stack for stack in self.plan.stacks if stack.name in names), None)
-        inside = next((i for i, name in enumerate(names) if name in ("blocks", "heads")), None)
+        inside = next(
+            (index for index, name in enumerate(names) if name in ("blocks", "heads")), None
+        )
         owner: Any = 0
         if stack is not None:
             owner = jnp.array([self._stage_of(blocks[0].name) for blocks, _ in stack.units])
@@ -179,13 +185,13 @@ class _Pipeline(NamedTuple):
             owner = len(self.stages) - 1
         elif inside is not None:
             owner = self._stage_of(names[inside + 1])
-        return jnp.where(owner == own, leaf, jnp.zeros_like(leaf))
+        return jnp.where(owner == this_stage, leaf, jnp.zeros_like(leaf))
 
-    def _at_batches(self, own: Int[Array, ""], metrics: Metrics, steps: int) -> Metrics:
+    def _at_batches(self, this_stage: Int[Array, ""], metrics: Metrics, steps: int) -> Metrics:
         """Metrics by update that this stage knows, else zero, from those at its ticks."""
-        owners, found = self._owners(), Metrics()
+        owners, known_metrics = self._owners(), Metrics()
         for name, ticks in metrics.items():
-            part = jax.lax.dynamic_slice_in_dim(ticks, own, steps)
-            mine = name == SQUARES or owners[name] == own
-            found[name] = jnp.where(mine, part, jnp.zeros_like(part))
-        return found
+            at_batches = jax.lax.dynamic_slice_in_dim(ticks, this_stage, steps)
+            known = name == SQUARES or owners[name] == this_stage
+            known_metrics[name] = jnp.where(known, at_batches, jnp.zeros_like(at_batches))
+        return known_metrics

@@ -90,11 +90,17 @@ class Program:
         self.given = given
         self._stages = stages
         self._optimizer = optimizer_of(plan)
-        whole = everywhere(plan)  # what the host reads, which may be one of many
-        where = whole and shardings(self.abstract())
-        self._begin = self._jit("init", partial(start, plan, self._optimizer), out_shardings=where)
-        donating = partial(self._jit, donate_argnums=0, out_shardings=where and (where, whole))
-        reading = partial(self._jit, out_shardings=whole)
+        replicated = everywhere(plan)  # what the host reads, which may be one of many
+        state_shardings = replicated and shardings(self.abstract())
+        self._begin = self._jit(
+            "init", partial(start, plan, self._optimizer), out_shardings=state_shardings
+        )
+        donating = partial(
+            self._jit,
+            donate_argnums=0,
+            out_shardings=state_shardings and (state_shardings, replicated),
+        )
+        reading = partial(self._jit, out_shardings=replicated)
         self.update: Any = donating("update", self._update)
         self.updates: Any = donating("updates", self._updates)
         self.evaluate: Any = reading("evaluate", partial(evaluated, plan))
@@ -110,10 +116,10 @@ class Program:
             learning_rate, plan.experiment.optimizer, plan.steps, plan.steps_per_epoch
         )
 
-    def _jit(self, name: str, function: Callable[..., Any], **how: Any) -> Any:
+    def _jit(self, name: str, function: Callable[..., Any], **options: Any) -> Any:
         traced: Any = traced_on(self.plan, function)
         traced.__name__ = name  # what traces of a profiler and the files of the cache are named by
-        return jax.jit(traced, **how)
+        return jax.jit(traced, **options)
 
     def init(self, seed: int) -> State:
         """The state before the first step."""
@@ -162,8 +168,8 @@ class Program:
         # Whole numbers that JAX makes are int64 then, and meet int32 ones.
         with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
             wide = partial(jax.tree.map, _wide)
-            exact = {name: _unit_interval(name, part) for name, part in batch.items()}
-            return self._wide._gradient(wide(state), wide(exact), wide(perturbations))
+            wide_batch = {name: _unit_interval(name, array) for name, array in batch.items()}
+            return self._wide._gradient(wide(state), wide(wide_batch), wide(perturbations))
 
     @cached_property
     def _wide(self) -> "Program":
@@ -176,7 +182,7 @@ class Program:
     @cached_property
     def _perturbed(self) -> dict[str, jax.ShapeDtypeStruct]:
         """What a step asks its noise for, found by tracing one."""
-        asked: dict[str, tuple[int, ...]] = {}
+        shapes_asked: dict[str, tuple[int, ...]] = {}
         plan, perturbation = self.plan, self.plan.perturbation
         drawn = perturbation is not None and not perturbation.guess.made
         samples = perturbation.samples if perturbation is not None and drawn else 1
@@ -186,7 +192,7 @@ class Program:
 
             def noise(self, plan: Plan) -> Any:
                 def zeros(shapes: Mapping[str, tuple[int, ...]], sample: Any) -> dict[str, Any]:
-                    asked.update(shapes)
+                    shapes_asked.update(shapes)
                     return {name: jnp.zeros(shape) for name, shape in shapes.items()}
 
                 return zeros
@@ -199,33 +205,36 @@ class Program:
         plan = unrolled.plan
         batch = plan.images(plan.experiment.data.batch_size)
         jax.eval_shape(traced_on(plan, step), unrolled.abstract(), batch)
-        return {n: jax.ShapeDtypeStruct((samples, *s), jnp.float32) for n, s in asked.items()}
+        return {
+            name: jax.ShapeDtypeStruct((samples, *shape), jnp.float32)
+            for name, shape in shapes_asked.items()
+        }
 
     def perturbations(self) -> dict[str, jax.ShapeDtypeStruct]:
         """The names and shapes of the perturbations of a step, samples first; empty if none."""
         return dict(self._perturbed)
 
     def _refuse_other(self, perturbations: Perturbations) -> None:
-        wanted = self.perturbations()
-        for name in perturbations.keys() - wanted.keys():
-            known = ", ".join(wanted) or "none"
+        shapes_known = self.perturbations()
+        for name in perturbations.keys() - shapes_known.keys():
+            listed = ", ".join(shapes_known) or "none"
             raise UserError(
-                f"gradient: perturbations: {name}: nothing of this name; known: {known}"
+                f"gradient: perturbations: {name}: nothing of this name; known: {listed}"
             )
-        for name, like in wanted.items():
+        for name, spec in shapes_known.items():
             if name not in perturbations:
-                raise UserError(f"gradient: perturbations: {name} is missing; give {like.shape}")
-            if tuple(perturbations[name].shape) != like.shape:
+                raise UserError(f"gradient: perturbations: {name} is missing; give {spec.shape}")
+            if tuple(perturbations[name].shape) != spec.shape:
                 raise UserError(
                     f"gradient: perturbations: {name} has the shape "
-                    f"{tuple(perturbations[name].shape)}; must be {like.shape}, samples first"
+                    f"{tuple(perturbations[name].shape)}; must be {spec.shape}, samples first"
                 )
 
     def _gradient_of_step(
         self, state: State, batch: Batch, perturbations: Perturbations | None
     ) -> tuple[Params, Metrics]:
-        found = self.learned(state, batch, Collecting(state), perturbations)
-        return unstacked_gradient(self.plan, found.grads, found.stacks), found.metrics
+        learned = self.learned(state, batch, Collecting(state), perturbations)
+        return unstacked_gradient(self.plan, learned.grads, learned.stacks), learned.metrics
 
     def learned(
         self, state: State, batch: Batch, keep: Keep, perturbations: Perturbations | None = None
@@ -233,53 +242,59 @@ class Program:
         """What everything learns at a step, the classifier too, and what else moves."""
         plan = self.plan
         rows = rows_of(plan, state, batch, perturbations)
-        found = learn(plan, state, rows, keep)
-        clean = found.output
+        learned = learn(plan, state, rows, keep)
+        clean = learned.output
         if not plan.objective.answers:
             # A third pass, normalized by running statistics, so that the classifier trains on what
             # evaluation shows it.
             clean = clean_features(plan, state, batch["image"])
-        read, metrics, traces = classifier_gradient(plan, state.params, clean, batch["label"])
-        return found._replace(
-            grads={**found.grads, **read},
-            squares=found.squares + optax.tree.norm(read, squared=True),
-            metrics={**found.metrics, **metrics},
-            layers={**found.layers, **traces},
+        classifier_grads, metrics, traces = classifier_gradient(
+            plan, state.params, clean, batch["label"]
+        )
+        return learned._replace(
+            grads={**learned.grads, **classifier_grads},
+            squares=learned.squares + optax.tree.norm(classifier_grads, squared=True),
+            metrics={**learned.metrics, **metrics},
+            layers={**learned.layers, **traces},
         )
 
     def _update(self, state: State, batch: Batch) -> tuple[State, Metrics]:
         if self.plan.experiment.mesh.stage > 1:
-            records = {name: part[None] for name, part in batch.items()}
+            records = {name: array[None] for name, array in batch.items()}
             new, metrics = self._updates(state, records)
-            return new, {name: part[0] for name, part in metrics.items()}
-        plan, found = self.plan, self._clipped(state, batch)
-        params, moments = updated(plan, self._optimizer, state, found.grads, found.stacks)
+            return new, {name: array[0] for name, array in metrics.items()}
+        plan, learned = self.plan, self._clipped(state, batch)
+        params, moments = updated(plan, self._optimizer, state, learned.grads, learned.stacks)
         new = state._replace(
             step=state.step + 1,
             params=params,
             optimizer=moments,
-            statistics=moved(state.statistics, found.layers),
-            feedback=state.feedback if found.feedback is None else found.feedback,
+            statistics=moved(state.statistics, learned.layers),
+            feedback=state.feedback if learned.feedback is None else learned.feedback,
         )
-        return new, {**found.metrics, "optim/grad_norm": jnp.sqrt(found.squares)}
+        return new, {**learned.metrics, "optim/grad_norm": jnp.sqrt(learned.squares)}
 
     def _clipped(self, state: State, batch: Batch) -> Learned:
         """What everything learns at a step; stacks have made theirs already."""
         plan, keep = self.plan, Stepping(self._optimizer, state)
         if not plan.experiment.optimizer.clip.whole:
             return self.learned(state, batch, keep)
-        found = self.learned(state, batch, Collecting(state))
-        grads, stacks = clipped(plan, (found.grads, found.stacks))
-        return found._replace(grads=grads, stacks=keep_all(plan, keep, stacks))
+        learned = self.learned(state, batch, Collecting(state))
+        grads, stacks = clipped(plan, (learned.grads, learned.stacks))
+        return learned._replace(grads=grads, stacks=keep_all(plan, keep, stacks))
 
     def _updates(self, state: State, records: Records, whole: Batch | None = None) -> Any:
         if self.plan.experiment.mesh.stage > 1:
             return pipelined(
                 self.plan, self._optimizer, state, records, whole, _picked, self._stages
             )
+
         # Calls of any length beyond one give the same bits; one step is compiled without the loop,
         # and may round otherwise.
-        return looped(self.plan, lambda s, r: self._update(s, _picked(r, whole)), state, records)
+        def update(state: State, record: Records) -> tuple[State, Metrics]:
+            return self._update(state, _picked(record, whole))
+
+        return looped(self.plan, update, state, records)
 
     def _diagnose(self, state: State, batch: Batch) -> Metrics:
         plan = self.plan
@@ -291,13 +306,13 @@ def _picked(record: Records, whole: Batch | None) -> Batch:
     """A batch as it is, or the examples of the training set that are named."""
     if whole is None:
         return record
-    return {name: part[record["index"]] for name, part in whole.items()}
+    return {name: array[record["index"]] for name, array in whole.items()}
 
 
-def _unit_interval(name: str, part: Any) -> Any:
+def _unit_interval(name: str, array: Any) -> Any:
     """Images of integers in float64, in [0, 1], others as they are."""
-    whole = name == "image" and jnp.issubdtype(part.dtype, jnp.integer)
-    return jnp.asarray(part, jnp.float64) / 255 if whole else part
+    integers = name == "image" and jnp.issubdtype(array.dtype, jnp.integer)
+    return jnp.asarray(array, jnp.float64) / 255 if integers else array
 
 
 def _wide(leaf: Any) -> Any:

@@ -46,9 +46,9 @@ class State(NamedTuple):
 
 def optimizer_of(plan: Plan) -> optax.GradientTransformation:
     """What a run of a plan does with gradients."""
-    spec, learns = plan.experiment.optimizer, weights_of(plan.parameters()) - plan.frozen
-    made = make_optimizer(spec, plan.steps, plan.steps_per_epoch, learns)
-    return without(made, plan.frozen) if plan.frozen else made
+    spec, decaying = plan.experiment.optimizer, weights_of(plan.parameters()) - plan.frozen
+    optimizer = make_optimizer(spec, plan.steps, plan.steps_per_epoch, decaying)
+    return without(optimizer, plan.frozen) if plan.frozen else optimizer
 
 
 def start(
@@ -65,24 +65,25 @@ def start(
         key: raw key of the run.
         given: parameters by path that are not drawn.
     """
-    how = plan.network.initialization
-    made = initialize(plan.parameters(), key, how, drawn=plan.network.drawn)
-    params = stacked(plan.stacks, unflatten(flatten(made) | dict(given or {})))
-    drawn = initialize(plan.feedback(), key, how, "feedback", all_drawn=True)
+    initialization = plan.network.initialization
+    params_by_block = initialize(plan.parameters(), key, initialization, drawn=plan.network.drawn)
+    params = stacked(plan.stacks, unflatten(flatten(params_by_block) | dict(given or {})))
+    drawn = initialize(plan.feedback(), key, initialization, "feedback", all_drawn=True)
     feedback = stacked(plan.stacks, drawn) if drawn else {}
     moments: Any = optimizer.init(rest(params))
     # One state per block, so that its step stands in the body of the scan too, and LARS sees the
     # norms of single layers.
     if plan.stacks:
         moments = {"rest": moments} | {
-            name: jax.vmap(optimizer.init)(own) for name, own in params["stacks"].items()
+            name: jax.vmap(optimizer.init)(stack_params)
+            for name, stack_params in params["stacks"].items()
         }
     return State(jnp.zeros((), jnp.int32), params, moments, feedback, initial(plan.network), key)
 
 
 def rest(params: Params) -> dict[str, Any]:
     """What is in no stack."""
-    return {section: part for section, part in params.items() if section != "stacks"}
+    return {section: tree for section, tree in params.items() if section != "stacks"}
 
 
 def answering(plan: Plan, state: State) -> State:
@@ -91,7 +92,9 @@ def answering(plan: Plan, state: State) -> State:
         return state
     if not plan.stacks:
         return state._replace(params=average_in(state.optimizer))
-    averages = {name: average_in(own) for name, own in state.optimizer.items()}
+    averages = {
+        name: average_in(optimizer_state) for name, optimizer_state in state.optimizer.items()
+    }
     return state._replace(params={**averages.pop("rest"), "stacks": averages})
 
 
@@ -147,13 +150,16 @@ def updated(
         grads: of what is in no stack.
         stacks: new parameters and optimizer state of stacks, by name.
     """
-    before, known = rest(state.params), flatten(grads)
-    whole = {path: known.get(path, jnp.zeros_like(leaf)) for path, leaf in flatten(before).items()}
+    params_before, given_grads = rest(state.params), flatten(grads)
+    all_grads = {
+        path: given_grads.get(path, jnp.zeros_like(leaf))
+        for path, leaf in flatten(params_before).items()
+    }
     moments = state.optimizer["rest"] if plan.stacks else state.optimizer
-    params, moments = stepped(optimizer, unflatten(whole), moments, before)
+    params, moments = stepped(optimizer, unflatten(all_grads), moments, params_before)
     if not plan.stacks:
         return params, moments
-    own = {name: of for name, (of, _) in stacks.items()}
-    params = {**params, "stacks": {**state.params["stacks"], **own}}
-    new = {name: of for name, (_, of) in stacks.items()}
-    return params, {**state.optimizer, "rest": moments, **new}
+    stack_params = {name: value for name, (value, _) in stacks.items()}
+    params = {**params, "stacks": {**state.params["stacks"], **stack_params}}
+    stack_states = {name: value for name, (_, value) in stacks.items()}
+    return params, {**state.optimizer, "rest": moments, **stack_states}
