@@ -1,4 +1,4 @@
-"""FLOPs and bytes of a traced program, by the scopes around its operations."""
+"""FLOPs and bytes moved by a traced program, by the named scopes around its operations."""
 
 from collections import Counter
 from math import prod
@@ -10,7 +10,7 @@ from compiler.cost.fusion import SUMS, fused
 from compiler.cost.operations import Operation, Operations, Value
 
 BITS = 70
-"""Of drawing a random word: twenty rounds of threefry for two words, as XLA counts them."""
+"""FLOPs of drawing a random word, as XLA counts the twenty rounds of threefry for two words."""
 
 ELEMENT = {
     "erf_inv": 25,
@@ -26,15 +26,15 @@ ELEMENT = {
     ),
     0,
 )
-"""FLOPs an element of the result, if not one; XLA counts roots and exponentials by themselves."""
+"""FLOPs per element of the result, if not 1; XLA counts roots and exponentials separately."""
 
 
 class Work(NamedTuple):
-    """What is computed and moved, by the scopes around it.
+    """The work of a program.
 
     Attributes:
-        flops: by scope.
-        bytes: that are read and written, by scope.
+        flops: FLOPs by scope.
+        bytes: bytes read and written, by scope.
     """
 
     flops: Counter[str]
@@ -42,11 +42,11 @@ class Work(NamedTuple):
 
 
 def work(program: Operations, loops: bool = True) -> Work:
-    """Count a program.
+    """Count the work of a program.
 
     Args:
-        program: see `operations`.
-        loops: whether what a loop runs counts as often as it runs, or once.
+        program: the program, from `operations`.
+        loops: whether the body of a loop counts as often as it runs, or once.
     """
     flops, moved = Counter[str](), Counter[str]()
     for step in program.steps:
@@ -64,7 +64,7 @@ def work(program: Operations, loops: bool = True) -> Work:
 
 
 def operation_flops(step: Operation) -> int:
-    """FLOPs of one operation, without those of programs inside it."""
+    """FLOPs of one operation, without those of programs that it runs."""
     equation, elements = step.equation, step.writes[0].elements
     if step.inner:
         return 0
@@ -78,7 +78,7 @@ def operation_flops(step: Operation) -> int:
 
 
 def _convolved(equation: Any) -> int:
-    """Products of a convolution: as XLA does, without those of padding and of dilation's zeros."""
+    """The number of products in a convolution, without those with padding or dilation zeros."""
     image, kernel = (operand.aval.shape for operand in equation.invars)
     out, params = equation.outvars[0].aval, equation.params
     image_axes, kernel_axes, out_axes = params["dimension_numbers"]

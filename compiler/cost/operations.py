@@ -1,4 +1,4 @@
-"""A traced program as a list of operations on values of known size; nothing is compiled."""
+"""A traced program as a list of operations on values of known size."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import jax.extend.core as jex
 
 BODIES = ("jaxpr", "call_jaxpr", "fun_jaxpr")
-"""Parameters that hold what a called function computes."""
+"""Parameters of JAX's equations that hold the body of a called function."""
 
 LOOPS = {"scan": ("jaxpr",), "while": ("body_jaxpr",), "cond": ("branches",)}
-"""Where an operation holds what it runs many times, or one of."""
+"""Parameters that hold the bodies of loops and the branches of conditionals."""
 
 SAME = {
     "reshape",
@@ -25,7 +25,7 @@ SAME = {
     "random_unwrap",
     "sharding_constraint",
 }
-"""Operations whose result is their operand, in another shape or under another name."""
+"""Operations whose result is their operand, maybe in another shape."""
 
 
 @dataclass(eq=False, slots=True)
@@ -33,9 +33,9 @@ class Value:
     """An array.
 
     Attributes:
-        bytes: of it.
-        elements: in it.
-        given: whether it is an argument or a constant of the program, made by none of its steps.
+        bytes: its size in bytes.
+        elements: the number of its elements.
+        given: whether it is an argument or a constant of the program.
     """
 
     bytes: int
@@ -47,12 +47,12 @@ class Operation(NamedTuple):
     """One step of a program.
 
     Attributes:
-        name: of the JAX primitive.
+        name: the name of the JAX primitive.
         reads: its operands.
         writes: its results.
-        where: scopes around it, as `jax.named_scope` joins them.
-        equation: JAX's own.
-        inner: programs that it runs, each a list of operations and its results.
+        where: the named scopes around it, joined by slashes.
+        equation: JAX's equation.
+        inner: the programs that it runs.
         times: how often it runs them.
     """
 
@@ -75,12 +75,12 @@ class Operations(NamedTuple):
 def operations(program: jex.Jaxpr, where: str = "") -> Operations:
     """List a traced program as a compiler runs it.
 
-    Functions that it calls by name are put in their place; what is computed twice is listed once,
-    what is not needed not at all.
+    Called functions are inlined. What is computed twice is listed once, and what is not needed is
+    left out.
 
     Args:
-        program: as `jax.make_jaxpr(...)(...).jaxpr` gives it.
-        where: scopes around all of it.
+        program: the traced program, such as `jax.make_jaxpr(...)(...).jaxpr`.
+        where: the scopes around all of it.
     """
     known = {variable: _value(variable, True) for variable in (*program.constvars, *program.invars)}
     steps = list(_flat(program, _Known(known, {}, {}), where))
@@ -96,7 +96,7 @@ def operations(program: jex.Jaxpr, where: str = "") -> Operations:
 
 
 class _Known(NamedTuple):
-    """Values by variable, literals by their text, and results of operations by what made them."""
+    """Values by variable, literals by text, and results by a key of the operation."""
 
     values: dict[Any, Value]
     literals: dict[str, Value]

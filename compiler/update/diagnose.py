@@ -1,4 +1,4 @@
-"""What an estimate is worth at a step of a run: against the exact gradient of its target."""
+"""Diagnostics of a run: the gradient estimate of a step against its target's exact gradient."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -33,9 +33,9 @@ def diagnosed(
 
     Args:
         plan: the plan.
-        params: of the whole network.
-        feedback: backward weights as drawn.
-        rows: of the step.
+        params: the parameters of the whole network, by block.
+        feedback: the backward weights, as drawn.
+        rows: the rows of the step.
     """
     key, step = rows.key, rows.step
     estimated, exact = estimates(plan, params, feedback, rows)
@@ -61,9 +61,9 @@ def estimates(
     feedback: Params,
     rows: Rows,
 ) -> tuple[Callable[[KeyData, Any], Estimate], Params]:
-    """The estimate of one batch by the key and step of its draws, and its target's exact gradient.
+    """A function (key, step) -> estimate for one batch, and the exact gradient of the target.
 
-    Takes what `diagnosed` takes.
+    The arguments are those of `diagnosed`.
     """
     unrolled, blocks = replace(plan, stacks=()), {"blocks": params["blocks"]}
 
@@ -79,13 +79,13 @@ def estimates(
 
 
 def target_gradient(plan: Plan, params: Params, x: Features, context: Context) -> Params:
-    """The exact gradient of the plan's target by block, whatever its estimator.
+    """The exact gradient of the plan's target by block, whatever the plan's estimator is.
 
     Args:
-        plan: unrolled.
-        params: of all blocks, under `blocks`.
+        plan: a plan without stacks.
+        params: the parameters of all blocks, under `blocks`.
         x: the network's input.
-        context: without backward weights.
+        context: the context of the step, without backward weights.
     """
     segments = tuple(plan.target.segments(plan.units))
     reverse = working(Exact())
@@ -94,23 +94,23 @@ def target_gradient(plan: Plan, params: Params, x: Features, context: Context) -
 
 
 def draws(plan: Plan) -> bool:
-    """Whether the estimate of a plan is another at every step: a fresh draw of its guess."""
+    """Whether the plan's estimate is random: its guess is drawn anew at every step."""
     perturbation = plan.perturbation
     return perturbation is not None and perturbation.guess.varies
 
 
 def flat(tree: Params) -> Float[Array, " d"]:
-    """All numbers of a nested dictionary, in the order of their paths."""
+    """All numbers in nested dictionaries as one vector, in the order of their paths."""
     return jnp.concatenate([array.reshape(-1) for _, array in sorted(flatten(tree).items())])
 
 
 def by_block(tree: Params) -> dict[str, Float[Array, " d"]]:
-    """All numbers of every block."""
+    """All numbers of each block as one vector."""
     return {block: flat(block_tree) for block, block_tree in tree.items()}
 
 
 def by_layer(tree: Params) -> dict[str, Float[Array, " d"]]:
-    """All numbers of every layer of blocks, by `block/layer`."""
+    """All numbers of each layer of blocks as one vector, by `block/layer`."""
     return {
         f"{block}/{layer}": flat(layer_tree)
         for block, layers in tree.items()
@@ -122,7 +122,7 @@ PARTS: dict[str, Callable[[Params], dict[str, Float[Array, " d"]]]] = {
     "block": by_block,
     "layer": by_layer,
 }
-"""Of a gradient, by `diagnostics.by`."""
+"""How a gradient is divided into parts, by the value of `diagnostics.by`."""
 
 
 def _cosine(a: Float[Array, " d"], b: Float[Array, " d"]) -> Float[Array, ""]:
@@ -142,12 +142,12 @@ def _against(estimate: Params, target: Params) -> dict[str, Float[Array, ""]]:
 
 
 class Moments(NamedTuple):
-    """Of the draws g of an estimate, [d], against its target t.
+    """Moments of an estimate g [d] over draws, and its cosine with the target t.
 
     Attributes:
-        mean: of g.
-        variance: of all numbers together, E|g - E g|^2; the estimate of it that has no bias.
-        cosine: mean of the cosine of g with t.
+        mean: the mean of g.
+        variance: an unbiased estimate of E|g - E g|^2, the variance of all numbers together.
+        cosine: the mean cosine between g and t.
     """
 
     mean: Float[Array, " d"]
@@ -161,15 +161,15 @@ def moments(
     addresses: Shaped[Array, "k ..."],
     loops: bool = True,
 ) -> dict[str, Moments]:
-    """Moments of an estimate over its draws, by the names of what it estimates.
+    """Moments of an estimate over its draws, by the name of the part.
 
-    Deviations from the target are summed instead of the estimates, so that rounding does not hide
-    the variance of estimates that are close to it.
+    Sums are of differences to the target, because rounding in sums of estimates would hide the
+    variance of an estimate that is close to its target.
 
     Args:
-        draw: address -> estimates.
-        target: of the estimates.
-        addresses: of k draws.
+        draw: address -> the parts of an estimate, by name.
+        target: the parts of the exact gradient, by name.
+        addresses: the addresses of k draws, along the first axis.
         loops: whether the draws may be a loop; see `compiler.plan.loops.written_out`.
     """
 
@@ -197,7 +197,7 @@ def moments(
 def _signal_to_noise(
     plan: Plan, draw: Any, target: Params, keys: Any
 ) -> dict[str, Float[Array, ""]]:
-    """|gradient|^2 of every part, of the total variance of its estimate."""
+    """The signal-to-noise ratio of every part: |t|^2 / E|g - E g|^2."""
     moments_of = moments(draw, target, keys, loops=not written_out(plan))
     return {
         f"fg/snr/{part}": inner(gradient, gradient) / jnp.maximum(moments_of[part].variance, 1e-30)
@@ -206,14 +206,14 @@ def _signal_to_noise(
 
 
 def _alignment(plan: Plan, params: Params, feedback: Params) -> dict[str, Float[Array, ""]]:
-    """Cosine of the backward with the forward weights of every layer."""
+    """The cosine between the backward and the forward weights of every layer."""
     forward = flatten(params["blocks"])
     backward = flatten(plan.estimator.seen_backward(feedback, params).get("blocks", {}))
     if any(
         path not in forward or weights.shape != forward[path].shape
         for path, weights in backward.items()
     ):
-        return {}  # they stand for no forward weight
+        return {}  # such as the matrices of direct feedback, which replace no forward weight
     return {
         f"fg/alignment/{path.removesuffix('/w')}": _cosine(
             weights.reshape(-1), forward[path].reshape(-1)
@@ -225,7 +225,7 @@ def _alignment(plan: Plan, params: Params, feedback: Params) -> dict[str, Float[
 def _head_accuracy(
     plan: Plan, params: Params, features: Mapping[str, Features], labels: Int[Array, " n"]
 ) -> dict[str, Float[Array, ""]]:
-    """The share of the batch that every local head classifies rightly."""
+    """The accuracy of every local head on the batch."""
     measures = {}
     objective = plan.objective
     for site in plan.headed_sites() if "accuracy" in objective.reports else ():

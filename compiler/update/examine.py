@@ -1,4 +1,4 @@
-"""Whether the numbers of a run are finite, and where in a step they stop being so."""
+"""Checks for NaN and infinity: in the state of a run, and where in a step they first appear."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -21,14 +21,14 @@ Update = Callable[[State, Mapping[str, Array]], tuple[State, Mapping[str, Array]
 
 
 class _Watched(NamedTuple):
-    """An array of a state, and its name; of a stack's array the name of every unit's part."""
+    """An array of a state and its name; for an array of a stack, one name per unit."""
 
     names: tuple[str, ...]
     array: Any
 
 
 def are_finite(plan: Plan, state: State) -> Bool[Array, " n"]:
-    """Whether every array of a state holds finite numbers only, by the names of `watched`."""
+    """For every array of a state, in the order of `_watched`: whether all numbers are finite."""
     finite: list[Array] = []
     for watched in _watched(plan, state):
         arrays = watched.array.reshape(len(watched.names), -1)
@@ -41,8 +41,8 @@ def not_finite(plan: Plan, state: State, finite: Bool[np.ndarray, " n"]) -> list
 
     Args:
         plan: the plan.
-        state: or its shapes.
-        finite: what `are_finite` found.
+        state: the state or its shapes.
+        finite: the result of `are_finite`.
     """
     names = [name for watched in _watched(plan, state) for name in watched.names]
     bad = [name for name, good in zip(names, finite, strict=True) if not good]
@@ -50,7 +50,7 @@ def not_finite(plan: Plan, state: State, finite: Bool[np.ndarray, " n"]) -> list
 
 
 def _watched(plan: Plan, state: State) -> Iterator[_Watched]:
-    """All arrays of floating numbers; those of stacks with one name a unit."""
+    """All floating-point arrays of a state; those of stacks have one name per unit."""
     for path, array in flatten(rest(state.params)).items():
         yield _Watched((f"parameter {path}",), array)
     for stack in plan.stacks:
@@ -68,7 +68,7 @@ def _watched(plan: Plan, state: State) -> Iterator[_Watched]:
 
 
 def _of_units(stack: Stack, path: str) -> list[str]:
-    """A path below a stack's template, as every unit's own names say it."""
+    """A path in a stack's template, under the names of every unit."""
     section, name, *names_below = path.split("/")
     (_, site), paths = stack.template, list[str]()
     for names, (_, unit_site) in zip(stack.renamed(), stack.units, strict=True):
@@ -80,7 +80,7 @@ def _of_units(stack: Stack, path: str) -> list[str]:
 
 
 def _place(plan: Plan) -> Callable[[str], tuple[int, int]]:
-    """Where something stands by its name: parameters first, block by block and layer by layer."""
+    """A sort key for names: parameters first, block by block and layer by layer."""
     layers = [
         f"parameter blocks/{block.name}/{layer.name}"
         for block in plan.network.blocks
@@ -103,10 +103,10 @@ class Seen(NamedTuple):
 
     Attributes:
         quantity: `activation`, `loss`, `gradient`, `update`, `state` or `norm`.
-        where: of which block, layer or array.
-        largest: absolute value among those that are finite.
-        not_finite: how many are not.
-        size: how many there are.
+        where: the name of the block, layer or array.
+        largest: the largest absolute value among the finite numbers.
+        not_finite: how many numbers are not finite.
+        size: how many numbers there are.
     """
 
     quantity: str
@@ -123,10 +123,10 @@ def examined(
 
     Args:
         plan: the plan, on one device.
-        state: before the step.
-        batch: of the step.
-        gradient: of a program.
-        update: of a program; it takes the buffers of the state that it is given.
+        state: the state before the step.
+        batch: the batch of the step.
+        gradient: `Program.gradient`.
+        update: `Program.update`, which donates the buffers of the state that it is given.
     """
     state_by_block = by_name(plan, state)
     seen = traced_on(plan, lambda: list(_activations(plan, state_by_block, batch)))()
@@ -147,7 +147,7 @@ def examined(
         for watched in _watched(plan, new)
         if not watched.names[0].startswith("parameter")
     ]
-    # Last, as it is the first quantity to overflow, and names no block.
+    # Norms come last: they overflow before any other quantity, and name no block.
     return seen + [
         _seen("norm", name, array) for name, array in step_metrics.items() if name not in metrics
     ]

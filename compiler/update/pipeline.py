@@ -1,10 +1,13 @@
-"""Updates in a pipeline of stages: exactly those of one machine, and no stage waits for another.
+"""Pipelined updates: each stage trains some blocks, and no stage waits for another.
 
-Where every block learns from its own loss, a block's update for batch t reads only what the block
-before made of batch t. So at tick t stage s trains on batch t - s, with the parameters that it has
-after batch t - s - 1, as it would alone; features travel to the next stage by collective permute.
-A call fills and drains: before and after it the state is that of a sequential run. Features under
-way in the state would save (S - 1)/(T + S - 1) of the time, and checkpoints would be of a pipeline.
+If every block learns only from its own loss, the update of a block for batch t needs only the
+features of batch t from the block before. So at tick t stage s trains on batch t - s, with its
+parameters after batch t - s - 1, exactly as on one machine. Features go to the next stage by a
+collective permute.
+
+Each call fills and drains the pipeline, so that the state between calls is that of a sequential
+run. Keeping features under way in the state would save (S - 1) / (T + S - 1) of the time, for S
+stages and T updates per call, but then checkpoints would depend on the stages.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,16 +32,16 @@ Params = Mapping[str, Any]
 Batch = Mapping[str, Array]
 Metrics = dict[str, Array]
 SQUARES = "squares"
-"""Sum of the squared gradients of a stage, among its metrics."""
+"""The name of the sum of squared gradients of a stage, among its metrics."""
 
 
 class Tick(NamedTuple):
-    """What a stage holds between ticks.
+    """The values that a stage keeps between ticks.
 
     Attributes:
-        params: of the whole network; only its own parts are up to date.
-        optimizer: of the same.
-        features: what it sends on, [n, f], padded to the widest.
+        params: the parameters of the whole network; only the stage's own are up to date.
+        optimizer: the optimizer's state, likewise.
+        features: the features to send on, [n, f], padded to the widest features of all stages.
     """
 
     params: Params
@@ -55,19 +58,19 @@ def pipelined(
     picked: Callable[[Params, Any], Batch],
     stages: tuple[range, ...],
 ) -> tuple[State, Metrics]:
-    """As many updates as there are records, every stage at its own batch.
+    """One update per record, with every stage at a batch of its own.
 
     Args:
-        plan: with more than one stage.
-        optimizer: of single units as of the whole network.
-        state: before the first.
-        records: each array with a leading axis of updates.
-        whole: the training set that they name examples of, if they do.
-        picked: (record, training set) -> its batch.
-        stages: the units of each, in a row.
+        plan: a plan with more than one stage.
+        optimizer: the plan's optimizer; it also fits single units of a stack.
+        state: the state before the first update.
+        records: batches or indices of examples, each array with a leading axis of updates.
+        whole: the training set, if records have indices.
+        picked: (record, training set) -> batch.
+        stages: the consecutive units of each stage.
 
     Returns:
-        The state after the last, and metrics with a leading axis of updates.
+        The state after the last update, and metrics with a leading axis of updates.
     """
     steps = len(jax.tree.leaves(records)[0])
     spread = jax.shard_map(
@@ -83,7 +86,7 @@ def pipelined(
 
 
 class _Pipeline(NamedTuple):
-    """What all stages know; see `pipelined`."""
+    """What all stages share; see `pipelined` for the fields."""
 
     plan: Plan
     optimizer: optax.GradientTransformation
@@ -93,10 +96,10 @@ class _Pipeline(NamedTuple):
     def stage(
         self, steps: int, state: State, batches: Params, whole: Any
     ) -> tuple[Params, Any, Metrics]:
-        """All ticks of one stage; what it gives is the same on all."""
+        """All ticks of one stage; the results are the same on all stages."""
         this_stage, count = jax.lax.axis_index("stage"), len(self.stages)
-        # Stages may differ in anything, so a tick is a switch over them, and each holds all
-        # parameters; labels do not travel, as each takes its own batch of the call.
+        # Stages may have different blocks, so a tick is a switch over stages, and each device holds
+        # all parameters. Labels are not sent: each stage reads its own batch of the call.
         branches = [partial(self._trained, span) for span in self.stages]
 
         def tick(held: Tick, now: Int[Array, ""]) -> tuple[Tick, Metrics]:
@@ -121,7 +124,7 @@ class _Pipeline(NamedTuple):
         return jax.lax.psum((*state_after, self._at_batches(this_stage, metrics, steps)), "stage")
 
     def _width(self) -> int:
-        """Of the widest features that are sent on."""
+        """The size per example of the widest features that are sent."""
         ends = (self.plan.units[span.stop - 1][0][-1].end for span in self.stages)
         return max(prod(end.features) for end in ends)
 
@@ -152,7 +155,7 @@ class _Pipeline(NamedTuple):
         }
 
     def _owners(self) -> dict[str, int]:
-        """The stage that knows each metric; of squares each has a part."""
+        """The stage that computes each metric; of `SQUARES` each stage has a part."""
         last = len(self.stages) - 1
         answer_metrics = (f"train/{name}" for name in ("loss", *self.plan.answer.reports))
         sites = self.plan.headed_sites()
@@ -168,9 +171,10 @@ class _Pipeline(NamedTuple):
     def _owned(
         self, this_stage: Int[Array, ""], path: tuple[Any, ...], leaf: Shaped[Array, "..."]
     ) -> Any:
-        """What of an array this stage trains, else zero.
+        """The part of an array that this stage trains; zero elsewhere.
 
-        The units of a stack may be of several stages; what counts steps is the same in all.
+        The units of a stack may belong to several stages. Step counters, which are the same on all
+        stages, belong to stage 0.
         """
         names = [key.key for key in path if isinstance(key, jax.tree_util.DictKey)]
         stack = next((stack for stack in self.plan.stacks if stack.name in names), None)
@@ -188,7 +192,7 @@ class _Pipeline(NamedTuple):
         return jnp.where(owner == this_stage, leaf, jnp.zeros_like(leaf))
 
     def _at_batches(self, this_stage: Int[Array, ""], metrics: Metrics, steps: int) -> Metrics:
-        """Metrics by update that this stage knows, else zero, from those at its ticks."""
+        """The metrics of this stage by update, from those by tick; zero for other stages'."""
         owners, known_metrics = self._owners(), Metrics()
         for name, ticks in metrics.items():
             at_batches = jax.lax.dynamic_slice_in_dim(ticks, this_stage, steps)

@@ -1,4 +1,4 @@
-"""Plan -> Program: the pure functions of a run, and the one jitted update."""
+"""Plan -> Program: the pure functions that a run calls, such as the jitted update."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -55,34 +55,36 @@ Records = Mapping[str, Array]
 Perturbations = Mapping[str, Float[Array, "..."]]
 Metrics = dict[str, Array]
 Given = Callable[[], Mapping[str, Any]]
-"""Gives initial parameters that are not drawn, by path such as `blocks/block0/w`."""
+"""Returns initial parameters that are read instead of drawn, by path (`blocks/block0/w`)."""
 
 
 class Program:
-    """The pure functions of one plan; nothing is compiled before a function's first call.
+    """The pure functions of one plan; each is compiled at its first call.
 
-    A batch is `image` [n, h, w, colours], integers in 0..255 or floats in [0, 1], and `label` int32
-    [n]. Beside `image` it may have `views` [m, h, w, colours], floats in [0, 1]: what the blocks
-    train on, augmented already, example i of n at rows i, n + i, and so on.
+    A batch has `image` [n, h, w, colours], integers in 0..255 or floats in [0, 1], and `label`
+    int32 [n]. It may also have `views` [m, h, w, colours], floats in [0, 1]: augmented images for
+    the blocks to train on, with example i of n in rows i, n + i, and so on.
 
-    `compiler.compile.compile_plan` makes it.
+    `compiler.compile.compile_plan` makes a program.
 
     Attributes:
-        plan: what it was made from.
-        given: what of the initial parameters is not drawn.
+        plan: the plan.
+        given: returns the initial parameters that are read instead of drawn.
         init: seed -> `State`; jitted.
-        update: (State, batch) -> (State, metrics); jitted, the state's buffers are donated.
-        updates: (State, records, whole=None) -> (State, metrics); jitted, the state's buffers are
-            donated. Records are batches, each array with a leading axis of updates, as the metrics
-            have; or their examples as `index` [k, n] into the training set `whole`.
+        update: (State, batch) -> (State, metrics); jitted, donates the state's buffers.
+        updates: (State, records, whole=None) -> (State, metrics); jitted, donates the state's
+            buffers. Records are batches whose arrays have a leading axis of k updates, or `index`
+            [k, n], the indices of examples in the training set `whole`. Metrics have a leading
+            axis of updates, too.
         evaluate: (State, batch) -> sums over the batch: `loss`, the objective's metrics, `count`;
             jitted.
-        answered: (State, batch) -> what `evaluate` gives, and the outputs [n, k] of the
+        answered: (State, batch) -> the result of `evaluate`, and the outputs [n, k] of the
             classifier; jitted.
-        outputs: (State, images) -> outputs [n, k] of the classifier; jitted.
-        features: (State, images, block=NAME) -> features [n, p, g, c] after the block; jitted.
-        diagnose: (State, batch) -> what the estimate of this step is worth; jitted.
-        learning_rate: step -> that of the update after so many, before factors of readouts.
+        outputs: (State, images) -> the outputs [n, k] of the classifier; jitted.
+        features: (State, images, block=NAME) -> the features [n, p, g, c] after the block; jitted.
+        diagnose: (State, batch) -> measures of this step's gradient estimate; jitted.
+        learning_rate: step -> the learning rate of the update after so many, before factors of
+            parts.
     """
 
     def __init__(self, plan: Plan, stages: tuple[range, ...] = (), given: Given = dict) -> None:
@@ -90,7 +92,7 @@ class Program:
         self.given = given
         self._stages = stages
         self._optimizer = optimizer_of(plan)
-        replicated = everywhere(plan)  # what the host reads, which may be one of many
+        replicated = everywhere(plan)  # for what hosts read: there may be several hosts
         state_shardings = replicated and shardings(self.abstract())
         self._begin = self._jit(
             "init", partial(start, plan, self._optimizer), out_shardings=state_shardings
@@ -118,7 +120,7 @@ class Program:
 
     def _jit(self, name: str, function: Callable[..., Any], **options: Any) -> Any:
         traced: Any = traced_on(self.plan, function)
-        traced.__name__ = name  # what traces of a profiler and the files of the cache are named by
+        traced.__name__ = name  # profiles and files of the compilation cache have this name
         return jax.jit(traced, **options)
 
     def init(self, seed: int) -> State:
@@ -126,17 +128,17 @@ class Program:
         return self._begin(key_data(seed), dict(self.given()))
 
     def abstract(self) -> State:
-        """The state's shapes, each with where its array lies on the plan's mesh."""
+        """The state's shapes, each with its sharding on the plan's mesh."""
         begin = partial(start, self.plan, self._optimizer)
         return placed(self.plan, jax.eval_shape(begin, key_data(0)))
 
     def not_finite(self, state: State) -> list[str]:
-        """The names of the state's arrays that hold a NaN or an infinity, in network order."""
+        """The names of the state's arrays with a NaN or an infinity, in the network's order."""
         finite = np.asarray(self._finite(state))
         return [] if finite.all() else not_finite(self.plan, state, finite)
 
     def examined(self, state: State, batch: Batch) -> list[Seen]:
-        """Activations, losses, gradients and updates of one step; see `Seen`."""
+        """Activations, losses, gradients and updates of one step, to find what is not finite."""
         return examined(self.plan, state, batch, self.gradient, self.update)
 
     def gradient(
@@ -147,25 +149,25 @@ class Program:
         *,
         float64: bool = False,
     ) -> tuple[Params, Metrics]:
-        """The gradient that `update` would take, by block, and the metrics of the step.
+        """The gradient that `update` would use, by block, and the metrics of the step.
 
-        It runs the same parts, scanned or not, and has no learning-rate factor.
+        The computation is that of `update`, before clipping and the optimizer.
 
         Args:
-            state: before the step.
-            batch: see the class.
-            perturbations: in place of what is drawn, under the names and in the shapes of
-                `perturbations()`.
+            state: the state before the step.
+            batch: a batch, see the class.
+            perturbations: perturbations to use instead of random ones, with the names and shapes
+                of `perturbations()`.
             float64: whether to compute in float64, from the state's float32 parameters.
 
         Raises:
-            UserError: perturbations have other names or shapes.
+            UserError: the perturbations have other names or shapes.
         """
         if perturbations is not None:
             self._refuse_other(perturbations)
         if not float64:
             return self._gradient(state, batch, perturbations)
-        # Whole numbers that JAX makes are int64 then, and meet int32 ones.
+        # With x64 JAX makes int64 numbers, which meet the int32 ones of the state.
         with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
             wide = partial(jax.tree.map, _wide)
             wide_batch = {name: _unit_interval(name, array) for name, array in batch.items()}
@@ -181,14 +183,14 @@ class Program:
 
     @cached_property
     def _perturbed(self) -> dict[str, jax.ShapeDtypeStruct]:
-        """What a step asks its noise for, found by tracing one."""
+        """The shapes of a step's perturbations, recorded in a trace of one step."""
         shapes_asked: dict[str, tuple[int, ...]] = {}
         plan, perturbation = self.plan, self.plan.perturbation
         drawn = perturbation is not None and not perturbation.guess.made
         samples = perturbation.samples if perturbation is not None and drawn else 1
 
         class Recording(Rows):
-            """Rows whose noise is zero, and noted."""
+            """Rows whose noise is zero, and that record which noise was asked for."""
 
             def noise(self, plan: Plan) -> Any:
                 def zeros(shapes: Mapping[str, tuple[int, ...]], sample: Any) -> dict[str, Any]:
@@ -211,7 +213,7 @@ class Program:
         }
 
     def perturbations(self) -> dict[str, jax.ShapeDtypeStruct]:
-        """The names and shapes of the perturbations of a step, samples first; empty if none."""
+        """The names and shapes of a step's perturbations, samples first; may be empty."""
         return dict(self._perturbed)
 
     def _refuse_other(self, perturbations: Perturbations) -> None:
@@ -239,14 +241,14 @@ class Program:
     def learned(
         self, state: State, batch: Batch, keep: Keep, perturbations: Perturbations | None = None
     ) -> Learned:
-        """What everything learns at a step, the classifier too, and what else moves."""
+        """The gradients of all parameters at a step, with the classifier's, and its metrics."""
         plan = self.plan
         rows = rows_of(plan, state, batch, perturbations)
         learned = learn(plan, state, rows, keep)
         clean = learned.output
         if not plan.objective.answers:
-            # A third pass, normalized by running statistics, so that the classifier trains on what
-            # evaluation shows it.
+            # One more pass, normalized with running statistics, so that the classifier trains on
+            # the features that it sees in evaluation.
             clean = clean_features(plan, state, batch["image"])
         classifier_grads, metrics, traces = classifier_gradient(
             plan, state.params, clean, batch["label"]
@@ -275,7 +277,7 @@ class Program:
         return new, {**learned.metrics, "optim/grad_norm": jnp.sqrt(learned.squares)}
 
     def _clipped(self, state: State, batch: Batch) -> Learned:
-        """What everything learns at a step; stacks have made theirs already."""
+        """The gradients at a step after clipping; stacks have made their steps already."""
         plan, keep = self.plan, Stepping(self._optimizer, state)
         if not plan.experiment.optimizer.clip.whole:
             return self.learned(state, batch, keep)
@@ -289,11 +291,11 @@ class Program:
                 self.plan, self._optimizer, state, records, whole, _picked, self._stages
             )
 
-        # Calls of any length beyond one give the same bits; one step is compiled without the loop,
-        # and may round otherwise.
         def update(state: State, record: Records) -> tuple[State, Metrics]:
             return self._update(state, _picked(record, whole))
 
+        # Calls of two or more updates have the same bits. A single update is compiled without a
+        # loop and may round differently.
         return looped(self.plan, update, state, records)
 
     def _diagnose(self, state: State, batch: Batch) -> Metrics:
@@ -303,19 +305,19 @@ class Program:
 
 
 def _picked(record: Records, whole: Batch | None) -> Batch:
-    """A batch as it is, or the examples of the training set that are named."""
+    """The batch: the record itself, or the examples of the training set that it names."""
     if whole is None:
         return record
     return {name: array[record["index"]] for name, array in whole.items()}
 
 
 def _unit_interval(name: str, array: Any) -> Any:
-    """Images of integers in float64, in [0, 1], others as they are."""
+    """Integer images as float64 in [0, 1]; other arrays unchanged."""
     integers = name == "image" and jnp.issubdtype(array.dtype, jnp.integer)
     return jnp.asarray(array, jnp.float64) / 255 if integers else array
 
 
 def _wide(leaf: Any) -> Any:
-    """A floating array in float64, another as it is."""
+    """A floating-point array as float64; other arrays unchanged."""
     array = jnp.asarray(leaf)
     return array.astype(jnp.float64) if jnp.issubdtype(array.dtype, jnp.floating) else array
