@@ -38,9 +38,9 @@ class Consequence(NamedTuple):
 
     def json(self) -> dict[str, Any]:
         """Plain values, and what the group is called."""
-        names = {name: list(part) for name, part in zip(self._fields, self, strict=True)}
+        names = {field: list(getattr(self, field)) for field in self._fields if field != "group"}
         title = {"title": CONSEQUENCES[self.group], "identical": self.identical}
-        return {"group": self.group} | title | {k: v for k, v in names.items() if k != "group"}
+        return {"group": self.group} | title | names
 
 
 def consequences(a: Fingerprint, b: Fingerprint) -> list[Consequence]:
@@ -49,15 +49,15 @@ def consequences(a: Fingerprint, b: Fingerprint) -> list[Consequence]:
 
 
 def _compared(group: str, a: Mapping[str, Print], b: Mapping[str, Print]) -> Consequence:
-    both = [name for name in a if name in b]
-    changed = [name for name in both if a[name].digest != b[name].digest]
+    shared = [name for name in a if name in b]
+    changed = [name for name in shared if a[name].digest != b[name].digest]
     return Consequence(
         group,
         changed=tuple(changed),
         drawn=tuple(name for name in changed if a[name].given == b[name].given),
         removed=tuple(name for name in a if name not in b),
         added=tuple(name for name in b if name not in a),
-        same=tuple(name for name in both if name not in changed),
+        same=tuple(name for name in shared if name not in changed),
     )
 
 
@@ -68,11 +68,15 @@ def summarized(names: Iterable[str], others: Iterable[str]) -> list[str]:
         names: paths such as `blocks/block0/group/w`.
         others: paths of the same kind that are not meant.
     """
-    rest = [f"{name}/" for name in others]
-    found: dict[str, None] = {}
+    other_paths = [f"{name}/" for name in others]
+    shortened: dict[str, None] = {}
     for name in names:
         parts = name.split("/")
         starts = ("/".join(parts[:end]) for end in range(1, len(parts)))
-        whole = (s for s in starts if not any(other.startswith(f"{s}/") for other in rest))
-        found[next(whole, name)] = None
-    return list(found)
+        unshared = (
+            start
+            for start in starts
+            if not any(other.startswith(f"{start}/") for other in other_paths)
+        )
+        shortened[next(unshared, name)] = None
+    return list(shortened)

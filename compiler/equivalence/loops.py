@@ -34,20 +34,23 @@ def looped(head: str, body: Callable[[list[Known]], Turn], starts: Sequence[Know
     """
     starts = [cut(start, "carry") for start in starts]
     places = [object() for _ in starts]
-    sides = [(hashed("carry", s.digest), hashed("carry", s.given)) for s in starts]
+    sides = [(hashed("carry", start.digest), hashed("carry", start.given)) for start in starts]
     carries, turns = list[list[Known]](), list[Turn]()
     while len(carries) < 2 or _classes(carries[-1]) > _classes(carries[-2]):
         pairs = zip(sides, places, strict=True)
         carries.append([Known(*side, True, loops=frozenset((place,))) for side, place in pairs])
-        turn = Turn(*([cut(known, "turn") for known in part] for part in body(carries[-1])))
+        turn = Turn(*([cut(known, "turn") for known in values] for values in body(carries[-1])))
         turns.append(turn)
         if not starts:
             break
-        both = zip(carries[-1], turn.after, strict=True)
-        sides = [(hashed(a.digest, b.digest), hashed(a.given, b.given)) for a, b in both]
+        before_and_after = zip(carries[-1], turn.after, strict=True)
+        sides = [
+            (hashed(before.digest, after.digest), hashed(before.given, after.given))
+            for before, after in before_and_after
+        ]
     ring = _Ring(head, places, starts, carries, turns)
     last = [ring.around("after", index, [index]) for index in range(len(starts))]
-    return [*last, *(ring.around("stacked", i, []) for i in range(len(turns[0].stacked)))]
+    return [*last, *(ring.around("stacked", index, []) for index in range(len(turns[0].stacked)))]
 
 
 def _classes(carries: Collection[Known]) -> int:
@@ -67,31 +70,44 @@ class _Ring(NamedTuple):
     def around(self, part: str, index: int, also: list[int]) -> Known:
         """What is known of one output, by itself and by every carry that it depends on."""
         first = self.turns[0]
-        reached, left = set[int](), also + self._read([getattr(first, part)[index], *first.goes_on])
-        while left:
-            one = left.pop()
-            if one not in reached:
-                reached.add(one)
-                left += self._read([first.after[one]])
-        at = self._told_apart(reached)
-        turn = self.turns[at]
-        own = [getattr(turn, part)[index], *turn.goes_on]
-        parts = [*own, *(known for i in reached for known in (self.starts[i], turn.after[i]))]
-        pairs = [(self.carries[at][i], turn.after[i]) for i in reached]
+        depended = set[int]()
+        pending = also + self._read([getattr(first, part)[index], *first.goes_on])
+        while pending:
+            carry = pending.pop()
+            if carry not in depended:
+                depended.add(carry)
+                pending += self._read([first.after[carry]])
+        turn_index = self._told_apart(depended)
+        turn = self.turns[turn_index]
+        direct = [getattr(turn, part)[index], *turn.goes_on]
+        all_values = [
+            *direct,
+            *(known for carry in depended for known in (self.starts[carry], turn.after[carry])),
+        ]
+        pairs = [(self.carries[turn_index][carry], turn.after[carry]) for carry in depended]
         head = hashed(self.head, part)
         return Known(
-            hashed(head, [k.digest for k in own], sorted({(a.digest, b.digest) for a, b in pairs})),
-            hashed(head, [k.given for k in own], sorted({(a.given, b.given) for a, b in pairs})),
-            data=any(known.data for known in parts),
-            draws=frozenset().union(*(known.draws for known in parts)),
-            loops=frozenset().union(*(known.loops for known in parts)) - set(self.places),
+            hashed(
+                head, [v.digest for v in direct], sorted({(a.digest, b.digest) for a, b in pairs})
+            ),
+            hashed(head, [v.given for v in direct], sorted({(a.given, b.given) for a, b in pairs})),
+            data=any(known.data for known in all_values),
+            draws=frozenset().union(*(known.draws for known in all_values)),
+            loops=frozenset().union(*(known.loops for known in all_values)) - set(self.places),
         )
 
     def _told_apart(self, reached: set[int]) -> int:
         """The first turn at which these carries are told apart as well as they ever are."""
-        counts = [_classes([carries[i] for i in reached]) for carries in self.carries]
+        counts = [_classes([carries[index] for index in reached]) for carries in self.carries]
         pairs = itertools.pairwise(counts)
-        return next((at for at, (a, b) in enumerate(pairs, 1) if a == b), 0)
+        return next(
+            (turn_index for turn_index, (before, after) in enumerate(pairs, 1) if before == after),
+            0,
+        )
 
-    def _read(self, found: list[Known]) -> list[int]:
-        return [i for i, place in enumerate(self.places) if any(place in k.loops for k in found)]
+    def _read(self, values: list[Known]) -> list[int]:
+        return [
+            index
+            for index, place in enumerate(self.places)
+            if any(place in value.loops for value in values)
+        ]

@@ -47,8 +47,8 @@ def _program(program: Any) -> str:
 
     entering = [name(atom) for atom in (*program.constvars, *program.invars)]
     lines = [
-        f"{[name(a) for a in equation.invars]} {equation.primitive.name} "
-        f"{described(equation.params)} {[name(a) for a in equation.outvars]}"
+        f"{[name(atom) for atom in equation.invars]} {equation.primitive.name} "
+        f"{described(equation.params)} {[name(atom) for atom in equation.outvars]}"
         for equation in program.eqns
     ]
     return f"{entering} -> {lines} -> {[name(atom) for atom in program.outvars]}"

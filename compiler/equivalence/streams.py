@@ -14,15 +14,17 @@ from compiler.plan.plan import Plan
 from fgspec.spec.kinds import working
 
 
-def streams(plan: Plan, found: Iterable[Known]) -> Iterator[tuple[str, list[str]]]:
+def streams(plan: Plan, values: Iterable[Known]) -> Iterator[tuple[str, list[str]]]:
     """Every stream that arrays depend on, and the digests of what is drawn from it, sorted."""
     drawn: dict[str, set[str]] = {}
-    for codes, digest in (draw for known in found for draw in known.draws):
+    for codes, digest in (draw for known in values for draw in known.draws):
         for code in codes:
             drawn.setdefault(code, set()).add(digest)
     names = {f"{stream_code(name):08x}": name for name in _names(plan)}
-    named = {names.get(code, f"stream {code}"): sorted(own) for code, own in drawn.items()}
-    yield from sorted(named.items())
+    digests_by_name = {
+        names.get(code, f"stream {code}"): sorted(digests) for code, digests in drawn.items()
+    }
+    yield from sorted(digests_by_name.items())
 
 
 def _names(plan: Plan) -> Iterator[str]:

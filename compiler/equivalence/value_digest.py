@@ -52,14 +52,14 @@ def cut(known: Known, shape: str) -> Known:
 def made(head: str, operands: Sequence[tuple[Known, str]]) -> Known:
     """What an operation makes of operands and their shapes."""
     data = any(known.data for known, _ in operands)
-    used = [cut(known, shape) if data else known for known, shape in operands]
+    cut_operands = [cut(known, shape) if data else known for known, shape in operands]
     return Known(
-        hashed(head, *(known.digest for known in used)),
-        hashed(head, *(known.given for known in used)),
+        hashed(head, *(known.digest for known in cut_operands)),
+        hashed(head, *(known.given for known in cut_operands)),
         data,
-        frozenset().union(*(known.streams for known in used)) if not data else NONE,
-        frozenset().union(*(known.draws for known in used)),
-        frozenset().union(*(known.loops for known in used)),
+        frozenset().union(*(known.streams for known in cut_operands)) if not data else NONE,
+        frozenset().union(*(known.draws for known in cut_operands)),
+        frozenset().union(*(known.loops for known in cut_operands)),
     )
 
 

@@ -97,18 +97,18 @@ class Initial:
 
     def __call__(self, key: KeyData) -> dict[str, Float[Array, "..."]]:
         """By `blocks/block/layer/name`."""
-        found = {}
-        for b, block in enumerate(pieces(self.made(self.image, key))):
-            for index, (own, _) in enumerate(grouped(block)):
-                kind = _map_of(own)
-                for name, (k, path, _) in kind.by_name().items():
-                    value = own[k].values[path]
-                    found[f"blocks/block{b}/layer{index}/{name}"] = jnp.asarray(value)
-        return found
+        params = {}
+        for block_index, block in enumerate(pieces(self.made(self.image, key))):
+            for index, (layer_pieces, _) in enumerate(grouped(block)):
+                kind = _map_of(layer_pieces)
+                for name, (element_index, path, _) in kind.by_name().items():
+                    value = layer_pieces[element_index].values[path]
+                    params[f"blocks/block{block_index}/layer{index}/{name}"] = jnp.asarray(value)
+        return params
 
 
-def _map_of(own: list[Piece]) -> Map:
-    elements = tuple(piece.element for piece in own)
+def _map_of(layer_pieces: list[Piece]) -> Map:
+    elements = tuple(piece.element for piece in layer_pieces)
     return Map(type="", elements=elements, entering=(), leaving=())
 
 
@@ -135,13 +135,13 @@ def skeleton(made: Maker | InHand, image: Image, axes: tuple[str, ...]) -> Skele
             blocks.append(planned)
         _refuse_other_call(root, image)
         _refuse_single_values(made(image, key_data(0)), image)
-        found = tuple(blocks)
-        _refuse_coupled(found, Initial(made, image))
+        checked_blocks = tuple(blocks)
+        _refuse_coupled(checked_blocks, Initial(made, image))
         if "patch" in axes:
-            found = tuple(_apart(block) for block in found)
+            checked_blocks = tuple(_apart(block) for block in checked_blocks)
     except Misread as misread:
         return Skeleton((), str(misread))
-    return Skeleton(found, "")
+    return Skeleton(checked_blocks, "")
 
 
 def _refuse_single_values(root: Any, image: Image) -> None:
@@ -154,8 +154,8 @@ def _refuse_single_values(root: Any, image: Image) -> None:
                 entering = jax.eval_shape(element, values, x).shape[1:]
                 if element.what is not What.NORM:
                     continue
-                one, other = np.asarray(element(values, x))
-            if np.array_equal(one, other):
+                first_out, second_out = np.asarray(element(values, x))
+            if np.array_equal(first_out, second_out):
                 raise Misread(
                     f"block{number}: {element.name} takes mean and deviation of a single value of "
                     f"[n, {', '.join(map(str, x.shape[1:]))}], so that all become 0 and nothing is "
@@ -170,12 +170,12 @@ def _refuse_other_call(root: Any, image: Image) -> None:
     graph, params = nnx.split(root)
     leaves, tree = jax.tree.flatten(params)
 
-    def whole(leaves: Any, x: Any) -> Any:
+    def whole_module(leaves: Any, x: Any) -> Any:
         return nnx.merge(graph, jax.tree.unflatten(tree, leaves))(x)
 
     def chain(leaves: Any, x: Any) -> Any:
         merged = nnx.merge(graph, jax.tree.unflatten(tree, leaves))
-        for piece in (p for block in pieces(merged) for p in block):
+        for piece in (piece for block in pieces(merged) for piece in block):
             x = piece.element(piece.values, x)
         return x
 
@@ -184,7 +184,7 @@ def _refuse_other_call(root: Any, image: Image) -> None:
     remedy = "move that into a block, or leave __call__ out"
     try:
         with as_users_write():
-            same = digests(whole, arguments, ("params", "x")) == digests(
+            same = digests(whole_module, arguments, ("params", "x")) == digests(
                 chain, arguments, ("params", "x")
             )
     except Exception as error:  # whatever a module of others raises
@@ -207,16 +207,19 @@ def _refuse_coupled(blocks: tuple[Block, ...], initial: Initial) -> None:
     """What becomes of an example does not depend on the others of its batch."""
     rng = np.random.default_rng(0)
     x = rng.standard_normal((2, *blocks[0].start.features)).astype(np.float32)
-    other = np.stack([x[0] + 1, x[1]])
+    x_changed = np.stack([x[0] + 1, x[1]])
 
     @jax.jit
     def features(x: Array) -> dict[str, Array]:
         return forward(blocks, _params(initial), x).features
 
-    one, two = features(jnp.asarray(x)), features(jnp.asarray(other))
+    features_before, features_after = features(jnp.asarray(x)), features(jnp.asarray(x_changed))
     for block in blocks:
-        a, b = (np.asarray(found[block.name][1]) for found in (one, two))
-        if not np.array_equal(a, b, equal_nan=True):
+        before, after = (
+            np.asarray(features_by_block[block.name][1])
+            for features_by_block in (features_before, features_after)
+        )
+        if not np.array_equal(before, after, equal_nan=True):
             raise Misread(f"{block.name} mixes the examples of a batch; a loss is of one example")
 
 
@@ -241,22 +244,22 @@ def _maps_positions_apart(layer: Layer) -> bool:
     rng = np.random.default_rng(0)
     nudged = np.unique(np.linspace(0, positions - 1, POSITIONS).astype(int))
     x = rng.standard_normal((1, positions, *rest)).astype(np.float32)
-    along = np.zeros((len(nudged), *x.shape), np.float32)
+    tangents = np.zeros((len(nudged), *x.shape), np.float32)
     for row, position in enumerate(nudged):
-        along[row, 0, position] = rng.standard_normal(tuple(rest))
+        tangents[row, 0, position] = rng.standard_normal(tuple(rest))
     params = {
         name: jnp.asarray(rng.standard_normal(spec.shape), jnp.float32)
         for name, spec in layer.params().items()
     }
 
     @jax.jit
-    def moved(x: Array, along: Array) -> Array:
-        def one(tangent: Array) -> Array:
+    def moved(x: Array, tangents: Array) -> Array:
+        def along_one(tangent: Array) -> Array:
             return jax.jvp(lambda x: layer.map(params, x), (x,), (tangent,))[1]
 
-        return jax.vmap(one)(along)
+        return jax.vmap(along_one)(tangents)
 
-    moves = np.abs(np.asarray(moved(jnp.asarray(x), jnp.asarray(along)))[:, 0]).sum((2, 3)) > 0
+    moves = np.abs(np.asarray(moved(jnp.asarray(x), jnp.asarray(tangents)))[:, 0]).sum((2, 3)) > 0
     moves[np.arange(len(nudged)), nudged] = False
     return not moves.any()
 
@@ -317,12 +320,13 @@ class Flax(flax_module.Flax):
                     f"{kind.whole.name}; write it as an nnx.Sequential of them and their "
                     "activations, or use exact"
                 )
-        for (block, before, _), (other, _, kind) in itertools.pairwise(layers):
-            first, bare = kind.elements[0], before.activation == NoActivation()
-            if before.params() and bare and block == other and first.what is What.FUNCTION:
+        for (block, before, _), (next_block, _, kind) in itertools.pairwise(layers):
+            function, bare = kind.elements[0], before.activation == NoActivation()
+            follows = block == next_block and function.what is What.FUNCTION
+            if before.params() and bare and follows:
                 return (
-                    f"needs the activation behind {block}/{before.name}, and {first.name} is none "
-                    "that is known; use one of jax.nn, or move a function that is no "
+                    f"needs the activation behind {block}/{before.name}, and {function.name} is "
+                    "none that is known; use one of jax.nn, or move a function that is no "
                     "activation behind one"
                 )
         return None
@@ -349,8 +353,8 @@ class Flax(flax_module.Flax):
         made = self.made()
         if made is None:
             return None
-        found = self._read(image)
-        return _digest(made, tuple(image), found)
+        blocks = self._read(image)
+        return _digest(made, tuple(image), blocks)
 
     def _read(self, image: Image) -> tuple[Block, ...]:
         blocks, problem = self._skeleton(image)
@@ -389,14 +393,17 @@ class Held(Flax):
 def _digest(made: Maker | InHand, image: Image, blocks: tuple[Block, ...]) -> str:
     """What a module draws and computes, whatever it is called and wherever it stands."""
     key = jax.ShapeDtypeStruct((2,), jnp.uint32)
-    found = digests(Initial(made, image), (key,), ("key",))
-    known: list[Any] = sorted((path, of.digest) for path, of in found.items())
+    params_drawn = digests(Initial(made, image), (key,), ("key",))
+    entries: list[Any] = sorted((path, value.digest) for path, value in params_drawn.items())
     for path, layer in every_layer(blocks):
-        params = {n: jax.ShapeDtypeStruct(s.shape, jnp.float32) for n, s in layer.params().items()}
+        params = {
+            name: jax.ShapeDtypeStruct(spec.shape, jnp.float32)
+            for name, spec in layer.params().items()
+        }
         x = jax.ShapeDtypeStruct((2, *layer.inputs), jnp.float32)
 
-        def run(own: Mapping[str, Any], x: Any, layer: Layer = layer) -> Any:
-            return layer.activation.apply(layer.map(own, x))[0]
+        def run(params_given: Mapping[str, Any], x: Any, layer: Layer = layer) -> Any:
+            return layer.activation.apply(layer.map(params_given, x))[0]
 
-        known.append((path, digests(run, (params, x), ("params", "x"))[""].digest))
-    return hashed(known)
+        entries.append((path, digests(run, (params, x), ("params", "x"))[""].digest))
+    return hashed(entries)

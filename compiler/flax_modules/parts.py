@@ -161,8 +161,10 @@ class Map(layers.Layer):
     @property
     def whole(self) -> Element | None:
         """The module in it that fgspec does not look into and that has parameters, if any."""
-        found = (e for e in self.elements if e.what is What.MODULE and e.params)
-        return next(found, None)
+        modules = (
+            element for element in self.elements if element.what is What.MODULE and element.params
+        )
+        return next(modules, None)
 
     @property
     def linear_last(self) -> bool:
@@ -175,14 +177,14 @@ class Map(layers.Layer):
 
     def by_name(self) -> dict[str, tuple[int, str, ParamSpec]]:
         """By the name of a parameter the element it is of, its path in that, and its spec."""
-        owners = [k for k, element in enumerate(self.elements) if element.params]
-        kinds = [self.elements[k].name.lower() for k in owners]
-        found = {}
-        for place, k in enumerate(owners):
-            prefix = kinds[place] + (str(place) if kinds.count(kinds[place]) > 1 else "")
-            for path, spec in self.elements[k].params:
-                found[path if len(owners) == 1 else f"{prefix}.{path}"] = (k, path, spec)
-        return found
+        owners = [index for index, element in enumerate(self.elements) if element.params]
+        kinds = [self.elements[index].name.lower() for index in owners]
+        params = {}
+        for owner, index in enumerate(owners):
+            prefix = kinds[owner] + (str(owner) if kinds.count(kinds[owner]) > 1 else "")
+            for path, spec in self.elements[index].params:
+                params[path if len(owners) == 1 else f"{prefix}.{path}"] = (index, path, spec)
+        return params
 
     def weights(self, start: Extent) -> dict[str, ParamSpec]:
         """The parameters of its elements."""
@@ -196,14 +198,14 @@ class Map(layers.Layer):
         self, params: Mapping[str, Any], x: Float[Array, "n p g c"], start: Extent
     ) -> Float[Array, "n q h d"]:
         """All elements, one after the other."""
-        own: list[dict[str, Any]] = [{} for _ in self.elements]
-        for name, (k, path, _) in self.by_name().items():
-            own[k][path] = params[name]
-        h = x.reshape(x.shape[0], *self.entering)
+        by_element: list[dict[str, Any]] = [{} for _ in self.elements]
+        for name, (index, path, _) in self.by_name().items():
+            by_element[index][path] = params[name]
+        features = x.reshape(x.shape[0], *self.entering)
         with as_users_write():
-            for element, of in zip(self.elements, own, strict=True):
-                h = element(of, h)
-        return h.reshape(x.shape[0], *self.end(start).features).astype(x.dtype)
+            for element, element_params in zip(self.elements, by_element, strict=True):
+                features = element(element_params, features)
+        return features.reshape(x.shape[0], *self.end(start).features).astype(x.dtype)
 
 
 def extent(shape: Shape) -> Extent:
@@ -228,12 +230,14 @@ def pieces(root: Any) -> list[list[Piece]]:
     blocks: list[list[Piece]] = []
     first: list[Piece] = []
     for index, item in enumerate(items):
-        found = [_piece(part, f"block{len(blocks)}, item {index}") for part in _flat(item)]
-        if any(piece.element.params for piece in found):
-            blocks.append([*first, *found])
+        block_pieces = [
+            _piece(element, f"block{len(blocks)}, item {index}") for element in _flat(item)
+        ]
+        if any(piece.element.params for piece in block_pieces):
+            blocks.append([*first, *block_pieces])
             first = []
         else:
-            (blocks[-1] if blocks else first).extend(found)
+            (blocks[-1] if blocks else first).extend(block_pieces)
     if not blocks:
         raise Misread("no block has parameters; there is nothing to train")
     _refuse_shared_or_left_out(root, items)
@@ -260,8 +264,8 @@ def _is_sequence(module: Any) -> TypeGuard[nnx.Sequential]:
 def _flat(item: Any) -> Iterator[Any]:
     """The callables of an item of a chain, one after the other; dropout that is off is none."""
     if _is_sequence(item):
-        for part in item.layers:
-            yield from _flat(part)
+        for inner in item.layers:
+            yield from _flat(inner)
     elif not (type(item) is nnx.Dropout and (item.rate == 0 or item.deterministic)):
         yield item
 
@@ -321,19 +325,19 @@ def _path(path: Sequence[Any]) -> str:
 def _refuse_state(rest: Any, where: str) -> None:
     """All that a module holds is in parameters: nothing that a call changes."""
     variable = (nnx.BatchStat, nnx.RngState)
-    found = jax.tree.leaves(rest, is_leaf=lambda leaf: isinstance(leaf, nnx.Variable))
-    if not found:
+    variables = jax.tree.leaves(rest, is_leaf=lambda leaf: isinstance(leaf, nnx.Variable))
+    if not variables:
         return
-    if any(isinstance(leaf, nnx.BatchStat) for leaf in found):
+    if any(isinstance(leaf, nnx.BatchStat) for leaf in variables):
         raise Misread(
             f"{where} keeps running statistics; use nnx.LayerNorm or nnx.GroupNorm, or "
             "architecture.type: chain with batch_norm"
         )
-    if any(isinstance(leaf, nnx.RngState) for leaf in found):
+    if any(isinstance(leaf, nnx.RngState) for leaf in variables):
         message = f"{where} draws random numbers, which estimates do not know of"
         raise Misread(f"{message}; remove what draws them, such as dropout")
     kinds = ", ".join(
-        sorted({type(leaf).__name__ for leaf in found if not isinstance(leaf, variable)})
+        sorted({type(leaf).__name__ for leaf in variables if not isinstance(leaf, variable)})
     )
     raise Misread(f"{where} holds {kinds} besides its parameters; make all of it nnx.Param")
 
@@ -356,12 +360,16 @@ def _variables(module: Any) -> dict[int, str]:
     if not isinstance(module, nnx.Module):
         return {}
     nodes = nnx.iter_graph(module)
-    return {id(v): ".".join(map(str, path)) for path, v in nodes if isinstance(v, nnx.Param)}
+    return {
+        id(variable): ".".join(map(str, path))
+        for path, variable in nodes
+        if isinstance(variable, nnx.Param)
+    }
 
 
 def _refuse_shared_or_left_out(root: nnx.Module, items: Sequence[Any]) -> None:
     seen = set[int]()
-    for item in (part for given in items for part in _flat(given)):
+    for item in (element for chain_item in items for element in _flat(chain_item)):
         for variable, path in _variables(item).items():
             if variable in seen:
                 raise Misread(
@@ -385,26 +393,26 @@ class Grouped(NamedTuple):
 
 def grouped(block: Sequence[Piece]) -> list[Grouped]:
     """The layers of a block: each has one linear map, or one module that stays whole, at most."""
-    found: list[Grouped] = []
-    own: list[Piece] = []
+    groups: list[Grouped] = []
+    layer_pieces: list[Piece] = []
 
     def close(activation: Element | None = None) -> None:
-        if own:
-            found.append(Grouped(list(own), activation))
-            own.clear()
+        if layer_pieces:
+            groups.append(Grouped(list(layer_pieces), activation))
+            layer_pieces.clear()
 
     for piece in block:
-        what, core = piece.element.what, any(p.element.core for p in own)
-        trained = any(p.element.params for p in own)
+        what, core = piece.element.what, any(member.element.core for member in layer_pieces)
+        trained = any(member.element.params for member in layer_pieces)
         if what is What.ACTIVATION and trained:
             close(piece.element)
             continue
         # A normalization behind a linear map is part of its pre-activation; all else begins anew.
         if core and what is not What.NORM:
             close()
-        own.append(piece)
+        layer_pieces.append(piece)
     close()
-    return found
+    return groups
 
 
 def plan_block(name: str, block: Sequence[Piece], entering: Shape) -> tuple[Block, Shape]:
@@ -413,31 +421,35 @@ def plan_block(name: str, block: Sequence[Piece], entering: Shape) -> tuple[Bloc
     Raises:
         Misread: a module does not take what enters it.
     """
-    made: list[Layer] = []
-    for index, (own, activation) in enumerate(grouped(block)):
-        elements = tuple(piece.element for piece in own)
+    planned: list[Layer] = []
+    for index, (layer_pieces, activation) in enumerate(grouped(block)):
+        elements = tuple(piece.element for piece in layer_pieces)
         kind = "+".join(element.name for element in elements)
-        leaving = _leaving(name, kind, own, entering)
-        how = NoActivation() if activation is None else _activation(activation)
+        leaving = _leaving(name, kind, layer_pieces, entering)
+        activation_function = NoActivation() if activation is None else _activation(activation)
         layer = Map(type=kind, elements=elements, entering=entering, leaving=leaving)
-        made.append(Layer(f"layer{index}", layer, extent(entering), activation=how, bias=False))
+        planned.append(
+            Layer(
+                f"layer{index}", layer, extent(entering), activation=activation_function, bias=False
+            )
+        )
         entering = leaving
-    return Block(name, tuple(made)), entering
+    return Block(name, tuple(planned)), entering
 
 
 def _activation(element: Element) -> Activation:
     return ElementWise(type=element.name, function=element.function)
 
 
-def _leaving(block: str, kind: str, own: Sequence[Piece], entering: Shape) -> Shape:
+def _leaving(block: str, kind: str, layer_pieces: Sequence[Piece], entering: Shape) -> Shape:
     def run(values: list[dict[str, Any]], x: Any) -> Any:
-        for piece, of in zip(own, values, strict=True):
-            x = piece.element(of, x)
+        for piece, piece_params in zip(layer_pieces, values, strict=True):
+            x = piece.element(piece_params, x)
         return x
 
     values = [
         {path: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for path, leaf in piece.values.items()}
-        for piece in own
+        for piece in layer_pieces
     ]
     try:
         with as_users_write():
