@@ -1,4 +1,4 @@
-"""What changes between two plans, and what provably does not."""
+"""Which computations change between two plans, and which provably do not."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -8,15 +8,15 @@ from fgspec.spec.ablation import CONSEQUENCES
 
 
 class Consequence(NamedTuple):
-    """What becomes of one group of a plan's computations.
+    """How one group of a plan's computations changes.
 
     Attributes:
-        group: a name of `CONSEQUENCES`.
-        changed: names whose computation differs.
-        drawn: those of them that differ in nothing but the random arrays they take.
-        removed: names that only the first plan has.
-        added: names that only the second plan has.
-        same: names whose computation is identical.
+        group: a name in `CONSEQUENCES`.
+        changed: the names whose computation differs.
+        drawn: those of them where only the random numbers differ.
+        removed: the names that only the first plan has.
+        added: the names that only the second plan has.
+        same: the names whose computation is identical.
     """
 
     group: str
@@ -28,23 +28,23 @@ class Consequence(NamedTuple):
 
     @property
     def identical(self) -> bool:
-        """Whether nothing of the group differs."""
+        """Whether nothing in the group differs."""
         return not (self.changed or self.removed or self.added)
 
     @property
     def by_draws(self) -> bool:
-        """Whether all that differs takes other random arrays, and is the same otherwise."""
+        """Whether only random numbers differ in everything that has changed."""
         return bool(self.changed) and self.drawn == self.changed and self.group != "noise"
 
     def json(self) -> dict[str, Any]:
-        """Plain values, and what the group is called."""
+        """The fields as plain values, with the group's title and whether it is identical."""
         names = {field: list(getattr(self, field)) for field in self._fields if field != "group"}
         title = {"title": CONSEQUENCES[self.group], "identical": self.identical}
         return {"group": self.group} | title | names
 
 
 def consequences(a: Fingerprint, b: Fingerprint) -> list[Consequence]:
-    """What of every group is identical, changed, removed and added from `a` to `b`."""
+    """For every group, what is identical, changed, removed and added from `a` to `b`."""
     return [_compared(group, a.prints[group], b.prints[group]) for group in CONSEQUENCES]
 
 
@@ -62,11 +62,11 @@ def _compared(group: str, a: Mapping[str, Print], b: Mapping[str, Print]) -> Con
 
 
 def summarized(names: Iterable[str], others: Iterable[str]) -> list[str]:
-    """As few names as tell `names` from `others`: a whole layer or block by its own name.
+    """A short list for `names`: the name of a layer or block stands for all names in it.
 
     Args:
         names: paths such as `blocks/block0/group/w`.
-        others: paths of the same kind that are not meant.
+        others: paths that the short list must not include.
     """
     other_paths = [f"{name}/" for name in others]
     shortened: dict[str, None] = {}

@@ -1,11 +1,13 @@
-"""What computes each output of a traced function, as one digest an output.
+"""One digest for each output of a traced function, of the computation that makes it.
 
-A traced program is followed from its inputs to its outputs. Every value is the hash of what made
-it: the operation, its parameters, and the hashes of its operands, down to inputs by name. So the
-digest of an output covers exactly what the output depends on: dead code, the names of variables,
-their order and calls to inner functions do not count. Equal digests mean equal computations;
-different ones mean other computations, not always other numbers. (JAX's own removal of dead code is
-private, and keeps all carries of a loop alike.)
+A traced program is followed from inputs to outputs. The digest of a value is the hash of the
+operation that made it, the operation's parameters and the digests of its operands; inputs are
+hashed by name. So the digest of an output covers exactly what the output depends on. Dead code,
+names and order of variables, and calls of inner functions do not change it.
+
+Equal digests mean the same computation. Different digests mean another computation, which may still
+have the same result. (JAX's own removal of dead code is private, and does not tell the carries of a
+loop apart.)
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +23,7 @@ from compiler.equivalence.parameters import described
 from compiler.equivalence.value_digest import NONE, Known, cut, hashed, made, part_of
 
 KEY, STEP = "state/key", "state/step"
-"""The inputs that randomness is made of."""
+"""The inputs that random numbers are made from."""
 
 
 def digests(
@@ -29,15 +31,15 @@ def digests(
     arguments: Sequence[Any],
     names: Sequence[str],
 ) -> dict[str, Known]:
-    """What is known of every output of a function, by its path in what the function returns.
+    """The digest of every output of a function, by its path in the function's result.
 
-    Nothing is compiled or computed.
+    The function is traced; nothing is compiled or computed.
 
     Args:
         function: a pure function of arrays.
-        arguments: trees of arrays or of their shapes and dtypes.
-        names: of the arguments; a leaf is called by its argument and its path in it. `KEY` is where
-            all randomness comes from, and `STEP` is no data either.
+        arguments: trees of arrays, or of their shapes and dtypes.
+        names: the names of the arguments. The name of a leaf is its argument's name and its path.
+            The leaf `KEY` is the source of all random numbers; neither it nor `STEP` is data.
     """
     traced, shapes = jax.make_jaxpr(function, return_shape=True)(*arguments)
     inputs = []
@@ -91,13 +93,13 @@ def _operation(equation: Any, operands: Sequence[Known]) -> list[Known]:
 
 
 def _call(equation: Any, operands: Sequence[Known]) -> list[Known]:
-    """A function called by name is what its body computes."""
+    """A called function is replaced by its body."""
     inner = next(equation.params[name] for name in _BODIES if name in equation.params)
     return _closed(inner, operands)
 
 
 def _fold(equation: Any, operands: Sequence[Known]) -> list[Known]:
-    """Keys that are stacked, or their codes, are folded each by itself."""
+    """A fold of stacked keys or stacked codes is a fold of each by itself."""
     key, code = operands
     count = max(len(key.parts), len(code.parts))
     if not count:
@@ -110,7 +112,7 @@ def _fold(equation: Any, operands: Sequence[Known]) -> list[Known]:
 
 
 def _folded(key: Known, code: Known) -> Known:
-    """The first number that is folded into the key of a run names a stream."""
+    """The first number that is folded into the key of a run names a random stream."""
     folded = made("random_fold_in", [(key, ""), (code, "")])
     if folded.data or not folded.streams <= {KEY} or code.number is None:
         return folded
@@ -118,14 +120,14 @@ def _folded(key: Known, code: Known) -> Known:
 
 
 def _stack(equation: Any, operands: Sequence[Known]) -> list[Known]:
-    """Numbers one after the other."""
+    """A concatenation of single numbers keeps them as parts."""
     (result,) = _operation(equation, operands)
     single = all(atom.aval.size == 1 for atom in equation.invars)
     return [result._replace(parts=tuple(operands))] if single else [result]
 
 
 def _slice(equation: Any, operands: Sequence[Known]) -> list[Known]:
-    """One of what is stacked."""
+    """A slice of one number is one of the parts."""
     (known,), params = operands, equation.params
     if not known.parts or equation.outvars[0].aval.shape != (1,):
         return _operation(equation, operands)
@@ -134,14 +136,14 @@ def _slice(equation: Any, operands: Sequence[Known]) -> list[Known]:
 
 
 def _squeeze(equation: Any, operands: Sequence[Known]) -> list[Known]:
-    """One of what is stacked, without its axis."""
+    """A single part without its axis is the part itself."""
     (known,) = operands
     single = len(known.parts) == 1 and equation.outvars[0].aval.shape == ()
     return [known.parts[0]] if single else _moved(equation, operands)
 
 
 def _branches(equation: Any, operands: Sequence[Known]) -> list[Known]:
-    """Each output depends on which branch is taken and on that output of every branch."""
+    """Each output depends on the index of the branch and on this output of all branches."""
     index, *others = operands
     by_branch = [_closed(branch, others) for branch in equation.params["branches"]]
     shapes = [str(atom.aval) for atom in equation.outvars]
@@ -165,10 +167,10 @@ def _scan(equation: Any, operands: Sequence[Known]) -> list[Known]:
 
 
 def _constants_and_carries(equation: Any) -> tuple[int, int]:
-    """Where the carries of a scan begin and end among its inputs.
+    """The positions where the carries of a scan begin and end among its inputs.
 
-    Told from shapes, as versions of JAX say it under other names: what is scanned over has one
-    more axis outside the body than inside.
+    They are found from shapes, because versions of JAX have different names for them: arrays that
+    are scanned over have one more axis outside the body than inside.
     """
     body = equation.params["jaxpr"]
     unsliced = sum(
@@ -195,7 +197,7 @@ def _while(equation: Any, operands: Sequence[Known]) -> list[Known]:
 
 
 def _sum(equation: Any, operands: Sequence[Known]) -> list[Known]:
-    """Nothing added to an array leaves it as it is."""
+    """Adding zeros does not change an array."""
     shape = equation.outvars[0].aval.shape
     pairs = zip(operands, equation.invars, strict=True)
     nonzero = [known for known, atom in pairs if not (known.zero and atom.aval.shape == shape)]
@@ -203,19 +205,19 @@ def _sum(equation: Any, operands: Sequence[Known]) -> list[Known]:
 
 
 def _moved(equation: Any, operands: Sequence[Known]) -> list[Known]:
-    """Zeros in another shape are zeros."""
+    """Zeros in another shape are still zeros."""
     (result,) = _operation(equation, operands)
     number = operands[0].number if equation.outvars[0].aval.size == 1 else None
     return [result._replace(zero=operands[0].zero, number=number)]
 
 
 def _identity(equation: Any, operands: Sequence[Known]) -> list[Known]:
-    """What says something to the compiler, or to derivatives that are taken already."""
+    """Operations that change no number: hints for the compiler or for derivatives."""
     return list(operands)
 
 
 _BODIES = ("jaxpr", "call_jaxpr", "fun_jaxpr")
-"""The parameters that hold what a call computes."""
+"""The parameters of JAX's equations that hold the body of a called function."""
 
 _RULES: dict[str, Callable[[Any, Sequence[Known]], list[Known]]] = {
     **dict.fromkeys(("jit", "closed_call", "core_call", "remat2", "checkpoint"), _call),
@@ -232,4 +234,4 @@ _RULES: dict[str, Callable[[Any, Sequence[Known]], list[Known]]] = {
     "scan": _scan,
     "while": _while,
 }
-"""Operations that hold programs, name streams or change no number; every other one is hashed."""
+"""Operations that contain programs, name streams or change no number; all others are hashed."""

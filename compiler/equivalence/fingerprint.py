@@ -1,7 +1,7 @@
-"""What a plan computes, as digests by name: its parameters, passes, gradients, draws, data, steps.
+"""The computations of a plan as digests by name: parameters, passes, gradients, noise, data, steps.
 
-The blocks are followed unrolled, under their own names, whatever the program scans: scanned ones
-share one body, in which no layer can be named. Nothing is compiled and no array is allocated.
+Blocks are always traced unrolled, under their own names, because scanned blocks share a body in
+which layers have no names of their own. Nothing is compiled and no array is allocated.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -36,18 +36,17 @@ from fgspec.spec.mesh import Mesh, sizes
 from fgspec.spec.shapes import ParamSpec
 
 _ROWS = 2
-"""Examples that a layer, an augmentation and an evaluation are followed with: they do not depend on
-how many there are."""
+"""The number of examples in traces of layers, augmentation and evaluation; any number will do."""
 
 _STATE = ("state", "batch")
 
 
 class Print(NamedTuple):
-    """The digest of one named thing.
+    """The digests of one named computation.
 
     Attributes:
-        digest: of all that it is computed from.
-        given: the same, whatever the random arrays that enter are.
+        digest: the digest of the whole computation.
+        given: a digest that disregards how the random arrays in it are drawn.
     """
 
     digest: str
@@ -56,11 +55,11 @@ class Print(NamedTuple):
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """Digests of what a plan computes, by group and name, and counts of what it costs.
+    """The digests of all computations of a plan, and its cost.
 
     Attributes:
-        prints: by a name of `CONSEQUENCES`, then by names such as `blocks/block0/group/w`.
-        cost: counts of one update.
+        prints: digests by a name in `CONSEQUENCES`, then by name, such as `blocks/block0/group/w`.
+        cost: counts for one update, by name.
     """
 
     prints: Mapping[str, Mapping[str, Print]]
@@ -68,12 +67,12 @@ class Fingerprint:
 
 
 def fingerprint(plan: Plan) -> Fingerprint:
-    """Follow everything that a plan computes.
+    """The fingerprint of a plan, from traces of everything that it computes.
 
-    An update is a function of parameters, batch, step and key; the optimizer one of parameters,
-    gradients and its state; a layer one of its parameters and its input. The seed is part of
-    initial parameters, draws and data. All of it is followed on one device, as a mesh changes no
-    number; the lowering says what the mesh is.
+    An update is a function of parameters, batch, step and key, the optimizer of parameters,
+    gradients and its state, and a layer of its parameters and its input. The seed is part of the
+    initial parameters, the noise and the data. Traces are for one device, because a mesh changes no
+    number; the mesh is part of the group `program`.
     """
     plan_on_mesh, plan = plan, replace(plan, experiment=plan.experiment.on(Mesh()))
     scanned = compile_plan(plan)
@@ -108,12 +107,13 @@ def _same(*parts: Any) -> Print:
 
 
 def _initial(program: Program) -> dict[str, Known]:
-    """Parameters, backward weights and running statistics of a run's first state."""
+    """The initial parameters, backward weights and running statistics of a run."""
     plan, seed = program.plan, program.plan.experiment.seed
     initialization = plan.network.initialization
     values = digests(lambda: {"statistics": program.init(seed).statistics}, (), ())
     for specs, *stream in ((plan.parameters(),), (plan.feedback(), "feedback")):
-        for path, spec in flatten(specs).items():  # alike ones are drawn together in a run
+        # One by one: in a run, parameters of one shape are drawn together.
+        for path, spec in flatten(specs).items():
 
             def one_parameter(path: Any = path, spec: Any = spec, stream_name: Any = stream) -> Any:
                 specs = unflatten({path: spec})
@@ -136,7 +136,7 @@ def _initial(program: Program) -> dict[str, Known]:
 
 
 def _updates(program: Program, state: State, batch: Any) -> dict[str, Known]:
-    """The gradient of every parameter, and what else of the state an update moves."""
+    """The gradient of every parameter, and the other parts of the state that an update changes."""
 
     def update(state: State, batch: Any) -> Any:
         learned = program.learned(state, batch, Collecting(state))
@@ -160,8 +160,7 @@ def _data(plan: Plan, state: State, batch: Any) -> dict[str, Print]:
     images = hashed(data.source, info)
 
     def augmented_images(state: State, batch: Any) -> Any:
-        # Before the stem, which is part of the network's forward pass: it cuts pictures into the
-        # positions of an architecture.
+        # Before the stem: it depends on the architecture, and belongs to the forward pass.
         return pictures(plan, batch, state.key, state.step)
 
     augmented = digests(augmented_images, (state, batch), _STATE)[""]
@@ -173,7 +172,7 @@ def _data(plan: Plan, state: State, batch: Any) -> dict[str, Print]:
 
 
 def _forward(plan: Plan, state: State, image: Any) -> dict[str, Known]:
-    """The output of every layer as a function of what enters it, and of every readout."""
+    """The outputs of every layer and every readout, as functions of their inputs."""
     dtype = plan.features_dtype
     stem_output = digests(lambda image: stem(plan, image), (image,), ("image",))
     values = {"stem": stem_output[""]}
@@ -217,7 +216,7 @@ def _abstract(specs: Mapping[str, ParamSpec]) -> dict[str, jax.ShapeDtypeStruct]
 
 
 def _noise(plan: Plan, gradients: Iterable[Known]) -> dict[str, Print]:
-    """What is drawn from every random stream that an update reads, by name and seed."""
+    """The draws from every random stream that an update reads, by the stream's name."""
     seed = plan.experiment.seed
     return {
         name: Print(hashed(seed, drawn), hashed(drawn)) for name, drawn in streams(plan, gradients)
@@ -287,7 +286,7 @@ def _cost(program: Program, state: State, batch: Any) -> dict[str, int]:
 
 
 def _sent(plan: Plan) -> dict[str, int]:
-    """Bytes that an update sends from each device of the mesh, if how many there are is known."""
+    """The bytes that each device sends in an update; empty if the mesh has an unknown size."""
     if -1 in sizes(plan.experiment.mesh):
         return {}
     return {"sent": round(sum(predicted_traffic(plan).values()))}

@@ -1,4 +1,4 @@
-"""What is known of the outputs of a loop, each from the carries that it depends on."""
+"""Digests of the outputs of a loop; each covers only the carries that the output depends on."""
 
 import itertools
 from collections.abc import Callable, Collection, Sequence
@@ -8,12 +8,12 @@ from compiler.equivalence.value_digest import Known, cut, hashed
 
 
 class Turn(NamedTuple):
-    """What a turn of a loop makes of its carries.
+    """The results of one turn of a loop.
 
     Attributes:
-        after: the carries that it leaves.
-        stacked: what the loop stacks of it.
-        goes_on: what says whether there is another turn, if anything does.
+        after: the carries after the turn.
+        stacked: the values that the loop stacks.
+        goes_on: the condition for another turn; empty for a scan.
     """
 
     after: list[Known]
@@ -22,15 +22,15 @@ class Turn(NamedTuple):
 
 
 def looped(head: str, body: Callable[[list[Known]], Turn], starts: Sequence[Known]) -> list[Known]:
-    """The last carries of a loop, and what it stacks.
+    """The carries after a loop, and the values that it stacks.
 
-    Carries that begin alike are told apart by what becomes of them, turn by turn, until that tells
-    no more of them apart: those left in one class are equal throughout.
+    Carries with equal starts may differ later. So the body is followed turn by turn, until a turn
+    tells no more carries apart; carries that are equal then are equal in all turns.
 
     Args:
-        head: what kind of loop it is.
-        body: carries -> a turn.
-        starts: the carries at first.
+        head: the kind of loop.
+        body: carries -> the results of a turn.
+        starts: the carries before the first turn.
     """
     starts = [cut(start, "carry") for start in starts]
     places = [object() for _ in starts]
@@ -54,12 +54,12 @@ def looped(head: str, body: Callable[[list[Known]], Turn], starts: Sequence[Know
 
 
 def _classes(carries: Collection[Known]) -> int:
-    """How many carries are told apart."""
+    """The number of different carries."""
     return len({known[:2] for known in carries})
 
 
 class _Ring(NamedTuple):
-    """The carries of a loop: where they stand, before it, and at every turn that was followed."""
+    """The carries of a loop: their identities, their starts, and their values at every turn."""
 
     head: str
     places: list[object]
@@ -68,7 +68,7 @@ class _Ring(NamedTuple):
     turns: list[Turn]
 
     def around(self, part: str, index: int, also: list[int]) -> Known:
-        """What is known of one output, by itself and by every carry that it depends on."""
+        """The digest of one output, of itself and of all carries that it depends on."""
         first = self.turns[0]
         depended = set[int]()
         pending = also + self._read([getattr(first, part)[index], *first.goes_on])
@@ -97,7 +97,7 @@ class _Ring(NamedTuple):
         )
 
     def _told_apart(self, reached: set[int]) -> int:
-        """The first turn at which these carries are told apart as well as they ever are."""
+        """The first turn after which no more of these carries are told apart."""
         counts = [_classes([carries[index] for index in reached]) for carries in self.carries]
         pairs = itertools.pairwise(counts)
         return next(

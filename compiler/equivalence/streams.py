@@ -1,4 +1,4 @@
-"""The random streams that an update reads, by the names that they are addressed by."""
+"""The random streams that an update reads, by name."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -15,7 +15,7 @@ from fgspec.spec.kinds import working
 
 
 def streams(plan: Plan, values: Iterable[Known]) -> Iterator[tuple[str, list[str]]]:
-    """Every stream that arrays depend on, and the digests of what is drawn from it, sorted."""
+    """Every random stream that values depend on, with the sorted digests of its draws."""
     drawn: dict[str, set[str]] = {}
     for codes, digest in (draw for known in values for draw in known.draws):
         for code in codes:
@@ -28,7 +28,7 @@ def streams(plan: Plan, values: Iterable[Known]) -> Iterator[tuple[str, list[str
 
 
 def _names(plan: Plan) -> Iterator[str]:
-    """The names that randomness of an update can be addressed by."""
+    """All names that random streams of an update can have."""
     blocks = [block.name for block in plan.network.blocks]
     layers = [path for path, _ in every_layer(plan.network.blocks)]
     weights = [path.removeprefix("blocks/") for path in flatten(plan.parameters())]
