@@ -104,11 +104,11 @@ def _changes(one: Consequence) -> Iterator[str]:
         alone = " (only random numbers differ)" if one.by_draws else ""
         yield f"changed: {listed(summarized(one.changed, others))}{alone}"
     # A block whose layers are removed and added is neither itself.
-    kept = one.same + one.changed
+    unmoved = one.same + one.changed
     if one.removed:
-        yield f"removed: {listed(summarized(one.removed, kept + one.added))}"
+        yield f"removed: {listed(summarized(one.removed, unmoved + one.added))}"
     if one.added:
-        yield f"added: {listed(summarized(one.added, kept + one.removed))}"
+        yield f"added: {listed(summarized(one.added, unmoved + one.removed))}"
 
 
 def listed(names: Sequence[str]) -> str:
@@ -120,10 +120,12 @@ def listed(names: Sequence[str]) -> str:
 def costs(found: Comparison) -> list[Text]:
     """What an update costs on both sides, where that differs."""
     width = max(map(len, CONSEQUENCES.values()))
-    told = [(COSTS[name], pair) for name, pair in (found.cost or {}).items() if name in COSTS]
-    rows = [(cost, (a, b)) for cost, (a, b) in told if abs(a - b) >= LEAST * max(a, b)]
+    shown_costs = [
+        (COSTS[name], pair) for name, pair in (found.cost or {}).items() if name in COSTS
+    ]
+    rows = [(cost, (a, b)) for cost, (a, b) in shown_costs if abs(a - b) >= LEAST * max(a, b)]
     if not rows:
-        same = "equal within 0.1 %" if told else "identical"
+        same = "equal within 0.1 %" if shown_costs else "identical"
         return [Text.assemble(f"{'cost of a step':<{width}}  ", (same, "green"))]
     texts = [f"{title} {tell(a)} -> {tell(b)}{_ratio(a, b)}" for (title, tell), (a, b) in rows]
     return [Text.assemble(f"{'cost of a step':<{width}}  ", ("; ".join(texts), "yellow"))]

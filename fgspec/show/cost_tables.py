@@ -26,9 +26,9 @@ _FOOTNOTE = (
 )
 
 
-def anatomy_lines(plan: Plan, found: Anatomy) -> list[str]:
+def anatomy_lines(plan: Plan, anatomy: Anatomy) -> list[str]:
     """Two tables of text, by part and by block, and what their columns mean."""
-    quantities = (found.flops, found.bytes, found.memory)
+    quantities = (anatomy.flops, anatomy.bytes, anatomy.memory)
     parts = [by_part(counts) for counts in quantities]
     blocks = [by_block(plan, counts) for counts in quantities]
     rows = [("part", "FLOPs", "bytes moved", "peak memory")]

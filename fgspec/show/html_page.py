@@ -81,8 +81,8 @@ def _word(word: str) -> str:
     """A word that is not broken, not even at a hyphen; a long path may break after a slash."""
     if len(word) > _LONG:
         return html.escape(word).replace("/", "/<wbr/>")
-    whole = html.escape(word)
-    return f'<span class="whole">{whole}</span>' if {"-", "/"} & set(word) else whole
+    escaped = html.escape(word)
+    return f'<span class="whole">{escaped}</span>' if {"-", "/"} & set(word) else escaped
 
 
 def _figure(figure: Figure) -> str:
@@ -119,8 +119,8 @@ def _cell(cell: Cell, left: bool) -> str:
 def is_text(table: Table) -> list[bool]:
     """For each column, whether it holds words (left-aligned) or numbers (right-aligned)."""
     columns = zip(*table.cells(), strict=True)
-    found = [all(cell.code or _is_word(cell.text) for cell in column) for column in columns]
-    return found or [True] * len(table.head)
+    are_words = [all(cell.code or _is_word(cell.text) for cell in column) for column in columns]
+    return are_words or [True] * len(table.head)
 
 
 def _is_word(text: str) -> bool:

@@ -19,25 +19,25 @@ from fgspec.spec.directional import irreversible
 from fgspec.spec.scanning import stores_all, unscannable
 
 
-def cost_rows(plan: Plan, compiled: CompiledUpdate, found: Anatomy) -> dict[str, str]:
+def cost_rows(plan: Plan, compiled: CompiledUpdate, anatomy: Anatomy) -> dict[str, str]:
     """The cost of one training step, as shown before a run: name of the row -> text.
 
     Args:
         plan: the plan.
         compiled: the step as XLA has compiled it.
-        found: the predicted cost of the step.
+        anatomy: the predicted cost of the step.
     """
     counted, batch = counts(plan), plan.experiment.data.batch_size
     views = f" in {plan.objective.views} views" if plan.objective.views > 1 else ""
-    predicted = mebibytes(sum(found.memory.values()))
+    predicted = mebibytes(sum(anatomy.memory.values()))
     memory = (
         f"{mebibytes(compiled.temporary_bytes)} temporary arrays (predicted {predicted}), "
         f"{mebibytes(compiled.state_bytes)} state"
     )
-    xla = quantity(compiled.flops + found.repeated)
+    xla = quantity(compiled.flops + anatomy.repeated)
     rows = {
         "parameters": f"{counted.parameters:,}",
-        "FLOPs per step": f"{quantity(sum(found.flops.values()))} (XLA counts {xla})",
+        "FLOPs per step": f"{quantity(sum(anatomy.flops.values()))} (XLA counts {xla})",
         "memory": memory,
         "loss copies": f"{counted.losses:,} for a batch of {batch}{views}",
         "perturbed elements": f"{counted.perturbed:,}" if counted.perturbed else "none",
@@ -59,7 +59,7 @@ def cost_rows(plan: Plan, compiled: CompiledUpdate, found: Anatomy) -> dict[str,
     perturbing = {"derivatives": _derivatives(plan), "noise": _noise(plan)}
     rows |= {name: text for name, text in perturbing.items() if text}
     if counted.head_parameters:
-        parts, total = by_part(found.flops), sum(found.flops.values())
+        parts, total = by_part(anatomy.flops), sum(anatomy.flops.values())
         flops = parts["losses"] + parts["readouts"]
         share = f"{quantity(flops)} FLOPs with the classifier ({flops / total:.1%})"
         rows["local heads"] = f"{counted.head_parameters:,} parameters; {share}"
@@ -142,15 +142,15 @@ def _derivatives(plan: Plan) -> str:
     return f"{mode}: {why or 'it costs no more than a reverse-mode gradient'}"
 
 
-def cost_values(plan: Plan, compiled: CompiledUpdate, found: Anatomy) -> dict[str, Any]:
+def cost_values(plan: Plan, compiled: CompiledUpdate, anatomy: Anatomy) -> dict[str, Any]:
     """The same, and the cost of each part, as JSON."""
     counted = counts(plan)
     return {
         "parameters": counted.parameters,
         "head_parameters": counted.head_parameters,
-        **anatomy_values(plan, found),
+        **anatomy_values(plan, anatomy),
         "xla": {
-            "flops": compiled.flops + found.repeated,
+            "flops": compiled.flops + anatomy.repeated,
             "temporary_bytes": compiled.temporary_bytes,
             "state_bytes": compiled.state_bytes,
             "argument_bytes": compiled.argument_bytes,

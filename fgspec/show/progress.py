@@ -126,10 +126,10 @@ class State:
         """The metrics of `HEADLINE` as text, the leading one with its best value so far."""
         leading = shown(self.known)
         followed = [name for name in HEADLINE if name in self.known]
-        found = {name: headline({name: self.known[name]}) for name in followed}
-        if leading in found and self._best is not None:
-            found[leading] += f" (best {self._best:.4f})"
-        return list(found.values())
+        texts = {name: headline({name: self.known[name]}) for name in followed}
+        if leading in texts and self._best is not None:
+            texts[leading] += f" (best {self._best:.4f})"
+        return list(texts.values())
 
     def line(self) -> str:
         """Everything in one line, for a file."""
@@ -138,14 +138,14 @@ class State:
     def drawn(self, width: int, full: str, empty: str) -> list[str]:
         """Lines of at most `width` characters; a bar takes the space that is left in the first."""
         (steps, epochs), timed, metrics = self.counted(), self.timed(), self.metrics()
-        whole = [steps, epochs], [*timed, *metrics]
+        full_line = [steps, epochs], [*timed, *metrics]
         narrow = ([steps, epochs], timed), ([epochs], timed), ([epochs], timed[1:]), ([], timed[2:])
-        for before, after in (whole, *narrow):
+        for before, after in (full_line, *narrow):
             room = width - len("  ".join([*before, "", *after]))
             if room >= _LEAST_BAR:
                 done = room * self.step // max(self.total, 1)
                 bar = full * done + empty * (room - done)
-                rest = [] if after is whole[1] else _wrapped(metrics, width)
+                rest = [] if after is full_line[1] else _wrapped(metrics, width)
                 return ["  ".join([*before, bar, *after]), *rest]
         return _wrapped([epochs, *timed, *metrics], width)
 
