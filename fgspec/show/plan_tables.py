@@ -32,7 +32,7 @@ def cost_rows(plan: Plan, compiled: CompiledUpdate, anatomy: Anatomy) -> dict[st
     predicted = mebibytes(sum(anatomy.memory.values()))
     memory = (
         f"{mebibytes(compiled.temporary_bytes)} temporary arrays (predicted {predicted}), "
-        f"{mebibytes(compiled.state_bytes)} state"
+        f"{mebibytes(compiled.state_bytes)} state (parameters, optimizer)"
     )
     xla = quantity(compiled.flops + anatomy.repeated)
     rows = {
@@ -241,16 +241,25 @@ def layer_lines(plan: Plan) -> list[str]:
     for row in layers:
         losses = "; ".join(f"{loss['name']} [{_axes(loss['axes'])}]" for loss in row["losses"])
         shapes = (_shape(row["inputs"]), _shape(row["outputs"]))
-        copies = _copies(row) or ("from the block's output" if perturbed else _estimator(plan))
+        copies = _copies(plan, row)
+        copies = copies or ("from the block's output" if perturbed else _estimator(plan))
         rows.append((row["layer"], _kind(row), *shapes, copies, losses))
     return [*aligned(rows), _AXES, _LOSS, *_COPIES[: 2 * perturbed]]
 
 
-def _copies(row: dict[str, Any]) -> str:
+def _copies(plan: Plan, row: dict[str, Any]) -> str:
     """The loss copies that estimates at a layer use: `own n,p`, or `w, b: own g`."""
-    arrays: dict[str, list[str]] = {}
+    block, arrays = row["layer"].split("/")[0], dict[str, list[str]]()
+    losses = {
+        segment.sites[-1].name: segment.sites[-1].axes
+        for segment in plan.segments
+        if any(inside.name == block for inside in segment.blocks)
+    }
     for name, route in row["credit"].items():
-        arrays.setdefault(_route(route), []).append(_array(name, row["layer"]))
+        # Along an axis that the loss has no copies along, nothing is left out.
+        copied = losses[name.partition(" for ")[2] or next(iter(losses))]
+        used = _route([axis for axis in route if axis in copied])
+        arrays.setdefault(used, []).append(_array(name, row["layer"]))
     if list(arrays.values()) == [["output"]]:
         return next(iter(arrays))
     return "; ".join(f"{', '.join(names)}: {route}" for route, names in arrays.items())

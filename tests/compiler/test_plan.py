@@ -88,6 +88,7 @@ def test_the_plan_prints_every_layer_with_its_route():
 def test_the_plan_prints_what_weights_use_and_exact_gradients():
     lines = layer_lines(networks.program("lg-fg-w").plan)
     assert "w, b: own p" in next(line for line in lines if line.startswith("block1/token"))
+    assert "w, b: all" in layer_lines(networks.program("fg-w").plan)[3]
     lines = layer_lines(networks.program("bp").plan)
     assert "exact" in lines[1]
     assert not any("copies used" in line for line in lines)
