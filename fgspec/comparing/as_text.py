@@ -1,6 +1,6 @@
 """A comparison of two specs as text for people."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from textwrap import wrap
 
 from rich.console import Console
@@ -12,7 +12,7 @@ from fgspec.comparing.comparison import Comparison, Probed
 from fgspec.loading.resolved import Difference
 from fgspec.problems.problems import MISSING, Origin, dotted, flow
 from fgspec.show.lines import say
-from fgspec.show.text import mebibytes, quantity
+from fgspec.show.text import few, mebibytes, quantity
 from fgspec.spec.ablation import CONSEQUENCES
 
 MOST = 6
@@ -60,7 +60,7 @@ def show(found: Comparison, console: Console) -> None:
     if not found.fields:
         say(console, "no field differs")
     if found.spelled_out:
-        names = listed(found.spelled_out)
+        names = few(found.spelled_out, MOST)
         text = Text(f"equal, but written in one spec only: {names}", "dim")
         say(console, text)
     if found.consequences:
@@ -102,19 +102,13 @@ def _changes(one: Consequence) -> Iterator[str]:
     others = one.same + one.removed + one.added
     if one.changed:
         alone = " (only random numbers differ)" if one.by_draws else ""
-        yield f"changed: {listed(summarized(one.changed, others))}{alone}"
+        yield f"changed: {few(summarized(one.changed, others), MOST)}{alone}"
     # A block whose layers are removed and added is neither itself.
     unmoved = one.same + one.changed
     if one.removed:
-        yield f"removed: {listed(summarized(one.removed, unmoved + one.added))}"
+        yield f"removed: {few(summarized(one.removed, unmoved + one.added), MOST)}"
     if one.added:
-        yield f"added: {listed(summarized(one.added, unmoved + one.removed))}"
-
-
-def listed(names: Sequence[str]) -> str:
-    """A few names, and how many more there are."""
-    more = len(names) - MOST
-    return ", ".join(names[:MOST]) + (f" and {more} more" if more > 0 else "")
+        yield f"added: {few(summarized(one.added, unmoved + one.removed), MOST)}"
 
 
 def costs(found: Comparison) -> list[Text]:

@@ -1,6 +1,6 @@
 """A plan and its cost as tables for people and as plain values for machines."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from math import prod
 from typing import Any
 
@@ -14,7 +14,7 @@ from compiler.plan.loops import written_out
 from compiler.plan.plan import Plan
 from compiler.plan.segment import Site
 from compiler.plan.stacks import FEWEST
-from fgspec.show.text import aligned, mebibytes, quantity
+from fgspec.show.text import aligned, few, mebibytes, quantity
 from fgspec.spec.directional import irreversible
 from fgspec.spec.scanning import stores_all, unscannable
 
@@ -32,7 +32,7 @@ def cost_rows(plan: Plan, compiled: CompiledUpdate, anatomy: Anatomy) -> dict[st
     predicted = mebibytes(sum(anatomy.memory.values()))
     memory = (
         f"{mebibytes(compiled.temporary_bytes)} temporary arrays (predicted {predicted}), "
-        f"{mebibytes(compiled.state_bytes)} state (parameters, optimizer)"
+        f"{mebibytes(compiled.state_bytes)} parameters and optimizer"
     )
     xla = quantity(compiled.flops + anatomy.repeated)
     rows = {
@@ -51,7 +51,7 @@ def cost_rows(plan: Plan, compiled: CompiledUpdate, anatomy: Anatomy) -> dict[st
     if library := ynnpack(plan):
         rows["CPU kernels"] = KERNELS[library]
     if idle := plan.idle_params():
-        rows["cannot learn"] = f"{', '.join(idle)}: the normalization after it cancels it"
+        rows["cannot learn"] = f"{few(idle)}: the normalization after it cancels it"
     if plan.experiment.start_from is not None:
         rows["start from"] = _start(plan)
     if plan.frozen:
@@ -104,7 +104,7 @@ def _stacks(plan: Plan) -> str:
     """What is scanned, or why nothing is."""
     if plan.stacks:
         stacks = (f"{stack.name} ({len(stack.units)} equal blocks)" for stack in plan.stacks)
-        how = "stacked arrays, no loop" if written_out(plan) else "a loop compiled once"
+        how = "stacked, without a loop" if written_out(plan) else "scanned (one compiled loop)"
         return f"{how}: {', '.join(stacks)}; others unrolled"
     spec = plan.experiment
     if spec.compile.blocks == "unrolled":
@@ -241,10 +241,9 @@ def layer_lines(plan: Plan) -> list[str]:
     for row in layers:
         losses = "; ".join(f"{loss['name']} [{_axes(loss['axes'])}]" for loss in row["losses"])
         shapes = (_shape(row["inputs"]), _shape(row["outputs"]))
-        copies = _copies(plan, row)
-        copies = copies or ("from the block's output" if perturbed else _estimator(plan))
-        rows.append((row["layer"], _kind(row), *shapes, copies, losses))
-    return [*aligned(rows), _AXES, _LOSS, *_COPIES[: 2 * perturbed]]
+        how = _copies(plan, row) or ("from the block's output" if perturbed else _how(plan, row))
+        rows.append((row["layer"], _kind(row), *shapes, how, losses))
+    return [*aligned(rows), _AXES, _LOSS, *_COPIES[: 2 * perturbed], *_projection(plan)]
 
 
 def _copies(plan: Plan, row: dict[str, Any]) -> str:
@@ -272,16 +271,24 @@ def _array(name: str, layer: str) -> str:
     return " ".join((array or "output", *loss))
 
 
-def _estimator(plan: Plan) -> str:
-    """How gradients are estimated where it is not noise times a derivative."""
+def _how(plan: Plan, row: dict[str, Any]) -> str:
+    """How a layer's gradient is computed where it is not noise times a derivative."""
     perturbation = plan.perturbation
+    if row["layer"].split("/")[0] in plan.exact_blocks:
+        return "exact"
     if perturbation is None or not perturbation.projects:
         return str(plan.estimator)
-    projection = perturbation.projection
-    return (
-        f"projected on guess {perturbation.guess}, per {projection.granularity} and "
-        f"{projection.grouping}"
-    )
+    return f"on guess {perturbation.guess}"
+
+
+def _projection(plan: Plan) -> Iterator[str]:
+    perturbation = plan.perturbation
+    if perturbation is not None and perturbation.projects:
+        how = perturbation.projection
+        yield (
+            f"on guess {perturbation.guess}: the target's gradient is projected on the guess,"
+            f" per {how.granularity} and {how.grouping}"
+        )
 
 
 def _kind(row: dict[str, Any]) -> str:
