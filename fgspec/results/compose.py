@@ -45,7 +45,10 @@ DRAWN = {
 """By the beginning of a metric's name: name and caption of its figure, and whether its axis is
 logarithmic. A panel is a block or a layer."""
 
-QUALITY = (*DRAWN, "fg/alignment/", "local_accuracy/")
+QUALITY = {start: caption for start, (_, caption, _) in DRAWN.items()} | {
+    "fg/alignment/": "Cosine between backward and forward weights",
+    "local_accuracy/": "Accuracy of a local head on a training batch",
+}
 """What the table of gradient quality shows, by the beginning of a metric's name."""
 
 UNSAID = (("name",), ("description",), ("seed",), ("expect",))
@@ -208,7 +211,13 @@ def _quality(arms: Sequence[ArmResult], over: Abscissa, costs: Costs, draws: boo
         cells = (Cell("" if mean is None else f"{mean:.3g}", mean) for mean in means)
         rows.append((titled(name), *cells))
     head = ("metric", *(arm.label for arm in arms))
-    table = Table("gradients", head, tuple(rows), "The last measured values, means over seeds.")
+    told = (
+        f"{start.rstrip('/')}: {meaning[0].lower()}{meaning[1:]}"
+        for start, meaning in QUALITY.items()
+        if kinds(arms, start)
+    )
+    caption = f"The last measured values by block or layer, means over seeds. {'; '.join(told)}."
+    table = Table("gradients", head, tuple(rows), caption)
     figures = [
         curves(file, caption, arms, sorted(kinds(arms, start)), over, costs, logarithmic)
         for start, (file, caption, logarithmic) in DRAWN.items()

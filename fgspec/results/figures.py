@@ -152,7 +152,7 @@ def curves(
     told += "; bands show the lowest and highest seed." if seeds[-1] > 1 else "."
     hidden = [arm.label for index, arm in enumerate(arms) if arm.runs and index not in shown]
     if hidden:
-        told += f" Not drawn, because {over.title} are not known: {', '.join(hidden)}."
+        told += f" Without values over {over.title}, so not drawn: {', '.join(hidden)}."
     labels = {index: arms[index].label for index in shown}
     return _figure(name, told, panels, labels)
 
