@@ -113,25 +113,27 @@ def _draws_numbers(plan: Plan) -> bool:
     return guess is not None and not guess.made and not guess.stored
 
 
-def compile_for_memory(lowered: jax.stages.Lowered, given: str = "all") -> jax.stages.Compiled:
+def compile_for_memory(lowered: jax.stages.Lowered, to_ynnpack: str = "all") -> jax.stages.Compiled:
     """Compile; on a CPU with an order of operations that needs little memory.
 
     Args:
         lowered: the lowered program.
-        given: which operations XLA leaves to YNNPACK; a key of `YNNPACK`.
+        to_ynnpack: which operations XLA leaves to YNNPACK; a key of `YNNPACK`.
     """
     # Not an option of the jit in `Program`: other jitted functions could not call it then.
-    return lowered.compile(dict(_known(given)) if jax.default_backend() == "cpu" else None)
+    return lowered.compile(
+        dict(_cpu_options(to_ynnpack)) if jax.default_backend() == "cpu" else None
+    )
 
 
 @lru_cache
-def _known(given: str) -> dict[str, str]:
+def _cpu_options(to_ynnpack: str) -> dict[str, str]:
     """The options for a CPU, without that for YNNPACK if this version of XLA does not know it."""
     try:
-        jax.jit(lambda: 0).lower().compile(dict(YNNPACK[given]))
+        jax.jit(lambda: 0).lower().compile(dict(YNNPACK[to_ynnpack]))
     except jax.errors.JaxRuntimeError:
         return ORDER
-    return ORDER | YNNPACK[given]
+    return ORDER | YNNPACK[to_ynnpack]
 
 
 def lower_update(program: Program, calls: Calls = ONE) -> jax.stages.Lowered:

@@ -82,10 +82,12 @@ def operations(program: jex.Jaxpr, where: str = "") -> Operations:
         program: the traced program, such as `jax.make_jaxpr(...)(...).jaxpr`.
         where: the scopes around all of it.
     """
-    known = {variable: _value(variable, True) for variable in (*program.constvars, *program.invars)}
-    steps = list(_flat(program, _Known(known, {}, {}), where))
+    values = {
+        variable: _value(variable, True) for variable in (*program.constvars, *program.invars)
+    }
+    steps = list(_flat(program, _Known(values, {}, {}), where))
     results = {
-        known[variable] for variable in program.outvars if not isinstance(variable, jex.Literal)
+        values[variable] for variable in program.outvars if not isinstance(variable, jex.Literal)
     }
     needed, needed_steps = set(results), list[Operation]()
     for step in reversed(steps):

@@ -17,8 +17,8 @@ def described(value: Any) -> str:
     Programs, such as the function that combines two numbers in a scatter, become a list of their
     operations with numbered variables. Functions become their names.
     """
-    known = (tell for kinds, tell in _TELLERS if isinstance(value, kinds))
-    return next(known, _plain)(value)
+    texts = (tell for kinds, tell in _TELLERS if isinstance(value, kinds))
+    return next(texts, _plain)(value)
 
 
 def _mapping(value: Any) -> str:

@@ -64,7 +64,7 @@ def apply_block(
     x: Float[Array, "n p g c"],
     taps: Mapping[str, Float[Array, "..."]] | None = None,
     feedback: Mapping[str, Any] | None = None,
-    known: Mapping[str, Mapping[str, Moments]] | None = None,
+    running: Mapping[str, Mapping[str, Moments]] | None = None,
 ) -> tuple[Float[Array, "n q h d"], dict[str, LayerTrace]]:
     """The output of a block and the trace of every layer.
 
@@ -76,7 +76,7 @@ def apply_block(
             `layer/output`. Layers that are not named have none.
         feedback: backward weights by layer and name, for layers whose errors do not go through the
             forward weights.
-        known: moments by layer and place, to normalize with instead of those of the batch.
+        running: moments by layer and place, to normalize with instead of those of the batch.
     """
     taps, feedback, sources = taps or {}, feedback or {}, block.sources()
     outputs = {INPUT: x}
@@ -91,7 +91,7 @@ def apply_block(
             outputs[sources[name]],
             added,
             feedback.get(name),
-            known[name] if known is not None else None,
+            running[name] if running is not None else None,
         )
         if layer.adds and layer is not block.layers[-1]:
             outputs[name] = computed_once(outputs[name])

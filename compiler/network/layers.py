@@ -82,7 +82,7 @@ def apply_layer(
     x: Float[Array, "n p g c"],
     added: Sequence[Float[Array, "_ q h d"]] = (),
     feedback: LayerParams | None = None,
-    known: Mapping[str, Moments] | None = None,
+    running: Mapping[str, Moments] | None = None,
 ) -> tuple[Float[Array, "n q h d"], LayerTrace]:
     """The output of a layer, and the values that the pull-back needs.
 
@@ -93,7 +93,7 @@ def apply_layer(
         added: arrays to add to the pre-activation: its perturbation (with one row, if all examples
             share it) and the outputs that the layer adds.
         feedback: backward weights, if errors do not go through the forward weights.
-        known: moments to normalize with, under `before` and `after`, instead of the batch's.
+        running: moments to normalize with, under `before` and `after`, instead of the batch's.
     """
     moments: dict[str, Moments] = {}
 
@@ -101,7 +101,7 @@ def apply_layer(
         if norm is None:
             return x
         if norm.running:
-            moments[place] = norm.moments(x) if known is None else known[place]
+            moments[place] = norm.moments(x) if running is None else running[place]
         return norm(x, moments.get(place))
 
     entering = normalized("before", layer.before, x)

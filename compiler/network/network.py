@@ -113,7 +113,7 @@ def forward(
     x: Float[Array, "n p g c"],
     taps: Mapping[str, Float[Array, "..."]] | None = None,
     feedback: Mapping[str, Mapping[str, LayerParams]] | None = None,
-    known: Mapping[str, Mapping[str, Moments]] | None = None,
+    running: Mapping[str, Mapping[str, Moments]] | None = None,
 ) -> Trace:
     """Run a chain of blocks.
 
@@ -125,7 +125,7 @@ def forward(
             `block/layer/output`, and to blocks' outputs by `block`. What is not named has none.
         feedback: backward weights by block, layer and name, for layers whose errors do not go
             through the forward weights.
-        known: moments by `block/layer` and place, to normalize with instead of the batch's.
+        running: moments by `block/layer` and place, to normalize with instead of the batch's.
     """
     features: dict[str, Float[Array, "n p g c"]] = {}
     layers: dict[str, LayerTrace] = {}
@@ -133,7 +133,7 @@ def forward(
         backward = feedback.get(block.name) if feedback is not None else None
         with jax.named_scope("forward"), in_block(block.name):
             x, traces = apply_block(
-                block, params[block.name], x, _under(block, taps), backward, _under(block, known)
+                block, params[block.name], x, _under(block, taps), backward, _under(block, running)
             )
         x = x + taps[block.name].astype(x.dtype) if taps is not None and block.name in taps else x
         if block.layers[-1].adds and block is not blocks[-1]:

@@ -78,13 +78,13 @@ class Norm:
 
     @in_full
     def __call__(
-        self, x: Float[Array, "n p g c"], known: Moments | None = None
+        self, x: Float[Array, "n p g c"], running: Moments | None = None
     ) -> Float[Array, "n p g c"]:
-        """Normalize `x` with its own moments, or with `known` ones, in float32 at least."""
+        """Normalize `x` with its own moments, or with `running` ones, in float32 at least."""
         dtype = x.dtype
         x = precise(x)
         cut = x if self.split == 1 else x.reshape(*x.shape[:2], self.split, -1)
-        out = self.how.apply(cut, self._where, self.epsilon, known)
+        out = self.how.apply(cut, self._where, self.epsilon, running)
         return out.reshape(x.shape).astype(dtype)
 
 

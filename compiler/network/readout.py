@@ -65,7 +65,7 @@ class Readout:
         params: Mapping[str, Any],
         x: Float[Array, "n p g c"],
         feedback: Mapping[str, Any] | None = None,
-        known: Mapping[str, Mapping[str, Moments]] | None = None,
+        running: Mapping[str, Mapping[str, Moments]] | None = None,
     ) -> tuple[Float[Array, "n k"], dict[str, LayerTrace]]:
         """The outputs, and the trace of every layer by its name.
 
@@ -73,13 +73,13 @@ class Readout:
             params: parameters in the structure of `params()`.
             x: the features from `entering`, averaged already or not.
             feedback: backward weights in the same structure.
-            known: moments by layer and place, to normalize with instead of the batch's.
+            running: moments by layer and place, to normalize with instead of the batch's.
         """
         x = precise(x)
         entering = averaged(x) if self.averages else x
         backward = self._named(feedback) if feedback is not None else None
         block = Block("", self.layers)
-        out, traces = apply_block(block, self._named(params), entering, None, backward, known)
+        out, traces = apply_block(block, self._named(params), entering, None, backward, running)
         return out.reshape(x.shape[0], -1), traces
 
     def _named(self, tree: Mapping[str, Any]) -> Mapping[str, Any]:

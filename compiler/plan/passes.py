@@ -23,7 +23,7 @@ def through(
     params: Params,
     x: Features,
     feedback: Params | None = None,
-    known: Any = None,
+    running: Any = None,
     every: int | None = None,
     loops: bool = True,
 ) -> Trace:
@@ -34,7 +34,7 @@ def through(
         params: parameters under `blocks` by block, layer and name, and under `stacks` by stack.
         x: the input of the first block, [n, p, g, c].
         feedback: backward weights in the same structure.
-        known: moments of normalizations, to use instead of the batch's.
+        running: moments of normalizations, to use instead of the batch's.
         every: store the input of every so many blocks for the reverse pass, which then computes
             everything between them again. None stores everything.
         loops: whether equal units may be compiled as a loop; see
@@ -56,7 +56,7 @@ def through(
         # With a single chunk recomputing would save nothing: everything is needed at once.
         recomputes = every is not None and (len(chunks) > 1 or len(parts) > 1)
         for chunk in chunks:
-            run: Any = partial(forward, chunk, feedback=backward.get("blocks"), known=known)
+            run: Any = partial(forward, chunk, feedback=backward.get("blocks"), running=running)
             run = jax.checkpoint(run) if recomputes else run
             block_params = {block.name: params["blocks"][block.name] for block in chunk}
             trace = run(block_params, total.output)

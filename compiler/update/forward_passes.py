@@ -67,18 +67,18 @@ def clean_features(
 ) -> Float[Array, "n p g c"]:
     """The features after the last block in evaluation, from images that are not augmented."""
     # None means that no layer has running moments; in an empty dictionary layers would miss theirs.
-    known = state.statistics or None
-    return through(plan.parts(), state.params, stem(plan, image), known=known).output
+    running = state.statistics or None
+    return through(plan.parts(), state.params, stem(plan, image), running=running).output
 
 
 def features_after(
     plan: Plan, state: State, image: Shaped[Array, "n h w k"], block: str
 ) -> Float[Array, "n p g c"]:
     """The features after one block in evaluation, at least float32."""
-    blocks, known = plan.network.blocks, state.statistics or None
+    blocks, running = plan.network.blocks, state.statistics or None
     chain = blocks[: blocks.index(plan.network.block(block)) + 1]
     params = by_name(plan, answering(plan, state)).params
-    return precise(through([chain], params, stem(plan, image), known=known).output)
+    return precise(through([chain], params, stem(plan, image), running=running).output)
 
 
 def outputs(plan: Plan, state: State, image: Shaped[Array, "n h w k"]) -> Float[Array, "n k"]:
@@ -86,7 +86,7 @@ def outputs(plan: Plan, state: State, image: Shaped[Array, "n h w k"]) -> Float[
     state = answering(plan, state)
     output = clean_features(plan, state, image)
     moments = of_classifier(state.statistics) if state.statistics else None
-    return plan.network.classifier.outputs(state.params["classifier"], output, known=moments)[0]
+    return plan.network.classifier.outputs(state.params["classifier"], output, running=moments)[0]
 
 
 def answered(

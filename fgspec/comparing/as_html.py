@@ -48,7 +48,7 @@ def _fields(found: Comparison) -> Section:
         (Cell(dotted(d.path), code=True), d.kind, _side(d, "a"), _side(d, "b"))
         for d in found.fields
     )
-    table = Table("fields", ("field", "", *_heads(found)), rows)
+    table = Table("fields", ("field", "change", *_heads(found)), rows)
     return Section("Fields", (table, *said))
 
 
@@ -68,7 +68,11 @@ def _consequences(found: Comparison) -> list[Section]:
         for one in found.consequences
         for kind, names, note in _kinds(one)
     )
-    table = Table("consequences", ("group", "", "names"), rows)
+    caption = (
+        "The computations that change from A to B. Identical ones have the same operations on the "
+        "same inputs, by their traces."
+    )
+    table = Table("consequences", ("group", "change", "names"), rows, caption)
     return [Section("Consequences", (table,)), _costs(found)]
 
 
