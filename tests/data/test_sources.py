@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from data.refusals import refusal
 from pydantic import TypeAdapter, ValidationError
+from sklearn.datasets import load_digits
 
 from fgspec.data.describe import describe
 from fgspec.data.moments import moments
@@ -70,9 +71,17 @@ def test_description_agrees_with_what_is_read(source):
     np.testing.assert_allclose(pixels.std((0, 1, 2)), info.std, atol=tolerance)
 
 
-def test_digits_are_split_once_for_all():
-    first, second = read(Digits()), read(Digits())
-    np.testing.assert_array_equal(first.test_images, second.test_images)
+def test_digits_are_those_of_scikit_learn():
+    pixels, labels = load_digits(return_X_y=True)
+    published = np.column_stack([np.rint(pixels * 255 / 16), labels])
+    dataset = read(Digits())
+    images = np.concatenate([dataset.train_images, dataset.test_images]).reshape(1797, -1)
+    shipped = np.column_stack([images, np.append(dataset.train_labels, dataset.test_labels)])
+    assert sorted(map(tuple, shipped)) == sorted(map(tuple, published))
+
+
+def test_digits_are_split_by_class():
+    first = read(Digits())
     assert len(first.test_labels) == 360
     assert first.train_images.max() == 255
     shares = np.bincount(first.test_labels) / np.bincount(first.train_labels)
