@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
-from compiler.estimators.context import Context, Estimate, drawn, make_context
+from compiler.estimators.context import Context, Estimate, Noise, drawn, make_context
 from compiler.estimators.site_losses import readout_of
 from compiler.named_arrays.paths import flatten
 from compiler.named_arrays.precision import inner
@@ -42,6 +42,7 @@ def diagnosed(
     found, parts = estimated(key, step), PARTS[plan.experiment.diagnostics.by]
     target = parts(exact)
     measured = _against(parts(found.grads), target)
+    keys = key[None]
     if draws(plan):
         count = jnp.arange(plan.experiment.diagnostics.samples)
         streams = jax.vmap(lambda k: address(key, "diagnostics", step, k))(count)
@@ -51,6 +52,8 @@ def diagnosed(
             return parts(estimated(key, step).grads)
 
         measured |= _signal_to_noise(plan, draw, target, keys)
+    if plan.experiment.diagnostics.noise_scale is not None:
+        measured |= _noise_scale(plan, params, feedback, rows, target, keys)
     measured |= _alignment(plan, params, feedback)
     return measured | _head_accuracy(plan, params, found.trace.features, rows.labels)
 
@@ -68,14 +71,20 @@ def estimates(
     unrolled, blocks = replace(plan, stacks=()), {"blocks": params["blocks"]}
 
     def estimated(key: KeyData, step: Any) -> Estimate:
-        noise = drawn(plan, key, step)
-        context = make_context(plan, params, feedback, rows.labels, key, step, noise)
-        estimate = plan.estimator.network_gradient(unrolled, blocks, rows.x, context)
-        return estimate._replace(grads=estimate.grads["blocks"])
+        drawing = rows._replace(key=key, step=step)
+        return _estimate(plan, params, feedback, drawing, drawn(plan, key, step))
 
     noise = rows.noise(plan)
     forward = make_context(plan, params, {}, rows.labels, rows.key, rows.step, noise)
     return estimated, target_gradient(unrolled, blocks, rows.x, forward)
+
+
+def _estimate(plan: Plan, params: Params, feedback: Params, rows: Rows, noise: Noise) -> Estimate:
+    """The estimate from some rows along some noise; its gradients are by block."""
+    unrolled, blocks = replace(plan, stacks=()), {"blocks": params["blocks"]}
+    context = make_context(plan, params, feedback, rows.labels, rows.key, rows.step, noise)
+    estimate = plan.estimator.network_gradient(unrolled, blocks, rows.x, context)
+    return estimate._replace(grads=estimate.grads["blocks"])
 
 
 def target_gradient(plan: Plan, params: Params, x: Features, context: Context) -> Params:
@@ -201,6 +210,94 @@ def _signal_to_noise(
         f"fg/snr/{part}": inner(own, own) / jnp.maximum(found[part].variance, 1e-30)
         for part, own in target.items()
     }
+
+
+def _noise_scale(
+    plan: Plan,
+    params: Params,
+    feedback: Params,
+    rows: Rows,
+    target: Mapping[str, Float[Array, " d"]],
+    keys: Shaped[Array, "k ..."],
+) -> dict[str, Float[Array, ""]]:
+    """The simple noise scale of McCandlish et al. 2018, appendix A.1, of all blocks and each part.
+
+    The batch is cut into equal parts, whose estimates have the estimate of the batch as their mean:
+    an example has in its part the noise that it has in the batch.
+
+    Args:
+        plan: the plan.
+        params: of the whole network.
+        feedback: backward weights as drawn.
+        rows: of the step.
+        target: the exact gradient of every part of the network.
+        keys: of draws of the guess, over which is averaged; one where none is drawn.
+    """
+    spec, how = plan.experiment, plan.perturbation
+    count, parts = spec.diagnostics.noise_scale or 1, PARTS[spec.diagnostics.by]
+    size = spec.data.batch_size // count
+    data = spec.data.model_copy(update={"batch_size": size})
+    smaller = replace(plan, experiment=spec.model_copy(update={"data": data}))
+    shared = how is not None and how.sharing == "batch"
+
+    def cut(array: Shaped[Array, "m ..."]) -> Shaped[Array, "count r ..."]:
+        """The rows of every part: of each view, every so many-th example."""
+        apart = array.reshape(plan.objective.views, size, count, *array.shape[1:])
+        return jnp.moveaxis(apart, 2, 0).reshape(count, -1, *array.shape[1:])
+
+    x, labels, loops = cut(rows.x), cut(rows.labels), not written_out(plan)
+
+    def of_draw(_: None, key: KeyData) -> tuple[None, dict[str, Any]]:
+        whole = drawn(plan, key, rows.step)
+
+        def estimated(index: Any) -> Any:
+            def own(shapes: Mapping[str, tuple[int, ...]], sample: Any) -> dict[str, Any]:
+                of_all = {name: (count * n, *shape) for name, (n, *shape) in shapes.items()}
+                return {name: cut(noise)[index] for name, noise in whole(of_all, sample).items()}
+
+            of_part = rows._replace(x=x[index], labels=labels[index], key=key)
+            noise = whole if shared else own
+            return parts(_estimate(smaller, params, feedback, of_part, noise).grads)
+
+        found = moments(estimated, target, jnp.arange(count), loops)
+        return None, {name: mean_over_examples(own, size, count) for name, own in found.items()}
+
+    _, by_draw = scanned(of_draw, None, keys, loops)
+    found = jax.tree.map(lambda each: each.mean(0), by_draw)
+    every = jax.tree.map(lambda *each: sum(each, jnp.zeros(())), *found.values())
+    measured = {}
+    for part, (variance, squared) in {"": every, **found}.items():
+        below = f"/{part}" if part else ""
+        positive = squared > 0
+        scale = jnp.where(positive, variance / jnp.where(positive, squared, 1), jnp.nan)
+        measured[f"fg/noise_scale{below}"] = scale
+        measured[f"fg/example_variance{below}"] = variance
+        measured[f"fg/squared_norm{below}"] = squared
+    return measured
+
+
+class ExampleMoments(NamedTuple):
+    """Of the estimate from a single example.
+
+    Attributes:
+        variance: of all numbers together, the trace of their covariance.
+        squared: the squared norm of the mean.
+    """
+
+    variance: Float[Array, ""]
+    squared: Float[Array, ""]
+
+
+def mean_over_examples(found: Moments, size: int, count: int) -> ExampleMoments:
+    """Unbiased moments of one example's estimate, from those of parts of a batch.
+
+    Args:
+        found: of the estimates from the parts, each the mean over its examples.
+        size: examples of a part.
+        count: parts.
+    """
+    squared = inner(found.mean, found.mean) - found.variance / count
+    return ExampleMoments(variance=size * found.variance, squared=squared)
 
 
 def _alignment(plan: Plan, params: Params, feedback: Params) -> dict[str, Float[Array, ""]]:

@@ -32,6 +32,11 @@ DRAWN = {
         "Signal-to-noise ratio: squared norm of the exact gradient by the variance of the estimate",
         True,
     ),
+    "fg/noise_scale": (
+        "noise_scale",
+        "Gradient-noise scale of the estimate, in examples (McCandlish et al. 2018)",
+        True,
+    ),
     "fg/norm_ratio/": ("norm_ratio", "Norm of the estimate by that of the exact gradient", True),
 }
 """By the beginning of a metric's name: name and caption of its figure, and whether its axis is
