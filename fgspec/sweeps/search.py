@@ -8,14 +8,16 @@ was.
 import json
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import isfinite
+from statistics import fmean
 from typing import Any
 
 from fgspec.errors import UserError
 from fgspec.errors.extras import extra
 from fgspec.spec.sweep import Draw, Optuna
-from fgspec.sweeps.expand import readable
-from fgspec.sweeps.folder import SweepDir
+from fgspec.sweeps.expand import Arm, Sweep, readable, trained
+from fgspec.sweeps.folder import Found, SweepDir
 from fgspec.training.logbook import write_json
 
 Choice = Mapping[str, int | float]
@@ -35,7 +37,7 @@ class Trial:
     reached: float | None
 
 
-def chosen(drawn: Optuna, trials: Sequence[Trial], lower: bool, count: int) -> list[Choice]:
+def chosen_next(drawn: Optuna, trials: Sequence[Trial], lower: bool, count: int) -> list[Choice]:
     """The next choices, the same for the same trials.
 
     Args:
@@ -92,6 +94,63 @@ def _value(draw: Draw, number: int | float) -> Any:
     if draw.values is not None:
         return draw.values[int(number)]
     return int(number) if draw.whole else readable(number, draw.low or 0, draw.high or 0)
+
+
+class Arms:
+    """The arms of a search so far.
+
+    Attributes:
+        sweep: that searches.
+        labels: of every trial, that of the arm which is run for it; None of one left out.
+        kept: no two train the same.
+        steps: updates of a run of each, by label.
+    """
+
+    def __init__(self, sweep: Sweep) -> None:
+        self.sweep = sweep
+        self.labels: list[str | None] = []
+        self.kept: dict[str, Arm] = {}
+        self.steps: dict[str, int] = {}
+
+    def add(self, arm: Arm, steps: int) -> None:
+        """The arm of the next trial."""
+        same = self.kept.setdefault(trained(arm.loaded), arm)
+        self.labels.append(same.label)
+        self.steps[same.label] = steps
+
+    def leave_out(self) -> None:
+        """The next trial has no arm that could be trained."""
+        self.labels.append(None)
+
+    def as_sweep(self) -> Sweep:
+        """These arms, as if they had always been known."""
+        return replace(self.sweep, arms=tuple(self.kept.values()), search=None)
+
+    def reached(self, found: Sequence[Found], metric: str) -> list[float | None]:
+        """The metric of every trial, the mean over all seeds; None where one has no result."""
+        by_label: dict[str, list[float | None]] = {}
+        for one in found:
+            value = one.metrics.get(metric) if one.state == "done" else None
+            by_label.setdefault(one.planned.arm, []).append(value)
+        return [_mean(by_label.get(label, [])) if label else None for label in self.labels]
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None and isfinite(value)]
+    return fmean(known) if known and len(known) == len(values) else None
+
+
+def best(arms: Arms, reached: Sequence[float | None], metric: str, lower: bool) -> str:
+    """Which trial reached most, in a line."""
+    pairs = zip(arms.labels, reached, strict=True)
+    known = {label: value for label, value in pairs if label is not None and value is not None}
+    if not known:
+        return f"no arm has {metric} with every seed; fgspec status says why"
+    label = (min if lower else max)(known, key=lambda label: known[label])
+    drawn = next(arm.drawn for arm in arms.kept.values() if arm.label == label)
+    seeds = len(arms.sweep.seeds)
+    mean = f", the mean over {seeds} seeds" * (seeds > 1)
+    return f"best: {label} with {metric} {known[label]:.4f}{mean}: {', '.join(drawn)}"
 
 
 def remember(folder: SweepDir, drawn: Optuna, choices: Sequence[Choice]) -> None:
