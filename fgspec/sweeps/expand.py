@@ -341,7 +341,7 @@ def _value(draw: Draw, rng: random.Random) -> Any:
     else:
         number = rng.uniform(low, high)
     if draw.whole:
-        return rng.randint(low, high) if draw.scale == "linear" else round(number)
+        return rng.randint(int(low), int(high)) if draw.scale == "linear" else round(number)
     return readable(number, low, high)
 
 

@@ -169,7 +169,8 @@ def remembered(folder: SweepDir, drawn: Optuna) -> list[Choice]:
         return []
     try:
         record = json.loads(file.read_bytes())
-        before, choices = record["drawn"], [dict(choice) for choice in record["trials"]]
+        before = record["drawn"]
+        choices: list[Choice] = [dict(choice) for choice in record["trials"]]
     except (OSError, ValueError, RecursionError, KeyError, TypeError):
         raise UserError(
             f"{file}: cannot be read; remove it to begin the search anew, whose runs are kept"
