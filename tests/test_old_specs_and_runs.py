@@ -28,6 +28,7 @@ NEW = (
     ("checkpoint", "best"),
     ("compile", "ynnpack"),
     ("data", "validation"),
+    ("diagnostics", "noise_scale"),
     ("freeze",),
     ("start_from",),
     ("gradient", "perturbation", "projection", "applies_to"),

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
-from compiler.estimators.context import Context, Estimate, drawn, make_context
+from compiler.estimators.context import Context, Estimate, Noise, drawn, make_context
 from compiler.estimators.site_losses import readout_of
 from compiler.named_arrays.paths import flatten
 from compiler.named_arrays.precision import inner
@@ -42,6 +42,7 @@ def diagnosed(
     estimate, parts = estimated(key, step), PARTS[plan.experiment.diagnostics.by]
     target = parts(exact)
     measures = _against(parts(estimate.grads), target)
+    keys = key[None]
     if draws(plan):
         count = jnp.arange(plan.experiment.diagnostics.samples)
         streams = jax.vmap(lambda index: address(key, "diagnostics", step, index))(count)
@@ -51,6 +52,8 @@ def diagnosed(
             return parts(estimated(key, step).grads)
 
         measures |= _signal_to_noise(plan, draw, target, keys)
+    if plan.experiment.diagnostics.noise_scale is not None:
+        measures |= _noise_scale(plan, params, feedback, rows, target, keys)
     measures |= _alignment(plan, params, feedback)
     return measures | _head_accuracy(plan, params, estimate.trace.features, rows.labels)
 
@@ -68,14 +71,20 @@ def estimates(
     unrolled, blocks = replace(plan, stacks=()), {"blocks": params["blocks"]}
 
     def estimated(key: KeyData, step: Any) -> Estimate:
-        noise = drawn(plan, key, step)
-        context = make_context(plan, params, feedback, rows.labels, key, step, noise)
-        estimate = plan.estimator.network_gradient(unrolled, blocks, rows.x, context)
-        return estimate._replace(grads=estimate.grads["blocks"])
+        drawing = rows._replace(key=key, step=step)
+        return _estimate(plan, params, feedback, drawing, drawn(plan, key, step))
 
     noise = rows.noise(plan)
     forward = make_context(plan, params, {}, rows.labels, rows.key, rows.step, noise)
     return estimated, target_gradient(unrolled, blocks, rows.x, forward)
+
+
+def _estimate(plan: Plan, params: Params, feedback: Params, rows: Rows, noise: Noise) -> Estimate:
+    """The estimate for some rows and some noise; its gradients are by block."""
+    unrolled, blocks = replace(plan, stacks=()), {"blocks": params["blocks"]}
+    context = make_context(plan, params, feedback, rows.labels, rows.key, rows.step, noise)
+    estimate = plan.estimator.network_gradient(unrolled, blocks, rows.x, context)
+    return estimate._replace(grads=estimate.grads["blocks"])
 
 
 def target_gradient(plan: Plan, params: Params, x: Features, context: Context) -> Params:
@@ -203,6 +212,105 @@ def _signal_to_noise(
         f"fg/snr/{part}": inner(gradient, gradient) / jnp.maximum(moments_of[part].variance, 1e-30)
         for part, gradient in target.items()
     }
+
+
+def _noise_scale(
+    plan: Plan,
+    params: Params,
+    feedback: Params,
+    rows: Rows,
+    target: Mapping[str, Float[Array, " d"]],
+    keys: Shaped[Array, "k ..."],
+) -> dict[str, Float[Array, ""]]:
+    """The simple noise scale of McCandlish et al. 2018, appendix A.1, of all blocks and each part.
+
+    The batch is divided into equal slices. An example has the same noise in its slice as in the
+    batch, so the mean of the slices' estimates is the estimate of the batch.
+
+    Args:
+        plan: the plan.
+        params: the parameters of the whole network, by block.
+        feedback: the backward weights, as drawn.
+        rows: the rows of the step.
+        target: the exact gradient of every part of the network.
+        keys: the keys of draws of the guess, to average over; one key if it is not random.
+    """
+    spec, perturbation = plan.experiment, plan.perturbation
+    count, parts = spec.diagnostics.noise_scale or 1, PARTS[spec.diagnostics.by]
+    size = spec.data.batch_size // count
+    data = spec.data.model_copy(update={"batch_size": size})
+    smaller = replace(plan, experiment=spec.model_copy(update={"data": data}))
+    shared = perturbation is not None and perturbation.sharing == "batch"
+
+    def cut(array: Shaped[Array, "m ..."]) -> Shaped[Array, "count r ..."]:
+        """The rows of every slice: of each view, every `count`-th example."""
+        slices = array.reshape(plan.objective.views, size, count, *array.shape[1:])
+        return jnp.moveaxis(slices, 2, 0).reshape(count, -1, *array.shape[1:])
+
+    x, labels, loops = cut(rows.x), cut(rows.labels), not written_out(plan)
+
+    def one_draw(_: None, key: KeyData) -> tuple[None, dict[str, Any]]:
+        noise_of_batch = drawn(plan, key, rows.step)
+
+        def estimated(index: Any) -> Any:
+            def noise_of_slice(
+                shapes: Mapping[str, tuple[int, ...]], sample: Any
+            ) -> dict[str, Any]:
+                batch_shapes = {
+                    name: (count * row_count, *shape)
+                    for name, (row_count, *shape) in shapes.items()
+                }
+                return {
+                    name: cut(noise)[index]
+                    for name, noise in noise_of_batch(batch_shapes, sample).items()
+                }
+
+            slice_rows = rows._replace(x=x[index], labels=labels[index], key=key)
+            noise = noise_of_batch if shared else noise_of_slice
+            return parts(_estimate(smaller, params, feedback, slice_rows, noise).grads)
+
+        moments_of_slices = moments(estimated, target, jnp.arange(count), loops)
+        return None, {
+            name: mean_over_examples(of_part, size, count)
+            for name, of_part in moments_of_slices.items()
+        }
+
+    _, by_draw = scanned(one_draw, None, keys, loops)
+    by_part = jax.tree.map(lambda values: values.mean(0), by_draw)
+    all_blocks = jax.tree.map(lambda *values: sum(values, jnp.zeros(())), *by_part.values())
+    measures = {}
+    for part, (variance, squared) in {"": all_blocks, **by_part}.items():
+        suffix = f"/{part}" if part else ""
+        positive = squared > 0
+        scale = jnp.where(positive, variance / jnp.where(positive, squared, 1), jnp.nan)
+        measures[f"fg/noise_scale{suffix}"] = scale
+        measures[f"fg/example_variance{suffix}"] = variance
+        measures[f"fg/squared_norm{suffix}"] = squared
+    return measures
+
+
+class ExampleMoments(NamedTuple):
+    """Moments of the estimate from a single example.
+
+    Attributes:
+        variance: the variance of all numbers together, the trace of their covariance.
+        squared: the squared norm of the mean.
+    """
+
+    variance: Float[Array, ""]
+    squared: Float[Array, ""]
+
+
+def mean_over_examples(found: Moments, size: int, count: int) -> ExampleMoments:
+    """Unbiased moments of one example's estimate, from those of slices of a batch.
+
+    Args:
+        found: the moments of the slices' estimates, each the mean over its examples.
+        size: the number of examples in a slice.
+        count: the number of slices.
+    """
+    squared = inner(found.mean, found.mean) - found.variance / count
+    return ExampleMoments(variance=size * found.variance, squared=squared)
 
 
 def _alignment(plan: Plan, params: Params, feedback: Params) -> dict[str, Float[Array, ""]]:

@@ -41,6 +41,11 @@ DRAWN = {
         "Norm of the estimate / norm of the exact gradient of its target",
         True,
     ),
+    "fg/noise_scale": (
+        "noise_scale",
+        "Gradient-noise scale of the estimate, in examples (McCandlish et al. 2018)",
+        True,
+    ),
 }
 """By the beginning of a metric's name: name and caption of its figure, and whether its axis is
 logarithmic. A panel is a block or a layer."""
