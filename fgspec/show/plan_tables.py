@@ -10,6 +10,7 @@ from compiler.cost.counts import counts
 from compiler.cost.updates_per_call import calls_of
 from compiler.equivalence.consequences import summarized
 from compiler.named_arrays.paths import flatten
+from compiler.network.network import layers_in
 from compiler.plan.loops import written_out
 from compiler.plan.plan import Plan
 from compiler.plan.segment import Site
@@ -236,12 +237,16 @@ def layer_lines(plan: Plan) -> list[str]:
     """Every layer as a line of text, and below them what the columns mean."""
     layers = layer_values(plan)
     perturbed = any(row["credit"] for row in layers)
+    trained = {path for path, _ in layers_in(plan.network.blocks)}
     head = "copies used" if perturbed else "gradient"
     rows = [("layer", "kind", "in [p,g,c]", "out [p,g,c]", head, "loss")]
     for row in layers:
         losses = "; ".join(f"{loss['name']} [{_axes(loss['axes'])}]" for loss in row["losses"])
         shapes = (_shape(row["inputs"]), _shape(row["outputs"]))
-        how = _copies(plan, row) or ("from the block's output" if perturbed else _how(plan, row))
+        how = _copies(plan, row)
+        if not how and row["layer"] not in trained:
+            how = "no parameters"
+        how = how or ("from the block's output" if perturbed else _how(plan, row))
         rows.append((row["layer"], _kind(row), *shapes, how, losses))
     return [*aligned(rows), _AXES, _LOSS, *_COPIES[: 2 * perturbed], *_projection(plan)]
 

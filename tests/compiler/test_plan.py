@@ -104,6 +104,8 @@ def test_the_plan_prints_windows_strides_and_what_is_added():
     assert kinds["block1/left"] == "conv 3x3"
     assert kinds["block1/conv1"] == "conv + left"
     assert kinds["block0/grouped2"] == "grouped + dense0"
+    pooled = next(line for line in lines if line.startswith("block0/max_pool3"))
+    assert "no parameters" in pooled
 
 
 def test_gradient_takes_the_perturbations_it_names():
