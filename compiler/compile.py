@@ -1,4 +1,4 @@
-"""Plan -> Program."""
+"""Plan -> Program: the last step of compiling a spec before JAX and XLA."""
 
 from compiler.cost.pipeline_stages import stages
 from compiler.plan.plan import Plan
@@ -6,10 +6,11 @@ from compiler.update.program import Given, Program
 
 
 def compile_plan(plan: Plan, given: Given = dict) -> Program:
-    """The program of a plan; nothing is compiled before its first call.
+    """The program of a plan; XLA compiles it at the first call.
 
     Args:
         plan: the plan.
-        given: parameters that are not drawn, by path; asked for when a run begins.
+        given: a function that returns the parameters that are read instead of drawn, by path. It is
+            called when a run begins.
     """
     return Program(plan, stages(plan) if plan.experiment.mesh.stage > 1 else (), given)

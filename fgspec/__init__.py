@@ -1,10 +1,10 @@
 """fgspec: a declarative experiment-spec compiler for learning rules beyond backprop.
 
 `load`, `plan`, `compile`, `train`, `evaluate`, `export`, `diff` and `compare` mean what the verbs
-of the command line do; `restore` gives the model that a run trained, and `metrics` its log as
-columns. A package that adds a method derives its class from one of the bases here, such as
-`Objective`, and imports nothing else of fgspec. All of these are imported on first use, so that
-reading a spec does not wait for JAX.
+of the command line do. `report` returns what that verb writes, `restore` the model that a run
+trained, and `metrics` its log as columns. A package that adds a method derives its class from one
+of the bases here, such as `Objective`, and imports nothing else of fgspec. All of these are
+imported on first use, so that reading a spec does not wait for JAX.
 """
 
 # Rooms are called `loading`, `training`, `comparing`: a package of the name of a verb, once
@@ -27,6 +27,7 @@ VERBS = dict.fromkeys(
         "Model",
         "Probing",
         "Program",
+        "Report",
         "ResumeError",
         "RunError",
         "SpecError",
@@ -40,6 +41,7 @@ VERBS = dict.fromkeys(
         "load",
         "metrics",
         "plan",
+        "report",
         "restore",
         "train",
     ),

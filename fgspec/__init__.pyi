@@ -25,6 +25,7 @@ from fgspec.api import Loaded as Loaded
 from fgspec.api import Model as Model
 from fgspec.api import Probing as Probing
 from fgspec.api import Program as Program
+from fgspec.api import Report as Report
 from fgspec.api import ResumeError as ResumeError
 from fgspec.api import RunError as RunError
 from fgspec.api import SpecError as SpecError
@@ -38,6 +39,7 @@ from fgspec.api import export as export
 from fgspec.api import load as load
 from fgspec.api import metrics as metrics
 from fgspec.api import plan as plan
+from fgspec.api import report as report
 from fgspec.api import restore as restore
 from fgspec.api import train as train
 from fgspec.data.dataset import Dataset as Dataset

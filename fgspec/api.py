@@ -64,6 +64,7 @@ from fgspec.problems.problems import MISSING, Problem, SpecError, lookup
 from fgspec.processes.join import from_first, is_first, process_problems
 from fgspec.processes.join import stopping_together as stop_signals
 from fgspec.processes.stopping import advise
+from fgspec.results.report import Report, Reporter
 from fgspec.show.bias_notes import notes
 from fgspec.show.lines import say
 from fgspec.show.plan_tables import cost_rows
@@ -98,6 +99,7 @@ from fgspec.training.run import Course, Job, execute, find, going_on, start
 from fgspec.training.run_log import columns_of
 from fgspec.training.selection import Watch
 from fgspec.training.timings import Timings
+from fgspec.training.which_run import the_run
 
 LOG = logging.getLogger("fgspec")
 
@@ -111,6 +113,7 @@ __all__ = [
     "Model",
     "Probing",
     "Program",
+    "Report",
     "ResumeError",
     "RunError",
     "SpecError",
@@ -124,6 +127,7 @@ __all__ = [
     "load",
     "metrics",
     "plan",
+    "report",
     "restore",
     "train",
 ]
@@ -499,6 +503,35 @@ def metrics(run: str | Path) -> dict[str, list[float | None]]:
     """
     refuse_no_path("metrics: run", run, "the folder of a run")
     return columns_of(rundir.reopen(Path(run))[0])
+
+
+def report(
+    *runs: str | Path,
+    metric: str | None = None,
+    against: str | None = None,
+    x: str = "updates",
+) -> Report:
+    """Runs and sweeps beside each other: means over seeds, verdict, tables and figures.
+
+    Figures need matplotlib; without it the report has none.
+
+    Args:
+        runs: folders of runs or of sweeps, or what stands for them: names below `runs`, `latest`.
+        metric: that arms are judged by; the objective's headline if None, of the validation set if
+            all runs have one, else of the test set.
+        against: the label of the arm that differences are to; the first if None.
+        x: what curves are drawn over: updates, epochs, flops or seconds.
+
+    Raises:
+        UserError: there is no run, or no such metric, arm or axis; or an argument is no path.
+        ResumeError: a path is no run, or all runs are damaged.
+    """
+    for path in runs:
+        refuse_no_path("report: runs", path, "the folder of a run or of a sweep")
+    if not runs:
+        raise UserError("report: runs: give the folder of a run or of a sweep")
+    paths = [the_run(Path(path)) for path in runs]
+    return Reporter(paths, plan, metric=metric, against=against, x=x).report()
 
 
 def replay(bundle: str | Path) -> Replay:

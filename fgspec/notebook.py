@@ -1,4 +1,7 @@
-"""How specs, plans and comparisons look in a notebook, which asks objects for `_repr_html_`."""
+"""How specs, plans, comparisons and reports look in a notebook.
+
+A notebook asks objects for `_repr_html_`.
+"""
 
 from collections.abc import Callable, Mapping
 from html import escape
@@ -10,6 +13,7 @@ from fgspec.comparing.as_html import page
 from fgspec.comparing.comparison import Comparison
 from fgspec.loading.resolved import resolved_text, spec_hash
 from fgspec.loading.spec_file import Loaded
+from fgspec.results.report import Report
 from fgspec.show.bias_notes import notes
 from fgspec.show.plan_tables import layer_lines
 
@@ -34,6 +38,10 @@ def _comparison(found: Comparison) -> str:
     return framed(page(found))
 
 
+def _report(report: Report) -> str:
+    return framed(report.html())
+
+
 def _titled(name: str, about: str, text: str) -> str:
     head = f"<b>{escape(name)}</b> <small>{escape(about)}</small>"
     return f'<div>{head}<pre style="{_TEXT}">{escape(text)}</pre></div>'
@@ -48,6 +56,7 @@ SHOWN: Mapping[type, Callable[[Any], str]] = {
     Loaded: _spec,
     Plan: _plan,
     Comparison: _comparison,
+    Report: _report,
 }
 """What is shown of objects, by their class."""
 

@@ -1,1 +1,1 @@
-"""Random changes of training images, on the device, addressed by name, step and example."""
+"""Augmentation: random changes of training images, computed on the device."""

@@ -1,18 +1,18 @@
-"""Changes of colour: images [n, h, w, c] in [0, 1] and one number an example.
+"""Changes of colour, for images [n, h, w, c] in [0, 1] and one number per example.
 
-Hue, saturation and greyscale mean something for red, green and blue only; images of one colour
-are left as they are. Results are not clipped.
+Hue, saturation and greyscale change only images of three colours; others stay as they are. Results
+are not clipped to [0, 1].
 """
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 LUMA = (0.2989, 0.5870, 0.1140)
-"""Share of red, green and blue in a grey (ITU-R BT.601)."""
+"""The weights of red, green and blue in the luma (ITU-R BT.601)."""
 
 
 def each(values: Float[Array, " n"]) -> Float[Array, "n 1 1 1"]:
-    """One number an example, in the rank of images."""
+    """One number per example, shaped to broadcast over images."""
     return values.reshape(-1, 1, 1, 1)
 
 
@@ -24,13 +24,13 @@ def brighten(x: Float[Array, "n h w c"], by: Float[Array, " n"]) -> Float[Array,
 def scale_contrast(
     x: Float[Array, "n h w c"], factor: Float[Array, " n"]
 ) -> Float[Array, "n h w c"]:
-    """Scale the distance of every pixel from its colour's mean over the image."""
+    """Scale the difference of every pixel to its colour's mean over the image."""
     mean = x.mean((1, 2), keepdims=True)
     return (x - mean) * each(factor) + mean
 
 
 def hsv_of_rgb(x: Float[Array, "n h w 3"]) -> Float[Array, "n h w 3"]:
-    """Hue, saturation and value, each in [0, 1], of colours in [0, 1]; a grey has hue 0."""
+    """RGB in [0, 1] -> hue, saturation and value in [0, 1]; the hue of a grey is 0."""
     red, green, blue = x[..., 0], x[..., 1], x[..., 2]
     value = x.max(-1)
     spread = value - x.min(-1)
@@ -55,7 +55,7 @@ def rgb_of_hsv(x: Float[Array, "n h w 3"]) -> Float[Array, "n h w 3"]:
 def change_hue_and_saturation(
     x: Float[Array, "n h w c"], turn: Float[Array, " n"], factor: Float[Array, " n"]
 ) -> Float[Array, "n h w c"]:
-    """Turn the hue by a fraction of the circle and scale the saturation, to at most 1."""
+    """Rotate the hue by a fraction of the circle, and scale the saturation up to at most 1."""
     if x.shape[-1] != 3:
         return x
     hsv = hsv_of_rgb(x)
@@ -65,7 +65,7 @@ def change_hue_and_saturation(
 
 
 def greyscale(x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
-    """The luma of every pixel in place of its colours."""
+    """Replace the colours of every pixel by its luma."""
     if x.shape[-1] != 3:
         return x
     luma = (x * jnp.asarray(LUMA, x.dtype)[None, None, None]).sum(-1, keepdims=True)
@@ -73,5 +73,5 @@ def greyscale(x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
 
 
 def solarize(x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
-    """Invert what is at least half as bright as white."""
+    """Invert every value of at least 0.5."""
     return jnp.where(x < 0.5, x, 1 - x)

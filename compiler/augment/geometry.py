@@ -1,4 +1,4 @@
-"""Changes of geometry: images [n, h, w, c] and whole numbers or chances an example."""
+"""Changes of geometry, for images [n, h, w, c] and random numbers per example."""
 
 import jax
 import jax.numpy as jnp
@@ -20,8 +20,8 @@ def shift(
 
     Args:
         x: images.
-        padding: pixels on each side.
-        corner: top and left of the crop in the padded image, 0 to twice the padding.
+        padding: the number of pixels on each side.
+        corner: top and left of the crop in the padded image, from 0 to twice the padding.
     """
     wide = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
 
@@ -34,7 +34,7 @@ def shift(
 def resized_crop(
     x: Float[Array, "n h w c"], corner: Float[Array, "n 2"], size: Float[Array, "n 2"]
 ) -> Float[Array, "n h w c"]:
-    """Cut a box out of each image and enlarge it to the old size, bicubic.
+    """Cut a box out of each image and resize it to the old size, by bicubic interpolation.
 
     Args:
         x: images.
@@ -49,10 +49,10 @@ def resized_crop(
 def _cubic_weights(
     length: int, start: Float[Array, " n"], size: Float[Array, " n"]
 ) -> Float[Array, "n y h"]:
-    """What each old pixel adds to each new one along one axis: Keys' kernel (1981), a = -1/2.
+    """The weight of each old pixel in each new one, along one axis: Keys' kernel (1981), a = -1/2.
 
-    Pixels outside the box add nothing, so this is the same as cutting first and enlarging then; the
-    weights of a new pixel sum to 1.
+    Pixels outside of the box have weight 0, as if the box was cut out first. The weights of a new
+    pixel sum to 1.
     """
     pixels = jnp.arange(length, dtype=jnp.float32)
     start, size = start[:, None, None], size[:, None, None]
@@ -69,12 +69,12 @@ def _cubic_weights(
 def blur(
     x: Float[Array, "n h w c"], radius: int, sigma: Float[Array, " n"]
 ) -> Float[Array, "n h w c"]:
-    """Average over a square with Gaussian weights; black beyond the border.
+    """Average over a square with Gaussian weights; outside of the image all is black.
 
     Args:
         x: images.
-        radius: pixels from the middle of the square to its sides.
-        sigma: standard deviation in pixels.
+        radius: the number of pixels from the middle of the square to its sides.
+        sigma: the standard deviation in pixels.
     """
     offsets = jnp.arange(-radius, radius + 1, dtype=jnp.float32)[None]
     weights = jnp.exp(-jnp.square(offsets) / (2 * jnp.square(sigma)[:, None]))

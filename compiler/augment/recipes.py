@@ -1,4 +1,4 @@
-"""Which changes an augmentation makes, at which chances: one class each."""
+"""The augmentations: which changes each of them makes, and with which probabilities."""
 
 from typing import Any
 
@@ -13,9 +13,9 @@ from fgspec.spec.augmentations import Augmentation, Draw
 from fgspec.spec.kinds import working
 
 PROPOSALS = 10
-"""Boxes proposed for a crop; the first that fits is taken, the whole image if none does.
+"""The number of boxes proposed for a crop; the first that fits is used, else the whole image.
 
-There can be no loop until one fits.
+It is fixed, because a compiled loop over a batch cannot end at another turn for each image.
 """
 
 ASPECT = (3 / 4, 4 / 3)
@@ -25,7 +25,7 @@ GREYSCALE = 0.2
 BLUR = (1.0, 0.1)
 SIGMA = (0.1, 2.0)
 SOLARIZE = (0.0, 0.2)
-"""Of BYOL (Grill et al. 2020, appendix B): chances by view, else of both views."""
+"""The settings of BYOL (Grill et al. 2020, appendix B); pairs are probabilities by view."""
 
 
 def _between(u: Float[Array, "..."], low: float, high: float) -> Float[Array, "..."]:
@@ -39,10 +39,10 @@ def _where(
 
 
 class NoAugment(augmentations.NoAugment):
-    """The section with what it does."""
+    """No augmentation."""
 
     def apply(self, images: Float[Array, "n h w c"], draw: Draw, view: int) -> Any:
-        """Images as they are."""
+        """The images, unchanged."""
         return images
 
 
@@ -51,10 +51,10 @@ def _flipped(wanted: bool, x: Float[Array, "n h w c"], draw: Draw) -> Float[Arra
 
 
 class CropFlip(augmentations.CropFlip):
-    """The section with what it does."""
+    """Random crops of padded images, and random flips."""
 
     def apply(self, images: Float[Array, "n h w c"], draw: Draw, view: int) -> Any:
-        """The same choices in every view."""
+        """Cropped and flipped images; all views have the same settings."""
         corner = jnp.floor(draw("corner", (2,)) * (2 * self.padding + 1)).astype(jnp.int32)
         return _flipped(self.flip, geometry.shift(images, self.padding, corner), draw)
 
@@ -62,43 +62,43 @@ class CropFlip(augmentations.CropFlip):
 def _box(
     shape: tuple[int, int], crop_area: float, draw: Draw
 ) -> tuple[Float[Array, "n 2"], Float[Array, "n 2"]]:
-    """Corner and size, in whole pixels, of a box of random area and aspect."""
-    whole = jnp.asarray(shape, jnp.float32)[None]
+    """The corner and size, in whole pixels, of a box with random area and aspect ratio."""
+    image_size = jnp.asarray(shape, jnp.float32)[None]
     u = draw("box", (PROPOSALS, 2))
     area = _between(u[..., 0], crop_area, 1.0) * (shape[0] * shape[1])
     aspect = _between(u[..., 1], *ASPECT)
     proposed = jnp.round(jnp.sqrt(jnp.stack([area / aspect, area * aspect], -1)))
-    fits = (proposed <= whole[None]).all(-1)
+    fits = (proposed <= image_size[None]).all(-1)
     first = jnp.take_along_axis(proposed, fits.argmax(-1)[:, None, None], 1)[:, 0]
-    size = jnp.where(fits.any(-1, keepdims=True), jnp.maximum(first, 1), whole)
-    return jnp.floor(draw("corner", (2,)) * (whole - size + 1)), size
+    size = jnp.where(fits.any(-1, keepdims=True), jnp.maximum(first, 1), image_size)
+    return jnp.floor(draw("corner", (2,)) * (image_size - size + 1)), size
 
 
 def _jittered(x: Float[Array, "n h w c"], draw: Draw) -> Float[Array, "n h w c"]:
-    """Brightness, contrast, saturation and hue in random order, each clipped to [0, 1].
+    """Change brightness, contrast, saturation and hue in random order, and clip after each.
 
-    Hue and saturation mean nothing outside of it.
+    Hue and saturation are defined for values in [0, 1] only.
     """
     order = jnp.argsort(draw("jitter/order", (4,)), -1)
     strength = _between(draw("jitter/strength", (4,)), -1.0, 1.0)
     changed = x
     for turn in range(4):
-        now = order[:, turn]
-        hue = jnp.where(now == 3, HUE * strength[:, 3], 0)
-        saturation = jnp.where(now == 2, 1 + SATURATION * strength[:, 2], 1)
+        chosen = order[:, turn]
+        hue = jnp.where(chosen == 3, HUE * strength[:, 3], 0)
+        saturation = jnp.where(chosen == 2, 1 + SATURATION * strength[:, 2], 1)
         brighter = colour.brighten(changed, BRIGHTNESS * strength[:, 0])
         contrast = colour.scale_contrast(changed, 1 + CONTRAST * strength[:, 1])
         tinted = colour.change_hue_and_saturation(changed, hue, saturation)
-        tinted = _where(now == 1, contrast, tinted)
-        changed = jnp.clip(_where(now == 0, brighter, tinted), 0, 1)
+        tinted = _where(chosen == 1, contrast, tinted)
+        changed = jnp.clip(_where(chosen == 0, brighter, tinted), 0, 1)
     return _where(draw("jitter/chosen", ()) < JITTER, changed, x)
 
 
 class Byol(augmentations.Byol):
-    """The section with what it does."""
+    """The augmentation of BYOL (Grill et al. 2020)."""
 
     def apply(self, images: Float[Array, "n h w c"], draw: Draw, view: int) -> Any:
-        """Chances of blur and solarization differ between the views."""
+        """Augmented images; the probabilities of blur and solarization depend on the view."""
         corner, size = _box((images.shape[1], images.shape[2]), self.crop_area, draw)
         x = jnp.clip(geometry.resized_crop(images, corner, size), 0, 1)
         x = _jittered(_flipped(self.flip, x, draw), draw)
@@ -116,18 +116,19 @@ def augmented(
     step: Int[Array, ""] | int,
     first: Int[Array, ""] | int = 0,
 ) -> Float[Array, "m h w c"]:
-    """Augmented views of images, the views in a row: view v of example i at row v n + i.
+    """Augmented views of images: view v of example i is row v n + i.
 
-    Every choice is a function of the run, the step, the view, its own name and the index of the
-    example in the whole batch, so neither splitting the batch nor another draw changes it.
+    Every random choice is a function of the run, the step, the view, its own name and the index of
+    the example in the whole batch. So it does not depend on how the batch is split over devices, or
+    on other choices.
 
     Args:
         spec: the section `data.augment`.
-        views: how many views, 1 or 2.
-        images: in [0, 1].
-        key: of the run.
-        step: updates done.
-        first: index in the whole batch of the first of `images`.
+        views: the number of views, 1 or 2.
+        images: images with values in [0, 1].
+        key: the raw random key of the run.
+        step: the number of updates done so far.
+        first: the index of the first image in the whole batch.
     """
     index = first + jnp.arange(images.shape[0], dtype=jnp.int32)
     change = working(spec).apply
@@ -135,9 +136,9 @@ def augmented(
     def draw_of(view: int) -> Draw:
         def draw(name: str, shape: tuple[int, ...]) -> Float[Array, "n ..."]:
             stream = address(key, f"augment/view{view}/{name}", step)
-            keys = jax.vmap(lambda i: jax.random.fold_in(stream, i))(index)
-            return jax.vmap(lambda own: jax.random.uniform(own, shape, jnp.float32))(keys)
+            keys = jax.vmap(lambda example: jax.random.fold_in(stream, example))(index)
+            return jax.vmap(lambda stream: jax.random.uniform(stream, shape, jnp.float32))(keys)
 
         return draw
 
-    return jnp.concatenate([change(images, draw_of(v), v) for v in range(views)])
+    return jnp.concatenate([change(images, draw_of(view), view) for view in range(views)])

@@ -1,1 +1,1 @@
-"""What an update costs: FLOPs, bytes, memory and messages."""
+"""The cost of a training step: FLOPs, bytes moved, memory, and bytes sent between devices."""

@@ -1,7 +1,7 @@
-"""What an update computes, moves and stores, by part and by block: from its trace alone.
+"""FLOPs, bytes moved and memory of a training step, by part and by block, from its trace.
 
-A formula for every rule would be a second copy of each, wrong for whatever is added to one of the
-two only; so a new rule or layer has its row without being named here.
+There is no formula per rule, which would have to change with the rule. So a new rule or layer has
+its row without being named here.
 """
 
 from collections import Counter
@@ -18,18 +18,21 @@ from compiler.plan.plan import Plan
 from compiler.update.program import Program
 
 OTHER = "other"
-"""The part of what stands in no named scope: credit, sums of metrics, the choice of a batch."""
+"""The part of operations in no named scope: credit, sums of metrics, the choice of a batch."""
 
 
 class Anatomy(NamedTuple):
-    """An update, by scopes such as `tangents/block0`; of a stack, all its blocks under the first.
+    """The cost of one update by scope, such as `tangents/block0`.
+
+    All blocks of a stack are under the scope of its first block.
 
     Attributes:
-        flops: of one update, over all devices.
-        bytes: read and written by one update, where operations are fused as XLA does.
-        memory: bytes of temporaries when most are taken, by the scope that wrote them.
-        repeated: FLOPs of one update that XLA leaves out of its count of a call. It takes the body
-            of every loop once: of many updates one, of equal blocks one.
+        flops: FLOPs of one update, over all devices.
+        bytes: bytes read and written by one update, with operations fused as XLA fuses them.
+        memory: bytes of temporary arrays at the moment when they are largest, by the scope that
+            wrote them.
+        repeated: FLOPs that XLA does not count, because it counts the body of a loop once: one
+            update of many in a call, one of many equal blocks.
     """
 
     flops: Counter[str]
@@ -39,11 +42,11 @@ class Anatomy(NamedTuple):
 
 
 def dissect(program: Program, calls: Calls | None = None) -> Anatomy:
-    """Take an update apart; nothing is compiled or allocated.
+    """The cost of one update of a program; nothing is compiled or allocated.
 
     Args:
-        program: of any plan.
-        calls: updates in a call; those of the plan if None.
+        program: the program.
+        calls: the updates in a call; None: those of the plan.
     """
     calls = calls or calls_of(program.plan)
     traced = program.updates.trace(*abstract_arguments(program, calls))
@@ -59,35 +62,39 @@ def dissect(program: Program, calls: Calls | None = None) -> Anatomy:
 
 
 def _by_scope(counts: Mapping[str, int], steps: int) -> Counter[str]:
-    found = Counter[str]()
+    by_scope = Counter[str]()
     for where, count in counts.items():
-        found[scope(where) or OTHER] += count
-    return Counter({where: round(count / steps) for where, count in found.items() if count})
+        by_scope[scope(where) or OTHER] += count
+    return Counter({where: round(count / steps) for where, count in by_scope.items() if count})
 
 
 def by_part(counts: Mapping[str, int]) -> Counter[str]:
-    """Summed over blocks: by `forward`, `tangents`, ..."""
-    found = Counter[str]()
+    """Counts by part (`forward`, `tangents`, ...), summed over blocks."""
+    totals = Counter[str]()
     for where, count in counts.items():
-        found[where.split("/")[0]] += count
-    return found
+        totals[where.split("/")[0]] += count
+    return totals
 
 
 def by_block(plan: Plan, counts: Mapping[str, int]) -> Counter[str]:
-    """Summed over parts: by block or stack; what belongs to none is left out."""
+    """Counts by block or stack, summed over parts, without those of no block."""
     scanned = {block.name: stack.name for stack in plan.stacks for block in stack.template[0]}
-    found = Counter[str]()
+    totals = Counter[str]()
     for where, count in counts.items():
         if "/" in where:
             name = where.split("/")[1]
-            found[scanned.get(name, name)] += count
-    return found
+            totals[scanned.get(name, name)] += count
+    return totals
 
 
-def anatomy_values(plan: Plan, found: Anatomy) -> dict[str, Any]:
-    """As JSON: every quantity in all, by part and by block."""
-    counts = {"flops": found.flops, "bytes": found.bytes, "memory": found.memory}
+def anatomy_values(plan: Plan, anatomy: Anatomy) -> dict[str, Any]:
+    """The cost as JSON: every quantity in total, by part and by block."""
+    counts = {"flops": anatomy.flops, "bytes": anatomy.bytes, "memory": anatomy.memory}
     return {
-        name: {"total": sum(own.values()), "parts": by_part(own), "blocks": by_block(plan, own)}
-        for name, own in counts.items()
+        name: {
+            "total": sum(count.values()),
+            "parts": by_part(count),
+            "blocks": by_block(plan, count),
+        }
+        for name, count in counts.items()
     }

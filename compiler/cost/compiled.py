@@ -1,4 +1,4 @@
-"""Compiled updates: what XLA says of them, and arguments to run them with."""
+"""Compiling an update: options for XLA, what XLA reports, and arguments to run it with."""
 
 from functools import lru_cache
 from math import prod
@@ -18,15 +18,15 @@ from compiler.update.program import Program
 
 
 class CompiledUpdate(NamedTuple):
-    """The compiled update and what the compiler reports of it.
+    """The compiled update and what XLA reports about it.
 
     Attributes:
         call: (State, records, whole) -> (State, metrics), see `Program.updates`; donates the
             state.
-        flops: FLOPs by XLA's count, which takes the body of a scan once.
-        state_bytes: parameters, optimizer state and key.
-        argument_bytes: the state and the batch.
-        temporary_bytes: everything allocated during a call besides arguments and results.
+        flops: FLOPs by XLA's count, which counts the body of a loop once.
+        state_bytes: bytes of parameters, optimizer state and key.
+        argument_bytes: bytes of the state and the batches of a call.
+        temporary_bytes: bytes allocated during a call, without arguments and results.
     """
 
     call: Any
@@ -45,15 +45,15 @@ def compile_update(program: Program, calls: Calls = ONE) -> CompiledUpdate:
 
 
 def compiled_update(program: Program, lowered: jax.stages.Lowered) -> CompiledUpdate:
-    """Compile what `lower_update` has traced."""
+    """Compile the result of `lower_update`."""
     return reported(program, compile_for_memory(lowered, ynnpack(program.plan)))
 
 
 ORDER = {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"}
-"""Of operations on a CPU, that takes little memory.
+"""Options for an order of operations that needs little memory on a CPU.
 
-XLA's default there lets as many run at once as can, which took 5.3 GiB instead of 1.9 in backprop
-through 16 blocks, and was slower on two cores.
+XLA's default there runs as many operations at once as possible. In backprop through 16 blocks that
+took 5.3 GiB instead of 1.9, and was slower on two cores.
 """
 
 YNNPACK = {
@@ -63,39 +63,42 @@ YNNPACK = {
     "none": {"xla_cpu_experimental_ynn_fusion_type": ""},
     "all": {},
 }
-"""Options of XLA for what it gives to YNNPACK, by the value of `compile.ynnpack`.
+"""Options for which operations XLA leaves to YNNPACK, by the value of `compile.ynnpack`.
 
-Time of an update with products instead of all, two cores, jax 0.10.2: 0.68 of LG-FG-A on M/1/16,
-0.84 on S/1/1, 0.91 of BP on S/1/1, 0.96 on M/8/16 of 4 blocks with 442 instead of 574 MiB, 0.77 on
-ResNet-18; but 1.1 and 1.3 of BP on an MLP of twice 1,024 and 2,048 without normalization, where
-elementwise operations around products are quicker in the library.
+YNNPACK is a library for CPUs in XLA. Measured on two cores: the time of an update with `products`,
+divided by that with `all`.
 
-With jax 0.12.0 short sums no longer wait: 1.21 of BP on S/1/1, 1.09 on M/1/16, 1.01 on M/8/16 with
-442 instead of 541 MiB; of LG-FG-A along signs 1.11, 0.92 and 0.99 with 153 instead of 264 MiB;
-along normal noise 1.10, 1.01 and 0.97 with 212 instead of 309 MiB; and 0.87 to 0.90 on ResNet-18.
+* jax 0.10.2: LG-FG-A on M/1/16 0.68, on S/1/1 0.84; BP on S/1/1 0.91, on M/8/16 of 4 blocks 0.96
+  (442 MiB instead of 574), on ResNet-18 0.77; but BP on MLPs without normalization, with two layers
+  of 1,024 and of 2,048 units, 1.1 and 1.3, because elementwise operations around products are
+  faster in YNNPACK.
+* jax 0.12.0, where short sums in YNNPACK are cheap: BP on S/1/1 1.21, on M/1/16 1.09, on M/8/16
+  1.01 (442 MiB instead of 541); LG-FG-A with signs on the same 1.11, 0.92 and 0.99 (153 MiB
+  instead of 264), with normal noise 1.10, 1.01 and 0.97 (212 MiB instead of 309); ResNet-18 0.87
+  to 0.90.
 """
 
 QUICK_SUMS = jax.__version_info__ >= (0, 11)
-"""Whether a short sum in YNNPACK is cheap: not with 0.10.2, but with 0.12.0; 0.11 was not tried."""
+"""Whether short sums in YNNPACK are cheap: not with jax 0.10.2, but with 0.12.0 (0.11 untested)."""
 
 HEAVY = 1e9
-"""FLOPs of an update from which `auto` saves memory, where sums are quick.
+"""FLOPs of an update from which `auto` saves memory, where sums are cheap.
 
-M/1/16 takes a quarter of that and M/8/16 fifty times as many; between them only memory was
-measured: overlapping losses of 1.7 GFLOP take 59 MiB of temporaries with all sums in YNNPACK.
+M/1/16 needs a quarter of that, M/8/16 fifty times as many. Between them only memory was measured:
+overlapping losses of 1.7 GFLOP need 59 MiB of temporary arrays with all sums in YNNPACK.
 """
 
 
 def ynnpack(plan: Plan) -> str:
-    """What XLA gives to YNNPACK, a key of `YNNPACK`: as the spec says, or as is quickest.
+    """Which operations XLA leaves to YNNPACK: a key of `YNNPACK`, by the spec or what is fastest.
 
-    Empty where there is no such library, as the backend is no CPU.
+    Empty if the backend is not a CPU.
     """
     if jax.default_backend() != "cpu":
         return ""
-    asked = plan.experiment.compile.ynnpack
-    if asked != "auto":
-        return asked
+    choice = plan.experiment.compile.ynnpack
+    if choice != "auto":
+        return choice
     if written_out(plan):
         return "products"
     if not any(True for _ in plan.normalizations()):
@@ -103,34 +106,36 @@ def ynnpack(plan: Plan) -> str:
     return "all" if QUICK_SUMS and update_flops(plan) < HEAVY else "products"
 
 
-def compile_for_memory(lowered: jax.stages.Lowered, given: str = "all") -> jax.stages.Compiled:
-    """Compile; on a CPU in an order of operations that takes little memory.
+def compile_for_memory(lowered: jax.stages.Lowered, to_ynnpack: str = "all") -> jax.stages.Compiled:
+    """Compile; on a CPU with an order of operations that needs little memory.
 
     Args:
-        lowered: what to compile.
-        given: what XLA gives to YNNPACK; a key of `YNNPACK`.
+        lowered: the lowered program.
+        to_ynnpack: which operations XLA leaves to YNNPACK; a key of `YNNPACK`.
     """
-    # Here and not in `Program.update`: a jitted function with options cannot be called by another.
-    return lowered.compile(dict(_known(given)) if jax.default_backend() == "cpu" else None)
+    # Not an option of the jit in `Program`: other jitted functions could not call it then.
+    return lowered.compile(
+        dict(_cpu_options(to_ynnpack)) if jax.default_backend() == "cpu" else None
+    )
 
 
 @lru_cache
-def _known(given: str) -> dict[str, str]:
-    """The options for a CPU; XLA's own choice where this XLA does not know that of YNNPACK."""
+def _cpu_options(to_ynnpack: str) -> dict[str, str]:
+    """The options for a CPU, without that for YNNPACK if this version of XLA does not know it."""
     try:
-        jax.jit(lambda: 0).lower().compile(dict(YNNPACK[given]))
+        jax.jit(lambda: 0).lower().compile(dict(YNNPACK[to_ynnpack]))
     except jax.errors.JaxRuntimeError:
         return ORDER
-    return ORDER | YNNPACK[given]
+    return ORDER | YNNPACK[to_ynnpack]
 
 
 def lower_update(program: Program, calls: Calls = ONE) -> jax.stages.Lowered:
-    """Trace and lower the update for the shapes of its plan; `compile_for_memory` is XLA's work."""
+    """Trace and lower the update for the shapes of its plan; XLA does not compile yet."""
     return program.updates.lower(*abstract_arguments(program, calls))
 
 
 def reported(program: Program, compiled: jax.stages.Compiled) -> CompiledUpdate:
-    """What the compiler reports of the compiled update of `program`."""
+    """A compiled update of `program`, with what XLA reports about it."""
     state, _, _ = abstract_arguments(program)
     memory: Any = compiled.memory_analysis()
     analysis: Any = compiled.cost_analysis() or {}
@@ -144,7 +149,7 @@ def reported(program: Program, compiled: jax.stages.Compiled) -> CompiledUpdate:
 
 
 def abstract_arguments(program: Program, calls: Calls = ONE) -> tuple[Any, Any, Any]:
-    """Shapes of the state, of the records of a call and of the resident set, and where they lie."""
+    """Shapes and shardings of a call's arguments: state, records, and resident training set."""
     plan = program.plan
     examples, size = plan.data.train_examples, plan.experiment.data.batch_size
     state = program.abstract()
@@ -160,15 +165,18 @@ def _records(plan: Plan, shapes: dict[str, jax.ShapeDtypeStruct]) -> dict[str, A
 
 
 def random_records(program: Program, steps: int = 1) -> dict[str, Array]:
-    """Noise in the shape of the batches of a call, for measurements: no data set is read."""
+    """Random images and labels in the shapes of a call's batches, for measurements."""
     random, data = np.random.default_rng(0), program.plan.data
     _, records, _ = abstract_arguments(program, Calls(steps, False))
 
-    def drawn(name: str, like: jax.ShapeDtypeStruct) -> Any:
+    def random_array(name: str, abstract: jax.ShapeDtypeStruct) -> Any:
         if name == "label":
-            return random.integers(0, data.classes, like.shape, like.dtype)
-        if jnp.issubdtype(like.dtype, jnp.integer):
-            return random.integers(0, 256, like.shape, like.dtype)
-        return random.random(like.shape, like.dtype)
+            return random.integers(0, data.classes, abstract.shape, abstract.dtype)
+        if jnp.issubdtype(abstract.dtype, jnp.integer):
+            return random.integers(0, 256, abstract.shape, abstract.dtype)
+        return random.random(abstract.shape, abstract.dtype)
 
-    return {name: jax.device_put(drawn(name, s), s.sharding) for name, s in records.items()}
+    return {
+        name: jax.device_put(random_array(name, shape), shape.sharding)
+        for name, shape in records.items()
+    }

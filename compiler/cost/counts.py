@@ -1,4 +1,4 @@
-"""Counts of one update that need no trace: parameters, copies of losses, perturbed numbers."""
+"""Counts of one update that need no trace: parameters, loss copies, perturbed elements."""
 
 from dataclasses import dataclass
 from math import prod
@@ -10,13 +10,13 @@ from compiler.plan.segment import Segment
 
 @dataclass(frozen=True)
 class Counts:
-    """Of one update over a whole batch.
+    """Counts of one update over a whole batch.
 
     Attributes:
-        parameters: trained numbers.
-        head_parameters: those in the heads of local losses.
-        losses: copies of losses, over the batch.
-        perturbed: perturbed numbers, over batch and samples.
+        parameters: the number of parameters.
+        head_parameters: the number of parameters in the heads of local losses.
+        losses: the number of loss copies, over the batch.
+        perturbed: the number of perturbed elements, over the batch and all samples.
     """
 
     parameters: int
@@ -26,7 +26,7 @@ class Counts:
 
 
 def counts(plan: Plan) -> Counts:
-    """Count an update of a plan."""
+    """The counts of one update of a plan."""
     sizes = {path: prod(spec.shape) for path, spec in flatten(plan.parameters()).items()}
     return Counts(
         parameters=sum(sizes.values()),
@@ -47,4 +47,4 @@ def _copies(plan: Plan, segment: Segment) -> int:
 
 def _perturbed(plan: Plan, segment: Segment) -> int:
     samples = plan.perturbation.samples if plan.perturbation is not None else 0
-    return samples * sum(prod(e.shape) for e in plan.perturbed(segment).values())
+    return samples * sum(prod(element.shape) for element in plan.perturbed(segment).values())

@@ -1,4 +1,4 @@
-"""FLOPs and bytes of a traced program, by the scopes around its operations."""
+"""FLOPs and bytes moved by a traced program, by the named scopes around its operations."""
 
 from collections import Counter
 from math import prod
@@ -10,7 +10,7 @@ from compiler.cost.fusion import SUMS, fused
 from compiler.cost.operations import Operation, Operations, Value
 
 BITS = 70
-"""Of drawing a random word: twenty rounds of threefry for two words, as XLA counts them."""
+"""FLOPs of drawing a random word, as XLA counts the twenty rounds of threefry for two words."""
 
 ELEMENT = {
     "erf_inv": 25,
@@ -26,15 +26,15 @@ ELEMENT = {
     ),
     0,
 )
-"""FLOPs an element of the result, if not one; XLA counts roots and exponentials by themselves."""
+"""FLOPs per element of the result, if not 1; XLA counts roots and exponentials separately."""
 
 
 class Work(NamedTuple):
-    """What is computed and moved, by the scopes around it.
+    """The work of a program.
 
     Attributes:
-        flops: by scope.
-        bytes: that are read and written, by scope.
+        flops: FLOPs by scope.
+        bytes: bytes read and written, by scope.
     """
 
     flops: Counter[str]
@@ -42,11 +42,11 @@ class Work(NamedTuple):
 
 
 def work(program: Operations, loops: bool = True) -> Work:
-    """Count a program.
+    """Count the work of a program.
 
     Args:
-        program: see `operations`.
-        loops: whether what a loop runs counts as often as it runs, or once.
+        program: the program, from `operations`.
+        loops: whether the body of a loop counts as often as it runs, or once.
     """
     flops, moved = Counter[str](), Counter[str]()
     for step in program.steps:
@@ -56,41 +56,43 @@ def work(program: Operations, loops: bool = True) -> Work:
             values: set[Value] = read | set(step.writes)
             moved[step.where] += sum(value.bytes for value in values)
     for step in program.steps:
-        times = step.times if loops else 1
-        for inner in (work(own, loops) for own in step.inner):
-            flops.update({where: times * count for where, count in inner.flops.items()})
-            moved.update({where: times * count for where, count in inner.bytes.items()})
+        repeats = step.times if loops else 1
+        for inner in (work(body, loops) for body in step.inner):
+            flops.update({where: repeats * count for where, count in inner.flops.items()})
+            moved.update({where: repeats * count for where, count in inner.bytes.items()})
     return Work(flops, moved)
 
 
 def operation_flops(step: Operation) -> int:
-    """FLOPs of one operation, without those of programs inside it."""
-    equation, made = step.equation, step.writes[0].elements
+    """FLOPs of one operation, without those of programs that it runs."""
+    equation, elements = step.equation, step.writes[0].elements
     if step.inner:
         return 0
     if step.name == "dot_general":
-        return 2 * made * _contracted(equation)
+        return 2 * elements * _contracted(equation)
     if step.name == "conv_general_dilated":
         return 2 * _convolved(equation)
     if step.name in SUMS:
         return equation.invars[0].aval.size
-    return ELEMENT.get(step.name, 1) * made
+    return ELEMENT.get(step.name, 1) * elements
 
 
 def _convolved(equation: Any) -> int:
-    """Products of a convolution: as XLA does, without those of padding and of dilation's zeros."""
-    (image, kernel), made = (of.aval.shape for of in equation.invars), equation.outvars[0].aval
-    how = equation.params
-    of_image, of_kernel, of_made = how["dimension_numbers"]
-    found = made.shape[of_made[0]] * made.shape[of_made[1]] * kernel[of_kernel[1]]
-    sides = zip(of_image[2:], of_kernel[2:], of_made[2:], strict=True)
-    for place, (before, window, after) in enumerate(sides):
-        starts = np.arange(made.shape[after]) * how["window_strides"][place]
-        seen = starts[:, None] + np.arange(kernel[window]) * how["rhs_dilation"][place]
-        seen, apart = seen - how["padding"][place][0], how["lhs_dilation"][place]
-        inside = (seen >= 0) & (seen <= (image[before] - 1) * apart) & (seen % apart == 0)
-        found *= int(inside.sum())
-    return found
+    """The number of products in a convolution, without those with padding or dilation zeros."""
+    image, kernel = (operand.aval.shape for operand in equation.invars)
+    out, params = equation.outvars[0].aval, equation.params
+    image_axes, kernel_axes, out_axes = params["dimension_numbers"]
+    products = out.shape[out_axes[0]] * out.shape[out_axes[1]] * kernel[kernel_axes[1]]
+    sides = zip(image_axes[2:], kernel_axes[2:], out_axes[2:], strict=True)
+    for dimension, (before, window, after) in enumerate(sides):
+        starts = np.arange(out.shape[after]) * params["window_strides"][dimension]
+        positions = starts[:, None] + np.arange(kernel[window]) * params["rhs_dilation"][dimension]
+        positions -= params["padding"][dimension][0]
+        dilation = params["lhs_dilation"][dimension]
+        last = (image[before] - 1) * dilation
+        inside = (positions >= 0) & (positions <= last) & (positions % dilation == 0)
+        products *= int(inside.sum())
+    return products
 
 
 def _contracted(equation: Any) -> int:

@@ -1,9 +1,9 @@
-"""Which results of operations are written to memory, and which are computed where they are read.
+"""Predicts fusion: which results are written to memory, and which computed where they are read.
 
-XLA fuses operations that work element by element with what reads them. The rules here are those
-of its CPU compiler, as far as they decide the size of memory: what a matrix product reads is
-written, what is read by a sum and by something else is written, and a sum takes only arithmetic
-into itself. The rules were found by comparing with compiled programs.
+XLA fuses elementwise operations with the operations that read their results. The rules here imitate
+its CPU compiler as far as they decide the size of memory: operands of matrix products are written;
+values that are read by a sum and by something else are written; and a sum fuses only arithmetic.
+The rules come from comparisons with compiled programs.
 """
 
 from collections import defaultdict
@@ -46,18 +46,19 @@ SUMS = {"reduce_sum", "reduce_max", "reduce_min", "reduce_and", "reduce_or", "ar
 ARITHMETIC = {"mul", "sub", "add", "add_any", "integer_pow", "square", "neg", "abs"} | {
     "convert_element_type"
 }
-"""What a sum computes of its operands as it reads them."""
+"""Operations that a sum computes on its operands as it reads them."""
 
 COSTLY = {"exp", "log", "div", "rsqrt", "sqrt", "tanh", "pow", "logistic", "log1p", "erf_inv"}
-"""What is not computed twice."""
+"""Operations that are not computed twice."""
 
 
 class Fused(NamedTuple):
-    """A program as its compiled form runs.
+    """A program after fusion.
 
     Attributes:
-        steps: with the written values that each reads, in order.
-        results: of the program.
+        steps: the operations that write their results, in order, each with the written values that
+            it reads.
+        results: the results of the program.
     """
 
     steps: list[tuple[Operation, set[Value]]]
@@ -70,7 +71,7 @@ def fusible(step: Operation) -> bool:
 
 
 def fused(program: Operations) -> Fused:
-    """Leave out what is never written."""
+    """The program without operations whose results are never written."""
     makers = {value: step for step in program.steps for value in step.writes}
     unwritten = _unwritten(program)
     sources: dict[Value, set[Value]] = {}
@@ -126,10 +127,12 @@ def _is_mask(step: Operation) -> bool:
 
 
 def _unary(step: Operation) -> bool:
-    """Whether at most one operand is as large as the result: computed again where it is read."""
+    """Whether at most one operand is as large as the result; it is then computed when read."""
     return sum(value.elements == step.writes[0].elements for value in step.reads) <= 1
 
 
 def _constant(step: Operation) -> bool:
-    """Whether all elements are one number."""
-    return step.name == "broadcast_in_dim" and all(v.aval.size == 1 for v in step.equation.invars)
+    """Whether all elements are the same number."""
+    return step.name == "broadcast_in_dim" and all(
+        operand.aval.size == 1 for operand in step.equation.invars
+    )

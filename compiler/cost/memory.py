@@ -1,9 +1,10 @@
-"""Predicted peak memory of a traced program, and what it is made of.
+"""Predicts the peak memory of a traced program, and which arrays it consists of.
 
-Arrays that are written live from the operation that makes them to the last that reads them. Of two
-orders the one that takes less counts, as XLA chooses too: the program's own, in which only what is
-made of next to nothing, as noise is, waits for its reader; and one in which everything does.
-Arguments and results are not counted.
+A written array is in memory from the operation that makes it to the last one that reads it. Two
+orders of operations are tried, and the one with the lower peak counts, as XLA chooses too. In the
+program's own order, only operations that read almost nothing, such as drawing noise, are moved to
+just before their first reader. In the other order all operations are. Arguments and results of the
+program are not counted.
 """
 
 from collections import Counter
@@ -13,19 +14,18 @@ from compiler.cost.fusion import Fused, fused, fusible
 from compiler.cost.operations import Operation, Operations, Value
 
 DRAWING = 4
-"""Arrays of the size of the drawn bits that drawing works on (threefry's two words, twice, and its
-counters)."""
+"""Working memory of drawing bits, in arrays of their size (threefry's words and counters)."""
 
 SMALL = 1000
-"""How many times less an operation must read than it writes to wait for its reader."""
+"""An operation is moved to its first reader if it writes so many times more than it reads."""
 
 
 class Peak(NamedTuple):
-    """The moment when most memory is taken.
+    """The moment when the most memory is in use.
 
     Attributes:
-        bytes: then taken.
-        causes: of them, by the scopes around the operation that wrote them.
+        bytes: the bytes in use then.
+        causes: these bytes, by the scope of the operation that wrote them.
     """
 
     bytes: int
@@ -33,18 +33,18 @@ class Peak(NamedTuple):
 
 
 def peak(program: Operations) -> Peak:
-    """Predict the peak of the temporaries of a program.
+    """Predict the peak of a program's temporary arrays.
 
     Args:
-        program: see `operations`.
+        program: the program, from `operations`.
     """
     lean = fused(program)
-    found = [_peak(Fused(order, lean.results)) for order in _orders(lean)]
-    return min(found, key=lambda one: one.bytes)
+    peaks = [_peak(Fused(order, lean.results)) for order in _orders(lean)]
+    return min(peaks, key=lambda candidate: candidate.bytes)
 
 
 def _orders(lean: Fused) -> list[list[tuple[Operation, set[Value]]]]:
-    """The program's own, and one that makes every value when it is first needed."""
+    """The program's own order, and one that makes every value when it is first needed."""
     makers = {value: time for time, (step, _) in enumerate(lean.steps) for value in step.writes}
     needed = [{makers[value] for value in read if value in makers} for _, read in lean.steps]
     placed: dict[int, None] = {}
@@ -55,7 +55,7 @@ def _orders(lean: Fused) -> list[list[tuple[Operation, set[Value]]]]:
 
 
 def _place(time: int, needed: list[set[int]], placed: dict[int, None]) -> None:
-    """Place what a step needs, then the step; without recursion, programs are long."""
+    """Place everything that a step needs, then the step; not recursive, as programs are long."""
     stack = [(time, iter(sorted(needed[time])))]
     while stack:
         current, waiting = stack[-1]
@@ -93,14 +93,14 @@ def _peak(lean: Fused) -> Peak:
 
 
 def _late(lean: Fused) -> Fused:
-    """The same steps, those that make much of next to nothing just before their first reader."""
+    """The same steps, with those that write much and read little just before their first reader."""
     made_of: dict[Value, int] = {}
     light = set[int]()
     for time, (step, read) in enumerate(lean.steps):
-        own = sum(made_of.get(value, value.bytes) for value in read)
-        if not step.inner and SMALL * own < sum(value.bytes for value in step.writes):
+        bytes_read = sum(made_of.get(value, value.bytes) for value in read)
+        if not step.inner and SMALL * bytes_read < sum(value.bytes for value in step.writes):
             light.add(time)
-            made_of |= dict.fromkeys(step.writes, own)
+            made_of |= dict.fromkeys(step.writes, bytes_read)
     place: dict[int, tuple[int, ...]] = {}
     first: dict[Value, tuple[int, ...]] = {}
     for time in reversed(range(len(lean.steps))):
@@ -122,7 +122,7 @@ def _in_place(step: Operation) -> bool:
 
 
 def _working(step: Operation) -> Peak:
-    """What an operation needs besides operands and results."""
+    """The memory that an operation needs besides operands and results."""
     if step.inner:
         return max((peak(inner) for inner in step.inner), key=lambda found: found.bytes)
     if step.name == "random_bits":
@@ -135,13 +135,13 @@ def _working(step: Operation) -> Peak:
 
 
 def _transposed(equation: Any) -> list[int]:
-    """Bytes of the operands that a matrix product must transpose first."""
+    """The sizes in bytes of operands that a matrix product must transpose first."""
     contracted, batch = equation.params["dimension_numbers"]
-    found = []
+    sizes = []
     for side, variable in enumerate(equation.invars):
-        rank, own = variable.aval.ndim, (list(batch[side]), list(contracted[side]))
-        free = [axis for axis in range(rank) if axis not in own[0] and axis not in own[1]]
-        orders = ([*own[0], *free, *own[1]], [*own[0], *own[1], *free])
+        rank, axes = variable.aval.ndim, (list(batch[side]), list(contracted[side]))
+        free = [axis for axis in range(rank) if axis not in axes[0] and axis not in axes[1]]
+        orders = ([*axes[0], *free, *axes[1]], [*axes[0], *axes[1], *free])
         if list(range(rank)) not in orders:
-            found.append(variable.aval.size * variable.aval.dtype.itemsize)
-    return found
+            sizes.append(variable.aval.size * variable.aval.dtype.itemsize)
+    return sizes

@@ -1,4 +1,4 @@
-"""A traced program as a list of operations on values of known size; nothing is compiled."""
+"""A traced program as a list of operations on values of known size."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import jax.extend.core as jex
 
 BODIES = ("jaxpr", "call_jaxpr", "fun_jaxpr")
-"""Parameters that hold what a called function computes."""
+"""Parameters of JAX's equations that hold the body of a called function."""
 
 LOOPS = {"scan": ("jaxpr",), "while": ("body_jaxpr",), "cond": ("branches",)}
-"""Where an operation holds what it runs many times, or one of."""
+"""Parameters that hold the bodies of loops and the branches of conditionals."""
 
 SAME = {
     "reshape",
@@ -25,7 +25,7 @@ SAME = {
     "random_unwrap",
     "sharding_constraint",
 }
-"""Operations whose result is their operand, in another shape or under another name."""
+"""Operations whose result is their operand, maybe in another shape."""
 
 
 @dataclass(eq=False, slots=True)
@@ -33,9 +33,9 @@ class Value:
     """An array.
 
     Attributes:
-        bytes: of it.
-        elements: in it.
-        given: whether it is an argument or a constant of the program, made by none of its steps.
+        bytes: its size in bytes.
+        elements: the number of its elements.
+        given: whether it is an argument or a constant of the program.
     """
 
     bytes: int
@@ -47,12 +47,12 @@ class Operation(NamedTuple):
     """One step of a program.
 
     Attributes:
-        name: of the JAX primitive.
+        name: the name of the JAX primitive.
         reads: its operands.
         writes: its results.
-        where: scopes around it, as `jax.named_scope` joins them.
-        equation: JAX's own.
-        inner: programs that it runs, each a list of operations and its results.
+        where: the named scopes around it, joined by slashes.
+        equation: JAX's equation.
+        inner: the programs that it runs.
         times: how often it runs them.
     """
 
@@ -75,26 +75,30 @@ class Operations(NamedTuple):
 def operations(program: jex.Jaxpr, where: str = "") -> Operations:
     """List a traced program as a compiler runs it.
 
-    Functions that it calls by name are put in their place; what is computed twice is listed once,
-    what is not needed not at all.
+    Called functions are inlined. What is computed twice is listed once, and what is not needed is
+    left out.
 
     Args:
-        program: as `jax.make_jaxpr(...)(...).jaxpr` gives it.
-        where: scopes around all of it.
+        program: the traced program, such as `jax.make_jaxpr(...)(...).jaxpr`.
+        where: the scopes around all of it.
     """
-    known = {v: _value(v, True) for v in (*program.constvars, *program.invars)}
-    steps = list(_flat(program, _Known(known, {}, {}), where))
-    results = {known[v] for v in program.outvars if not isinstance(v, jex.Literal)}
-    needed, kept = set(results), list[Operation]()
+    values = {
+        variable: _value(variable, True) for variable in (*program.constvars, *program.invars)
+    }
+    steps = list(_flat(program, _Known(values, {}, {}), where))
+    results = {
+        values[variable] for variable in program.outvars if not isinstance(variable, jex.Literal)
+    }
+    needed, needed_steps = set(results), list[Operation]()
     for step in reversed(steps):
         if needed.intersection(step.writes):
             needed.update(step.reads)
-            kept.append(step)
-    return Operations(kept[::-1], {value for value in results if not value.given})
+            needed_steps.append(step)
+    return Operations(needed_steps[::-1], {value for value in results if not value.given})
 
 
 class _Known(NamedTuple):
-    """Values by variable, literals by their text, and results of operations by what made them."""
+    """Values by variable, literals by text, and results by a key of the operation."""
 
     values: dict[Any, Value]
     literals: dict[str, Value]
@@ -110,36 +114,39 @@ def _flat(program: Any, known: _Known, around: str) -> Iterator[Operation]:
     for equation in program.eqns:
         name, where = equation.primitive.name, f"{around}/{equation.source_info.name_stack}"
         reads = [known.read(atom) for atom in equation.invars]
-        called = next((equation.params[key] for key in BODIES if key in equation.params), None)
+        body_param = next((equation.params[key] for key in BODIES if key in equation.params), None)
         inner: tuple[list[Operations], int] = ([], 1)
         if name in SAME:
             known.values[equation.outvars[0]] = reads[0]
             continue
         if name in LOOPS:
             inner = _inner(equation, where)
-        elif called is not None:
-            body = getattr(called, "jaxpr", called)
-            own = {v: _value(v, True) for v in body.constvars}
-            own |= dict(zip(body.invars, reads, strict=True))
-            deeper = known._replace(values=own)
+        elif body_param is not None:
+            body = getattr(body_param, "jaxpr", body_param)
+            values = {variable: _value(variable, True) for variable in body.constvars}
+            values |= dict(zip(body.invars, reads, strict=True))
+            deeper = known._replace(values=values)
             yield from _flat(body, deeper, where)
-            found = [deeper.read(atom) for atom in body.outvars]
-            known.values.update(zip(equation.outvars, found, strict=True))
+            results = [deeper.read(atom) for atom in body.outvars]
+            known.values.update(zip(equation.outvars, results, strict=True))
             continue
         key = (name, *map(id, reads), repr(sorted(equation.params.items())), *map(id, inner[0]))
-        again = known.made.get(key)
-        writes = again or [_value(variable) for variable in equation.outvars]
+        computed_before = known.made.get(key)
+        writes = computed_before or [_value(variable) for variable in equation.outvars]
         known.values.update(zip(equation.outvars, writes, strict=True))
-        if again is None:
+        if computed_before is None:
             known.made[key] = writes
             yield Operation(name, reads, writes, where, equation, *inner)
 
 
 def _inner(equation: Any, where: str) -> tuple[list[Operations], int]:
-    held = [equation.params[key] for key in LOOPS[equation.primitive.name]]
-    programs = [one for part in held for one in (part if isinstance(part, tuple) else (part,))]
-    found = [operations(getattr(one, "jaxpr", one), where) for one in programs]
-    return found, equation.params.get("length", 1) if equation.primitive.name == "scan" else 1
+    params = [equation.params[key] for key in LOOPS[equation.primitive.name]]
+    programs = [
+        program for param in params for program in (param if isinstance(param, tuple) else (param,))
+    ]
+    inner_programs = [operations(getattr(program, "jaxpr", program), where) for program in programs]
+    times = equation.params.get("length", 1) if equation.primitive.name == "scan" else 1
+    return inner_programs, times
 
 
 def _value(atom: Any, given: bool = False) -> Value:

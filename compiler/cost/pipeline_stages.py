@@ -1,4 +1,4 @@
-"""Stages of a pipeline: which units each trains, and the schedule."""
+"""The stages of a pipeline: which units each of them trains, and their schedule."""
 
 import itertools
 from collections import Counter
@@ -11,28 +11,28 @@ from compiler.plan.plan import Plan
 
 @lru_cache(maxsize=256)
 def stages(plan: Plan) -> tuple[range, ...]:
-    """The units of each stage, in a row, so that the slowest stage is as fast as possible."""
+    """The consecutive units of each stage, so that the slowest stage is as fast as possible."""
     return _balanced(_unit_flops(plan), plan.experiment.mesh.stage)
 
 
 @lru_cache(maxsize=256)
 def _unit_flops(plan: Plan) -> tuple[float, ...]:
-    """FLOPs of every unit in an update, counted from its trace."""
+    """The FLOPs of every unit in an update, counted from its trace."""
     by_block = Counter[str]()
     for where, count in flops_by_scope(plan).items():
         by_block[where.partition("/")[2]] += count
     shared = {unit: (stack, len(stack.units)) for stack in plan.stacks for unit in stack.units}
-    found = []
+    flops = []
     for unit in plan.units:
         stack, count = shared.get(unit, (None, 1))
         blocks = unit[0] if stack is None else stack.template[0]
-        # The scope of a scanned body is that of its template, which counts all of its units.
-        found.append(sum(by_block[block.name] for block in blocks) / count)
-    return tuple(found)
+        # The scope of a scanned body is that of its template; it has the FLOPs of all units.
+        flops.append(sum(by_block[block.name] for block in blocks) / count)
+    return tuple(flops)
 
 
 def _balanced(costs: Sequence[float], count: int) -> tuple[range, ...]:
-    """`count` ranges of at least one number whose largest sum is least."""
+    """`count` consecutive non-empty ranges; the largest sum of costs in a range is minimal."""
     ends = [0.0, *itertools.accumulate(costs)]
     best = {0: (0.0, list[range]())}
     for stage in range(1, count + 1):
@@ -47,18 +47,18 @@ def _balanced(costs: Sequence[float], count: int) -> tuple[range, ...]:
 
 
 def balance(plan: Plan) -> float:
-    """Mean of the stages' predicted times, of the longest: 1 where all take the same."""
+    """The mean of the stages' predicted times, divided by the longest: 1 if all are equal."""
     times = [sum(_unit_flops(plan)[index] for index in span) for span in stages(plan)]
     return sum(times) / len(times) / max(times)
 
 
 def utilisation(plan: Plan, steps: int) -> float:
-    """The share of a call of so many steps in which stages compute."""
+    """The share of the time of a call of so many steps in which stages compute."""
     return steps / (steps + plan.experiment.mesh.stage - 1) * balance(plan)
 
 
 def schedule(plan: Plan, steps: int, shown: int = 8) -> Iterator[str]:
-    """A picture of a call: what batch each stage trains on at each tick, and its units."""
+    """A table of a call: the units of each stage, and its batch at each tick."""
     spans = stages(plan)
     ticks = min(steps, shown) + len(spans) - 1
     width = len(str(ticks)) + 1
@@ -68,16 +68,18 @@ def schedule(plan: Plan, steps: int, shown: int = 8) -> Iterator[str]:
     yield f"{'tick':<{side + 9}}" + "".join(f"{tick:{width}d}" for tick in range(ticks)) + more
     for stage, name in enumerate(names):
         cells = (tick - stage for tick in range(ticks))
-        drawn = "".join(f"{b:{width}d}" if 0 <= b < steps else ".".rjust(width) for b in cells)
+        drawn = "".join(
+            f"{batch:{width}d}" if 0 <= batch < steps else ".".rjust(width) for batch in cells
+        )
         yield f"stage {stage:<2} {name:<{side}}{drawn}{more}"
     yield (
-        f"{steps} batches a call: stages compute {utilisation(plan, steps):.0%} of the time "
-        f"({balance(plan):.0%} by their sizes)"
+        f"{steps} batches per call: stages compute {utilisation(plan, steps):.0%} of the time "
+        f"({balance(plan):.0%} without filling and draining)"
     )
 
 
 def _named(plan: Plan, span: range) -> str:
-    """`block0-block2` and, at the end, the classifier."""
+    """The name of a stage: `block0-block2`, and `, classifier` for the last one."""
     names = [block.name for index in span for block in plan.units[index][0]]
     inside = names[0] if len(names) == 1 else f"{names[0]}-{names[-1]}"
     return inside + (", classifier" if span.stop == len(plan.units) else "")

@@ -1,9 +1,9 @@
-"""What devices will send each other in an update, from shapes alone.
+"""Predicts from shapes how many bytes devices send each other in an update.
 
-Sums over examples cross the axis `data`: gradients, or where weights are perturbed the derivatives
-alone. What a map mixes across groups that lie on several devices crosses the axis `group`: inputs
-and their tangents are gathered, errors that travel backward are summed. Layers that perturb their
-own pre-activations send no errors.
+Along the mesh axis `data`, devices sum over examples: gradients, or if weights are perturbed only
+the derivatives along noise. Along the axis `group`, layers that mix groups gather their inputs and
+tangents, and sum the errors that go backward. With noise on pre-activations there are no such
+errors.
 """
 
 from collections import Counter
@@ -23,77 +23,77 @@ from compiler.plan.sharding import Layout, layout_of
 from fgspec.spec.shapes import INPUT, ParamSpec
 
 Traffic = Counter[tuple[str, str]]
-"""Bytes that each device sends, by (collective, axis of the mesh)."""
+"""Bytes that each device sends, by (collective, axes of the mesh)."""
 
 
 def sent(kind: str, size: float, devices: int) -> int:
-    """Bytes that each of `devices` in a ring sends.
+    """The bytes that each device in a ring sends.
 
     Args:
-        kind: of collective.
-        size: bytes of its result on a device; of a reduce-scatter of its argument.
-        devices: that take part.
+        kind: the collective.
+        size: the bytes of its result on a device; for a reduce-scatter, of its argument.
+        devices: the number of devices in the ring.
     """
     share = (devices - 1) / devices
     return round({"all-reduce": 2 * share, "collective-permute": 1.0}.get(kind, share) * size)
 
 
 FLOAT = 4.0
-"""Bytes of a number."""
+"""Bytes of a float32 number."""
 
 
 def moments_of(plan: Plan) -> int:
-    """Arrays like the parameters that the optimizer keeps."""
+    """The number of arrays that the optimizer keeps for each parameter."""
     return plan.experiment.optimizer.arrays
 
 
 Message = tuple[str, str, float]
-"""(collective, axis of the mesh, bytes of its result on a device)."""
+"""(collective, axes of the mesh, bytes of its result on a device)."""
 
 
 def varying(segment: Segment) -> list[Layer]:
-    """The layers whose input depends on parameters of the segment, and so has a derivative."""
-    found, varies = [], False
+    """The layers whose input depends on parameters of the segment, so that it has a derivative."""
+    varying_layers, varies = [], False
     for block in segment.blocks:
         depends, sources = {INPUT: varies}, block.sources()
         for layer in block.layers:
-            enters = depends[sources[layer.name]]
-            found += [layer] if enters else []
+            input_varies = depends[sources[layer.name]]
+            varying_layers += [layer] if input_varies else []
             depends[layer.name] = (
-                enters or is_trained(layer) or any(depends[name] for name in layer.adds)
+                input_varies or is_trained(layer) or any(depends[name] for name in layer.adds)
             )
         varies = depends[block.layers[-1].name]
-    return found
+    return varying_layers
 
 
 def predicted_traffic(plan: Plan) -> Traffic:
-    """Bytes that each device sends in an update, by collective and axis of the mesh."""
+    """The bytes that each device sends in an update, by collective and axes of the mesh."""
     layout = layout_of(plan.experiment.mesh)
-    sizes, found = dict(layout.sizes), Traffic()
+    sizes, traffic = dict(layout.sizes), Traffic()
     for messages in (_gradients, _activations, _readouts, _stages):
         for kind, axes, size in messages(plan, layout):
             devices = prod(sizes[axis] for axis in axes.split(","))
             if devices > 1 and size:
-                found[kind, axes] += sent(kind, size, devices)
-    return found
+                traffic[kind, axes] += sent(kind, size, devices)
+    return traffic
 
 
 def on_each(layout: Layout, axes: Sequence[Axis | None], shape: tuple[int, ...]) -> float:
-    """Bytes on a device of an array that is split as its named axes say."""
+    """The bytes on a device of an array that is split by its named axes."""
     sizes = dict(layout.sizes)
-    own = (*axes, *(None,) * (len(shape) - len(axes)))
-    split = prod(sizes[axis] for axis in layout.split(own, shape) if axis is not None)
+    all_axes = (*axes, *(None,) * (len(shape) - len(axes)))
+    split = prod(sizes[axis] for axis in layout.split(all_axes, shape) if axis is not None)
     return FLOAT * prod(shape) / split
 
 
 def _gradients(plan: Plan, layout: Layout) -> Iterator[Message]:
-    """Sums over examples: of weight gradients, or of the derivatives that make them."""
+    """Sums over examples: of gradients, or of derivatives along noise on weights."""
     weights = plan.moves_together and plan.space.of_weights and not plan.space.rows
     for path, spec in flatten(plan.parameters()).items():
         if path.startswith("blocks/") and weights:
             continue
-        own = on_each(layout, spec.axes, spec.shape)
-        yield "all-reduce", "data", own / (_parts(plan, layout, spec) if _reads(path, spec) else 1)
+        size = on_each(layout, spec.axes, spec.shape)
+        yield "all-reduce", "data", size / (_parts(plan, layout, spec) if _reads(path, spec) else 1)
     for segment in plan.segments if weights else ():
         for element in plan.perturbed(segment).values():
             sized = zip(element.shape, element.axes, strict=True)
@@ -107,31 +107,31 @@ def _reads(path: str, spec: ParamSpec) -> bool:
 
 
 def _parts(plan: Plan, layout: Layout, spec: ParamSpec) -> int:
-    """Parts that the rows of a readout's weight are computed in, as its features are."""
+    """The number of parts in which the new weight of a readout is computed, as its features are."""
     size, groups = dict(layout.sizes)["group"], plan.network.blocks[-1].end.features[1]
     split = "group" in layout.split(ACTIVATION, (1, 1, groups, 1))
     return size if split and spec.shape[0] % size == 0 else 1
 
 
 def samples_of(plan: Plan) -> int:
-    """Perturbations of an update whose tangents are pushed forward."""
-    how = plan.perturbation
-    return how.samples if how is not None and not how.projects else 0
+    """The number of perturbations whose tangents go through the network in an update."""
+    perturbation = plan.perturbation
+    return perturbation.samples if perturbation is not None and not perturbation.projects else 0
 
 
 def _activations(plan: Plan, layout: Layout) -> Iterator[Message]:
-    """What crosses groups inside blocks: inputs, tangents, errors, and sums of normalizations."""
+    """What blocks send across groups: inputs, tangents, errors, and sums of normalizations."""
     layers_alone = plan.estimator.isolates_layers
     clean = 0.0 if plan.objective.answers else 1 / plan.objective.views
-    moved = plan.moves_together
-    pulled = layers_alone or (moved and plan.space.layerwise)
+    noise_at_once = plan.moves_together
+    pulled = layers_alone or (noise_at_once and plan.space.layerwise)
     for _, layer in every_layer(plan.network.blocks):
         yield "all-gather", "group", _mixed(plan, layout, layer) * (1 + clean)
-        # A normalization sends the first of its values, their mean and their variance.
+        # A normalization sends three values: the first number, the mean and the variance.
         yield "all-reduce", "group", _moments(plan, layout, layer) * 3 * (1 + clean + pulled)
-        if not moved or not plan.space.of_weights:
+        if not noise_at_once or not plan.space.of_weights:
             yield "all-reduce", "group", _shared(plan, layout, layer)
-    errors = not moved and not layers_alone
+    errors = not noise_at_once and not layers_alone
     for segment in plan.segments:
         for layer in varying(segment):
             mixed, moments = _mixed(plan, layout, layer), 2 * _moments(plan, layout, layer)
@@ -142,14 +142,14 @@ def _activations(plan: Plan, layout: Layout) -> Iterator[Message]:
 
 
 def _mixed(plan: Plan, layout: Layout, layer: Layer) -> float:
-    """Bytes of a layer's input on a device once it has all groups; 0 if they are never mixed."""
+    """The bytes of a layer's input with all groups on a device; 0 if groups are not mixed."""
     if "group" not in layer.mixes():
         return 0.0
     return _whole(plan, layout, layer.inputs)
 
 
 def _whole(plan: Plan, layout: Layout, features: tuple[int, int, int]) -> float:
-    """Bytes on a device of features that are split over groups, were they not."""
+    """The bytes of features with all groups on a device; 0 if they are not split over groups."""
     shape = (plan.rows, *features)
     if "group" not in layout.split(ACTIVATION, shape):
         return 0.0
@@ -157,16 +157,16 @@ def _whole(plan: Plan, layout: Layout, features: tuple[int, int, int]) -> float:
 
 
 def _moments(plan: Plan, layout: Layout, layer: Layer) -> float:
-    """Bytes of a sum that the normalizations of a layer take over groups."""
-    found = 0.0
+    """The bytes of a sum over groups in the normalizations of a layer."""
+    size = 0.0
     for norm, features in ((layer.before, layer.inputs), (layer.after, layer.outputs)):
         if norm is not None and "group" in norm.over and _whole(plan, layout, features):
-            found += on_each(layout, ACTIVATION, (plan.rows, *norm.shape(features)[1:]))
-    return found
+            size += on_each(layout, ACTIVATION, (plan.rows, *norm.shape(features)[1:]))
+    return size
 
 
 def _shared(plan: Plan, layout: Layout, layer: Layer) -> float:
-    """Bytes of the gradient of a weight that all groups share, example by example."""
+    """The bytes of the gradient, per example, of weights that all groups share."""
     if not _whole(plan, layout, layer.outputs):
         return 0.0
     sizes = (
@@ -178,7 +178,7 @@ def _shared(plan: Plan, layout: Layout, layer: Layer) -> float:
 
 
 def _readouts(plan: Plan, layout: Layout) -> Iterator[Message]:
-    """Outputs are sums over groups; new weights of readouts are made in parts and gathered."""
+    """Outputs of readouts are summed over groups, and their new weights are gathered."""
     kept = 1 + moments_of(plan)
     devices = "data,group" if dict(layout.sizes)["data"] > 1 else "group"
     rows = on_each(layout, ("batch",), (plan.rows,))
@@ -195,7 +195,7 @@ def _readouts(plan: Plan, layout: Layout) -> Iterator[Message]:
 
 
 def _stages(plan: Plan, layout: Layout) -> Iterator[Message]:
-    """Features go on at every tick, each stage's new parameters to all at the end of a call."""
+    """Stages send features at every tick, and new parameters to all at the end of a call."""
     steps, spans = calls_of(plan).steps, stages(plan)
     if len(spans) == 1:
         return

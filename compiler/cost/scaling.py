@@ -1,4 +1,4 @@
-"""What an update would be on devices that need not be here, from shapes alone."""
+"""Predicts time and memory of an update on a mesh of any devices, from shapes and FLOPs."""
 
 from math import prod
 from typing import Any, NamedTuple
@@ -15,11 +15,11 @@ from fgspec.spec.mesh import AXES, sizes
 
 
 class Machine(NamedTuple):
-    """What a device does in a second, of what is wanted of it and not at most.
+    """The sustained speed of a device, not its peak.
 
     Attributes:
-        flops: FLOPs.
-        bandwidth: bytes that it sends.
+        flops: FLOPs per second.
+        bandwidth: bytes that it sends per second.
     """
 
     flops: float = 1e14
@@ -27,15 +27,14 @@ class Machine(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """An update on a mesh.
+    """The predicted cost of an update on a mesh.
 
     Attributes:
-        state: bytes on each device: parameters, optimizer state, backward weights.
-        features: bytes on each device of what is kept of the chain of blocks that is
-            differentiated at once.
-        traffic: see `predicted_traffic`.
-        computing: seconds.
-        sending: seconds, none of them hidden behind computing.
+        state: bytes of parameters, optimizer state and backward weights on each device.
+        features: bytes of stored features on each device, for the largest segment.
+        traffic: bytes sent, see `predicted_traffic`.
+        computing: seconds of computation.
+        sending: seconds of communication, assuming that none overlaps with computation.
     """
 
     state: float
@@ -46,12 +45,12 @@ class Prediction(NamedTuple):
 
     @property
     def seconds(self) -> float:
-        """Of an update."""
+        """The seconds of an update."""
         return self.computing + self.sending
 
 
 def predict(plan: Plan, machine: Machine) -> Prediction:
-    """An update of a plan on its own mesh."""
+    """The predicted cost of an update of a plan on the plan's mesh."""
     traffic = predicted_traffic(plan)
     busy = prod(sizes(plan.experiment.mesh)) * utilisation(plan, calls_of(plan).steps)
     computing = update_flops(plan) / busy / machine.flops
@@ -60,16 +59,18 @@ def predict(plan: Plan, machine: Machine) -> Prediction:
 
 
 def _state(plan: Plan) -> float:
-    layout, kept = layout_of(plan.experiment.mesh), 1 + moments_of(plan)
+    layout, copies = layout_of(plan.experiment.mesh), 1 + moments_of(plan)
 
     def size(specs: Any) -> float:
-        return sum((on_each(layout, s.axes, s.shape) for s in flatten(specs).values()), 0.0)
+        return sum(
+            (on_each(layout, spec.axes, spec.shape) for spec in flatten(specs).values()), 0.0
+        )
 
-    return kept * size(plan.parameters()) + size(plan.feedback())
+    return copies * size(plan.parameters()) + size(plan.feedback())
 
 
 def _features(plan: Plan) -> float:
-    """Outputs and inputs of the layers of the largest segment, and their tangents."""
+    """The bytes of inputs and outputs of the layers of the largest segment, and of tangents."""
     layout = layout_of(plan.experiment.mesh)
     times = 2 if plan.moves_together else 1
 
@@ -77,13 +78,17 @@ def _features(plan: Plan) -> float:
         return on_each(layout, ACTIVATION, (plan.rows, *features))
 
     return times * max(
-        sum(size(layer.inputs) + size(layer.outputs) for b in segment.blocks for layer in b.layers)
+        sum(
+            size(layer.inputs) + size(layer.outputs)
+            for block in segment.blocks
+            for layer in block.layers
+        )
         for segment in plan.segments
     )
 
 
 def mesh_values(plan: Plan) -> dict[str, Any]:
-    """The same as JSON, in bytes an update."""
-    found = predicted_traffic(plan).items()
-    sent = [{"collective": kind, "axis": axes, "bytes": size} for (kind, axes), size in found]
+    """The mesh and the bytes that each device sends in an update, as JSON."""
+    traffic = predicted_traffic(plan).items()
+    sent = [{"collective": kind, "axis": axes, "bytes": size} for (kind, axes), size in traffic]
     return {"mesh": dict(zip(AXES, sizes(plan.experiment.mesh), strict=True)), "sent": sent}

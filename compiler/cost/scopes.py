@@ -1,4 +1,4 @@
-"""Which part of an update each operation of the compiled program belongs to."""
+"""Which part of an update an operation belongs to, by JAX's named scopes."""
 
 import re
 
@@ -12,7 +12,7 @@ PARTS = (
     "readouts",
     "optimizer",
 )
-"""The named scopes of an update; of nested ones the outermost counts."""
+"""The named scopes of an update; if they are nested, the outermost one counts."""
 
 _MODULE = re.compile(r"HloModule ([^\s,]+)")
 _OPERATION = re.compile(r'^\s*(?:ROOT )?%?([^\s=]+) = .*metadata=\{[^}]*op_name="([^"]*)"', re.M)
@@ -21,12 +21,12 @@ _WORD = re.compile(r"[^/()]+")
 
 
 def scope(name: str) -> str:
-    """The part of an update that JAX's name of an operation tells, such as `tangents/block0`.
+    """The part of an update and the block, such as `tangents/block0`, from an operation's name.
 
-    `backward` is where a forward pass is transposed; the scope is empty outside every part.
+    `backward` is the transpose of a forward pass. The result is empty outside of all parts.
 
     Args:
-        name: such as `jit(update)/tangents/jvp(forward/block=block0)/dot_general`.
+        name: JAX's name, such as `jit(update)/tangents/jvp(forward/block=block0)/dot_general`.
     """
     part = next((word for word in _WORD.findall(name) if word in PARTS), "")
     if part == "forward" and "transpose(" in name[: name.index("forward")]:
@@ -36,13 +36,13 @@ def scope(name: str) -> str:
 
 
 def scopes(text: str) -> dict[tuple[str, str], str]:
-    """The scope of every operation of a compiled program that has one, by (module, operation).
+    """The scopes of a compiled program's operations, by (module, operation).
 
     Args:
-        text: of the compiled program, as its `as_text()` gives it.
+        text: the compiled program as text, from its `as_text()`.
     """
     module = _MODULE.match(text)
     if module is None:
         return {}
-    named = {(module[1], found[1]): scope(found[2]) for found in _OPERATION.finditer(text)}
-    return {operation: where for operation, where in named.items() if where}
+    scope_of = {(module[1], match[1]): scope(match[2]) for match in _OPERATION.finditer(text)}
+    return {operation: where for operation, where in scope_of.items() if where}

@@ -1,4 +1,4 @@
-"""FLOPs of one update, counted from its trace: the one count that everything uses."""
+"""FLOPs of one update, counted from its trace; all other code uses this count."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -15,18 +15,18 @@ from fgspec.spec.mesh import Mesh
 
 @lru_cache(maxsize=256)
 def flops_by_scope(plan: Plan) -> Mapping[str, int]:
-    """FLOPs of one update on one device, by scopes such as `forward/block0`.
+    """FLOPs of one update on one device, by scope, such as `forward/block0`.
 
-    Equal blocks that are scanned stand together under the first of them. Nothing is compiled.
+    All blocks of a stack are under the scope of its first block. Nothing is compiled.
     """
     experiment = plan.experiment.model_copy(update={"mesh": Mesh()})
     program = Program(replace(plan, experiment=experiment))
     batch = plan.images(plan.experiment.data.batch_size)
     traced = program.update.trace(program.abstract(), batch)
-    found = Counter[str]()
+    flops = Counter[str]()
     for where, count in work(operations(traced.jaxpr.jaxpr)).flops.items():
-        found[scope(where)] += count
-    return found
+        flops[scope(where)] += count
+    return flops
 
 
 def update_flops(plan: Plan) -> int:

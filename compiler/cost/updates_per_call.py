@@ -1,4 +1,4 @@
-"""How many updates one call of the compiled program makes, and where its examples come from."""
+"""How many updates a call of the compiled program makes, and where its examples come from."""
 
 from math import gcd, prod
 from typing import NamedTuple
@@ -11,28 +11,28 @@ from compiler.plan.loops import written_out
 from compiler.plan.plan import Plan
 
 LIGHT = {"cpu": 2e8}
-"""FLOPs of an update below which what a call costs by itself counts, by backend.
+"""By backend, the FLOPs of an update below which the overhead of a call matters.
 
-Measured on two cores: at 160 million 26 updates a call are 6 % quicker, at 230 million slower, as
-operations inside a loop share cores less well.
+Measured on two cores: 26 updates per call are 6 % faster at 160 million FLOPs, and slower at 230
+million, because operations inside a loop use several cores less well.
 """
 
 MOST = 32
-"""Updates in one call that `auto` takes: a run that is told to stop ends its call first."""
+"""The most updates per call that `auto` chooses: a run that is stopped ends its call first."""
 
 RESIDENT = 256 * 2**20
-"""Bytes of a training set that `auto` keeps on the device."""
+"""The largest training set, in bytes, that `auto` keeps on the device."""
 
 STACKED = 32 * 2**20
-"""Bytes of the batches of one call that `auto` stacks."""
+"""The most bytes of batches that `auto` sends for one call."""
 
 
 class Calls(NamedTuple):
-    """What one call of the compiled program is.
+    """One call of the compiled program.
 
     Attributes:
-        steps: updates in it.
-        resident: whether the training set lives on the device, so that a call names examples only.
+        steps: the number of updates in it.
+        resident: whether the training set is on the device, so that a call needs only indices.
     """
 
     steps: int
@@ -40,7 +40,7 @@ class Calls(NamedTuple):
 
 
 def calls_of(plan: Plan) -> Calls:
-    """The calls of a run, as its spec says or as is best."""
+    """The calls of a run, by the spec or what is fastest."""
     compile, source = plan.experiment.compile, plan.experiment.data.source
     images = prod(plan.data.image_shape) * np.dtype(plan.data.pixels).itemsize
     resident = compile.input == "device"
@@ -49,7 +49,7 @@ def calls_of(plan: Plan) -> Calls:
         resident = small and not source.decoded
     if compile.steps_per_call != "auto":
         return Calls(compile.steps_per_call, resident)
-    # Each call of a pipeline fills and drains it, so that it takes many updates whatever they cost.
+    # Each call fills and drains a pipeline, so it should have many updates, whatever they cost.
     if plan.experiment.mesh.stage == 1 and (
         written_out(plan) or update_flops(plan) >= LIGHT.get(jax.default_backend(), 1e10)
     ):
@@ -58,11 +58,11 @@ def calls_of(plan: Plan) -> Calls:
     if not resident:
         most = max(1, min(MOST, STACKED // (images * plan.experiment.data.batch_size)))
     between = gcd(*stops(plan))
-    return Calls(max(k for k in range(1, most + 1) if between % k == 0), resident)
+    return Calls(max(count for count in range(1, most + 1) if between % count == 0), resident)
 
 
 def stops(plan: Plan) -> list[int]:
-    """After how many updates the run is looked at, in each of its intervals and in all."""
+    """The run's intervals of logging, evaluation and checkpoints, and its length, in updates."""
     training, checkpoint = plan.experiment.training, plan.experiment.checkpoint
-    found = (training.log_every, training.evaluate_every, checkpoint.every)
-    return [plan.steps, *(plan.steps_of(interval) for interval in found)]
+    intervals = (training.log_every, training.evaluate_every, checkpoint.every)
+    return [plan.steps, *(plan.steps_of(interval) for interval in intervals)]

@@ -1,1 +1,1 @@
-"""What two plans compute alike, told from their traces."""
+"""Finds which computations of two plans are identical, by comparing their traces."""

@@ -1,7 +1,7 @@
-"""What a plan computes, as digests by name: its parameters, passes, gradients, draws, data, steps.
+"""The computations of a plan as digests by name: parameters, passes, gradients, noise, data, steps.
 
-The blocks are followed unrolled, under their own names, whatever the program scans: scanned ones
-share one body, in which no layer can be named. Nothing is compiled and no array is allocated.
+Blocks are always traced unrolled, under their own names, because scanned blocks share a body in
+which layers have no names of their own. Nothing is compiled and no array is allocated.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -36,18 +36,17 @@ from fgspec.spec.mesh import Mesh, sizes
 from fgspec.spec.shapes import ParamSpec
 
 _ROWS = 2
-"""Examples that a layer, an augmentation and an evaluation are followed with: they do not depend on
-how many there are."""
+"""The number of examples in traces of layers, augmentation and evaluation; any number will do."""
 
 _STATE = ("state", "batch")
 
 
 class Print(NamedTuple):
-    """The digest of one named thing.
+    """The digests of one named computation.
 
     Attributes:
-        digest: of all that it is computed from.
-        given: the same, whatever the random arrays that enter are.
+        digest: the digest of the whole computation.
+        given: a digest that disregards how the random arrays in it are drawn.
     """
 
     digest: str
@@ -56,11 +55,11 @@ class Print(NamedTuple):
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """Digests of what a plan computes, by group and name, and counts of what it costs.
+    """The digests of all computations of a plan, and its cost.
 
     Attributes:
-        prints: by a name of `CONSEQUENCES`, then by names such as `blocks/block0/group/w`.
-        cost: counts of one update.
+        prints: digests by a name in `CONSEQUENCES`, then by name, such as `blocks/block0/group/w`.
+        cost: counts for one update, by name.
     """
 
     prints: Mapping[str, Mapping[str, Print]]
@@ -68,38 +67,38 @@ class Fingerprint:
 
 
 def fingerprint(plan: Plan) -> Fingerprint:
-    """Follow everything that a plan computes.
+    """The fingerprint of a plan, from traces of everything that it computes.
 
-    An update is a function of parameters, batch, step and key; the optimizer one of parameters,
-    gradients and its state; a layer one of its parameters and its input. The seed is part of
-    initial parameters, draws and data. All of it is followed on one device, as a mesh changes no
-    number; the lowering says what the mesh is.
+    An update is a function of parameters, batch, step and key, the optimizer of parameters,
+    gradients and its state, and a layer of its parameters and its input. The seed is part of the
+    initial parameters, the noise and the data. Traces are for one device, because a mesh changes no
+    number; the mesh is part of the group `program`.
     """
-    lowered, plan = plan, replace(plan, experiment=plan.experiment.on(Mesh()))
+    plan_on_mesh, plan = plan, replace(plan, experiment=plan.experiment.on(Mesh()))
     scanned = compile_plan(plan)
     plan = replace(plan, stacks=())
     program = compile_plan(plan)
     state, records, _ = abstract_arguments(program)
-    batch = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), records)
-    few = _few(batch)
+    batch = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape[1:], array.dtype), records)
+    small_batch = _few(batch)
     with jax.default_matmul_precision(plan.products):
         updates = _updates(program, state, batch)
         prints = {
             "initial": _printed(_initial(program)),
-            "data": _data(plan, state, few),
-            "forward": _printed(_forward(plan, state, few["image"])),
+            "data": _data(plan, state, small_batch),
+            "forward": _printed(_forward(plan, state, small_batch["image"])),
             "update": _printed(updates),
             "noise": _noise(plan, updates.values()),
             "optimizer": _printed(_optimizer(plan, state)),
-            "evaluation": _evaluation(program, state, few),
+            "evaluation": _evaluation(program, state, small_batch),
             "run": _run(plan),
-            "program": _program(lowered),
+            "program": _program(plan_on_mesh),
         }
-    return Fingerprint(prints, _cost(scanned, state, batch) | _sent(lowered))
+    return Fingerprint(prints, _cost(scanned, state, batch) | _sent(plan_on_mesh))
 
 
-def _printed(found: Mapping[str, Known]) -> dict[str, Print]:
-    return {name: Print(known.digest, known.given) for name, known in found.items()}
+def _printed(values: Mapping[str, Known]) -> dict[str, Print]:
+    return {name: Print(known.digest, known.given) for name, known in values.items()}
 
 
 def _same(*parts: Any) -> Print:
@@ -108,54 +107,63 @@ def _same(*parts: Any) -> Print:
 
 
 def _initial(program: Program) -> dict[str, Known]:
-    """Parameters, backward weights and running statistics of a run's first state."""
+    """The initial parameters, backward weights and running statistics of a run."""
     plan, seed = program.plan, program.plan.experiment.seed
-    how = plan.network.initialization
-    found = digests(lambda: {"statistics": program.init(seed).statistics}, (), ())
+    initialization = plan.network.initialization
+    values = digests(lambda: {"statistics": program.init(seed).statistics}, (), ())
     for specs, *stream in ((plan.parameters(),), (plan.feedback(), "feedback")):
-        for path, spec in flatten(specs).items():  # alike ones are drawn together in a run
+        # One by one: in a run, parameters of one shape are drawn together.
+        for path, spec in flatten(specs).items():
 
-            def alone(path: Any = path, spec: Any = spec, of: Any = stream) -> Any:
+            def one_parameter(path: Any = path, spec: Any = spec, stream_name: Any = stream) -> Any:
                 specs = unflatten({path: spec})
-                own = None if of else plan.network.drawn
-                return initialize(specs, key_data(seed), how, *of, all_drawn=bool(of), drawn=own)
+                drawn_elsewhere = None if stream_name else plan.network.drawn
+                return initialize(
+                    specs,
+                    key_data(seed),
+                    initialization,
+                    *stream_name,
+                    all_drawn=bool(stream_name),
+                    drawn=drawn_elsewhere,
+                )
 
-            (known,) = digests(alone, (), ()).values()
+            (known,) = digests(one_parameter, (), ()).values()
             if not stream and path in plan.begins_elsewhere:
-                read = hashed(plan.experiment.start_from, path)
-                known = Known(read, read, True)
-            found["/".join((*stream, path))] = known
-    return found
+                digest = hashed(plan.experiment.start_from, path)
+                known = Known(digest, digest, True)
+            values["/".join((*stream, path))] = known
+    return values
 
 
 def _updates(program: Program, state: State, batch: Any) -> dict[str, Known]:
-    """The gradient of every parameter, and what else of the state an update moves."""
+    """The gradient of every parameter, and the other parts of the state that an update changes."""
 
     def update(state: State, batch: Any) -> Any:
         learned = program.learned(state, batch, Collecting(state))
-        found: dict[str, Any] = {
+        gradients: dict[str, Any] = {
             **learned.grads,
             "statistics": moved(state.statistics, learned.layers),
         }
-        return found if learned.feedback is None else found | {"feedback": learned.feedback}
+        return gradients if learned.feedback is None else gradients | {"feedback": learned.feedback}
 
     return digests(update, (state, batch), _STATE)
 
 
 def _few(batch: Any) -> Any:
-    return jax.tree.map(lambda a: jax.ShapeDtypeStruct((_ROWS, *a.shape[1:]), a.dtype), batch)
+    return jax.tree.map(
+        lambda array: jax.ShapeDtypeStruct((_ROWS, *array.shape[1:]), array.dtype), batch
+    )
 
 
 def _data(plan: Plan, state: State, batch: Any) -> dict[str, Print]:
     data, info = plan.experiment.data, plan.data
     images = hashed(data.source, info)
 
-    def seen(state: State, batch: Any) -> Any:
-        # Before the stem, which is part of the network's forward pass: it cuts pictures into the
-        # positions of an architecture.
+    def augmented_images(state: State, batch: Any) -> Any:
+        # Before the stem: it depends on the architecture, and belongs to the forward pass.
         return pictures(plan, batch, state.key, state.step)
 
-    augmented = digests(seen, (state, batch), _STATE)[""]
+    augmented = digests(augmented_images, (state, batch), _STATE)[""]
     return {
         "images": _same(images),
         "batches": _same(images, plan.experiment.order_seed, data.batch_size),
@@ -164,31 +172,31 @@ def _data(plan: Plan, state: State, batch: Any) -> dict[str, Print]:
 
 
 def _forward(plan: Plan, state: State, image: Any) -> dict[str, Known]:
-    """The output of every layer as a function of what enters it, and of every readout."""
+    """The outputs of every layer and every readout, as functions of their inputs."""
     dtype = plan.features_dtype
-    found = digests(lambda image: stem(plan, image), (image,), ("image",))
-    known = {"stem": found[""]}
+    stem_output = digests(lambda image: stem(plan, image), (image,), ("image",))
+    values = {"stem": stem_output[""]}
 
     def features(shape: tuple[int, int, int]) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct((_ROWS, *shape), dtype)
 
     params = {path: _abstract(specs) for path, specs in _layers(plan)}
     for path, layer in every_layer(plan.network.blocks):
-        added = tuple(features(layer.outputs) for _ in layer.adds)
+        added_outputs = tuple(features(layer.outputs) for _ in layer.adds)
 
-        def run(own: Any, x: Any, added: Any, layer: Any = layer) -> Any:
-            return apply_layer(layer, own, x, added)[0]
+        def run(params_of_layer: Any, x: Any, added_outputs: Any, layer: Any = layer) -> Any:
+            return apply_layer(layer, params_of_layer, x, added_outputs)[0]
 
         names = ("params", f"input from {layer.source}", f"adds {layer.adds}")
-        arguments = (params.get(path, {}), features(layer.inputs), added)
-        known[path] = digests(run, arguments, names)[""]
+        arguments = (params.get(path, {}), features(layer.inputs), added_outputs)
+        values[path] = digests(run, arguments, names)[""]
     last = features(plan.network.blocks[-1].end.features)
     for site in plan.headed_sites():
-        own, read = state.params["heads"][site.name], plan.readout(site)
+        params_of_layer, readout = state.params["heads"][site.name], plan.readout(site)
         block = features(plan.network.block(site.block).end.features)
-        known[f"heads/{site.name}"] = _read(read, own, block)
-    known["classifier"] = _read(plan.network.classifier, state.params["classifier"], last)
-    return known
+        values[f"heads/{site.name}"] = _read(readout, params_of_layer, block)
+    values["classifier"] = _read(plan.network.classifier, state.params["classifier"], last)
+    return values
 
 
 def _read(readout: Any, params: Any, x: Any) -> Known:
@@ -207,10 +215,12 @@ def _abstract(specs: Mapping[str, ParamSpec]) -> dict[str, jax.ShapeDtypeStruct]
     return {name: jax.ShapeDtypeStruct(spec.shape, jnp.float32) for name, spec in specs.items()}
 
 
-def _noise(plan: Plan, found: Iterable[Known]) -> dict[str, Print]:
-    """What is drawn from every random stream that an update reads, by name and seed."""
+def _noise(plan: Plan, gradients: Iterable[Known]) -> dict[str, Print]:
+    """The draws from every random stream that an update reads, by the stream's name."""
     seed = plan.experiment.seed
-    return {name: Print(hashed(seed, drawn), hashed(drawn)) for name, drawn in streams(plan, found)}
+    return {
+        name: Print(hashed(seed, drawn), hashed(drawn)) for name, drawn in streams(plan, gradients)
+    }
 
 
 def _optimizer(plan: Plan, state: State) -> dict[str, Known]:
@@ -221,17 +231,21 @@ def _optimizer(plan: Plan, state: State) -> dict[str, Known]:
         return stepped(optimizer, clipped(plan, grads), moments, params)
 
     arguments = (state.params, state.optimizer, state.params)
-    found = digests(step, arguments, ("gradient", "moments", "params"))
-    steps = {path.removeprefix("0/"): k for path, k in found.items() if path.startswith("0/")}
-    kept = sorted((path, k.digest) for path, k in found.items() if path.startswith("1/"))
-    return steps | {"state": Known(hashed(kept), hashed(kept), True)}
+    values = digests(step, arguments, ("gradient", "moments", "params"))
+    steps = {
+        path.removeprefix("0/"): value for path, value in values.items() if path.startswith("0/")
+    }
+    moments_digests = sorted(
+        (path, value.digest) for path, value in values.items() if path.startswith("1/")
+    )
+    return steps | {"state": Known(hashed(moments_digests), hashed(moments_digests), True)}
 
 
 def _evaluation(program: Program, state: State, batch: Any) -> dict[str, Print]:
     data, info = program.plan.experiment.data, program.plan.data
-    found = digests(program.evaluate, (state, batch), _STATE)
+    values = digests(program.evaluate, (state, batch), _STATE)
     return {
-        **_printed(found),
+        **_printed(values),
         "test set": _same(data.source, info.test_examples),
         "batches": _same(data.evaluation_batch_size),
     }
@@ -257,13 +271,13 @@ def _program(plan: Plan) -> dict[str, Print]:
 
 
 def _cost(program: Program, state: State, batch: Any) -> dict[str, int]:
-    counted, found = counts(program.plan), dissect(program)
+    counted, anatomy = counts(program.plan), dissect(program)
     return {
         "parameters": counted.parameters,
-        "flops": found.flops.total(),
-        **{f"flops/{part}": count for part, count in by_part(found.flops).items()},
-        "bytes": found.bytes.total(),
-        "memory": found.memory.total(),
+        "flops": anatomy.flops.total(),
+        **{f"flops/{part}": count for part, count in by_part(anatomy.flops).items()},
+        "bytes": anatomy.bytes.total(),
+        "memory": anatomy.memory.total(),
         "losses": counted.losses,
         "perturbed": counted.perturbed,
         "state_bytes": _bytes(state),
@@ -272,7 +286,7 @@ def _cost(program: Program, state: State, batch: Any) -> dict[str, int]:
 
 
 def _sent(plan: Plan) -> dict[str, int]:
-    """Bytes that an update sends from each device of the mesh, if how many there are is known."""
+    """The bytes that each device sends in an update; empty if the mesh has an unknown size."""
     if -1 in sizes(plan.experiment.mesh):
         return {}
     return {"sent": round(sum(predicted_traffic(plan).values()))}

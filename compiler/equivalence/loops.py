@@ -1,4 +1,4 @@
-"""What is known of the outputs of a loop, each from the carries that it depends on."""
+"""Digests of the outputs of a loop; each covers only the carries that the output depends on."""
 
 import itertools
 from collections.abc import Callable, Collection, Sequence
@@ -8,12 +8,12 @@ from compiler.equivalence.value_digest import Known, cut, hashed
 
 
 class Turn(NamedTuple):
-    """What a turn of a loop makes of its carries.
+    """The results of one turn of a loop.
 
     Attributes:
-        after: the carries that it leaves.
-        stacked: what the loop stacks of it.
-        goes_on: what says whether there is another turn, if anything does.
+        after: the carries after the turn.
+        stacked: the values that the loop stacks.
+        goes_on: the condition for another turn; empty for a scan.
     """
 
     after: list[Known]
@@ -22,41 +22,44 @@ class Turn(NamedTuple):
 
 
 def looped(head: str, body: Callable[[list[Known]], Turn], starts: Sequence[Known]) -> list[Known]:
-    """The last carries of a loop, and what it stacks.
+    """The carries after a loop, and the values that it stacks.
 
-    Carries that begin alike are told apart by what becomes of them, turn by turn, until that tells
-    no more of them apart: those left in one class are equal throughout.
+    Carries with equal starts may differ later. So the body is followed turn by turn, until a turn
+    tells no more carries apart; carries that are equal then are equal in all turns.
 
     Args:
-        head: what kind of loop it is.
-        body: carries -> a turn.
-        starts: the carries at first.
+        head: the kind of loop.
+        body: carries -> the results of a turn.
+        starts: the carries before the first turn.
     """
     starts = [cut(start, "carry") for start in starts]
     places = [object() for _ in starts]
-    sides = [(hashed("carry", s.digest), hashed("carry", s.given)) for s in starts]
+    sides = [(hashed("carry", start.digest), hashed("carry", start.given)) for start in starts]
     carries, turns = list[list[Known]](), list[Turn]()
     while len(carries) < 2 or _classes(carries[-1]) > _classes(carries[-2]):
         pairs = zip(sides, places, strict=True)
         carries.append([Known(*side, True, loops=frozenset((place,))) for side, place in pairs])
-        turn = Turn(*([cut(known, "turn") for known in part] for part in body(carries[-1])))
+        turn = Turn(*([cut(known, "turn") for known in values] for values in body(carries[-1])))
         turns.append(turn)
         if not starts:
             break
-        both = zip(carries[-1], turn.after, strict=True)
-        sides = [(hashed(a.digest, b.digest), hashed(a.given, b.given)) for a, b in both]
+        before_and_after = zip(carries[-1], turn.after, strict=True)
+        sides = [
+            (hashed(before.digest, after.digest), hashed(before.given, after.given))
+            for before, after in before_and_after
+        ]
     ring = _Ring(head, places, starts, carries, turns)
     last = [ring.around("after", index, [index]) for index in range(len(starts))]
-    return [*last, *(ring.around("stacked", i, []) for i in range(len(turns[0].stacked)))]
+    return [*last, *(ring.around("stacked", index, []) for index in range(len(turns[0].stacked)))]
 
 
 def _classes(carries: Collection[Known]) -> int:
-    """How many carries are told apart."""
+    """The number of different carries."""
     return len({known[:2] for known in carries})
 
 
 class _Ring(NamedTuple):
-    """The carries of a loop: where they stand, before it, and at every turn that was followed."""
+    """The carries of a loop: their identities, their starts, and their values at every turn."""
 
     head: str
     places: list[object]
@@ -65,33 +68,46 @@ class _Ring(NamedTuple):
     turns: list[Turn]
 
     def around(self, part: str, index: int, also: list[int]) -> Known:
-        """What is known of one output, by itself and by every carry that it depends on."""
+        """The digest of one output, of itself and of all carries that it depends on."""
         first = self.turns[0]
-        reached, left = set[int](), also + self._read([getattr(first, part)[index], *first.goes_on])
-        while left:
-            one = left.pop()
-            if one not in reached:
-                reached.add(one)
-                left += self._read([first.after[one]])
-        at = self._told_apart(reached)
-        turn = self.turns[at]
-        own = [getattr(turn, part)[index], *turn.goes_on]
-        parts = [*own, *(known for i in reached for known in (self.starts[i], turn.after[i]))]
-        pairs = [(self.carries[at][i], turn.after[i]) for i in reached]
+        depended = set[int]()
+        pending = also + self._read([getattr(first, part)[index], *first.goes_on])
+        while pending:
+            carry = pending.pop()
+            if carry not in depended:
+                depended.add(carry)
+                pending += self._read([first.after[carry]])
+        turn_index = self._told_apart(depended)
+        turn = self.turns[turn_index]
+        direct = [getattr(turn, part)[index], *turn.goes_on]
+        all_values = [
+            *direct,
+            *(known for carry in depended for known in (self.starts[carry], turn.after[carry])),
+        ]
+        pairs = [(self.carries[turn_index][carry], turn.after[carry]) for carry in depended]
         head = hashed(self.head, part)
         return Known(
-            hashed(head, [k.digest for k in own], sorted({(a.digest, b.digest) for a, b in pairs})),
-            hashed(head, [k.given for k in own], sorted({(a.given, b.given) for a, b in pairs})),
-            data=any(known.data for known in parts),
-            draws=frozenset().union(*(known.draws for known in parts)),
-            loops=frozenset().union(*(known.loops for known in parts)) - set(self.places),
+            hashed(
+                head, [v.digest for v in direct], sorted({(a.digest, b.digest) for a, b in pairs})
+            ),
+            hashed(head, [v.given for v in direct], sorted({(a.given, b.given) for a, b in pairs})),
+            data=any(known.data for known in all_values),
+            draws=frozenset().union(*(known.draws for known in all_values)),
+            loops=frozenset().union(*(known.loops for known in all_values)) - set(self.places),
         )
 
     def _told_apart(self, reached: set[int]) -> int:
-        """The first turn at which these carries are told apart as well as they ever are."""
-        counts = [_classes([carries[i] for i in reached]) for carries in self.carries]
+        """The first turn after which no more of these carries are told apart."""
+        counts = [_classes([carries[index] for index in reached]) for carries in self.carries]
         pairs = itertools.pairwise(counts)
-        return next((at for at, (a, b) in enumerate(pairs, 1) if a == b), 0)
+        return next(
+            (turn_index for turn_index, (before, after) in enumerate(pairs, 1) if before == after),
+            0,
+        )
 
-    def _read(self, found: list[Known]) -> list[int]:
-        return [i for i, place in enumerate(self.places) if any(place in k.loops for k in found)]
+    def _read(self, values: list[Known]) -> list[int]:
+        return [
+            index
+            for index, place in enumerate(self.places)
+            if any(place in value.loops for value in values)
+        ]

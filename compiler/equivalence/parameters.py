@@ -1,4 +1,4 @@
-"""The parameters of a traced operation as text that is equal where they are."""
+"""The parameters of a traced operation as text; the text is equal if the parameters are."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -12,13 +12,13 @@ _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
 def described(value: Any) -> str:
-    """The same text for equal parameters, whatever process they come from.
+    """A text that is the same for equal parameters in every process.
 
-    Programs among them, such as what combines two numbers in a scatter, are described by their
-    operations with variables numbered in order; functions by their names.
+    Programs, such as the function that combines two numbers in a scatter, become a list of their
+    operations with numbered variables. Functions become their names.
     """
-    known = (tell for kinds, tell in _TELLERS if isinstance(value, kinds))
-    return next(known, _plain)(value)
+    texts = (tell for kinds, tell in _TELLERS if isinstance(value, kinds))
+    return next(texts, _plain)(value)
 
 
 def _mapping(value: Any) -> str:
@@ -47,8 +47,8 @@ def _program(program: Any) -> str:
 
     entering = [name(atom) for atom in (*program.constvars, *program.invars)]
     lines = [
-        f"{[name(a) for a in equation.invars]} {equation.primitive.name} "
-        f"{described(equation.params)} {[name(a) for a in equation.outvars]}"
+        f"{[name(atom) for atom in equation.invars]} {equation.primitive.name} "
+        f"{described(equation.params)} {[name(atom) for atom in equation.outvars]}"
         for equation in program.eqns
     ]
     return f"{entering} -> {lines} -> {[name(atom) for atom in program.outvars]}"
@@ -70,4 +70,4 @@ _TELLERS: tuple[tuple[Any, Callable[[Any], str]], ...] = (
     (jex.ClosedJaxpr, _closed),
     (jex.Jaxpr, _program),
 )
-"""(types, text of a value), the first that fits."""
+"""Pairs of types and a function value -> text; the first pair that fits is used."""

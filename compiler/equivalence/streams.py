@@ -1,4 +1,4 @@
-"""The random streams that an update reads, by the names that they are addressed by."""
+"""The random streams that an update reads, by name."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -14,19 +14,21 @@ from compiler.plan.plan import Plan
 from fgspec.spec.kinds import working
 
 
-def streams(plan: Plan, found: Iterable[Known]) -> Iterator[tuple[str, list[str]]]:
-    """Every stream that arrays depend on, and the digests of what is drawn from it, sorted."""
+def streams(plan: Plan, values: Iterable[Known]) -> Iterator[tuple[str, list[str]]]:
+    """Every random stream that values depend on, with the sorted digests of its draws."""
     drawn: dict[str, set[str]] = {}
-    for codes, digest in (draw for known in found for draw in known.draws):
+    for codes, digest in (draw for known in values for draw in known.draws):
         for code in codes:
             drawn.setdefault(code, set()).add(digest)
     names = {f"{stream_code(name):08x}": name for name in _names(plan)}
-    named = {names.get(code, f"stream {code}"): sorted(own) for code, own in drawn.items()}
-    yield from sorted(named.items())
+    digests_by_name = {
+        names.get(code, f"stream {code}"): sorted(digests) for code, digests in drawn.items()
+    }
+    yield from sorted(digests_by_name.items())
 
 
 def _names(plan: Plan) -> Iterator[str]:
-    """The names that randomness of an update can be addressed by."""
+    """All names that random streams of an update can have."""
     blocks = [block.name for block in plan.network.blocks]
     layers = [path for path, _ in every_layer(plan.network.blocks)]
     weights = [path.removeprefix("blocks/") for path in flatten(plan.parameters())]

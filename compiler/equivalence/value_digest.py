@@ -1,4 +1,4 @@
-"""What is known of an array of a traced program, and of what an operation makes of arrays."""
+"""The digest of an array in a traced program, and of the result of an operation on arrays."""
 
 import hashlib
 from collections.abc import Sequence
@@ -10,18 +10,19 @@ NONE: frozenset[Any] = frozenset()
 
 
 class Known(NamedTuple):
-    """What is known of one array.
+    """What is known about one array.
 
     Attributes:
-        digest: of all that it is computed from.
-        given: the same, but arrays made of random bits alone count by stream and shape only.
-        data: whether it depends on more than the key, the step and constants.
-        streams: the random streams that it is made of, while it is made of nothing else.
-        draws: streams and digests of the random arrays that it is made of, once it depends on data.
-        loops: the carries of loops around it that it depends on.
-        zero: whether all of its numbers are zero.
-        number: a constant that stands alone, else None.
-        parts: of keys or their codes that are stacked, each by itself; else nothing.
+        digest: the digest of its computation.
+        given: the same, except that random arrays count only by stream and shape.
+        data: whether it depends on anything besides the key, the step and constants.
+        streams: the random streams that it is made from; empty if it depends on data.
+        draws: the streams and digests of the random arrays that it is made from, if it depends on
+            data.
+        loops: the carries of surrounding loops that it depends on.
+        zero: whether all its numbers are zero.
+        number: its value, if it is a single constant, else None.
+        parts: its elements, if it is a stack of keys or codes, else empty.
     """
 
     digest: str
@@ -36,12 +37,12 @@ class Known(NamedTuple):
 
 
 def hashed(*parts: Any) -> str:
-    """One digest of parts whose `repr` tells all of them."""
+    """The digest of values by their `repr`, which must be complete."""
     return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
 
 
 def cut(known: Known, shape: str) -> Known:
-    """As an operand of something that depends on data."""
+    """The array as an operand of an operation on data; a random array becomes a draw."""
     if known.data or not known.streams:
         return known
     draws = known.draws | {(known.streams, known.digest)}
@@ -50,20 +51,20 @@ def cut(known: Known, shape: str) -> Known:
 
 
 def made(head: str, operands: Sequence[tuple[Known, str]]) -> Known:
-    """What an operation makes of operands and their shapes."""
+    """The result of an operation on operands, each with its shape as text."""
     data = any(known.data for known, _ in operands)
-    used = [cut(known, shape) if data else known for known, shape in operands]
+    cut_operands = [cut(known, shape) if data else known for known, shape in operands]
     return Known(
-        hashed(head, *(known.digest for known in used)),
-        hashed(head, *(known.given for known in used)),
+        hashed(head, *(known.digest for known in cut_operands)),
+        hashed(head, *(known.given for known in cut_operands)),
         data,
-        frozenset().union(*(known.streams for known in used)) if not data else NONE,
-        frozenset().union(*(known.draws for known in used)),
-        frozenset().union(*(known.loops for known in used)),
+        frozenset().union(*(known.streams for known in cut_operands)) if not data else NONE,
+        frozenset().union(*(known.draws for known in cut_operands)),
+        frozenset().union(*(known.loops for known in cut_operands)),
     )
 
 
 def part_of(known: Known, of: str) -> Known:
-    """One of several results, or a slice."""
+    """One of several results of an operation, or a slice of an array."""
     digest, given = hashed(of, known.digest), hashed(of, known.given)
     return known._replace(digest=digest, given=given)

@@ -1,1 +1,1 @@
-"""Estimators of gradients: exact, through backward weights, along perturbations."""
+"""Gradient estimators: reverse mode, backward weights, directional derivatives along noise."""

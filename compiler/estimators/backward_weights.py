@@ -1,4 +1,7 @@
-"""Backward weights that follow the signs of the forward ones."""
+"""Feedback alignment with backward weights that follow the signs of the forward weights.
+
+Both variants are from Liao, Leibo and Poggio 2016 (arXiv 1510.05067).
+"""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -7,20 +10,20 @@ from fgspec.spec import backward_weights
 
 
 class SignSymmetric(backward_weights.SignSymmetric):
-    """The section with what it computes."""
+    """Backward weights with random magnitudes and the signs of the forward weights."""
 
     def matched(
         self, drawn: Float[Array, "..."], forward: Float[Array, "..."]
     ) -> Float[Array, "..."]:
-        """Random magnitudes, the forward weights' signs."""
+        """sign(W) |B|, for drawn weights B in the shape of the forward weights W."""
         return jnp.sign(forward) * jnp.abs(drawn)
 
 
 class Signs(backward_weights.Signs):
-    """The section with what it computes."""
+    """Backward weights that are the signs of the forward weights: -1, 0 or 1."""
 
     def matched(
         self, drawn: Float[Array, "..."], forward: Float[Array, "..."]
     ) -> Float[Array, "..."]:
-        """The forward weights' signs."""
+        """sign(W), for forward weights W; what was drawn is not used."""
         return jnp.sign(forward)

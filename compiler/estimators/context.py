@@ -1,4 +1,7 @@
-"""What estimators read besides a segment, its weights and its input."""
+"""What an estimator reads in one training step besides a segment, its weights and its input.
+
+The main record is `Context`: labels, random streams, losses and the weights of the whole network.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -24,27 +27,29 @@ Features = Float[Array, "n p g c"]
 
 @runtime_checkable
 class Losses(Protocol):
-    """The copies of a site's loss, with the axes of the site."""
+    """The copies of a site's loss: an array whose axes are those of the site."""
 
     def __call__(
         self, site: Site, x: Features, others: Features | None = None
     ) -> Float[Array, "..."]:
-        """From the features `x` after the site's block.
+        """The value of every copy, from the features `x` [n, p, g, c] after the site's block.
 
-        With `others` every copy has a value of its own: that of its own features from `x` and all
-        else from `others`, for finite differences.
+        All copies have the same value; only their derivatives differ. A finite difference needs
+        values that differ: with `others`, a copy reads the features that belong to it from `x` and
+        all other features from `others`.
         """
         ...
 
 
 class Estimate(NamedTuple):
-    """An estimated gradient and the unperturbed forward pass it was made from.
+    """An estimated gradient and the unperturbed forward pass that it was made from.
 
     Attributes:
-        grads: of the sum over the sites of the mean loss; of a segment by block, layer and name, of
-            a network under `blocks`, and under `stacks` where blocks are scanned.
-        trace: of the whole segment.
-        feedback: backward weights of the next step by block, layer and name, where they learn.
+        grads: the estimate, for the sum over the sites of the mean loss. For a segment: arrays by
+            block, layer and name. For a network: the same under `blocks`, and under `stacks` where
+            blocks are scanned.
+        trace: the forward pass of the whole segment.
+        feedback: the backward weights of the next step by block, layer and name, if they learn.
     """
 
     grads: Mapping[str, Any]
@@ -53,15 +58,15 @@ class Estimate(NamedTuple):
 
 
 Noise = Callable[[Mapping[str, tuple[int, ...]], Any], dict[str, Float[Array, "..."]]]
-"""(shapes by the names of what is perturbed, sample) -> the perturbations by name."""
+"""(shapes by name, sample index) -> perturbations by name, in these shapes."""
 
 
 class Final(NamedTuple):
-    """What follows the last block.
+    """What follows the last block, as functions.
 
     Attributes:
-        outputs: of the final loss, from the features after the last block.
-        error: derivative of each example's final loss by the outputs, from the outputs.
+        outputs: features after the last block -> the network's outputs.
+        error: outputs -> the derivative of each example's final loss with respect to its outputs.
     """
 
     outputs: Callable[[Features], Float[Array, "n k"]]
@@ -69,17 +74,17 @@ class Final(NamedTuple):
 
 
 class Context(NamedTuple):
-    """One step, as estimators see it.
+    """One training step, as estimators see it.
 
     Attributes:
         plan: the plan.
-        params: of the whole network, by section.
-        labels: targets of the rows.
-        key: raw key of the run.
-        step: updates done.
-        noise: perturbations by name, shape and sample.
-        backward: weights that errors travel through, by section; empty if it has none.
-        losses: copies of a site's loss from the features after its block.
+        params: the parameters of the whole network, by section (`blocks`, `heads`, ...).
+        labels: the target of every row of the batch.
+        key: the raw random key of the run.
+        step: the number of updates done so far.
+        noise: draws perturbations, given shapes by name and the index of the sample.
+        backward: the weights that errors travel through, by section; empty if there are none.
+        losses: the copies of a site's loss, from the features after its block.
         final: what follows the last block.
     """
 
@@ -95,29 +100,32 @@ class Context(NamedTuple):
 
     @property
     def feedback(self) -> Params:
-        """Backward weights of the blocks, by block, layer and name."""
+        """The backward weights of the blocks, by block, layer and name."""
         return self.backward.get("blocks", {})
 
     def by_segment(
         self, plan: Plan, params: Params, x: Features, gradient: Callable[..., Estimate]
     ) -> Estimate:
-        """The gradient of the network from that of its segments; where they overlap, they add up.
+        """The network's gradient, put together from one estimate per segment.
+
+        Where segments overlap, a block is in two of them and its two estimates are added. No
+        derivative crosses from one segment to the one before it.
 
         Args:
-            plan: whose segments they are.
-            params: of all blocks, under `blocks`.
+            plan: the plan that lists the segments.
+            params: the parameters of all blocks, under `blocks`.
             x: the network's input.
-            gradient: (plan, segment, params of its blocks, input, context) -> its estimate.
+            gradient: (plan, segment, params of its blocks, its input, context) -> its estimate.
         """
         grads: dict[str, Any] = {}
         features: dict[str, Any] = {}
         layers: dict[str, Any] = {}
         for segment in plan.segments:
-            own = {block.name: params["blocks"][block.name] for block in segment.blocks}
+            block_params = {block.name: params["blocks"][block.name] for block in segment.blocks}
             entering = plan.inputs(features, x)[segment.blocks[0].name]
-            estimate = gradient(plan, segment, own, entering, self)
-            for name, part in estimate.grads.items():
-                grads[name] = jax.tree.map(jnp.add, grads[name], part) if name in grads else part
+            estimate = gradient(plan, segment, block_params, entering, self)
+            for name, grad in estimate.grads.items():
+                grads[name] = jax.tree.map(jnp.add, grads[name], grad) if name in grads else grad
             stopped = jax.lax.stop_gradient(estimate.trace)
             features |= stopped.features
             layers |= stopped.layers
@@ -135,16 +143,16 @@ def make_context(
     step: Int[Array, ""],
     noise: Noise,
 ) -> Context:
-    """Everything the plan's estimator reads at one step.
+    """Everything that the plan's estimator reads in one step.
 
     Args:
         plan: the plan.
-        params: the whole state's.
-        feedback: the whole state's backward weights, as drawn.
-        labels: targets of the rows.
-        key: raw key of the run.
-        step: updates done.
-        noise: `drawn` or `given`.
+        params: all parameters, by section.
+        feedback: all backward weights, as drawn at the start of the run.
+        labels: the target of every row of the batch.
+        key: the raw random key of the run.
+        step: the number of updates done so far.
+        noise: from `drawn` in a run; from `given` where the noise is known, as in tests.
     """
     backward = plan.estimator.seen_backward(feedback, params)
     losses = site_losses(plan, params, backward, labels)
@@ -154,13 +162,13 @@ def make_context(
 
 def _final(plan: Plan, params: Params, labels: Int[Array, " n"]) -> Final:
     site, objective = plan.units[-1][1], plan.objective
-    readout, own = plan.readout(site), readout_of(params, plan.place(site))
+    readout, readout_params = plan.readout(site), readout_of(params, plan.place(site))
 
     def at_loss(function: Callable[..., Any]) -> Callable[..., Any]:
         return jax.named_scope("losses")(in_block(site.block)(in_full(function)))
 
     return Final(
-        outputs=at_loss(lambda x: readout.outputs(own, x)[0]),
+        outputs=at_loss(lambda x: readout.outputs(readout_params, x)[0]),
         error=jax.grad(at_loss(lambda outputs: objective.value(outputs, labels).sum())),
     )
 
@@ -168,38 +176,47 @@ def _final(plan: Plan, params: Params, labels: Int[Array, " n"]) -> Final:
 def drawn(
     plan: Plan, key: KeyData, step: Int[Array, ""], codes: Mapping[str, Any] | None = None
 ) -> Noise:
-    """The perturbations of one step of a run; normal ones where the spec does not say.
+    """Draws the perturbations of one step of a run, from the guess of the spec.
 
-    Where views share them, those of the first view are repeated in the others. `codes` are those
-    of the streams by name, where names are those of a stack's template.
+    They are standard normal where the spec has no random guess. Where the views of an example share
+    noise, that of the first view is repeated for the others.
+
+    Args:
+        plan: the plan.
+        key: the raw random key of the run.
+        step: the number of updates done so far.
+        codes: the code of each name's random stream. Blocks that are scanned share names, so their
+            codes come from outside; None makes them from the names.
     """
-    perturbation, rows, times, guess = plan.perturbation, 1, 1, working(Normal())
+    perturbation, rows, repeats, guess = plan.perturbation, 1, 1, working(Normal())
     if perturbation is not None:
         rows = plan.space.rows
-        times = plan.objective.views if perturbation.sharing == "views" else 1
+        repeats = plan.objective.views if perturbation.sharing == "views" else 1
         guess = guess if perturbation.guess.made else working(perturbation.guess)
 
-    def one(name: str, stream: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
-        counted = tuple(size // times for size in shape[:rows])
-        once = guess.draw(stream, counted, shape[rows:])
-        noise = jnp.tile(once, (times, *[1] * (len(shape) - 1))).astype(plan.precise)
+    def one_array(name: str, stream: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
+        first_view = tuple(size // repeats for size in shape[:rows])
+        noise_once = guess.draw(stream, first_view, shape[rows:])
+        noise = jnp.tile(noise_once, (repeats, *[1] * (len(shape) - 1))).astype(plan.precise)
         return constrained(plan, noise, noise_axes(plan, name, shape))
 
     @in_full
     def noise(shapes: Mapping[str, tuple[int, ...]], sample: Any) -> dict[str, Any]:
-        own = [stream_code(f"perturbation/{n}") if codes is None else codes[n] for n in shapes]
-        streams = addresses(key, own, step, sample)
+        stream_codes = [
+            stream_code(f"perturbation/{name}") if codes is None else codes[name] for name in shapes
+        ]
+        streams = addresses(key, stream_codes, step, sample)
         by_name = {}
         for (name, shape), stream in zip(shapes.items(), streams, strict=True):
             with in_block(name.split("/")[0]):
-                by_name[name] = one(name, stream, shape)
+                by_name[name] = one_array(name, stream, shape)
         return by_name
 
     return noise
 
 
 def given(perturbations: Mapping[str, Float[Array, "..."]]) -> Noise:
-    """Stored perturbations, each with a leading axis of samples."""
+    """Perturbations from stored arrays, each with a leading axis of samples."""
     return lambda shapes, sample: {
         name: perturbations[name][sample].reshape(shape) for name, shape in shapes.items()
     }

@@ -1,6 +1,7 @@
-"""Direct feedback alignment: the output error sent to every layer (Nokland 2016).
+"""Direct feedback alignment: every layer receives the output error (Nokland 2016, 1609.01596).
 
-Its matrices are fixed and random, or averages of what layers do to the outputs, learned on the way.
+The error reaches a layer through a matrix of its own. The matrices are random and fixed, or learned
+during the run as averages of the layers' Jacobians.
 """
 
 from collections.abc import Mapping
@@ -27,20 +28,20 @@ Features = Float[Array, "n p g c"]
 
 
 class DirectFeedback(estimators.DirectFeedback):
-    """The section with what it computes.
+    """Direct feedback alignment with fixed random matrices.
 
-    The matrix [k, p, g, c] of a layer stands in for everything between its activation and the
-    outputs; the activation and the normalization of the layer itself are exact.
+    The matrix [k, p, g, c] of a layer replaces the derivative of the k outputs with respect to the
+    layer's output. The derivatives of the layer's own activation and normalization are exact.
     """
 
     def backward_weights(self, plan: Plan) -> dict[str, ParamSpec]:
-        """A matrix from the outputs to every layer."""
+        """One matrix [k, p, g, c] for every layer, by path."""
         return plan.to_every_layer()
 
     def gradient(
         self, plan: Plan, segment: Segment, params: Params, x: Features, context: Context
     ) -> Estimate:
-        """What every layer learns from the output error through its matrix."""
+        """Every layer's gradient, from the output error sent through the layer's matrix."""
         trace, final = forward(segment.blocks, params, x), context.final
         error = final.error(final.outputs(trace.output))
         return sent_to_layers(segment, params, trace, error, context.feedback)
@@ -49,39 +50,45 @@ class DirectFeedback(estimators.DirectFeedback):
 class LearnedDirectFeedback(estimators.LearnedDirectFeedback):
     """Direct feedback through averages of Jacobians (Bacho and Chu 2022, arXiv 2212.07282).
 
-    Normal noise u moves the output of every layer at once; the derivative d of the network's
-    outputs along it gives each layer one sample d u of its Jacobian, averaged over the batch. The
-    noise of other layers and examples adds variance and no bias, and momentum averages it away. The
-    error of this step still goes through the matrices as they were.
+    Normal noise u moves the outputs of all layers at once, and d is the derivative of the network's
+    outputs along it. For every layer, the product of d and its u, averaged over the batch, is one
+    unbiased sample of the layer's Jacobian. The noise of other layers and examples adds variance,
+    which the moving average (momentum) reduces. The error of a step goes through the matrices from
+    before that step.
     """
 
     def backward_weights(self, plan: Plan) -> dict[str, ParamSpec]:
-        """A matrix from the outputs to every layer, an average that begins at zero.
+        """One matrix [k, p, g, c] for every layer: a moving average that starts at zero.
 
-        So the first step moves readouts only.
+        With matrices of zero, the first step trains only the readouts.
         """
         return {path: replace(spec, role="average") for path, spec in plan.to_every_layer().items()}
 
     def network_gradient(
         self, plan: Plan, params: Params, x: Features, context: Context
     ) -> Estimate:
-        """What every layer learns, and the matrices of the next step."""
-        (segment,), final, own = plan.segments, context.final, params["blocks"]
+        """Every layer's gradient, and the matrices for the next step."""
+        (segment,), final, block_params = plan.segments, context.final, params["blocks"]
         paths = {f"{path}/{OUTPUT}": layer for path, layer in layers_in(segment.blocks)}
-        u = context.noise({name: (x.shape[0], *of.outputs) for name, of in paths.items()}, 0)
+        u = context.noise({name: (x.shape[0], *layer.outputs) for name, layer in paths.items()}, 0)
 
         def run(by: Mapping[str, Any]) -> tuple[Float[Array, "n k"], Trace]:
-            # Outputs are moved behind the activation, as the matrices stand in for what follows.
-            trace = forward(segment.blocks, own, x, taps=by)
+            # Noise is added after the activation: the matrices replace only what follows it.
+            trace = forward(segment.blocks, block_params, x, taps=by)
             return final.outputs(trace.output), trace
 
-        at_rest = jax.tree.map(jnp.zeros_like, u)
-        outputs, d, trace = jax.jvp(run, (at_rest,), (u,), has_aux=True)
-        estimate = sent_to_layers(segment, own, trace, final.error(outputs), context.feedback)
+        zeros = jax.tree.map(jnp.zeros_like, u)
+        outputs, d, trace = jax.jvp(run, (zeros,), (u,), has_aux=True)
+        estimate = sent_to_layers(
+            segment, block_params, trace, final.error(outputs), context.feedback
+        )
         average = partial(_averaged, d=d / x.shape[0], momentum=self.momentum)
         matrices = flatten(context.feedback)
-        moved = {f"{p}/w": average(matrices[f"{p}/w"], u[f"{p}/{OUTPUT}"]) for p in _layers(paths)}
-        return Estimate({"blocks": estimate.grads}, estimate.trace, unflatten(moved))
+        new_matrices = {
+            f"{path}/w": average(matrices[f"{path}/w"], u[f"{path}/{OUTPUT}"])
+            for path in _layers(paths)
+        }
+        return Estimate({"blocks": estimate.grads}, estimate.trace, unflatten(new_matrices))
 
 
 def _layers(names: Mapping[str, Any]) -> list[str]:
@@ -97,13 +104,13 @@ def _averaged(
 def sent_to_layers(
     segment: Segment, params: Params, trace: Trace, error: Float[Array, "n k"], feedback: Params
 ) -> Estimate:
-    """Every layer's gradient from an error of each example, through a matrix of its own.
+    """Every layer's gradient, from output errors that each layer receives through its matrix.
 
     Args:
         segment: the whole network.
-        params: by block, layer and name.
-        trace: of the forward pass.
-        error: of each row, its gradient by k outputs.
+        params: parameters by block, layer and name.
+        trace: the forward pass.
+        error: the derivative of each row's loss with respect to the k outputs.
         feedback: matrices [k, p, g, c] by block and layer, under `w`.
     """
     e, matrices = error / error.shape[0], flatten(feedback)

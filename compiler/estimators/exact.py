@@ -1,4 +1,4 @@
-"""The gradient of a segment's losses in reverse mode: exact, or through backward weights."""
+"""Reverse mode: the exact gradient of a segment's losses, or feedback alignment."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -32,26 +32,26 @@ def exact(
 ) -> Estimate:
     """Reverse-mode gradient of the sum over the sites of the mean loss.
 
-    Copies of a replicated loss are summed: their gradient is that of the one loss they are copies
-    of.
+    The copies of a replicated loss are summed: together they have the gradient of the one loss that
+    they are copies of.
 
     Args:
-        parts: of the network, in order.
-        sites: of the losses, each after a block whose features the pass leaves behind.
-        params: of the parts, under `blocks` and `stacks`.
+        parts: the parts of the network, in order.
+        sites: where the losses are. The pass must keep the features after each site's block.
+        params: the parameters of the parts, under `blocks` and `stacks`.
         x: the input of the first part.
-        losses: of the sites.
-        feedback: weights that errors travel through instead of the forward ones, in the structure
-            of `params` (feedback alignment, Lillicrap et al. 2016); normalizations and activations
-            stay exact.
-        every: blocks between two stored inputs, see `compiler.plan.passes.through`.
-        loops: whether equal units may be a loop.
+        losses: the copies of a site's loss, from its features.
+        feedback: weights that errors travel through instead of the forward weights, in the
+            structure of `params` (feedback alignment, Lillicrap et al. 2016). The derivatives of
+            normalizations and activations stay exact.
+        every: the number of blocks between two stored inputs, see `compiler.plan.passes.through`.
+        loops: whether equal units may be compiled as a loop.
     """
 
     def objective(params: Params) -> tuple[Float[Array, ""], Trace]:
         trace = through(parts, params, x, feedback=feedback, every=every, loops=loops)
         copies = [losses(site, trace.features[site.block]) for site in sites]
-        means = [of_one.sum() / of_one.shape[0] for of_one in copies]
+        means = [loss.sum() / loss.shape[0] for loss in copies]
         return sum(means[1:], means[0]), trace
 
     grads, trace = jax.grad(objective, has_aux=True)(params)
@@ -59,19 +59,19 @@ def exact(
 
 
 class _Reverse:
-    """Reverse mode, through the backward weights if there are any."""
+    """Reverse mode; errors go through the backward weights if the plan has any."""
 
     def gradient(
         self, plan: Plan, segment: Segment, params: Params, x: Features, context: Context
     ) -> Estimate:
-        """Through one segment, whose blocks are unrolled."""
+        """The gradient of one segment, whose blocks are compiled one by one."""
         estimate = self._through((segment.blocks,), segment, {"blocks": params}, x, context)
         return estimate._replace(grads=estimate.grads["blocks"])
 
     def network_gradient(
         self, plan: Plan, params: Params, x: Features, context: Context
     ) -> Estimate:
-        """Through the whole network at once where equal blocks are scanned, else by segment."""
+        """The gradient of the network: one pass where equal blocks are scanned, else by segment."""
         if not plan.stacks:
             return context.by_segment(plan, params, x, self.gradient)
         (segment,) = plan.segments
@@ -98,27 +98,27 @@ class _Reverse:
 
 
 class Exact(_Reverse, estimators.Exact):
-    """The section with what it computes."""
+    """The exact gradient, in reverse mode."""
 
 
 class Feedback(_Reverse, estimators.Feedback):
-    """The section with what it computes: errors go through the backward weights."""
+    """Feedback alignment: reverse mode, with errors sent through backward weights."""
 
     def backward_weights(self, plan: Plan) -> dict[str, Any]:
-        """One for every forward weight, readouts included, in its shape; biases have none."""
+        """One array for every forward weight, in its shape, readouts included; none for biases."""
         specs = flatten(plan.parameters())
         return {path: spec for path, spec in specs.items() if spec.role == "weight"}
 
     def seen_backward(self, drawn: Params, params: Params) -> Params:
-        """The drawn weights, matched with the forward ones in the same place."""
-        kind = working(self.weights)
+        """The backward weights of this step: what was drawn, matched with the forward weights."""
+        rule = working(self.weights)
 
         def matched(drawn: Params, params: Params) -> Params:
             return {
-                name: matched(own, params[name])
-                if isinstance(own, Mapping)
-                else kind.matched(own, params[name])
-                for name, own in drawn.items()
+                name: matched(weights, params[name])
+                if isinstance(weights, Mapping)
+                else rule.matched(weights, params[name])
+                for name, weights in drawn.items()
             }
 
         return matched(drawn, params)

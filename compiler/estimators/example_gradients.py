@@ -1,8 +1,10 @@
-"""Derivatives seen as vectors, one for each example or one for all, and how they become weights'.
+"""Derivatives as vectors, one per example or one per batch, for projections on guesses.
 
-`Arrays` are vectors as they stand: pre-activations, outputs of blocks, weights. `Contributions`
-are what each example adds to the gradient of each weight; they are made from the derivatives at
-pre-activations layer by layer and never all at once.
+A projection needs inner products of such vectors and multiples of them, and at the end gradients of
+the weights. `View` is this interface. `Arrays` takes the arrays of a space as they are:
+pre-activations, outputs of blocks, weights. `Contributions` takes what each example adds to the
+gradient of each weight. It computes this layer by layer from derivatives at pre-activations,
+because the contributions of all examples to all weights would not fit in memory.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -22,49 +24,49 @@ from compiler.network.shapes import Layer
 from fgspec.spec.spaces import Space
 
 Signals = Mapping[str, Float[Array, "..."]]
-"""Derivatives at what a space perturbs, by name."""
+"""Derivatives with respect to the arrays that a space perturbs, by name."""
 
 _CHUNK = 8
-"""Examples whose contributions to a layer's weights are held at once."""
+"""The number of examples whose contributions to a layer's weights are in memory at once."""
 
 
 @runtime_checkable
 class View(Protocol):
-    """Vectors of a space at one granularity; a tensor is what has a vector of its own."""
+    """Derivatives in a space, as one vector per tensor and example, or per tensor and batch."""
 
     def inner(self, a: Signals, b: Signals) -> dict[str, Float[Array, "..."]]:
-        """Inner products by tensor: [n], or [] where the batch has one vector."""
+        """Inner products of `a` and `b` by tensor: [n], or [] where the batch has one vector."""
         ...
 
     def rows(self, a: Signals) -> dict[str, Float[Array, "n d"]]:
-        """The vector of every example, by tensor."""
+        """The vectors of all examples [n, d], by tensor."""
         ...
 
     def size(self, tensor: str) -> int:
-        """Numbers of one vector."""
+        """The length d of one vector."""
         ...
 
     def times(self, a: Signals, by: Signals) -> Signals:
-        """`a` with every vector multiplied by its coefficient."""
+        """Every vector of `a` multiplied by its coefficient."""
         ...
 
     def mixed(self, a: Signals, by: Mapping[str, Float[Array, "m n"]]) -> Signals:
-        """For example n the sum over m of `by[m, n]` times vector m."""
+        """For every example n, the sum over m of `by[m, n]` times vector m."""
         ...
 
     def finish(self, estimates: Signals) -> Mapping[str, Any]:
-        """Gradient of the weights from what `times` or `mixed` returned."""
+        """The gradient of the weights, from what `times` or `mixed` returned."""
         ...
 
 
 class Arrays(NamedTuple):
-    """The arrays of a space; see `View`.
+    """The arrays of a space, flattened to vectors; see `View`.
 
     Attributes:
-        space: whose arrays they are.
-        whole: whether the batch has one vector instead of every example its own.
-        at: the unperturbed pass.
-        shapes: of the arrays by name.
+        space: the space.
+        whole: True if the batch has one vector, False if every example has its own.
+        at: the unperturbed forward pass.
+        shapes: the shapes of the arrays, by name.
     """
 
     space: Space
@@ -73,34 +75,41 @@ class Arrays(NamedTuple):
     shapes: Mapping[str, tuple[int, ...]]
 
     def inner(self, a: Signals, b: Signals) -> dict[str, Float[Array, "..."]]:
-        """Sums of products."""
+        """Sums of products over the array, or over each example's slice of it."""
         if self.whole:
             return {name: (a[name] * b[name]).sum() for name in a}
         return {name: (a[name] * b[name]).reshape(len(a[name]), -1).sum(1) for name in a}
 
     def rows(self, a: Signals) -> dict[str, Float[Array, "n d"]]:
-        """Arrays flattened."""
-        return {name: part.reshape(len(part), -1) for name, part in a.items()}
+        """The arrays, flattened to [n, d]."""
+        return {name: array.reshape(len(array), -1) for name, array in a.items()}
 
     def size(self, tensor: str) -> int:
-        """Of the array, or of its part of one example."""
+        """The size of the array, or of one example's slice of it."""
         return prod(self.shapes[tensor] if self.whole else self.shapes[tensor][1:])
 
     def times(self, a: Signals, by: Signals) -> Signals:
-        """Products."""
-        return {name: _stretch(by[name], part.ndim) * part for name, part in a.items()}
+        """The arrays times their coefficients."""
+        return {name: _stretch(by[name], array.ndim) * array for name, array in a.items()}
 
     def mixed(self, a: Signals, by: Mapping[str, Float[Array, "m n"]]) -> Signals:
-        """Sums over examples."""
-        return {name: jnp.einsum("mn,m...->n...", by[name], part) for name, part in a.items()}
+        """Weighted sums over examples."""
+        return {name: jnp.einsum("mn,m...->n...", by[name], array) for name, array in a.items()}
 
     def finish(self, estimates: Signals) -> Mapping[str, Any]:
-        """The space's pull-back."""
+        """The gradient of the weights, by the space's own pull-back."""
         return self.space.pull_back(self.at, estimates, True)
 
 
 class _Behind(NamedTuple):
-    """A layer's input and normalized output, the error behind its map and before its activation."""
+    """The values around one layer: [n, p, g, c], or [p, g, c] for one example.
+
+    Attributes:
+        x: the input of its linear map.
+        normed: the normalized output, before scale and shift.
+        mapped: the error at the output of the linear map.
+        scaled: the error at the pre-activation, after scale and shift.
+    """
 
     x: Any
     normed: Any
@@ -111,57 +120,60 @@ class _Behind(NamedTuple):
 class Contributions(NamedTuple):
     """What every example adds to the gradient of every weight; see `View`.
 
-    The derivatives are those at pre-activations, by `block/layer`; tensors are weights, biases,
-    scales and shifts, by `block/layer/name`. Where a normalization couples examples, its
-    derivative is exact and an example's contribution is what its own linear map makes of it.
+    The derivatives that it reads are those at pre-activations, by `block/layer`. Its tensors are
+    weights, biases, scales and shifts, by `block/layer/name`. Where a normalization couples
+    examples, the derivative of the normalization is exact, and an example's contribution is the
+    product of the resulting error and its own input.
     """
 
     at: Passed
 
     def inner(self, a: Signals, b: Signals) -> dict[str, Float[Array, " n"]]:
-        """Inner products of contributions, a few examples at a time."""
-        found: dict[str, Any] = {}
+        """Inner products of contributions, computed for a few examples at a time."""
+        products: dict[str, Any] = {}
         for path, layer in self._layers(a):
 
-            def one(parts: Any, layer: Layer = layer, path: str = path) -> Any:
-                first, second = (self._contribution(path, layer, part) for part in parts)
+            def one_example(pair: Any, layer: Layer = layer, path: str = path) -> Any:
+                first, second = (self._contribution(path, layer, behind) for behind in pair)
                 return jax.tree.map(lambda p, q: (p * q).sum(), first, second)
 
-            parts = tuple(self._behind(path, layer, of[path]) for of in (a, b))
-            found |= _named(path, jax.lax.map(one, parts, batch_size=_CHUNK))
-        return found
+            pair = tuple(self._behind(path, layer, of[path]) for of in (a, b))
+            products |= _named(path, jax.lax.map(one_example, pair, batch_size=_CHUNK))
+        return products
 
     def rows(self, a: Signals) -> dict[str, Float[Array, "n d"]]:
-        """Contributions flattened."""
-        found: dict[str, Any] = {}
+        """The contributions, flattened to [n, d]."""
+        vectors: dict[str, Any] = {}
         for path, layer in self._layers(a):
-            own = self._behind(path, layer, a[path])
-            every = jax.vmap(partial(self._contribution, path, layer))(own)
-            found |= _named(path, jax.tree.map(lambda part: part.reshape(len(part), -1), every))
-        return found
+            behind = self._behind(path, layer, a[path])
+            contributions = jax.vmap(partial(self._contribution, path, layer))(behind)
+            vectors |= _named(
+                path, jax.tree.map(lambda array: array.reshape(len(array), -1), contributions)
+            )
+        return vectors
 
     def size(self, tensor: str) -> int:
-        """Of the weight."""
+        """The size of the weight."""
         block, layer, name = tensor.split("/")
         return self.at.params[block][layer][name].size
 
     def times(self, a: Signals, by: Signals) -> Signals:
-        """The error behind each of the layer's tensors, multiplied by its coefficients."""
-        found = {}
+        """The error at the output of each tensor, times the tensor's coefficients."""
+        errors = {}
         for path, layer in self._layers(a):
             behind = self._behind(path, layer, a[path])
             for name in self.tensors(path):
                 tensor = f"{path}/{name}"
                 error = behind.scaled if name in layer.norm_params() else behind.mapped
-                found[tensor] = _stretch(by[tensor], error.ndim) * error
-        return found
+                errors[tensor] = _stretch(by[tensor], error.ndim) * error
+        return errors
 
     def mixed(self, a: Signals, by: Mapping[str, Float[Array, "m n"]]) -> Signals:
-        """Contributions add up over examples, so only the sum over n counts."""
-        return self.times(a, {tensor: part.sum(1) for tensor, part in by.items()})
+        """The gradient sums contributions over n, so only the sum of each row of `by` counts."""
+        return self.times(a, {tensor: coefficients.sum(1) for tensor, coefficients in by.items()})
 
     def finish(self, estimates: Signals) -> Mapping[str, Any]:
-        """Every tensor from its own multiplied error."""
+        """The gradient of every tensor, from the error that `times` returned for it."""
         grads: dict[str, Any] = {block.name: {} for block in self.at.segment.blocks}
         for path, layer in layers_in(self.at.segment.blocks):
             block, name = path.split("/")
@@ -173,7 +185,7 @@ class Contributions(NamedTuple):
         return grads
 
     def tensors(self, path: str) -> Mapping[str, Any]:
-        """The parameters of a layer."""
+        """The parameters of a layer, by name."""
         block, layer = path.split("/")
         return self.at.params[block][layer]
 
@@ -181,7 +193,7 @@ class Contributions(NamedTuple):
         return ((p, layer) for p, layer in layers_in(self.at.segment.blocks) if p in among)
 
     def _values(self, path: str, layer: Layer) -> tuple[Any, Any, Callable[[Any], Any]]:
-        """The map's input, the normalized output, and the way back through the normalization."""
+        """The map's input, the normalized output, and the normalization's reverse-mode function."""
         x = self.at.trace.layers[path].input
         raw = mapped(layer, self.tensors(path), x, None)
         normed, pull = jax.vjp(lambda z: z if layer.after is None else layer.after(z), raw)
@@ -194,54 +206,56 @@ class Contributions(NamedTuple):
         return _Behind(x, normed, pull(through), error)
 
     def _pull(self, path: str, layer: Layer, x: Any, normed: Any, error: Any) -> Mapping[str, Any]:
-        """Gradients of the layer's tensors from an error that stands behind each of them."""
+        """Gradients of all the layer's tensors, were `error` the error at the output of each."""
         params = self.tensors(path)
         of_map = jax.vjp(lambda p: mapped(layer, p, x, None), params)[1](error)[0]
         of_scale = jax.vjp(lambda p: scaled(layer, p, normed), params)[1](error)[0]
         affine = layer.norm_params()
         return {name: (of_scale if name in affine else of_map)[name] for name in params}
 
-    def _contribution(self, path: str, layer: Layer, own: _Behind) -> Mapping[str, Any]:
-        """Of one example, whose values have no axis of examples."""
-        x, normed, behind_map, behind_scale = (part[None] for part in own)
+    def _contribution(self, path: str, layer: Layer, behind: _Behind) -> Mapping[str, Any]:
+        """The contribution of one example; its values have no axis of examples."""
+        x, normed, behind_map, behind_scale = (array[None] for array in behind)
         of_map = dict(self._pull(path, layer, x, normed, behind_map))
         of_scale = self._pull(path, layer, x, normed, behind_scale)
         windows, affine = layer.kind.windows(x, layer.start), layer.norm_params()
-        # On a CPU XLA's gradient of a convolution, one example at a time, took 20 times as long.
+        # As a matrix product: on a CPU, XLA's gradient of a convolution for one example at a time
+        # took 20 times as long.
         if windows is not None:
             error = behind_map.reshape(*behind_map.shape[1:2], -1)
             of_map["w"] = (windows[0].T @ error).reshape(of_map["w"].shape)
-        return {n: (of_scale if n in affine else of_map)[n] for n in self.tensors(path)}
+        return {name: (of_scale if name in affine else of_map)[name] for name in self.tensors(path)}
 
 
 class Scaled(NamedTuple):
-    """Slopes at the outputs of blocks that multiply what each example adds to the weights.
+    """Inner products at block outputs, whose coefficients scale the examples' contributions.
 
-    The guess is pulled back as it is, and its contributions are scaled example by example. That is
-    another estimate than the scaled guess pulled back only where a normalization mixes examples.
+    The guess is pulled back unscaled, and then the contribution of each example to the weights is
+    multiplied by the example's coefficient. This differs from pulling back the scaled guess only
+    where a normalization mixes examples.
 
     Attributes:
-        outputs: the arrays at the outputs of blocks.
-        weights: contributions of examples to the weights of all blocks.
+        outputs: the view of the outputs of blocks.
+        weights: the view of the examples' contributions to the weights of all blocks.
     """
 
     outputs: Arrays
     weights: Contributions
 
     def inner(self, a: Signals, b: Signals) -> dict[str, Float[Array, " n"]]:
-        """At the outputs."""
+        """Inner products at the outputs of blocks."""
         return self.outputs.inner(a, b)
 
     def rows(self, a: Signals) -> dict[str, Float[Array, "n d"]]:
-        """At the outputs."""
+        """The vectors at the outputs of blocks."""
         return self.outputs.rows(a)
 
     def size(self, tensor: str) -> int:
-        """Of an output."""
+        """The size of one example's output."""
         return self.outputs.size(tensor)
 
     def times(self, a: Signals, by: Signals) -> Signals:
-        """The errors behind the tensors of every block, multiplied by its coefficients."""
+        """The errors at the outputs of all tensors, times the coefficients of their block."""
         inside = self._pulled_back(a)
         tensors = {
             f"{path}/{name}": by[path.split("/")[0]]
@@ -251,33 +265,35 @@ class Scaled(NamedTuple):
         return self.weights.times(inside, tensors)
 
     def mixed(self, a: Signals, by: Mapping[str, Float[Array, "m n"]]) -> Signals:
-        """Contributions add up over examples, so only the sum over n counts."""
-        return self.times(a, {name: part.sum(1) for name, part in by.items()})
+        """The gradient sums contributions over n, so only the sum of each row of `by` counts."""
+        return self.times(a, {name: coefficients.sum(1) for name, coefficients in by.items()})
 
     def finish(self, estimates: Signals) -> Mapping[str, Any]:
-        """Every tensor from its own multiplied error."""
+        """The gradient of every tensor, from the error that `times` returned for it."""
         return self.weights.finish(estimates)
 
     def _pulled_back(self, outputs: Signals) -> Signals:
-        """Errors at pre-activations from errors at the outputs of blocks, each by itself."""
-        at, x, found = self.outputs.at, self.outputs.at.x, {}
+        """Errors at pre-activations, from errors at outputs, through each block separately."""
+        at, x, errors = self.outputs.at, self.outputs.at.x, {}
         for block in at.segment.blocks:
             if block.name in outputs:
                 shapes = {p: (len(x), *layer.outputs) for p, layer in layers_in((block,))}
-                still = {path: jnp.zeros(s, precise_type(x)) for path, s in shapes.items()}
-                own = {block.name: at.params[block.name]}
+                zeros = {path: jnp.zeros(s, precise_type(x)) for path, s in shapes.items()}
+                block_params = {block.name: at.params[block.name]}
 
-                def run(by: Any, block: Any = block, own: Any = own, x: Any = x) -> Any:
-                    return forward((block,), own, x, by).output
+                def run(
+                    by: Any, block: Any = block, block_params: Any = block_params, x: Any = x
+                ) -> Any:
+                    return forward((block,), block_params, x, by).output
 
-                out, pull = jax.vjp(run, still)
-                found |= pull(outputs[block.name].astype(out.dtype))[0]
+                out, pull = jax.vjp(run, zeros)
+                errors |= pull(outputs[block.name].astype(out.dtype))[0]
             x = at.trace.features[block.name]
-        return found
+        return errors
 
 
-def _named(path: str, parts: Mapping[str, Any]) -> dict[str, Any]:
-    return {f"{path}/{name}": part for name, part in parts.items()}
+def _named(path: str, tensors: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"{path}/{name}": array for name, array in tensors.items()}
 
 
 def _stretch(by: Float[Array, "..."], ndim: int) -> Float[Array, "..."]:

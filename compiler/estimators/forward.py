@@ -1,18 +1,19 @@
-"""Forward gradients: derivatives along directions, times these directions.
+"""Forward gradients: directional derivatives, times the directions they were taken along.
 
 Every estimate here is
 
     g = P + sum over k of c_k <T - P, u_k> v_k
 
-with the target's gradient T, K directions u_k and their partners v_k (u_k / K where they are
-independent), what is predicted of the target P (none without a control variate), and a coefficient
-c_k (one but for projections). `forward_gradient` is this line; what differs is how the slopes
-<T - P, u_k> are taken, and who has one of its own:
+with the target's gradient T, K directions u_k, their partners v_k (u_k / K if directions are
+independent), a prediction P of the target (0 without a control variate), and a coefficient c_k (1
+unless the spec asks for a projection). `forward_gradient` computes this line. The estimates differ
+in how the slopes <T - P, u_k> are computed and in what has a slope of its own:
 
-* Noise that moves a whole segment at once gives every copy of a replicated loss a slope; an element
-  takes those of the copies it can move (Ren et al. 2022, equations 2 and 3): one group.
-* Guesses with a slope for every group of tensors are projections (Fournier et al. 2023), see
-  `compiler.estimators.projecting`.
+* Noise that perturbs a whole segment at once gives one slope for every copy of the loss. The
+  estimate for an element of a perturbed array uses the slopes of the copies that depend on that
+  element (Ren et al. 2022, equations 2 and 3). This is `along_noise`.
+* Guesses with a separate slope for every group of tensors are projections (Fournier et al. 2023),
+  see `compiler.estimators.projecting`.
 """
 
 from collections.abc import Callable, Mapping
@@ -55,51 +56,56 @@ def along_noise(
     context: Context,
     derivative: Derivative,
 ) -> Estimate:
-    """Estimate the gradient of a segment's one loss along noise that moves all of it at once.
+    """Estimate the gradient of a segment's one loss, with noise on all perturbed arrays at once.
 
-    For every perturbed array z with perturbation u the estimate is the sum of the slopes of those
-    copies of the loss that an element of z answers for, times u.
+    For every perturbed array z with perturbation u, the estimate is u times a sum of slopes: those
+    of the copies of the loss that the spec's `credit` gives to that element of z.
 
     Args:
         plan: the plan.
-        segment: with one site, at its end.
-        params: of its blocks.
+        segment: the segment; it has one site, at its end.
+        params: the parameters of its blocks.
         x: its input.
-        context: of the step.
-        derivative: how slopes are taken.
+        context: the step.
+        derivative: how slopes are computed: by tangents, an inner product or a difference.
     """
-    (site,), how, space = segment.sites, plan.perturbation, plan.space
-    assert how is not None
-    arrays = plan.perturbed(segment)
-    drawn = {name: element.shape for name, element in arrays.items()}
-    # A reverse pass gives every row a derivative of its own, shared noise or not.
-    shapes = space.shapes(segment, len(x)) if plan.reverse_derivatives else drawn
+    (site,), perturbation, space = segment.sites, plan.perturbation, plan.space
+    assert perturbation is not None
+    elements = plan.perturbed(segment)
+    noise_shapes = {name: element.shape for name, element in elements.items()}
+    # Reverse mode needs an array for every row, even where all rows share the same noise.
+    shapes = space.shapes(segment, len(x)) if plan.reverse_derivatives else noise_shapes
 
     def run(by: Tree) -> Trace:
         return space.run(segment.blocks, params, x, by)
 
-    at_rest = {name: jnp.zeros(shape, precise_type(x)) for name, shape in shapes.items()}
-    slopes, trace = derivative(run, at_rest, context.losses, site, space)
+    zeros = {name: jnp.zeros(shape, precise_type(x)) for name, shape in shapes.items()}
+    slopes, trace = derivative(run, zeros, context.losses, site, space)
 
     def times(along: Slopes, partner: Tree) -> Tree:
-        return {name: _credited(along, element) * partner[name] for name, element in arrays.items()}
+        return {
+            name: _credited(along, element) * partner[name] for name, element in elements.items()
+        }
 
     total = forward_gradient(
-        directions=_directions(plan, drawn, context.noise),
+        directions=_directions(plan, noise_shapes, context.noise),
         slopes=lambda u, sample: slopes(u),
         times=times,
-        samples=how.samples,
+        samples=perturbation.samples,
         redrawn=plan.experiment.compile.noise == "drawn",
     )
-    masks = {name: space.mask(name, trace) for name in arrays}
-    masked = {n: g if masks[n] is None else g * masks[n] for n, g in total.items()}
+    masks = {name: space.mask(name, trace) for name in elements}
+    masked = {
+        name: estimate if masks[name] is None else estimate * masks[name]
+        for name, estimate in total.items()
+    }
     through_norm = plan.experiment.architecture.ignored_norm() is None
     passed = Passed(segment, params, x, trace)
     return Estimate(space.pull_back(passed, masked, through_norm), trace)
 
 
 def _credited(along: Slopes, element: Element) -> Float[Array, "..."]:
-    """The copies' slopes, summed and shaped to multiply the element's perturbation."""
+    """The slopes of the copies that the element uses, summed and shaped to multiply its noise."""
     kept: list[Axis] = [axis for axis in along.axes if axis in element.route]
     return align(sum_to(along.values, along.axes, kept), kept, element.axes)
 
@@ -107,22 +113,22 @@ def _credited(along: Slopes, element: Element) -> Float[Array, "..."]:
 def _directions(
     plan: Plan, shapes: Mapping[str, tuple[int, ...]], noise: Any
 ) -> Callable[[Any], tuple[Tree, Tree]]:
-    """Sample -> (direction, partner); drawn one by one where samples are independent."""
-    how = plan.perturbation
-    assert how is not None
+    """Sample index -> (direction, partner); all samples are drawn at once if they depend."""
+    perturbation = plan.perturbation
+    assert perturbation is not None
     draw = partial(noise, shapes)
-    if how.guess.set.drawn_alone:
-        return one_by_one(draw, how.samples)
-    together = jax.vmap(draw)(jnp.arange(how.samples))
-    both = working(how.guess.set).spread(together, plan.space.rows)
-    return lambda sample: jax.tree.map(lambda part: part[sample], both)
+    if perturbation.guess.set.drawn_alone:
+        return one_by_one(draw, perturbation.samples)
+    together = jax.vmap(draw)(jnp.arange(perturbation.samples))
+    pairs = working(perturbation.guess.set).spread(together, plan.space.rows)
+    return lambda sample: jax.tree.map(lambda array: array[sample], pairs)
 
 
 class Forward(estimators.Forward):
-    """The section with what it computes."""
+    """Directional derivatives along noise or guesses, without error."""
 
     def network_gradient(self, plan: Plan, params: Tree, x: Features, context: Context) -> Estimate:
-        """Projections take the gradients of all blocks at once, noise goes by segment."""
+        """Projections treat all blocks at once; plain noise goes segment by segment."""
         if plan.projects:
             return project(plan, params["blocks"], x, context)
         return context.by_segment(plan, params, x, self.gradient)
@@ -130,16 +136,16 @@ class Forward(estimators.Forward):
     def gradient(
         self, plan: Plan, segment: Segment, params: Tree, x: Features, context: Context
     ) -> Estimate:
-        """Along noise, by tangents or by inner products with one gradient."""
+        """Along noise: by tangents, or by inner products with one reverse-mode gradient."""
         derivative = inner_product if plan.reverse_derivatives else tangent
         return along_noise(plan, segment, params, x, context, derivative)
 
 
 class FiniteDifference(estimators.FiniteDifference):
-    """The section with what it computes."""
+    """Directional derivatives along noise, as finite differences of two forward passes."""
 
     def gradient(
         self, plan: Plan, segment: Segment, params: Tree, x: Features, context: Context
     ) -> Estimate:
-        """Along noise, by differences."""
+        """Along noise, by finite differences of step `epsilon`."""
         return along_noise(plan, segment, params, x, context, difference(self.epsilon))

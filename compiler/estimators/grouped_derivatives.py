@@ -1,7 +1,8 @@
-"""Derivatives of a target along guesses, of which every group of tensors has its own.
+"""Derivatives of a target along guesses, one for each group of tensors.
 
-Two ways to the same numbers: inner products of the guesses with the target's gradient, which is
-one reverse pass for all groups and samples, or a tangent for each group and sample.
+There are two ways to the same numbers. `by_gradient` takes inner products of the guesses with the
+target's gradient: one reverse pass serves all groups and samples. `by_tangents` pushes each group
+of each sample forward by itself.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,21 +20,21 @@ from fgspec.spec.spaces import Space
 
 Tree = Mapping[str, Any]
 Groups = Mapping[str, Sequence[str]]
-"""The tensors that share a derivative, by the group's title."""
+"""Title of a group -> the names of its tensors, which share one derivative."""
 
 Along = Callable[[Signals, Groups], dict[str, Float[Array, "..."]]]
-"""(guess by tensor, groups) -> derivatives along it by title: [n], or [] for the whole batch."""
+"""(guess by tensor, groups) -> derivatives by title: [n], or [] if the batch has one."""
 
 
 class Passing(NamedTuple):
-    """What the losses of a target depend on.
+    """A target as a function of the arrays of a space.
 
     Attributes:
-        space: whose arrays they depend on.
-        segments: their losses add up; they may overlap.
-        params: of all blocks, by block, layer and name.
-        inputs: of every block, by block.
-        losses: of the segments' sites.
+        space: the space whose arrays the losses depend on.
+        segments: their losses are added; segments may overlap.
+        params: the parameters of all blocks, by block, layer and name.
+        inputs: the input of every block, by block.
+        losses: the copies of a site's loss, from its features.
     """
 
     space: Space
@@ -43,15 +44,22 @@ class Passing(NamedTuple):
     losses: Losses
 
     def objectives(self) -> Iterator[tuple[Tree, Callable[[Tree], Float[Array, " n"]]]]:
-        """Of every segment zeros in the shapes of the space, and its mean loss by examples."""
+        """For every segment: zeros in the shapes of the space, and perturbations -> losses [n].
+
+        A loss is divided by the batch size, so that their sum is the mean.
+        """
         for segment in self.segments:
-            own = {block.name: self.params[block.name] for block in segment.blocks}
+            block_params = {block.name: self.params[block.name] for block in segment.blocks}
             x = self.inputs[segment.blocks[0].name]
 
-            def examples(by: Tree, segment: Any = segment, own: Any = own, x: Any = x) -> Any:
-                trace = self.space.run(segment.blocks, own, x, by)
-                found = [self.losses(site, trace.features[site.block]) for site in segment.sites]
-                return sum(found[1:], found[0]) / len(x)
+            def examples(
+                by: Tree, segment: Any = segment, block_params: Any = block_params, x: Any = x
+            ) -> Any:
+                trace = self.space.run(segment.blocks, block_params, x, by)
+                site_copies = [
+                    self.losses(site, trace.features[site.block]) for site in segment.sites
+                ]
+                return sum(site_copies[1:], site_copies[0]) / len(x)
 
             yield at_rest(self.space, segment, x), examples
 
@@ -59,62 +67,64 @@ class Passing(NamedTuple):
 def at_rest(
     space: Space, segment: Segment, x: Float[Array, "n p g c"]
 ) -> dict[str, Float[Array, "..."]]:
-    """Zeros in the shape of everything that a space perturbs in a segment, for an input x."""
+    """Zeros in the shapes of all arrays that a space perturbs in a segment, for an input x."""
     shapes = space.shapes(segment, len(x))
     return {name: jnp.zeros(shape, precise_type(x)) for name, shape in shapes.items()}
 
 
 def signals(passing: Passing) -> dict[str, Float[Array, "..."]]:
-    """Reverse-mode derivatives of mean losses at what a space perturbs, summed over segments."""
-    found: dict[str, Any] = {}
-    for still, examples in passing.objectives():
-        gradient = jax.grad(lambda by, examples=examples: examples(by).sum())(still)
-        for name, part in gradient.items():
-            found[name] = found[name] + part if name in found else part
-    return found
+    """Reverse-mode derivatives of the mean losses, by perturbed array, summed over segments."""
+    derivatives: dict[str, Any] = {}
+    for zeros, examples in passing.objectives():
+        gradient = jax.grad(lambda by, examples=examples: examples(by).sum())(zeros)
+        for name, array in gradient.items():
+            derivatives[name] = derivatives[name] + array if name in derivatives else array
+    return derivatives
 
 
-def total(parts: Mapping[str, Any], names: Sequence[str]) -> Any:
-    """The sum of what stands under the names."""
-    return sum((parts[name] for name in names[1:]), parts[names[0]])
+def total(arrays: Mapping[str, Any], names: Sequence[str]) -> Any:
+    """The sum of the arrays with the given names."""
+    return sum((arrays[name] for name in names[1:]), arrays[names[0]])
 
 
 def by_gradient(view: View, gradient: Signals) -> Along:
     """Inner products with the target's gradient."""
 
     def along(guess: Signals, groups: Groups) -> dict[str, Float[Array, "..."]]:
-        parts = view.inner({name: gradient[name] for name in guess}, guess)
-        return {title: total(parts, names) for title, names in groups.items()}
+        products = view.inner({name: gradient[name] for name in guess}, guess)
+        return {title: total(products, names) for title, names in groups.items()}
 
     return along
 
 
 def by_tangents(passing: Passing, groups: Groups, whole: bool) -> Along:
-    """Tangents of the losses of examples, of each group through the blocks behind it.
+    """Tangents of the examples' losses, one for each group.
 
     Args:
-        passing: no loss depends on another example, unless the whole batch has one derivative.
-        groups: of the names of what the space perturbs.
-        whole: whether the batch has one derivative.
+        passing: the target. Unless `whole`, no example's loss may depend on another example.
+        groups: the names of the perturbed arrays in each group.
+        whole: whether the batch has one derivative instead of one per example.
     """
     pushes: dict[str, list[tuple[list[str], Any]]] = {title: [] for title in groups}
-    for still, examples in passing.objectives():
+    for zeros, examples in passing.objectives():
         for title, names in groups.items():
-            moved = {name: still[name] for name in names if name in still}
+            moved = {name: zeros[name] for name in names if name in zeros}
             if not moved:
                 continue
 
-            def of_group(by: Tree, still: Any = still, examples: Any = examples) -> Any:
-                return examples({**still, **by})
+            def of_group(by: Tree, zeros: Any = zeros, examples: Any = examples) -> Any:
+                return examples({**zeros, **by})
 
             pushes[title].append((list(moved), jax.linearize(of_group, moved)[1]))
 
     def along(guess: Signals, groups: Groups) -> dict[str, Float[Array, "..."]]:
-        found = {}
+        derivatives = {}
         for title in groups:
-            parts = [push({name: guess[name] for name in names}) for names, push in pushes[title]]
-            each = jnp.stack(parts).sum(0)
-            found[title] = each.sum() if whole else each
-        return found
+            tangents = [
+                push({name: guess[name] for name in names}) for names, push in pushes[title]
+            ]
+            tangent = jnp.stack(tangents).sum(0)
+            derivatives[title] = tangent.sum() if whole else tangent
+        return derivatives
 
     return along

@@ -1,4 +1,4 @@
-"""Guesses that are drawn: random directions of zero mean and unit variance."""
+"""Random guesses: directions whose elements have mean zero and variance one."""
 
 import jax
 import jax.numpy as jnp
@@ -10,50 +10,51 @@ from fgspec.spec import guesses
 
 
 def normal(key: PRNGKeyArray, rows: tuple[int, ...], shape: tuple[int, ...]) -> Float[Array, "..."]:
-    """Independent normal numbers of zero mean and unit variance, float32."""
+    """Independent standard normal numbers [*rows, *shape], float32."""
     return computed_once(jax.random.normal(key, (*rows, *shape), jnp.float32))
 
 
 class Normal(guesses.Normal):
-    """The section with its draws."""
+    """Standard normal guesses."""
 
     def draw(
         self, key: PRNGKeyArray, rows: tuple[int, ...], shape: tuple[int, ...]
     ) -> Float[Array, "..."]:
-        """Independent normal numbers."""
+        """Independent standard normal numbers [*rows, *shape], float32."""
         return normal(key, rows, shape)
 
 
 class Sphere(guesses.Sphere):
-    """The section with its draws."""
+    """Guesses of equal length and uniform direction."""
 
     def draw(
         self, key: PRNGKeyArray, rows: tuple[int, ...], shape: tuple[int, ...]
     ) -> Float[Array, "..."]:
-        """Vectors uniform on the sphere of radius sqrt(dimension), float32.
+        """[*rows, *shape], float32: each row uniform on the sphere of radius sqrt(size of shape).
 
-        Their elements are uncorrelated, of zero mean and unit variance, so estimates along them are
-        unbiased; unlike normal ones they all have the same length.
+        The elements are uncorrelated, with mean zero and variance one, so estimates along them are
+        unbiased.
         """
-        drawn, own = normal(key, rows, shape), tuple(range(len(rows), len(rows) + len(shape)))
-        return drawn * lax.rsqrt(jnp.square(drawn).mean(own, keepdims=True))
+        vectors = normal(key, rows, shape)
+        vector_axes = tuple(range(len(rows), len(rows) + len(shape)))
+        return vectors * lax.rsqrt(jnp.square(vectors).mean(vector_axes, keepdims=True))
 
 
 class Rademacher(guesses.Rademacher):
-    """The section with its draws."""
+    """Guesses of random signs."""
 
     def draw(
         self, key: PRNGKeyArray, rows: tuple[int, ...], shape: tuple[int, ...]
     ) -> Float[Array, "..."]:
-        """Independent signs, -1 or 1 with equal chances, float32."""
+        """Independent signs [*rows, *shape]: -1 or 1 with equal probability, float32."""
         return signs(key, (*rows, *shape))
 
 
 def signs(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
-    """Independent signs, -1 or 1 with equal chances, float32.
+    """Independent signs, -1 or 1 with equal probability, float32.
 
-    32 signs come from each random word, put in place as the sign bit of 1.0: ten times cheaper
-    than drawing a word for each.
+    Each random 32-bit word gives 32 signs: a bit of it becomes the sign bit of 1.0. This is ten
+    times cheaper than one word for each sign.
     """
     lines, length = shape[:-1], shape[-1] if shape else 1
     words = _kept(jax.random.bits(key, (*lines, -(-length // 32)), jnp.uint32))
@@ -64,11 +65,12 @@ def signs(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
 
 
 def _kept(words: UInt32[Array, "..."]) -> UInt32[Array, "..."]:
-    """The same words, as an array that is stored: a bit for each sign.
+    """The same words, as an array that XLA stores: one bit per sign.
 
-    XLA fuses into whatever reads an array the cheap operations that make it. To it the twenty
-    rounds of threefry are cheap, though a word is read for each of its 32 signs, and wherever they
-    are used; so each would be made anew some 100 times, which took a fifth of an update on a CPU. A
-    sum it does not repeat, and barriers it removes before it fuses.
+    XLA fuses cheap operations into whatever reads their result, and takes the twenty rounds of
+    threefry for cheap. But every word is read for each of its 32 signs, and wherever the signs are
+    used, so it would be computed some 100 times. That took a fifth of an update on a CPU. XLA does
+    not repeat a reduction, so the words go through one; an optimization barrier does not help,
+    because XLA removes barriers before it fuses.
     """
     return lax.reduce_or(jnp.stack([words, jnp.zeros_like(words)]), (0,))

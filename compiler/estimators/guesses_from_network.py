@@ -1,4 +1,4 @@
-"""Guesses made from the network: the gradients of other losses at the same places."""
+"""Guesses made from the network: gradients of other losses with respect to the same arrays."""
 
 import itertools
 from collections.abc import Mapping
@@ -24,12 +24,12 @@ Params = Mapping[str, Any]
 
 
 class Guide(NamedTuple):
-    """Losses whose gradient is the guess.
+    """The losses whose gradient is the guess.
 
     Attributes:
-        segments: they may overlap.
-        losses: of their sites.
-        first: whether only the first block of a segment takes its gradient.
+        segments: the chains of blocks that these losses are at the end of; they may overlap.
+        losses: the copies of a site's loss, from its features.
+        first: whether only the first block of each segment uses the gradient.
     """
 
     segments: tuple[Segment, ...]
@@ -43,9 +43,9 @@ def _of_target(target: Target, context: Context) -> Guide:
 
 
 def _under_heads_of(key: KeyData, context: Context) -> Guide:
-    """The local losses under heads drawn from `key`.
+    """The local losses of heads that are drawn from `key`.
 
-    These heads are no parameters: nothing trains or decays them, and no checkpoint holds them.
+    These heads are not parameters: nothing trains or decays them, and no checkpoint holds them.
     """
     plan = context.plan
     heads = initialize({"heads": plan.heads()}, key, plan.network.initialization)
@@ -54,7 +54,7 @@ def _under_heads_of(key: KeyData, context: Context) -> Guide:
 
 
 class LocalGuess(guesses.LocalGuess):
-    """The section with its losses."""
+    """The gradient of each block's own local loss."""
 
     def guide(self, context: Context) -> Guide:
         """The local losses."""
@@ -62,7 +62,7 @@ class LocalGuess(guesses.LocalGuess):
 
 
 class GlobalGuess(guesses.GlobalGuess):
-    """The section with its loss."""
+    """The gradient of the final loss, through all later blocks."""
 
     def guide(self, context: Context) -> Guide:
         """The final loss."""
@@ -70,40 +70,40 @@ class GlobalGuess(guesses.GlobalGuess):
 
 
 class AboveGuess(guesses.AboveGuess):
-    """The section with its losses."""
+    """The gradient of a block's own local loss plus that of the next block."""
 
     def guide(self, context: Context) -> Guide:
-        """The own and the next local loss."""
+        """For each block, its own local loss and that of the next block."""
         return _of_target(targets.Above(), context)
 
 
 class Ntk(guesses.Ntk):
-    """The section with its losses."""
+    """The gradient of local losses whose heads are drawn anew in every step and never trained."""
 
     def guide(self, context: Context) -> Guide:
-        """The local losses under heads of this step."""
+        """The local losses of heads that are drawn for this step."""
         return _under_heads_of(
             jax.random.key_data(address(context.key, "ntk", context.step)), context
         )
 
 
 class FixedNtk(guesses.FixedNtk):
-    """The section with its losses."""
+    """The gradient of local losses whose heads keep their initial weights."""
 
     def guide(self, context: Context) -> Guide:
-        """The local losses under the heads as they were initialised."""
+        """The local losses of the heads with their initial weights."""
         return _under_heads_of(context.key, context)
 
 
 class Jacobian(guesses.Jacobian):
-    """The section with its losses.
+    """A random direction at the next block's output, pulled back through that block.
 
-    Singhal et al. 2023 (arXiv 2312.04709): gradients lie in the row space of the Jacobian of what
-    follows, which is of lower dimension than the space itself.
+    Gradients lie in the row space of the next block's Jacobian, which has fewer dimensions than the
+    space itself (Singhal et al. 2023, arXiv 2312.04709).
     """
 
     def guide(self, context: Context) -> Guide:
-        """A random direction at the next block's output, pulled back through that block."""
+        """Linear losses, whose gradient at the next block's output is the random direction."""
 
         def losses(site: Site, x: Any, others: Any = None) -> Float[Array, " n"]:
             name = f"jacobian/{site.block}"
@@ -118,20 +118,24 @@ class Jacobian(guesses.Jacobian):
 def guided(
     guess: Guess, space: Space, context: Context, inputs: Params
 ) -> dict[str, Float[Array, "..."]]:
-    """The guess at everything that a space perturbs, by name; none where nothing guides it.
+    """The guess for every array that a space perturbs, by name.
+
+    A name is missing where the guess has no loss, such as after the last block for `jacobian`.
 
     Args:
-        guess: made from the network.
-        space: whose arrays it is for.
-        context: of the step.
-        inputs: of every block, by block.
+        guess: a guess that is made from the network.
+        space: the space.
+        context: the step.
+        inputs: the input of every block, by block.
     """
     guide, blocks = working(guess).guide(context), context.params["blocks"]
-    found: dict[str, Any] = {}
+    gradients: dict[str, Any] = {}
     for segment in guide.segments:
-        kept = {block.name for block in segment.blocks[: 1 if guide.first else None]}
+        guided_blocks = {block.name for block in segment.blocks[: 1 if guide.first else None]}
         passing = Passing(space, (segment,), blocks, inputs, guide.losses)
-        for path, part in signals(passing).items():
-            if path.split("/")[0] in kept:
-                found[path] = jnp.add(found[path], part) if path in found else part
-    return found
+        for path, gradient in signals(passing).items():
+            if path.split("/")[0] in guided_blocks:
+                gradients[path] = (
+                    jnp.add(gradients[path], gradient) if path in gradients else gradient
+                )
+    return gradients

@@ -1,8 +1,9 @@
-"""Slopes of a loss along a perturbation that moves a whole segment.
+"""Slopes of a loss along a perturbation of all arrays of a segment at once.
 
-Pushed forward, a tangent gives every copy of a replicated loss a slope of its own. Where each
-example has one loss and moves no other's, the inner product of the noise with the loss's
-reverse-mode gradient is the same number, and one gradient serves all samples of a step.
+A tangent (forward mode) gives every copy of a replicated loss a slope of its own. Where every
+example has a single loss, and no example affects the loss of another, the inner product of the
+noise with the loss's reverse-mode gradient is the same number. One such gradient serves all samples
+of a step.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,17 +22,17 @@ from fgspec.spec.spaces import Space
 
 Tree = Mapping[str, Any]
 Run = Callable[[Tree], Trace]
-"""Perturbations by name -> the forward pass."""
+"""Perturbations by name -> the forward pass with them."""
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["values"], meta_fields=["axes"])
 @dataclass(frozen=True)
 class Slopes:
-    """Derivatives along one perturbation.
+    """Derivatives of the mean loss along one perturbation.
 
     Attributes:
-        values: of the copies of the mean loss.
-        axes: of the copies.
+        values: one derivative for each copy of the loss.
+        axes: the axes of the copies, one for each axis of `values`.
     """
 
     values: Float[Array, "..."]
@@ -39,17 +40,17 @@ class Slopes:
 
 
 Push = Callable[[Tree], Slopes]
-"""A perturbation by name -> the slopes along it."""
+"""Perturbations by name -> the slopes along them."""
 
 Derivative = Callable[[Run, Tree, Losses, Site, Space], tuple[Push, Trace]]
-"""(forward pass, zeros in the shapes of the noise, losses, site, space) -> slopes of the copies of
-the site's mean loss, and the unperturbed pass."""
+"""(forward pass, zeros in the shapes of the noise, losses, site, space) -> a function that computes
+the slopes of the site's copies, and the unperturbed pass."""
 
 
 def tangent(
     run: Run, at_rest: Tree, losses: Losses, site: Site, space: Space
 ) -> tuple[Push, Trace]:
-    """One pass is linearized, and every perturbation goes through the linear map."""
+    """Forward mode: one pass is linearized, and every perturbation goes through the linear map."""
 
     def copies(by: Tree) -> tuple[Float[Array, "..."], Trace]:
         trace = run(by)
@@ -63,9 +64,9 @@ def tangent(
 def inner_product(
     run: Run, at_rest: Tree, losses: Losses, site: Site, space: Space
 ) -> tuple[Push, Trace]:
-    """One gradient of the mean loss, and its inner product with every perturbation.
+    """Reverse mode: one gradient of the mean loss, and its inner product with each perturbation.
 
-    Noise that moves examples gives [n], noise that moves weights one number.
+    The slopes are [n] if the noise is on activations, and [] if it is on weights.
     """
 
     def objective(by: Tree) -> tuple[Float[Array, ""], Trace]:
@@ -76,7 +77,7 @@ def inner_product(
     axes: tuple[Axis, ...] = site.axes if space.rows else ()
 
     def push(u: Tree) -> Slopes:
-        products = [gradient[name] * part for name, part in u.items()]
+        products = [gradient[name] * noise for name, noise in u.items()]
         sums = [product.sum(tuple(range(len(axes), product.ndim))) for product in products]
         return Slopes(sum(sums[1:], sums[0]), axes)
 
@@ -84,18 +85,23 @@ def inner_product(
 
 
 def difference(step: float) -> Derivative:
-    """(l(step u) - l(0)) / step for every copy, of which each sees its own features move only."""
+    """Finite differences (l(step u) - l(0)) / step of every copy l of the loss.
 
-    def of(run: Run, at_rest: Tree, losses: Losses, site: Site, space: Space) -> tuple[Push, Trace]:
+    For its own difference a copy sees only the features that belong to it move.
+    """
+
+    def derivative(
+        run: Run, at_rest: Tree, losses: Losses, site: Site, space: Space
+    ) -> tuple[Push, Trace]:
         trace = run(at_rest)
         features = trace.features[site.block]
         start = losses(site, features, features)
 
         def push(u: Tree) -> Slopes:
-            moved = run(jax.tree.map(lambda part: step * part, u)).features[site.block]
+            moved = run(jax.tree.map(lambda noise: step * noise, u)).features[site.block]
             change = losses(site, moved, features) - start
             return Slopes(change / (step * features.shape[0]), site.axes)
 
         return push, trace
 
-    return of
+    return derivative

@@ -1,7 +1,7 @@
-"""The target's gradient projected on guesses, <T, G> G and variations (Fournier et al. 2023).
+"""The target's gradient projected on guesses: <T, G> G and variations (Fournier et al. 2023).
 
-A slope of its own for every group of tensors, and for every example or the batch, in place of one
-for all that moves together.
+Every group of tensors has a slope of its own, for each example or for the batch. Plain noise, in
+`compiler.estimators.forward`, has one slope for all arrays of a segment.
 """
 
 from collections.abc import Callable, Mapping
@@ -43,28 +43,28 @@ def project(plan: Plan, params: Params, x: Features, context: Context) -> Estima
     """The projections of the target's gradient on guesses, as gradients of the weights.
 
     Args:
-        plan: the plan.
-        params: of the blocks, by block, layer and name.
+        plan: the plan; its perturbation has a projection.
+        params: the parameters of the blocks, by block, layer and name.
         x: the network's input.
-        context: of the step.
+        context: the step.
     """
-    how = plan.perturbation
-    assert how is not None
-    granularity = how.projection.granularity
+    perturbation = plan.perturbation
+    assert perturbation is not None
+    granularity = perturbation.projection.granularity
     assert granularity is not None
-    whole = Segment(plan.network.blocks, ())
-    trace = forward(whole.blocks, params, x)
+    all_blocks = Segment(plan.network.blocks, ())
+    trace = forward(all_blocks.blocks, params, x)
     inputs = jax.lax.stop_gradient(plan.inputs(trace.features, x))
-    space, view = _view(plan, Passed(whole, params, x, trace))
+    space, view = _view(plan, Passed(all_blocks, params, x, trace))
     passing = Passing(space, plan.segments, params, inputs, context.losses)
     predicted: Signals = {}
-    if how.control_variate is not None:
-        predicted = guided(how.control_variate, space, context, inputs)
-    still = at_rest(space, whole, x)
-    target = _target(plan, view, passing, still, predicted)
+    if perturbation.control_variate is not None:
+        predicted = guided(perturbation.control_variate, space, context, inputs)
+    zeros = at_rest(space, all_blocks, x)
+    target = _target(plan, view, passing, zeros, predicted)
 
     def slopes(guess: Signals, sample: Any) -> Any:
-        """The coefficients of a guess; of a span also how much of each guess a target takes."""
+        """The guess's coefficients; for a span, the coefficient of each guess for each target."""
         if granularity.spans:
             wanted = {name: target.gradient[name] for name in guess}
             return span(plan, view, wanted, guess)
@@ -74,44 +74,45 @@ def project(plan: Plan, params: Params, x: Features, context: Context) -> Estima
         product = view.mixed if granularity.spans else view.times
         return product(guess, along)
 
-    if how.guess.made:
-        made = guided(how.guess, space, context, inputs)
-        guess = {name: part for name, part in made.items() if _block(name) not in target.exact}
+    if perturbation.guess.made:
+        guesses = guided(perturbation.guess, space, context, inputs)
+        guess = {name: array for name, array in guesses.items() if _block(name) not in target.exact}
         total = forward_gradient(lambda sample: (guess, guess), slopes, times, samples=1)
     else:
-        draw = _noise(plan, space, context, still, trace, target.exact)
-        directions = one_by_one(draw, how.samples)
-        total = forward_gradient(directions, slopes, times, how.samples, predicted)
-    exact = {n: part for n, part in target.gradient.items() if _block(n) in target.exact}
-    ones = {name: jnp.ones_like(part) for name, part in view.inner(exact, exact).items()}
+        draw = _noise(plan, space, context, zeros, trace, target.exact)
+        directions = one_by_one(draw, perturbation.samples)
+        total = forward_gradient(directions, slopes, times, perturbation.samples, predicted)
+    exact = {name: array for name, array in target.gradient.items() if _block(name) in target.exact}
+    ones = {name: jnp.ones_like(array) for name, array in view.inner(exact, exact).items()}
     return Estimate({"blocks": view.finish({**total, **view.times(exact, ones)})}, trace)
 
 
 def _view(plan: Plan, at: Passed) -> tuple[Space, View]:
-    """The space whose derivatives are taken, and what they are seen as.
+    """The space in which derivatives are computed, and their vectors.
 
-    Contributions of examples to weights are made from the derivatives at pre-activations; noise of
-    every example's own weights is held as it is drawn.
+    The examples' contributions to weights are computed from derivatives at pre-activations. Random
+    noise on every example's own weights is stored as it was drawn.
     """
-    how, space = plan.perturbation, plan.space
-    assert how is not None
-    assert how.projection.granularity is not None
-    whole = how.projection.granularity.whole
-    if space.of_weights and not whole and how.guess.made:
+    perturbation, space = plan.perturbation, plan.space
+    assert perturbation is not None
+    assert perturbation.projection.granularity is not None
+    whole = perturbation.projection.granularity.whole
+    if space.of_weights and not whole and perturbation.guess.made:
         return working(spaces.Activation()), Contributions(at)
     arrays = Arrays(space, whole, at, space.shapes(at.segment, len(at.x)))
-    if how.projection.applies_to == "weights":
+    if perturbation.projection.applies_to == "weights":
         return space, Scaled(arrays, Contributions(at))
     return space, arrays
 
 
 class Target(NamedTuple):
-    """The target, less what is predicted of it.
+    """The target's gradient minus its prediction.
 
     Attributes:
-        gradient: in reverse mode, of everything, or of the exact blocks where guesses are pushed.
-        along: its slopes.
-        exact: blocks that take the gradient as it is.
+        gradient: the reverse-mode gradient: of all blocks, or only of the blocks in `exact` if
+            the derivatives along guesses are computed in forward mode.
+        along: computes the slopes along a guess.
+        exact: the blocks that use the exact gradient.
     """
 
     gradient: Signals
@@ -119,27 +120,31 @@ class Target(NamedTuple):
     exact: frozenset[str]
 
 
-def _target(plan: Plan, view: View, passing: Passing, still: Signals, predicted: Signals) -> Target:
-    exact, whole = plan.exact_blocks, passing
-    predicted = {name: part for name, part in predicted.items() if _block(name) not in exact}
+def _target(plan: Plan, view: View, passing: Passing, zeros: Signals, predicted: Signals) -> Target:
+    exact, reverse = plan.exact_blocks, passing
+    predicted = {name: array for name, array in predicted.items() if _block(name) not in exact}
     if not plan.reverse_derivatives:
         last = Segment(plan.units[-1][0], (plan.units[-1][1],))
-        whole = passing._replace(segments=(last,) if exact else ())
+        reverse = passing._replace(segments=(last,) if exact else ())
     gradient = {
-        name: part - predicted[name] if name in predicted else part
-        for name, part in signals(whole).items()
+        name: array - predicted[name] if name in predicted else array
+        for name, array in signals(reverse).items()
     }
     if plan.reverse_derivatives:
         return Target(gradient, by_gradient(view, gradient), exact)
-    how = plan.perturbation
-    assert how is not None
-    assert how.projection.granularity is not None
-    guessed = [name for name in still if _block(name) not in exact]
-    tangents = by_tangents(passing, members(plan, guessed), how.projection.granularity.whole)
-    left = by_gradient(view, {**still, **{name: -part for name, part in predicted.items()}})
+    perturbation = plan.perturbation
+    assert perturbation is not None
+    assert perturbation.projection.granularity is not None
+    guessed = [name for name in zeros if _block(name) not in exact]
+    tangents = by_tangents(
+        passing, members(plan, guessed), perturbation.projection.granularity.whole
+    )
+    minus_predicted = by_gradient(
+        view, {**zeros, **{name: -array for name, array in predicted.items()}}
+    )
 
     def along(guess: Signals, groups: Groups) -> dict[str, Float[Array, "..."]]:
-        return jax.tree.map(jnp.add, tangents(guess, groups), left(guess, groups))
+        return jax.tree.map(jnp.add, tangents(guess, groups), minus_predicted(guess, groups))
 
     return Target(gradient, along if predicted else tangents, exact)
 
@@ -149,17 +154,19 @@ def _block(name: str) -> str:
 
 
 def _noise(
-    plan: Plan, space: Space, context: Context, still: Signals, trace: Any, exact: frozenset[str]
+    plan: Plan, space: Space, context: Context, zeros: Signals, trace: Any, exact: frozenset[str]
 ) -> Callable[[Any], Signals]:
-    """Sample -> noise on all blocks but exact ones; behind a silent unit there is no gradient."""
-    how = plan.perturbation
-    assert how is not None
-    shared = how.sharing == "batch" and not space.of_weights
-    shapes = {name: (1, *part.shape[1:]) if shared else part.shape for name, part in still.items()}
-    masks = {name: space.mask(name, trace) for name in still}
+    """Sample index -> noise for all blocks but the exact ones; 0 where no gradient can pass."""
+    perturbation = plan.perturbation
+    assert perturbation is not None
+    shared = perturbation.sharing == "batch" and not space.of_weights
+    shapes = {
+        name: (1, *array.shape[1:]) if shared else array.shape for name, array in zeros.items()
+    }
+    masks = {name: space.mask(name, trace) for name in zeros}
 
     def masked(name: str, u: Any) -> Any:
-        u = jnp.broadcast_to(u, still[name].shape)
+        u = jnp.broadcast_to(u, zeros[name].shape)
         return u if masks[name] is None else u * masks[name]
 
     def draw(sample: Any) -> Signals:

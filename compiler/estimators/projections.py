@@ -1,4 +1,7 @@
-"""Scales, coefficients and spans: what becomes of the slopes of groups (Fournier et al. 2023)."""
+"""From the slopes of groups to coefficients of guesses: scales, signs and spans.
+
+They are the variations of Fournier et al. 2023.
+"""
 
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -14,12 +17,12 @@ from fgspec.spec.kinds import working
 
 
 class Group(NamedTuple):
-    """The inner products of one group.
+    """The inner products of one group of tensors.
 
     Attributes:
-        along: of target and guess, [n] or [].
-        square: of the guess with itself, in the same shape.
-        size: numbers of a vector.
+        along: <T, G> of target and guess, [n] or [].
+        square: <G, G> of the guess with itself, in the same shape.
+        size: the length d of the group's vector.
     """
 
     along: Float[Array, "..."]
@@ -28,7 +31,7 @@ class Group(NamedTuple):
 
 
 class NoScale(projections.NoScale):
-    """The section with what it computes."""
+    """The projection <T, G> G, without a scale."""
 
     def scale(self, group: Group, samples: int, kurtosis: float) -> Float[Array, "..."]:
         """One."""
@@ -36,15 +39,15 @@ class NoScale(projections.NoScale):
 
 
 class SquaredNorm(projections.SquaredNorm):
-    """The section with what it computes."""
+    """The orthogonal projection <T, G> G / |G|^2."""
 
     def scale(self, group: Group, samples: int, kurtosis: float) -> Float[Array, "..."]:
-        """1/|G|^2, and zero where the guess is zero."""
+        """1/|G|^2, and 0 where the guess is 0."""
         return jnp.where(group.square > 0, 1 / jnp.where(group.square > 0, group.square, 1), 0)
 
 
 class Dimension(projections.Dimension):
-    """The section with what it computes."""
+    """The projection <T, G> G / d, for vectors of d numbers."""
 
     def scale(self, group: Group, samples: int, kurtosis: float) -> Float[Array, "..."]:
         """1/d."""
@@ -52,78 +55,78 @@ class Dimension(projections.Dimension):
 
 
 class Optimal(projections.Optimal):
-    """The section with what it computes."""
+    """The scale with the least mean squared error, for K samples of d numbers."""
 
     def scale(self, group: Group, samples: int, kurtosis: float) -> Float[Array, "..."]:
-        """K / (K + d + kurtosis - 2), which for one sample is 1 / (d + kurtosis - 1)."""
+        """K / (K + d + kurtosis - 2); for one sample this is 1 / (d + kurtosis - 1)."""
         return jnp.full_like(group.along, samples / (samples + group.size + kurtosis - 2))
 
 
 class Sign(projections.Sign):
-    """The section with what it computes."""
+    """A control: only the sign of the derivative is used."""
 
     def coefficient(
         self, along: Float[Array, "..."], coin: Float[Array, "..."]
     ) -> Float[Array, "..."]:
-        """The sign of the derivative."""
+        """-1, 0 or 1: the sign of <T, G>."""
         return jnp.sign(along)
 
 
 Toss = Callable[[str, tuple[int, ...]], Float[Array, "..."]]
-"""(name of a group, shape) -> random signs."""
+"""(title of a group, shape) -> random signs."""
 
 
 def members(plan: Plan, names: Iterable[str]) -> dict[str, list[str]]:
-    """The tensors that share a slope, by the title of their group."""
+    """Title of a group -> the names of its tensors, which share one slope."""
     assert plan.perturbation is not None
     assert plan.perturbation.projection.grouping is not None
     grouping, chains = working(plan.perturbation.projection.grouping), plan.chains
-    found: dict[str, list[str]] = {}
+    groups: dict[str, list[str]] = {}
     for name in names:
-        found.setdefault(grouping.title(name, chains), []).append(name)
-    return found
+        groups.setdefault(grouping.title(name, chains), []).append(name)
+    return groups
 
 
 def coefficients(
     plan: Plan, view: View, along: Along, guess: Signals, toss: Toss
 ) -> dict[str, Float[Array, "..."]]:
-    """What the guess at each name is multiplied by.
+    """The factors of the guess by name, [n] or [].
 
     Args:
-        plan: whose projection it is.
-        view: inner products in the space and granularity.
-        along: slopes of the target.
-        guess: G.
-        toss: random signs.
+        plan: the plan; its perturbation has a projection.
+        view: computes inner products in the plan's space and granularity.
+        along: computes the slopes of the target.
+        guess: G by name.
+        toss: draws random signs, for coefficients that use them.
     """
     perturbation = plan.perturbation
     assert perturbation is not None
-    how = perturbation.projection
-    assert how.type is not None
-    scale, coefficient = working(how.type), working(how.coefficient)
+    projection = perturbation.projection
+    assert projection.type is not None
+    scale, coefficient = working(projection.type), working(projection.coefficient)
     kurtosis = 0.0 if perturbation.guess.made else perturbation.guess.kurtosis
     square = view.inner(guess, guess)
     groups = members(plan, square)
-    slopes, found = along(guess, groups), {}
+    slopes, factors = along(guess, groups), {}
     for title, names in groups.items():
         size = sum(view.size(name) for name in names)
         group = Group(slopes[title], total(square, names), size)
         coin = toss(title, group.along.shape).astype(group.along.dtype)
         value = coefficient.coefficient(group.along, coin)
         scaled = value * scale.scale(group, perturbation.samples, kurtosis)
-        found |= dict.fromkeys(names, scaled)
-    return found
+        factors |= dict.fromkeys(names, scaled)
+    return factors
 
 
 def span(plan: Plan, view: View, target: Signals, guess: Signals) -> dict[str, Float[Array, "m n"]]:
-    """[m, n]: how much of guess m is in the projection of target n on the span of all guesses.
+    """[m, n]: the coefficient of guess m in the projection of target n on the span of all guesses.
 
-    Guesses can be linearly dependent, so the Gram matrix is inverted on its range only.
+    Guesses can be linearly dependent, so the Gram matrix has a pseudo-inverse only.
     """
     targets, guesses = view.rows(target), view.rows(guess)
-    found = {}
+    weights = {}
     for names in members(plan, guesses).values():
-        gram = sum(guesses[n] @ guesses[n].T for n in names)
-        cross = sum(guesses[n] @ targets[n].T for n in names)
-        found |= dict.fromkeys(names, jnp.linalg.pinv(gram, hermitian=True, rtol=1e-6) @ cross)
-    return found
+        gram = sum(guesses[name] @ guesses[name].T for name in names)
+        cross = sum(guesses[name] @ targets[name].T for name in names)
+        weights |= dict.fromkeys(names, jnp.linalg.pinv(gram, hermitian=True, rtol=1e-6) @ cross)
+    return weights

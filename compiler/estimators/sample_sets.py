@@ -1,4 +1,4 @@
-"""How the K perturbations of one step relate to each other."""
+"""How the K perturbations of one step depend on each other."""
 
 from collections.abc import Mapping
 from math import prod
@@ -15,7 +15,7 @@ Draws = Mapping[str, Float[Array, "..."]]
 """Arrays by name, each with a leading axis of K samples."""
 
 Pairs = tuple[Draws, Draws]
-"""Directions u, and their partners v."""
+"""Directions u and their partners v: the estimate is the sum over k of <T, u_k> v_k."""
 
 
 def _averaged(draws: Draws) -> Pairs:
@@ -23,18 +23,18 @@ def _averaged(draws: Draws) -> Pairs:
 
 
 class Independent(sample_sets.Independent):
-    """The section with what it computes."""
+    """K independent directions, whose estimates are averaged."""
 
     def spread(self, draws: Draws, rows: int) -> Pairs:
-        """Every draw by itself."""
+        """The draws u as directions, and u / K as their partners."""
         return _averaged(draws)
 
 
 class Antithetic(sample_sets.Antithetic):
-    """The section with what it computes."""
+    """K / 2 directions and their negatives, averaged."""
 
     def spread(self, draws: Draws, rows: int) -> Pairs:
-        """The first half of the draws, and their opposites."""
+        """The first half of the draws, followed by their negatives."""
 
         def mirrored(u: Float[Array, "..."]) -> Float[Array, "..."]:
             half = u[: u.shape[0] // 2]
@@ -44,14 +44,14 @@ class Antithetic(sample_sets.Antithetic):
 
 
 class Orthogonal(sample_sets.Orthogonal):
-    """The section with what it computes."""
+    """K orthogonal directions, averaged: unbiased, with less variance than independent ones."""
 
     def spread(self, draws: Draws, rows: int) -> Pairs:
-        """K orthogonal directions of length sqrt(D), D numbers over all arrays, averaged.
+        """K orthogonal directions of length sqrt(D), where D is the size of all arrays together.
 
-        Each of them alone is uniform on the sphere, if the draws are normal, and so unbiased.
-        Together they hit no direction twice: the variance of the average is that of one times
-        (D - K) / (K (D - 1)), zero for K = D.
+        If the draws are normal, each direction by itself is uniform on the sphere, so the estimate
+        is unbiased. The variance of the average is (D - K) / (K (D - 1)) times that of a single
+        direction, which is zero for K = D.
         """
         size = sum(prod(u.shape[1 + rows :]) for u in draws.values())
         inverse = jnp.linalg.inv(jnp.linalg.cholesky(_gram(draws, rows)))
@@ -60,15 +60,16 @@ class Orthogonal(sample_sets.Orthogonal):
 
 
 class Projected(sample_sets.Projected):
-    """The section with what it computes."""
+    """K directions; the estimate is the projection of the gradient on their span."""
 
     def spread(self, draws: Draws, rows: int) -> Pairs:
         """Partners v = G^-1 u, with the Gram matrix G of the directions (arXiv 2410.17764).
 
-        Biased by design: its mean is K / D of the gradient for isotropic directions, D numbers over
-        all arrays; it is the nearest point to the gradient that the K derivatives can tell of.
+        Biased by design. For isotropic directions its mean is K / D times the gradient, where D is
+        the size of all arrays together. Of all vectors in the span of the directions it is the
+        nearest to the gradient.
         """
-        # One K x K matrix over all arrays that move together is solved; nothing is concatenated.
+        # The Gram matrix is a sum over arrays, so the arrays need not be concatenated.
         inverse = jnp.linalg.inv(_gram(draws, rows))
         return draws, {name: _mix(inverse, u, rows) for name, u in draws.items()}
 
@@ -78,8 +79,8 @@ def _flat(u: Float[Array, "..."], rows: int) -> Float[Array, "k r d"]:
 
 
 def _gram(draws: Draws, rows: int) -> Float[Array, "r k k"]:
-    flat = [_flat(u, rows) for u in draws.values()]
-    grams = [jnp.einsum("krd,jrd->rkj", u, u, precision=EXACT) for u in flat]
+    vectors = [_flat(u, rows) for u in draws.values()]
+    grams = [jnp.einsum("krd,jrd->rkj", u, u, precision=EXACT) for u in vectors]
     return sum(grams[1:], grams[0])
 
 

@@ -1,4 +1,4 @@
-"""The losses of a plan's sites, from the features after a block."""
+"""The losses of a plan's sites, as functions of the features after a block."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,27 +18,28 @@ Features = Float[Array, "n p g c"]
 
 
 def site_losses(plan: Plan, params: Params, feedback: Params, labels: Int[Array, " n"]) -> Any:
-    """The losses of a plan's sites.
+    """A function that computes the copies of the loss at any site of a plan.
 
     Args:
         plan: the plan.
-        params: readouts under `heads` and `classifier`.
-        feedback: backward weights of readouts in the same places; those absent have none.
-        labels: of the examples.
+        params: the parameters, with readouts under `heads` and `classifier`.
+        feedback: the readouts' backward weights, in the same places. A readout without any uses its
+            forward weights.
+        labels: the target of every row of the batch.
     """
     objective = plan.objective
     replicate = LOWERINGS[lowering_of(plan)]
 
     def copies(site: Site, x: Features, others: Features | None = None) -> Float[Array, "..."]:
         with jax.named_scope("losses"), in_block(site.block):
-            return at(site, x, others)
+            return copies_at(site, x, others)
 
-    def at(site: Site, x: Features, others: Features | None) -> Float[Array, "..."]:
+    def copies_at(site: Site, x: Features, others: Features | None) -> Float[Array, "..."]:
         readout, place = plan.readout(site), plan.place(site)
-        own, back = readout_of(params, place), readout_of(feedback, place)
+        readout_params, readout_feedback = readout_of(params, place), readout_of(feedback, place)
 
         def outputs(params: Params, features: Features) -> Float[Array, "n k"]:
-            return readout.outputs(params, features, back)[0]
+            return readout.outputs(params, features, readout_feedback)[0]
 
         @in_full
         def value(params: Params, features: Features) -> Float[Array, " n"]:
@@ -48,24 +49,27 @@ def site_losses(plan: Plan, params: Params, feedback: Params, labels: Int[Array,
             return value(params, mean[:, None, None])
 
         entering = readout.entering(constrained(plan, x))
-        rest = None if others is None else outputs(own, readout.entering(others))
+        rest = None if others is None else outputs(readout_params, readout.entering(others))
         if site.name == "final" or not readout.averages:
-            return value(own, entering)
+            return value(readout_params, entering)
         if others is None:
-            return replicate(of_mean, site.axes)(own, entering)
-        return apart(of_mean, site.axes)(own, entering, readout.entering(others))
+            return replicate(of_mean, site.axes)(readout_params, entering)
+        return apart(of_mean, site.axes)(readout_params, entering, readout.entering(others))
 
     return copies
 
 
 def lowering_of(plan: Plan) -> str:
-    """A row of `LOWERINGS`; of losses that mix examples no evaluation serves all copies."""
-    wanted = plan.experiment.compile.losses
-    return wanted if wanted != "auto" else "naive" if plan.rows_mixed else "fused"
+    """The name of the way in which copies of losses are computed: a key of `LOWERINGS`.
+
+    Where a loss mixes examples, copies cannot share one evaluation, so `auto` means `naive`.
+    """
+    choice = plan.experiment.compile.losses
+    return choice if choice != "auto" else "naive" if plan.rows_mixed else "fused"
 
 
 def readout_of(tree: Any, path: tuple[str, ...]) -> Any:
-    """What stands at `path` in nested dictionaries, or None."""
+    """The value at `path` in nested dictionaries, or None."""
     for name in path:
         tree = tree.get(name, {})
     return tree or None

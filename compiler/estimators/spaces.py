@@ -1,4 +1,8 @@
-"""What is perturbed or estimated: weights, pre-activations, outputs of blocks."""
+"""Spaces: which arrays noise is added to and gradients are estimated for.
+
+They are weights, pre-activations or outputs of blocks. A space names these arrays, runs the network
+with perturbations of them, and turns estimates for them into gradients of the weights.
+"""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -25,13 +29,13 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 class Passed(NamedTuple):
-    """A forward pass through a segment, unperturbed: where estimates are pulled back.
+    """An unperturbed forward pass through a segment, through which estimates are pulled back.
 
     Attributes:
         segment: the blocks.
-        params: of the blocks, by block, layer and name.
-        x: input of the first block.
-        trace: what the pass left behind.
+        params: the parameters of the blocks, by block, layer and name.
+        x: the input of the first block.
+        trace: the values that the pass has computed.
     """
 
     segment: Segment
@@ -52,117 +56,122 @@ def _moved(params: Tree, by: Tree) -> Tree:
 
 
 class Activation(spaces.Activation):
-    """The section with what it computes."""
+    """Pre-activations of every layer, for each example."""
 
     def shapes(self, segment: Segment, batch: int) -> Shapes:
-        """Of the pre-activations, by `block/layer`."""
+        """The shapes [n, p, g, c] of the pre-activations, by `block/layer`."""
         return {path: (batch, *layer.outputs) for path, layer in layers_in(segment.blocks)}
 
     def elements(
         self, segment: Segment, readout: frozenset[Axis], credit: Credit, batch: int
     ) -> dict[str, Element]:
-        """The pre-activations."""
+        """The pre-activations, with the axes of the copies that each one uses."""
         return {
             path: Element(shape, ACTIVATION, activation_route(segment, readout, path, credit))
             for path, shape in self.shapes(segment, batch).items()
         }
 
     def run(self, blocks: tuple[Block, ...], params: Tree, x: Features, by: Tree) -> Trace:
-        """With pre-activations moved."""
+        """The forward pass with perturbations added to pre-activations."""
         return forward(blocks, params, x, by)
 
     def mask(self, name: str, trace: Trace) -> Float[Array, "n p g c"] | None:
-        """The derivative of the layer's activation."""
+        """0 where the layer's activation has derivative 0, else 1; None if it is not like ReLU."""
         return silencing(name, trace)
 
     def pull_back(self, at: Passed, estimates: Tree, through_norm: bool) -> Tree:
-        """Layer by layer, at each layer's own input."""
+        """Gradients of weights, through each layer by itself."""
         return layerwise(at.segment, at.params, at.trace, estimates, through_norm)
 
 
 class BlockOutput(spaces.BlockOutput):
-    """The section with what it computes."""
+    """The output of every block, for each example."""
 
     def shapes(self, segment: Segment, batch: int) -> Shapes:
-        """Of the outputs, by block."""
+        """The shapes [n, p, g, c] of the outputs, by block."""
         return {block.name: (batch, *block.layers[-1].outputs) for block in segment.blocks}
 
     def elements(
         self, segment: Segment, readout: frozenset[Axis], credit: Credit, batch: int
     ) -> dict[str, Element]:
-        """The outputs: nothing is mixed behind the last layer but what follows the block."""
-        found, shapes = {}, self.shapes(segment, batch)
+        """The outputs, with the axes of the copies that each one uses.
+
+        They are those of the last layer's pre-activations: an activation function mixes nothing.
+        """
+        elements, shapes = {}, self.shapes(segment, batch)
         for block in segment.blocks:
             end = layer_path(block, block.layers[-1])
             route = activation_route(segment, readout, end, credit)
-            found[block.name] = Element(shapes[block.name], ACTIVATION, route)
-        return found
+            elements[block.name] = Element(shapes[block.name], ACTIVATION, route)
+        return elements
 
     def run(self, blocks: tuple[Block, ...], params: Tree, x: Features, by: Tree) -> Trace:
-        """With outputs moved."""
+        """The forward pass with perturbations added to the outputs of blocks."""
         return forward(blocks, params, x, by)
 
     def pull_back(self, at: Passed, estimates: Tree, through_norm: bool) -> Tree:
-        """Through every block by itself."""
+        """Gradients of weights, through each block by itself."""
         return blockwise(at.segment, at.params, at.x, at.trace, estimates)
 
 
 class Weight(spaces.Weight):
-    """The section with what it computes."""
+    """The parameters, with the same perturbation for all examples."""
 
     def shapes(self, segment: Segment, batch: int) -> Shapes:
-        """Of the parameters, by `block/layer/name`."""
+        """The shapes of the parameters, by `block/layer/name`."""
         return {path: spec.shape for path, spec in weights_in(segment)}
 
     def elements(
         self, segment: Segment, readout: frozenset[Axis], credit: Credit, batch: int
     ) -> dict[str, Element]:
-        """The parameters."""
+        """The parameters, with the axes of the copies that each one uses."""
         return _weight_elements(segment, readout, credit)
 
     def run(self, blocks: tuple[Block, ...], params: Tree, x: Features, by: Tree) -> Trace:
-        """With parameters moved."""
+        """The forward pass with perturbations added to the parameters."""
         return forward(blocks, _moved(params, by), x)
 
     def pull_back(self, at: Passed, estimates: Tree, through_norm: bool) -> Tree:
-        """They are estimates of the weights' gradients already."""
+        """The estimates by block, layer and name: they are gradients of weights already."""
         return unflatten(estimates)
 
 
 class ExampleWeight(spaces.ExampleWeight):
-    """The section with what it computes: every example goes through weights of its own."""
+    """The parameters, with a perturbation of its own for each example."""
 
     def shapes(self, segment: Segment, batch: int) -> Shapes:
-        """Of the parameters of every row."""
+        """The shapes of the parameters, with a leading axis of examples."""
         return {path: (batch, *spec.shape) for path, spec in weights_in(segment)}
 
     def elements(
         self, segment: Segment, readout: frozenset[Axis], credit: Credit, batch: int
     ) -> dict[str, Element]:
-        """The parameters of every row, each of which answers for its own copies."""
+        """The parameters of every example, which use only the copies of that example."""
         return {
-            name: Element((batch, *e.shape), ("batch", *e.axes), ("batch", *e.route))
-            for name, e in _weight_elements(segment, readout, credit).items()
+            name: Element(
+                (batch, *element.shape), ("batch", *element.axes), ("batch", *element.route)
+            )
+            for name, element in _weight_elements(segment, readout, credit).items()
         }
 
     def run(self, blocks: tuple[Block, ...], params: Tree, x: Features, by: Tree) -> Trace:
-        """Every example through weights of its own; nothing may couple examples."""
+        """The forward pass with a weight per example; no layer may couple examples."""
 
-        def one(x: Float[Array, "p g c"], by: Tree) -> Trace:
+        def one_example(x: Float[Array, "p g c"], by: Tree) -> Trace:
             return forward(blocks, _moved(params, by), x[None])
 
-        return jax.tree.map(lambda part: part[:, 0], jax.vmap(one)(x, dict(by)))
+        return jax.tree.map(lambda array: array[:, 0], jax.vmap(one_example)(x, dict(by)))
 
     def pull_back(self, at: Passed, estimates: Tree, through_norm: bool) -> Tree:
-        """Summed over examples."""
-        return unflatten({name: part.sum(0) for name, part in estimates.items()})
+        """The estimates summed over examples, by block, layer and name."""
+        return unflatten({name: array.sum(0) for name, array in estimates.items()})
 
 
 def _weight_elements(
     segment: Segment, readout: frozenset[Axis], credit: Credit
 ) -> dict[str, Element]:
-    found = {}
+    elements = {}
     for name, spec in weights_in(segment):
         route = weight_route(segment, readout, name.rpartition("/")[0], spec, credit)
-        found[name] = Element(spec.shape, spec.axes, route)
-    return found
+        elements[name] = Element(spec.shape, spec.axes, route)
+    return elements

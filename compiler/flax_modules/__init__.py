@@ -1,1 +1,1 @@
-"""Networks that are Flax NNX modules of somebody's own."""
+"""Networks that users write as Flax NNX modules."""

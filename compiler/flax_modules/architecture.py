@@ -1,4 +1,4 @@
-"""The network of the architecture `flax`: a Flax NNX module, registered or in hand."""
+"""The architecture `flax`: a network from a Flax NNX module, named in a spec or given in Python."""
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
@@ -44,29 +44,29 @@ STREAM = "initial/flax"
 """The random stream that a module draws its parameters from."""
 
 POSITIONS = 32
-"""Positions that are nudged to see whether any of a layer's outputs depends on another one."""
+"""How many positions are perturbed to find whether an output depends on other positions."""
 
 
 @dataclass(frozen=True)
 class Maker:
-    """Makes a registered module.
+    """Makes a module from an entry point.
 
     Attributes:
-        make: (image, rngs=..., **arguments) -> a module.
-        arguments: its named ones.
+        make: (image, rngs=..., **arguments) -> module.
+        arguments: its keyword arguments.
     """
 
     make: Callable[..., Any]
     arguments: flax_module.Arguments
 
     def __call__(self, image: Image, key: KeyData) -> Any:
-        """The module with parameters drawn for a run's key."""
+        """The module, with parameters drawn from a run's raw key."""
         with as_users_write():
             rngs = nnx.Rngs(address(key, STREAM))
             return self.make(image, rngs=rngs, **self.arguments)
 
     def abstract(self, image: Image) -> Any:
-        """The module with the shapes of its parameters alone."""
+        """The module with shapes instead of parameters."""
         try:
             return nnx.eval_shape(lambda: self(image, key_data(0)))
         except Exception as error:  # whatever a module of others raises
@@ -75,49 +75,49 @@ class Maker:
 
 @dataclass(frozen=True, eq=False)
 class InHand:
-    """A module that is there already, with its parameters."""
+    """A module that was given in Python, with its parameters."""
 
     module: Any
 
     def __call__(self, image: Image, key: KeyData) -> Any:
-        """The module as it is."""
+        """The module itself."""
         return self.module
 
     def abstract(self, image: Image) -> Any:
-        """The module as it is."""
+        """The module itself."""
         return self.module
 
 
 @dataclass(frozen=True)
 class Initial:
-    """How the parameters of a module's blocks begin: as the module draws them."""
+    """The initial parameters of blocks: those that the module draws."""
 
     made: Maker | InHand
     image: Image
 
     def __call__(self, key: KeyData) -> dict[str, Float[Array, "..."]]:
-        """By `blocks/block/layer/name`."""
-        found = {}
-        for b, block in enumerate(pieces(self.made(self.image, key))):
-            for index, (own, _) in enumerate(grouped(block)):
-                kind = _map_of(own)
-                for name, (k, path, _) in kind.by_name().items():
-                    value = own[k].values[path]
-                    found[f"blocks/block{b}/layer{index}/{name}"] = jnp.asarray(value)
-        return found
+        """The parameters for a run's raw key, by `blocks/block/layer/name`."""
+        params = {}
+        for block_index, block in enumerate(pieces(self.made(self.image, key))):
+            for index, (layer_pieces, _) in enumerate(grouped(block)):
+                kind = _map_of(layer_pieces)
+                for name, (element_index, path, _) in kind.by_name().items():
+                    value = layer_pieces[element_index].values[path]
+                    params[f"blocks/block{block_index}/layer{index}/{name}"] = jnp.asarray(value)
+        return params
 
 
-def _map_of(own: list[Piece]) -> Map:
-    elements = tuple(piece.element for piece in own)
+def _map_of(layer_pieces: list[Piece]) -> Map:
+    elements = tuple(piece.element for piece in layer_pieces)
     return Map(type="", elements=elements, entering=(), leaving=())
 
 
 class Skeleton(NamedTuple):
-    """A module as a chain, or why it is none.
+    """A module read as a chain of blocks, or the reason why this is not possible.
 
     Attributes:
-        blocks: with shapes.
-        problem: in one line; empty if it can be trained.
+        blocks: the blocks with their shapes.
+        problem: the reason in one line; empty if the module can be trained.
     """
 
     blocks: tuple[Block, ...]
@@ -126,7 +126,7 @@ class Skeleton(NamedTuple):
 
 @lru_cache(maxsize=64)
 def skeleton(made: Maker | InHand, image: Image, axes: tuple[str, ...]) -> Skeleton:
-    """Read a module, and try what it must not do: mix the examples of a batch."""
+    """Read a module as a chain, and check by trying that it does not mix examples."""
     try:
         root = made.abstract(image)
         blocks, entering = [], tuple(image)
@@ -135,17 +135,17 @@ def skeleton(made: Maker | InHand, image: Image, axes: tuple[str, ...]) -> Skele
             blocks.append(planned)
         _refuse_other_call(root, image)
         _refuse_single_values(made(image, key_data(0)), image)
-        found = tuple(blocks)
-        _refuse_coupled(found, Initial(made, image))
+        checked_blocks = tuple(blocks)
+        _refuse_coupled(checked_blocks, Initial(made, image))
         if "patch" in axes:
-            found = tuple(_apart(block) for block in found)
+            checked_blocks = tuple(_apart(block) for block in checked_blocks)
     except Misread as misread:
         return Skeleton((), str(misread))
-    return Skeleton(found, "")
+    return Skeleton(checked_blocks, "")
 
 
 def _refuse_single_values(root: Any, image: Image) -> None:
-    """No normalization gives all examples the same, as one of a single value does."""
+    """Refuse normalizations of a single value, whose output is the same for all examples."""
     rng, entering = np.random.default_rng(0), tuple(image)
     for number, block in enumerate(pieces(root)):
         for element, values in block:
@@ -154,8 +154,8 @@ def _refuse_single_values(root: Any, image: Image) -> None:
                 entering = jax.eval_shape(element, values, x).shape[1:]
                 if element.what is not What.NORM:
                     continue
-                one, other = np.asarray(element(values, x))
-            if np.array_equal(one, other):
+                first_out, second_out = np.asarray(element(values, x))
+            if np.array_equal(first_out, second_out):
                 raise Misread(
                     f"block{number}: {element.name} takes mean and deviation of a single value of "
                     f"[n, {', '.join(map(str, x.shape[1:]))}], so that all become 0 and nothing is "
@@ -164,18 +164,18 @@ def _refuse_single_values(root: Any, image: Image) -> None:
 
 
 def _refuse_other_call(root: Any, image: Image) -> None:
-    """A module that can be called itself does what its blocks do, one after the other."""
+    """Refuse a module whose `__call__` is not the same as its blocks one after the other."""
     if isinstance(root, nnx.Sequential) or not callable(root):
         return
     graph, params = nnx.split(root)
     leaves, tree = jax.tree.flatten(params)
 
-    def whole(leaves: Any, x: Any) -> Any:
+    def whole_module(leaves: Any, x: Any) -> Any:
         return nnx.merge(graph, jax.tree.unflatten(tree, leaves))(x)
 
     def chain(leaves: Any, x: Any) -> Any:
         merged = nnx.merge(graph, jax.tree.unflatten(tree, leaves))
-        for piece in (p for block in pieces(merged) for p in block):
+        for piece in (piece for block in pieces(merged) for piece in block):
             x = piece.element(piece.values, x)
         return x
 
@@ -184,7 +184,7 @@ def _refuse_other_call(root: Any, image: Image) -> None:
     remedy = "move that into a block, or leave __call__ out"
     try:
         with as_users_write():
-            same = digests(whole, arguments, ("params", "x")) == digests(
+            same = digests(whole_module, arguments, ("params", "x")) == digests(
                 chain, arguments, ("params", "x")
             )
     except Exception as error:  # whatever a module of others raises
@@ -204,24 +204,27 @@ def _params(initial: Initial) -> dict[str, Any]:
 
 
 def _refuse_coupled(blocks: tuple[Block, ...], initial: Initial) -> None:
-    """What becomes of an example does not depend on the others of its batch."""
+    """Refuse blocks in which an example depends on others of its batch."""
     rng = np.random.default_rng(0)
     x = rng.standard_normal((2, *blocks[0].start.features)).astype(np.float32)
-    other = np.stack([x[0] + 1, x[1]])
+    x_changed = np.stack([x[0] + 1, x[1]])
 
     @jax.jit
     def features(x: Array) -> dict[str, Array]:
         return forward(blocks, _params(initial), x).features
 
-    one, two = features(jnp.asarray(x)), features(jnp.asarray(other))
+    features_before, features_after = features(jnp.asarray(x)), features(jnp.asarray(x_changed))
     for block in blocks:
-        a, b = (np.asarray(found[block.name][1]) for found in (one, two))
-        if not np.array_equal(a, b, equal_nan=True):
+        before, after = (
+            np.asarray(features_by_block[block.name][1])
+            for features_by_block in (features_before, features_after)
+        )
+        if not np.array_equal(before, after, equal_nan=True):
             raise Misread(f"{block.name} mixes the examples of a batch; a loss is of one example")
 
 
 def _apart(block: Block) -> Block:
-    """The block, its layers marked that map every position by itself."""
+    """The block, with a mark on layers that map every position by itself."""
 
     def marked(layer: Layer) -> Layer:
         assert isinstance(layer.kind, Map)
@@ -232,7 +235,7 @@ def _apart(block: Block) -> Block:
 
 
 def _maps_positions_apart(layer: Layer) -> bool:
-    """Whether a nudge of an input moves outputs at its own position only."""
+    """Whether perturbing one position of the input changes only this position of the output."""
     positions, *rest = layer.inputs
     if positions != layer.outputs[0]:
         return False
@@ -241,38 +244,42 @@ def _maps_positions_apart(layer: Layer) -> bool:
     rng = np.random.default_rng(0)
     nudged = np.unique(np.linspace(0, positions - 1, POSITIONS).astype(int))
     x = rng.standard_normal((1, positions, *rest)).astype(np.float32)
-    along = np.zeros((len(nudged), *x.shape), np.float32)
+    tangents = np.zeros((len(nudged), *x.shape), np.float32)
     for row, position in enumerate(nudged):
-        along[row, 0, position] = rng.standard_normal(tuple(rest))
+        tangents[row, 0, position] = rng.standard_normal(tuple(rest))
     params = {
         name: jnp.asarray(rng.standard_normal(spec.shape), jnp.float32)
         for name, spec in layer.params().items()
     }
 
     @jax.jit
-    def moved(x: Array, along: Array) -> Array:
-        def one(tangent: Array) -> Array:
+    def moved(x: Array, tangents: Array) -> Array:
+        def along_one(tangent: Array) -> Array:
             return jax.jvp(lambda x: layer.map(params, x), (x,), (tangent,))[1]
 
-        return jax.vmap(one)(along)
+        return jax.vmap(along_one)(tangents)
 
-    moves = np.abs(np.asarray(moved(jnp.asarray(x), jnp.asarray(along)))[:, 0]).sum((2, 3)) > 0
+    moves = np.abs(np.asarray(moved(jnp.asarray(x), jnp.asarray(tangents)))[:, 0]).sum((2, 3)) > 0
     moves[np.arange(len(nudged)), nudged] = False
     return not moves.any()
 
 
 class Flax(flax_module.Flax):
-    """The section with its network."""
+    """A network from a Flax NNX module."""
 
     def made(self) -> Maker | InHand | None:
-        """What makes the module; None where the spec names none."""
+        """What makes the module; None if the spec names none."""
         if self.module is None:
             return None
         make = plugins.load(flax_module.MODULES, self.module, "flax module")
         return Maker(make, flax_module.Arguments(self.arguments))
 
     def holding(self, module: Any) -> "Flax":
-        """See the base."""
+        """The section with a module that was given in Python.
+
+        Raises:
+            UserError: the spec names a module, too.
+        """
         if self.module is not None:
             raise UserError(
                 f"network=: architecture.module names {self.module} already; remove it, or leave "
@@ -289,15 +296,15 @@ class Flax(flax_module.Flax):
         return skeleton(made, tuple(image), self.axes)
 
     def misread(self, image: Image) -> str | None:
-        """See the base."""
+        """Why the module cannot be trained, or None."""
         return self._skeleton(image).problem or None
 
     def blocks_in(self, image: Image) -> int:
-        """See the base."""
+        """The number of blocks."""
         return len(self._skeleton(image).blocks)
 
     def unreached(self, image: Image) -> str | None:
-        """See the base."""
+        """Why pre-activations cannot be perturbed, or None."""
         for block, _, kind in self._maps(image):
             if kind.whole is not None:
                 return (
@@ -308,7 +315,7 @@ class Flax(flax_module.Flax):
         return None
 
     def unknown_activation(self, image: Image) -> str | None:
-        """See the base."""
+        """Why the derivative of an activation is not known, or None."""
         layers = list(self._maps(image))
         for block, _, kind in layers:
             if kind.whole is not None:
@@ -317,18 +324,19 @@ class Flax(flax_module.Flax):
                     f"{kind.whole.name}; write it as an nnx.Sequential of them and their "
                     "activations, or use exact"
                 )
-        for (block, before, _), (other, _, kind) in itertools.pairwise(layers):
-            first, bare = kind.elements[0], before.activation == NoActivation()
-            if before.params() and bare and block == other and first.what is What.FUNCTION:
+        for (block, before, _), (next_block, _, kind) in itertools.pairwise(layers):
+            function, bare = kind.elements[0], before.activation == NoActivation()
+            follows = block == next_block and function.what is What.FUNCTION
+            if before.params() and bare and follows:
                 return (
-                    f"needs the activation behind {block}/{before.name}, and {first.name} is none "
-                    "that is known; use one of jax.nn, or move a function that is no "
+                    f"needs the activation behind {block}/{before.name}, and {function.name} is "
+                    "none that is known; use one of jax.nn, or move a function that is no "
                     "activation behind one"
                 )
         return None
 
     def not_linear(self, image: Image) -> str | None:
-        """See the base."""
+        """Why errors cannot go through backward weights, or None."""
         for block, layer, kind in self._maps(image):
             if layer.params() and not kind.linear_last:
                 return (
@@ -345,12 +353,12 @@ class Flax(flax_module.Flax):
             yield path.split("/")[0], layer, layer.kind
 
     def code(self, image: Image) -> str | None:
-        """Of what draws the parameters and of every layer."""
+        """A digest of what draws the parameters and of every layer; None without a module."""
         made = self.made()
         if made is None:
             return None
-        found = self._read(image)
-        return _digest(made, tuple(image), found)
+        blocks = self._read(image)
+        return _digest(made, tuple(image), blocks)
 
     def _read(self, image: Image) -> tuple[Block, ...]:
         blocks, problem = self._skeleton(image)
@@ -359,7 +367,11 @@ class Flax(flax_module.Flax):
         return blocks
 
     def network(self, image: Image, outputs: int) -> Network:
-        """See the base."""
+        """The network for images (height, width, colours) and so many outputs.
+
+        Raises:
+            UserError: the module cannot be trained.
+        """
         blocks, made = self._read(image), self.made()
         assert made is not None
         features = flat(blocks[-1].end.width)
@@ -375,28 +387,31 @@ class Flax(flax_module.Flax):
 
 
 class Held(Flax):
-    """A module in hand, which has no name in a spec."""
+    """A network from a module that was given in Python and has no name in a spec."""
 
     behaviour: ClassVar[str | None] = None
     hand: Any = Field(exclude=True, repr=False)
 
     def made(self) -> Maker | InHand | None:
-        """The module in hand."""
+        """The module that was given."""
         return self.hand
 
 
 @lru_cache(maxsize=64)
 def _digest(made: Maker | InHand, image: Image, blocks: tuple[Block, ...]) -> str:
-    """What a module draws and computes, whatever it is called and wherever it stands."""
+    """A digest of what a module draws and computes; its name and place do not count."""
     key = jax.ShapeDtypeStruct((2,), jnp.uint32)
-    found = digests(Initial(made, image), (key,), ("key",))
-    known: list[Any] = sorted((path, of.digest) for path, of in found.items())
+    params_drawn = digests(Initial(made, image), (key,), ("key",))
+    entries: list[Any] = sorted((path, value.digest) for path, value in params_drawn.items())
     for path, layer in every_layer(blocks):
-        params = {n: jax.ShapeDtypeStruct(s.shape, jnp.float32) for n, s in layer.params().items()}
+        params = {
+            name: jax.ShapeDtypeStruct(spec.shape, jnp.float32)
+            for name, spec in layer.params().items()
+        }
         x = jax.ShapeDtypeStruct((2, *layer.inputs), jnp.float32)
 
-        def run(own: Mapping[str, Any], x: Any, layer: Layer = layer) -> Any:
-            return layer.activation.apply(layer.map(own, x))[0]
+        def run(params_given: Mapping[str, Any], x: Any, layer: Layer = layer) -> Any:
+            return layer.activation.apply(layer.map(params_given, x))[0]
 
-        known.append((path, digests(run, (params, x), ("params", "x"))[""].digest))
-    return hashed(known)
+        entries.append((path, digests(run, (params, x), ("params", "x"))[""].digest))
+    return hashed(entries)

@@ -1,4 +1,4 @@
-"""A Flax NNX module that the architecture `flax` can name without any other package."""
+"""An example of a Flax NNX module, which the architecture `flax` can name."""
 
 import itertools
 from collections.abc import Sequence
@@ -8,12 +8,12 @@ from flax import nnx
 
 
 def flat(x: Any) -> Any:
-    """Everything of an example in a row."""
+    """Each example flattened to a vector."""
     return x.reshape(x.shape[0], -1)
 
 
 class Mlp(nnx.Module):
-    """Dense layers with ReLU, each a block, on the flattened image."""
+    """A multilayer perceptron on the flattened image; every dense layer with ReLU is a block."""
 
     def __init__(
         self, image: tuple[int, int, int], *, rngs: nnx.Rngs, hidden: Sequence[int] = (64, 64)

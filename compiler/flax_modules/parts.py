@@ -1,9 +1,8 @@
-"""A Flax NNX module read as a chain: its blocks, and in each the layers that fgspec trains.
+"""Reads a Flax NNX module as a chain of blocks, and each block as the layers that fgspec trains.
 
-A block is a submodule. One that is an `nnx.Sequential` falls apart into layers: a linear map, the
-normalizations around it, functions in front of it, and the activation that follows. So what stands
-before every activation is a pre-activation, as in fgspec's own networks. Any other module stays
-whole, as one layer.
+A block is a submodule. An `nnx.Sequential` is divided into layers: each has a linear map, the
+normalizations around it, the functions before it and the activation after it. So the input of every
+activation is a pre-activation, as in the built-in networks. Any other module is one layer.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,10 +27,10 @@ from fgspec.spec.activations import Activation
 from fgspec.spec.shapes import Axis, Extent, ParamSpec, Role
 
 LINEAR = (nnx.Linear, nnx.LinearGeneral, nnx.Einsum, nnx.Conv, nnx.ConvTranspose)
-"""Modules whose map is linear in its input, up to a bias."""
+"""Modules that are linear in their input, except for a bias."""
 
 NORMS = (nnx.LayerNorm, nnx.RMSNorm, nnx.GroupNorm, nnx.InstanceNorm)
-"""Modules that normalize, and keep no statistics."""
+"""Modules that normalize and keep no running statistics."""
 
 ELEMENTWISE = {
     jax.nn.relu: "relu",
@@ -54,24 +53,24 @@ ELEMENTWISE = {
     jax.nn.squareplus: "squareplus",
     jax.nn.mish: "mish",
 }
-"""Functions that are known to act on every element by itself, by which they are activations."""
+"""Functions that are known to act on every element by itself: activations."""
 
 Shape = tuple[int, ...]
 
 
 class Misread(Exception):
-    """Why a module cannot be taken, in one line."""
+    """Why a module cannot be trained, in one line."""
 
 
 @contextmanager
 def as_users_write() -> Iterator[None]:
-    """JAX's own promotion of dtypes and ranks, whatever fgspec itself is run under."""
+    """JAX's default promotion of dtypes and ranks, for code of users' modules."""
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         yield
 
 
 class What(Enum):
-    """What is known of an element; nothing of a `MODULE`, in which fgspec does not look."""
+    """What an element is; a `MODULE` is one that fgspec does not look into."""
 
     LINEAR = auto()
     NORM = auto()
@@ -82,15 +81,16 @@ class What(Enum):
 
 @dataclass(frozen=True)
 class Element:
-    """A callable of a chain, as pure data: equal for equal modules.
+    """One callable of a chain as data; equal for equal modules.
 
     Attributes:
-        name: of its class or function, as plans and messages say it.
-        what: whether it is a map that is known.
-        params: by the path inside the module, such as `query.kernel`, in the order of the tree.
-        graph: NNX's description of all but the parameters; None for a function.
-        tree: of the parameters, for JAX.
-        function: where it is no module.
+        name: the name of its class or function, for plans and messages.
+        what: which kind of element it is.
+        params: paths inside the module, such as `query.kernel`, and specs of its parameters, in
+            the order of the tree.
+        graph: NNX's description of the module without its parameters; None for a function.
+        tree: the tree structure of the parameters.
+        function: the function, if it is not a module.
     """
 
     name: str
@@ -102,11 +102,11 @@ class Element:
 
     @property
     def core(self) -> bool:
-        """Whether a layer has one such element at most."""
+        """Whether a layer can have only one such element."""
         return self.what is What.LINEAR or (self.what is What.MODULE and bool(self.params))
 
     def __call__(self, params: Mapping[str, Any], x: Any) -> Any:
-        """What it makes of `x`, with parameters by path."""
+        """The output for an input `x`, with parameters by path."""
         if self.function is not None:
             return self.function(x)
         leaves = [params[name] for name, _ in self.params]
@@ -114,20 +114,20 @@ class Element:
 
 
 class Piece(NamedTuple):
-    """An element, and its parameters by path as they are in the module."""
+    """An element, and the values of its parameters by path."""
 
     element: Element
     values: dict[str, Any]
 
 
 class ElementWise(Activation):
-    """An activation function of JAX, with the derivative that JAX finds."""
+    """An activation function of JAX; JAX computes its derivative."""
 
     type: str
     function: Any = Field(exclude=True, repr=False)
 
     def apply(self, z: Float[Array, "..."]) -> tuple[Any, Bool[Array, "..."] | Float[Array, "..."]]:
-        """See the base."""
+        """The output and the derivative, element by element."""
         if self.function is jax.nn.relu:
             out = self.function(z)
             return out, out > 0
@@ -136,13 +136,13 @@ class ElementWise(Activation):
 
 
 class Map(layers.Layer):
-    """What elements in a row make of features, which have their true shape inside.
+    """The map of a layer: elements one after the other, on features in the module's own shapes.
 
     Attributes:
         type: the names of the elements.
-        elements: of which at most one is a linear map, or a module that stays whole.
-        entering: shape of one example's features before.
-        leaving: and after.
+        elements: the elements; at most one is a linear map or an undivided module with parameters.
+        entering: the shape of one example's features before the elements.
+        leaving: the shape after them.
         apart: whether every position is mapped by itself.
     """
 
@@ -160,54 +160,56 @@ class Map(layers.Layer):
 
     @property
     def whole(self) -> Element | None:
-        """The module in it that fgspec does not look into and that has parameters, if any."""
-        found = (e for e in self.elements if e.what is What.MODULE and e.params)
-        return next(found, None)
+        """The module with parameters that fgspec does not look into, or None."""
+        modules = (
+            element for element in self.elements if element.what is What.MODULE and element.params
+        )
+        return next(modules, None)
 
     @property
     def linear_last(self) -> bool:
-        """Whether its last element is a linear map, so that errors can go through other weights."""
+        """Whether its last element is a linear map, as backward weights need."""
         return self.elements[-1].what is What.LINEAR
 
     def end(self, start: Extent) -> Extent:
-        """The shape that leaves."""
+        """The shape of the output."""
         return extent(self.leaving)
 
     def by_name(self) -> dict[str, tuple[int, str, ParamSpec]]:
-        """By the name of a parameter the element it is of, its path in that, and its spec."""
-        owners = [k for k, element in enumerate(self.elements) if element.params]
-        kinds = [self.elements[k].name.lower() for k in owners]
-        found = {}
-        for place, k in enumerate(owners):
-            prefix = kinds[place] + (str(place) if kinds.count(kinds[place]) > 1 else "")
-            for path, spec in self.elements[k].params:
-                found[path if len(owners) == 1 else f"{prefix}.{path}"] = (k, path, spec)
-        return found
+        """Parameters by name: the index of the element, the path inside it, and the spec."""
+        owners = [index for index, element in enumerate(self.elements) if element.params]
+        kinds = [self.elements[index].name.lower() for index in owners]
+        params = {}
+        for owner, index in enumerate(owners):
+            prefix = kinds[owner] + (str(owner) if kinds.count(kinds[owner]) > 1 else "")
+            for path, spec in self.elements[index].params:
+                params[path if len(owners) == 1 else f"{prefix}.{path}"] = (index, path, spec)
+        return params
 
     def weights(self, start: Extent) -> dict[str, ParamSpec]:
         """The parameters of its elements."""
         return {name: spec for name, (_, _, spec) in self.by_name().items()}
 
     def mixes(self, start: Extent) -> frozenset[Axis]:
-        """Channels, and positions where they are not known to stay apart."""
+        """Channels and groups, and positions unless each is mapped by itself."""
         return frozenset(("group", "channel") if self.apart else ("patch", "group", "channel"))
 
     def apply(
         self, params: Mapping[str, Any], x: Float[Array, "n p g c"], start: Extent
     ) -> Float[Array, "n q h d"]:
-        """All elements, one after the other."""
-        own: list[dict[str, Any]] = [{} for _ in self.elements]
-        for name, (k, path, _) in self.by_name().items():
-            own[k][path] = params[name]
-        h = x.reshape(x.shape[0], *self.entering)
+        """The output of all elements, one after the other."""
+        by_element: list[dict[str, Any]] = [{} for _ in self.elements]
+        for name, (index, path, _) in self.by_name().items():
+            by_element[index][path] = params[name]
+        features = x.reshape(x.shape[0], *self.entering)
         with as_users_write():
-            for element, of in zip(self.elements, own, strict=True):
-                h = element(of, h)
-        return h.reshape(x.shape[0], *self.end(start).features).astype(x.dtype)
+            for element, element_params in zip(self.elements, by_element, strict=True):
+                features = element(element_params, features)
+        return features.reshape(x.shape[0], *self.end(start).features).astype(x.dtype)
 
 
 def extent(shape: Shape) -> Extent:
-    """One example's features, channels last, as a grid of positions."""
+    """The grid of positions for the shape of one example's features, channels last."""
     *grid, channels = shape
     if len(grid) == 2:
         return Extent(grid[0], grid[1], 1, channels)
@@ -215,12 +217,12 @@ def extent(shape: Shape) -> Extent:
 
 
 def pieces(root: Any) -> list[list[Piece]]:
-    """The elements of every block of a module, with parameters as they are.
+    """The elements of every block of a module, with their parameters.
 
-    What has no parameters belongs to the block before it, or to the first.
+    Elements without parameters belong to the block before them, or to the first block.
 
     Raises:
-        Misread: the module is no chain, or holds what fgspec does not keep.
+        Misread: the module is not a chain, or has state that fgspec does not support.
     """
     if not isinstance(root, nnx.Module):
         raise Misread(f"is a {type(root).__name__}; must be a flax.nnx.Module")
@@ -228,12 +230,14 @@ def pieces(root: Any) -> list[list[Piece]]:
     blocks: list[list[Piece]] = []
     first: list[Piece] = []
     for index, item in enumerate(items):
-        found = [_piece(part, f"block{len(blocks)}, item {index}") for part in _flat(item)]
-        if any(piece.element.params for piece in found):
-            blocks.append([*first, *found])
+        block_pieces = [
+            _piece(element, f"block{len(blocks)}, item {index}") for element in _flat(item)
+        ]
+        if any(piece.element.params for piece in block_pieces):
+            blocks.append([*first, *block_pieces])
             first = []
         else:
-            (blocks[-1] if blocks else first).extend(found)
+            (blocks[-1] if blocks else first).extend(block_pieces)
     if not blocks:
         raise Misread("no block has parameters; there is nothing to train")
     _refuse_shared_or_left_out(root, items)
@@ -241,7 +245,7 @@ def pieces(root: Any) -> list[list[Piece]]:
 
 
 def _items(root: Any) -> Sequence[Any]:
-    """What a chain is made of, in order."""
+    """The items of a chain, in order."""
     chain = root if _is_sequence(root) else getattr(root, "blocks", None)
     if _is_sequence(chain):
         return chain.layers
@@ -258,10 +262,10 @@ def _is_sequence(module: Any) -> TypeGuard[nnx.Sequential]:
 
 
 def _flat(item: Any) -> Iterator[Any]:
-    """The callables of an item of a chain, one after the other; dropout that is off is none."""
+    """The callables in an item of a chain, in order, without dropout that is switched off."""
     if _is_sequence(item):
-        for part in item.layers:
-            yield from _flat(part)
+        for inner in item.layers:
+            yield from _flat(inner)
     elif not (type(item) is nnx.Dropout and (item.rate == 0 or item.deterministic)):
         yield item
 
@@ -313,33 +317,33 @@ def _kind(item: Any) -> What:
 
 
 def _path(path: Sequence[Any]) -> str:
-    """`query.kernel`, from JAX's path of a parameter's value."""
+    """JAX's path of a parameter as text, such as `query.kernel`."""
     steps = [jax.tree_util.keystr((step,), simple=True) for step in path]
     return ".".join(steps[:-1] if steps[-1] == "value" else steps)
 
 
 def _refuse_state(rest: Any, where: str) -> None:
-    """All that a module holds is in parameters: nothing that a call changes."""
+    """Refuse modules with state besides parameters, such as running statistics."""
     variable = (nnx.BatchStat, nnx.RngState)
-    found = jax.tree.leaves(rest, is_leaf=lambda leaf: isinstance(leaf, nnx.Variable))
-    if not found:
+    variables = jax.tree.leaves(rest, is_leaf=lambda leaf: isinstance(leaf, nnx.Variable))
+    if not variables:
         return
-    if any(isinstance(leaf, nnx.BatchStat) for leaf in found):
+    if any(isinstance(leaf, nnx.BatchStat) for leaf in variables):
         raise Misread(
             f"{where} keeps running statistics; use nnx.LayerNorm or nnx.GroupNorm, or "
             "architecture.type: chain with batch_norm"
         )
-    if any(isinstance(leaf, nnx.RngState) for leaf in found):
+    if any(isinstance(leaf, nnx.RngState) for leaf in variables):
         message = f"{where} draws random numbers, which estimates do not know of"
         raise Misread(f"{message}; remove what draws them, such as dropout")
     kinds = ", ".join(
-        sorted({type(leaf).__name__ for leaf in found if not isinstance(leaf, variable)})
+        sorted({type(leaf).__name__ for leaf in variables if not isinstance(leaf, variable)})
     )
     raise Misread(f"{where} holds {kinds} besides its parameters; make all of it nnx.Param")
 
 
 def _spec(item: nnx.Module, path: str, shape: Shape) -> ParamSpec:
-    """Of a parameter; what it is for follows from its name and its rank."""
+    """The spec of a parameter; its role follows from its name and its rank."""
     last, norm = path.rpartition(".")[2], type(item) in NORMS
     role: Role = "weight" if len(shape) > 1 else "bias"
     if last == "scale":
@@ -352,16 +356,20 @@ def _spec(item: nnx.Module, path: str, shape: Shape) -> ParamSpec:
 
 
 def _variables(module: Any) -> dict[int, str]:
-    """The parameters in a module, by identity."""
+    """The paths of the parameters in a module, by the identity of the variable."""
     if not isinstance(module, nnx.Module):
         return {}
     nodes = nnx.iter_graph(module)
-    return {id(v): ".".join(map(str, path)) for path, v in nodes if isinstance(v, nnx.Param)}
+    return {
+        id(variable): ".".join(map(str, path))
+        for path, variable in nodes
+        if isinstance(variable, nnx.Param)
+    }
 
 
 def _refuse_shared_or_left_out(root: nnx.Module, items: Sequence[Any]) -> None:
     seen = set[int]()
-    for item in (part for given in items for part in _flat(given)):
+    for item in (element for chain_item in items for element in _flat(chain_item)):
         for variable, path in _variables(item).items():
             if variable in seen:
                 raise Misread(
@@ -377,67 +385,72 @@ def _refuse_shared_or_left_out(root: nnx.Module, items: Sequence[Any]) -> None:
 
 
 class Grouped(NamedTuple):
-    """The elements of one layer and the activation that follows them, if one is known."""
+    """The elements of one layer, and the activation after them, or None."""
 
     pieces: list[Piece]
     activation: Element | None
 
 
 def grouped(block: Sequence[Piece]) -> list[Grouped]:
-    """The layers of a block: each has one linear map, or one module that stays whole, at most."""
-    found: list[Grouped] = []
-    own: list[Piece] = []
+    """The layers of a block: each has at most one linear map or undivided module."""
+    groups: list[Grouped] = []
+    layer_pieces: list[Piece] = []
 
     def close(activation: Element | None = None) -> None:
-        if own:
-            found.append(Grouped(list(own), activation))
-            own.clear()
+        if layer_pieces:
+            groups.append(Grouped(list(layer_pieces), activation))
+            layer_pieces.clear()
 
     for piece in block:
-        what, core = piece.element.what, any(p.element.core for p in own)
-        trained = any(p.element.params for p in own)
+        what, core = piece.element.what, any(member.element.core for member in layer_pieces)
+        trained = any(member.element.params for member in layer_pieces)
         if what is What.ACTIVATION and trained:
             close(piece.element)
             continue
-        # A normalization behind a linear map is part of its pre-activation; all else begins anew.
+        # A normalization after a linear map belongs to its pre-activation; anything else starts a
+        # new layer.
         if core and what is not What.NORM:
             close()
-        own.append(piece)
+        layer_pieces.append(piece)
     close()
-    return found
+    return groups
 
 
 def plan_block(name: str, block: Sequence[Piece], entering: Shape) -> tuple[Block, Shape]:
-    """A block with its shapes, and the shape that leaves it.
+    """A block with its shapes, and the shape of its output.
 
     Raises:
-        Misread: a module does not take what enters it.
+        Misread: an element cannot be applied to its input.
     """
-    made: list[Layer] = []
-    for index, (own, activation) in enumerate(grouped(block)):
-        elements = tuple(piece.element for piece in own)
+    planned: list[Layer] = []
+    for index, (layer_pieces, activation) in enumerate(grouped(block)):
+        elements = tuple(piece.element for piece in layer_pieces)
         kind = "+".join(element.name for element in elements)
-        leaving = _leaving(name, kind, own, entering)
-        how = NoActivation() if activation is None else _activation(activation)
+        leaving = _leaving(name, kind, layer_pieces, entering)
+        activation_function = NoActivation() if activation is None else _activation(activation)
         layer = Map(type=kind, elements=elements, entering=entering, leaving=leaving)
-        made.append(Layer(f"layer{index}", layer, extent(entering), activation=how, bias=False))
+        planned.append(
+            Layer(
+                f"layer{index}", layer, extent(entering), activation=activation_function, bias=False
+            )
+        )
         entering = leaving
-    return Block(name, tuple(made)), entering
+    return Block(name, tuple(planned)), entering
 
 
 def _activation(element: Element) -> Activation:
     return ElementWise(type=element.name, function=element.function)
 
 
-def _leaving(block: str, kind: str, own: Sequence[Piece], entering: Shape) -> Shape:
+def _leaving(block: str, kind: str, layer_pieces: Sequence[Piece], entering: Shape) -> Shape:
     def run(values: list[dict[str, Any]], x: Any) -> Any:
-        for piece, of in zip(own, values, strict=True):
-            x = piece.element(of, x)
+        for piece, piece_params in zip(layer_pieces, values, strict=True):
+            x = piece.element(piece_params, x)
         return x
 
     values = [
         {path: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for path, leaf in piece.values.items()}
-        for piece in own
+        for piece in layer_pieces
     ]
     try:
         with as_users_write():
@@ -456,6 +469,6 @@ def _leaving(block: str, kind: str, own: Sequence[Piece], entering: Shape) -> Sh
 
 
 def first_line(error: Exception) -> str:
-    """What an error says, in a line."""
+    """The first line of an error's message."""
     text = str(error).strip()
     return text.splitlines()[0] if text else type(error).__name__

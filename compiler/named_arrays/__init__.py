@@ -1,1 +1,1 @@
-"""Arrays with named axes, random streams by name, and trees by path."""
+"""Arrays with named axes, random streams addressed by name, and parameter trees by path."""

@@ -1,4 +1,4 @@
-"""The named axes of activations, weights and losses, and how derivatives travel between them."""
+"""The named axes of activations, weights and losses, and sums and broadcasts between them."""
 
 from collections.abc import Collection, Sequence
 
@@ -30,9 +30,9 @@ def align(
 
 
 def gathered(x: Float[Array, "n p g c"], mixed: Collection[Axis]) -> Float[Array, "n p g c"]:
-    """An activation whose groups are all on every device if they are `mixed` next.
+    """An activation with all channel groups on every device, if the next operation mixes groups.
 
-    It is gathered here once for all that reads it, instead of at every reading.
+    Gathering it here, once, is cheaper than letting every operation that reads it gather it.
     """
     if "group" not in mixed or jax.sharding.get_abstract_mesh().empty:
         return x

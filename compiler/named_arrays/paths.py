@@ -5,23 +5,23 @@ from typing import Any
 
 
 def flatten(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """The leaves of nested dictionaries by path; an empty dictionary has none."""
-    found: dict[str, Any] = {}
-    for name, part in tree.items():
-        if isinstance(part, Mapping):
-            found |= {f"{name}/{path}": leaf for path, leaf in flatten(part).items()}
+    """Nested dictionaries -> leaves by path; empty dictionaries vanish."""
+    leaves: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            leaves |= {f"{name}/{path}": leaf for path, leaf in flatten(value).items()}
         else:
-            found[name] = part
-    return found
+            leaves[name] = value
+    return leaves
 
 
 def unflatten(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested dictionaries from leaves by path."""
+    """Leaves by path -> nested dictionaries."""
     tree: dict[str, Any] = {}
     for path, leaf in flat.items():
-        *above, name = path.split("/")
-        place = tree
-        for step in above:
-            place = place.setdefault(step, {})
-        place[name] = leaf
+        *sections, name = path.split("/")
+        section = tree
+        for key in sections:
+            section = section.setdefault(key, {})
+        section[name] = leaf
     return tree

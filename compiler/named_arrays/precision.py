@@ -1,4 +1,4 @@
-"""What numbers are computed in: those of blocks, and what is never less than float32."""
+"""Floating-point types and precisions: those of blocks, and where at least float32 is kept."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -12,15 +12,15 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 EXACT = "highest"
-"""Of JAX's precisions of a product: that of its factors, whatever the device."""
+"""JAX's name for products computed in the precision of their factors, on every device."""
 
 
 class Arithmetic(NamedTuple):
-    """What blocks compute in.
+    """The arithmetic of blocks.
 
     Attributes:
-        dtype: of their features.
-        products: of their matrix products and convolutions; one of JAX's precisions.
+        dtype: the type of their features.
+        products: the precision of their matrix products and convolutions, by JAX's name.
     """
 
     dtype: str
@@ -33,11 +33,11 @@ ARITHMETIC = {
     "bfloat16": Arithmetic("bfloat16"),
     "float64": Arithmetic("float64"),
 }
-"""By the value of `compile.precision`; `float64` is none of a spec, but of `Program.gradient`."""
+"""By the value of `compile.precision`; only `Program.gradient` uses `float64`, no spec can."""
 
 
 def in_full(function: Callable[P, T]) -> Callable[P, T]:
-    """`function` with products as exact as their factors, whatever blocks compute in."""
+    """`function` with products in the precision of their factors, whatever blocks compute in."""
 
     @wraps(function)
     def exact(*args: P.args, **named: P.kwargs) -> T:
@@ -48,12 +48,12 @@ def in_full(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def inner(a: Shaped[Array, " d"], b: Shaped[Array, " d"]) -> Shaped[Array, ""]:
-    """The inner product, in the precision of its factors."""
+    """The inner product of two vectors, in the precision of its factors."""
     return jnp.vdot(a, b, precision=EXACT)
 
 
 def at_least_float32(dtype: jnp.dtype) -> jnp.dtype:
-    """float64 of float64, else float32."""
+    """float64 for float64, float32 for every other type."""
     return jnp.dtype(jnp.float64 if dtype == jnp.float64 else jnp.float32)
 
 
@@ -63,5 +63,5 @@ def precise_type(x: Shaped[Array, "..."]) -> jnp.dtype:
 
 
 def precise(x: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
-    """An array in float32, or as it is if that says more."""
+    """The array in float32, or unchanged if it is float64."""
     return x.astype(precise_type(x))

@@ -1,9 +1,9 @@
-"""Threefry with its rounds written out: the bits of JAX's own, quicker on a CPU.
+"""Threefry with unrolled rounds: the same random bits as JAX's, computed faster on a CPU.
 
-JAX rolls the twenty rounds into a loop on a CPU, where every turn writes and reads both words of
-every element. Written out, all rounds are one pass: 3 ns an element instead of 12. Keys, counters
-and bits are those of `jax.random` under `jax_threefry_partitionable`, to the last bit. On other
-devices JAX's own are as quick, and are used.
+On a CPU, JAX makes the twenty rounds a loop, and every turn of it writes and reads both words of
+every element. Unrolled, all rounds are one pass: 3 ns per element instead of 12. Keys, counters and
+bits are those of `jax.random` under `jax_threefry_partitionable`, to the last bit. On other devices
+JAX's own code is as fast and is used.
 """
 
 from math import prod
@@ -39,7 +39,7 @@ def _rounds(
 
 
 def _written_out(key: UInt32[Array, "2"], shape: tuple[int, ...]) -> UInt32[Array, "..."]:
-    """32 random bits an element: its counter is its place in the whole array."""
+    """32 random bits per element; the counter is the element's index in the whole array."""
     place, stride = jnp.zeros(shape, jnp.uint32), 1
     for axis in reversed(range(len(shape))):
         place += lax.broadcasted_iota(jnp.uint32, shape, axis) * jnp.uint32(stride)
@@ -49,13 +49,13 @@ def _written_out(key: UInt32[Array, "2"], shape: tuple[int, ...]) -> UInt32[Arra
 
 
 def _bits(key: UInt32[Array, "2"], width: int, shape: tuple[int, ...]) -> Array:
-    def own(key: UInt32[Array, "2"]) -> Array:
+    def by_jax(key: UInt32[Array, "2"]) -> Array:
         return jax.random.bits(_of(key), shape, f"uint{width}")
 
-    # Places are of 32 bits, as those of larger arrays need another word.
+    # Counters here have 32 bits; the counters of larger arrays need a second word.
     if width != 32 or prod(shape) >= 2**32:
-        return own(key)
-    return lax.platform_dependent(key, cpu=lambda key: _written_out(key, shape), default=own)
+        return by_jax(key)
+    return lax.platform_dependent(key, cpu=lambda key: _written_out(key, shape), default=by_jax)
 
 
 THREEFRY = define_prng_impl(

@@ -1,1 +1,1 @@
-"""Networks: chains of blocks of layers that declare their axes."""
+"""Networks: chains of blocks, whose layers declare which axes they mix."""

@@ -1,4 +1,4 @@
-"""The networks whose blocks are not on a grid: LocalMixer and perceptrons."""
+"""The networks of patches or vectors: LocalMixer and multilayer perceptrons."""
 
 import itertools
 from dataclasses import replace
@@ -20,12 +20,16 @@ Image = tuple[int, int, int]
 
 
 def _norm(spec: TokenNormalization, wanted: bool, grouped: bool = False) -> Norm | None:
-    """The normalization at one place, if it is wanted there; grouped ones stay in their group."""
-    how = working(spec.type)
-    if not how.normalizes or not wanted:
+    """The normalization at one place, or None; around a grouped layer it stays in each group."""
+    normalization = working(spec.type)
+    if not normalization.normalizes or not wanted:
         return None
-    over = how.over_in_group if grouped and how.over_in_group is not None else how.over
-    return Norm(over, spec.epsilon, how=how)
+    over = (
+        normalization.over_in_group
+        if grouped and normalization.over_in_group is not None
+        else normalization.over
+    )
+    return Norm(over, spec.epsilon, how=normalization)
 
 
 def _layer(
@@ -39,8 +43,9 @@ def _layer(
 ) -> Layer:
     """A layer with the normalizations around it.
 
-    What begins a block is normalized once, whether `begin_block`, `before_linear` or both say so:
-    twice would change only how often epsilon is added, and the first paper's arrays show once.
+    The first layer of a block is normalized once, whether `begin_block`, `before_linear` or both
+    ask for it. A second normalization would change only how often epsilon is added, and the arrays
+    of Ren et al. show one.
     """
     places = norm.placement
     before = "before_linear" in places or (begins and "begin_block" in places)
@@ -55,13 +60,14 @@ def _layer(
 
 
 def _readouts(spec: TokenNormalization, features: Extent, outputs: int) -> dict[str, Any]:
-    """What a network says of its readouts.
+    """The arguments of `Network` that concern readouts.
 
-    The classifier is linear, of the normalized average over patches (Ren et al. 2022, figure 1).
+    The classifier is a linear map of the normalized average over patches (Ren et al. 2022, figure
+    1).
     """
     norm = _norm(spec, spec.reads("classifier"))
-    # Of heads: without groups, so that those under batch norm are Fournier et al.'s, and under
-    # layer norm no example depends on another.
+    # The hidden layers of heads have no groups: under batch norm they are then those of Fournier
+    # et al., and under layer norm no example depends on another.
     hidden = _norm(spec, True)
     return {
         "head_norm": _norm(spec, spec.reads("heads"), grouped=True),
@@ -71,10 +77,10 @@ def _readouts(spec: TokenNormalization, features: Extent, outputs: int) -> dict[
 
 
 class LocalMixer(architectures.LocalMixer):
-    """The section with its network (Ren et al. 2022, figures 1 and 2), and further stages of it."""
+    """LocalMixer (Ren et al. 2022, figures 1 and 2), with further stages if the spec has any."""
 
     def network(self, image: Image, outputs: int) -> Network:
-        """See the base."""
+        """The network for images (height, width, colours) and so many outputs."""
         height, width, colours = image
         side, norm = self.patches, self.normalization
         start = Extent(side, side, 1, height // side * (width // side) * colours)
@@ -91,7 +97,9 @@ class LocalMixer(architectures.LocalMixer):
             later = self._mixed(end, end, hidden)
             blocks += [self._mixed(start, end, hidden), *[later] * (stage.blocks - 1)]
         return Network(
-            blocks=tuple(Block(f"block{b}", own) for b, own in enumerate(blocks)),
+            blocks=tuple(
+                Block(f"block{b}", layers_of_block) for b, layers_of_block in enumerate(blocks)
+            ),
             initialization=working(self.initialization),
             activation=working(self.activation),
             **_readouts(norm, end, outputs),
@@ -100,7 +108,7 @@ class LocalMixer(architectures.LocalMixer):
     def _channels(
         self, start: Extent, end: Extent, hidden: int, begins: bool = False
     ) -> tuple[Layer, ...]:
-        """The channel layer and the grouped one."""
+        """The channel layer and the grouped layer of a block."""
         norm, activation = self.normalization, working(self.activation)
         dense = layers.DenseLayer(channels=hidden, groups=end.groups)
         grouped = layers.GroupedLayer(channels=end.width)
@@ -108,7 +116,7 @@ class LocalMixer(architectures.LocalMixer):
         return channel, _layer("group", grouped, channel.end, norm, activation, grouped=True)
 
     def _mixed(self, start: Extent, end: Extent, hidden: int) -> tuple[Layer, ...]:
-        """A block after the first; it averages patches where the grid of its end is coarser."""
+        """A block after the first; it averages patches if its output has a coarser grid."""
         within = start.grid(end.rows, end.columns)
         pool = (averaging("pool", start, (end.rows, end.columns)),) if within != start else ()
         dense = self.token_mixing == "dense"
@@ -121,20 +129,20 @@ class LocalMixer(architectures.LocalMixer):
 
 
 class Mlp(architectures.Mlp):
-    """The section with its network: one dense layer a block, on the flattened image."""
+    """A multilayer perceptron on the flattened image; every block is one dense layer."""
 
     def network(self, image: Image, outputs: int) -> Network:
-        """See the base."""
+        """The network for images (height, width, colours) and so many outputs."""
         norm, activation = self.normalization, working(self.activation)
         extents = [flat(width) for width in (image[0] * image[1] * image[2], *self.hidden)]
-        made = [
+        dense_layers = [
             _layer("dense", layers.DenseLayer(channels=end.width), start, norm, activation, True)
             for start, end in itertools.pairwise(extents)
         ]
         return Network(
             blocks=tuple(
                 Block(f"block{b}", (replace(layer, bias=self.bias),))
-                for b, layer in enumerate(made)
+                for b, layer in enumerate(dense_layers)
             ),
             initialization=working(self.initialization),
             activation=activation,

@@ -1,4 +1,4 @@
-"""Blocks: layers that read and add the outputs of earlier ones."""
+"""Blocks: layers that read or add the outputs of earlier layers of the block."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,37 +14,37 @@ from compiler.network.shapes import Layer
 from fgspec.spec.shapes import INPUT, Extent, ParamSpec
 
 OUTPUT = "output"
-"""What a layer gives, behind its activation, in the names of perturbations."""
+"""The last part of a perturbation's name, if it is added after a layer's activation."""
 
 
-# A list of layers with names instead of flags: a residual, a shortcut and a projection are all one
-# layer that adds outputs by name.
+# Layers have names, so that no flags are needed: a residual, a shortcut and a projection are all
+# layers that add outputs by name.
 @dataclass(frozen=True)
 class Block:
-    """Layers, each of which reads the output of an earlier one or the block's input."""
+    """A list of layers; each reads the block's input or the output of an earlier layer."""
 
     name: str
     layers: tuple[Layer, ...]
 
     @property
     def start(self) -> Extent:
-        """Of the block's input."""
+        """The shape of the block's input."""
         return self.layers[0].start
 
     @property
     def end(self) -> Extent:
-        """Of the block's output, which is its last layer's."""
+        """The shape of the block's output, which is that of its last layer."""
         return self.layers[-1].end
 
     def sources(self) -> dict[str, str]:
-        """What each layer reads, by its name."""
+        """The name of what each layer reads, by the layer's name."""
         names = (INPUT, *(layer.name for layer in self.layers))
         pairs = zip(self.layers, names, strict=False)
         return {layer.name: layer.source or before for layer, before in pairs}
 
 
 def in_block(name: str) -> Any:
-    """The scope of what is done for one block, read by `compiler.cost.scopes`."""
+    """A named scope for the operations of one block; `compiler.cost.scopes` reads it."""
     return jax.named_scope(f"block={name}")
 
 
@@ -55,8 +55,8 @@ def is_trained(layer: Layer) -> bool:
 
 def block_params(block: Block) -> dict[str, dict[str, ParamSpec]]:
     """The parameters of a block, by layer and name; layers without any are left out."""
-    found = {layer.name: layer.params() for layer in block.layers}
-    return {name: params for name, params in found.items() if params}
+    by_layer = {layer.name: layer.params() for layer in block.layers}
+    return {name: params for name, params in by_layer.items() if params}
 
 
 def apply_block(
@@ -65,18 +65,19 @@ def apply_block(
     x: Float[Array, "n p g c"],
     taps: Mapping[str, Float[Array, "..."]] | None = None,
     feedback: Mapping[str, Any] | None = None,
-    known: Mapping[str, Mapping[str, Moments]] | None = None,
+    running: Mapping[str, Mapping[str, Moments]] | None = None,
 ) -> tuple[Float[Array, "n q h d"], dict[str, LayerTrace]]:
     """The output of a block and the trace of every layer.
 
     Args:
         block: the block.
-        params: by layer and name.
-        x: its input.
-        taps: perturbations of pre-activations by layer, of layers' outputs by `layer/output`;
-            absent ones are zero.
-        feedback: backward weights by layer and name, where they are not the forward ones.
-        known: moments by layer and place, instead of the batch's.
+        params: parameters by layer and name.
+        x: the input.
+        taps: perturbations, added to pre-activations by layer, and to layers' outputs by
+            `layer/output`. Layers that are not named have none.
+        feedback: backward weights by layer and name, for layers whose errors do not go through the
+            forward weights.
+        running: moments by layer and place, to normalize with instead of those of the batch.
     """
     taps, feedback, sources = taps or {}, feedback or {}, block.sources()
     outputs = {INPUT: x}
@@ -91,7 +92,7 @@ def apply_block(
             outputs[sources[name]],
             added,
             feedback.get(name),
-            known[name] if known is not None else None,
+            running[name] if running is not None else None,
         )
         if layer.adds and layer is not block.layers[-1]:
             outputs[name] = computed_once(outputs[name])

@@ -1,4 +1,4 @@
-"""Networks on a grid of positions: convolutions in a row, ResNet-18, and chains of any layers."""
+"""Networks on a grid of positions: plain convolutions, ResNet-18, and chains of any layers."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,16 +24,16 @@ Image = tuple[int, int, int]
 
 
 def _norm(spec: GridNormalization) -> Norm | None:
-    """The normalization that follows maps, if any does."""
-    how = working(spec.type)
-    if not how.normalizes:
+    """The normalization after each linear map, or None."""
+    normalization = working(spec.type)
+    if not normalization.normalizes:
         return None
-    parts = spec.parts if how.reads_parts else 1
-    return Norm(how.over, spec.epsilon, spec.affine, parts, how)
+    groups = spec.parts if normalization.reads_parts else 1
+    return Norm(normalization.over, spec.epsilon, spec.affine, groups, normalization)
 
 
 def _whole(norm: Norm | None) -> Norm | None:
-    """The norm for what may not have the parts of a group norm: over all channels."""
+    """The normalization over all channels, for features that a group norm may not divide."""
     if norm is None or norm.how.over_whole is None:
         return norm
     return replace(norm, over=norm.how.over_whole, split=1)
@@ -46,20 +46,20 @@ def _network(
     initialization: Initialization,
     activation: Activation,
 ) -> Network:
-    """With a classifier that normalizes, averages over positions and is linear."""
-    end, own = blocks[-1].end, _whole(norm)
+    """A network whose classifier normalizes, averages over positions, and is linear."""
+    end, classifier_norm = blocks[-1].end, _whole(norm)
     pool = averaging("pool", end)
-    before = (normalized("norm", end, own),) if own is not None else ()
+    before = (normalized("norm", end, classifier_norm),) if classifier_norm is not None else ()
     layers = (*before, pool, full("linear", pool.end, outputs))
     classifier = Readout(layers, averages=False)
-    return Network(blocks, None, own, classifier, working(initialization), activation)
+    return Network(blocks, None, classifier_norm, classifier, working(initialization), activation)
 
 
 class ConvNet(architectures.ConvNet):
-    """The section with its network: 3x3 convolutions, one a block (Fournier et al. 2023)."""
+    """A plain convolutional network, one 3x3 convolution per block (Fournier et al. 2023)."""
 
     def network(self, image: Image, outputs: int) -> Network:
-        """See the base."""
+        """The network for images (height, width, colours) and so many outputs."""
         norm, start, blocks = _norm(self.normalization), _pixels(image), []
         activation = working(self.activation)
         for index, channels in enumerate(self.channels):
@@ -79,24 +79,29 @@ _STAGES: dict[int, tuple[tuple[int, ...], ...]] = {
     8: ((64,), (64,), (128,), (128,), (256,), (256,), (512,), (512,)),
     16: tuple((channels,) for channels in (64, 128, 256, 512) for _ in range(4)),
 }
-"""Channels of the basic blocks, or of the convolutions of 16, in every block."""
+"""By the number of blocks: for each block, the channels of its basic blocks.
+
+With 16 blocks, they are the channels of its convolutions.
+"""
 
 
 class Resnet18(architectures.Resnet18):
-    """The section with its network, cut into blocks (He et al. 2016; Fournier et al. 2023)."""
+    """ResNet-18 (He et al. 2016), cut into blocks as in Fournier et al. 2023."""
 
     def network(self, image: Image, outputs: int) -> Network:
-        """See the base."""
-        norm, start, before, blocks = _norm(self.normalization), _pixels(image), 64, []
+        """The network for images (height, width, colours) and so many outputs."""
+        norm, start, last_channels, blocks = _norm(self.normalization), _pixels(image), 64, []
         unit, activation = _plain if self.blocks == 16 else _basic, working(self.activation)
-        made = partial(conv, norm=norm, activation=activation)
+        conv_norm = partial(conv, norm=norm, activation=activation)
         for index, stage in enumerate(_STAGES[self.blocks]):
-            layers = self._stem_layers(start, made) if index == 0 else []
-            for at, channels in enumerate(stage):
+            layers = self._stem_layers(start, conv_norm) if index == 0 else []
+            for position, channels in enumerate(stage):
                 source, entered = (layers[-1].name, layers[-1].end) if layers else (INPUT, start)
-                own = partial(made, channels=self.scaled(channels))
-                layers += unit(at, source, entered, 1 + (channels != before), own)
-                before = channels
+                convolution = partial(conv_norm, channels=self.scaled(channels))
+                layers += unit(
+                    position, source, entered, 1 + (channels != last_channels), convolution
+                )
+                last_channels = channels
             blocks.append(Block(f"block{index}", tuple(layers)))
             start = layers[-1].end
         return _network(tuple(blocks), norm, outputs, self.initialization, activation)
@@ -110,50 +115,50 @@ class Resnet18(architectures.Resnet18):
 
 
 def _plain(
-    at: int, source: str, start: Extent, stride: int, made: Callable[..., Layer]
+    position: int, source: str, start: Extent, stride: int, made: Callable[..., Layer]
 ) -> list[Layer]:
-    return [made(f"conv{at + 1}", start, stride=stride)]
+    return [made(f"conv{position + 1}", start, stride=stride)]
 
 
 def _basic(
-    at: int, source: str, start: Extent, stride: int, made: Callable[..., Layer]
+    position: int, source: str, start: Extent, stride: int, made: Callable[..., Layer]
 ) -> list[Layer]:
-    """Two 3x3 convolutions beside a shortcut, a 1x1 convolution where the shape changes."""
-    odd: dict[str, Any] = {"stride": stride, "source": source}
-    first = made(f"conv{2 * at + 1}", start, **odd)
+    """Two 3x3 convolutions and a shortcut; if the shape changes, it is a 1x1 convolution."""
+    options: dict[str, Any] = {"stride": stride, "source": source}
+    first = made(f"conv{2 * position + 1}", start, **options)
     if first.end == start:
         shortcut, skip = [], source
     else:
-        odd |= {"size": 1, "activation": NoActivation()}
-        shortcut = [made(f"shortcut{at + 1}", start, **odd)]
+        options |= {"size": 1, "activation": NoActivation()}
+        shortcut = [made(f"shortcut{position + 1}", start, **options)]
         skip = shortcut[0].name
-    second = made(f"conv{2 * at + 2}", first.end, adds=(skip,), source=first.name)
+    second = made(f"conv{2 * position + 2}", first.end, adds=(skip,), source=first.name)
     return [*shortcut, first, second]
 
 
 class Chain(architectures.Chain):
-    """The section with its network: the blocks of a spec, layer by layer."""
+    """A network whose layers the spec lists one by one."""
 
     def network(self, image: Image, outputs: int) -> Network:
-        """See the base."""
+        """The network for images (height, width, colours) and so many outputs."""
         norm, (blocks, _) = _norm(self.normalization), self.laid_out(image)
-        made = tuple(
+        network_blocks = tuple(
             Block(f"block{index}", tuple(_placed(layer, norm) for layer in block))
             for index, block in enumerate(blocks)
         )
-        return _network(made, norm, outputs, self.initialization, Relu())
+        return _network(network_blocks, norm, outputs, self.initialization, Relu())
 
 
 def _placed(placed: PlacedLayer, norm: Norm | None) -> Layer:
     layer = placed.layer
-    own = norm if layer.normalized else None
+    after = norm if layer.normalized else None
     return Layer(
         placed.name,
         working(layer.alone()),
         placed.start,
-        after=own,
+        after=after,
         source=layer.source,
         adds=layer.adds,
         activation=working(layer.activation),
-        bias=layer.biased(shifted=own is not None and own.affine),
+        bias=layer.biased(shifted=after is not None and after.affine),
     )

@@ -1,4 +1,4 @@
-"""Layers made from the shape that enters them."""
+"""Functions that make one layer each, given the shape of its input."""
 
 from dataclasses import replace
 from typing import Any
@@ -20,35 +20,35 @@ def conv(
     stride: int = 1,
     **options: Any,
 ) -> Layer:
-    """A convolution; it has a bias if no norm follows."""
+    """A convolution; it has a bias unless a normalization follows."""
     kind = working(layers.ConvLayer(channels=channels, size=size, stride=stride))
     return Layer(name, kind, start, after=norm, **{"bias": norm is None, **options})
 
 
 def normalized(name: str, start: Extent, norm: Norm | None, **options: Any) -> Layer:
-    """A normalization by itself."""
+    """A layer that only normalizes."""
     kind = working(layers.IdentityLayer())
     return Layer(name, kind, start, after=norm, activation=NoActivation(), **options)
 
 
 def averaging(name: str, start: Extent, grid: tuple[int, int] = (1, 1), **options: Any) -> Layer:
-    """Averages over equal parts of the grid."""
+    """Average pooling to a grid of so many rows and columns."""
     kind = working(layers.AveragePoolLayer(grid=grid))
     return Layer(name, kind, start, **{"activation": NoActivation(), **options})
 
 
 def largest(name: str, start: Extent, size: int, stride: int, **options: Any) -> Layer:
-    """Max pooling."""
+    """Max pooling with square windows."""
     kind = working(layers.MaxPoolLayer(size=size, stride=stride))
     return Layer(name, kind, start, **{"activation": NoActivation(), **options})
 
 
 def full(name: str, start: Extent, channels: int, **options: Any) -> Layer:
-    """A linear map of everything; by default the last layer of a readout."""
+    """A linear map of all positions and channels; without an activation unless one is given."""
     kind = working(layers.FullLayer(channels=channels))
     return Layer(name, kind, start, **{"activation": NoActivation(), **options})
 
 
 def giving(layer: Layer, channels: int) -> Layer:
-    """A layer that `full` made, with other outputs."""
+    """A layer that `full` made, with another number of outputs."""
     return replace(layer, kind=working(layers.FullLayer(channels=channels)))

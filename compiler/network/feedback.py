@@ -1,4 +1,4 @@
-"""Linear maps whose errors travel backward through other weights than their own.
+"""Linear maps whose errors go back through backward weights instead of the forward weights.
 
 Lillicrap et al. 2016 (feedback alignment); Liao et al. 2016 (sign symmetry).
 """
@@ -16,14 +16,15 @@ LinearMap = Callable[[Params, Float[Array, "..."]], Float[Array, "..."]]
 
 
 def with_feedback(apply: LinearMap, feedback: Params) -> LinearMap:
-    """`apply` with the same value, whose error for `x` goes through the weights of `feedback`.
+    """`apply`, whose error with respect to `x` is computed with the weights in `feedback`.
 
-    The gradient of the weights is exact, as it takes only the input and the output's error.
+    The gradient of the weights needs only the input and the error at the output, so it is that of
+    the forward weights.
 
     Args:
-        apply: linear in its input.
-        feedback: backward weights under the names and in the shapes of the forward ones; biases
-            have none.
+        apply: a map that is linear in its input.
+        feedback: backward weights, with the names and shapes of the forward weights; none for
+            biases.
     """
 
     @jax.custom_vjp
@@ -33,11 +34,11 @@ def with_feedback(apply: LinearMap, feedback: Params) -> LinearMap:
     def ahead(params: Params, backward: Params, x: Float[Array, "..."]) -> tuple[Any, Any]:
         return apply(params, x), (params, backward, x)
 
-    def back(kept: Any, error: Float[Array, "..."]) -> tuple[Any, Any, Any]:
-        params, backward, x = kept
-        (of_params,) = jax.vjp(lambda p: apply(p, x), params)[1](error)
-        (of_x,) = jax.vjp(lambda x: apply({**params, **backward}, x), x)[1](error)
-        return of_params, jax.tree.map(jnp.zeros_like, backward), of_x
+    def back(saved: Any, error: Float[Array, "..."]) -> tuple[Any, Any, Any]:
+        params, backward, x = saved
+        (param_grads,) = jax.vjp(lambda params: apply(params, x), params)[1](error)
+        (x_grad,) = jax.vjp(lambda x: apply({**params, **backward}, x), x)[1](error)
+        return param_grads, jax.tree.map(jnp.zeros_like, backward), x_grad
 
     mapped.defvjp(ahead, back)
     return lambda params, x: mapped(params, feedback, x)

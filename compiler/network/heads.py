@@ -1,4 +1,4 @@
-"""Heads of local losses: auxiliary networks (Fournier et al. 2023)."""
+"""Heads: the small networks between a block and its local loss (Fournier et al. 2023)."""
 
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -18,7 +18,14 @@ _POOLED = (2, 2)
 
 
 class Place(NamedTuple):
-    """Where a head stands: the features it reads, the outputs it gives, the network around it."""
+    """Where a head is.
+
+    Attributes:
+        features: the shape of the features that it reads.
+        outputs: the number of its outputs.
+        network: the network around it.
+        block: the name of the block before it.
+    """
 
     features: Extent
     outputs: int
@@ -27,58 +34,58 @@ class Place(NamedTuple):
 
 
 class LinearHead(heads.LinearHead):
-    """The section with its layers."""
+    """A linear head."""
 
     def averaged(self, place: Place) -> Layers:
-        """One linear layer."""
+        """A linear layer on averaged features."""
         return (full("linear", place.features, place.outputs),)
 
     def pooled(self, place: Place) -> Layers:
-        """Normalization, pooling, a linear layer."""
+        """Normalization, average pooling to 2x2, a linear layer."""
         norm = normalized("norm", place.features, place.network.auxiliary_norm)
         pool = averaging("pool", norm.end, _POOLED)
         return (norm, pool, full("linear", pool.end, place.outputs))
 
 
 class MlpHead(heads.MlpHead):
-    """The section with its layers."""
+    """A multilayer perceptron as head."""
 
     def averaged(self, place: Place) -> Layers:
-        """Hidden layers and a linear one."""
+        """Hidden layers and a linear layer, on averaged features."""
         layers, start, norm = [], place.features, place.network.auxiliary_norm
         for index in range(self.layers):
-            own: dict[str, Any] = {"after": norm, "bias": norm is None}
-            own["activation"] = place.network.activation
-            made = full(f"hidden{index}", start, self.width, **own)
-            layers, start = [*layers, made], made.end
+            options: dict[str, Any] = {"after": norm, "bias": norm is None}
+            options["activation"] = place.network.activation
+            layer = full(f"hidden{index}", start, self.width, **options)
+            layers, start = [*layers, layer], layer.end
         return (*layers, full("linear", start, place.outputs))
 
     def pooled(self, place: Place) -> Layers:
-        """The same on pooled features."""
+        """Average pooling to 2x2, then the same layers."""
         pool = averaging("pool", place.features, _POOLED)
         return (pool, *self.averaged(place._replace(features=pool.end)))
 
 
 class CnnHead(heads.CnnHead):
-    """The section with its layers."""
+    """A convolutional network as head."""
 
     def pooled(self, place: Place) -> Layers:
-        """Four convolutions, pooling, a linear layer."""
+        """A 1x1 and three 3x3 convolutions, average pooling to 2x2, a linear layer."""
         norm = place.network.auxiliary_norm
-        own: dict[str, Any] = {"activation": place.network.activation}
-        layers = [conv("conv0", place.features, self.channels, norm, size=1, **own)]
+        options: dict[str, Any] = {"activation": place.network.activation}
+        layers = [conv("conv0", place.features, self.channels, norm, size=1, **options)]
         for index in (1, 2, 3):
-            made = conv(f"conv{index}", layers[-1].end, self.channels, norm, stride=2, **own)
-            layers.append(made)
+            layer = conv(f"conv{index}", layers[-1].end, self.channels, norm, stride=2, **options)
+            layers.append(layer)
         pool = averaging("pool", layers[-1].end, _POOLED)
         return (*layers, pool, full("linear", pool.end, place.outputs))
 
 
 class NextBlocksHead(heads.NextBlocksHead):
-    """The section with its layers."""
+    """A copy of the rest of the network as head, with weights of its own."""
 
     def pooled(self, place: Place) -> Layers:
-        """Those of all later blocks, and of the classifier."""
+        """The layers of all later blocks and of the classifier."""
         blocks, classifier = place.network.blocks, place.network.classifier
         layers: list[Layer] = []
         for block in blocks[[block.name for block in blocks].index(place.block) + 1 :]:
@@ -89,7 +96,7 @@ class NextBlocksHead(heads.NextBlocksHead):
 
 
 def _prefixed(block: Block, entering: str) -> Layers:
-    """The layers of a block under names that no other block has, reading the layer `entering`."""
+    """The layers of a block, renamed to be unique among blocks; they read the layer `entering`."""
     names = {layer.name: f"{block.name}_{layer.name}" for layer in block.layers}
     names[INPUT] = entering
     sources = block.sources()
@@ -105,11 +112,11 @@ def _prefixed(block: Block, entering: str) -> Layers:
 
 
 def final_head(network: Network, outputs: int) -> Readout:
-    """The readout of a final loss that is not of class scores: the classifier's, but its outputs.
+    """The readout of a final loss that does not score classes, such as a contrastive one.
 
     Args:
-        network: whose classifier it is like.
-        outputs: that its loss is of.
+        network: the network; the readout has the layers of its classifier.
+        outputs: the number of its outputs.
     """
     *before, last = network.classifier.layers
     return replace(network.classifier, layers=(*before, giving(last, outputs)))
@@ -120,9 +127,9 @@ def make_head(local: Local, network: Network, block: str, outputs: int) -> Reado
 
     Args:
         local: the section `losses.local`.
-        network: whose features it reads.
-        block: after which it stands.
-        outputs: that its loss is of.
+        network: the network.
+        block: the name of the block before the loss.
+        outputs: the number of its outputs.
     """
     head, place = working(local.head), Place(network.block(block).end, outputs, network, block)
     if local.aggregation == "pooled":

@@ -1,4 +1,4 @@
-"""What the built-in initializations draw."""
+"""The built-in initializations of weights."""
 
 from typing import Any
 
@@ -12,29 +12,29 @@ Weights = Float[Array, "..."]
 
 
 class _Deviating:
-    """Normal numbers of the section's deviation."""
+    """Normal weights with the standard deviation that the section computes from the fan-in."""
 
     def weight(self: Any, key: PRNGKeyArray, shape: tuple[int, ...], fan_in: int) -> Weights:
-        """See the base."""
+        """Independent normal numbers of mean 0, float32."""
         return jax.random.normal(key, shape, jnp.float32) * self.deviation(fan_in)
 
 
 class Kaiming(_Deviating, initializations.Kaiming):
-    """The section with what it draws."""
+    """Normal weights of standard deviation min(2 / sqrt(fan_in), 0.1) (Ren et al. 2022)."""
 
 
 class Lecun(_Deviating, initializations.Lecun):
-    """The section with what it draws."""
+    """Normal weights of standard deviation min(1 / sqrt(fan_in), 0.1) (Ren et al. 2022)."""
 
 
 class Normal(_Deviating, initializations.Normal):
-    """The section with what it draws."""
+    """Normal weights of standard deviation 0.1 (Ren et al. 2022)."""
 
 
 class KaimingUniform(initializations.KaimingUniform):
-    """The section with what it draws."""
+    """Uniform weights (Fournier et al. 2023)."""
 
     def weight(self, key: PRNGKeyArray, shape: tuple[int, ...], fan_in: int) -> Weights:
-        """Uniform numbers."""
+        """Uniform between plus and minus sqrt(6 / fan_in), float32."""
         bound = (6 / fan_in) ** 0.5
         return jax.random.uniform(key, shape, jnp.float32, -bound, bound)

@@ -1,4 +1,4 @@
-"""Layers: a map with its normalizations and activation, applied and traced."""
+"""How a layer is applied: its map, normalizations and activation, and what it keeps for later."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -13,12 +13,13 @@ from compiler.network.shapes import Layer, LayerParams
 
 
 class LayerTrace(NamedTuple):
-    """What the layerwise pull-back needs of one layer.
+    """The values of one layer that the layerwise pull-back needs.
 
     Attributes:
-        input: of its map, [n, p, g, c], normalized if a normalization stands before.
-        derivative: of the activation, [n, p, g, c]; boolean where it is 0 or 1 only.
-        moments: of this batch, under `before` and `after`, where a normalization couples examples.
+        input: the input of its map, after the normalization before it, if there is one.
+        derivative: the derivative of its activation; boolean if it is only 0 or 1.
+        moments: the batch's moments, under `before` and `after`, for normalizations that couple
+            examples.
     """
 
     input: Float[Array, "n p g c"]
@@ -29,22 +30,22 @@ class LayerTrace(NamedTuple):
 def mapped(
     layer: Layer, params: LayerParams, x: Float[Array, "n p g c"], feedback: LayerParams | None
 ) -> Float[Array, "n q h d"]:
-    """The map and its bias, in the input's precision.
+    """The output of the map and its bias, in the type of the input.
 
-    Errors travel through `feedback` if there is any.
+    Errors go back through the weights in `feedback`, if there are any.
     """
     names = layer.map_params()
-    own = {name: value.astype(x.dtype) for name, value in params.items() if name in names}
+    map_params = {name: value.astype(x.dtype) for name, value in params.items() if name in names}
     if not feedback:
-        return layer.map(own, x)
+        return layer.map(map_params, x)
     backward = {name: value.astype(x.dtype) for name, value in feedback.items()}
-    return with_feedback(layer.map, backward)(own, x)
+    return with_feedback(layer.map, backward)(map_params, x)
 
 
 def scaled(
     layer: Layer, params: LayerParams, normed: Float[Array, "n p g c"]
 ) -> Float[Array, "n p g c"]:
-    """What follows the normalization after the map, if it is affine."""
+    """The learnt scale and shift after the normalization; unchanged if it is not affine."""
     if layer.after is None or not layer.after.affine:
         return normed
     scale, shift = (params[name].astype(normed.dtype) for name in ("scale", "shift"))
@@ -58,14 +59,15 @@ def pre_activation(
     through_norm: bool = True,
     feedback: LayerParams | None = None,
 ) -> Float[Array, "n q h d"]:
-    """The layer's output before perturbation, what it adds and activation, from its map's input.
+    """The pre-activation of a layer, before its perturbation and the outputs that it adds.
 
     Args:
         layer: the layer.
         params: its parameters.
-        x: input of the linear map, after the normalization that stands before it.
-        through_norm: whether derivatives go through the normalization after it, or past it.
-        feedback: backward weights, if errors do not travel through the forward ones.
+        x: the input of its linear map, after the normalization before it.
+        through_norm: whether to differentiate the normalization after the map; if not, its
+            derivative is taken to be 1.
+        feedback: backward weights, if errors do not go through the forward weights.
     """
     z = mapped(layer, params, x, feedback)
     if layer.after is None:
@@ -80,18 +82,18 @@ def apply_layer(
     x: Float[Array, "n p g c"],
     added: Sequence[Float[Array, "_ q h d"]] = (),
     feedback: LayerParams | None = None,
-    known: Mapping[str, Moments] | None = None,
+    running: Mapping[str, Moments] | None = None,
 ) -> tuple[Float[Array, "n q h d"], LayerTrace]:
-    """Apply a layer.
+    """The output of a layer, and the values that the pull-back needs.
 
     Args:
         layer: the layer.
         params: its parameters.
         x: its input.
-        added: to the pre-activation: its perturbation, of one example when the batch shares it,
-            and the outputs that the layer adds.
-        feedback: backward weights, if errors do not travel through the forward ones.
-        known: moments to normalize by, under `before` and `after`, instead of the batch's.
+        added: arrays to add to the pre-activation: its perturbation (with one row, if all examples
+            share it) and the outputs that the layer adds.
+        feedback: backward weights, if errors do not go through the forward weights.
+        running: moments to normalize with, under `before` and `after`, instead of the batch's.
     """
     moments: dict[str, Moments] = {}
 
@@ -99,13 +101,13 @@ def apply_layer(
         if norm is None:
             return x
         if norm.running:
-            moments[place] = norm.moments(x) if known is None else known[place]
+            moments[place] = norm.moments(x) if running is None else running[place]
         return norm(x, moments.get(place))
 
     entering = normalized("before", layer.before, x)
     entering = gathered(entering, layer.mixes())
     z = normalized("after", layer.after, mapped(layer, params, entering, feedback))
     z = scaled(layer, params, z)
-    z = sum((part.astype(z.dtype) for part in added), z)
+    z = sum((array.astype(z.dtype) for array in added), z)
     out, derivative = layer.activation.apply(z)
     return out, LayerTrace(entering, derivative, moments)

@@ -1,6 +1,6 @@
-"""What the built-in layers without a grid compute.
+"""The built-in layers that need no grid of positions.
 
-Activations are [n, p, g, c]: example, patch, group, channel of the group.
+Activations are [n, p, g, c]: example, patch, channel group, channel in the group.
 """
 
 from collections.abc import Mapping
@@ -16,52 +16,52 @@ X = Float[Array, "n p g c"]
 
 
 class Dense(layers.DenseLayer):
-    """The section with what it computes."""
+    """A linear map of all channels of a position, with the same weights at every position."""
 
     def apply(self, params: Params, x: X, start: Extent) -> Float[Array, "n p h d"]:
-        """One product for all examples and positions."""
+        """One matrix product for all examples and positions."""
         flat = x.reshape(*x.shape[:2], -1)
         out = flat @ params["w"].reshape(flat.shape[-1], -1)
         return out.reshape(x.shape[0], *self.ends(start).features)
 
     def windows(self, x: X, start: Extent) -> Float[Array, "n p k"]:
-        """The channels of each position."""
+        """The channels of each position: the vectors that the weight is multiplied with."""
         return x.reshape(*x.shape[:2], -1)
 
 
 class Token(layers.TokenLayer):
-    """The section with what it computes."""
+    """A linear map over patches, with the same weights for every channel."""
 
     def apply(self, params: Params, x: X, start: Extent) -> Float[Array, "n q g c"]:
-        """One product for every example, which needs no transposition of what is large."""
-        # XLA's own choice for the einsum over patches moved large arrays three times, and took 2 to
-        # 5 times as long for its weight's gradient.
+        """One matrix product per example, which transposes no large array."""
+        # For a single einsum over patches XLA moved large arrays three times, and the gradient of
+        # the weights took 2 to 5 times as long.
         examples, _, *features = x.shape
-        each = jnp.broadcast_to(params["w"], (examples, *params["w"].shape))
+        weights = jnp.broadcast_to(params["w"], (examples, *params["w"].shape))
         flat = x.reshape(*x.shape[:2], -1)
-        return jnp.einsum("npq,npk->nqk", each, flat).reshape(examples, -1, *features)
+        return jnp.einsum("npq,npk->nqk", weights, flat).reshape(examples, -1, *features)
 
 
 class Grouped(layers.GroupedLayer):
-    """The section with what it computes."""
+    """A linear map within each channel group, with weights of its own for each group."""
 
     def apply(self, params: Params, x: X, start: Extent) -> Float[Array, "n p g d"]:
-        """One product for every group, moved to the front and back where that fuses."""
+        """One matrix product per group; XLA fuses the transpositions around it."""
         flat = x.reshape(-1, *x.shape[2:]).transpose(1, 0, 2)
         return (flat @ params["w"]).transpose(1, 0, 2).reshape(*x.shape[:3], -1)
 
 
 class Full(layers.FullLayer):
-    """The section with what it computes."""
+    """A linear map of all positions and channels."""
 
     def apply(self, params: Params, x: X, start: Extent) -> Float[Array, "n 1 1 d"]:
-        """One product for all examples."""
+        """One matrix product for all examples."""
         return (x.reshape(x.shape[0], -1) @ params["w"])[:, None, None]
 
 
 class Identity(layers.IdentityLayer):
-    """The section with what it computes."""
+    """No map, for layers that only normalize, add or activate."""
 
     def apply(self, params: Params, x: X, start: Extent) -> X:
-        """The input."""
+        """The input, unchanged."""
         return x

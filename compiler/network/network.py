@@ -1,4 +1,4 @@
-"""A network as data, blocks between a stem and a classifier, and its forward pass."""
+"""A network as data (a chain of blocks and a classifier), and its forward pass."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,21 +22,21 @@ from fgspec.spec.initializations import Initialization
 from fgspec.spec.kinds import working
 
 Drawn = Callable[[KeyData], Mapping[str, Float[Array, "..."]]]
-"""Key of the run -> initial parameters by `blocks/block/layer/name`."""
+"""Raw key of the run -> initial parameters by `blocks/block/layer/name`."""
 
 
 @dataclass(frozen=True)
 class Network:
-    """A chain of blocks between a stem and readouts.
+    """A chain of blocks, and what its readouts are made of.
 
     Attributes:
-        blocks: in order; the first reads the image cut into its grid of positions.
+        blocks: the blocks in order; the first reads the image, cut into its grid of positions.
         head_norm: normalizes the features that heads average.
         auxiliary_norm: follows the hidden layers of heads.
-        classifier: reads the last block.
-        initialization: how its parameters begin.
-        activation: of the hidden layers of heads.
-        drawn: how the parameters of blocks begin, where they do not as `initialization` says.
+        classifier: the readout after the last block.
+        initialization: draws the initial parameters.
+        activation: the activation of the hidden layers of heads.
+        drawn: computes initial parameters of blocks that `initialization` does not draw.
     """
 
     blocks: tuple[Block, ...]
@@ -48,28 +48,28 @@ class Network:
     drawn: Drawn | None = None
 
     def __post_init__(self) -> None:
-        """The initialization and the activation with what they do, see `Layer`."""
+        """Replace sections of a spec by the classes that compute, as in `Layer`."""
         object.__setattr__(self, "initialization", working(self.initialization))
         object.__setattr__(self, "activation", working(self.activation))
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Rows and columns of positions that an image is cut into."""
+        """The rows and columns of positions that an image is cut into."""
         start = self.blocks[0].start
         return (start.rows, start.columns)
 
     def block(self, name: str) -> Block:
-        """The block of a name."""
+        """The block with this name."""
         return next(block for block in self.blocks if block.name == name)
 
 
 class Trace(NamedTuple):
-    """What a forward pass leaves behind.
+    """The values of a forward pass that are used later.
 
     Attributes:
-        output: features after the last block, [n, p, g, c].
-        features: features after every block, by the block's name.
-        layers: what the pull-back needs, by `block/layer`.
+        output: the features after the last block.
+        features: the features after every block, by the block's name.
+        layers: the values that the pull-back needs, by `block/layer`.
     """
 
     output: Float[Array, "n p g c"]
@@ -78,7 +78,7 @@ class Trace(NamedTuple):
 
 
 def layer_path(block: Block, layer: Layer) -> str:
-    """`block0/channel`: names a layer in parameters, perturbations and plans."""
+    """`block0/channel`: the name of a layer in parameters, perturbations and plans."""
     return f"{block.name}/{layer.name}"
 
 
@@ -93,14 +93,14 @@ def layers_in(blocks: tuple[Block, ...]) -> Iterator[tuple[str, Layer]]:
 
 
 def patchify(image: Shaped[Array, "n h w c"], grid: tuple[int, int]) -> Shaped[Array, "n p 1 f"]:
-    """Cut images into a grid of equal patches, each flattened as (h, w, colour).
+    """Cut images into a grid of equal patches, each flattened in the order (h, w, colour).
 
-    The same whatever the network: layers know the grid, and activations stay [n, p, g, c] with its
-    positions row by row in p.
+    All networks use it. Layers know the grid, and activations are [n, p, g, c] with the positions
+    of the grid row by row in p.
 
     Args:
-        image: whose sides the grid divides.
-        grid: rows and columns; those of the image make every pixel a position.
+        image: images; the grid divides their sides.
+        grid: rows and columns of patches. As many as the image has make every pixel a position.
     """
     n, height, width, colours = image.shape
     (rows, columns), h, w = grid, height // grid[0], width // grid[1]
@@ -114,26 +114,27 @@ def forward(
     x: Float[Array, "n p g c"],
     taps: Mapping[str, Float[Array, "..."]] | None = None,
     feedback: Mapping[str, Mapping[str, LayerParams]] | None = None,
-    known: Mapping[str, Mapping[str, Moments]] | None = None,
+    running: Mapping[str, Mapping[str, Moments]] | None = None,
 ) -> Trace:
     """Run a chain of blocks.
 
     Args:
         blocks: the chain.
-        params: by block, layer and name.
-        x: input of the first block.
-        taps: perturbations of pre-activations by `block/layer`, of layers' outputs by
-            `block/layer/output` and of blocks' by `block`; absent ones are zero.
-        feedback: backward weights by block, layer and name, where they are not the forward ones.
-        known: moments by `block/layer` and place, instead of the batch's.
+        params: parameters by block, layer and name.
+        x: the input of the first block.
+        taps: perturbations, added to pre-activations by `block/layer`, to layers' outputs by
+            `block/layer/output`, and to blocks' outputs by `block`. What is not named has none.
+        feedback: backward weights by block, layer and name, for layers whose errors do not go
+            through the forward weights.
+        running: moments by `block/layer` and place, to normalize with instead of the batch's.
     """
     features: dict[str, Float[Array, "n p g c"]] = {}
     layers: dict[str, LayerTrace] = {}
     for block in blocks:
-        back = feedback.get(block.name) if feedback is not None else None
+        backward = feedback.get(block.name) if feedback is not None else None
         with jax.named_scope("forward"), in_block(block.name):
             x, traces = apply_block(
-                block, params[block.name], x, _under(block, taps), back, _under(block, known)
+                block, params[block.name], x, _under(block, taps), backward, _under(block, running)
             )
         x = x + taps[block.name].astype(x.dtype) if taps is not None and block.name in taps else x
         if block.layers[-1].adds and block is not blocks[-1]:
@@ -144,15 +145,17 @@ def forward(
 
 
 def _under(block: Block, flat: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Those of `block/layer` that are of one block, by layer."""
+    """The entries of one block, by layer, from entries by `block/layer`."""
     if flat is None:
         return None
     start = f"{block.name}/"
-    return {path.removeprefix(start): v for path, v in flat.items() if path.startswith(start)}
+    return {
+        path.removeprefix(start): value for path, value in flat.items() if path.startswith(start)
+    }
 
 
 def in_unit_interval(image: Shaped[Array, "n h w c"]) -> Float[Array, "n h w c"]:
-    """Pixels in [0, 1]: integer ones are in 0..255, floating ones are there already."""
+    """Pixels in [0, 1], float32: integers are divided by 255, floats are in [0, 1] already."""
     pixels = precise(image)
     return pixels / 255 if jnp.issubdtype(image.dtype, jnp.integer) else pixels
 
@@ -160,7 +163,7 @@ def in_unit_interval(image: Shaped[Array, "n h w c"]) -> Float[Array, "n h w c"]
 def standardized(
     image: Shaped[Array, "n h w c"], mean: tuple[float, ...], std: tuple[float, ...]
 ) -> Float[Array, "n h w c"]:
-    """Pixels scaled to [0, 1] and standardised per colour."""
+    """Pixels scaled to [0, 1], minus the colour's mean, divided by its standard deviation."""
     pixels = in_unit_interval(image)
-    shift, scale = (jnp.asarray(v, pixels.dtype)[None, None, None] for v in (mean, std))
+    shift, scale = (jnp.asarray(values, pixels.dtype)[None, None, None] for values in (mean, std))
     return (pixels - shift) / scale

@@ -1,4 +1,4 @@
-"""Readouts: the classifier, and the heads of local losses."""
+"""Readouts: the layers between features and a loss, in the classifier and in local heads."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,18 +15,19 @@ from compiler.network.shapes import Layer
 
 
 def averaged(x: Float[Array, "n p g c"]) -> Float[Array, "n 1 1 f"]:
-    """The average over patches, all groups in a row."""
+    """The average over patches, with the groups concatenated."""
     return x.mean(1, keepdims=True).reshape(x.shape[0], 1, 1, -1)
 
 
 @dataclass(frozen=True)
 class Readout:
-    """From features to outputs: [norm] [average over patches, groups in a row] layers.
+    """From features to outputs: [normalization] [average over patches] layers.
 
     Attributes:
-        layers: the last gives the outputs, [1, 1, k].
-        norm: of the features.
-        averages: whether the layers read the average over patches instead of every position.
+        layers: the layers; the last one has the outputs [1, 1, k].
+        norm: the normalization of the features, or None.
+        averages: whether the layers read the average over patches, with the groups concatenated,
+            instead of every position.
     """
 
     layers: tuple[Layer, ...]
@@ -34,15 +35,16 @@ class Readout:
     averages: bool = True
 
     def params(self) -> dict[str, Any]:
-        """`ParamSpec` by layer and name; of a single layer by name."""
-        found = block_params(Block("", self.layers))
-        return dict(found[self.layers[0].name]) if len(self.layers) == 1 else dict(found)
+        """A `ParamSpec` for each parameter, by layer and name; by name if there is one layer."""
+        by_layer = block_params(Block("", self.layers))
+        return dict(by_layer[self.layers[0].name]) if len(self.layers) == 1 else dict(by_layer)
 
     def mixes(self) -> frozenset[Axis]:
-        """The axes along which the copies of a loss are not each of their own features.
+        """The axes along which a copy of the loss depends on features other than its own.
 
-        A normalization of the features mixes its axes; one among the layers mixes only examples,
-        as whatever else it mixes has been averaged; what is not averaged is read as a whole.
+        A normalization of the features mixes its axes. A normalization among the layers mixes only
+        examples, because patches and groups have been averaged and concatenated before it. Without
+        an average, the layers mix all patches and groups.
         """
         mixed: set[Axis] = set(self.norm.mixes) if self.norm is not None else set()
         norms = [n for layer in self.layers for n in (layer.before, layer.after) if n is not None]
@@ -53,7 +55,7 @@ class Readout:
         return frozenset(mixed)
 
     def entering(self, x: Float[Array, "n p g c"]) -> Float[Array, "n q h d"]:
-        """Features that a loss is replicated over: normalized, not averaged, at least float32."""
+        """The features that loss copies depend on: normalized, not averaged, at least float32."""
         x = precise(x)
         return x if self.norm is None else self.norm(x)
 
@@ -63,21 +65,21 @@ class Readout:
         params: Mapping[str, Any],
         x: Float[Array, "n p g c"],
         feedback: Mapping[str, Any] | None = None,
-        known: Mapping[str, Mapping[str, Moments]] | None = None,
+        running: Mapping[str, Mapping[str, Moments]] | None = None,
     ) -> tuple[Float[Array, "n k"], dict[str, LayerTrace]]:
-        """The outputs and the trace of every layer, by its name.
+        """The outputs, and the trace of every layer by its name.
 
         Args:
-            params: in the structure of `params()`.
-            x: the features, see `entering`; averaged already or not.
+            params: parameters in the structure of `params()`.
+            x: the features from `entering`, averaged already or not.
             feedback: backward weights in the same structure.
-            known: moments by layer and place, instead of the batch's.
+            running: moments by layer and place, to normalize with instead of the batch's.
         """
         x = precise(x)
-        read = averaged(x) if self.averages else x
-        back = self._named(feedback) if feedback is not None else None
+        entering = averaged(x) if self.averages else x
+        backward = self._named(feedback) if feedback is not None else None
         block = Block("", self.layers)
-        out, traces = apply_block(block, self._named(params), read, None, back, known)
+        out, traces = apply_block(block, self._named(params), entering, None, backward, running)
         return out.reshape(x.shape[0], -1), traces
 
     def _named(self, tree: Mapping[str, Any]) -> Mapping[str, Any]:

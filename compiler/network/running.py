@@ -1,4 +1,4 @@
-"""Running statistics of the normalizations that couple examples: moved once a step."""
+"""Running statistics of normalizations that couple examples, updated once per step."""
 
 from collections.abc import Mapping
 
@@ -10,43 +10,50 @@ from compiler.network.network import Network, every_layer
 from compiler.network.norms import Moments
 
 MOMENTUM = 0.9
-"""What remains of a running statistic after a step."""
+"""The weight of the old value in the moving average of a step."""
 
 CLASSIFIER = "classifier"
 Running = Mapping[str, Mapping[str, Moments]]
-"""Moments by `block/layer` and place; those of the classifier under `classifier/layer`."""
+"""Moments by `block/layer`, or `classifier/layer`, and by place (`before` or `after`)."""
 
 
 def initial(network: Network) -> Running:
-    """Zero means and unit variances; empty where no normalization couples examples.
+    """Means of zero and variances of one; empty if no normalization couples examples.
 
-    Heads have none, as nothing evaluates them.
+    Heads have no running statistics, because nothing evaluates heads.
     """
     classifier = ((f"{CLASSIFIER}/{layer.name}", layer) for layer in network.classifier.layers)
-    found = {}
+    moments = {}
     for path, layer in (*every_layer(network.blocks), *classifier):
         places = {"before": (layer.before, layer.inputs), "after": (layer.after, layer.outputs)}
-        found[path] = {
+        moments[path] = {
             place: Moments(jnp.zeros(norm.shape(shape)), jnp.ones(norm.shape(shape)))
             for place, (norm, shape) in places.items()
             if norm is not None and norm.running
         }
-    return found if any(found.values()) else {}
+    return moments if any(moments.values()) else {}
 
 
 def of_classifier(running: Running) -> dict[str, Mapping[str, Moments]]:
     """The classifier's moments by layer and place."""
     start = f"{CLASSIFIER}/"
-    return {p.removeprefix(start): own for p, own in running.items() if p.startswith(start)}
+    return {
+        path.removeprefix(start): moments
+        for path, moments in running.items()
+        if path.startswith(start)
+    }
 
 
 def moved(running: Running, layers: Mapping[str, LayerTrace]) -> Running:
     """The running statistics after a step.
 
     Args:
-        running: before it.
-        layers: all of the step's one unperturbed pass, the classifier's included, by path.
+        running: the running statistics before the step.
+        layers: the traces of all layers in the unperturbed pass, with the classifier's, by path.
     """
-    # Once a step, whatever the estimator and its samples: they are the state's, not a layer's.
-    seen = {path: layers[path].moments for path in running}
-    return jax.tree.map(lambda old, new: MOMENTUM * old + (1 - MOMENTUM) * new, running, seen)
+    # They belong to the state, not to a layer, so that they move once per step, however many passes
+    # the estimator makes.
+    batch_moments = {path: layers[path].moments for path in running}
+    return jax.tree.map(
+        lambda old, new: MOMENTUM * old + (1 - MOMENTUM) * new, running, batch_moments
+    )

@@ -1,4 +1,4 @@
-"""A layer before it has any number: its map and shapes, its neighbours, its parameters."""
+"""A layer as data, without numbers: its map, its shapes, what it reads, its parameters."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -28,14 +28,14 @@ class Layer:
     """One layer: [norm] map [+ bias] [norm [scale, shift]] [+ perturbation] [+ adds] activation.
 
     Attributes:
-        name: unique within its block.
+        name: a name that is unique in its block.
         kind: the map.
-        start: of its input.
-        before, after: normalizations around the map; only the one after may be affine.
-        source: the layer of the block whose output it reads, or `INPUT`; the one before if None.
+        start: the shape of its input.
+        before, after: the normalizations around the map; only the one after may be affine.
+        source: the layer of the block whose output it reads, or `INPUT`; None: the layer before.
         adds: layers of the block, or `INPUT`, whose outputs are added before the activation.
-        activation: what follows.
-        bias: whether the map has one, if it has parameters.
+        activation: the activation function.
+        bias: whether the map has a bias, if it has parameters.
     """
 
     name: str
@@ -49,27 +49,27 @@ class Layer:
     bias: bool = True
 
     def __post_init__(self) -> None:
-        """Take sections of a spec as well, and make of them what does their work."""
+        """Replace sections of a spec by the classes that compute."""
         object.__setattr__(self, "kind", working(self.kind))
         object.__setattr__(self, "activation", working(self.activation))
 
     @cached_property
     def end(self) -> Extent:
-        """Of its output."""
+        """The shape of its output."""
         return self.kind.ends(self.start)
 
     @property
     def inputs(self) -> tuple[int, int, int]:
-        """[p, g, c] of its input."""
+        """The sizes [p, g, c] of its input."""
         return self.start.features
 
     @property
     def outputs(self) -> tuple[int, int, int]:
-        """[p, g, c] of its output."""
+        """The sizes [p, g, c] of its output."""
         return self.end.features
 
     def flops(self) -> int:
-        """Of its map, forward, of one example."""
+        """The FLOPs of its map, for the forward pass of one example."""
         return self.kind.flops(self.start)
 
     def mixes(self) -> frozenset[Axis]:
@@ -80,23 +80,25 @@ class Layer:
         """The parameters of the map and its bias, by name.
 
         Raises:
-            UserError: the map names a parameter like one of a bias or a normalization.
+            UserError: a parameter of the map has the name of a bias, scale or shift.
         """
-        found = dict(self.kind.weights(self.start))
-        taken = found.keys() & {*({BIAS} if self.bias else ()), *self.norm_params()}
+        weights = dict(self.kind.weights(self.start))
+        taken = weights.keys() & {*({BIAS} if self.bias else ()), *self.norm_params()}
         if taken:
             raise UserError(f"layer {self.kind}: weights may not be named {', '.join(taken)}")
-        if not self.bias or not found:
-            return found
-        named = dict(zip(ACTIVATION[1:], self.outputs, strict=True))
+        if not self.bias or not weights:
+            return weights
+        sizes = dict(zip(ACTIVATION[1:], self.outputs, strict=True))
         axes = self.kind.bias_axes
-        shape = tuple(named[axis] for axis in axes)
-        fan_in = next(iter(found.values())).fan_in
-        kept: tuple[Axis | None, ...] = tuple(axis if axis != "channel" else None for axis in axes)
-        return found | {BIAS: ParamSpec(shape, kept, fan_in, "bias")}
+        shape = tuple(sizes[axis] for axis in axes)
+        fan_in = next(iter(weights.values())).fan_in
+        named_axes: tuple[Axis | None, ...] = tuple(
+            axis if axis != "channel" else None for axis in axes
+        )
+        return weights | {BIAS: ParamSpec(shape, named_axes, fan_in, "bias")}
 
     def norm_params(self) -> dict[str, ParamSpec]:
-        """Scale and shift of the normalization after the map, if it is affine."""
+        """The scale and shift of the normalization after the map; empty if it is not affine."""
         if self.after is None or not self.after.affine:
             return {}
         scale = ParamSpec(self.outputs[1:], ("group", None), 1, "scale")
@@ -107,13 +109,14 @@ class Layer:
         return self.map_params() | self.norm_params()
 
     def idle_params(self) -> tuple[str, ...]:
-        """The parameters that cannot learn, as the normalization behind the map takes them out.
+        """The parameters that cannot learn, because the normalization after the map cancels them.
 
-        One that subtracts a mean does so to a bias that is the same along the axes of that mean.
+        A normalization that subtracts a mean also subtracts a bias that is constant along the axes
+        of that mean.
         """
         if self.after is None or BIAS not in self.map_params():
             return ()
-        # Asked of the normalization itself, which may be anybody's and subtract no mean at all.
+        # Tried out, because a plugin's normalization may subtract no mean.
         rng = np.random.default_rng(0)
         out = jnp.asarray(rng.standard_normal((2, *self.outputs), np.float32))
         moved = out + jnp.asarray(rng.standard_normal(self.bias_shape(), np.float32))
@@ -121,12 +124,12 @@ class Layer:
         return (BIAS,) if same else ()
 
     def bias_shape(self) -> tuple[int, ...]:
-        """[1, p, g, c] of the bias, 1 along the axes that it does not have."""
+        """The shape [1, p, g, c] of the bias, with 1 for axes that it does not have."""
         sizes = zip(ACTIVATION[1:], self.outputs, strict=True)
         return (1, *(size if axis in self.kind.bias_axes else 1 for axis, size in sizes))
 
     def map(self, params: LayerParams, x: Float[Array, "n p g c"]) -> Float[Array, "n q h d"]:
-        """The map and its bias, from parameters in the type of `x`."""
+        """The output of the map and its bias; parameters have the type of `x`."""
         out = self.kind.apply(params, x, self.start)
         if BIAS not in params:
             return out

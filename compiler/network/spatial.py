@@ -1,7 +1,7 @@
-"""What the built-in layers on a grid of positions compute: convolutions and pooling.
+"""The built-in layers on a grid of positions: convolutions and pooling.
 
-A grid lies row by row in the patch axis. Windows begin (size - 1) // 2 positions outside of it,
-so that those of odd size and stride 1 leave the grid as it is.
+The positions of the grid are row by row in the patch axis. Windows start (size - 1) // 2 positions
+outside of the grid, so that an odd size with stride 1 keeps the size of the grid.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,10 +26,10 @@ def _on_grid(x: X, start: Extent) -> Float[Array, "n h w g c"]:
 
 
 class Conv(layers.ConvLayer):
-    """The section with what it computes."""
+    """A convolution with square windows, of all channels."""
 
     def apply(self, params: Params, x: X, start: Extent) -> Float[Array, "n q h d"]:
-        """XLA's convolution."""
+        """The convolution of XLA, with zeros outside of the grid."""
         image = _on_grid(x, start).reshape(x.shape[0], *start[:2], -1)
         weight, pad = params["w"], (self.size - 1) // 2
         out = lax.conv_general_dilated(
@@ -42,26 +42,26 @@ class Conv(layers.ConvLayer):
         return out.reshape(x.shape[0], *self.ends(start).features)
 
     def windows(self, x: X, start: Extent) -> Float[Array, "n q k"]:
-        """What the weight is multiplied by, in the weight's order, zero beyond the edges."""
+        """The vectors that the weight is multiplied with, one per position of the output."""
         (rows, columns), pad = self.ends(start)[:2], (self.size - 1) // 2
         image = _on_grid(x, start).reshape(x.shape[0], *start[:2], -1)
         padded = jnp.pad(image, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
         far = (self.stride * (rows - 1) + 1, self.stride * (columns - 1) + 1)
-        moved = [
+        shifted = [
             padded[:, i : i + far[0] : self.stride, j : j + far[1] : self.stride]
             for i, j in product(range(self.size), repeat=2)
         ]
-        return jnp.concatenate(moved, -1).reshape(x.shape[0], rows * columns, -1)
+        return jnp.concatenate(shifted, -1).reshape(x.shape[0], rows * columns, -1)
 
 
 def _shifted(layer: Any, x: X, start: Extent, outside: float) -> Iterator[Float[Array, "..."]]:
-    """What a window sees at each of its places, row by row, [n, i, j, g, c].
+    """For each place in a window, row by row: the input seen there, [n, i, j, g, c].
 
     Args:
-        layer: with `size` and `stride`.
+        layer: a layer with `size` and `stride`.
         x: the input.
         start: its shape.
-        outside: what stands outside of the grid.
+        outside: the value outside of the grid.
     """
     pad, stride = (layer.size - 1) // 2, layer.stride
     edges = ((0, 0), (pad, pad), (pad, pad), (0, 0), (0, 0))
@@ -73,26 +73,26 @@ def _shifted(layer: Any, x: X, start: Extent, outside: float) -> Iterator[Float[
 
 
 class Depthwise(layers.DepthwiseLayer):
-    """The section with what it computes."""
+    """A convolution of each channel by itself."""
 
     def apply(self, params: Params, x: X, start: Extent) -> Float[Array, "n q g c"]:
-        """A sum over the places of a window."""
+        """The sum over the places in a window."""
         weight = params["w"].reshape(-1, 1, 1, 1, *params["w"].shape[2:])
-        seen = _shifted(self, x, start, 0.0)
-        out = sum(w * part for w, part in zip(weight, seen, strict=True))
+        views = _shifted(self, x, start, 0.0)
+        out = sum(w * view for w, view in zip(weight, views, strict=True))
         return jnp.asarray(out).reshape(x.shape[0], *self.ends(start).features)
 
 
 class MaxPool(layers.MaxPoolLayer):
-    """The section with what it computes."""
+    """Max pooling with square windows."""
 
     def apply(self, params: Params, x: X, start: Extent) -> Float[Array, "n q g c"]:
-        """The largest over the places of a window; of equal ones the first has the derivative."""
+        """The maximum over a window; of equal values the first one has the derivative."""
 
         def larger(a: Float[Array, "..."], b: Float[Array, "..."]) -> Float[Array, "..."]:
-            # The derivative of jnp.maximum asks which operand equals the result. XLA may compute
-            # an operand twice with different rounding, as it does behind a tanh, and then both
-            # or neither do.
+            # The derivative of jnp.maximum compares the operands with the result. XLA may compute
+            # an operand twice with different rounding, as it does after a tanh; then both operands
+            # or neither equal the result.
             return jnp.where(a >= b, a, b)
 
         largest = reduce(larger, _shifted(self, x, start, -jnp.inf))
@@ -107,13 +107,14 @@ def _averages(before: int, after: int) -> Float[Array, "a b"]:
 
 
 class AveragePool(layers.AveragePoolLayer):
-    """The section with what it computes."""
+    """Average pooling to a grid of a given size."""
 
     def apply(self, params: Params, x: X, start: Extent) -> Float[Array, "n q g c"]:
-        """Averages over equal parts of the grid, overlapping where it does not divide.
+        """The averages over parts of the grid; parts overlap if their number does not divide it.
 
-        Part i of k of n positions goes from floor(i n / k) to ceil((i + 1) n / k), as in the
-        adaptive average pooling of PyTorch; a grid smaller than the parts is repeated.
+        Part i of k, of n positions, goes from floor(i n / k) to ceil((i + 1) n / k), as in the
+        adaptive average pooling of PyTorch. If there are more parts than positions, positions are
+        repeated.
         """
         end = self.ends(start)
         sides = zip(start[:2], end[:2], strict=True)

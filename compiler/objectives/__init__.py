@@ -1,1 +1,1 @@
-"""Objectives: the loss of every row from a readout's outputs, one module each."""
+"""Objectives: the loss of every row of the batch, from the outputs of a readout."""

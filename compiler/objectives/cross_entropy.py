@@ -8,7 +8,7 @@ from fgspec.spec import objectives
 
 
 class CrossEntropy(objectives.CrossEntropy):
-    """The section with what it computes."""
+    """Softmax cross entropy with class labels."""
 
     def value(
         self,
@@ -16,14 +16,14 @@ class CrossEntropy(objectives.CrossEntropy):
         targets: Int[Array, " n"],
         others: Float[Array, "n k"] | None = None,
     ) -> Float[Array, " n"]:
-        """In nats; no row depends on `others`."""
+        """The loss of every row, in nats; `others` is not used, as no row depends on another."""
         log_p = jax.nn.log_softmax(outputs)
         return -jnp.take_along_axis(log_p, targets[:, None], axis=-1)[:, 0]
 
     def metrics(
         self, outputs: Float[Array, "n k"], targets: Int[Array, " n"]
     ) -> dict[str, Bool[Array, " n"]]:
-        """Whether the most likely class is the label, and whether it is not."""
+        """Whether the most likely class is wrong (`error`) or right (`accuracy`), for each row."""
         right = self.predict(outputs) == targets
         return {"error": ~right, "accuracy": right}
 
@@ -32,5 +32,5 @@ class CrossEntropy(objectives.CrossEntropy):
         return outputs.argmax(-1)
 
     def probabilities(self, outputs: Float[Array, "n k"]) -> Float[Array, "n k"]:
-        """Their softmax."""
+        """The softmax of the outputs."""
         return jax.nn.softmax(outputs)

@@ -1,4 +1,4 @@
-"""The contrastive loss of two augmented views."""
+"""InfoNCE: the contrastive loss of two augmented views (van den Oord et al. 2018)."""
 
 from collections.abc import Mapping
 
@@ -10,13 +10,13 @@ from fgspec.spec import objectives
 
 
 def _unit(outputs: Float[Array, "n k"]) -> Float[Array, "n k"]:
-    """Rows of length one; an image without any contrast may project to zero and stays there."""
+    """Rows scaled to length one; a row of zeros, as from an image without contrast, stays zero."""
     squared = jnp.square(outputs).sum(-1, keepdims=True)
     return outputs * jax.lax.rsqrt(jnp.maximum(squared, 1e-12))
 
 
 class InfoNce(objectives.InfoNce):
-    """The section with what it computes (Ren et al. 2022, section 4)."""
+    """InfoNCE, as in Ren et al. 2022, section 4."""
 
     def value(
         self,
@@ -24,10 +24,10 @@ class InfoNce(objectives.InfoNce):
         targets: Int[Array, " n"],
         others: Float[Array, "n k"] | None = None,
     ) -> Float[Array, " n"]:
-        """The loss of each of the 2 N anchors, in nats; the targets are not read.
+        """The loss of each of the 2 N anchors, in nats; `targets` are not used.
 
-        The positive of an anchor is the other view of its example; every other row of either view
-        is a negative.
+        The positive of an anchor is the other view of the same example. All other rows of both
+        views are negatives.
         """
         stopped = jax.lax.stop_gradient(_unit(outputs if others is None else others))
         keys = _unit(outputs) if self.keys == "free" else stopped
@@ -40,5 +40,5 @@ class InfoNce(objectives.InfoNce):
     def metrics(
         self, outputs: Float[Array, "n k"], targets: Int[Array, " n"]
     ) -> Mapping[str, Array]:
-        """Nothing: projections answer no question about an example."""
+        """No metrics: the outputs are projections, not class scores."""
         return {}

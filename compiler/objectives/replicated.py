@@ -1,7 +1,8 @@
-"""A loss replicated over patches and groups (Ren et al. 2022, equations 4 and 5).
+"""Losses replicated over patches and channel groups (Ren et al. 2022, equations 4 and 5).
 
-Every copy has the value of the one loss of the averaged, concatenated features, but copy (p, g)
-depends on the features [n, p, g, :] only. So one evaluation serves all copies.
+All copies of a loss have the same value, that of the loss of the averaged and concatenated
+features. But copy (n, p, g) has a derivative only with respect to the features [n, p, g, :]; there
+are stop-gradients on all others. So one evaluation of the loss serves all copies.
 """
 
 from collections.abc import Callable
@@ -15,10 +16,10 @@ from jaxtyping import Array, Float
 from compiler.named_arrays.axes import ACTIVATION, Axis, sum_to
 
 Value = Callable[[Any, Float[Array, "n f"]], Float[Array, " n"]]
-"""(readout parameters, averaged features) -> loss per example."""
+"""(readout parameters, averaged features) -> the loss of each example."""
 
 Replicated = Callable[[Any, Float[Array, "n p g c"]], Float[Array, "..."]]
-"""(readout parameters, features) -> copies with the axes batch and those replicated over."""
+"""(readout parameters, features) -> copies; their axes are the batch and the replicated axes."""
 
 
 def _average(x: Float[Array, "n p g c"]) -> Float[Array, "n f"]:
@@ -35,20 +36,20 @@ def _spread(value: Float[Array, " n"], shape: tuple[int, ...]) -> Float[Array, "
 
 
 def fused(value: Value, axes: tuple[Axis, ...]) -> Replicated:
-    """All copies at the cost of one loss, exact for every tangent and every cotangent.
+    """All copies at the cost of one loss; exact for every tangent and every cotangent.
 
-    With delta = d value / d averaged features, [n, g, c], the tangent of copy (n, p, g) is
-    <dx[n, p, g, :], delta[n, g, :]> / P plus the readout's own tangent; over an axis that is not
-    replicated the copies' tangents are summed.
+    With delta [n, g, c], the derivative of the loss with respect to the averaged features, the
+    tangent of copy (n, p, g) is <dx[n, p, g, :], delta[n, g, :]> / P, plus the tangent of the
+    readout's parameters. Over an axis that is not replicated, these tangents are summed.
 
     Args:
-        value: the loss, row by row (see `compiler.losses.objectives`).
-        axes: any of patch and group.
+        value: the loss of each row, see `compiler.objectives`.
+        axes: the replicated axes: patch, group, both or none.
     """
-    wanted = copy_axes(axes)
+    copied = copy_axes(axes)
 
     def shape(x: Float[Array, "n p g c"]) -> tuple[int, ...]:
-        return tuple(x.shape[ACTIVATION.index(axis)] for axis in wanted)
+        return tuple(x.shape[ACTIVATION.index(axis)] for axis in copied)
 
     @jax.custom_jvp
     def copies(readout: Any, x: Float[Array, "n p g c"]) -> Float[Array, "..."]:
@@ -57,18 +58,18 @@ def fused(value: Value, axes: tuple[Axis, ...]) -> Replicated:
     def tangent(primals: tuple[Any, Any], tangents: tuple[Any, Any]) -> tuple[Any, Any]:
         (readout, x), (d_readout, dx) = primals, tangents
         mean = _average(x)
-        result, pull = jax.vjp(lambda features: value(readout, features), mean)
-        moved = jnp.zeros(shape(x), result.dtype)
+        loss, pull = jax.vjp(lambda features: value(readout, features), mean)
+        tangent_out = jnp.zeros(shape(x), loss.dtype)
         if not isinstance(dx, SymbolicZero):
-            (delta,) = pull(jnp.ones_like(result))
+            (delta,) = pull(jnp.ones_like(loss))
             delta = delta.reshape(x.shape[0], 1, *x.shape[2:]) / x.shape[1]
-            moved += sum_to((dx * delta).sum(-1), ACTIVATION[:3], wanted)
+            tangent_out += sum_to((dx * delta).sum(-1), ACTIVATION[:3], copied)
         leaves = jax.tree.leaves(d_readout, is_leaf=lambda t: isinstance(t, SymbolicZero))
         if not all(isinstance(leaf, SymbolicZero) for leaf in leaves):
             filled = jax.tree.map(_dense_tangent, d_readout, readout, is_leaf=_is_zero)
-            _, own = jax.jvp(lambda r: value(r, mean), (readout,), (filled,))
-            moved += _spread(own, shape(x))
-        return _spread(result, shape(x)), moved
+            _, readout_tangent = jax.jvp(lambda r: value(r, mean), (readout,), (filled,))
+            tangent_out += _spread(readout_tangent, shape(x))
+        return _spread(loss, shape(x)), tangent_out
 
     copies.defjvp(tangent, symbolic_zeros=True)
     return copies
@@ -83,29 +84,29 @@ def _dense_tangent(tangent: Any, primal: Any) -> Any:
 
 
 def apart(value: Value, axes: tuple[Axis, ...]) -> Callable[..., Float[Array, "..."]]:
-    """Every copy evaluated by itself, its own features from `x` and all else from `others`.
+    """Each copy evaluated by itself, with its own features from `x` and the rest from `others`.
 
     Returns:
-        (readout, x, others) -> copies.
+        A function (readout, x, others) -> copies.
     """
 
     def copies(readout: Any, x: Float[Array, "n p g c"], others: Any) -> Float[Array, "..."]:
         _, patches, groups, _ = x.shape
         sizes = (patches if "patch" in axes else 1, groups if "group" in axes else 1)
-        own = jnp.eye(sizes[0] * sizes[1], dtype=bool).reshape(-1, *sizes)
+        masks = jnp.eye(sizes[0] * sizes[1], dtype=bool).reshape(-1, *sizes)
 
-        def one(mask: Any) -> Float[Array, " n"]:
+        def one_copy(mask: Any) -> Float[Array, " n"]:
             return value(readout, _average(jnp.where(mask[None, :, :, None], x, others)))
 
-        rows = jax.lax.map(one, own).T
-        kept = [size for size, axis in zip(sizes, ACTIVATION[1:3], strict=True) if axis in axes]
-        return rows.reshape(x.shape[0], *kept)
+        rows = jax.lax.map(one_copy, masks).T
+        copied = [size for size, axis in zip(sizes, ACTIVATION[1:3], strict=True) if axis in axes]
+        return rows.reshape(x.shape[0], *copied)
 
     return copies
 
 
 def naive(value: Value, axes: tuple[Axis, ...]) -> Replicated:
-    """Every copy evaluated by itself behind stop-gradients: slow, and the oracle of `fused`."""
+    """Each copy evaluated by itself, with stop-gradients: slow, but a check for `fused`."""
     copies = apart(value, axes)
     return lambda readout, x: copies(readout, x, jax.lax.stop_gradient(x))
 

@@ -1,1 +1,1 @@
-"""Optimizers and schedules: what they do with gradients, as optax transformations."""
+"""Optimizers, schedules and clipping of gradients, as optax transformations."""

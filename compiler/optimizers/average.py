@@ -1,4 +1,4 @@
-"""The moving average of the parameters that an optimizer makes."""
+"""Moving averages of parameters, kept in the optimizer's state."""
 
 from typing import Any, NamedTuple
 
@@ -7,35 +7,35 @@ import optax
 
 
 class Averaged(NamedTuple):
-    """What the optimizer keeps for it.
+    """The state of the transformation.
 
     Attributes:
-        average: like the parameters.
+        average: the average of the parameters, in their structure.
     """
 
     average: Any
 
 
 def averaging(decay: float) -> optax.GradientTransformation:
-    """Keeps the average of the parameters as steps make them; steps stay as they are.
+    """A transformation that keeps an average of the parameters and leaves steps unchanged.
 
-    It stands behind all that changes a step. The average begins at the initial parameters:
-    average = decay * average + (1 - decay) * parameters.
+    It must be the last in a chain, as it adds the step to the parameters. The average starts at the
+    initial parameters; then average = decay * average + (1 - decay) * parameters.
     """
 
     def update(steps: Any, state: Averaged, params: Any) -> tuple[Any, Averaged]:
         new = optax.apply_updates(params, steps)
         return steps, Averaged(optax.incremental_update(new, state.average, 1 - decay))
 
-    # Of the same signature as every transformation of optax that reads parameters.
+    # optax's own transformations that read parameters have this signature, too.
     return optax.GradientTransformation(Averaged, update)  # pyright: ignore[reportArgumentType]
 
 
 def average_in(state: Any) -> Any:
-    """The average of the parameters in the state of an optimizer that keeps one."""
-    (found,) = (
-        part
-        for part in jax.tree.leaves(state, is_leaf=lambda part: isinstance(part, Averaged))
-        if isinstance(part, Averaged)
+    """The average of the parameters, from the state of an optimizer with `averaging`."""
+    (averaged,) = (
+        node
+        for node in jax.tree.leaves(state, is_leaf=lambda node: isinstance(node, Averaged))
+        if isinstance(node, Averaged)
     )
-    return found.average
+    return averaged.average

@@ -18,25 +18,25 @@ from fgspec.spec.optimizers import Factors, Optimizer
 def make_optimizer(
     spec: Optimizer, steps: int, per_epoch: int, weights: Collection[str]
 ) -> optax.GradientTransformation:
-    """Average gradients, clip, transform, then the rate of the step, then the factors of parts.
+    """The optimizer: accumulation, clipping, the method, the learning rate, factors of parts.
 
-    A clipping of the whole gradient is not part of it: see `together`. Where weights decay after
-    the factors, these stand in front of the decay instead.
+    They act in this order, but weight decay after the factors where the method says so. Clipping by
+    the norm of the whole gradient is not part of it, see `together`.
 
     Args:
         spec: the section `optimizer`.
-        steps: updates of the whole run.
-        per_epoch: updates of one epoch.
-        weights: paths of the parameters that are weights; these alone decay.
+        steps: the number of updates of the whole run.
+        per_epoch: the number of updates of one epoch.
+        weights: the paths of the parameters that are weights; only these decay.
     """
 
     def are_weights(params: Any) -> Any:
         return named(params, lambda path: path in weights)
 
     optimizer, schedule = working(spec), working(spec.schedule)
-    of_batch, batches = schedule.rate(spec.learning_rate, steps, per_epoch), spec.accumulate
-    of_step = of_batch if batches == 1 else lambda step: of_batch(step * batches)
-    rate = optax.scale_by_learning_rate(of_step)
+    rate_of_batch, batches = schedule.rate(spec.learning_rate, steps, per_epoch), spec.accumulate
+    rate_of_step = rate_of_batch if batches == 1 else lambda step: rate_of_batch(step * batches)
+    rate = optax.scale_by_learning_rate(rate_of_step)
     decay = optax.add_decayed_weights(spec.weight_decay, mask=are_weights)
     if any(part.decay != 1 for part in spec.factors.parts):
         decay = _of_scaled(decay, spec.factors)
@@ -57,41 +57,44 @@ def make_optimizer(
 
 
 def _after(clip: Any, made: optax.GradientTransformation) -> optax.GradientTransformation:
-    """A transformation of clipped gradients; its state is the same, so that a run may fork."""
+    """`made` on clipped gradients; its state stays as it is, so that a fork may add clipping."""
 
     def update(grads: Any, state: Any, params: Any) -> tuple[Any, Any]:
         return made.update(clip.update(grads, clip.init(grads))[0], state, params)
 
-    # Of the same signature as every transformation of optax that reads parameters.
+    # optax's own transformations that read parameters have this signature, too.
     return optax.GradientTransformation(made.init, update)  # pyright: ignore[reportArgumentType]
 
 
 def together(spec: Optimizer) -> optax.GradientTransformation | None:
-    """What needs the gradients of all parameters at once, before any of them is stepped, if any."""
+    """Clipping that needs the gradients of all parameters before any step is made, or None."""
     return optax.chain(*working(spec.clip).transformations()) if spec.clip.whole else None
 
 
 def without(
     optimizer: optax.GradientTransformation, frozen: Collection[str]
 ) -> optax.GradientTransformation:
-    """An optimizer that steps as if there were no gradient of some parameters, and leaves these.
+    """An optimizer that leaves some parameters unchanged, as if their gradients were zero.
 
     Args:
-        optimizer: whose weight decay does not act on them.
-        frozen: their paths.
+        optimizer: an optimizer without weight decay of these parameters.
+        frozen: the paths of these parameters.
     """
 
     def still(tree: Any) -> Any:
-        # Added to a number, a negative zero alone leaves its every bit.
+        # Adding negative zero changes no bit of any number; adding zero would turn -0 into 0.
         flat = flatten(tree)
-        return unflatten({p: -jnp.zeros_like(x) if p in frozen else x for p, x in flat.items()})
+        return unflatten(
+            {path: -jnp.zeros_like(x) if path in frozen else x for path, x in flat.items()}
+        )
 
     def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
-        # At both ends: momentum gathers nothing, and whatever an optimizer adds moves nothing.
+        # Before the optimizer, so that momentum stays zero, and after it, so that whatever it adds
+        # moves nothing.
         steps, new = optimizer.update(still(updates), state, params)
         return still(steps), new
 
-    # Its state is that of the optimizer, so that a fork may freeze what its parent trained.
+    # The state stays that of the optimizer, so that a fork may freeze what its parent trained.
     return optax.GradientTransformation(optimizer.init, update)
 
 
@@ -118,5 +121,5 @@ def _of_scaled(
     def update(updates: Any, state: Any, params: Any) -> tuple[Any, Any]:
         return decay.update(updates, state, scaled(params, factors.decay))
 
-    # Of the same signature as every transformation of optax that reads parameters.
+    # optax's own transformations that read parameters have this signature, too.
     return optax.GradientTransformation(decay.init, update)  # pyright: ignore[reportArgumentType]

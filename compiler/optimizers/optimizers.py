@@ -1,4 +1,4 @@
-"""What stands before and after the learning rate in a step, one class an optimizer."""
+"""The methods: which transformations come before and after the learning rate; one class each."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,43 +8,43 @@ import optax
 from fgspec.spec import optimizers
 
 Mask = Callable[[Any], Any]
-"""Parameters -> a tree of booleans."""
+"""Parameters -> a tree of booleans in their structure."""
 
 Transformations = list[optax.GradientTransformation]
 
 
 class Sgd(optimizers.Sgd):
-    """The section with what it computes."""
+    """Stochastic gradient descent with momentum."""
 
     def before_rate(self, decay: optax.GradientTransformation, weights: Mask) -> Transformations:
-        """Decayed weights are part of what the momentum accumulates."""
+        """Weight decay, then momentum: momentum accumulates the decay, too."""
         return [decay, optax.trace(self.momentum, self.nesterov)]
 
 
 class Adam(optimizers.Adam):
-    """The section with what it computes."""
+    """Adam with L2 regularization (Kingma and Ba 2015)."""
 
     def before_rate(self, decay: optax.GradientTransformation, weights: Mask) -> Transformations:
-        """Decayed weights are part of what both moments are of."""
+        """Weight decay, then the moments: both moments contain the decay."""
         return [decay, optax.scale_by_adam(self.beta1, self.beta2, self.epsilon)]
 
 
 class AdamW(optimizers.AdamW):
-    """The section with what it computes."""
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019)."""
 
     def before_rate(self, decay: optax.GradientTransformation, weights: Mask) -> Transformations:
-        """Decayed weights are added to Adam's direction."""
+        """The moments, then weight decay: the decay is added to Adam's direction."""
         return [optax.scale_by_adam(self.beta1, self.beta2, self.epsilon), decay]
 
 
 class Lars(optimizers.Lars):
-    """The section with what it computes."""
+    """Layer-wise adaptive rate scaling (You et al. 2017)."""
 
     def before_rate(self, decay: optax.GradientTransformation, weights: Mask) -> Transformations:
-        """Steps of weights, their decay included, are as long as the weights, times a constant."""
+        """Weight decay, then a scale for each weight: its step is a constant times its norm."""
         ratio = optax.scale_by_trust_ratio(trust_coefficient=self.trust_coefficient)
         return [decay, optax.masked(ratio, weights)]
 
     def after_rate(self) -> Transformations:
-        """It accumulates steps, not gradients, so that a change of rate acts on new ones only."""
+        """Momentum of steps, not of gradients: a new rate does not change what is accumulated."""
         return [optax.trace(self.momentum)]

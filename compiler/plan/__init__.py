@@ -1,1 +1,1 @@
-"""A spec with data becomes a plan: shapes, named axes, sites of losses, credit routes."""
+"""Spec and data -> plan: shapes, named axes, where losses are, which loss copies estimates use."""

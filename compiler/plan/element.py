@@ -1,4 +1,4 @@
-"""Perturbed arrays, and the copies of a loss that each of their elements answers for."""
+"""Perturbed arrays, and which copies of a loss the estimates for their elements use."""
 
 from typing import NamedTuple
 
@@ -9,10 +9,10 @@ class Element(NamedTuple):
     """One perturbed array.
 
     Attributes:
-        shape: of it.
-        axes: its named axes, None where an axis has no name.
-        route: the axes along which an element answers for its own copies of the loss; along others
-            the copies' derivatives are summed.
+        shape: its shape.
+        axes: the names of its axes; None for an axis without a name.
+        route: the axes along which an element uses only the loss copies at its own index. Along
+            all other axes the derivatives of the copies are summed. See `compiler.plan.credit`.
     """
 
     shape: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""Loops of a compiled program, written out where a backend runs them badly."""
+"""Loops of a compiled program, unrolled where a backend runs them slowly."""
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -13,16 +13,16 @@ from compiler.network.shapes import Layer
 from compiler.plan.plan import Plan
 
 SLOW_IN_LOOPS = {"cpu": "conv_general_dilated"}
-"""What a backend runs badly inside a loop, by backend.
+"""By backend, the operation whose gradient is slow inside a loop.
 
-XLA's CPU compiler takes 75 times as long for the gradient of a convolution's weights in a loop as
-outside of one, whatever the precision. One update of ResNet-18 in 8 blocks, batch 8: 7.4 seconds of
-CPU time in a loop of one turn, 0.44 without it.
+On a CPU, the gradient of a convolution's weights takes 75 times as long in a loop of XLA as outside
+of one, in every precision. One update of ResNet-18 in 8 blocks, batch 8: 7.4 seconds of CPU time in
+a loop of one turn, 0.44 without it.
 """
 
 
 def written_out(plan: Plan) -> bool:
-    """Whether no loop of the plan's programs may hold gradients of weights on this backend."""
+    """Whether the plan's programs must compute gradients of weights outside of loops here."""
     slow = SLOW_IN_LOOPS.get(jax.default_backend())
     return slow is not None and any(slow in _primitives(layer) for layer in _layers(plan))
 
@@ -30,9 +30,9 @@ def written_out(plan: Plan) -> bool:
 def looped(
     plan: Plan, body: Callable[[Any, Any], tuple[Any, Any]], start: Any, over: Any
 ) -> tuple[Any, Any]:
-    """`jax.lax.scan` of a body that takes gradients of weights; as a loop where that is quick.
+    """`jax.lax.scan` of a body that computes gradients of weights; a loop only where that is fast.
 
-    A single turn is no loop.
+    A single turn is never a loop.
     """
     turns = len(jax.tree.leaves(over)[0])
     return scanned(body, start, over, loops=turns > 1 and not written_out(plan))
@@ -41,15 +41,15 @@ def looped(
 def scanned(
     body: Callable[[Any, Any], tuple[Any, Any]], start: Any, over: Any, loops: bool
 ) -> tuple[Any, Any]:
-    """`jax.lax.scan`, or the same without a loop."""
+    """`jax.lax.scan`, or the same computation without a loop."""
     if loops:
         return jax.lax.scan(body, start, over)
-    # Not `unroll=True`, which leaves a loop of one turn, in which convolutions are as slow.
-    found, state = [], start
+    # `unroll=True` would leave a loop of one turn, in which convolutions are as slow.
+    outputs, state = [], start
     for turn in range(len(jax.tree.leaves(over)[0])):
-        state, out = body(state, jax.tree.map(lambda part, turn=turn: part[turn], over))
-        found.append(out)
-    return state, jax.tree.map(lambda *parts: jnp.stack(parts), *found)
+        state, out = body(state, jax.tree.map(lambda array, turn=turn: array[turn], over))
+        outputs.append(out)
+    return state, jax.tree.map(lambda *arrays: jnp.stack(arrays), *outputs)
 
 
 def _layers(plan: Plan) -> Iterator[Layer]:
@@ -61,8 +61,10 @@ def _layers(plan: Plan) -> Iterator[Layer]:
 
 @lru_cache(maxsize=1024)
 def _primitives(layer: Layer) -> frozenset[str]:
-    """The names of JAX's operations in a layer's map, found by tracing it."""
-    params = {n: jax.ShapeDtypeStruct(s.shape, jnp.float32) for n, s in layer.params().items()}
+    """The names of JAX's primitives in a layer's map, from a trace of it."""
+    params = {
+        name: jax.ShapeDtypeStruct(spec.shape, jnp.float32) for name, spec in layer.params().items()
+    }
     x = jax.ShapeDtypeStruct((1, *layer.inputs), jnp.float32)
     return frozenset(_names(jax.make_jaxpr(layer.map)(params, x).jaxpr))
 
@@ -70,9 +72,9 @@ def _primitives(layer: Layer) -> frozenset[str]:
 def _names(program: jex.Jaxpr) -> Iterator[str]:
     for equation in program.eqns:
         yield equation.primitive.name
-        for part in jax.tree.leaves(
-            list(equation.params.values()), is_leaf=lambda p: hasattr(p, "eqns")
+        for value in jax.tree.leaves(
+            list(equation.params.values()), is_leaf=lambda value: hasattr(value, "eqns")
         ):
-            inner = getattr(part, "jaxpr", part)
+            inner = getattr(value, "jaxpr", value)
             if hasattr(inner, "eqns"):
                 yield from _names(inner)

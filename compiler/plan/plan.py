@@ -1,4 +1,4 @@
-"""Spec -> Plan: every shape, named axis, loss site and credit route, and nothing allocated."""
+"""Spec -> Plan: all shapes, named axes, places of losses and credit routes; allocates no array."""
 
 import itertools
 from collections.abc import Iterator, Mapping
@@ -40,17 +40,17 @@ from fgspec.spec.targets import Target
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that decides the program, hashable by value.
+    """Everything that determines the program; hashable by value.
 
     Attributes:
         experiment: the resolved spec.
         data: shapes and statistics of the data set.
-        network: layers with shapes and axes.
-        units: the blocks, in chains closed by a loss.
-        segments: chains of blocks with the losses whose gradients add up to the target's.
-        stacks: equal units that are scanned; none where blocks are unrolled.
-        steps: updates of the whole run.
-        steps_per_epoch: updates of one pass over the training set; a partial batch is dropped.
+        network: the layers with their shapes and axes.
+        units: the blocks, in chains with a loss at the end of each.
+        segments: chains of blocks with losses; the sum of their gradients is that of the target.
+        stacks: equal units that are compiled as one loop; empty if all blocks are unrolled.
+        steps: the number of updates of the whole run.
+        steps_per_epoch: the number of updates in an epoch; an incomplete last batch is dropped.
     """
 
     experiment: Experiment
@@ -64,26 +64,26 @@ class Plan:
 
     @property
     def objective(self) -> Objective:
-        """What is minimised at every site."""
+        """The loss at every site."""
         return working(self.experiment.losses.objective)
 
     @property
     def answer(self) -> Objective:
-        """What the classifier is trained and evaluated by."""
+        """The loss that the classifier is trained and evaluated with."""
         return working(self.objective.answer())
 
     @property
     def outputs(self) -> int:
-        """Outputs of every readout that the objective trains."""
+        """The number of outputs of every readout that the objective trains."""
         return self.objective.outputs(self.data)
 
     @property
     def rows(self) -> int:
-        """Rows of an update's batch: every view of every example."""
+        """The number of rows in a batch: views times examples."""
         return self.experiment.data.batch_size * self.objective.views
 
     def images(self, *leading: int) -> dict[str, jax.ShapeDtypeStruct]:
-        """Shapes of images and labels of the data set behind these leading axes."""
+        """The shapes of images and labels, with these leading axes."""
         image = (*leading, *self.data.image_shape)
         return {
             "image": jax.ShapeDtypeStruct(image, jnp.dtype(self.data.pixels)),
@@ -91,7 +91,7 @@ class Plan:
         }
 
     def parameters(self) -> dict[str, Any]:
-        """`ParamSpec` of every parameter, nested under blocks, heads and classifier."""
+        """A `ParamSpec` for every parameter, under `blocks`, `heads` and `classifier`."""
         specs: dict[str, Any] = {
             "blocks": {block.name: block_params(block) for block in self.network.blocks},
             "classifier": self.network.classifier.params(),
@@ -101,11 +101,11 @@ class Plan:
         return specs | ({"heads": trained} if trained else {})
 
     def heads(self) -> dict[str, Any]:
-        """`ParamSpec` of every head, trained or not, by site and name."""
+        """A `ParamSpec` for every parameter of heads, trained or not, by site and name."""
         return {site.name: self.readout(site).params() for site in self._headed()}
 
     def readout(self, site: Site) -> Readout:
-        """What turns the features of a site into the outputs that its loss is of."""
+        """The layers between the features at a site and its loss."""
         local = self.experiment.losses.local
         if self.place(site) == ("classifier",):
             return self.network.classifier
@@ -114,13 +114,13 @@ class Plan:
         return make_head(local, self.network, site.block, self.outputs)
 
     def feedback(self) -> dict[str, Any]:
-        """`ParamSpec` of every backward weight, nested; none unless the estimator has them."""
+        """A `ParamSpec` for every backward weight, nested; empty if the estimator has none."""
         return unflatten(self.estimator.backward_weights(self))
 
     def to_every_layer(self) -> dict[str, ParamSpec]:
-        """Matrices from the outputs of the final loss to what every layer gives, [k, p, g, c].
+        """Matrices [k, p, g, c] from the network's k outputs to the output of every layer.
 
-        They are backward weights of direct feedback, by their paths.
+        They are the backward weights of direct feedback alignment, by path.
         """
         axes: tuple[Axis | None, ...] = (None, "patch", "group", None)
         return {
@@ -129,16 +129,16 @@ class Plan:
         }
 
     def idle_params(self) -> list[str]:
-        """The paths of the arrays of blocks that cannot learn; see `Layer.idle_params`."""
+        """The paths of parameters of blocks that cannot learn; see `Layer.idle_params`."""
         layers = layers_in(self.network.blocks)
         return [f"{path}/{name}" for path, layer in layers for name in layer.idle_params()]
 
     @cached_property
     def frozen(self) -> frozenset[str]:
-        """The paths of the parameters that do not learn, such as `blocks/block0/channel/w`.
+        """The paths of the parameters that `freeze` keeps, such as `blocks/block0/channel/w`.
 
         Raises:
-            UserError: `freeze` names a part that there is not.
+            UserError: `freeze` names a part that does not exist.
         """
         freeze = self.experiment.freeze
         if not freeze:
@@ -148,10 +148,10 @@ class Plan:
 
     @cached_property
     def begins_elsewhere(self) -> frozenset[str]:
-        """The paths of the parameters that are read, not drawn; see `start_from`.
+        """The paths of the parameters that are read instead of drawn; see `start_from`.
 
         Raises:
-            UserError: `start_from.only` names a part that there is not.
+            UserError: `start_from.only` names a part that does not exist.
         """
         start = self.experiment.start_from
         if start is None:
@@ -161,7 +161,7 @@ class Plan:
 
     @property
     def precise(self) -> jnp.dtype:
-        """The type of all that is not computed in `compile.precision`, if that is less."""
+        """The type of everything that is computed in float32 at least."""
         return at_least_float32(self.features_dtype)
 
     @property
@@ -171,12 +171,12 @@ class Plan:
 
     @property
     def products(self) -> str:
-        """The precision of the products of blocks, one of JAX's."""
+        """The precision of the matrix products of blocks, by JAX's name."""
         return ARITHMETIC[self.experiment.compile.precision].products
 
     @property
     def estimator(self) -> Estimator:
-        """How the target is estimated."""
+        """How the gradient of the target is estimated."""
         return working(self.experiment.gradient.estimator)
 
     @property
@@ -186,33 +186,33 @@ class Plan:
 
     @property
     def perturbation(self) -> Perturbation | None:
-        """What is perturbed; None where nothing is."""
+        """The section `gradient.perturbation`; None if the estimator perturbs nothing."""
         estimator = self.experiment.gradient.estimator
         return self.experiment.gradient.perturbation if estimator.perturbs else None
 
     @property
     def projects(self) -> bool:
-        """Whether whole targets are projected on guesses, each group of tensors by itself."""
+        """Whether the target is projected on guesses, each group of tensors by itself."""
         return self.perturbation is not None and self.perturbation.projects
 
     @property
     def moves_together(self) -> bool:
-        """Whether all that is perturbed in a segment moves together, along drawn noise."""
+        """Whether all perturbed arrays of a segment get noise at once."""
         return self.perturbation is not None and not self.perturbation.projects
 
     @property
     def space(self) -> Space:
-        """What is perturbed; only where something is."""
+        """Which arrays are perturbed; only if the estimator perturbs something."""
         assert self.perturbation is not None
         return working(self.perturbation.perturbed_space)
 
     @property
     def reverse_derivatives(self) -> bool:
-        """Whether derivatives along perturbations are inner products with a gradient.
+        """Whether derivatives along noise are inner products with a reverse-mode gradient.
 
-        A tangent of every sample costs what one gradient for all of them does, so from two samples
-        on, and for the groups of a projection, a gradient is cheaper; for one it would only add
-        inner products, and what it stores.
+        One tangent costs about as much as one gradient. But one gradient serves all samples, and
+        all groups of a projection, so it is cheaper than two or more tangents. For a single tangent
+        it would only add inner products and stored activations.
         """
         spec, perturbation = self.experiment, self.perturbation
         assert perturbation is not None
@@ -227,26 +227,26 @@ class Plan:
 
     @property
     def stored_every(self) -> int | None:
-        """Blocks between two inputs that a reverse pass finds stored; None where all are."""
+        """The number of blocks between two inputs stored for a reverse pass; None: all stored."""
         every = self.experiment.compile.rematerialize
         return None if isinstance(every, str) else every
 
     @property
     def chains(self) -> dict[str, str]:
-        """By block, the first of those that gradients connect it with; empty if that is all."""
+        """By block, the first block of its chain; empty if gradients connect all blocks."""
         isolated = self.units if self.experiment.losses.isolate == "block" else ()
         return {block.name: blocks[0].name for blocks, _ in isolated for block in blocks}
 
     def place(self, site: Site) -> tuple[str, ...]:
-        """Where the readout of a site's loss stands among the parameters."""
+        """The place of a site's readout among the parameters."""
         answers = site.name == "final" and self.objective.answers
         return ("classifier",) if answers else ("heads", site.name)
 
     def headed_sites(self) -> tuple[Site, ...]:
-        """The sites whose readout is a head of their own that is trained, in order."""
+        """The sites with a head that is trained, in order."""
         guides = self.perturbation.guides if self.perturbation is not None else ()
-        # Heads under which a guess is taken as they were drawn do not learn; all others do, also
-        # beside a target that they have no part in.
+        # Heads do not learn if a guess needs them as they were drawn. All others learn, even if the
+        # target does not use them.
         untrained = any(guide.reads_heads for guide in guides) and not any(
             guide.heads_learn for guide in guides
         )
@@ -261,17 +261,19 @@ class Plan:
 
     def parts(self) -> list[tuple[Block, ...] | Stack]:
         """The network in order: chains of blocks, and stacks."""
-        found: list[tuple[Block, ...] | Stack] = []
-        for part in self.units_and_stacks():
-            if isinstance(part, Stack) or not found or isinstance(found[-1], Stack):
-                found.append(part if isinstance(part, Stack) else part[0])
+        parts: list[tuple[Block, ...] | Stack] = []
+        for unit_or_stack in self.units_and_stacks():
+            if isinstance(unit_or_stack, Stack) or not parts or isinstance(parts[-1], Stack):
+                parts.append(
+                    unit_or_stack if isinstance(unit_or_stack, Stack) else unit_or_stack[0]
+                )
             else:
-                found[-1] = (*found[-1], *part[0])
-        return found
+                parts[-1] = (*parts[-1], *unit_or_stack[0])
+        return parts
 
     @property
     def unit_by_unit(self) -> bool:
-        """Whether every unit learns from its own loss alone, one after the other."""
+        """Whether every unit learns only from its own loss, so that units can update in turn."""
         spec = self.experiment
         return (
             self.target.inside
@@ -279,7 +281,7 @@ class Plan:
         )
 
     def units_and_stacks(self) -> Iterator[Unit | Stack]:
-        """All units in order, those of a stack as one."""
+        """All units in order; a stack stands for its units."""
         inside = {unit: stack for stack in self.stacks for unit in stack.units}
         for unit in self.units:
             stack = inside.get(unit)
@@ -289,38 +291,42 @@ class Plan:
                 yield stack
 
     def inputs(self, features: Mapping[str, Any], x: Any) -> dict[str, Any]:
-        """What enters each block, by block: `x`, then the features after the block before."""
+        """The input of each block: `x` for the first, then the features after the block before."""
         names = [block.name for block in self.network.blocks]
-        before = {b: features[a] for a, b in itertools.pairwise(names) if a in features}
-        return {names[0]: x} | before
+        inputs = {
+            block: features[previous]
+            for previous, block in itertools.pairwise(names)
+            if previous in features
+        }
+        return {names[0]: x} | inputs
 
     @property
     def exact_blocks(self) -> frozenset[str]:
-        """Blocks that take the exact gradient of the final loss beside others that do not."""
+        """The blocks that use the exact gradient of the final loss while others do not."""
         perturbation = self.experiment.gradient.perturbation
         if perturbation is None or perturbation.last_block != "exact":
             return frozenset()
         return frozenset(block.name for block in self.units[-1][0])
 
     def perturbed(self, segment: Segment) -> dict[str, Element]:
-        """The arrays of a segment that are perturbed, with their credit routes; none if exact."""
-        how = self.perturbation
-        if how is None or how.projects:
+        """The perturbed arrays of a segment, with their credit routes; empty without noise."""
+        perturbation = self.perturbation
+        if perturbation is None or perturbation.projects:
             return {}
-        rows = 1 if how.sharing == "batch" else self.rows
-        return self.space.elements(segment, self.readout_mixes(segment), how.credit, rows)
+        rows = 1 if perturbation.sharing == "batch" else self.rows
+        return self.space.elements(segment, self.readout_mixes(segment), perturbation.credit, rows)
 
     def readout_mixes(self, segment: Segment) -> frozenset[Axis]:
-        """The axes that are mixed between a segment's last block and its last loss, or by that."""
+        """The axes that are mixed between a segment's last block and the value of its last loss."""
         return self.readout(segment.sites[-1]).mixes() | self.rows_mixed
 
     @property
     def rows_mixed(self) -> frozenset[Axis]:
-        """The axes along which one loss depends on outputs that belong to others."""
+        """The axes that the loss itself mixes: the batch, for contrastive losses."""
         return frozenset({"batch"}) if self.objective.coupling() is not None else frozenset()
 
     def normalizations(self) -> Iterator[tuple[str, Norm, Extent]]:
-        """Every normalization of blocks and readouts: where it stands, and what it normalizes."""
+        """Every normalization of blocks and readouts: its place, itself, the shape of its input."""
         network = self.network
         layers = list(every_layer(network.blocks))
         layers += [(f"classifier/{layer.name}", layer) for layer in network.classifier.layers]
@@ -335,19 +341,20 @@ class Plan:
                     yield path, norm, extent
 
     def steps_of(self, interval: Interval) -> int:
-        """An interval in updates."""
+        """An interval as a number of updates."""
         return interval.steps or (interval.epochs or 1) * self.steps_per_epoch
 
 
 def make_plan(experiment: Experiment, data: DatasetInfo) -> Plan:
-    """Plan a resolved spec that `fgspec.check.against_data` does not refuse.
+    """The plan of a resolved spec.
 
     Args:
-        experiment: the resolved spec.
-        data: the data set it trains on.
+        experiment: the resolved spec, which `fgspec.check.against_data` has accepted.
+        data: shapes and statistics of the data set.
 
     Raises:
-        UserError: more orthogonal samples than dimensions, or a normalization of a single value.
+        UserError: a named part of the network does not exist, nothing learns, there are more
+            orthogonal samples than dimensions, or a normalization has a single value.
     """
     answer = working(experiment.losses.objective.answer())
     network = working(experiment.architecture).network(data.image_shape, answer.outputs(data))
@@ -362,23 +369,22 @@ def make_plan(experiment: Experiment, data: DatasetInfo) -> Plan:
     _refuse_unknown_parts(plan)
     _refuse_too_many(plan)
     _refuse_single_values(plan)
-    _refuse_unknown_parts(plan)
     return replace(plan, stacks=_stacks(plan))
 
 
 def _stacks(plan: Plan) -> tuple[Stack, ...]:
-    """What is scanned.
+    """The stacks of a plan.
 
     Raises:
-        UserError: the spec asks for it, and there is nothing to scan.
+        UserError: `compile.blocks` is `scanned`, but no two equal blocks follow each other.
     """
-    spec, wanted = plan.experiment, plan.experiment.compile.blocks
+    spec, choice = plan.experiment, plan.experiment.compile.blocks
     if (
-        wanted == "unrolled"
+        choice == "unrolled"
         or unscannable(spec.architecture, spec.losses, spec.gradient) is not None
     ):
         return ()
-    if wanted == "auto" and stores_all(spec.gradient, spec.compile):
+    if choice == "auto" and stores_all(spec.gradient, spec.compile):
         return ()
     local = spec.gradient.target.inside
 
@@ -388,7 +394,7 @@ def _stacks(plan: Plan) -> tuple[Stack, ...]:
     units = [unit for unit in plan.units if not local or unit[1].name != "final"]
 
     def frozen(unit: Unit) -> frozenset[str]:
-        """What of a unit is frozen, by names that are those of all units."""
+        """The frozen parameters of a unit, under names that are the same for all units."""
         places = [f"blocks/{block.name}" for block in unit[0]] + [f"heads/{unit[1].name}"]
         return frozenset(
             f"{index}{path.removeprefix(place)}"
@@ -397,49 +403,51 @@ def _stacks(plan: Plan) -> tuple[Stack, ...]:
             if within(path, place)
         )
 
-    found = find(units, head, lambda unit: (_factors(plan, unit), frozen(unit)))
-    if wanted == "scanned" and not found:
+    stacks = find(units, head, lambda unit: (_factors(plan, unit), frozen(unit)))
+    if choice == "scanned" and not stacks:
         raise UserError("compile.blocks: no two equal blocks follow each other; use auto")
-    return tuple(s for s in found if wanted == "scanned" or len(s.units) >= FEWEST)
+    return tuple(stack for stack in stacks if choice == "scanned" or len(stack.units) >= FEWEST)
 
 
 def _factors(plan: Plan, unit: Unit) -> list[tuple[float, float]]:
-    """Of the learning rate and of weight decay, for every parameter of a unit's blocks and head."""
+    """Factors of learning rate and weight decay, for each parameter of a unit's blocks and head."""
     factors, names = plan.experiment.optimizer.factors, [block.name for block in unit[0]]
-    own = (path for path in flatten(plan.parameters()) if path.split("/")[1] in names)
-    return [(factors.rate(path), factors.decay(path)) for path in own] if factors.parts else []
+    paths = (path for path in flatten(plan.parameters()) if path.split("/")[1] in names)
+    return [(factors.rate(path), factors.decay(path)) for path in paths] if factors.parts else []
 
 
 def _refuse_unknown_parts(plan: Plan) -> None:
-    """Something learns, and what is frozen, read from elsewhere or has factors is there."""
+    """Refuse specs that name parts that do not exist, and specs in which nothing learns."""
     factors = plan.experiment.optimizer.factors
-    for name, known in factors.unknown(flatten(plan.parameters())) if factors.parts else ():
-        raise UserError(f"optimizer.factors.parts: no parameter's path begins with {name}; {known}")
+    for name, hint in factors.unknown(flatten(plan.parameters())) if factors.parts else ():
+        raise UserError(f"optimizer.factors.parts: no parameter's path begins with {name}; {hint}")
     _ = plan.begins_elsewhere
     if plan.frozen and len(plan.frozen) == len(flatten(plan.parameters())):
         raise UserError("freeze: names everything, so that nothing learns; leave a part out")
 
 
 def _refuse_too_many(plan: Plan) -> None:
-    """There are no more orthogonal directions than numbers that move together."""
-    how = plan.perturbation
-    if how is None or how.projects or not how.guess.set.fits:
+    """Refuse more orthogonal directions than there are numbers perturbed together."""
+    perturbation = plan.perturbation
+    if perturbation is None or perturbation.projects or not perturbation.guess.set.fits:
         return
     for segment in plan.segments:
-        size = sum(prod(e.shape[plan.space.rows :]) for e in plan.perturbed(segment).values())
-        if how.samples > size:
+        size = sum(
+            prod(element.shape[plan.space.rows :]) for element in plan.perturbed(segment).values()
+        )
+        if perturbation.samples > size:
             raise UserError(
-                f"gradient.perturbation.samples: at most {size} {how.guess.set} directions fit the "
-                f"{size} numbers perturbed together in {segment.blocks[0].name} "
-                f"(got {how.samples}); use fewer"
+                f"gradient.perturbation.samples: at most {size} {perturbation.guess.set} directions"
+                f" fit the {size} numbers perturbed together in {segment.blocks[0].name} "
+                f"(got {perturbation.samples}); use fewer"
             )
 
 
 def _refuse_single_values(plan: Plan) -> None:
-    """No normalization takes a single value, which it makes 0.
+    """Refuse normalizations of a single value, which they would make 0.
 
-    Architectures of our own say so by `single_values`, with the field to change, before there is a
-    plan; those of other packages need not.
+    The built-in architectures find this earlier, by `single_values`, and name the field to change.
+    Those of plugins may not.
     """
     rows = plan.experiment.data.batch_size
     for path, norm, extent in plan.normalizations():
@@ -452,12 +460,12 @@ def _refuse_single_values(plan: Plan) -> None:
 
 
 def _units(experiment: Experiment, network: Network) -> tuple[Unit, ...]:
-    """Chains of blocks closed by a loss; single blocks where there are no local losses."""
+    """Chains of blocks with a loss at the end of each; single blocks without local losses."""
     blocks, local = network.blocks, experiment.losses.local
-    copied: tuple[Axis, ...] = copy_axes((local.replicate or ()) if local is not None else ())
+    replicated: tuple[Axis, ...] = copy_axes((local.replicate or ()) if local is not None else ())
     every, last = (local.every, local.last) if local is not None else (1, "final")
     chains = [blocks[start : start + every] for start in range(0, len(blocks), every)]
-    sites = [Site(chain[-1].name, chain[-1].name, copied) for chain in chains]
+    sites = [Site(chain[-1].name, chain[-1].name, replicated) for chain in chains]
     if last == "final":
         sites[-1] = Site("final", blocks[-1].name)
     return tuple(zip(chains, sites, strict=True))

@@ -1,4 +1,4 @@
-"""Segments: chains of blocks between which no gradient passes, and the losses inside each."""
+"""Segments: chains of blocks, with the losses whose gradients the blocks learn from."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ class Site:
     """One loss.
 
     Attributes:
-        name: `final`, or the block it follows.
+        name: `final`, or the name of the block before it.
         block: the block whose features it reads.
-        axes: the axes of its copies; ("batch",) when it is not replicated.
+        axes: the axes of its copies; ("batch",) if it is not replicated.
     """
 
     name: str
@@ -24,19 +24,19 @@ class Site:
 
 @dataclass(frozen=True)
 class Segment:
-    """Blocks that share a gradient, and the losses that give it."""
+    """A chain of blocks, and the losses whose gradient reaches all of them."""
 
     blocks: tuple[Block, ...]
     sites: tuple[Site, ...]
 
 
 Unit = tuple[tuple[Block, ...], Site]
-"""A chain of blocks and the loss that closes it."""
+"""A chain of blocks and the loss at its end."""
 
 
-# An estimator along noise then needs to know one loss at the end of one chain, and nothing more.
+# So an estimator along noise only has to handle one loss at the end of one chain.
 def one_loss_each(segments: Sequence[Segment]) -> Iterator[Segment]:
-    """Segments with the same sum of gradients of which each has its only loss at its end."""
+    """Segments with one loss each, at the end; their gradients have the same sum."""
     for segment in segments:
         names = [block.name for block in segment.blocks]
         for site in segment.sites:

@@ -1,7 +1,7 @@
-"""Where arrays lie on a mesh of devices: their named axes, by the rules of the spec.
+"""How arrays are split over a mesh of devices, by their named axes and the rules of the spec.
 
-Everything that knows of devices is here. Noise and data are functions of global indices, so a mesh
-changes no number but by the order of sums.
+All code that depends on devices is here. Noise and data are functions of global indices, so a mesh
+changes numbers only by the order of sums.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,10 +21,10 @@ from compiler.plan.plan import Plan
 from fgspec.spec.mesh import Mesh
 
 ORDER = ("stage", "data", "group")
-"""Of the axes of a mesh: neighbours along the last exchange most."""
+"""The axes of a mesh; most is sent along the last one, so its devices are neighbours."""
 
 SECTIONS = ("blocks", "heads", "classifier")
-"""Where the path of a parameter begins, in whatever it stands."""
+"""The first names of parameters' paths, also inside optimizer states."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Layout:
     """How arrays with named axes are split.
 
     Attributes:
-        sizes: devices by axis of the mesh.
-        rules: (named axis, axis of the mesh), in order.
+        sizes: pairs of an axis of the mesh and its number of devices.
+        rules: pairs of a named axis and the axis of the mesh that splits it, in order.
     """
 
     sizes: tuple[tuple[str, int], ...]
@@ -41,32 +41,32 @@ class Layout:
 
     @property
     def devices(self) -> int:
-        """Of the whole mesh."""
+        """The number of devices in the mesh."""
         return prod(size for _, size in self.sizes)
 
     def split(self, axes: Sequence[Axis | None], shape: Sequence[int]) -> tuple[str | None, ...]:
-        """The axis of the mesh that each axis of an array is split over, or None.
+        """For each axis of an array, the axis of the mesh that it is split over, or None.
 
-        A rule is passed over where the mesh axis is used or does not divide the array's.
+        A rule is skipped if its mesh axis already splits this array, or does not divide the axis.
         """
-        sizes, found = dict(self.sizes), dict[int, str]()
+        sizes, split_over = dict(self.sizes), dict[int, str]()
         for axis, over in self.rules:
             for index, (name, size) in enumerate(zip(axes, shape, strict=True)):
-                fits = name == axis and index not in found and over not in found.values()
+                fits = name == axis and index not in split_over and over not in split_over.values()
                 if fits and sizes[over] > 1 and size % sizes[over] == 0:
-                    found[index] = over
-        return tuple(found.get(index) for index in range(len(shape)))
+                    split_over[index] = over
+        return tuple(split_over.get(index) for index in range(len(shape)))
 
 
 def layout_of(mesh: Mesh) -> Layout:
-    """The layout of a spec's mesh, in which nothing is -1."""
+    """The layout of a spec's mesh, whose sizes are all known (none is -1)."""
     sizes = tuple((name, getattr(mesh, name)) for name in ORDER)
     return Layout(sizes, tuple((rule.axis, rule.over) for rule in mesh.rules))
 
 
 @lru_cache(maxsize=32)
 def devices_of(layout: Layout) -> jax.sharding.Mesh:
-    """The first devices of the machine as a mesh."""
+    """A mesh of the machine's first devices."""
     names, counts = zip(*layout.sizes, strict=True)
     kinds = (AxisType.Auto,) * len(names)
     return jax.make_mesh(counts, names, kinds, devices=jax.devices()[: layout.devices])
@@ -75,10 +75,10 @@ def devices_of(layout: Layout) -> jax.sharding.Mesh:
 def constrained(
     plan: Plan, x: Shaped[Array, "..."], axes: Sequence[Axis | None] = ACTIVATION
 ) -> Shaped[Array, "..."]:
-    """The same array, split over the devices of the plan as its named axes say.
+    """The same array, split over the devices of the plan by its named axes.
 
-    For arrays where they begin: what enters the network, noise, features at a loss. Between these
-    XLA's own propagation finds what the axes of the weights imply.
+    This is for arrays that enter a computation: images, noise, features at a loss. For all that
+    follows XLA's propagation finds the split that these and the weights imply.
     """
     layout = layout_of(plan.experiment.mesh)
     if layout.devices == 1:
@@ -87,36 +87,36 @@ def constrained(
 
 
 def traced_on(plan: Plan, function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` traced for the mesh of a plan, which `constrained` and layers then see.
+    """`function`, traced for the mesh of a plan, which `constrained` and layers then see.
 
-    Products are as precise as the spec says, without the TF32 and bfloat16 passes that JAX would
-    choose by itself on GPUs and TPUs, and no split of an array changes the random numbers in it.
+    Products have the precision of the spec, not the TF32 or bfloat16 that JAX would choose on GPUs
+    and TPUs. Random numbers do not depend on how arrays are split.
     """
     layout = layout_of(plan.experiment.mesh)
     alone = layout.devices == 1
 
     def traced(*args: Any, **named: Any) -> Any:
-        seen = nullcontext() if alone else use_abstract_mesh(devices_of(layout).abstract_mesh)
-        with seen, jax.default_matmul_precision(plan.products), jax.threefry_partitionable(True):
+        mesh = nullcontext() if alone else use_abstract_mesh(devices_of(layout).abstract_mesh)
+        with mesh, jax.default_matmul_precision(plan.products), jax.threefry_partitionable(True):
             return function(*args, **named)
 
     return traced
 
 
 def noise_axes(plan: Plan, name: str, shape: tuple[int, ...]) -> tuple[Axis | None, ...]:
-    """The named axes of a perturbation: those of its weight, or of activations."""
+    """The named axes of a perturbation: those of the weight or activation that it perturbs."""
     spec = flatten(plan.parameters()).get(f"blocks/{name}")
     if spec is None:
         return ACTIVATION
-    own: tuple[Axis | None, ...] = spec.axes
-    return own if len(shape) == len(own) else ("batch", *own)
+    param_axes: tuple[Axis | None, ...] = spec.axes
+    return param_axes if len(shape) == len(param_axes) else ("batch", *param_axes)
 
 
 def placed(plan: Plan, state: Any) -> Any:
     """A state of shapes, each with the sharding of its array; unchanged on one device.
 
-    Parameters are split by their named axes, the optimizer's arrays like theirs, backward weights
-    by their own; all else is on every device.
+    Parameters and backward weights are split by their named axes, the optimizer's arrays like the
+    parameters that they belong to. Everything else is on every device.
 
     Args:
         plan: the plan.
@@ -127,9 +127,9 @@ def placed(plan: Plan, state: Any) -> Any:
         return state
     stacks = {stack.name for stack in plan.stacks}
 
-    def put(part: Any, specs: Mapping[str, Any]) -> Any:
+    def put(tree: Any, specs: Mapping[str, Any]) -> Any:
         axes = {path: spec.axes for path, spec in flatten(specs).items()}
-        return jax.tree_util.tree_map_with_path(partial(_put, layout, stacks, axes), part)
+        return jax.tree_util.tree_map_with_path(partial(_put, layout, stacks, axes), tree)
 
     return put(state, {})._replace(
         params=put(state.params, plan.parameters()),
@@ -145,17 +145,17 @@ def _put(
     path: tuple[Any, ...],
     leaf: jax.ShapeDtypeStruct,
 ) -> jax.ShapeDtypeStruct:
-    """A leaf whose path ends like that of a parameter is split like it, behind an axis of units."""
-    names = [part.key for part in path if isinstance(part, jax.tree_util.DictKey)]
-    start = next((i for i, name in enumerate(names) if name in SECTIONS), len(names))
-    own = axes.get("/".join(names[start:]), (None,) * leaf.ndim)
+    """A leaf, split like the parameter whose path its own ends with, after an axis of units."""
+    names = [key.key for key in path if isinstance(key, jax.tree_util.DictKey)]
+    start = next((index for index, name in enumerate(names) if name in SECTIONS), len(names))
+    leaf_axes = axes.get("/".join(names[start:]), (None,) * leaf.ndim)
     if stacks.intersection(names[:start]):
-        own = (None, *own)
-    return _spread(layout, leaf, own if len(own) == leaf.ndim else (None,) * leaf.ndim)
+        leaf_axes = (None, *leaf_axes)
+    return _spread(layout, leaf, leaf_axes if len(leaf_axes) == leaf.ndim else (None,) * leaf.ndim)
 
 
 def spread(plan: Plan, shape: Any, axes: Sequence[Axis | None] = ()) -> jax.ShapeDtypeStruct:
-    """A shape with where an array that begins with these named axes lies."""
+    """A shape with the sharding of an array whose first axes have these names."""
     layout = layout_of(plan.experiment.mesh)
     if layout.devices == 1:
         return jax.ShapeDtypeStruct(shape.shape, shape.dtype)
@@ -168,11 +168,11 @@ def _spread(layout: Layout, leaf: Any, axes: Sequence[Axis | None]) -> jax.Shape
 
 
 def everywhere(plan: Plan) -> NamedSharding | None:
-    """That of arrays which every device of the mesh has; None on one device."""
+    """The sharding of an array that every device has a copy of; None on one device."""
     layout = layout_of(plan.experiment.mesh)
     return None if layout.devices == 1 else NamedSharding(devices_of(layout), PartitionSpec())
 
 
 def shardings(shapes: Any) -> Any:
-    """Where the arrays of these shapes lie; None where that is left open."""
+    """The sharding of each shape; None where it is left open."""
     return jax.tree.map(lambda leaf: leaf.sharding, shapes)

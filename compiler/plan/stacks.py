@@ -1,8 +1,8 @@
-"""Stacks: blocks that differ in nothing but their names, whose parameters are held as one array.
+"""Stacks: equal blocks (but for their names), whose parameters are stored as one array.
 
-One compiled body then serves all of them, scanned over depth, so that neither compile time nor
-memory grows with the number of blocks. They are stacked in the state already: stacked on the way,
-inside the update, a scan needs two copies of them; in the state they are read and written in place.
+One compiled body serves all of them in a loop over depth (`jax.lax.scan`), so that neither compile
+time nor memory grows with the number of blocks. Parameters are stacked in the state already, where
+a scan reads and writes them in place. Stacking them inside the update would need two copies.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,39 +17,39 @@ from compiler.plan.segment import Unit
 
 Tree = Mapping[str, Any]
 SECTIONS = ("blocks", "heads")
-"""Of the parameters, what is held block by block."""
+"""The sections of the parameters that are stored block by block."""
 
 FEWEST = 3
-"""Equal units that `auto` stacks."""
+"""The least number of equal units that `compile.blocks: auto` stacks."""
 
 
 @dataclass(frozen=True)
 class Stack:
-    """Units in a row that differ in nothing but their names.
+    """Consecutive units that differ only in their names.
 
     Attributes:
-        units: chains of blocks, each closed by a loss.
+        units: chains of blocks, each with a loss at its end.
     """
 
     units: tuple[Unit, ...]
 
     @property
     def name(self) -> str:
-        """`block1-block3`."""
+        """Its first and last block: `block1-block3`."""
         return f"{self.units[0][0][0].name}-{self.last}"
 
     @property
     def template(self) -> Unit:
-        """The first unit, under whose names all are computed."""
+        """The first unit; all units are computed under its names."""
         return self.units[0]
 
     @property
     def last(self) -> str:
-        """The last block."""
+        """The name of the last block."""
         return self.units[-1][0][-1].name
 
     def renamed(self) -> Iterator[dict[str, str]]:
-        """For every unit its blocks' names by those of the template."""
+        """For every unit, the names of its blocks by the names in the template."""
         names = [block.name for block in self.template[0]]
         for blocks, _ in self.units:
             yield dict(zip(names, (block.name for block in blocks), strict=True))
@@ -60,12 +60,12 @@ def find(
     head: Callable[[Unit], Readout | None],
     treated: Callable[[Unit], Any] = lambda unit: None,
 ) -> tuple[Stack, ...]:
-    """The longest runs of at least two equal units that can follow each other.
+    """The longest runs of at least two equal units, each with an output like its input.
 
     Args:
-        units: of a plan.
-        head: the readout of the local loss that trains a unit, if one does.
-        treated: what else must be equal, such as what the optimizer makes of it.
+        units: the units of a plan.
+        head: unit -> the readout of the local loss that trains it, or None.
+        treated: unit -> what else must be equal, such as its learning rates.
     """
 
     def kind(unit: Unit) -> Any:
@@ -81,7 +81,7 @@ def find(
 
 
 def _kind(unit: Unit, head: Callable[[Unit], Readout | None]) -> Any:
-    """All of a unit but its names."""
+    """Everything about a unit except its names."""
     blocks, site = unit
     readout = head(unit)
     loss = None if readout is None else (site.axes, readout)
@@ -94,51 +94,58 @@ def _chains(unit: Unit) -> bool:
 
 
 def stacked(stacks: Sequence[Stack], tree: Tree) -> dict[str, Any]:
-    """Arrays by block, as `blocks` and `heads`, with those of stacks moved together.
+    """A tree by section and block, with the arrays of stacked blocks moved to a section `stacks`.
 
     Args:
-        stacks: of a plan.
-        tree: by section and name; other sections stay as they are.
+        stacks: the stacks of a plan.
+        tree: arrays by section and block; sections other than `blocks` and `heads` do not change.
 
     Returns:
-        The same and `stacks`: by the stack's name, section and the template's names, each array
-        with a leading axis of units.
+        The remaining arrays, and under `stacks` by the stack's name, section and the template's
+        names, arrays with a leading axis of units.
     """
     if not stacks:
         return dict(tree)
-    gone = {name for stack in stacks for names in stack.renamed() for name in names.values()}
-    left = {section: _without(part, section, gone) for section, part in tree.items()}
-    together = {
+    stacked_names = {
+        name for stack in stacks for names in stack.renamed() for name in names.values()
+    }
+    rest = {
+        section: _without(tree_of_section, section, stacked_names)
+        for section, tree_of_section in tree.items()
+    }
+    stacks_by_name = {
         stack.name: {
             section: {
-                own: jax.tree.map(
+                name: jax.tree.map(
                     lambda *parts: jnp.stack(parts),
-                    *(tree[section][names[own]] for names in stack.renamed()),
+                    *(tree[section][names[name]] for names in stack.renamed()),
                 )
-                for own in next(stack.renamed())
-                if own in tree[section]
+                for name in next(stack.renamed())
+                if name in tree[section]
             }
             for section in SECTIONS
             if section in tree
         }
         for stack in stacks
     }
-    return {section: part for section, part in left.items() if part} | {"stacks": together}
+    return {
+        section: tree_of_section for section, tree_of_section in rest.items() if tree_of_section
+    } | {"stacks": stacks_by_name}
 
 
 def _without(part: Any, section: str, names: set[str]) -> Any:
     if section not in SECTIONS:
         return part
-    return {name: own for name, own in part.items() if name not in names}
+    return {name: value for name, value in part.items() if name not in names}
 
 
 def unstacked(stacks: Sequence[Stack], tree: Tree) -> dict[str, Any]:
-    """What `stacked` was made from."""
-    found = {section: dict(part) for section, part in tree.items() if section != "stacks"}
+    """The inverse of `stacked`."""
+    sections = {section: dict(arrays) for section, arrays in tree.items() if section != "stacks"}
     for stack in stacks:
-        for section, own in tree["stacks"][stack.name].items():
+        for section, stacked_blocks in tree["stacks"][stack.name].items():
             for index, names in enumerate(stack.renamed()):
-                for name, part in own.items():
-                    one = jax.tree.map(lambda leaf, index=index: leaf[index], part)
-                    found.setdefault(section, {})[names[name]] = one
-    return found
+                for name, arrays in stacked_blocks.items():
+                    block_tree = jax.tree.map(lambda leaf, index=index: leaf[index], arrays)
+                    sections.setdefault(section, {})[names[name]] = block_tree
+    return sections

@@ -1,4 +1,4 @@
-"""Targets as segments: which chains of blocks learn from which losses."""
+"""Targets: which chains of blocks learn from which losses, as segments."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -13,35 +13,35 @@ def _chain(units: Sequence[Unit]) -> tuple[Block, ...]:
 
 
 class Global(targets.Global):
-    """One segment: all blocks and the last loss."""
+    """All blocks learn from the final loss."""
 
     def segments(self, units: Sequence[Unit]) -> Iterator[Segment]:
-        """The whole network."""
+        """One segment: the whole network with its final loss."""
         yield Segment(_chain(units), (units[-1][1],))
 
 
 class Local(targets.Local):
-    """A segment for every unit."""
+    """Every unit learns from the loss at its own end."""
 
     def segments(self, units: Sequence[Unit]) -> Iterator[Segment]:
-        """Every unit by itself."""
+        """One segment per unit."""
         for blocks, site in units:
             yield Segment(blocks, (site,))
 
 
 class Above(targets.Above):
-    """Neighbouring units in pairs, which overlap."""
+    """Every unit learns from its own loss and the loss of the next unit."""
 
     def segments(self, units: Sequence[Unit]) -> Iterator[Segment]:
-        """The first unit, then every pair by the loss of its second."""
+        """The first unit, then each pair of neighbours with the loss of the second one."""
         yield Segment(units[0][0], (units[0][1],))
         for before, last in itertools.pairwise(units):
             yield Segment(_chain((before, last)), (last[1],))
 
 
 class Sum(targets.Sum):
-    """All blocks, and every loss."""
+    """Every unit learns from its own loss and all later ones."""
 
     def segments(self, units: Sequence[Unit]) -> Iterator[Segment]:
-        """The whole network with all of its losses."""
+        """One segment: the whole network with all of its losses."""
         yield Segment(_chain(units), tuple(site for _, site in units))

@@ -1,1 +1,1 @@
-"""What estimates are worth against the exact gradient of their target."""
+"""Bias and variance of gradient estimates, against the exact gradient of their target."""

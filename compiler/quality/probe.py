@@ -1,4 +1,4 @@
-"""What the estimate of each layer is worth on one batch, against its target's exact gradient."""
+"""Measures each layer's gradient estimate on one batch, against its target's exact gradient."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,20 +19,22 @@ from compiler.update.learn import rows_of
 from compiler.update.state import State
 
 ROUNDS = 16
-"""Groups of draws whose means tell how sure the bias is."""
+"""The number of groups of draws; the spread of their means gives the bias's standard error."""
 
 
 class Probe(NamedTuple):
-    """What an estimate g of a layer's gradient t is worth on one batch; None where t is zero.
+    """How an estimate g of a layer's gradient compares with the exact gradient t, on one batch.
+
+    Relative measures are None where t is zero.
 
     Attributes:
-        cosine: of g with t; its mean over draws.
+        cosine: the mean over draws of the cosine between g and t.
         bias: |E g - t| / |t|.
-        bias_z: the squared bias in standard errors of its estimate; None where nothing is drawn.
+        bias_z: the squared bias divided by its standard error; None if the estimate is not random.
         variance: E|g - E g|^2 / |t|^2.
-        signal_to_noise: |t|^2 / E|g - E g|^2; None without variance.
+        signal_to_noise: |t|^2 / E|g - E g|^2; None if the variance is zero.
         gradient: |t|.
-        step: length of the step that the optimizer takes from here.
+        step: the length of the optimizer's next step.
     """
 
     cosine: float | None
@@ -48,28 +50,31 @@ def probed(plan: Plan, state: State, batch: Mapping[str, Any], each: int) -> dic
     """Measure the estimate of every layer, by `block/layer`.
 
     Args:
-        plan: unrolled.
-        state: where to measure; its step is that of the augmentation.
-        batch: as an update takes it.
-        each: draws in each of `ROUNDS` rounds, at least 2; what is not drawn is computed twice.
+        plan: a plan without stacks.
+        state: the state at which to measure; augmentation uses its step.
+        batch: a batch as an update takes it.
+        each: the number of draws in each of `ROUNDS` rounds, at least 2. An estimate that is not
+            random is computed twice.
     """
     drawn = draws(plan)
     rounds, each = (ROUNDS, each) if drawn else (1, 2)
     measure = jax.jit(traced_on(plan, _measured(plan)))
-    found = []
+    results = []
     for index in range(rounds):
         steps = state.step + index * each + jnp.arange(each, dtype=jnp.int32)
-        found.append(jax.device_get(measure(state, batch, steps)))
+        results.append(jax.device_get(measure(state, batch, steps)))
     lengths = jax.device_get(jax.jit(_steps(plan))(state, batch))
     return {
-        layer: _probe([own[layer] for own, _ in found], target, drawn, float(lengths[layer]))
-        for layer, target in found[0][1].items()
+        layer: _probe(
+            [moments_of[layer] for moments_of, _ in results], target, drawn, float(lengths[layer])
+        )
+        for layer, target in results[0][1].items()
     }
 
 
 def _measured(plan: Plan) -> Any:
     def measured(state: State, batch: Any, steps: Int[Array, " k"]) -> Any:
-        """Moments of the estimates of some steps' draws, and the exact gradient, by layer."""
+        """Moments of the estimates over the draws of these steps, and exact gradients, by layer."""
         rows = rows_of(plan, state, batch)
         estimated, exact = estimates(plan, state.params, state.feedback, rows)
         target = by_layer(exact)
@@ -88,21 +93,22 @@ def _steps(plan: Plan) -> Any:
     def lengths(state: State, batch: Any) -> dict[str, Any]:
         new = program.update(state, batch)[0].params["blocks"]
         step = jax.tree.map(jnp.subtract, new, state.params["blocks"])
-        return {layer: jnp.linalg.norm(own) for layer, own in by_layer(step).items()}
+        return {layer: jnp.linalg.norm(layer_step) for layer, layer_step in by_layer(step).items()}
 
     return lengths
 
 
 def _probe(rounds: list[Any], target: Any, drawn: bool, step: float) -> Probe:
-    """From the moments of every round."""
+    """The measures of a layer, from the moments of every round."""
     size = float(np.linalg.norm(target))
     if size == 0:
         return Probe(None, None, None, None, None, 0.0, step)
-    cosine = float(np.mean([own.cosine for own in rounds]))
+    cosine = float(np.mean([round_.cosine for round_ in rounds]))
     if not drawn:
         bias = float(np.linalg.norm(rounds[0].mean - target)) / size
         return Probe(cosine, bias, None, 0.0, None, size, step)
-    means, variances = np.stack([r.mean for r in rounds]), np.stack([r.variance for r in rounds])
-    found = quality(means, variances, cosine, target)
-    signal = 1 / found.variance if found.variance > 0 else None
-    return Probe(cosine, found.bias, found.bias_z, found.variance, signal, size, step)
+    means = np.stack([round_.mean for round_ in rounds])
+    variances = np.stack([round_.variance for round_ in rounds])
+    measured = quality(means, variances, cosine, target)
+    signal = 1 / measured.variance if measured.variance > 0 else None
+    return Probe(cosine, measured.bias, measured.bias_z, measured.variance, signal, size, step)

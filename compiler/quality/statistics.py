@@ -1,4 +1,4 @@
-"""Bias, variance and worth of an estimate of a gradient, from rounds of draws."""
+"""Bias, variance and usefulness of a gradient estimate, from rounds of draws."""
 
 from typing import Any, NamedTuple
 
@@ -6,21 +6,21 @@ import numpy as np
 
 
 class Quality(NamedTuple):
-    """What an estimate g is worth against its target t, all relative to |t|.
+    """How an estimate g compares with its target t; all is relative to |t|.
 
     Attributes:
-        along: E<g, t> / |t|^2; 1 if there is no bias.
-        along_error: its standard error.
-        bias: |E g - t| / |t|; the squared bias is estimated without bias and cut at zero.
-        bias_error: its standard error, or what the bias stays below if `unbiased`.
-        bias_z: the squared bias in standard errors of its estimate.
-        unbiased: whether that is at most three.
+        along: E<g, t> / |t|^2; 1 for an unbiased estimate.
+        along_error: the standard error of `along`.
+        bias: |E g - t| / |t|; the root of an unbiased estimate of its square, cut off at zero.
+        bias_error: the standard error of `bias`; if `unbiased`, an upper bound of the bias.
+        bias_z: the squared bias divided by its standard error.
+        unbiased: whether `bias_z` is at most three.
         variance: E|g - E g|^2 / |t|^2.
-        cosine: mean cosine of g with t.
+        cosine: the mean cosine between g and t.
         error: E|g - t|^2 / |t|^2.
-        progress: <E g, t>^2 / (|t|^2 E|g|^2): of the decrease of the loss by an exact gradient
-            step, what a step along g brings where curvature is isotropic and the learning rate
-            the best for each.
+        progress: <E g, t>^2 / (|t|^2 E|g|^2): the decrease of the loss by a step along g, as a
+            share of that by a step along t, for isotropic curvature and the best learning rate of
+            each.
     """
 
     along: float
@@ -36,12 +36,12 @@ class Quality(NamedTuple):
 
 
 def quality(means: Any, variances: Any, cosine: float, target: Any) -> Quality:
-    """From the moments of several rounds of draws.
+    """The quality of an estimate, from its moments in several rounds of draws.
 
     Args:
-        means: of the estimate in every round, [rounds, d].
-        variances: total variance in every round, [rounds], each of as many draws.
-        cosine: mean cosine with the target.
+        means: the mean of the estimate in every round, [rounds, d].
+        variances: the total variance in every round, [rounds]; all rounds have as many draws.
+        cosine: the mean cosine with the target.
         target: the exact gradient, [d].
     """
     size, off = float(target @ target), means.astype(np.float64) - target
@@ -69,12 +69,15 @@ def quality(means: Any, variances: Any, cosine: float, target: Any) -> Quality:
     )
 
 
-def _squared_bias(off: np.ndarray) -> tuple[float, float]:
-    """|E off|^2 from products of different rounds, which noise does not add to, and its error.
+def _squared_bias(errors: np.ndarray) -> tuple[float, float]:
+    """An unbiased estimate of |E errors|^2, and its standard error by the jackknife over rounds.
 
-    The standard error is the jackknife's over rounds; `off` is [rounds, d].
+    It uses only products of different rounds, whose noise is independent.
+
+    Args:
+        errors: the mean estimate minus the target in every round, [rounds, d].
     """
-    count, gram = len(off), off @ off.T
+    count, gram = len(errors), errors @ errors.T
     across = gram.sum(1) - gram.diagonal()
     total = across.sum()
     without = (total - 2 * across) / ((count - 1) * (count - 2))

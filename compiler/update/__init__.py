@@ -1,1 +1,1 @@
-"""The program of a plan: state, passes, and the one jitted update."""
+"""The program of a plan: the state of a run, forward passes, and the jitted update."""

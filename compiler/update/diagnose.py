@@ -1,4 +1,4 @@
-"""What an estimate is worth at a step of a run: against the exact gradient of its target."""
+"""Diagnostics of a run: the gradient estimate of a step against its target's exact gradient."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
-from compiler.estimators.context import Context, Estimate, drawn, make_context
+from compiler.estimators.context import Context, Estimate, Noise, drawn, make_context
 from compiler.estimators.site_losses import readout_of
 from compiler.named_arrays.paths import flatten
 from compiler.named_arrays.precision import inner
@@ -33,26 +33,29 @@ def diagnosed(
 
     Args:
         plan: the plan.
-        params: of the whole network.
-        feedback: backward weights as drawn.
-        rows: of the step.
+        params: the parameters of the whole network, by block.
+        feedback: the backward weights, as drawn.
+        rows: the rows of the step.
     """
     key, step = rows.key, rows.step
     estimated, exact = estimates(plan, params, feedback, rows)
-    found, parts = estimated(key, step), PARTS[plan.experiment.diagnostics.by]
+    estimate, parts = estimated(key, step), PARTS[plan.experiment.diagnostics.by]
     target = parts(exact)
-    measured = _against(parts(found.grads), target)
+    measures = _against(parts(estimate.grads), target)
+    keys = key[None]
     if draws(plan):
         count = jnp.arange(plan.experiment.diagnostics.samples)
-        streams = jax.vmap(lambda k: address(key, "diagnostics", step, k))(count)
+        streams = jax.vmap(lambda index: address(key, "diagnostics", step, index))(count)
         keys = jax.random.key_data(streams)
 
         def draw(key: KeyData) -> Any:
             return parts(estimated(key, step).grads)
 
-        measured |= _signal_to_noise(plan, draw, target, keys)
-    measured |= _alignment(plan, params, feedback)
-    return measured | _head_accuracy(plan, params, found.trace.features, rows.labels)
+        measures |= _signal_to_noise(plan, draw, target, keys)
+    if plan.experiment.diagnostics.noise_scale is not None:
+        measures |= _noise_scale(plan, params, feedback, rows, target, keys)
+    measures |= _alignment(plan, params, feedback)
+    return measures | _head_accuracy(plan, params, estimate.trace.features, rows.labels)
 
 
 def estimates(
@@ -61,31 +64,37 @@ def estimates(
     feedback: Params,
     rows: Rows,
 ) -> tuple[Callable[[KeyData, Any], Estimate], Params]:
-    """The estimate of one batch by the key and step of its draws, and its target's exact gradient.
+    """A function (key, step) -> estimate for one batch, and the exact gradient of the target.
 
-    Takes what `diagnosed` takes.
+    The arguments are those of `diagnosed`.
     """
     unrolled, blocks = replace(plan, stacks=()), {"blocks": params["blocks"]}
 
     def estimated(key: KeyData, step: Any) -> Estimate:
-        noise = drawn(plan, key, step)
-        context = make_context(plan, params, feedback, rows.labels, key, step, noise)
-        estimate = plan.estimator.network_gradient(unrolled, blocks, rows.x, context)
-        return estimate._replace(grads=estimate.grads["blocks"])
+        drawing = rows._replace(key=key, step=step)
+        return _estimate(plan, params, feedback, drawing, drawn(plan, key, step))
 
     noise = rows.noise(plan)
     forward = make_context(plan, params, {}, rows.labels, rows.key, rows.step, noise)
     return estimated, target_gradient(unrolled, blocks, rows.x, forward)
 
 
+def _estimate(plan: Plan, params: Params, feedback: Params, rows: Rows, noise: Noise) -> Estimate:
+    """The estimate for some rows and some noise; its gradients are by block."""
+    unrolled, blocks = replace(plan, stacks=()), {"blocks": params["blocks"]}
+    context = make_context(plan, params, feedback, rows.labels, rows.key, rows.step, noise)
+    estimate = plan.estimator.network_gradient(unrolled, blocks, rows.x, context)
+    return estimate._replace(grads=estimate.grads["blocks"])
+
+
 def target_gradient(plan: Plan, params: Params, x: Features, context: Context) -> Params:
-    """The exact gradient of the plan's target by block, whatever its estimator.
+    """The exact gradient of the plan's target by block, whatever the plan's estimator is.
 
     Args:
-        plan: unrolled.
-        params: of all blocks, under `blocks`.
+        plan: a plan without stacks.
+        params: the parameters of all blocks, under `blocks`.
         x: the network's input.
-        context: without backward weights.
+        context: the context of the step, without backward weights.
     """
     segments = tuple(plan.target.segments(plan.units))
     reverse = working(Exact())
@@ -94,27 +103,27 @@ def target_gradient(plan: Plan, params: Params, x: Features, context: Context) -
 
 
 def draws(plan: Plan) -> bool:
-    """Whether the estimate of a plan is another at every step: a fresh draw of its guess."""
+    """Whether the plan's estimate is random: its guess is drawn anew at every step."""
     perturbation = plan.perturbation
     return perturbation is not None and perturbation.guess.varies
 
 
 def flat(tree: Params) -> Float[Array, " d"]:
-    """All numbers of a nested dictionary, in the order of their paths."""
-    return jnp.concatenate([part.reshape(-1) for _, part in sorted(flatten(tree).items())])
+    """All numbers in nested dictionaries as one vector, in the order of their paths."""
+    return jnp.concatenate([array.reshape(-1) for _, array in sorted(flatten(tree).items())])
 
 
 def by_block(tree: Params) -> dict[str, Float[Array, " d"]]:
-    """All numbers of every block."""
-    return {block: flat(own) for block, own in tree.items()}
+    """All numbers of each block as one vector."""
+    return {block: flat(block_tree) for block, block_tree in tree.items()}
 
 
 def by_layer(tree: Params) -> dict[str, Float[Array, " d"]]:
-    """All numbers of every layer of blocks, by `block/layer`."""
+    """All numbers of each layer of blocks as one vector, by `block/layer`."""
     return {
-        f"{block}/{layer}": flat(own)
+        f"{block}/{layer}": flat(layer_tree)
         for block, layers in tree.items()
-        for layer, own in layers.items()
+        for layer, layer_tree in layers.items()
     }
 
 
@@ -122,7 +131,7 @@ PARTS: dict[str, Callable[[Params], dict[str, Float[Array, " d"]]]] = {
     "block": by_block,
     "layer": by_layer,
 }
-"""Of a gradient, by `diagnostics.by`."""
+"""How a gradient is divided into parts, by the value of `diagnostics.by`."""
 
 
 def _cosine(a: Float[Array, " d"], b: Float[Array, " d"]) -> Float[Array, ""]:
@@ -130,22 +139,24 @@ def _cosine(a: Float[Array, " d"], b: Float[Array, " d"]) -> Float[Array, ""]:
     return jnp.where(size > 0, inner(a, b) / jnp.where(size > 0, size, 1), 0)
 
 
-def _against(found: Params, target: Params) -> dict[str, Float[Array, ""]]:
-    measured = {}
-    for part, wanted in target.items():
-        own, size = found[part], jnp.linalg.norm(wanted)
-        measured[f"fg/cosine/{part}"] = _cosine(own, wanted)
-        measured[f"fg/norm_ratio/{part}"] = jnp.linalg.norm(own) / jnp.where(size > 0, size, 1)
-    return measured
+def _against(estimate: Params, target: Params) -> dict[str, Float[Array, ""]]:
+    measures = {}
+    for part, exact in target.items():
+        estimated, size = estimate[part], jnp.linalg.norm(exact)
+        measures[f"fg/cosine/{part}"] = _cosine(estimated, exact)
+        measures[f"fg/norm_ratio/{part}"] = jnp.linalg.norm(estimated) / jnp.where(
+            size > 0, size, 1
+        )
+    return measures
 
 
 class Moments(NamedTuple):
-    """Of the draws g of an estimate, [d], against its target t.
+    """Moments of an estimate g [d] over draws, and its cosine with the target t.
 
     Attributes:
-        mean: of g.
-        variance: of all numbers together, E|g - E g|^2; the estimate of it that has no bias.
-        cosine: mean of the cosine of g with t.
+        mean: the mean of g.
+        variance: an unbiased estimate of E|g - E g|^2, the variance of all numbers together.
+        cosine: the mean cosine between g and t.
     """
 
     mean: Float[Array, " d"]
@@ -159,33 +170,33 @@ def moments(
     addresses: Shaped[Array, "k ..."],
     loops: bool = True,
 ) -> dict[str, Moments]:
-    """Moments of an estimate over its draws, by the names of what it estimates.
+    """Moments of an estimate over its draws, by the name of the part.
 
-    Deviations from the target are summed instead of the estimates, so that rounding does not hide
-    the variance of estimates that are close to it.
+    Sums are of differences to the target, because rounding in sums of estimates would hide the
+    variance of an estimate that is close to its target.
 
     Args:
-        draw: address -> estimates.
-        target: of the estimates.
-        addresses: of k draws.
+        draw: address -> the parts of an estimate, by name.
+        target: the parts of the exact gradient, by name.
+        addresses: the addresses of k draws, along the first axis.
         loops: whether the draws may be a loop; see `compiler.plan.loops.written_out`.
     """
 
-    def add(total: Any, at: Any) -> tuple[Any, None]:
-        found = draw(at)
-        off = {name: found[name] - target[name] for name in target}
-        square = {name: inner(part, part) for name, part in off.items()}
-        cosine = {name: _cosine(found[name], target[name]) for name in target}
-        return jax.tree.map(jnp.add, total, (off, square, cosine)), None
+    def add(total: Any, draw_address: Any) -> tuple[Any, None]:
+        estimate = draw(draw_address)
+        deviation = {name: estimate[name] - target[name] for name in target}
+        square = {name: inner(difference, difference) for name, difference in deviation.items()}
+        cosine = {name: _cosine(estimate[name], target[name]) for name in target}
+        return jax.tree.map(jnp.add, total, (deviation, square, cosine)), None
 
     zeros = dict.fromkeys(target, jnp.zeros(()))
     start = (jax.tree.map(jnp.zeros_like, dict(target)), zeros, zeros)
-    (off, square, cosine), _ = scanned(add, start, addresses, loops)
+    (deviation, square, cosine), _ = scanned(add, start, addresses, loops)
     count = len(addresses)
     return {
         name: Moments(
-            mean=target[name] + off[name] / count,
-            variance=(square[name] - inner(off[name], off[name]) / count) / (count - 1),
+            mean=target[name] + deviation[name] / count,
+            variance=(square[name] - inner(deviation[name], deviation[name]) / count) / (count - 1),
             cosine=cosine[name] / count,
         )
         for name in target
@@ -195,35 +206,140 @@ def moments(
 def _signal_to_noise(
     plan: Plan, draw: Any, target: Params, keys: Any
 ) -> dict[str, Float[Array, ""]]:
-    """|gradient|^2 of every part, of the total variance of its estimate."""
-    found = moments(draw, target, keys, loops=not written_out(plan))
+    """The signal-to-noise ratio of every part: |t|^2 / E|g - E g|^2."""
+    moments_of = moments(draw, target, keys, loops=not written_out(plan))
     return {
-        f"fg/snr/{part}": inner(own, own) / jnp.maximum(found[part].variance, 1e-30)
-        for part, own in target.items()
+        f"fg/snr/{part}": inner(gradient, gradient) / jnp.maximum(moments_of[part].variance, 1e-30)
+        for part, gradient in target.items()
     }
 
 
+def _noise_scale(
+    plan: Plan,
+    params: Params,
+    feedback: Params,
+    rows: Rows,
+    target: Mapping[str, Float[Array, " d"]],
+    keys: Shaped[Array, "k ..."],
+) -> dict[str, Float[Array, ""]]:
+    """The simple noise scale of McCandlish et al. 2018, appendix A.1, of all blocks and each part.
+
+    The batch is divided into equal slices. An example has the same noise in its slice as in the
+    batch, so the mean of the slices' estimates is the estimate of the batch.
+
+    Args:
+        plan: the plan.
+        params: the parameters of the whole network, by block.
+        feedback: the backward weights, as drawn.
+        rows: the rows of the step.
+        target: the exact gradient of every part of the network.
+        keys: the keys of draws of the guess, to average over; one key if it is not random.
+    """
+    spec, perturbation = plan.experiment, plan.perturbation
+    count, parts = spec.diagnostics.noise_scale or 1, PARTS[spec.diagnostics.by]
+    size = spec.data.batch_size // count
+    data = spec.data.model_copy(update={"batch_size": size})
+    smaller = replace(plan, experiment=spec.model_copy(update={"data": data}))
+    shared = perturbation is not None and perturbation.sharing == "batch"
+
+    def cut(array: Shaped[Array, "m ..."]) -> Shaped[Array, "count r ..."]:
+        """The rows of every slice: of each view, every `count`-th example."""
+        slices = array.reshape(plan.objective.views, size, count, *array.shape[1:])
+        return jnp.moveaxis(slices, 2, 0).reshape(count, -1, *array.shape[1:])
+
+    x, labels, loops = cut(rows.x), cut(rows.labels), not written_out(plan)
+
+    def one_draw(_: None, key: KeyData) -> tuple[None, dict[str, Any]]:
+        noise_of_batch = drawn(plan, key, rows.step)
+
+        def estimated(index: Any) -> Any:
+            def noise_of_slice(
+                shapes: Mapping[str, tuple[int, ...]], sample: Any
+            ) -> dict[str, Any]:
+                batch_shapes = {
+                    name: (count * row_count, *shape)
+                    for name, (row_count, *shape) in shapes.items()
+                }
+                return {
+                    name: cut(noise)[index]
+                    for name, noise in noise_of_batch(batch_shapes, sample).items()
+                }
+
+            slice_rows = rows._replace(x=x[index], labels=labels[index], key=key)
+            noise = noise_of_batch if shared else noise_of_slice
+            return parts(_estimate(smaller, params, feedback, slice_rows, noise).grads)
+
+        moments_of_slices = moments(estimated, target, jnp.arange(count), loops)
+        return None, {
+            name: mean_over_examples(of_part, size, count)
+            for name, of_part in moments_of_slices.items()
+        }
+
+    _, by_draw = scanned(one_draw, None, keys, loops)
+    by_part = jax.tree.map(lambda values: values.mean(0), by_draw)
+    all_blocks = jax.tree.map(lambda *values: sum(values, jnp.zeros(())), *by_part.values())
+    measures = {}
+    for part, (variance, squared) in {"": all_blocks, **by_part}.items():
+        suffix = f"/{part}" if part else ""
+        positive = squared > 0
+        scale = jnp.where(positive, variance / jnp.where(positive, squared, 1), jnp.nan)
+        measures[f"fg/noise_scale{suffix}"] = scale
+        measures[f"fg/example_variance{suffix}"] = variance
+        measures[f"fg/squared_norm{suffix}"] = squared
+    return measures
+
+
+class ExampleMoments(NamedTuple):
+    """Moments of the estimate from a single example.
+
+    Attributes:
+        variance: the variance of all numbers together, the trace of their covariance.
+        squared: the squared norm of the mean.
+    """
+
+    variance: Float[Array, ""]
+    squared: Float[Array, ""]
+
+
+def mean_over_examples(found: Moments, size: int, count: int) -> ExampleMoments:
+    """Unbiased moments of one example's estimate, from those of slices of a batch.
+
+    Args:
+        found: the moments of the slices' estimates, each the mean over its examples.
+        size: the number of examples in a slice.
+        count: the number of slices.
+    """
+    squared = inner(found.mean, found.mean) - found.variance / count
+    return ExampleMoments(variance=size * found.variance, squared=squared)
+
+
 def _alignment(plan: Plan, params: Params, feedback: Params) -> dict[str, Float[Array, ""]]:
-    """Cosine of the backward with the forward weights of every layer."""
+    """The cosine between the backward and the forward weights of every layer."""
     forward = flatten(params["blocks"])
     backward = flatten(plan.estimator.seen_backward(feedback, params).get("blocks", {}))
-    if any(path not in forward or b.shape != forward[path].shape for path, b in backward.items()):
-        return {}  # they stand for no forward weight
+    if any(
+        path not in forward or weights.shape != forward[path].shape
+        for path, weights in backward.items()
+    ):
+        return {}  # such as the matrices of direct feedback, which replace no forward weight
     return {
-        f"fg/alignment/{path.removesuffix('/w')}": _cosine(b.reshape(-1), forward[path].reshape(-1))
-        for path, b in backward.items()
+        f"fg/alignment/{path.removesuffix('/w')}": _cosine(
+            weights.reshape(-1), forward[path].reshape(-1)
+        )
+        for path, weights in backward.items()
     }
 
 
 def _head_accuracy(
     plan: Plan, params: Params, features: Mapping[str, Features], labels: Int[Array, " n"]
 ) -> dict[str, Float[Array, ""]]:
-    """The share of the batch that every local head classifies rightly."""
-    measured = {}
+    """The accuracy of every local head on the batch."""
+    measures = {}
     objective = plan.objective
     for site in plan.headed_sites() if "accuracy" in objective.reports else ():
         readout = plan.readout(site)
-        own, entering = readout_of(params, plan.place(site)), readout.entering(features[site.block])
-        right = objective.metrics(readout.outputs(own, entering)[0], labels)["accuracy"]
-        measured[f"local_accuracy/{site.name}"] = right.astype(jnp.float32).mean()
-    return measured
+        readout_params = readout_of(params, plan.place(site))
+        entering = readout.entering(features[site.block])
+        right = objective.metrics(readout.outputs(readout_params, entering)[0], labels)["accuracy"]
+        measures[f"local_accuracy/{site.name}"] = right.astype(jnp.float32).mean()
+    return measures

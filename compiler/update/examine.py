@@ -1,4 +1,4 @@
-"""Whether the numbers of a run are finite, and where in a step they stop being so."""
+"""Checks for NaN and infinity: in the state of a run, and where in a step they first appear."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -21,19 +21,19 @@ Update = Callable[[State, Mapping[str, Array]], tuple[State, Mapping[str, Array]
 
 
 class _Watched(NamedTuple):
-    """An array of a state, and its name; of a stack's array the name of every unit's part."""
+    """An array of a state and its name; for an array of a stack, one name per unit."""
 
     names: tuple[str, ...]
     array: Any
 
 
 def are_finite(plan: Plan, state: State) -> Bool[Array, " n"]:
-    """Whether every array of a state holds finite numbers only, by the names of `watched`."""
-    found: list[Array] = []
+    """For every array of a state, in the order of `_watched`: whether all numbers are finite."""
+    finite: list[Array] = []
     for watched in _watched(plan, state):
-        each = watched.array.reshape(len(watched.names), -1)
-        found.append(jnp.isfinite(each).all(axis=1))
-    return jnp.concatenate(found)
+        arrays = watched.array.reshape(len(watched.names), -1)
+        finite.append(jnp.isfinite(arrays).all(axis=1))
+    return jnp.concatenate(finite)
 
 
 def not_finite(plan: Plan, state: State, finite: Bool[np.ndarray, " n"]) -> list[str]:
@@ -41,8 +41,8 @@ def not_finite(plan: Plan, state: State, finite: Bool[np.ndarray, " n"]) -> list
 
     Args:
         plan: the plan.
-        state: or its shapes.
-        finite: what `are_finite` found.
+        state: the state or its shapes.
+        finite: the result of `are_finite`.
     """
     names = [name for watched in _watched(plan, state) for name in watched.names]
     bad = [name for name, good in zip(names, finite, strict=True) if not good]
@@ -50,35 +50,37 @@ def not_finite(plan: Plan, state: State, finite: Bool[np.ndarray, " n"]) -> list
 
 
 def _watched(plan: Plan, state: State) -> Iterator[_Watched]:
-    """All arrays of floating numbers; those of stacks with one name a unit."""
+    """All floating-point arrays of a state; those of stacks have one name per unit."""
     for path, array in flatten(rest(state.params)).items():
         yield _Watched((f"parameter {path}",), array)
     for stack in plan.stacks:
         for path, array in flatten(state.params["stacks"][stack.name]).items():
-            yield _Watched(tuple(f"parameter {own}" for own in _of_units(stack, path)), array)
+            yield _Watched(tuple(f"parameter {name}" for name in _of_units(stack, path)), array)
     others = {
         "running statistics": state.statistics,
         "backward weights": state.feedback,
         "optimizer": state.optimizer,
     }
-    for what, tree in others.items():
+    for kind, tree in others.items():
         for path, array in jax.tree_util.tree_leaves_with_path(tree):
             if jnp.issubdtype(array.dtype, jnp.floating):
-                yield _Watched((f"{what} {jax.tree_util.keystr(path)}",), array)
+                yield _Watched((f"{kind} {jax.tree_util.keystr(path)}",), array)
 
 
 def _of_units(stack: Stack, path: str) -> list[str]:
-    """A path below a stack's template, as every unit's own names say it."""
-    section, name, *below = path.split("/")
-    (_, site), found = stack.template, list[str]()
-    for names, (_, own) in zip(stack.renamed(), stack.units, strict=True):
-        here = own.name if section == "heads" and name == site.name else names.get(name, name)
-        found.append("/".join((section, here, *below)))
-    return found
+    """A path in a stack's template, under the names of every unit."""
+    section, name, *names_below = path.split("/")
+    (_, site), paths = stack.template, list[str]()
+    for names, (_, unit_site) in zip(stack.renamed(), stack.units, strict=True):
+        own_name = (
+            unit_site.name if section == "heads" and name == site.name else names.get(name, name)
+        )
+        paths.append("/".join((section, own_name, *names_below)))
+    return paths
 
 
 def _place(plan: Plan) -> Callable[[str], tuple[int, int]]:
-    """Where something stands by its name: parameters first, block by block and layer by layer."""
+    """A sort key for names: parameters first, block by block and layer by layer."""
     layers = [
         f"parameter blocks/{block.name}/{layer.name}"
         for block in plan.network.blocks
@@ -88,7 +90,9 @@ def _place(plan: Plan) -> Callable[[str], tuple[int, int]]:
     sections = ("parameter blocks", "parameter heads", "parameter classifier", "parameter")
 
     def place(name: str) -> tuple[int, int]:
-        section = next((i for i, s in enumerate(sections) if name.startswith(s)), len(sections))
+        section = next(
+            (index for index, start in enumerate(sections) if name.startswith(start)), len(sections)
+        )
         return section, order.get("/".join(name.split("/")[:3]), len(order))
 
     return place
@@ -99,10 +103,10 @@ class Seen(NamedTuple):
 
     Attributes:
         quantity: `activation`, `loss`, `gradient`, `update`, `state` or `norm`.
-        where: of which block, layer or array.
-        largest: absolute value among those that are finite.
-        not_finite: how many are not.
-        size: how many there are.
+        where: the name of the block, layer or array.
+        largest: the largest absolute value among the finite numbers.
+        not_finite: how many numbers are not finite.
+        size: how many numbers there are.
     """
 
     quantity: str
@@ -119,32 +123,34 @@ def examined(
 
     Args:
         plan: the plan, on one device.
-        state: before the step.
-        batch: of the step.
-        gradient: of a program.
-        update: of a program; it takes the buffers of the state that it is given.
+        state: the state before the step.
+        batch: the batch of the step.
+        gradient: `Program.gradient`.
+        update: `Program.update`, which donates the buffers of the state that it is given.
     """
-    named = by_name(plan, state)
-    found = traced_on(plan, lambda: list(_activations(plan, named, batch)))()
+    state_by_block = by_name(plan, state)
+    seen = traced_on(plan, lambda: list(_activations(plan, state_by_block, batch)))()
     grads, metrics = gradient(state, batch)
-    found += [_seen("loss", name, value) for name, value in sorted(metrics.items())]
+    seen += [_seen("loss", name, value) for name, value in sorted(metrics.items())]
     place = _place(plan)
 
     def in_order(tree: Mapping[str, Any]) -> list[tuple[str, Any]]:
         return sorted(flatten(tree).items(), key=lambda item: place(f"parameter {item[0]}"))
 
-    found += [_seen("gradient", path, part) for path, part in in_order(grads)]
-    new, told = update(jax.tree.map(jnp.copy, state), batch)
-    before, after = flatten(named.params), dict(in_order(by_name(plan, new).params))
-    found += [_seen("update", path, part - before[path]) for path, part in after.items()]
-    found += [_seen("state", path, part) for path, part in after.items()]
-    found += [
+    seen += [_seen("gradient", path, array) for path, array in in_order(grads)]
+    new, step_metrics = update(jax.tree.map(jnp.copy, state), batch)
+    before, after = flatten(state_by_block.params), dict(in_order(by_name(plan, new).params))
+    seen += [_seen("update", path, array - before[path]) for path, array in after.items()]
+    seen += [_seen("state", path, array) for path, array in after.items()]
+    seen += [
         _seen("state", watched.names[0], watched.array)
         for watched in _watched(plan, new)
         if not watched.names[0].startswith("parameter")
     ]
-    # Last, as it is the first quantity to overflow, and names no block.
-    return found + [_seen("norm", name, part) for name, part in told.items() if name not in metrics]
+    # Norms come last: they overflow before any other quantity, and name no block.
+    return seen + [
+        _seen("norm", name, array) for name, array in step_metrics.items() if name not in metrics
+    ]
 
 
 def _activations(plan: Plan, state: State, batch: Mapping[str, Array]) -> Iterator[Seen]:
@@ -169,4 +175,4 @@ def _seen(quantity: str, where: str, array: Any) -> Seen:
 
 def first_broken(seen: Sequence[Seen]) -> Seen | None:
     """The first quantity that is not finite."""
-    return next((one for one in seen if one.not_finite), None)
+    return next((quantity for quantity in seen if quantity.not_finite), None)

@@ -1,4 +1,4 @@
-"""Forward passes through whole networks, and what readouts learn from them."""
+"""Forward passes through whole networks, evaluation, and the gradients of readouts."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -26,9 +26,9 @@ Metrics = dict[str, Array]
 
 
 def stem(plan: Plan, image: Shaped[Array, "n h w k"]) -> Float[Array, "n p 1 f"]:
-    """What enters the first block: standardised images cut into positions, [n, p, 1, f].
+    """The input of the first block: standardised images cut into positions, [n, p, 1, f].
 
-    Everything up to the readouts computes in their precision, so that no layer knows of it.
+    It has the type of `compile.precision`, and layers compute in the type of their input.
     """
     data = plan.data
     raw = ((0.0,) * len(data.mean), (1.0,) * len(data.std))
@@ -43,9 +43,9 @@ def stem(plan: Plan, image: Shaped[Array, "n h w k"]) -> Float[Array, "n p 1 f"]
 def views(
     plan: Plan, batch: Mapping[str, Array], key: KeyData, step: Int[Array, ""]
 ) -> Float[Array, "m p 1 f"]:
-    """What the blocks train on at a step: every view of every example, augmented.
+    """The input of the first block at a step: every view of every example, augmented.
 
-    Views that a batch has already are taken as they are.
+    If the batch has `views`, these are used.
     """
     return stem(plan, batch["views"] if "views" in batch else pictures(plan, batch, key, step))
 
@@ -54,10 +54,10 @@ def views(
 def pictures(
     plan: Plan, batch: Mapping[str, Array], key: KeyData, step: Int[Array, ""]
 ) -> Float[Array, "m h w k"]:
-    """Every view of every example as pixels in [0, 1], before any network."""
+    """Every view of every example, augmented, as pixels in [0, 1]."""
     image, augment, count = batch["image"], plan.experiment.data.augment, plan.objective.views
     pixels = in_unit_interval(image)
-    # Pictures are changed in float32 whatever computes with them.
+    # Augmentation computes in float32, also where the network computes in float64.
     pixels = pixels.astype(jnp.float32) if augment.changes else pixels
     return augmented(augment, count, pixels, key, step)
 
@@ -65,43 +65,44 @@ def pictures(
 def clean_features(
     plan: Plan, state: State, image: Shaped[Array, "n h w k"]
 ) -> Float[Array, "n p g c"]:
-    """What the blocks make of clean images in evaluation."""
-    # Without running statistics there is nothing to know, and what is scanned needs nothing.
-    known = state.statistics or None
-    return through(plan.parts(), state.params, stem(plan, image), known=known).output
+    """The features after the last block in evaluation, from images that are not augmented."""
+    # None means that no layer has running moments; in an empty dictionary layers would miss theirs.
+    running = state.statistics or None
+    return through(plan.parts(), state.params, stem(plan, image), running=running).output
 
 
 def features_after(
     plan: Plan, state: State, image: Shaped[Array, "n h w k"], block: str
 ) -> Float[Array, "n p g c"]:
-    """The features of clean images after one block in evaluation, at least float32."""
-    blocks, known = plan.network.blocks, state.statistics or None
+    """The features after one block in evaluation, at least float32."""
+    blocks, running = plan.network.blocks, state.statistics or None
     chain = blocks[: blocks.index(plan.network.block(block)) + 1]
     params = by_name(plan, answering(plan, state)).params
-    return precise(through([chain], params, stem(plan, image), known=known).output)
+    return precise(through([chain], params, stem(plan, image), running=running).output)
 
 
 def outputs(plan: Plan, state: State, image: Shaped[Array, "n h w k"]) -> Float[Array, "n k"]:
-    """What the classifier makes of clean images in evaluation."""
+    """The outputs of the classifier in evaluation."""
     state = answering(plan, state)
     output = clean_features(plan, state, image)
     moments = of_classifier(state.statistics) if state.statistics else None
-    return plan.network.classifier.outputs(state.params["classifier"], output, known=moments)[0]
+    return plan.network.classifier.outputs(state.params["classifier"], output, running=moments)[0]
 
 
 def answered(
     plan: Plan, state: State, batch: Mapping[str, Array]
 ) -> tuple[Metrics, Float[Array, "n k"]]:
-    """What `evaluated` gives, and the outputs that it is taken from."""
-    answer, targets, found = plan.answer, batch["label"], outputs(plan, state, batch["image"])
-    loss, told = in_full(answer.value)(found, targets), answer.metrics(found, targets)
+    """The result of `evaluated`, and the outputs of the classifier that it is computed from."""
+    answer, targets = plan.answer, batch["label"]
+    logits = outputs(plan, state, batch["image"])
+    loss, metrics = in_full(answer.value)(logits, targets), answer.metrics(logits, targets)
     count = jnp.asarray(loss.shape[0], jnp.int32)
-    sums = {name: told[name].sum() for name in answer.reports}
-    return {"loss": loss.sum(), **sums, "count": count}, found
+    sums = {name: metrics[name].sum() for name in answer.reports}
+    return {"loss": loss.sum(), **sums, "count": count}, logits
 
 
 def evaluated(plan: Plan, state: State, batch: Mapping[str, Array]) -> Metrics:
-    """Sums over a batch: the loss and the metrics of the answer's objective, and `count`."""
+    """Sums over a batch: the classifier's loss and metrics, and `count`, the number of rows."""
     return answered(plan, state, batch)[0]
 
 
@@ -113,18 +114,18 @@ def heads_gradient(
     features: Mapping[str, Array],
     labels: Int[Array, " m"],
 ) -> tuple[Params, Metrics]:
-    """The exact gradient of heads, each of its own mean loss over the rows, and the losses.
+    """The exact gradients of heads, each from its own mean loss over the rows, and the losses.
 
     Args:
         plan: the plan.
-        sites: whose heads.
-        params: the heads under `heads`.
-        features: after every block, of all m rows of the batch; no gradient reaches them.
-        labels: of the rows, one view after the other.
+        sites: the sites of these heads.
+        params: parameters, with the heads under `heads`.
+        features: the features of all m rows after every block; no gradient passes through them.
+        labels: the target of every row, one view after the other.
     """
     if not sites:
         return {}, {}
-    own = {"heads": {site.name: params["heads"][site.name] for site in sites}}
+    head_params = {"heads": {site.name: params["heads"][site.name] for site in sites}}
 
     def objective(heads: Params) -> tuple[Float[Array, ""], Metrics]:
         losses, metrics = site_losses(plan, heads, {}, labels), Metrics()
@@ -133,21 +134,23 @@ def heads_gradient(
             metrics[name] = losses(Site(site.name, site.block), features[site.block]).mean()
         return sum(metrics.values(), jnp.zeros(())), metrics
 
-    return jax.grad(objective, has_aux=True)(own)
+    return jax.grad(objective, has_aux=True)(head_params)
 
 
 @jax.named_scope("readouts")
 def classifier_gradient(
     plan: Plan, params: Params, clean: Features, labels: Int[Array, " n"]
 ) -> tuple[Params, Metrics, dict[str, LayerTrace]]:
-    """The classifier's exact gradient on features that no gradient reaches, metrics, its trace."""
+    """The classifier's exact gradient, its metrics and its trace; features get no gradient."""
 
     @in_full
-    def objective(own: Params) -> tuple[Float[Array, ""], tuple[Metrics, Any]]:
-        logits, traces = plan.network.classifier.outputs(own, clean)
-        loss, found = plan.answer.value(logits, labels).mean(), plan.answer.metrics(logits, labels)
+    def objective(classifier_params: Params) -> tuple[Float[Array, ""], tuple[Metrics, Any]]:
+        logits, traces = plan.network.classifier.outputs(classifier_params, clean)
+        loss = plan.answer.value(logits, labels).mean()
+        by_row = plan.answer.metrics(logits, labels)
         means = {
-            f"train/{name}": found[name].astype(plan.precise).mean() for name in plan.answer.reports
+            f"train/{name}": by_row[name].astype(plan.precise).mean()
+            for name in plan.answer.reports
         }
         return loss, ({"train/loss": loss, **means}, traces)
 

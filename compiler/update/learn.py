@@ -1,9 +1,9 @@
-"""What all blocks and heads learn at a step, part by part.
+"""The gradients of blocks and heads at a step.
 
-Where every block learns from its own loss alone, nothing of a part is needed once the next one has
-its output: equal units are scanned with their gradient, their head's and their optimizer's step
-inside the body, in place, so that memory does not grow with depth. Everything else goes through the
-estimator's gradient of the whole network.
+If every unit learns only from its own loss, all values of a unit can be dropped when the next unit
+has its input. So equal units are scanned: the body of the loop has the gradients of a unit and its
+head and the optimizer's step, in place, and memory does not grow with depth. All other rules go
+through the estimator's gradient of the whole network.
 """
 
 from collections.abc import Iterator, Mapping
@@ -32,14 +32,14 @@ Perturbations = Mapping[str, Float[Array, "..."]]
 
 
 class Rows(NamedTuple):
-    """What a step trains on.
+    """The input of a step: rows of the batch, and the source of its noise.
 
     Attributes:
-        x: what enters the first block.
-        labels: of its rows.
-        key: raw key of the run.
-        step: of the run.
-        perturbations: in place of those that are drawn, by name, each with a leading axis of
+        x: the input of the first block.
+        labels: the target of every row.
+        key: the raw random key of the run.
+        step: the number of updates done so far.
+        perturbations: perturbations to use instead of random ones, by name, with a leading axis of
             samples.
     """
 
@@ -50,35 +50,42 @@ class Rows(NamedTuple):
     perturbations: Perturbations | None = None
 
     def noise(self, plan: Plan) -> Noise:
-        """The perturbations by the names of the blocks."""
+        """The source of perturbations for blocks that are compiled one by one."""
         if self.perturbations is not None:
             return given(self.perturbations)
         return drawn(plan, self.key, self.step)
 
     def noise_of_units(self, plan: Plan, stack: Stack) -> Any:
-        """Unit -> the perturbations of one unit of a stack, by the names of its template."""
+        """Index of a unit -> the source of its perturbations, by the names of the template."""
         names = plan.perturbed(Segment(stack.template[0], (stack.template[1],)))
-        each = list(stack.renamed())
+        renamings = list(stack.renamed())
         if self.perturbations is not None:
             by_unit = {
-                name: jnp.stack([self.perturbations[_renamed(name, to)] for to in each])
+                name: jnp.stack(
+                    [self.perturbations[_renamed(name, renaming)] for renaming in renamings]
+                )
                 for name in names
             }
-            return lambda unit: given({name: part[unit] for name, part in by_unit.items()})
+            return lambda unit: given({name: array[unit] for name, array in by_unit.items()})
         streams = {
             name: jnp.asarray(
-                np.array([stream_code(f"perturbation/{_renamed(name, to)}") for to in each]),
+                np.array(
+                    [
+                        stream_code(f"perturbation/{_renamed(name, renaming)}")
+                        for renaming in renamings
+                    ]
+                ),
                 jnp.uint32,
             )
             for name in names
         }
 
-        def at(unit: Any) -> Noise:
+        def noise_of(unit: Any) -> Noise:
             return drawn(
-                plan, self.key, self.step, {n: codes[unit] for n, codes in streams.items()}
+                plan, self.key, self.step, {name: codes[unit] for name, codes in streams.items()}
             )
 
-        return at
+        return noise_of
 
 
 def rows_of(
@@ -87,7 +94,7 @@ def rows_of(
     batch: Mapping[str, Array],
     perturbations: Perturbations | None = None,
 ) -> Rows:
-    """The rows of the step after a state: every view of every example of its batch."""
+    """The rows of the next step of a state: every view of every example of a batch."""
     x = views(plan, batch, state.key, state.step)
     labels = jnp.tile(batch["label"], plan.objective.views)
     return Rows(x, labels, state.key, state.step, perturbations)
@@ -99,16 +106,16 @@ def _renamed(name: str, names: Mapping[str, str]) -> str:
 
 
 class Learned(NamedTuple):
-    """What a step makes of blocks and heads.
+    """The gradients of a step, and the values that it leaves.
 
     Attributes:
-        grads: of all that is in no stack, without the classifier.
-        stacks: what is kept of the gradients of every stack, by its name.
-        squares: sum of the squared gradients of all but the classifier.
-        metrics: losses of heads.
-        output: features after the last block; no gradient reaches them.
-        layers: traces of the blocks that are not scanned, by path.
-        feedback: backward weights of the next step under `blocks`, where they are learned.
+        grads: the gradients of parameters that are in no stack, without the classifier's.
+        stacks: for each stack, by its name, what `Keep` makes of its gradients.
+        squares: the sum of the squared gradients, without the classifier's.
+        metrics: the losses of heads.
+        output: the features after the last block; no gradient passes through them.
+        layers: the traces of blocks that are not scanned, by path.
+        feedback: the backward weights of the next step under `blocks`, if they are learned.
     """
 
     grads: Params
@@ -122,56 +129,56 @@ class Learned(NamedTuple):
 
 @runtime_checkable
 class Keep(Protocol):
-    """What becomes of the gradients of a stack's units."""
+    """What a scan makes of the gradients of a stack's units."""
 
     def start(self, stack: Stack) -> Any:
-        """Arrays with a leading axis of units that a scan fills."""
+        """The arrays that the scan fills, with a leading axis of units."""
         ...
 
     def params(self, stack: Stack, kept: Any, unit: Any) -> Params:
-        """The parameters of a unit, before its turn, from what is kept of it by then."""
+        """The parameters of a unit before its turn; `kept` are the unit's values so far."""
         ...
 
     def after(self, stack: Stack, kept: Any, grads: Params) -> Any:
-        """What is kept of a unit, from what was kept of it before."""
+        """The unit's values after its turn, from those before and its gradients."""
         ...
 
 
 class Stepping(NamedTuple):
-    """Parameters and optimizer state of a stack are updated where they stand."""
+    """Updates parameters and optimizer state of a stack in place."""
 
     optimizer: optax.GradientTransformation
     state: State
 
     def start(self, stack: Stack) -> Any:
-        """Both before the step."""
+        """Parameters and optimizer state before the step."""
         return self.state.params["stacks"][stack.name], self.state.optimizer[stack.name]
 
     def params(self, stack: Stack, kept: Any, unit: Any) -> Params:
-        """Read from what is being filled, so that no second copy is held."""
+        """The unit's parameters, read from the arrays being filled, to avoid a second copy."""
         return kept[0]
 
     def after(self, stack: Stack, kept: Any, grads: Params) -> Any:
-        """After the optimizer's step."""
+        """Parameters and optimizer state after the optimizer's step."""
         params, moments = kept
         return stepped(self.optimizer, grads, moments, params)
 
 
 class Collecting(NamedTuple):
-    """Gradients are kept as they are."""
+    """Collects the gradients of a stack."""
 
     state: State
 
     def start(self, stack: Stack) -> Any:
-        """Zeros in the shape of the parameters."""
+        """Zeros in the shapes of the parameters."""
         return jax.tree.map(jnp.zeros_like, self.state.params["stacks"][stack.name])
 
     def params(self, stack: Stack, kept: Any, unit: Any) -> Params:
-        """Those of the state."""
+        """The unit's parameters in the state."""
         return _at(self.state.params["stacks"][stack.name], unit)
 
     def after(self, stack: Stack, kept: Any, grads: Params) -> Any:
-        """The gradient."""
+        """The unit's gradients."""
         return grads
 
 
@@ -180,14 +187,14 @@ def _at(tree: Any, index: Any) -> Any:
 
 
 def learn(plan: Plan, state: State, rows: Rows, keep: Keep, span: range | None = None) -> Learned:
-    """The gradients of blocks and heads at one step, those of stacks kept as `keep` says.
+    """The gradients of blocks and heads at one step.
 
     Args:
         plan: the plan.
-        state: before the step.
-        rows: of the step; they enter the first unit of the span.
-        keep: what becomes of the gradients of stacks.
-        span: the units that learn; all by default. Only where they learn one by one.
+        state: the state before the step.
+        rows: the rows of the step; they enter the first unit of the span.
+        keep: collects the gradients of stacks, or makes steps with them.
+        span: the units that learn, all by default. Others only if `plan.unit_by_unit`.
     """
     if plan.unit_by_unit:
         return _unit_by_unit(plan, state, rows, keep, span or range(len(plan.units)))
@@ -195,18 +202,18 @@ def learn(plan: Plan, state: State, rows: Rows, keep: Keep, span: range | None =
 
 
 def _whole(plan: Plan, state: State, rows: Rows, keep: Keep) -> Learned:
-    """By the estimator's gradient of the whole network."""
+    """The gradients from the estimator's gradient of the whole network."""
     sections = ("blocks", "stacks")
-    own = {name: state.params[name] for name in sections if name in state.params}
+    chained = {name: state.params[name] for name in sections if name in state.params}
     context = _context(plan, state.params, state.feedback, rows, rows.noise(plan))
-    estimate = plan.estimator.network_gradient(plan, own, rows.x, context)
+    estimate = plan.estimator.network_gradient(plan, chained, rows.x, context)
     grads, trace = dict(estimate.grads), jax.lax.stop_gradient(estimate.trace)
-    of_stacks = grads.pop("stacks", {})
-    stacks = keep_all(plan, keep, of_stacks)
+    stack_grads = grads.pop("stacks", {})
+    stacks = keep_all(plan, keep, stack_grads)
     heads, metrics = heads_gradient(
         plan, plan.headed_sites(), state.params, trace.features, rows.labels
     )
-    squares = optax.tree.norm((of_stacks, grads, heads), squared=True)
+    squares = optax.tree.norm((stack_grads, grads, heads), squared=True)
     feedback = None if estimate.feedback is None else {"blocks": estimate.feedback}
     return Learned(
         {**grads, **heads}, stacks, squares, metrics, trace.output, trace.layers, feedback
@@ -214,7 +221,7 @@ def _whole(plan: Plan, state: State, rows: Rows, keep: Keep) -> Learned:
 
 
 def keep_all(plan: Plan, keep: Keep, grads: Params) -> dict[str, Any]:
-    """What is kept of the gradients of all stacks, which are there at once, by name."""
+    """What `keep` makes of the gradients of all stacks, by name; all gradients are given."""
     return {
         stack.name: jax.vmap(partial(keep.after, stack))(keep.start(stack), grads[stack.name])
         for stack in plan.stacks
@@ -226,20 +233,20 @@ def _context(plan: Plan, params: Params, feedback: Params, rows: Rows, noise: No
 
 
 def _unit_by_unit(plan: Plan, state: State, rows: Rows, keep: Keep, span: range) -> Learned:
-    """Every unit of the span by its own loss."""
+    """The gradients of the units of the span, each from its own loss, in order."""
     grads: dict[str, Any] = {"blocks": {}}
     stacks: dict[str, Any] = {}
     layers: dict[str, Any] = {}
     squares, metrics, x = jnp.zeros(()), dict[str, Array](), rows.x
-    for part, inside in _parts(plan, span):
-        if isinstance(part, Stack):
-            own = rows._replace(x=x)
-            x, stacks[part.name], losses, squares = _stack(
-                plan, part, state, own, keep, inside, squares
+    for unit_or_stack, inside in _parts(plan, span):
+        if isinstance(unit_or_stack, Stack):
+            rows_of_stack = rows._replace(x=x)
+            x, stacks[unit_or_stack.name], losses, squares = _stack(
+                plan, unit_or_stack, state, rows_of_stack, keep, inside, squares
             )
             metrics |= losses
             continue
-        segment, noise = Segment(part[0], (part[1],)), rows.noise(plan)
+        segment, noise = Segment(unit_or_stack[0], (unit_or_stack[1],)), rows.noise(plan)
         unit = _unit(plan, segment, state.params, state.feedback, rows._replace(x=x), noise)
         squares += optax.tree.norm((unit.blocks, unit.heads), squared=True)
         grads["blocks"] |= unit.blocks
@@ -250,17 +257,17 @@ def _unit_by_unit(plan: Plan, state: State, rows: Rows, keep: Keep, span: range)
 
 
 def _parts(plan: Plan, span: range) -> Iterator[tuple[Unit | Stack, range]]:
-    """Units and stacks with at least one unit in the span, and which of their units these are."""
-    for part in plan.units_and_stacks():
-        units = part.units if isinstance(part, Stack) else (part,)
+    """Units and stacks with at least one unit in the span, and the range of these units."""
+    for unit_or_stack in plan.units_and_stacks():
+        units = unit_or_stack.units if isinstance(unit_or_stack, Stack) else (unit_or_stack,)
         first = plan.units.index(units[0])
         inside = range(max(0, span.start - first), min(len(units), span.stop - first))
         if inside:
-            yield part, inside
+            yield unit_or_stack, inside
 
 
 class _OfUnit(NamedTuple):
-    """What one unit learns: gradients of its blocks and of its head, losses, what leaves it."""
+    """One unit: gradients of its blocks and head, losses, output, and traces of layers."""
 
     blocks: Params
     heads: Params
@@ -272,15 +279,15 @@ class _OfUnit(NamedTuple):
 def _unit(
     plan: Plan, segment: Segment, params: Params, feedback: Params, rows: Rows, noise: Noise
 ) -> _OfUnit:
-    """One unit by its own loss.
+    """The gradients of one unit, from its own loss.
 
     Args:
         plan: the plan.
         segment: the unit's blocks and site.
-        params: under `blocks`, `heads` and `classifier`.
+        params: parameters under `blocks`, `heads` and `classifier`.
         feedback: backward weights in the same structure, as drawn.
-        rows: that enter it.
-        noise: of its perturbations.
+        rows: the rows; their `x` is the unit's input.
+        noise: the source of its perturbations.
     """
     context = _context(plan, params, feedback, rows, noise)
     blocks = {block.name: params["blocks"][block.name] for block in segment.blocks}
@@ -300,35 +307,36 @@ def _stack(
     span: range,
     squares: Float[Array, ""],
 ) -> tuple[Features, Any, dict[str, Array], Float[Array, ""]]:
-    """Scan a span of a stack: what leaves it, what is kept, losses, and the sum of squares."""
+    """Scan a span of a stack: its output, the values kept, losses, the sum of squares."""
     blocks, site = stack.template
     segment, noise_of = Segment(blocks, (site,)), rows.noise_of_units(plan, stack)
     feedback = state.feedback.get("stacks", {}).get(stack.name, {})
 
-    def one(carry: Any, unit: Int[Array, ""]) -> tuple[Any, Any]:
-        x, squares, kept, (own, backward) = carry
-        params = keep.params(stack, own, unit)
-        named = {**params, "classifier": state.params["classifier"]}
-        of = _unit(plan, segment, named, backward, rows._replace(x=x), noise_of(unit))
-        grads = {"blocks": of.blocks, **of.heads}
+    def one_unit(carry: Any, unit: Int[Array, ""]) -> tuple[Any, Any]:
+        x, squares, kept, (unit_state, backward) = carry
+        params = keep.params(stack, unit_state, unit)
+        all_params = {**params, "classifier": state.params["classifier"]}
+        learned = _unit(plan, segment, all_params, backward, rows._replace(x=x), noise_of(unit))
+        grads = {"blocks": learned.blocks, **learned.heads}
         squares += optax.tree.norm(grads, squared=True)
         kept = jax.tree.map(
-            lambda leaf, part: leaf.at[unit].set(part), kept, keep.after(stack, own, grads)
+            lambda leaf, value: leaf.at[unit].set(value), kept, keep.after(stack, unit_state, grads)
         )
-        after = _at((kept, feedback), jnp.minimum(unit + 1, span.stop - 1))
-        return (of.output, squares, kept, after), of.losses
+        next_unit_state = _at((kept, feedback), jnp.minimum(unit + 1, span.stop - 1))
+        return (learned.output, squares, kept, next_unit_state), learned.losses
 
-    # The sum of squares runs through the scan, which so cannot begin before the gradients of the
-    # blocks in front are there: XLA put these off until after it, and kept all they had stored. An
-    # `optimization_barrier` did nothing: XLA's CPU compiler drops it before it orders operations.
+    # The sum of squares goes through the scan, so that the scan cannot start before the gradients
+    # of earlier blocks are computed. Otherwise XLA computed them after it and kept everything they
+    # need in memory. An `optimization_barrier` does not help: on a CPU, XLA drops it before it
+    # orders operations.
     #
-    # What a turn needs of the stack is read at the end of the turn before. Read in the same turn,
-    # XLA read it element by element inside of what uses it, which took a fifth of the time of 16
-    # blocks; and as new parameters and new momentum each come from the old of both, it copied both
-    # whole stacks at every turn.
-    before = keep.start(stack)
-    start = (rows.x, squares, before, _at((before, feedback), span.start))
-    (x, squares, kept, _), losses = looped(plan, one, start, jnp.arange(span.start, span.stop))
+    # The parameters and the optimizer state of a turn are read at the end of the turn before. When
+    # they were read in the same turn, XLA read them element by element inside the operations that
+    # use them, which took a fifth of the time with 16 blocks. It also copied both stacks at every
+    # turn, because new parameters and new momentum each depend on the old values of both.
+    kept_before = keep.start(stack)
+    start = (rows.x, squares, kept_before, _at((kept_before, feedback), span.start))
+    (x, squares, kept, _), losses = looped(plan, one_unit, start, jnp.arange(span.start, span.stop))
     metrics = {
         f"local_loss/{stack.units[unit][1].name}": losses[f"local_loss/{site.name}"][index]
         for index, unit in enumerate(span)

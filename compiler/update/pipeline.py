@@ -1,10 +1,13 @@
-"""Updates in a pipeline of stages: exactly those of one machine, and no stage waits for another.
+"""Pipelined updates: each stage trains some blocks, and no stage waits for another.
 
-Where every block learns from its own loss, a block's update for batch t reads only what the block
-before made of batch t. So at tick t stage s trains on batch t - s, with the parameters that it has
-after batch t - s - 1, as it would alone; features travel to the next stage by collective permute.
-A call fills and drains: before and after it the state is that of a sequential run. Features under
-way in the state would save (S - 1)/(T + S - 1) of the time, and checkpoints would be of a pipeline.
+If every block learns only from its own loss, the update of a block for batch t needs only the
+features of batch t from the block before. So at tick t stage s trains on batch t - s, with its
+parameters after batch t - s - 1, exactly as on one machine. Features go to the next stage by a
+collective permute.
+
+Each call fills and drains the pipeline, so that the state between calls is that of a sequential
+run. Keeping features under way in the state would save (S - 1) / (T + S - 1) of the time, for S
+stages and T updates per call, but then checkpoints would depend on the stages.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,16 +32,16 @@ Params = Mapping[str, Any]
 Batch = Mapping[str, Array]
 Metrics = dict[str, Array]
 SQUARES = "squares"
-"""Sum of the squared gradients of a stage, among its metrics."""
+"""The name of the sum of squared gradients of a stage, among its metrics."""
 
 
 class Tick(NamedTuple):
-    """What a stage holds between ticks.
+    """The values that a stage keeps between ticks.
 
     Attributes:
-        params: of the whole network; only its own parts are up to date.
-        optimizer: of the same.
-        features: what it sends on, [n, f], padded to the widest.
+        params: the parameters of the whole network; only the stage's own are up to date.
+        optimizer: the optimizer's state, likewise.
+        features: the features to send on, [n, f], padded to the widest features of all stages.
     """
 
     params: Params
@@ -55,19 +58,19 @@ def pipelined(
     picked: Callable[[Params, Any], Batch],
     stages: tuple[range, ...],
 ) -> tuple[State, Metrics]:
-    """As many updates as there are records, every stage at its own batch.
+    """One update per record, with every stage at a batch of its own.
 
     Args:
-        plan: with more than one stage.
-        optimizer: of single units as of the whole network.
-        state: before the first.
-        records: each array with a leading axis of updates.
-        whole: the training set that they name examples of, if they do.
-        picked: (record, training set) -> its batch.
-        stages: the units of each, in a row.
+        plan: a plan with more than one stage.
+        optimizer: the plan's optimizer; it also fits single units of a stack.
+        state: the state before the first update.
+        records: batches or indices of examples, each array with a leading axis of updates.
+        whole: the training set, if records have indices.
+        picked: (record, training set) -> batch.
+        stages: the consecutive units of each stage.
 
     Returns:
-        The state after the last, and metrics with a leading axis of updates.
+        The state after the last update, and metrics with a leading axis of updates.
     """
     steps = len(jax.tree.leaves(records)[0])
     spread = jax.shard_map(
@@ -83,7 +86,7 @@ def pipelined(
 
 
 class _Pipeline(NamedTuple):
-    """What all stages know; see `pipelined`."""
+    """What all stages share; see `pipelined` for the fields."""
 
     plan: Plan
     optimizer: optax.GradientTransformation
@@ -93,35 +96,35 @@ class _Pipeline(NamedTuple):
     def stage(
         self, steps: int, state: State, batches: Params, whole: Any
     ) -> tuple[Params, Any, Metrics]:
-        """All ticks of one stage; what it gives is the same on all."""
-        own, count = jax.lax.axis_index("stage"), len(self.stages)
-        # Stages may differ in anything, so a tick is a switch over them, and each holds all
-        # parameters; labels do not travel, as each takes its own batch of the call.
+        """All ticks of one stage; the results are the same on all stages."""
+        this_stage, count = jax.lax.axis_index("stage"), len(self.stages)
+        # Stages may have different blocks, so a tick is a switch over stages, and each device holds
+        # all parameters. Labels are not sent: each stage reads its own batch of the call.
         branches = [partial(self._trained, span) for span in self.stages]
 
         def tick(held: Tick, now: Int[Array, ""]) -> tuple[Tick, Metrics]:
             onward = [(stage, stage + 1) for stage in range(count - 1)]
             entering = jax.lax.ppermute(held.features, "stage", onward)
-            index = jnp.clip(now - own, 0, steps - 1)
+            index = jnp.clip(now - this_stage, 0, steps - 1)
             batch = self.picked(jax.tree.map(lambda leaf: leaf[index], batches), whole)
             before = state._replace(
                 step=state.step + index, params=held.params, optimizer=held.optimizer
             )
-            after, metrics = jax.lax.switch(own, branches, before, batch, entering)
-            busy = (now >= own) & (now - own < steps)
-            kept = jax.tree.map(partial(jnp.where, busy), after, held)
-            return kept._replace(features=after.features), metrics
+            after, metrics = jax.lax.switch(this_stage, branches, before, batch, entering)
+            busy = (now >= this_stage) & (now - this_stage < steps)
+            state_after = jax.tree.map(partial(jnp.where, busy), after, held)
+            return state_after._replace(features=after.features), metrics
 
         dtype = self.plan.features_dtype
         sends = jnp.zeros((self.plan.rows, self._width()), dtype)
         start = Tick(state.params, state.optimizer, sends)
         held, metrics = looped(self.plan, tick, start, jnp.arange(steps + count - 1))
-        of = partial(self._owned, own)
-        kept = jax.tree_util.tree_map_with_path(of, (held.params, held.optimizer))
-        return jax.lax.psum((*kept, self._at_batches(own, metrics, steps)), "stage")
+        owned = partial(self._owned, this_stage)
+        state_after = jax.tree_util.tree_map_with_path(owned, (held.params, held.optimizer))
+        return jax.lax.psum((*state_after, self._at_batches(this_stage, metrics, steps)), "stage")
 
     def _width(self) -> int:
-        """Of the widest features that are sent on."""
+        """The size per example of the widest features that are sent."""
         ends = (self.plan.units[span.stop - 1][0][-1].end for span in self.stages)
         return max(prod(end.features) for end in ends)
 
@@ -135,42 +138,49 @@ class _Pipeline(NamedTuple):
             shape = plan.units[span.start - 1][0][-1].end.features
             x = entering[:, : prod(shape)].reshape(-1, *shape)
         rows = Rows(constrained(plan, x), batch["label"], state.key, state.step)
-        found = learn(plan, state, rows, Stepping(self.optimizer, state), span)
-        grads, metrics, squares = dict(found.grads), dict(found.metrics), found.squares
+        learned = learn(plan, state, rows, Stepping(self.optimizer, state), span)
+        grads, metrics, squares = dict(learned.grads), dict(learned.metrics), learned.squares
         if span.stop == len(plan.units):
-            read, of_read, _ = classifier_gradient(plan, state.params, found.output, rows.labels)
-            grads, metrics = {**grads, **read}, {**metrics, **of_read}
-            squares += optax.tree.norm(read, squared=True)
+            classifier_grads, classifier_metrics, _ = classifier_gradient(
+                plan, state.params, learned.output, rows.labels
+            )
+            grads, metrics = {**grads, **classifier_grads}, {**metrics, **classifier_metrics}
+            squares += optax.tree.norm(classifier_grads, squared=True)
         metrics[SQUARES] = squares
-        params, moments = updated(plan, self.optimizer, state, grads, found.stacks)
-        flat = found.output.reshape(len(found.output), -1)
+        params, moments = updated(plan, self.optimizer, state, grads, learned.stacks)
+        flat = learned.output.reshape(len(learned.output), -1)
         sends = jnp.pad(flat, ((0, 0), (0, self._width() - flat.shape[1])))
         return Tick(params, moments, sends), {
             name: metrics.get(name, jnp.zeros(())) for name in self._owners()
         }
 
     def _owners(self) -> dict[str, int]:
-        """The stage that knows each metric; of squares each has a part."""
+        """The stage that computes each metric; of `SQUARES` each stage has a part."""
         last = len(self.stages) - 1
-        of_answer = (f"train/{name}" for name in ("loss", *self.plan.answer.reports))
+        answer_metrics = (f"train/{name}" for name in ("loss", *self.plan.answer.reports))
         sites = self.plan.headed_sites()
         return {f"local_loss/{site.name}": self._stage_of(site.block) for site in sites} | (
-            dict.fromkeys((*of_answer, SQUARES), last)
+            dict.fromkeys((*answer_metrics, SQUARES), last)
         )
 
     def _stage_of(self, block: str) -> int:
-        names = [[own.name for own in blocks] for blocks, _ in self.plan.units]
-        unit = next(index for index, own in enumerate(names) if block in own)
+        names = [[inside.name for inside in blocks] for blocks, _ in self.plan.units]
+        unit = next(index for index, blocks in enumerate(names) if block in blocks)
         return next(stage for stage, span in enumerate(self.stages) if unit in span)
 
-    def _owned(self, own: Int[Array, ""], path: tuple[Any, ...], leaf: Shaped[Array, "..."]) -> Any:
-        """What of an array this stage trains, else zero.
+    def _owned(
+        self, this_stage: Int[Array, ""], path: tuple[Any, ...], leaf: Shaped[Array, "..."]
+    ) -> Any:
+        """The part of an array that this stage trains; zero elsewhere.
 
-        The units of a stack may be of several stages; what counts steps is the same in all.
+        The units of a stack may belong to several stages. Step counters, which are the same on all
+        stages, belong to stage 0.
         """
-        names = [part.key for part in path if isinstance(part, jax.tree_util.DictKey)]
+        names = [key.key for key in path if isinstance(key, jax.tree_util.DictKey)]
         stack = next((stack for stack in self.plan.stacks if stack.name in names), None)
-        inside = next((i for i, name in enumerate(names) if name in ("blocks", "heads")), None)
+        inside = next(
+            (index for index, name in enumerate(names) if name in ("blocks", "heads")), None
+        )
         owner: Any = 0
         if stack is not None:
             owner = jnp.array([self._stage_of(blocks[0].name) for blocks, _ in stack.units])
@@ -179,13 +189,13 @@ class _Pipeline(NamedTuple):
             owner = len(self.stages) - 1
         elif inside is not None:
             owner = self._stage_of(names[inside + 1])
-        return jnp.where(owner == own, leaf, jnp.zeros_like(leaf))
+        return jnp.where(owner == this_stage, leaf, jnp.zeros_like(leaf))
 
-    def _at_batches(self, own: Int[Array, ""], metrics: Metrics, steps: int) -> Metrics:
-        """Metrics by update that this stage knows, else zero, from those at its ticks."""
-        owners, found = self._owners(), Metrics()
+    def _at_batches(self, this_stage: Int[Array, ""], metrics: Metrics, steps: int) -> Metrics:
+        """The metrics of this stage by update, from those by tick; zero for other stages'."""
+        owners, known_metrics = self._owners(), Metrics()
         for name, ticks in metrics.items():
-            part = jax.lax.dynamic_slice_in_dim(ticks, own, steps)
-            mine = name == SQUARES or owners[name] == own
-            found[name] = jnp.where(mine, part, jnp.zeros_like(part))
-        return found
+            at_batches = jax.lax.dynamic_slice_in_dim(ticks, this_stage, steps)
+            known = name == SQUARES or owners[name] == this_stage
+            known_metrics[name] = jnp.where(known, at_batches, jnp.zeros_like(at_batches))
+        return known_metrics

@@ -1,4 +1,4 @@
-"""Plan -> Program: the pure functions of a run, and the one jitted update."""
+"""Plan -> Program: the pure functions that a run calls, such as the jitted update."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -55,34 +55,36 @@ Records = Mapping[str, Array]
 Perturbations = Mapping[str, Float[Array, "..."]]
 Metrics = dict[str, Array]
 Given = Callable[[], Mapping[str, Any]]
-"""Gives initial parameters that are not drawn, by path such as `blocks/block0/w`."""
+"""Returns initial parameters that are read instead of drawn, by path (`blocks/block0/w`)."""
 
 
 class Program:
-    """The pure functions of one plan; nothing is compiled before a function's first call.
+    """The pure functions of one plan; each is compiled at its first call.
 
-    A batch is `image` [n, h, w, colours], integers in 0..255 or floats in [0, 1], and `label` int32
-    [n]. Beside `image` it may have `views` [m, h, w, colours], floats in [0, 1]: what the blocks
-    train on, augmented already, example i of n at rows i, n + i, and so on.
+    A batch has `image` [n, h, w, colours], integers in 0..255 or floats in [0, 1], and `label`
+    int32 [n]. It may also have `views` [m, h, w, colours], floats in [0, 1]: augmented images for
+    the blocks to train on, with example i of n in rows i, n + i, and so on.
 
-    `compiler.compile.compile_plan` makes it.
+    `compiler.compile.compile_plan` makes a program.
 
     Attributes:
-        plan: what it was made from.
-        given: what of the initial parameters is not drawn.
+        plan: the plan.
+        given: returns the initial parameters that are read instead of drawn.
         init: seed -> `State`; jitted.
-        update: (State, batch) -> (State, metrics); jitted, the state's buffers are donated.
-        updates: (State, records, whole=None) -> (State, metrics); jitted, the state's buffers are
-            donated. Records are batches, each array with a leading axis of updates, as the metrics
-            have; or their examples as `index` [k, n] into the training set `whole`.
+        update: (State, batch) -> (State, metrics); jitted, donates the state's buffers.
+        updates: (State, records, whole=None) -> (State, metrics); jitted, donates the state's
+            buffers. Records are batches whose arrays have a leading axis of k updates, or `index`
+            [k, n], the indices of examples in the training set `whole`. Metrics have a leading
+            axis of updates, too.
         evaluate: (State, batch) -> sums over the batch: `loss`, the objective's metrics, `count`;
             jitted.
-        answered: (State, batch) -> what `evaluate` gives, and the outputs [n, k] of the
+        answered: (State, batch) -> the result of `evaluate`, and the outputs [n, k] of the
             classifier; jitted.
-        outputs: (State, images) -> outputs [n, k] of the classifier; jitted.
-        features: (State, images, block=NAME) -> features [n, p, g, c] after the block; jitted.
-        diagnose: (State, batch) -> what the estimate of this step is worth; jitted.
-        learning_rate: step -> that of the update after so many, before factors of readouts.
+        outputs: (State, images) -> the outputs [n, k] of the classifier; jitted.
+        features: (State, images, block=NAME) -> the features [n, p, g, c] after the block; jitted.
+        diagnose: (State, batch) -> measures of this step's gradient estimate; jitted.
+        learning_rate: step -> the learning rate of the update after so many, before factors of
+            parts.
     """
 
     def __init__(self, plan: Plan, stages: tuple[range, ...] = (), given: Given = dict) -> None:
@@ -90,11 +92,17 @@ class Program:
         self.given = given
         self._stages = stages
         self._optimizer = optimizer_of(plan)
-        whole = everywhere(plan)  # what the host reads, which may be one of many
-        where = whole and shardings(self.abstract())
-        self._begin = self._jit("init", partial(start, plan, self._optimizer), out_shardings=where)
-        donating = partial(self._jit, donate_argnums=0, out_shardings=where and (where, whole))
-        reading = partial(self._jit, out_shardings=whole)
+        replicated = everywhere(plan)  # for what hosts read: there may be several hosts
+        state_shardings = replicated and shardings(self.abstract())
+        self._begin = self._jit(
+            "init", partial(start, plan, self._optimizer), out_shardings=state_shardings
+        )
+        donating = partial(
+            self._jit,
+            donate_argnums=0,
+            out_shardings=state_shardings and (state_shardings, replicated),
+        )
+        reading = partial(self._jit, out_shardings=replicated)
         self.update: Any = donating("update", self._update)
         self.updates: Any = donating("updates", self._updates)
         self.evaluate: Any = reading("evaluate", partial(evaluated, plan))
@@ -110,27 +118,27 @@ class Program:
             learning_rate, plan.experiment.optimizer, plan.steps, plan.steps_per_epoch
         )
 
-    def _jit(self, name: str, function: Callable[..., Any], **how: Any) -> Any:
+    def _jit(self, name: str, function: Callable[..., Any], **options: Any) -> Any:
         traced: Any = traced_on(self.plan, function)
-        traced.__name__ = name  # what traces of a profiler and the files of the cache are named by
-        return jax.jit(traced, **how)
+        traced.__name__ = name  # profiles and files of the compilation cache have this name
+        return jax.jit(traced, **options)
 
     def init(self, seed: int) -> State:
         """The state before the first step."""
         return self._begin(key_data(seed), dict(self.given()))
 
     def abstract(self) -> State:
-        """The state's shapes, each with where its array lies on the plan's mesh."""
+        """The state's shapes, each with its sharding on the plan's mesh."""
         begin = partial(start, self.plan, self._optimizer)
         return placed(self.plan, jax.eval_shape(begin, key_data(0)))
 
     def not_finite(self, state: State) -> list[str]:
-        """The names of the state's arrays that hold a NaN or an infinity, in network order."""
+        """The names of the state's arrays with a NaN or an infinity, in the network's order."""
         finite = np.asarray(self._finite(state))
         return [] if finite.all() else not_finite(self.plan, state, finite)
 
     def examined(self, state: State, batch: Batch) -> list[Seen]:
-        """Activations, losses, gradients and updates of one step; see `Seen`."""
+        """Activations, losses, gradients and updates of one step, to find what is not finite."""
         return examined(self.plan, state, batch, self.gradient, self.update)
 
     def gradient(
@@ -141,29 +149,29 @@ class Program:
         *,
         float64: bool = False,
     ) -> tuple[Params, Metrics]:
-        """The gradient that `update` would take, by block, and the metrics of the step.
+        """The gradient that `update` would use, by block, and the metrics of the step.
 
-        It runs the same parts, scanned or not, and has no learning-rate factor.
+        The computation is that of `update`, before clipping and the optimizer.
 
         Args:
-            state: before the step.
-            batch: see the class.
-            perturbations: in place of what is drawn, under the names and in the shapes of
-                `perturbations()`.
+            state: the state before the step.
+            batch: a batch, see the class.
+            perturbations: perturbations to use instead of random ones, with the names and shapes
+                of `perturbations()`.
             float64: whether to compute in float64, from the state's float32 parameters.
 
         Raises:
-            UserError: perturbations have other names or shapes.
+            UserError: the perturbations have other names or shapes.
         """
         if perturbations is not None:
             self._refuse_other(perturbations)
         if not float64:
             return self._gradient(state, batch, perturbations)
-        # Whole numbers that JAX makes are int64 then, and meet int32 ones.
+        # With x64 JAX makes int64 numbers, which meet the int32 ones of the state.
         with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
             wide = partial(jax.tree.map, _wide)
-            exact = {name: _unit_interval(name, part) for name, part in batch.items()}
-            return self._wide._gradient(wide(state), wide(exact), wide(perturbations))
+            wide_batch = {name: _unit_interval(name, array) for name, array in batch.items()}
+            return self._wide._gradient(wide(state), wide(wide_batch), wide(perturbations))
 
     @cached_property
     def _wide(self) -> "Program":
@@ -175,18 +183,18 @@ class Program:
 
     @cached_property
     def _perturbed(self) -> dict[str, jax.ShapeDtypeStruct]:
-        """What a step asks its noise for, found by tracing one."""
-        asked: dict[str, tuple[int, ...]] = {}
+        """The shapes of a step's perturbations, recorded in a trace of one step."""
+        shapes_asked: dict[str, tuple[int, ...]] = {}
         plan, perturbation = self.plan, self.plan.perturbation
         drawn = perturbation is not None and not perturbation.guess.made
         samples = perturbation.samples if perturbation is not None and drawn else 1
 
         class Recording(Rows):
-            """Rows whose noise is zero, and noted."""
+            """Rows whose noise is zero, and that record which noise was asked for."""
 
             def noise(self, plan: Plan) -> Any:
                 def zeros(shapes: Mapping[str, tuple[int, ...]], sample: Any) -> dict[str, Any]:
-                    asked.update(shapes)
+                    shapes_asked.update(shapes)
                     return {name: jnp.zeros(shape) for name, shape in shapes.items()}
 
                 return zeros
@@ -199,87 +207,96 @@ class Program:
         plan = unrolled.plan
         batch = plan.images(plan.experiment.data.batch_size)
         jax.eval_shape(traced_on(plan, step), unrolled.abstract(), batch)
-        return {n: jax.ShapeDtypeStruct((samples, *s), jnp.float32) for n, s in asked.items()}
+        return {
+            name: jax.ShapeDtypeStruct((samples, *shape), jnp.float32)
+            for name, shape in shapes_asked.items()
+        }
 
     def perturbations(self) -> dict[str, jax.ShapeDtypeStruct]:
-        """The names and shapes of the perturbations of a step, samples first; empty if none."""
+        """The names and shapes of a step's perturbations, samples first; may be empty."""
         return dict(self._perturbed)
 
     def _refuse_other(self, perturbations: Perturbations) -> None:
-        wanted = self.perturbations()
-        for name in perturbations.keys() - wanted.keys():
-            known = ", ".join(wanted) or "none"
+        shapes_known = self.perturbations()
+        for name in perturbations.keys() - shapes_known.keys():
+            listed = ", ".join(shapes_known) or "none"
             raise UserError(
-                f"gradient: perturbations: {name}: nothing of this name; known: {known}"
+                f"gradient: perturbations: {name}: nothing of this name; known: {listed}"
             )
-        for name, like in wanted.items():
+        for name, spec in shapes_known.items():
             if name not in perturbations:
-                raise UserError(f"gradient: perturbations: {name} is missing; give {like.shape}")
-            if tuple(perturbations[name].shape) != like.shape:
+                raise UserError(f"gradient: perturbations: {name} is missing; give {spec.shape}")
+            if tuple(perturbations[name].shape) != spec.shape:
                 raise UserError(
                     f"gradient: perturbations: {name} has the shape "
-                    f"{tuple(perturbations[name].shape)}; must be {like.shape}, samples first"
+                    f"{tuple(perturbations[name].shape)}; must be {spec.shape}, samples first"
                 )
 
     def _gradient_of_step(
         self, state: State, batch: Batch, perturbations: Perturbations | None
     ) -> tuple[Params, Metrics]:
-        found = self.learned(state, batch, Collecting(state), perturbations)
-        return unstacked_gradient(self.plan, found.grads, found.stacks), found.metrics
+        learned = self.learned(state, batch, Collecting(state), perturbations)
+        return unstacked_gradient(self.plan, learned.grads, learned.stacks), learned.metrics
 
     def learned(
         self, state: State, batch: Batch, keep: Keep, perturbations: Perturbations | None = None
     ) -> Learned:
-        """What everything learns at a step, the classifier too, and what else moves."""
+        """The gradients of all parameters at a step, with the classifier's, and its metrics."""
         plan = self.plan
         rows = rows_of(plan, state, batch, perturbations)
-        found = learn(plan, state, rows, keep)
-        clean = found.output
+        learned = learn(plan, state, rows, keep)
+        clean = learned.output
         if not plan.objective.answers:
-            # A third pass, normalized by running statistics, so that the classifier trains on what
-            # evaluation shows it.
+            # One more pass, normalized with running statistics, so that the classifier trains on
+            # the features that it sees in evaluation.
             clean = clean_features(plan, state, batch["image"])
-        read, metrics, traces = classifier_gradient(plan, state.params, clean, batch["label"])
-        return found._replace(
-            grads={**found.grads, **read},
-            squares=found.squares + optax.tree.norm(read, squared=True),
-            metrics={**found.metrics, **metrics},
-            layers={**found.layers, **traces},
+        classifier_grads, metrics, traces = classifier_gradient(
+            plan, state.params, clean, batch["label"]
+        )
+        return learned._replace(
+            grads={**learned.grads, **classifier_grads},
+            squares=learned.squares + optax.tree.norm(classifier_grads, squared=True),
+            metrics={**learned.metrics, **metrics},
+            layers={**learned.layers, **traces},
         )
 
     def _update(self, state: State, batch: Batch) -> tuple[State, Metrics]:
         if self.plan.experiment.mesh.stage > 1:
-            records = {name: part[None] for name, part in batch.items()}
+            records = {name: array[None] for name, array in batch.items()}
             new, metrics = self._updates(state, records)
-            return new, {name: part[0] for name, part in metrics.items()}
-        plan, found = self.plan, self._clipped(state, batch)
-        params, moments = updated(plan, self._optimizer, state, found.grads, found.stacks)
+            return new, {name: array[0] for name, array in metrics.items()}
+        plan, learned = self.plan, self._clipped(state, batch)
+        params, moments = updated(plan, self._optimizer, state, learned.grads, learned.stacks)
         new = state._replace(
             step=state.step + 1,
             params=params,
             optimizer=moments,
-            statistics=moved(state.statistics, found.layers),
-            feedback=state.feedback if found.feedback is None else found.feedback,
+            statistics=moved(state.statistics, learned.layers),
+            feedback=state.feedback if learned.feedback is None else learned.feedback,
         )
-        return new, {**found.metrics, "optim/grad_norm": jnp.sqrt(found.squares)}
+        return new, {**learned.metrics, "optim/grad_norm": jnp.sqrt(learned.squares)}
 
     def _clipped(self, state: State, batch: Batch) -> Learned:
-        """What everything learns at a step; stacks have made theirs already."""
+        """The gradients at a step after clipping; stacks have made their steps already."""
         plan, keep = self.plan, Stepping(self._optimizer, state)
         if not plan.experiment.optimizer.clip.whole:
             return self.learned(state, batch, keep)
-        found = self.learned(state, batch, Collecting(state))
-        grads, stacks = clipped(plan, (found.grads, found.stacks))
-        return found._replace(grads=grads, stacks=keep_all(plan, keep, stacks))
+        learned = self.learned(state, batch, Collecting(state))
+        grads, stacks = clipped(plan, (learned.grads, learned.stacks))
+        return learned._replace(grads=grads, stacks=keep_all(plan, keep, stacks))
 
     def _updates(self, state: State, records: Records, whole: Batch | None = None) -> Any:
         if self.plan.experiment.mesh.stage > 1:
             return pipelined(
                 self.plan, self._optimizer, state, records, whole, _picked, self._stages
             )
-        # Calls of any length beyond one give the same bits; one step is compiled without the loop,
-        # and may round otherwise.
-        return looped(self.plan, lambda s, r: self._update(s, _picked(r, whole)), state, records)
+
+        def update(state: State, record: Records) -> tuple[State, Metrics]:
+            return self._update(state, _picked(record, whole))
+
+        # Calls of two or more updates have the same bits. A single update is compiled without a
+        # loop and may round differently.
+        return looped(self.plan, update, state, records)
 
     def _diagnose(self, state: State, batch: Batch) -> Metrics:
         plan = self.plan
@@ -288,19 +305,19 @@ class Program:
 
 
 def _picked(record: Records, whole: Batch | None) -> Batch:
-    """A batch as it is, or the examples of the training set that are named."""
+    """The batch: the record itself, or the examples of the training set that it names."""
     if whole is None:
         return record
-    return {name: part[record["index"]] for name, part in whole.items()}
+    return {name: array[record["index"]] for name, array in whole.items()}
 
 
-def _unit_interval(name: str, part: Any) -> Any:
-    """Images of integers in float64, in [0, 1], others as they are."""
-    whole = name == "image" and jnp.issubdtype(part.dtype, jnp.integer)
-    return jnp.asarray(part, jnp.float64) / 255 if whole else part
+def _unit_interval(name: str, array: Any) -> Any:
+    """Integer images as float64 in [0, 1]; other arrays unchanged."""
+    integers = name == "image" and jnp.issubdtype(array.dtype, jnp.integer)
+    return jnp.asarray(array, jnp.float64) / 255 if integers else array
 
 
 def _wide(leaf: Any) -> Any:
-    """A floating array in float64, another as it is."""
+    """A floating-point array as float64; other arrays unchanged."""
     array = jnp.asarray(leaf)
     return array.astype(jnp.float64) if jnp.issubdtype(array.dtype, jnp.floating) else array

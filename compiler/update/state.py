@@ -1,4 +1,4 @@
-"""The state of a run, and how it begins."""
+"""The state of a run: how it starts, and how an optimizer's step changes it."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -23,17 +23,17 @@ Params = Mapping[str, Any]
 
 
 class State(NamedTuple):
-    """All that changes from step to step.
+    """Everything that a step reads and changes.
 
     Attributes:
-        step: updates done, int32 [].
-        params: float32 arrays under blocks, heads and classifier; equal blocks that are scanned
-            stand under stacks instead, with a leading axis of blocks.
-        optimizer: state of the optax transformation; where there are stacks, by the stack's name
-            that of each of its blocks, and under rest that of all else.
-        feedback: backward weights, fixed or learned; empty unless the estimator has them.
-        statistics: running moments of batch normalizations; empty where there are none.
-        key: raw threefry key of the run; it never changes.
+        step: the number of updates done so far, int32 [].
+        params: float32 arrays under `blocks`, `heads` and `classifier`. Scanned blocks are under
+            `stacks` instead, with a leading axis of blocks.
+        optimizer: the state of the optax transformation. With stacks: for each stack, by its name,
+            the state of each of its units, and under `rest` the state of everything else.
+        feedback: backward weights, fixed or learned; empty if the estimator has none.
+        statistics: running moments of batch normalizations; empty if there are none.
+        key: the raw threefry key of the run; it never changes.
     """
 
     step: Int[Array, ""]
@@ -45,10 +45,10 @@ class State(NamedTuple):
 
 
 def optimizer_of(plan: Plan) -> optax.GradientTransformation:
-    """What a run of a plan does with gradients."""
-    spec, learns = plan.experiment.optimizer, weights_of(plan.parameters()) - plan.frozen
-    made = make_optimizer(spec, plan.steps, plan.steps_per_epoch, learns)
-    return without(made, plan.frozen) if plan.frozen else made
+    """The optimizer of a plan, which leaves frozen parameters unchanged."""
+    spec, decaying = plan.experiment.optimizer, weights_of(plan.parameters()) - plan.frozen
+    optimizer = make_optimizer(spec, plan.steps, plan.steps_per_epoch, decaying)
+    return without(optimizer, plan.frozen) if plan.frozen else optimizer
 
 
 def start(
@@ -57,46 +57,49 @@ def start(
     key: KeyData,
     given: Mapping[str, Any] | None = None,
 ) -> State:
-    """The state before the first step; parameters do not depend on what is stacked.
+    """The state before the first step; stacking does not change initial parameters.
 
     Args:
         plan: the plan.
-        optimizer: of it.
-        key: raw key of the run.
-        given: parameters by path that are not drawn.
+        optimizer: the plan's optimizer.
+        key: the raw random key of the run.
+        given: parameters by path that are read instead of drawn.
     """
-    how = plan.network.initialization
-    made = initialize(plan.parameters(), key, how, drawn=plan.network.drawn)
-    params = stacked(plan.stacks, unflatten(flatten(made) | dict(given or {})))
-    drawn = initialize(plan.feedback(), key, how, "feedback", all_drawn=True)
+    initialization = plan.network.initialization
+    params_by_block = initialize(plan.parameters(), key, initialization, drawn=plan.network.drawn)
+    params = stacked(plan.stacks, unflatten(flatten(params_by_block) | dict(given or {})))
+    drawn = initialize(plan.feedback(), key, initialization, "feedback", all_drawn=True)
     feedback = stacked(plan.stacks, drawn) if drawn else {}
     moments: Any = optimizer.init(rest(params))
-    # One state per block, so that its step stands in the body of the scan too, and LARS sees the
-    # norms of single layers.
+    # Each unit of a stack has an optimizer state of its own. So its step can be in the body of the
+    # scan, and LARS sees the norms of single layers.
     if plan.stacks:
         moments = {"rest": moments} | {
-            name: jax.vmap(optimizer.init)(own) for name, own in params["stacks"].items()
+            name: jax.vmap(optimizer.init)(stack_params)
+            for name, stack_params in params["stacks"].items()
         }
     return State(jnp.zeros((), jnp.int32), params, moments, feedback, initial(plan.network), key)
 
 
 def rest(params: Params) -> dict[str, Any]:
-    """What is in no stack."""
-    return {section: part for section, part in params.items() if section != "stacks"}
+    """The parameters that are in no stack."""
+    return {section: tree for section, tree in params.items() if section != "stacks"}
 
 
 def answering(plan: Plan, state: State) -> State:
-    """The state with the parameters that the model is evaluated and used with: averaged ones."""
+    """The state with the parameters for evaluation: averaged ones, if the spec asks for them."""
     if plan.experiment.optimizer.average is None:
         return state
     if not plan.stacks:
         return state._replace(params=average_in(state.optimizer))
-    averages = {name: average_in(own) for name, own in state.optimizer.items()}
+    averages = {
+        name: average_in(optimizer_state) for name, optimizer_state in state.optimizer.items()
+    }
     return state._replace(params={**averages.pop("rest"), "stacks": averages})
 
 
 def by_name(plan: Plan, state: State) -> State:
-    """The same state with parameters and backward weights by block, stacked or not."""
+    """The same state with all parameters and backward weights by block, none in stacks."""
     if not plan.stacks:
         return state
     feedback = unstacked(plan.stacks, state.feedback) if state.feedback else {}
@@ -104,12 +107,12 @@ def by_name(plan: Plan, state: State) -> State:
 
 
 def unstacked_gradient(plan: Plan, grads: Params, stacks: Params) -> dict[str, Any]:
-    """A gradient by block, from that of all that is in no stack and those of stacks."""
+    """A gradient by block, from the gradients of stacks and of everything else."""
     return unstacked(plan.stacks, {**grads, "stacks": stacks}) if plan.stacks else dict(grads)
 
 
 def clipped(plan: Plan, grads: Any) -> Any:
-    """The gradients of all parameters after what needs them at once; unchanged if nothing does."""
+    """All gradients, clipped by the norm of the whole gradient if the spec asks for it."""
     clip = together(plan.experiment.optimizer)
     if clip is None:
         return grads
@@ -137,23 +140,27 @@ def updated(
 ) -> tuple[Params, Any]:
     """Parameters and the optimizer's state after one update of a state.
 
-    A stage of a pipeline has the gradients of its own parts only. Optimizers treat every array by
-    itself, so what the others' zeros make is never read, and XLA does not compute it.
+    Gradients that are missing count as zero. A stage of a pipeline has the gradients of its own
+    parts only. Optimizers treat every array by itself, so the results for the other parts are never
+    read, and XLA does not compute them.
 
     Args:
         plan: the plan.
-        optimizer: of single units as of the whole network.
-        state: before it.
-        grads: of what is in no stack.
-        stacks: new parameters and optimizer state of stacks, by name.
+        optimizer: the plan's optimizer; it also fits single units of a stack.
+        state: the state before the update.
+        grads: the gradients of parameters that are in no stack.
+        stacks: new parameters and optimizer state of each stack, by name.
     """
-    before, known = rest(state.params), flatten(grads)
-    whole = {path: known.get(path, jnp.zeros_like(leaf)) for path, leaf in flatten(before).items()}
+    params_before, given_grads = rest(state.params), flatten(grads)
+    all_grads = {
+        path: given_grads.get(path, jnp.zeros_like(leaf))
+        for path, leaf in flatten(params_before).items()
+    }
     moments = state.optimizer["rest"] if plan.stacks else state.optimizer
-    params, moments = stepped(optimizer, unflatten(whole), moments, before)
+    params, moments = stepped(optimizer, unflatten(all_grads), moments, params_before)
     if not plan.stacks:
         return params, moments
-    own = {name: of for name, (of, _) in stacks.items()}
-    params = {**params, "stacks": {**state.params["stacks"], **own}}
-    new = {name: of for name, (_, of) in stacks.items()}
-    return params, {**state.optimizer, "rest": moments, **new}
+    stack_params = {name: value for name, (value, _) in stacks.items()}
+    params = {**params, "stacks": {**state.params["stacks"], **stack_params}}
+    stack_states = {name: value for name, (_, value) in stacks.items()}
+    return params, {**state.optimizer, "rest": moments, **stack_states}

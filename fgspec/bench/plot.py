@@ -45,9 +45,9 @@ def draw(results: Mapping[str, Any], path: Path) -> None:
     time.bar_label(bars, labels=ratios, padding=6)
     time.margins(x=0.2)
     time.invert_yaxis()
-    time.set_xlabel(f"ms a step (ratio to {results['against']})")
+    time.set_xlabel(f"ms per step (ratio to {results['against']})")
     memory.barh(names, [one["memory"]["temporary_bytes"] / 2**20 for one in specs], color="C1")
-    memory.set_xlabel("MiB of temporaries")
+    memory.set_xlabel("temporary arrays (MiB)")
     figure.savefig(path, format="png")
 
 

@@ -7,7 +7,7 @@ from fgspec.show.text import columns, mebibytes, quantity
 
 
 def lines(results: Mapping[str, Any]) -> list[str]:
-    """The results as text: two tables and what is to be noted.
+    """The results as text: a table of times, a table of costs, and notes.
 
     Args:
         results: with the keys `rounds`, `against`, `environment` and `specs`.
@@ -17,10 +17,18 @@ def lines(results: Mapping[str, Any]) -> list[str]:
     machine = f"jax {environment['packages']['jax']} on {devices}, {environment['cpus']} CPU cores"
     against = f"ratio to {results['against']}"
     speed: list[tuple[str, ...]] = [
-        ("time of an update", "ms", "quartiles", against, "quartiles", "steps/s", "examples/s")
+        ("time per step", "ms", "quartiles", against, "quartiles", "steps/s", "examples/s")
     ]
     cost: list[tuple[str, ...]] = [
-        ("cost", "trace + lower", "XLA", "temporary", "arguments", "FLOPs", "by XLA")
+        (
+            "cost",
+            "tracing",
+            "XLA compiles",
+            "temporary arrays",
+            "state and batches",
+            "FLOPs per step",
+            "XLA counts",
+        )
     ]
     for one in found:
         took, ratio, compiling = one["step_time_s"], one["ratio"], one["compile_s"]
@@ -32,12 +40,12 @@ def lines(results: Mapping[str, Any]) -> list[str]:
         compiled = [f"{compiling[part]:.2f} s" for part in ("lowering", "xla")]
         cost.append((one["name"], *compiled, *memory, *flops))
     odd = [
-        f"note: {one['name']}: a loss is not finite on random images; its time may be another "
-        "where it learns"
+        f"note: {one['name']}: a loss is not finite on these random images; on real data a step "
+        "may take another time"
         for one in found
         if not one["finite"]
     ]
-    head = f"medians of {results['rounds']} rounds; {machine}"
+    head = f"medians and quartiles over {results['rounds']} rounds, on random images; {machine}"
     return [head, "", *columns(speed), "", *columns(cost), *odd]
 
 

@@ -15,6 +15,7 @@ from fgspec.problems.problems import Problem, nearest
 from fgspec.spec.architectures import Architecture
 from fgspec.spec.base import Interval
 from fgspec.spec.data import Data
+from fgspec.spec.example_means import mixing
 from fgspec.spec.gradient import Gradient, Perturbation
 from fgspec.spec.kinds import methods_in
 from fgspec.spec.losses import Losses
@@ -85,12 +86,36 @@ def intervals(
         found["training", "stop_early", "patience"] = training.stop_early.patience
     if diagnostics.every is not None:
         found["diagnostics", "every"] = diagnostics.every
-    elif diagnostics.samples != Diagnostics().samples:
-        message = "never read without an interval; add diagnostics.every or remove it"
-        yield Problem(("diagnostics", "samples"), message)
+    else:
+        for name in ("samples", "noise_scale"):
+            if getattr(diagnostics, name) != getattr(Diagnostics(), name):
+                message = "never read without an interval; add diagnostics.every or remove it"
+                yield Problem(("diagnostics", name), message)
     for path, interval in found.items():
         if (interval.epochs is None) == (interval.steps is None):
             yield Problem(path, "give either epochs or steps, such as {epochs: 1}")
+
+
+def noise_scale(
+    architecture: Architecture,
+    losses: Losses,
+    gradient: Gradient,
+    data: Data,
+    diagnostics: Diagnostics,
+) -> Iterator[Problem]:
+    """The gradient-noise scale is that of a mean over examples, and taken from equal parts."""
+    path: Path = ("diagnostics", "noise_scale")
+    parts = diagnostics.noise_scale
+    if parts is None:
+        return
+    mixed = mixing(architecture, losses, gradient)
+    if mixed is not None:
+        message = f"the gradient is not a mean over examples, as {mixed.reason}; remove it"
+        yield Problem(path, message, others=(mixed.path,))
+    elif data.batch_size % parts:
+        near = divisors(data.batch_size, parts)
+        message = f"must divide the {data.batch_size} examples of a batch; {near}"
+        yield Problem(path, message, others=(("data", "batch_size"),))
 
 
 def loss_sites(architecture: Architecture, losses: Losses) -> Iterator[Problem]:
@@ -238,6 +263,7 @@ CHECKS: tuple[Callable[..., Iterator[Problem]], ...] = (
     validation,
     beginning,
     intervals,
+    noise_scale,
     loss_sites,
     head,
     replication,

@@ -54,7 +54,9 @@ def run(
     print("\n".join(layer_lines(plan)))
     rows = cost_rows(plan, compiled, found) | mesh_rows(plan)
     console = Console()
-    table(f"cost of an update of {loaded.experiment.name}", rows, console)
+    print()
+    table(f"cost of one training step of {loaded.experiment.name}", rows, console)
+    print()
     print("\n".join(anatomy_lines(plan, found)))
     _picture(plan)
     for note in notes(plan):
@@ -71,7 +73,8 @@ def _predict(loaded: Loaded, machine: Machine, as_json: bool) -> None:
         print(json.dumps(values | {"state": found.state, "features": found.features}, indent=2))
         return
     console = Console()
-    table(f"an update of {loaded.experiment.name}", prediction_rows(plan, machine), console)
+    title = f"one training step of {loaded.experiment.name}, predicted"
+    table(title, prediction_rows(plan, machine), console)
     _picture(plan)
     for axis in ("data", "group"):
         if len(lines := scaling_lines(plan, axis, machine)) > 3:

@@ -2,7 +2,7 @@
 
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,11 +20,22 @@ from fgspec.loading.spec_file import load
 from fgspec.problems.problems import SpecError, nearest
 from fgspec.processes.stopping import advise, deferred, told
 from fgspec.spec.kinds import working
+from fgspec.spec.metrics import leading
 from fgspec.sweeps.engine import Site, Watch, outcome, run_all
 from fgspec.sweeps.engines import ENGINES, SweepEngine
-from fgspec.sweeps.expand import Sweep, load_sweep, of_arms
+from fgspec.sweeps.expand import Search, Sweep, load_sweep, of_arms
 from fgspec.sweeps.folder import Found, Planned, SweepDir, fail, locked, record, status
 from fgspec.sweeps.live import followed
+from fgspec.sweeps.search import (
+    Arms,
+    Trial,
+    best,
+    chosen_next,
+    remember,
+    remembered,
+    required,
+    values_of,
+)
 from fgspec.sweeps.show import plan_lines, status_lines
 from fgspec.training.logbook import write_text
 from fgspec.training.loop import Preempted
@@ -53,10 +64,16 @@ def run(
     costs = costs_of(sweep)
     print("\n".join(plan_lines(sweep, costs)), flush=True)
     if write is not None:
+        if sweep.search is not None:
+            raise ArgumentError("sweep: --write: a search chooses its arms while it runs")
         _write(sweep, write)
     if list_only or write is not None:
         return
-    found = train_all(sweep, costs, run_dir, where)
+    found = (
+        train_all(sweep, costs, run_dir, where)
+        if sweep.search is None
+        else search_all(sweep, sweep.search, run_dir, where)
+    )
     print("\n".join(status_lines(found)))
     if any(one.state == "done" for one in found):
         then("report", run_dir / sweep.name)
@@ -144,31 +161,92 @@ def train_all(
         Preempted: told to stop; says what has become of the runs.
         UserError: the engine cannot be used as asked.
     """
-
-    def say(line: str) -> None:
-        print(line, flush=True)
-
     folder = SweepDir(run_dir / sweep.name)
-    with locked(folder, say) as lock:
-        say(f"sweep {folder.path}")
+    with locked(folder, _say) as lock:
+        _say(f"sweep {folder.path}")
+        _refuse_others(folder, where)
         planned = record(folder, sweep, {label: steps for label, (_, steps) in costs.items()})
         todo = [one.planned for one in status(folder, planned) if not one.over]
-        for one in todo:
-            folder.failure(one).unlink(missing_ok=True)
         if len(todo) < len(planned):
-            say(f"{len(planned) - len(todo)} of {len(planned)} runs ended already")
-        for name in ENGINES.names():
-            if name != where.engine and _engine(name).outlives:
-                working(_engine(name)()).refuse_under_way(folder)
-        if where.engine is None:
-            with followed(folder, planned, Console()):
-                _train_here(folder, todo, say)
-        elif todo:
-            site = Site(folder, lock, where.jobs, where.resources, say)
-            engine = working(_engine(where.engine)()).begin(site)
-            with deferred() as stopping, followed(folder, planned, Console()):
-                run_all(folder, todo, engine, Watch(where.retries, say, stopping))
-        return status(folder, planned)
+            _say(f"{len(planned) - len(todo)} of {len(planned)} runs ended already")
+        return _train(folder, lock, planned, todo, where)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _refuse_others(folder: SweepDir, where: Where) -> None:
+    """Raise if another engine still trains runs of the sweep."""
+    for name in ENGINES.names():
+        if name != where.engine and _engine(name).outlives:
+            working(_engine(name)()).refuse_under_way(folder)
+
+
+def _train(
+    folder: SweepDir, lock: int, planned: list[Planned], todo: list[Planned], where: Where
+) -> list[Found]:
+    """Run what is to be done of a locked sweep; what there is of every run afterwards."""
+    for one in todo:
+        folder.failure(one).unlink(missing_ok=True)
+    if where.engine is None:
+        with followed(folder, planned, Console()):
+            _train_here(folder, todo, _say)
+    elif todo:
+        site = Site(folder, lock, where.jobs, where.resources, _say)
+        engine = working(_engine(where.engine)()).begin(site)
+        with deferred() as stopping, followed(folder, planned, Console()):
+            run_all(folder, todo, engine, Watch(where.retries, _say, stopping))
+    return status(folder, planned)
+
+
+def search_all(sweep: Sweep, search: Search, run_dir: Path, where: Where) -> list[Found]:
+    """Let optuna choose arms and run them, until there are as many as the sweep asks for.
+
+    As many arms are chosen at once as keep all jobs busy. What was chosen and is not trained comes
+    first, so that a search goes on where it was stopped.
+
+    Raises:
+        Preempted, UserError: as `train_all`.
+    """
+    required()
+    folder, drawn = SweepDir(run_dir / sweep.name), search.drawn
+    at_once = -(-(where.jobs or 1) // len(sweep.seeds))
+    experiment = sweep.arms[0].loaded.experiment
+    metric, lower = leading(experiment.data, experiment.losses)
+    with locked(folder, _say) as lock:
+        _say(f"sweep {folder.path}")
+        _refuse_others(folder, where)
+        choices, arms, found = remembered(folder, drawn)[: drawn.count], Arms(sweep), list[Found]()
+        if choices:
+            _say(f"{len(choices)} of {drawn.count} arms were chosen already")
+        while True:
+            for choice in choices[len(arms.labels) :]:
+                _add(arms, search, values_of(drawn, choice))
+            if arms.kept:
+                planned = record(folder, arms.as_sweep(), arms.steps)
+                todo = [one.planned for one in status(folder, planned) if not one.over]
+                found = _train(folder, lock, planned, todo, where)
+            reached = arms.reached(found, metric)
+            if len(choices) >= drawn.count:
+                _say(best(arms, reached, metric, lower))
+                return found
+            trials = [Trial(*pair) for pair in zip(choices, reached, strict=True)]
+            choices += chosen_next(drawn, trials, lower, min(at_once, drawn.count - len(choices)))
+            remember(folder, drawn, choices)
+
+
+def _add(arms: Arms, search: Search, values: Mapping[str, Any]) -> None:
+    """One more arm; one that cannot be trained is left out and counts as failed."""
+    number = len(arms.labels) + 1
+    try:
+        arm = search.arm(number, values)
+        (cost,) = costs_of(replace(arms.sweep, arms=(arm,))).values()
+    except SpecError as error:
+        _say(f"trial-{number} is left out: {error.lines[0]}")
+        arms.leave_out()
+    else:
+        arms.add(arm, cost[1])
 
 
 def _train_here(folder: SweepDir, todo: list[Planned], say: Callable[[str], None]) -> None:

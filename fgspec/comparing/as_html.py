@@ -5,7 +5,7 @@ from html import escape
 
 from compiler.equivalence.consequences import Consequence
 from compiler.quality.probe import Probe
-from fgspec.comparing.as_text import COSTS, MEASURES, cells_of
+from fgspec.comparing.as_text import COSTS, EXPLAINED, MEASURES, cells_of
 from fgspec.comparing.comparison import Comparison, Probed
 from fgspec.loading.resolved import Difference
 from fgspec.problems.problems import MISSING, dotted, flow
@@ -40,15 +40,15 @@ def _heads(found: Comparison) -> tuple[str, str]:
 
 
 def _fields(found: Comparison) -> Section:
-    said = [f"Equal, though only one says so: {', '.join(found.spelled_out)}."]
+    said = [f"Equal, but written in one spec only: {', '.join(found.spelled_out)}."]
     said = said * bool(found.spelled_out)
     if not found.fields:
-        return Section("Fields", ("The same.", *said))
+        return Section("Fields", ("No field differs.", *said))
     rows = tuple(
         (Cell(dotted(d.path), code=True), d.kind, _side(d, "a"), _side(d, "b"))
         for d in found.fields
     )
-    table = Table("fields", ("field", "", *_heads(found)), rows)
+    table = Table("fields", ("field", "change", *_heads(found)), rows)
     return Section("Fields", (table, *said))
 
 
@@ -68,7 +68,11 @@ def _consequences(found: Comparison) -> list[Section]:
         for one in found.consequences
         for kind, names, note in _kinds(one)
     )
-    table = Table("consequences", ("group", "", "names"), rows)
+    caption = (
+        "The computations that change from A to B. Identical ones have the same operations on the "
+        "same inputs, by their traces."
+    )
+    table = Table("consequences", ("group", "change", "names"), rows, caption)
     return [Section("Consequences", (table,)), _costs(found)]
 
 
@@ -79,7 +83,7 @@ def _kinds(one: Consequence) -> Iterator[tuple[str, str, str]]:
     for kind, names in (("changed", one.changed), ("removed", one.removed), ("added", one.added)):
         if names:
             alone = one.by_draws and kind == "changed"
-            yield kind, ", ".join(names), "by what is drawn alone" * alone
+            yield kind, ", ".join(names), "only random numbers differ" * alone
 
 
 def _costs(found: Comparison) -> Section:
@@ -88,9 +92,9 @@ def _costs(found: Comparison) -> Section:
         for name, (a, b) in (found.cost or {}).items()
         if name in COSTS
     )
-    same = "An update costs the same."
+    same = "A step of both costs the same."
     table = Table("cost", ("", *_heads(found)), rows) if rows else same
-    return Section("Cost of an update", (table,))
+    return Section("Cost of a step", (table,))
 
 
 def _probe(probe: Probed) -> Section:
@@ -102,8 +106,8 @@ def _probe(probe: Probed) -> Section:
         if layer in own
     )
     heads = ("layer", "spec", *(head for head, _ in MEASURES.values()))
-    where = f"Against the exact gradient of each target, on {probe.where}, {probe.draws} draws."
-    table = Table("probe", heads, rows, where)
+    where = f"Estimates against exact gradients, on {probe.where}; {probe.draws} draws."
+    table = Table("probe", heads, rows, f"{where} {EXPLAINED}")
     return Section("Probe", (table, *(_plot(name, layers, probe) for name in _PLOTTED)))
 
 

@@ -1,6 +1,7 @@
 """A comparison of two specs as text for people."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from textwrap import wrap
 
 from rich.console import Console
 from rich.text import Text
@@ -11,7 +12,7 @@ from fgspec.comparing.comparison import Comparison, Probed
 from fgspec.loading.resolved import Difference
 from fgspec.problems.problems import MISSING, Origin, dotted, flow
 from fgspec.show.lines import say
-from fgspec.show.text import mebibytes, quantity
+from fgspec.show.text import few, mebibytes, quantity
 from fgspec.spec.ablation import CONSEQUENCES
 
 MOST = 6
@@ -24,25 +25,32 @@ COSTS: dict[str, tuple[str, Callable[[float], str]]] = {
     "parameters": ("parameters", lambda value: f"{value:,}"),
     "flops": ("FLOPs", quantity),
     "bytes": ("bytes moved", lambda value: quantity(value, "B")),
-    "memory": ("temporaries", mebibytes),
+    "memory": ("temporary arrays", mebibytes),
     "sent": ("sent by each device", mebibytes),
-    "losses": ("copies of losses", lambda value: f"{value:,}"),
+    "losses": ("loss copies", lambda value: f"{value:,}"),
     "perturbed": ("perturbed elements", lambda value: f"{value:,}"),
     "state_bytes": ("state", mebibytes),
     "batch_bytes": ("batch", mebibytes),
 }
-"""What a person reads of the cost of an update: its name and how it is written."""
+"""The cost of a training step: the name that people read, and how the value is written."""
 
 MEASURES: dict[str, tuple[str, str]] = {
     "cosine": ("cosine", ".3f"),
     "bias": ("bias", ".3g"),
     "bias_z": ("bias z", ".1f"),
     "variance": ("variance", ".3g"),
-    "signal_to_noise": ("signal to noise", ".3g"),
-    "gradient": ("|gradient|", ".3g"),
+    "signal_to_noise": ("SNR", ".3g"),
+    "gradient": ("|t|", ".3g"),
     "step": ("|step|", ".3g"),
 }
 """The fields of `Probe`: the head of the column and the format of its numbers."""
+
+EXPLAINED = (
+    "g: estimate, t: exact gradient of the spec's target. cosine: mean over draws; bias: "
+    "|E g - t| / |t|; bias z: squared bias in standard errors, above 3 there is a bias; variance: "
+    "E|g - E g|² / |t|²; SNR: 1 / variance; |step|: length of the optimizer's step."
+)
+"""What the columns of a probe mean."""
 
 
 def show(found: Comparison, console: Console) -> None:
@@ -50,10 +58,10 @@ def show(found: Comparison, console: Console) -> None:
     for difference in found.fields:
         say(console, field(difference))
     if not found.fields:
-        say(console, "the same")
+        say(console, "no field differs")
     if found.spelled_out:
-        names = listed(found.spelled_out)
-        text = Text(f"equal, though only one says so: {names}", "dim")
+        names = few(found.spelled_out, MOST)
+        text = Text(f"equal, but written in one spec only: {names}", "dim")
         say(console, text)
     if found.consequences:
         say(console)
@@ -86,39 +94,35 @@ def consequence(one: Consequence) -> Text:
     width = max(map(len, CONSEQUENCES.values()))
     head = f"{CONSEQUENCES[one.group]:<{width}}  "
     if one.identical:
-        return Text.assemble(head, ("identical", "green"))
+        return Text.assemble(head, (f"identical (all {len(one.same)})", "green"))
     return Text.assemble(head, ("; ".join(_changes(one)), "yellow"))
 
 
 def _changes(one: Consequence) -> Iterator[str]:
     others = one.same + one.removed + one.added
     if one.changed:
-        alone = ", by what is drawn alone" if one.by_draws else ""
-        yield f"changed: {listed(summarized(one.changed, others))}{alone}"
+        alone = " (only random numbers differ)" if one.by_draws else ""
+        yield f"changed: {few(summarized(one.changed, others), MOST)}{alone}"
     # A block whose layers are removed and added is neither itself.
-    kept = one.same + one.changed
+    unmoved = one.same + one.changed
     if one.removed:
-        yield f"removed: {listed(summarized(one.removed, kept + one.added))}"
+        yield f"removed: {few(summarized(one.removed, unmoved + one.added), MOST)}"
     if one.added:
-        yield f"added: {listed(summarized(one.added, kept + one.removed))}"
-
-
-def listed(names: Sequence[str]) -> str:
-    """A few names, and how many more there are."""
-    more = len(names) - MOST
-    return ", ".join(names[:MOST]) + (f" and {more} more" if more > 0 else "")
+        yield f"added: {few(summarized(one.added, unmoved + one.removed), MOST)}"
 
 
 def costs(found: Comparison) -> list[Text]:
     """What an update costs on both sides, where that differs."""
     width = max(map(len, CONSEQUENCES.values()))
-    told = [(COSTS[name], pair) for name, pair in (found.cost or {}).items() if name in COSTS]
-    rows = [(cost, (a, b)) for cost, (a, b) in told if abs(a - b) >= LEAST * max(a, b)]
+    shown_costs = [
+        (COSTS[name], pair) for name, pair in (found.cost or {}).items() if name in COSTS
+    ]
+    rows = [(cost, (a, b)) for cost, (a, b) in shown_costs if abs(a - b) >= LEAST * max(a, b)]
     if not rows:
-        same = "the same within 0.1 %" if told else "identical"
-        return [Text.assemble(f"{'cost of an update':<{width}}  ", (same, "green"))]
+        same = "equal within 0.1 %" if shown_costs else "identical"
+        return [Text.assemble(f"{'cost of a step':<{width}}  ", (same, "green"))]
     texts = [f"{title} {tell(a)} -> {tell(b)}{_ratio(a, b)}" for (title, tell), (a, b) in rows]
-    return [Text.assemble(f"{'cost of an update':<{width}}  ", ("; ".join(texts), "yellow"))]
+    return [Text.assemble(f"{'cost of a step':<{width}}  ", ("; ".join(texts), "yellow"))]
 
 
 def _ratio(a: float, b: float) -> str:
@@ -126,9 +130,8 @@ def _ratio(a: float, b: float) -> str:
 
 
 def _probe(probe: Probed, console: Console) -> None:
-    drawn = f", {probe.draws} draws" if probe.draws else ""
-    title = f"against the exact gradient of each target, on {probe.where}{drawn}"
-    say(console, title)
+    drawn = f"; {probe.draws} draws" if probe.draws else ""
+    say(console, f"estimates against exact gradients, on {probe.where}{drawn}")
     rows = [("", ("layer", "", *(head for head, _ in MEASURES.values())))]
     for layer in dict.fromkeys([*probe.a, *probe.b]):
         for sign, colour, side in (("-", "red", probe.a), ("+", "green", probe.b)):
@@ -139,6 +142,8 @@ def _probe(probe: Probed, console: Console) -> None:
         numbers = (cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True))
         line = "  ".join([layer.ljust(widths[0]), *numbers])
         say(console, Text(line, colour))
+    for line in wrap(EXPLAINED, 80):
+        say(console, Text(line, "dim"))
 
 
 def cells_of(probe: Probe) -> list[str]:

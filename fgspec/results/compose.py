@@ -26,18 +26,34 @@ CURVES = ("train/loss", "train/objective", "valid/loss", "valid/error", "test/lo
 """Metrics with a learning curve each, if logged, beside the one that arms are judged by."""
 
 DRAWN = {
-    "fg/cosine/": ("cosine", "Cosine of the estimate with the exact gradient of its target", False),
+    "fg/cosine/": (
+        "cosine",
+        "Cosine between the estimate and the exact gradient of its target",
+        False,
+    ),
     "fg/snr/": (
         "snr",
-        "Signal-to-noise ratio: squared norm of the exact gradient by the variance of the estimate",
+        "Signal-to-noise ratio: squared norm of the exact gradient / variance of the estimate",
         True,
     ),
-    "fg/norm_ratio/": ("norm_ratio", "Norm of the estimate by that of the exact gradient", True),
+    "fg/norm_ratio/": (
+        "norm_ratio",
+        "Norm of the estimate / norm of the exact gradient of its target",
+        True,
+    ),
+    "fg/noise_scale": (
+        "noise_scale",
+        "Gradient-noise scale of the estimate, in examples (McCandlish et al. 2018)",
+        True,
+    ),
 }
 """By the beginning of a metric's name: name and caption of its figure, and whether its axis is
 logarithmic. A panel is a block or a layer."""
 
-QUALITY = (*DRAWN, "fg/alignment/", "local_accuracy/")
+QUALITY = {start: caption for start, (_, caption, _) in DRAWN.items()} | {
+    "fg/alignment/": "Cosine between backward and forward weights",
+    "local_accuracy/": "Accuracy of a local head on a training batch",
+}
 """What the table of gradient quality shows, by the beginning of a metric's name."""
 
 UNSAID = (("name",), ("description",), ("seed",), ("expect",))
@@ -83,8 +99,8 @@ def result(arms: Sequence[ArmResult], metric: str) -> tuple[str, ...]:
     which, _, name = metric.partition("/")
     if which == TEST:
         return said, (
-            "Selected on the test set: nothing is left that tells how good the best arm is. "
-            "data.validation sets training examples aside to select by."
+            "The arms were compared on the test set, so the best one's test result is optimistic. "
+            "Set data.validation to compare arms on held-out training examples."
         )
     found = [(arm, own) for arm in arms if (own := summary(arm.values(metric))) is not None]
     lower = lower_is_better(metric)
@@ -96,7 +112,7 @@ def result(arms: Sequence[ArmResult], metric: str) -> tuple[str, ...]:
     if own is None:
         return (said,)
     measured = f"{written(of_test, own.mean)} over {own.count} seed{'s' * (own.count > 1)}"
-    return said, f"{of_test} of {best.label}, which {metric} selects: {measured}."
+    return said, f"{of_test} of {best.label}, the best by {metric}: {measured}."
 
 
 def _failed(failures: Sequence[Failure]) -> list[Section]:
@@ -107,7 +123,7 @@ def _failed(failures: Sequence[Failure]) -> list[Section]:
 def _left_out(collected: Collected) -> list[Section]:
     """Damaged runs, and what is damaged."""
     rows = tuple((str(run.path), run.reason) for run in collected.left_out)
-    note = "These runs are damaged and count nowhere above."
+    note = "These runs are damaged. No number above includes them."
     table = Table("left_out", ("folder", "reason"), rows, note)
     return [Section("Runs left out", (table,))] * bool(rows)
 
@@ -141,9 +157,9 @@ def _means(arms: Sequence[ArmResult], metric: str, base: ArmResult) -> Table:
         rows.append((arm.label, str(own.count), *means, *told))
     caption = (
         f"{titled(metric)} at the end of training: means and standard deviations over seeds. "
-        f"Differences to {base.label} are means over the seeds that both arms have; intervals are "
-        "BCa bootstrap intervals over these pairs, which are too narrow for few pairs and decide "
-        "nothing."
+        f"Differences to {base.label} are means over the pairs, the seeds that both arms have. "
+        "Intervals are BCa bootstrap intervals over pairs; they are too narrow for few pairs, and "
+        "the result above does not depend on them."
     )
     return Table("arms", head, tuple(rows), caption)
 
@@ -175,14 +191,16 @@ def _expected(arms: Sequence[ArmResult]) -> list[Part]:
         off = _cell(metric, own.mean - expect.value, "+")
         agrees = "yes" if told["within"] else "NO"
         rows.append((arm.label, titled(metric), *numbers, off, agrees, expect.source))
-    return [Table("expected", head, tuple(rows), "What the specs expect.")] * bool(rows)
+    caption = "Values that the specs expect, and means over seeds."
+    return [Table("expected", head, tuple(rows), caption)] * bool(rows)
 
 
 def _curves(arms: Sequence[ArmResult], metric: str, over: Abscissa, costs: Costs) -> list[Section]:
     names = dict.fromkeys([metric, *CURVES])
     figure = curves("curves", "Learning curves", arms, [*names], over, costs)
     if figure is None:
-        return [Section("Learning curves", (f"Nothing can be drawn over {over.title}.",))]
+        text = f"No curve: no metric was logged at two steps whose {over.title} are known."
+        return [Section("Learning curves", (text,))]
     return [Section("Learning curves", (figure,))]
 
 
@@ -198,13 +216,19 @@ def _quality(arms: Sequence[ArmResult], over: Abscissa, costs: Costs, draws: boo
         cells = (Cell("" if mean is None else f"{mean:.3g}", mean) for mean in means)
         rows.append((titled(name), *cells))
     head = ("metric", *(arm.label for arm in arms))
-    table = Table("gradients", head, tuple(rows), "Last measured, means over seeds.")
+    told = (
+        f"{start.rstrip('/')}: {meaning[0].lower()}{meaning[1:]}"
+        for start, meaning in QUALITY.items()
+        if kinds(arms, start)
+    )
+    caption = f"The last measured values by block or layer, means over seeds. {'; '.join(told)}."
+    table = Table("gradients", head, tuple(rows), caption)
     figures = [
         curves(file, caption, arms, sorted(kinds(arms, start)), over, costs, logarithmic)
         for start, (file, caption, logarithmic) in DRAWN.items()
         if draws
     ]
-    return [Section("Quality of gradients", (*filter(None, figures), table))]
+    return [Section("Quality of gradient estimates", (*filter(None, figures), table))]
 
 
 def _cost(
@@ -220,7 +244,15 @@ def _cost(
     }
     # Without a direction no arm is better than another.
     front = [] if lower is None or len(points) < 2 else pareto_front(points, lower)
-    head = ("arm", titled(metric), "FLOPs a step", "steps", "FLOPs of a run", "ms a step", "front")
+    head = (
+        "arm",
+        titled(metric),
+        "FLOPs per step",
+        "steps",
+        "FLOPs per run",
+        "ms per step",
+        "Pareto front",
+    )
     rows = []
     for arm in arms:
         own, pace = means[arm.label], summary(arm.values("perf/step_time_s"))
@@ -234,8 +266,8 @@ def _cost(
         mean = _cell(metric, None if own is None else own.mean)
         rows.append((arm.label, mean, *cells, time, last))
     caption = (
-        f"Cost, and {titled(metric)} as the mean over seeds. The front is Pareto's: no arm is "
-        f"better than these at no more {over.title}."
+        f"Cost, and {titled(metric)} as the mean over seeds. On the Pareto front are the arms that "
+        f"no other arm beats with as many {over.title} or fewer."
     )
     table = Table("cost", head, tuple(rows), caption)
     if not draws or lower is None:
@@ -264,8 +296,8 @@ def _changes(arms: Sequence[ArmResult], base: ArmResult) -> list[Section]:
         for d in differences(base.loaded, arm.loaded)
         if d.path[:1] not in UNSAID
     ]
-    table = Table("differences", ("arm", "field", base.label, "here"), tuple(rows))
-    return [Section(f"Differences of specs to {base.label}", (table,))] * bool(rows)
+    table = Table("differences", ("arm", "field", base.label, "this arm"), tuple(rows))
+    return [Section(f"Fields that differ from {base.label}", (table,))] * bool(rows)
 
 
 def _told(value: object) -> Cell:
@@ -290,7 +322,7 @@ def _runs(arms: Sequence[ArmResult], metric: str) -> Section:
     head = ("arm", "seed", "state", "step", titled(metric), "sha256", "folder")
     made = {_machine(run.provenance) for arm in arms for run in arm.runs}
     unfinished = sum(len(arm.others) for arm in arms)
-    notes = [f"{unfinished} runs are not done, or repeat a seed, and count nowhere above."]
+    notes = [f"{unfinished} runs are not finished or repeat a seed; no number above includes them."]
     notes = notes * bool(unfinished) + [f"Made with {'; '.join(sorted(made))}."] * bool(made)
     return Section("Runs", (*notes, Table("runs", head, tuple(rows))))
 

@@ -149,10 +149,10 @@ def curves(
     shown = sorted({index for panel in panels for index in panel.curves})
     seeds = sorted({len(curve.values) for panel in panels for curve in panel.curves.values()})
     told = f"{caption} over {over.title}. Lines are means over {_seeds(seeds)}"
-    told += "; bands reach from the lowest to the highest seed." if seeds[-1] > 1 else "."
+    told += "; bands show the lowest and highest seed." if seeds[-1] > 1 else "."
     hidden = [arm.label for index, arm in enumerate(arms) if arm.runs and index not in shown]
     if hidden:
-        told += f" Not drawn, for lack of values over {over.title}: {', '.join(hidden)}."
+        told += f" Without values over {over.title}, so not drawn: {', '.join(hidden)}."
     labels = {index: arms[index].label for index in shown}
     return _figure(name, told, panels, labels)
 
@@ -244,9 +244,9 @@ def against_cost(
     if len(points) < 2:
         return None
     caption = (
-        f"{metric} over {over.title} of a run, means over seeds"
+        f"{metric} over {over.title} per run, means over seeds"
         + (" with standard deviations" * any(p.deviation is not None for p in points.values()))
-        + ". The dashed line is the Pareto front: no arm is better than these at no more cost."
+        + ". The dashed line is the Pareto front: no other arm is better at the same cost or less."
     )
     drawn = CostPanel(points, indices, metric, lower, over)
     labels = {indices[label]: label for label in points}
@@ -265,7 +265,7 @@ class CostPanel(NamedTuple):
     @property
     def title(self) -> str:
         """What it shows."""
-        return f"{self.metric} over {self.over.title} of a run"
+        return f"{self.metric} over {self.over.title} per run"
 
     def draw(self, axis: Any) -> None:
         """A point an arm, and the front."""
@@ -274,7 +274,7 @@ class CostPanel(NamedTuple):
             reach = None if point.deviation is None else point.deviation * unit
             look = style(self.indices[label]) | {"linestyle": "none", "markersize": 6}
             axis.errorbar(point.cost, point.mean * unit, yerr=reach, capsize=3, **look)
-        axis.set(xlabel=f"{self.over.title} of a run", ylabel=titled(self.metric))
+        axis.set(xlabel=f"{self.over.title} per run", ylabel=titled(self.metric))
         _along(axis, self.over)
         axis.margins(0.1)
         axis.grid()

@@ -238,6 +238,18 @@ def verdict(metric: str, arms: Sequence[tuple[str, Values]]) -> Verdict:
     )
 
 
+def best_of(metric: str, arms: Sequence[tuple[str, Values]]) -> str | None:
+    """The arm with the best mean, which need not be better than the others; see `verdict`.
+
+    None where no arm has a result, or it is not known whether less of the metric is better.
+    """
+    lower = lower_is_better(metric)
+    means = {label: float(np.mean([*own.values()])) for label, own in arms if own}
+    if lower is None or not means:
+        return None
+    return (min if lower else max)(means, key=lambda label: means[label])
+
+
 def _none(reason: str) -> Verdict:
     return Verdict(None, f"No winner is named: {reason}")
 

@@ -1,4 +1,4 @@
-"""What a reader of results must know of a plan: what is biased, and what it estimates instead."""
+"""Notes on bias: which estimates of a plan are biased, and what they estimate instead."""
 
 from collections.abc import Iterator
 
@@ -8,50 +8,61 @@ from compiler.plan.plan import Plan
 
 
 def notes(plan: Plan) -> list[str]:
-    """One line for everything that makes the mean of the estimates differ from the target."""
+    """One line for everything that makes the mean of an estimate differ from its target."""
     return [*_credit(plan), *_set(plan), *_projection(plan), *_estimator(plan)]
 
 
 def _credit(plan: Plan) -> Iterator[str]:
-    how = plan.perturbation
-    if how is None or how.projects or how.credit != "paper":
+    perturbation = plan.perturbation
+    if perturbation is None or perturbation.projects or perturbation.credit != "paper":
         return
     biased = [
         path
         for segment in plan.segments
         for path, layer in layers_in(segment.blocks)
         if paper_route_is_biased(
-            segment, plan.readout_mixes(segment), layer, path, how.space.of_weights
+            segment, plan.readout_mixes(segment), layer, path, perturbation.space.of_weights
         )
     ]
     if biased:
         where = ", ".join(dict.fromkeys(biased))
         yield (
-            f"biased: gradient.perturbation.credit: paper leaves out loss copies that {where} move"
+            "biased: `gradient.perturbation.credit: paper` leaves out loss copies that depend on "
+            f"{where}"
         )
 
 
 def _set(plan: Plan) -> Iterator[str]:
-    how = plan.perturbation
-    if how is not None and how.guess.set.bias:
-        yield f"biased by design: {how.guess.set.bias} of a step, {how.samples} of them"
+    perturbation = plan.perturbation
+    if perturbation is not None and perturbation.guess.set.bias:
+        yield f"biased by design: {perturbation.guess.set.bias} ({perturbation.samples} per step)"
 
 
 def _projection(plan: Plan) -> Iterator[str]:
-    how = plan.perturbation
-    if how is None or not how.projects or how.projection.granularity is None:
+    perturbation = plan.perturbation
+    if (
+        perturbation is None
+        or not perturbation.projects
+        or perturbation.projection.granularity is None
+    ):
         return
-    where = ", the last block's is exact" if plan.exact_blocks else ""
-    scale = how.projection.type
-    if how.projection.coefficient.control:
-        control = how.projection.coefficient.control
-        yield f"a control: the coefficient is {control}, not the derivative{where}"
-    elif how.projection.granularity.spans:
-        yield f"biased by design: estimates the projection on the span of all guesses{where}"
+    where = "; the gradient of the last block is exact" if plan.exact_blocks else ""
+    scale = perturbation.projection.type
+    if perturbation.projection.coefficient.control:
+        control = perturbation.projection.coefficient.control
+        yield f"a control experiment: the coefficient is {control}, not the derivative{where}"
+    elif perturbation.projection.granularity.spans:
+        yield (
+            "biased by design: estimates the projection of the target on the span of all guesses"
+            f"{where}"
+        )
     elif scale is not None and scale.bias:
         yield f"biased by design: {scale.bias}{where}"
-    elif how.guess.made:
-        yield f"biased by design: <T, G> G with a guess G that is not of unit variance{where}"
+    elif perturbation.guess.made:
+        yield (
+            "biased by design: <T, G> G has mean T only for random guesses G of variance 1, not "
+            f"for one made from the network{where}"
+        )
 
 
 def _estimator(plan: Plan) -> Iterator[str]:

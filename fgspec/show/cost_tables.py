@@ -1,4 +1,4 @@
-"""What an update costs, by part and by block, as tables of text."""
+"""The predicted cost of a training step, by part and by block, as tables of text."""
 
 from collections import Counter
 
@@ -9,29 +9,36 @@ from fgspec.show.text import columns, mebibytes, quantity
 MEANS = {
     "views": "standardise, augment",
     "perturbations": "noise",
-    "forward": "forward",
-    "backward": "errors and weight gradients",
-    "tangents": "tangents",
+    "forward": "forward pass",
+    "backward": "backward pass",
+    "tangents": "tangents (forward mode)",
     "losses": "local and final losses",
     "pull-back": "weight gradients",
     "readouts": "heads and classifier",
     "optimizer": "optimizer",
     OTHER: "other",
 }
-"""What people read, in the order of an update."""
+"""What people read, in the order of a training step."""
+
+_FOOTNOTE = (
+    "Predicted from the traced step. bytes moved: read from and written to memory;",
+    "peak memory: what each holds when temporary arrays take most.",
+)
 
 
-def anatomy_lines(plan: Plan, found: Anatomy) -> list[str]:
-    """As two tables of text."""
-    parts = [by_part(own) for own in found[:3]]
-    blocks = [by_block(plan, own) for own in found[:3]]
-    rows = [("part", "FLOPs", "bytes moved", "memory at its peak")]
+def anatomy_lines(plan: Plan, anatomy: Anatomy) -> list[str]:
+    """Two tables of text, by part and by block, and what their columns mean."""
+    quantities = (anatomy.flops, anatomy.bytes, anatomy.memory)
+    parts = [by_part(counts) for counts in quantities]
+    blocks = [by_block(plan, counts) for counts in quantities]
+    rows = [("part", "FLOPs", "bytes moved", "peak memory")]
     rows += [(MEANS[name], *_cells(parts, name)) for name in MEANS if any(p[name] for p in parts)]
-    rows += [("all", *_cells([Counter(all=sum(own.values())) for own in parts], "all"))]
+    rows += [("total", *_cells([Counter(total=sum(counts.values())) for counts in parts], "total"))]
     rows += [("", "", "", ""), ("block", *rows[0][1:])]
-    return columns([*rows, *((name, *_cells(blocks, name)) for name in blocks[0])])
+    rows += [(name, *_cells(blocks, name)) for name in blocks[0]]
+    return [*columns(rows), *_FOOTNOTE]
 
 
 def _cells(counts: list[Counter[str]], name: str) -> tuple[str, str, str]:
-    flops, moved, memory = (own[name] for own in counts)
+    flops, moved, memory = (count[name] for count in counts)
     return quantity(flops), quantity(moved, "B"), mebibytes(memory)

@@ -1,4 +1,4 @@
-"""What a page, or a file of tables, is made of: sections of text, tables and figures."""
+"""The content of a page or a file of tables: sections of text, tables and figures."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,11 +9,11 @@ class Cell:
     """One cell of a table.
 
     Attributes:
-        text: what a person reads.
-        value: the same for programs, where `text` is rounded; None takes `text`.
-        note: a few words below it, in small letters.
-        side: `a` or `b`, of a table that compares two things; empty elsewhere.
-        code: whether it is what stands in a file, such as a field or its value.
+        text: what people read.
+        value: the unrounded number, for programs; None where `text` is all.
+        note: a few words below the text, in small letters.
+        side: `a` or `b`, the column's side in a table that compares two things; empty elsewhere.
+        code: whether the text is code, such as a field's name or value.
     """
 
     text: str
@@ -28,9 +28,9 @@ class Table:
     """Rows under a head; the first column names the row.
 
     Attributes:
-        name: of its files, without an ending.
-        head: of every column.
-        rows: a cell for every column; plain text is a cell of that text.
+        name: the name of its files, without an ending.
+        head: the heading of each column.
+        rows: one cell for each column; plain text stands for a cell with that text.
         caption: what the numbers are.
     """
 
@@ -50,12 +50,11 @@ class Figure:
     """Pictures that belong together.
 
     Attributes:
-        name: of its files, without an ending.
+        name: the name of its files, without an ending.
         caption: what it shows.
-        panels: SVG elements, which a page places beside or below each other as it has room.
-        keys: what every line or bar is: an SVG element, and its name.
-        files: by ending, such as svg and pdf: the whole figure with its key; empty if there are
-            no files of it.
+        panels: SVG elements; a page places them side by side, or below each other if it is narrow.
+        keys: the legend: an SVG element and a name for every line or bar.
+        files: the whole figure with its legend, by the file's ending (svg, pdf); may be empty.
     """
 
     name: str

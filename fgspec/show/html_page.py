@@ -1,4 +1,4 @@
-"""Sections -> one HTML file that needs no other, nor JavaScript."""
+"""Sections -> one self-contained HTML file without JavaScript."""
 
 import html
 from collections.abc import Sequence
@@ -37,16 +37,16 @@ svg .a { fill: var(--a); stroke: var(--a); } svg .b { fill: none; stroke: var(--
 
 
 _LONG = 36
-"""Letters of a word, or of a cell, that does not fit the line of a narrow screen."""
+"""A word or a cell of more characters does not fit the line of a narrow screen."""
 
 
 def page(title: str, sections: Sequence[Section], refresh: int | None = None) -> str:
     """One self-contained page, well-formed XML below its first line.
 
     Args:
-        title: of the page.
-        sections: what stands in it.
-        refresh: seconds after which a browser loads it again; None never.
+        title: the title of the page.
+        sections: its content.
+        refresh: the number of seconds after which a browser reloads it; None: never.
     """
     name = html.escape(title)
     again = "" if refresh is None else f'<meta http-equiv="refresh" content="{refresh}"/>\n'
@@ -78,11 +78,11 @@ def _text(text: str) -> str:
 
 
 def _word(word: str) -> str:
-    """A word that is not broken, at a hyphen neither; a long path is, behind its slashes."""
+    """A word that is not broken, not even at a hyphen; a long path may break after a slash."""
     if len(word) > _LONG:
         return html.escape(word).replace("/", "/<wbr/>")
-    whole = html.escape(word)
-    return f'<span class="whole">{whole}</span>' if {"-", "/"} & set(word) else whole
+    escaped = html.escape(word)
+    return f'<span class="whole">{escaped}</span>' if {"-", "/"} & set(word) else escaped
 
 
 def _figure(figure: Figure) -> str:
@@ -117,10 +117,10 @@ def _cell(cell: Cell, left: bool) -> str:
 
 
 def is_text(table: Table) -> list[bool]:
-    """Whether each column is of words, which stand to the left; numbers stand to the right."""
+    """For each column, whether it holds words (left-aligned) or numbers (right-aligned)."""
     columns = zip(*table.cells(), strict=True)
-    found = [all(cell.code or _is_word(cell.text) for cell in column) for column in columns]
-    return found or [True] * len(table.head)
+    are_words = [all(cell.code or _is_word(cell.text) for cell in column) for column in columns]
+    return are_words or [True] * len(table.head)
 
 
 def _is_word(text: str) -> bool:

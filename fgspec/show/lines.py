@@ -7,10 +7,10 @@ from fgspec.errors.seen import seen
 
 
 def say(console: Console, line: str | Text = "") -> None:
-    """Print a line as it is, however long.
+    """Print a line as it is, without wrapping.
 
-    To rich, brackets in a text are styles and `:bug:` is a picture; to a user they are parts of a
-    folder's name.
+    rich would read brackets in a text as styles and `:bug:` as an emoji, but folders may have such
+    names.
     """
     text = Text("\n".join(map(seen, line.split("\n")))) if isinstance(line, str) else line
     console.print(text, soft_wrap=True)

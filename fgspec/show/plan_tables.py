@@ -1,6 +1,6 @@
 """A plan and its cost as tables for people and as plain values for machines."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from math import prod
 from typing import Any
 
@@ -10,147 +10,148 @@ from compiler.cost.counts import counts
 from compiler.cost.updates_per_call import calls_of
 from compiler.equivalence.consequences import summarized
 from compiler.named_arrays.paths import flatten
+from compiler.network.network import layers_in
 from compiler.plan.loops import written_out
 from compiler.plan.plan import Plan
 from compiler.plan.segment import Site
 from compiler.plan.stacks import FEWEST
-from fgspec.show.text import aligned, mebibytes, quantity
+from fgspec.show.text import aligned, few, mebibytes, quantity
 from fgspec.spec.directional import irreversible
 from fgspec.spec.scanning import stores_all, unscannable
 
 
-def cost_rows(plan: Plan, compiled: CompiledUpdate, found: Anatomy) -> dict[str, str]:
-    """What an update costs, as shown before a run."""
+def cost_rows(plan: Plan, compiled: CompiledUpdate, anatomy: Anatomy) -> dict[str, str]:
+    """The cost of one training step, as shown before a run: name of the row -> text.
+
+    Args:
+        plan: the plan.
+        compiled: the step as XLA has compiled it.
+        anatomy: the predicted cost of the step.
+    """
     counted, batch = counts(plan), plan.experiment.data.batch_size
     views = f" in {plan.objective.views} views" if plan.objective.views > 1 else ""
-    foreseen = mebibytes(sum(found.memory.values()))
+    predicted = mebibytes(sum(anatomy.memory.values()))
     memory = (
-        f"{mebibytes(compiled.state_bytes)} state, {mebibytes(compiled.temporary_bytes)} temporary"
-        f" (predicted {foreseen})"
+        f"{mebibytes(compiled.temporary_bytes)} temporary arrays (predicted {predicted}), "
+        f"{mebibytes(compiled.state_bytes)} parameters and optimizer"
     )
-    xla = quantity(compiled.flops + found.repeated)
+    xla = quantity(compiled.flops + anatomy.repeated)
     rows = {
         "parameters": f"{counted.parameters:,}",
-        "FLOPs a step": f"{quantity(sum(found.flops.values()))} (XLA counts {xla})",
+        "FLOPs per step": f"{quantity(sum(anatomy.flops.values()))} (XLA counts {xla})",
         "memory": memory,
-        "losses": f"{counted.losses:,} copies over a batch of {batch}{views}",
+        "loss copies": f"{counted.losses:,} for a batch of {batch}{views}",
         "perturbed elements": f"{counted.perturbed:,}" if counted.perturbed else "none",
-        "steps": f"{plan.steps:,} of {plan.steps_per_epoch:,} an epoch; {_calls(plan)}",
+        "steps": f"{plan.steps:,}, {plan.steps_per_epoch:,} per epoch; {_calls(plan)}",
         "blocks": _stacks(plan),
     }
-    if aside := plan.data.valid_examples:
+    if valid_examples := plan.data.valid_examples:
         rows["validation"] = (
-            f"{aside:,} training examples are set aside; the test set is read once, at the end"
+            f"{valid_examples:,} training examples; the test set is read once, at the end"
         )
-    if given := ynnpack(plan):
-        rows["YNNPACK"] = GIVEN[given]
+    if library := ynnpack(plan):
+        rows["CPU kernels"] = KERNELS[library]
     if idle := plan.idle_params():
-        rows["cannot learn"] = f"{', '.join(idle)}: the normalization behind takes it out"
+        rows["cannot learn"] = f"{few(idle)}: the normalization after it cancels it"
     if plan.experiment.start_from is not None:
-        rows["begins with"] = _begins(plan)
+        rows["start from"] = _start(plan)
     if plan.frozen:
-        rows["frozen"] = _frozen(plan)
+        rows["frozen"] = _share(plan, plan.frozen)
     perturbing = {"derivatives": _derivatives(plan), "noise": _noise(plan)}
     rows |= {name: text for name, text in perturbing.items() if text}
     if counted.head_parameters:
-        parts, whole = by_part(found.flops), sum(found.flops.values())
-        share = parts["losses"] + parts["readouts"]
-        told = f"{quantity(share)} FLOPs with the classifier ({share / whole:.1%} of all)"
-        rows["heads of local losses"] = f"{counted.head_parameters:,} parameters, {told}"
+        parts, total = by_part(anatomy.flops), sum(anatomy.flops.values())
+        flops = parts["losses"] + parts["readouts"]
+        share = f"{quantity(flops)} FLOPs with the classifier ({flops / total:.1%})"
+        rows["local heads"] = f"{counted.head_parameters:,} parameters; {share}"
     return rows
 
 
-GIVEN = {
-    "products": "takes matrix products one by one",
-    "all": "takes what XLA gives it, sums too",
-    "none": "takes nothing",
+KERNELS = {
+    "products": "single matrix products by YNNPACK, all else by XLA",
+    "all": "as XLA chooses between YNNPACK and its own",
+    "none": "all by XLA, none by YNNPACK",
 }
-"""What XLA gives to its library on a CPU, by the value of `compile.ynnpack`."""
+"""Who computes on a CPU, by the value of `compile.ynnpack`; YNNPACK is a library within XLA."""
 
-SLOW = "this backend is slow at gradients of convolutions in them"
+SLOW = "this backend computes gradients of convolutions slowly in loops"
 """Why nothing is a loop; see `compiler.plan.loops`."""
 
 
-def _frozen(plan: Plan) -> str:
-    """What does not learn, and how much that is."""
-    return _share(plan, plan.frozen)
-
-
-def _begins(plan: Plan) -> str:
-    """What is read from elsewhere, and from where."""
+def _start(plan: Plan) -> str:
+    """The parameters that are read from a file or a run, and from where."""
     start: Any = plan.experiment.start_from
     place = start.file if start.run is None else f"{start.run}, step {start.step}"
-    return f"{_share(plan, plan.begins_elsewhere)} from {place}"
+    return f"{place}: {_share(plan, plan.begins_elsewhere)}"
 
 
 def _share(plan: Plan, paths: Collection[str]) -> str:
     """The parameters of these paths: how many numbers, and as few names as tell them."""
     sizes = {path: prod(spec.shape) for path, spec in flatten(plan.parameters()).items()}
-    own = [path for path in sizes if path in paths]
-    count, named = sum(sizes[path] for path in own), summarized(own, sizes.keys() - set(own))
-    return f"{count:,} of {sum(sizes.values()):,} parameters: {', '.join(named)}"
+    chosen = [path for path in sizes if path in paths]
+    names = summarized(chosen, sizes.keys() - set(chosen))
+    count = sum(sizes[path] for path in chosen)
+    return f"{count:,} of {sum(sizes.values()):,} parameters ({', '.join(names)})"
 
 
 def _calls(plan: Plan) -> str:
     calls = calls_of(plan)
-    place = "the training set is on the device" if calls.resident else "batches are sent"
+    place = "training set on the device" if calls.resident else "batches sent to the device"
     loops = f"; no loops: {SLOW}" if written_out(plan) else ""
-    return f"{calls.steps} a call, {place}{loops}"
+    return f"{calls.steps} per device call, {place}{loops}"
 
 
 def _stacks(plan: Plan) -> str:
     """What is scanned, or why nothing is."""
     if plan.stacks:
-        found = (f"{stack.name} ({len(stack.units)} equal)" for stack in plan.stacks)
-        how = "one array, unrolled" if written_out(plan) else "scanned"
-        return f"{how}: {', '.join(found)}; others unrolled"
+        stacks = (f"{stack.name} ({len(stack.units)} equal blocks)" for stack in plan.stacks)
+        how = "stacked, without a loop" if written_out(plan) else "scanned (one compiled loop)"
+        return f"{how}: {', '.join(stacks)}; others unrolled"
     spec = plan.experiment
     if spec.compile.blocks == "unrolled":
-        return "unrolled"
+        return "unrolled (each compiled by itself)"
     why = unscannable(spec.architecture, spec.losses, spec.gradient)
     if why is None and stores_all(spec.gradient, spec.compile):
-        why = "a reverse pass through all blocks stores more where they are scanned"
-    return f"unrolled: {why or f'there are no {FEWEST} equal ones in a row'}"
+        why = "for a reverse pass through all blocks, a loop stores more"
+    return f"unrolled: {why or f'fewer than {FEWEST} equal blocks in a row'}"
 
 
 def _noise(plan: Plan) -> str:
-    how = plan.perturbation
-    if how is None or how.projects:
+    perturbation = plan.perturbation
+    if perturbation is None or perturbation.projects:
         return ""
     if plan.experiment.compile.noise == "drawn":
-        return "drawn again where its derivative is known"
-    return (
-        f"stored, {how.guess.stored}"
-        if how.guess.stored and how.guess.set.drawn_alone
-        else "stored"
-    )
+        return "drawn a second time when its derivative is known, not stored"
+    guess = perturbation.guess
+    how = f" ({guess.stored})" if guess.stored and guess.set.drawn_alone else ""
+    return f"stored until its derivative is known{how}"
 
 
 def _derivatives(plan: Plan) -> str:
-    """How the derivatives along perturbations are taken, and why; nothing where there are none."""
-    how, spec = plan.perturbation, plan.experiment
-    if how is None or not plan.estimator.differentiates:
+    """How derivatives along noise or guesses are computed, and why; empty if there are none."""
+    perturbation, spec = plan.perturbation, plan.experiment
+    if perturbation is None or not plan.estimator.differentiates:
         return ""
     forward = not plan.reverse_derivatives
-    text = "pushed forward" if forward else "inner products with a reverse-mode gradient"
+    mode = "forward mode (JVP)" if forward else "inner products with one reverse-mode gradient"
     if spec.compile.directional != "auto":
-        return text
+        return mode
     why = irreversible(spec.architecture, spec.losses, spec.gradient)
     if not forward:
-        why = "one gradient serves all groups of a guess"
-        why = f"one serves all {how.samples} samples" if how.samples > 1 else why
-    return f"{text}: {why or 'one tangent costs no more than a gradient'}"
+        why = "it serves all groups of a guess"
+        why = f"it serves all {perturbation.samples} samples" if perturbation.samples > 1 else why
+    return f"{mode}: {why or 'it costs no more than a reverse-mode gradient'}"
 
 
-def cost_values(plan: Plan, compiled: CompiledUpdate, found: Anatomy) -> dict[str, Any]:
-    """The same and its parts as JSON."""
+def cost_values(plan: Plan, compiled: CompiledUpdate, anatomy: Anatomy) -> dict[str, Any]:
+    """The same, and the cost of each part, as JSON."""
     counted = counts(plan)
     return {
         "parameters": counted.parameters,
         "head_parameters": counted.head_parameters,
-        **anatomy_values(plan, found),
+        **anatomy_values(plan, anatomy),
         "xla": {
-            "flops": compiled.flops + found.repeated,
+            "flops": compiled.flops + anatomy.repeated,
             "temporary_bytes": compiled.temporary_bytes,
             "state_bytes": compiled.state_bytes,
             "argument_bytes": compiled.argument_bytes,
@@ -166,7 +167,7 @@ def cost_values(plan: Plan, compiled: CompiledUpdate, found: Anatomy) -> dict[st
 
 
 def _mode(plan: Plan) -> str | None:
-    """How derivatives along perturbations are taken; None where there are none."""
+    """How derivatives along noise or guesses are computed; None if there are none."""
     if plan.perturbation is None:
         return None
     if not plan.estimator.differentiates:
@@ -175,10 +176,10 @@ def _mode(plan: Plan) -> str | None:
 
 
 def layer_values(plan: Plan) -> list[dict[str, Any]]:
-    """Every layer: shapes, normalizations, its loss, and the credit route of what is perturbed."""
+    """Every layer: its shapes, its loss, and which loss copies each perturbed array uses."""
     ends = {blocks[-1].name: site for blocks, site in plan.units}
-    heard = {site for segment in plan.segments for site in segment.sites}
-    heard |= set(plan.headed_sites())
+    used = {site for segment in plan.segments for site in segment.sites}
+    used |= set(plan.headed_sites())
     rows = []
     for block in plan.network.blocks:
         sources, closing = block.sources(), ends.get(block.name)
@@ -194,7 +195,7 @@ def layer_values(plan: Plan) -> list[dict[str, Any]]:
                     "activation": layer.activation.named(),
                     "inputs": list(layer.inputs),
                     "outputs": list(layer.outputs),
-                    "losses": _losses(closing if last and closing in heard else None),
+                    "losses": _losses(closing if last and closing in used else None),
                     "credit": _credit(plan, block.name, layer.name, last),
                 }
             )
@@ -206,47 +207,93 @@ def _losses(site: Site | None) -> list[dict[str, Any]]:
 
 
 def _credit(plan: Plan, block: str, layer: str, last: bool) -> dict[str, list[str]]:
-    """The routes of what is perturbed at a layer, by name; of each loss where there are several."""
-    path, found = f"{block}/{layer}", {}
-    owners = [s for s in plan.segments if any(own.name == block for own in s.blocks)]
-    for segment in owners:
-        of = f" for {segment.sites[-1].name}" if len(owners) > 1 else ""
+    """The axes of the copies used by each array perturbed at a layer, by the array's name.
+
+    Where segments overlap, a layer has one entry for each loss that it learns from.
+    """
+    path, routes = f"{block}/{layer}", {}
+    segments = [s for s in plan.segments if any(inside.name == block for inside in s.blocks)]
+    for segment in segments:
+        loss = f" for {segment.sites[-1].name}" if len(segments) > 1 else ""
         for name, element in plan.perturbed(segment).items():
             here = name == path or name.startswith(f"{path}/") or (last and name == block)
             if here:
-                found[f"{name}{of}"] = list(element.route)
-    return found
+                routes[f"{name}{loss}"] = list(element.route)
+    return routes
+
+
+_LETTERS = {"batch": "n", "patch": "p", "group": "g", "channel": "c"}
+"""Of axes, in tables."""
+
+_AXES = "n example, p patch or position, g channel group, c channel in a group"
+_LOSS = "loss [n,p,g]: a copy per n, p, g; each sends gradients to its own features only"
+_COPIES = (
+    "copies used: an estimate is noise times the derivatives of these loss copies;",
+    "  own n,p: the copies of the same example and patch, summed over groups",
+)
 
 
 def layer_lines(plan: Plan) -> list[str]:
-    """Every layer as a line of text, with its shapes, losses and credit route."""
-    estimator = _estimator(plan)
-    rows = [("layer", "kind", "in [p,g,c]", "out [p,g,c]", "answers for copies along", "loss")]
-    for row in layer_values(plan):
-        credit = row["credit"]
-        routes = "; ".join(
-            f"{_part(name, row['layer'])}: {_route(route)}" for name, route in credit.items()
-        )
-        losses = "; ".join(f"{loss['name']} [{', '.join(loss['axes'])}]" for loss in row["losses"])
+    """Every layer as a line of text, and below them what the columns mean."""
+    layers = layer_values(plan)
+    perturbed = any(row["credit"] for row in layers)
+    trained = {path for path, _ in layers_in(plan.network.blocks)}
+    head = "copies used" if perturbed else "gradient"
+    rows = [("layer", "kind", "in [p,g,c]", "out [p,g,c]", head, "loss")]
+    for row in layers:
+        losses = "; ".join(f"{loss['name']} [{_axes(loss['axes'])}]" for loss in row["losses"])
         shapes = (_shape(row["inputs"]), _shape(row["outputs"]))
-        rows.append((row["layer"], _kind(row), *shapes, routes or estimator, losses))
-    return aligned(rows)
+        how = _copies(plan, row)
+        if not how and row["layer"] not in trained:
+            how = "no parameters"
+        how = how or ("from the block's output" if perturbed else _how(plan, row))
+        rows.append((row["layer"], _kind(row), *shapes, how, losses))
+    return [*aligned(rows), _AXES, _LOSS, *_COPIES[: 2 * perturbed], *_projection(plan)]
 
 
-def _part(name: str, layer: str) -> str:
+def _copies(plan: Plan, row: dict[str, Any]) -> str:
+    """The loss copies that estimates at a layer use: `own n,p`, or `w, b: own g`."""
+    block, arrays = row["layer"].split("/")[0], dict[str, list[str]]()
+    losses = {
+        segment.sites[-1].name: segment.sites[-1].axes
+        for segment in plan.segments
+        if any(inside.name == block for inside in segment.blocks)
+    }
+    for name, route in row["credit"].items():
+        # Along an axis that the loss has no copies along, nothing is left out.
+        copied = losses[name.partition(" for ")[2] or next(iter(losses))]
+        used = _route([axis for axis in route if axis in copied])
+        arrays.setdefault(used, []).append(_array(name, row["layer"]))
+    if list(arrays.values()) == [["output"]]:
+        return next(iter(arrays))
+    return "; ".join(f"{', '.join(names)}: {route}" for route, names in arrays.items())
+
+
+def _array(name: str, layer: str) -> str:
     """`w` of `block0/dense/w`, `output` of the layer or the block itself."""
-    own, *of = name.split(" ", 1)
-    part = own.removeprefix(layer).strip("/") if own.startswith(layer) else ""
-    return " ".join((part or "output", *of))
+    path, *loss = name.split(" ", 1)
+    array = path.removeprefix(layer).strip("/") if path.startswith(layer) else ""
+    return " ".join((array or "output", *loss))
 
 
-def _estimator(plan: Plan) -> str:
-    """What stands where nothing is perturbed jointly."""
+def _how(plan: Plan, row: dict[str, Any]) -> str:
+    """How a layer's gradient is computed where it is not noise times a derivative."""
     perturbation = plan.perturbation
+    if row["layer"].split("/")[0] in plan.exact_blocks:
+        return "exact"
     if perturbation is None or not perturbation.projects:
         return str(plan.estimator)
-    how = perturbation.projection
-    return f"<T, {perturbation.guess}> per {how.granularity} and {how.grouping}"
+    return f"on guess {perturbation.guess}"
+
+
+def _projection(plan: Plan) -> Iterator[str]:
+    perturbation = plan.perturbation
+    if perturbation is not None and perturbation.projects:
+        how = perturbation.projection
+        yield (
+            f"on guess {perturbation.guess}: the target's gradient is projected on the guess,"
+            f" per {how.granularity} and {how.grouping}"
+        )
 
 
 def _kind(row: dict[str, Any]) -> str:
@@ -258,7 +305,11 @@ def _kind(row: dict[str, Any]) -> str:
 
 
 def _route(axes: list[str]) -> str:
-    return ",".join(axes) or "none (summed over all)"
+    return f"own {_axes(axes)}" if axes else "all"
+
+
+def _axes(names: list[str]) -> str:
+    return ",".join(_LETTERS[name] for name in names)
 
 
 def _shape(shape: list[int]) -> str:

@@ -1,6 +1,6 @@
 """The progress of a run: a bar on a terminal and in a notebook, plain lines in a file.
 
-Also what is said before there is progress: what begins, and how long one has waited for it.
+Also the line that opens a run, and a spinner for what takes a while.
 """
 
 import html
@@ -24,7 +24,7 @@ from fgspec.show.text import HEADLINE, headline
 from fgspec.spec.metrics import shown
 
 _RECENT = 10.0
-"""Seconds over which the rate is taken."""
+"""Seconds over which the rate is averaged."""
 
 _LEAST_BAR = 8
 _NOTEBOOK_WIDTH = 110
@@ -32,7 +32,7 @@ _NOTEBOOK_PAUSE = 0.25
 
 
 def opening(loaded: Loaded) -> str:
-    """What a training begins with, in a line: name, data, rule, length, where it runs."""
+    """The line that opens a run: name, rule, data, length, seed, and where it runs."""
     spec = loaded.experiment
     rules = (origin.rule for origin in loaded.origins.values() if origin.rule)
     rule = next(rules, f"{spec.gradient.target} {spec.gradient.estimator} gradients")
@@ -52,14 +52,14 @@ class _Seconds(ProgressColumn):
 
 @contextmanager
 def waiting(what: str, console: Console) -> Iterator[Callable[[str], None]]:
-    """Show a spinner with the seconds while something takes its time, on a terminal only.
+    """Show a spinner with the elapsed seconds while something runs, on a terminal only.
 
     Args:
-        what: is waited for.
+        what: the text beside the spinner.
         console: where to show it.
 
     Yields:
-        A function that says what is waited for next.
+        A function that changes the text.
     """
     if not console.is_terminal or console.quiet:
         yield lambda what: None
@@ -78,14 +78,14 @@ def clock(seconds: float) -> str:
 
 
 class State:
-    """How far a run is; what draws it asks for lines of some width.
+    """How far a run is, as lines of text of a given width.
 
     Args:
-        total: updates of the run.
-        start: updates already done.
-        per_epoch: updates of an epoch.
+        total: the number of steps of the run.
+        start: the number of steps already done.
+        per_epoch: the number of steps in an epoch.
         best: the best error so far, if there is one.
-        now: the time, in seconds.
+        now: a function that returns the time in seconds.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class State:
         self._recent = deque([(self._began, start)])
 
     def take(self, step: int, known: Mapping[str, float]) -> None:
-        """`step` is done; `known` has the last value of each metric."""
+        """Take note that `step` is done; `known` has the last value of each metric."""
         self.step, self.known = step, dict(known)
         if (value := known.get(shown(known))) is not None:
             self._best = value if self._best is None else min(value, self._best)
@@ -111,41 +111,41 @@ class State:
             self._recent.popleft()
 
     def counted(self) -> tuple[str, str]:
-        """The steps and the epochs that are done."""
+        """The steps and the epochs done so far, as text."""
         epochs = f"epoch {self.step / self._per_epoch:.4g}/{self.total / self._per_epoch:.4g}"
         return f"step {self.step}/{self.total}", epochs
 
     def timed(self) -> list[str]:
-        """The rate of late, the time that passed and what is left."""
+        """The recent rate, the elapsed time and the time left, as text."""
         (before, first), (last, step) = self._recent[0], self._recent[-1]
         rate = (step - first) / max(last - before, 1e-9)
         left = f"{clock((self.total - self.step) / rate)} left" if rate else "-:-- left"
         return [f"{rate:.3g} steps/s", f"{clock(self._now() - self._began)} elapsed", left]
 
     def metrics(self) -> list[str]:
-        """The metrics that a person follows; the error with its best so far."""
+        """The metrics of `HEADLINE` as text, the leading one with its best value so far."""
         leading = shown(self.known)
         followed = [name for name in HEADLINE if name in self.known]
-        found = {name: headline({name: self.known[name]}) for name in followed}
-        if leading in found and self._best is not None:
-            found[leading] += f" (best {self._best:.4f})"
-        return list(found.values())
+        texts = {name: headline({name: self.known[name]}) for name in followed}
+        if leading in texts and self._best is not None:
+            texts[leading] += f" (best {self._best:.4f})"
+        return list(texts.values())
 
     def line(self) -> str:
-        """All of it in one line, for a file."""
+        """Everything in one line, for a file."""
         return "  ".join([*self.counted(), *self.metrics(), *self.timed()])
 
     def drawn(self, width: int, full: str, empty: str) -> list[str]:
-        """Lines of at most `width` letters, the first with a bar that takes what is left."""
+        """Lines of at most `width` characters; a bar takes the space that is left in the first."""
         (steps, epochs), timed, metrics = self.counted(), self.timed(), self.metrics()
-        whole = [steps, epochs], [*timed, *metrics]
+        full_line = [steps, epochs], [*timed, *metrics]
         narrow = ([steps, epochs], timed), ([epochs], timed), ([epochs], timed[1:]), ([], timed[2:])
-        for before, after in (whole, *narrow):
+        for before, after in (full_line, *narrow):
             room = width - len("  ".join([*before, "", *after]))
             if room >= _LEAST_BAR:
                 done = room * self.step // max(self.total, 1)
                 bar = full * done + empty * (room - done)
-                rest = [] if after is whole[1] else _wrapped(metrics, width)
+                rest = [] if after is full_line[1] else _wrapped(metrics, width)
                 return ["  ".join([*before, bar, *after]), *rest]
         return _wrapped([epochs, *timed, *metrics], width)
 
@@ -159,7 +159,7 @@ class State:
 
 
 def _wrapped(words: Sequence[str], width: int) -> list[str]:
-    """Words of several letters each in lines; none is broken."""
+    """Lines of words; no word is broken."""
     lines: list[str] = []
     for word in words:
         joined = f"{lines[-1]}  {word}" if lines else word
@@ -171,7 +171,7 @@ def _wrapped(words: Sequence[str], width: int) -> list[str]:
 
 
 class _Lines:
-    """A plain line for every log: in a file, which cannot take back what was written."""
+    """A new line for every log: a file cannot take back what was written."""
 
     def __init__(self, state: State, console: Console) -> None:
         self._state, self._console, self._shown = state, console, dict[str, float]()
@@ -200,7 +200,7 @@ class _Bar:
 
 
 class _Cell:
-    """Lines below a cell of a notebook that are replaced by the next ones."""
+    """Lines below a notebook's cell that replace those before."""
 
     def __init__(self, state: State, console: Console) -> None:
         self._state, self._drawn, self._handle = state, -_NOTEBOOK_PAUSE, None
@@ -223,13 +223,13 @@ class _Cell:
 
 
 class Reporter:
-    """Shows the progress of a run where it is wanted: on a terminal, in a notebook, in a file.
+    """Shows the progress of a run on a terminal, in a notebook or in a file.
 
     Args:
-        total: updates of the run.
-        start: updates already done.
+        total: the number of steps of the run.
+        start: the number of steps already done.
         console: where to print.
-        per_epoch: updates of an epoch.
+        per_epoch: the number of steps in an epoch.
         best: the best error so far, if there is one.
     """
 

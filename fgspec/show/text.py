@@ -1,4 +1,4 @@
-"""What a person sees: tables, quantities, the metrics of a run, and how it ended."""
+"""Tables, quantities and metrics as text for a console."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -29,7 +29,7 @@ def table(title: str, rows: Mapping[str, str], console: Console) -> None:
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Cells of a table in columns, as lines of text."""
+    """Rows of cells as lines of text, all columns left-aligned."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -38,12 +38,18 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Rows of text as aligned lines, the first column to the left, the others to the right."""
+    """Rows of cells as lines of text, the first column left-aligned, the others right-aligned."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
         for row in rows
     ]
+
+
+def few(names: Sequence[str], most: int = 3) -> str:
+    """The first names, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 _PREFIXES = {"E": 1e18, "P": 1e15, "T": 1e12, "G": 1e9, "M": 1e6, "k": 1e3}
@@ -70,18 +76,18 @@ HEADLINE = {
     "valid/error": "valid error",
     "test/error": "test error",
 }
-"""The metrics that a person follows, and what they are called in the progress line."""
+"""The metrics in the progress line, and their names there."""
 
 
 def headline(known: Mapping[str, float]) -> str:
-    """The metrics that a person follows, in one line."""
+    """The metrics of `HEADLINE` in one line."""
     return "  ".join(
         f"{short} {known[name]:.4f}" for name, short in HEADLINE.items() if name in known
     )
 
 
 def expectation(expect: Expect | None, metrics: Mapping[str, float]) -> dict[str, Any]:
-    """Whether a run reached what its spec expects; empty if it expects nothing."""
+    """Whether a run reached what its spec expects, as JSON; empty if it expects nothing."""
     metric = "" if expect is None else today(expect.metric)
     if expect is None or metric not in metrics:
         return {}

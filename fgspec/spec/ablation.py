@@ -11,12 +11,12 @@ CONSEQUENCES = {
     "initial": "initial parameters",
     "data": "data",
     "forward": "forward pass",
-    "update": "update, before the optimizer",
+    "update": "gradients before the optimizer",
     "noise": "random streams",
     "optimizer": "optimizer step",
     "evaluation": "evaluation",
     "run": "length of the run",
-    "program": "lowering",
+    "program": "compilation",
 }
 """Everything that a difference of two specs can change, and what it is called."""
 

@@ -16,10 +16,10 @@ def irreversible(architecture: Architecture, losses: Losses, gradient: Gradient)
     if perturbation.projects:
         return None
     if gradient.target.reads_local and _copied(architecture, losses):
-        return "each copy of a replicated loss has a derivative of its own"
+        return "each copy of a replicated loss needs its own derivative"
     coupled = coupling(architecture, losses)
     if coupled is not None and not perturbation.space.of_weights:
-        return f"{coupled.name} couples examples, which answer for losses of their own"
+        return f"{coupled.name} couples examples, and each needs the derivative of its own loss"
     return None
 
 

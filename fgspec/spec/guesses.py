@@ -86,7 +86,7 @@ class Rademacher(Guess):
 
     behaviour: ClassVar[str | None] = "compiler.estimators.guesses:Rademacher"
     kurtosis: ClassVar[float] = 1.0
-    stored: ClassVar[str] = "of signs the random words"
+    stored: ClassVar[str] = "one random bit per sign"
     type: Literal["rademacher"] = "rademacher"
 
 

@@ -30,6 +30,8 @@ class Objective(Kind):
             of the final loss, and is trained and evaluated by this objective. If not, the final
             loss has a head of its own, and the classifier is trained by the objective `answer()` on
             features of clean images that no gradient reaches.
+        compares: whether the loss of a row reads the outputs of other rows, with their gradient or
+            behind a stop-gradient, so that it is another loss in another batch.
         reports: the names of what `metrics` gives.
         headline: the one of them that tells how good a model is.
         lower_is_better: whether less of the headline is better.
@@ -39,6 +41,7 @@ class Objective(Kind):
     on_resume: ClassVar = Resume.FORKS
     views: ClassVar[int] = 1
     answers: ClassVar[bool] = True
+    compares: ClassVar[bool] = False
     reports: ClassVar[tuple[str, ...]] = ("error", "accuracy")
     headline: ClassVar[str] = "error"
     lower_is_better: ClassVar[bool] = True
@@ -108,6 +111,7 @@ class InfoNce(Objective):
     behaviour: ClassVar[str | None] = "compiler.objectives.info_nce:InfoNce"
     views: ClassVar[int] = 2
     answers: ClassVar[bool] = False
+    compares: ClassVar[bool] = True
     reports: ClassVar[tuple[str, ...]] = ()
     type: Literal["info_nce"] = "info_nce"
     temperature: PositiveFloat = Field(default=0.5, description="Divides the cosine similarities.")

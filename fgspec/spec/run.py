@@ -72,6 +72,12 @@ class Diagnostics(Section):
 
     fg/cosine/<part>, fg/norm_ratio/<part>: of the estimate with the exact gradient.
     fg/snr/<part>: |gradient|^2 of the variance of the estimate over fresh draws.
+    fg/noise_scale, fg/noise_scale/<part>: tr(S) / |G|^2 in examples, of all blocks and of a part.
+        G is the mean and S the covariance of the estimates of single examples, with the noise of
+        guesses that are drawn for each (McCandlish et al. 2018, the simple noise scale). Not in
+        lines where the estimate of |G|^2 is not positive.
+    fg/example_variance, fg/squared_norm, and both /<part>: the unbiased estimates of tr(S) and
+        |G|^2; their means over measurements give a better quotient than any single one.
     fg/alignment/<layer>: cosine of backward with forward weights (feedback alignment).
     local_accuracy/<block>: of the local heads, on the training batch.
     """
@@ -89,6 +95,12 @@ class Diagnostics(Section):
         default="block",
         description="The parts of the gradient that are measured by themselves: block0, or "
         "block0/channel.",
+    )
+    noise_scale: Annotated[int, Field(ge=2)] | None = Field(
+        default=None,
+        description="Measure the gradient-noise scale from this many equal parts of the batch; "
+        "more parts are more precise. null: not measured. It costs one estimate more, or `samples` "
+        "of them where guesses are drawn.",
     )
 
 

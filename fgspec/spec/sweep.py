@@ -27,6 +27,11 @@ class Draw(Section):
         default="linear", description="log: the logarithm is uniform."
     )
 
+    @property
+    def whole(self) -> bool:
+        """Whether its numbers are whole ones."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
 
 class Random(Section):
     """Arms drawn at random, the same ones every time."""
@@ -39,6 +44,15 @@ class Random(Section):
     )
 
 
+class Optuna(Random):
+    """Arms that optuna chooses one after the other, from what the earlier ones reached."""
+
+    count: PositiveInt = Field(description="How many arms; a larger count goes on with a search.")
+    fields: Annotated[dict[FieldPath, Draw], Field(min_length=1)] = Field(
+        description="What each field is chosen from."
+    )
+
+
 def _listed(value: Any) -> Any:
     return (
         (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
@@ -47,6 +61,8 @@ def _listed(value: Any) -> Any:
 
 class SweepFile(Section):
     """Arms: every base, times `arms`, `grid`, `zip` and `random`; each with every seed.
+
+    Or those of `optuna`, of one base and of nothing else.
 
     Fields are named by their path, values are those of a spec. What `set` says holds in every arm.
     Single combinations cannot be left out: `arms` names those that are meant.
@@ -66,6 +82,11 @@ class SweepFile(Section):
         default={}, description="Lists of one length; first values together, then second ones."
     )
     random: Random | None = Field(default=None, description="Arms drawn at random.")
+    optuna: Optuna | None = Field(
+        default=None,
+        description="Arms that optuna chooses by the metric that runs are selected by: the mean "
+        "over seeds of the objective's headline, of the validation set if there is one.",
+    )
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = Field(
         default=(0,), description="Every arm runs with each: the same for all, so runs are pairs."
     )

@@ -5,7 +5,7 @@ import itertools
 import math
 import random
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from fgspec.loading.resolved import identity
 from fgspec.loading.spec_file import Loaded, beside, load, path_problem
 from fgspec.problems.problems import Origin, Problem, SpecError, flow, render
 from fgspec.spec.experiment import LONGEST_NAME
-from fgspec.spec.sweep import Draw, Random, Settings, SweepFile
+from fgspec.spec.sweep import Draw, Optuna, Random, Settings, SweepFile
 from fgspec.yaml.load import Document, YamlError, read
 
 RESERVED = {
@@ -47,15 +47,29 @@ class Arm:
 
 
 @dataclass(frozen=True)
+class Search:
+    """Arms that are chosen while others are run.
+
+    Attributes:
+        drawn: how many, and what each field is chosen from.
+        arm: (number, a value of every field) -> that arm.
+    """
+
+    drawn: Optuna
+    arm: Callable[[int, Mapping[str, Any]], Arm]
+
+
+@dataclass(frozen=True)
 class Sweep:
     """Arms that are run with the same seeds.
 
     Attributes:
         name: of the folder of all runs.
         text: of the file that says so.
-        arms: no two train the same.
+        arms: no two train the same; of a search one, with the first value of every field.
         seeds: of every arm.
         dropped: a line for every arm left out because another trains the same.
+        search: chooses the arms; None where they are known.
     """
 
     name: str
@@ -63,6 +77,7 @@ class Sweep:
     arms: tuple[Arm, ...]
     seeds: tuple[int, ...]
     dropped: tuple[str, ...] = ()
+    search: Search | None = None
 
 
 @dataclass(frozen=True)
@@ -107,6 +122,8 @@ def load_sweep(path: str | Path, overrides: Sequence[str] = ()) -> Sweep:
             for path, mark in document.values.items()
         }
         raise render(problems, document.value, origins, str(file))
+    if record.optuna is not None:
+        return _searched(record, record.optuna, document, file, overrides)
     arms = _resolved(record, document, file, overrides)
     kept, dropped = _distinct(arms)
     return Sweep(record.name, document.text, kept, record.seeds, dropped)
@@ -114,12 +131,16 @@ def load_sweep(path: str | Path, overrides: Sequence[str] = ()) -> Sweep:
 
 def _problems(record: SweepFile, file: Path) -> list[Problem]:
     """What no type says: reserved fields, lists of other lengths, draws from nothing, bases."""
-    drawn = record.random.fields if record.random is not None else {}
+    drawings = {
+        name: drawing.fields
+        for name, drawing in (("random", record.random), ("optuna", record.optuna))
+        if drawing is not None
+    }
     named = [(("set", path), path) for path in record.set]
     named += [(("arms", arm, path), path) for arm, own in record.arms.items() for path in own]
     named += [(("grid", path), path) for path in record.grid]
     named += [(("zip", path), path) for path in record.zip]
-    named += [(("random", "fields", path), path) for path in drawn]
+    named += [((name, "fields", path), path) for name, own in drawings.items() for path in own]
     problems = [
         Problem(at, f"no arm sets {first}: it {RESERVED[first]}", False, at_key=True)
         for at, path in named
@@ -136,9 +157,18 @@ def _problems(record: SweepFile, file: Path) -> list[Problem]:
         problems.append(Problem(("zip",), f"must be lists of one length ({told})", False))
     if len(set(record.seeds)) < len(record.seeds):
         problems.append(Problem(("seeds",), "must name each seed once"))
+    if record.optuna is not None:
+        problems += [
+            Problem((name,), "optuna chooses every arm; use another sweep for these", False)
+            for name in ("arms", "grid", "zip", "random")
+            if getattr(record, name)
+        ]
+        if len(record.base) > 1:
+            problems.append(Problem(("base",), "optuna takes one base", False))
     return problems + [
-        Problem(("random", "fields", path), text)
-        for path, draw in drawn.items()
+        Problem((name, "fields", path), text)
+        for name, own in drawings.items()
+        for path, draw in own.items()
         if (text := _unusable(draw))
     ]
 
@@ -183,6 +213,31 @@ def _resolved(
         count = len(found) + len({label for labels in wrong.values() for label in labels})
         raise SpecError([of_arms(line, labels, count) for line, labels in wrong.items()])
     return found
+
+
+def _searched(
+    record: SweepFile, drawn: Optuna, document: Document, file: Path, overrides: Sequence[str]
+) -> Sweep:
+    """A sweep whose arms are not known yet, and one with the first value of every field."""
+    common = _changes(record.set, document, ("set",))
+    seed = Change(("seed",), record.seeds[0], _origin(document, ("seeds",)))
+
+    def arm(number: int, values: Mapping[str, Any]) -> Arm:
+        label = f"trial-{number}"
+        at = ("optuna", "fields")
+        own = _changes(dict(values), document, at)
+        name = shortened(f"{record.name}-{label}")
+        named = Change(("name",), name, _origin(document, ("name",)))
+        base = beside(file, record.base[0])
+        loaded = load(base, overrides, [*common, *own, seed, named])
+        return Arm(label, loaded, tuple(map(str, own)))
+
+    first = {
+        path: draw.low if draw.values is None else draw.values[0]
+        for path, draw in drawn.fields.items()
+    }
+    example = arm(1, first)
+    return Sweep(record.name, document.text, (example,), record.seeds, search=Search(drawn, arm))
 
 
 def of_arms(line: str, labels: list[str], count: int) -> str:
@@ -285,8 +340,13 @@ def _value(draw: Draw, rng: random.Random) -> Any:
         number = math.exp(rng.uniform(math.log(low), math.log(high)))
     else:
         number = rng.uniform(low, high)
-    if isinstance(low, int) and isinstance(high, int):
-        return rng.randint(low, high) if draw.scale == "linear" else round(number)
+    if draw.whole:
+        return rng.randint(int(low), int(high)) if draw.scale == "linear" else round(number)
+    return readable(number, low, high)
+
+
+def readable(number: float, low: float, high: float) -> float:
+    """A number with four digits, between these."""
     return min(max(float(f"{number:.4g}"), low), high)
 
 

@@ -97,6 +97,11 @@ class SweepDir:
         """What is planned."""
         return self.path / "sweep.json"
 
+    @property
+    def trials(self) -> Path:
+        """What a search chose, in order."""
+        return self.path / "trials.json"
+
     def spec(self, arm: str) -> Path:
         """The resolved spec of an arm."""
         return self.path / "specs" / f"{arm}.yaml"

@@ -16,9 +16,18 @@ def plan_lines(sweep: Sweep, costs: Mapping[str, tuple[int, int]]) -> list[str]:
         sweep: its arms.
         costs: FLOPs of an update, and updates of a run, of every arm by its label.
     """
-    arms, seeds = len(sweep.arms), len(sweep.seeds)
+    seeds = len(sweep.seeds)
+    arms = len(sweep.arms) if sweep.search is None else sweep.search.drawn.count
     head = f"{sweep.name}: {arms} arm{'s' * (arms > 1)} x {seeds} seed{'s' * (seeds > 1)}"
-    rows = [("arm", "sha256", "FLOPs a step", "steps", "FLOPs of all seeds")]
+    if sweep.search is not None:
+        (example,) = sweep.arms
+        flops, steps = costs[example.label]
+        return [
+            f"{head}, chosen by optuna",
+            f"with {', '.join(example.drawn)} a run takes {steps:,} steps of {quantity(flops)} "
+            f"FLOPs, all runs {quantity(flops * steps * arms * seeds)}",
+        ]
+    rows = [("arm", "sha256", "FLOPs per step", "steps", "FLOPs of all seeds")]
     total = 0
     for arm in sweep.arms:
         flops, steps = costs[arm.label]

@@ -227,7 +227,12 @@ def _check_rows(objective: Objective) -> None:
         )
     few, rest = np.split(np.asarray(outputs), 2)
     moved = array(np.concatenate([few, rest + 1]))
-    if np.array_equal(value(moved, labels)[:3], values[:3]):  # it reads no other rows
+    reads_others = not np.array_equal(value(moved, labels)[:3], values[:3])
+    assert objective.compares == reads_others, (
+        f"{objective}: the loss of a row {'reads' if reads_others else 'never reads'} the outputs "
+        f"of other rows; say compares = {reads_others}"
+    )
+    if not reads_others:
         fewer = value(array(few), array(np.asarray(labels)[:3], np.int32))
         gap = np.abs(np.asarray(fewer) - np.asarray(values)[:3]).max()
         assert gap < CLOSE, (

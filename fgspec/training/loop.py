@@ -344,7 +344,7 @@ def train(
                 on_grid = timetable.on_grid(step + 1, timetable.diagnose_every)
                 where = record if on_grid else at_end
                 with window.paused(state):
-                    where |= _fetched(program.diagnose(state, records))
+                    where |= _known(program.diagnose(state, records))
             state, metrics = program.updates(state, records)
             step += count
             window.add(metrics, waited, count)
@@ -398,6 +398,12 @@ def _stacked(records: Sequence[Batch]) -> dict[str, Any]:
 
 def _fetched(metrics: Mapping[str, Any]) -> dict[str, float]:
     return {name: float(value) for name, value in jax.device_get(metrics).items()}
+
+
+def _known(measures: Mapping[str, Any]) -> dict[str, float]:
+    """Without those that this step did not define, which are NaN."""
+    found = _fetched(measures)
+    return {name: value for name, value in found.items() if not math.isnan(value)}
 
 
 def _means(values: Mapping[str, list[float]]) -> dict[str, float]:

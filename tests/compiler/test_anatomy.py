@@ -205,4 +205,4 @@ def test_cells_of_the_table_of_the_plan():
     lines = anatomy_lines(made.plan, dissect(made))
     assert lines[0].split()[:2] == ["part", "FLOPs"]
     total = Counter(line.split()[0] for line in lines if line)
-    assert total["all"] == 1
+    assert total["total"] == 1

@@ -258,7 +258,7 @@ def test_statistics_are_moved_once_by_both_views_and_the_readouts_by_clean_image
     made = _program("bp", architecture=MLP % norm)
     state, batch = networks.state_of(made), networks.batch_of()
     blocks, params = made.plan.network.blocks, state.params["blocks"]
-    clean = forward(blocks, params, _stem(made, batch["image"]), known=state.statistics).output
+    clean = forward(blocks, params, _stem(made, batch["image"]), running=state.statistics).output
     seen = forward(blocks, params, _views(made, state, batch)).layers
     old = jax.device_get(state.statistics)
     after, _ = made.update(state, batch)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from compiler.named_arrays.paths import flatten
-from compiler.update.diagnose import moments
+from compiler.named_arrays.random_streams import address
+from compiler.update.diagnose import Moments, mean_over_examples, moments
 
 MLP = "{type: mlp, hidden: [8, 6]}"
 
@@ -101,3 +102,100 @@ def test_moments_are_those_of_the_draws():
     np.testing.assert_allclose(found.mean, exact.mean(0), rtol=1e-5)
     np.testing.assert_allclose(found.variance, exact.var(0, ddof=1).sum(), rtol=1e-4)
     np.testing.assert_allclose(found.cosine, (exact @ target / sizes).mean(), rtol=1e-6)
+
+
+def _scaled(rule, parts, size=8, more="", **options):
+    """A program that measures the noise scale, its state, a batch, and what it measures."""
+    more = f"diagnostics: {{every: {{steps: 1}}, noise_scale: {parts}, {more}}}"
+    options = {"architecture": MLP, **options}
+    made = networks.program(rule, more=more, batch=size, **options)
+    state, batch = networks.state_of(made), networks.batch_of(size)
+    return made, state, batch, jax.tree.map(float, made.diagnose(state, batch))
+
+
+def test_noise_scale_of_single_examples_by_hand():
+    """One hidden layer and the classifier, their gradients written out in NumPy."""
+    made, state, batch, found = _scaled(
+        "bp", 8, architecture="{type: mlp, hidden: [6], normalization: {type: none}}"
+    )
+    data, (block,) = made.plan.data, state.params["blocks"].values()
+    (layer,), classifier = block.values(), state.params["classifier"]
+    image = (np.asarray(batch["image"], np.float64) - data.mean) / data.std
+    x = image.reshape(8, -1)
+    before = x @ np.asarray(layer["w"], np.float64).reshape(x.shape[1], 6) + np.ravel(layer["b"])
+    weights = np.asarray(classifier["w"], np.float64).reshape(6, 10)
+    outputs = np.maximum(before, 0) @ weights + np.ravel(classifier["b"])
+    likely = np.exp(outputs - outputs.max(1, keepdims=True))
+    error = likely / likely.sum(1, keepdims=True) - np.eye(10)[np.asarray(batch["label"])]
+    signal = (error @ weights.T) * (before > 0)
+    each = np.concatenate([(x[:, :, None] * signal[:, None]).reshape(8, -1), signal], axis=1)
+    mean, variance = each.mean(0), each.var(0, ddof=1).sum()
+    squared = mean @ mean - variance / 8
+    for part in ("", "/block0"):
+        assert found[f"fg/example_variance{part}"] == pytest.approx(variance, rel=1e-4)
+        assert found[f"fg/squared_norm{part}"] == pytest.approx(squared, rel=1e-4)
+        if squared > 0:
+            assert found[f"fg/noise_scale{part}"] == pytest.approx(variance / squared, rel=1e-3)
+
+
+def test_variance_and_norm_have_no_bias():
+    """Of normal examples with known mean and covariance, in parts of one and of several."""
+    rng = np.random.default_rng(0)
+    mean, deviations = rng.standard_normal(5), np.linspace(0.5, 4, 5)
+    batches = mean + deviations * rng.standard_normal((4000, 12, 5))
+    for count in (12, 3):
+        parts = batches.reshape(4000, count, -1, 5).mean(2)
+        means, variances = parts.mean(1), parts.var(1, ddof=1).sum(-1)
+        each = [
+            mean_over_examples(Moments(*own, cosine=0), 12 // count, count)
+            for own in zip(jnp.asarray(means), variances, strict=True)
+        ]
+        for found, wanted in (
+            ([one.variance for one in each], np.square(deviations).sum()),
+            ([one.squared for one in each], mean @ mean),
+        ):
+            error = np.std(found) / np.sqrt(len(found))
+            assert abs(np.mean(found) - wanted) < 4 * error
+
+
+@pytest.mark.parametrize(
+    ("rule", "options"),
+    [
+        ("bp", {}),
+        ("dfa", {}),
+        ("l-fa", {"architecture": networks.MIXER % networks.LOCAL_NORM}),
+        ("fg-w", {}),
+        ("lg-fg-a", {"architecture": networks.MIXER % networks.LOCAL_NORM}),
+        ("fg-a", {"perturbation": "sharing: batch"}),
+        ("fg-a", {"perturbation": "projection: {grouping: tensor}"}),
+    ],
+)
+def test_parts_make_up_the_batch(rule, options):
+    """E|g|^2 of the whole batch is |G|^2 + tr(S) / n, by McCandlish et al. 2018."""
+    size, samples = 4, 6
+    made, state, batch, found = _scaled(rule, 2, size, more=f"samples: {samples}", **options)
+    drawn = made.plan.perturbation is not None
+    squares = {}
+    for k in range(samples if drawn else 1):
+        stream = address(state.key, "diagnostics", state.step, k)
+        key = jax.random.key_data(stream) if drawn else state.key
+        for block, own in made.gradient(state._replace(key=key), batch)[0]["blocks"].items():
+            squares.setdefault(block, []).append(np.square(_flat(own).astype(np.float64)).sum())
+    total = {f"/{block}": np.mean(each) for block, each in squares.items()}
+    total[""] = sum(total.values())
+    for part, wanted in total.items():
+        told = found[f"fg/squared_norm{part}"] + found[f"fg/example_variance{part}"] / size
+        assert told == pytest.approx(wanted, rel=2e-4)
+
+
+def test_noise_of_every_example_adds_to_its_variance():
+    """|G|^2 is that of the exact gradient, tr(S) grows by n times what a batch's guess adds."""
+    *_, exact = _scaled("bp", 4)
+    *_, found = _scaled("fg-a", 4, more="samples: 4000")
+    for block in ("block0", "block1"):
+        squared = exact[f"fg/squared_norm/{block}"] + exact[f"fg/example_variance/{block}"] / 8
+        added = 8 * squared / found[f"fg/snr/{block}"]
+        wanted = exact[f"fg/example_variance/{block}"] + added
+        assert found[f"fg/example_variance/{block}"] == pytest.approx(wanted, rel=0.05)
+        gap = found[f"fg/squared_norm/{block}"] - exact[f"fg/squared_norm/{block}"]
+        assert abs(gap) < 0.03 * added

@@ -130,10 +130,10 @@ def test_every_group_has_a_tangent_through_what_is_behind_it():
 @pytest.mark.parametrize(
     ("case", "how", "said"),
     [
-        ("weights", "auto", "inner products with a reverse-mode gradient: one serves all 2 sam"),
-        ("activations", "auto", "pushed forward: one tangent costs no more than a gradient"),
-        ("weights", "forward", "pushed forward"),
-        ("outputs, a local guess", "auto", "one gradient serves all groups of a guess"),
+        ("weights", "auto", "with one reverse-mode gradient: it serves all 2 samples"),
+        ("activations", "auto", "forward mode (JVP): it costs no more than a reverse-mode"),
+        ("weights", "forward", "forward mode (JVP)"),
+        ("outputs, a local guess", "auto", "it serves all groups of a guess"),
     ],
 )
 def test_the_plan_says_how_derivatives_are_taken(case, how, said):

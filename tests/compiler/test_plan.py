@@ -78,10 +78,20 @@ def test_donation_of_the_state():
 
 def test_the_plan_prints_every_layer_with_its_route():
     lines = layer_lines(networks.program("lg-fg-a").plan)
-    assert len(lines) == 1 + 5
-    token = next(line for line in lines if line.startswith("block1/token"))
-    assert "output: batch,patch" in token
-    assert "batch,patch,group" not in token
+    assert lines[0].split()[-3:] == ["copies", "used", "loss"]
+    layers = {line.split()[0]: line for line in lines[1:6]}
+    assert layers["block1/token"].endswith("own n,p")
+    assert layers["block1/channel"].endswith("own n,p,g")
+    assert layers["block1/group"].endswith("own n,p,g    block1 [n,p,g]")
+
+
+def test_the_plan_prints_what_weights_use_and_exact_gradients():
+    lines = layer_lines(networks.program("lg-fg-w").plan)
+    assert "w, b: own p" in next(line for line in lines if line.startswith("block1/token"))
+    assert "w, b: all" in layer_lines(networks.program("fg-w").plan)[3]
+    lines = layer_lines(networks.program("bp").plan)
+    assert "exact" in lines[1]
+    assert not any("copies used" in line for line in lines)
 
 
 def test_the_plan_prints_windows_strides_and_what_is_added():
@@ -89,11 +99,13 @@ def test_the_plan_prints_windows_strides_and_what_is_added():
         networks.program("lg-fg-a", architecture=networks.CHAIN % "{type: none}").plan
     )
     start, stop = lines[0].index("kind"), lines[0].index("in [p,g,c]")
-    kinds = {line.split()[0]: line[start:stop].strip() for line in lines}
+    kinds = {line.split()[0]: line[start:stop].strip() for line in lines if "/" in line}
     assert kinds["block0/max_pool3"] == "max_pool 3x3/2"
     assert kinds["block1/left"] == "conv 3x3"
     assert kinds["block1/conv1"] == "conv + left"
     assert kinds["block0/grouped2"] == "grouped + dense0"
+    pooled = next(line for line in lines if line.startswith("block0/max_pool3"))
+    assert "no parameters" in pooled
 
 
 def test_gradient_takes_the_perturbations_it_names():

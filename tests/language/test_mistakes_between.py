@@ -46,6 +46,26 @@ MISTAKES = {
         "a.yaml:4:69: optimizer.factors.parts[1].of: is there twice; give one of them (got heads)",
         "a.yaml:4:83: optimizer.factors.parts[1].decay: never read: there is no weight decay; remove it (got 0)",
     ),
+    "a noise scale that is never measured": mistake(
+        "diagnostics: {noise_scale: 4}\n",
+        "a.yaml:4:28: diagnostics.noise_scale: never read without an interval; add diagnostics.every or remove it (got 4)",
+    ),
+    "a noise scale from parts of several sizes": mistake(
+        "data: {batch_size: 12}\ndiagnostics: {every: {epochs: 1}, noise_scale: 5}\n",
+        "a.yaml:5:48: diagnostics.noise_scale: must divide the 12 examples of a batch; nearest: 3, 4, 6 (got 5; data.batch_size is 12 at a.yaml:4:20)",
+    ),
+    "a noise scale of examples that are compared": mistake(
+        "data: {augment: byol}\nlosses: {objective: {type: info_nce}}\ndiagnostics: {every: {epochs: 1}, noise_scale: 4}\n",
+        "a.yaml:6:48: diagnostics.noise_scale: the gradient is not a mean over examples, as info_nce compares the examples of the batch; remove it (got 4; losses.objective.type is info_nce at a.yaml:5:28)",
+    ),
+    "a noise scale of examples that are normalized together": mistake(
+        "architecture: {type: mlp, normalization: {type: batch_norm}}\ndiagnostics: {every: {epochs: 1}, noise_scale: 4}\n",
+        "a.yaml:5:48: diagnostics.noise_scale: the gradient is not a mean over examples, as batch_norm normalizes over the batch; remove it (got 4; architecture.normalization.type is batch_norm at a.yaml:4:49)",
+    ),
+    "a noise scale of one derivative for the batch": mistake(
+        "rule: fg-a\ngradient: {perturbation: {projection: {granularity: batch}}}\ndiagnostics: {every: {epochs: 1}, noise_scale: 4}\n",
+        "a.yaml:6:48: diagnostics.noise_scale: the gradient is not a mean over examples, as one derivative of the batch multiplies the guesses of all its examples; remove it (got 4; gradient.perturbation.projection.granularity is batch at a.yaml:5:53)",
+    ),
     "an interval of neither": mistake(
         "checkpoint: {every: {}}\n",
         "a.yaml:4:21: checkpoint.every: give either epochs or steps, such as {epochs: 1} (got {})",

@@ -123,11 +123,11 @@ MISTAKES = {
     ),
     "one gradient for copies of a loss": mistake(
         "rule: lg-fg-a\narchitecture: {type: local_mixer, patches: 2}\ncompile: {directional: reverse}\n",
-        "a.yaml:6:24: compile.directional: each copy of a replicated loss has a derivative of its own; use forward (got reverse)",
+        "a.yaml:6:24: compile.directional: each copy of a replicated loss needs its own derivative; use forward (got reverse)",
     ),
     "one gradient for examples that are coupled": mistake(
         "rule: fg-a\narchitecture: {type: mlp, hidden: [8, 6], normalization: {type: batch_norm}}\ncompile: {directional: reverse}\n",
-        "a.yaml:6:24: compile.directional: batch_norm couples examples, which answer for losses of their own; use forward (got reverse)",
+        "a.yaml:6:24: compile.directional: batch_norm couples examples, and each needs the derivative of its own loss; use forward (got reverse)",
     ),
     "tangents along a span": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\ngradient: {estimator: {type: forward}, perturbation: {guess: {type: global}, projection: {granularity: span}}}\ncompile: {directional: forward}\n",

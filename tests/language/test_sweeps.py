@@ -204,6 +204,16 @@ MISTAKES = {
         's.yaml:4:47: random.fields."data.batch_size".min: unknown key; known: values, low, high, '
         "scale"
     ],
+    "optuna: {count: 2, fields: {data.batch_size: {low: 8, high: 4}, seed: {values: [1]}}}\n"
+    "grid: {rule: [bp]}\n": [
+        's.yaml:4:46: optuna.fields."data.batch_size": low must be < high (got {low: 8, high: 4})',
+        "s.yaml:4:65: optuna.fields.seed: no arm sets seed: it belongs in `seeds`, which all arms "
+        "share",
+        "s.yaml:5:7: grid: optuna chooses every arm; use another sweep for these",
+    ],
+    "optuna: {count: 2, fields: {data.batch_sise: {low: 4, high: 8}}}\n": [
+        "s.yaml:4:29: data.batch_sise: unknown key; did you mean batch_size?"
+    ],
     "set: [1]\n": ["s.yaml:4:6: set: must be a mapping of keys to values (got [1])"],
 }
 

@@ -11,6 +11,7 @@ import pytest
 import runs
 from scipy import stats
 
+import fgspec as fgspec_package
 from fgspec.cli import report_
 from fgspec.results.abscissa import ABSCISSAE, Cost
 from fgspec.results.collect import RunResult, collect
@@ -81,7 +82,7 @@ def test_the_report_says_means_differences_and_what_was_expected(made, fgspec):
     for name in names:
         ET.parse(f"r/{name}.svg")
         assert Path(f"r/{name}.pdf").read_bytes().startswith(b"%PDF")
-    assert "Lines are means over 3 seeds; bands reach from the lowest to the highest seed." in page
+    assert "Lines are means over 3 seeds; bands show the lowest and highest seed." in page
     rows = list(csv.DictReader(Path("r/tables/arms.csv").read_text().splitlines()))
     assert [float(row["mean (%)"]) for row in rows] == pytest.approx([11.0, 21.0])
     assert Path("r/tables/arms.tex").read_text().count("&") == 7 * 3
@@ -101,10 +102,10 @@ def test_the_page_is_one_file_without_scripts(made, fgspec):
         "test/error over updates",
         "fg/cosine/block0 over updates",
         "fg/snr/block0 over updates",
-        "train/loss over FLOPs of a run",
+        "train/loss over FLOPs per run",
     ]
     texts = ["".join(text.itertext()) for text in tree.iter(f"{svg}text")]
-    assert {"train/loss", "test/error (%)", "updates", "FLOPs of a run"} <= set(texts)
+    assert {"train/loss", "test/error (%)", "updates", "FLOPs per run"} <= set(texts)
     assert "currentColor" in page  # text and axes take the colour of a light or dark page
 
 
@@ -397,9 +398,45 @@ def test_arms_are_selected_by_validation_and_the_test_set_is_shown_of_the_select
     code, out, err = fgspec("report", *paths, "--out", "page")
     assert code == 0, err
     assert "b has the lowest valid/error" in out
-    assert "test/error of b, which valid/error selects: 30.50 % over 2 seeds." in out
+    assert "test/error of b, the best by valid/error: 30.50 % over 2 seeds." in out
     assert "test/error of a" not in out
-    assert "Selected on the test set" not in out
+    assert "were compared on the test set" not in out
     code, out, _ = fgspec("report", *paths, "--out", "page", "--metric", "eval/error")
     assert "a has the lowest test/error" in out
-    assert "Selected on the test set" in out
+    assert "were compared on the test set" in out
+
+
+def test_the_report_in_python_is_that_of_the_command_line(made, fgspec):
+    pytest.importorskip("matplotlib")
+    assert fgspec("report", *made, "--out", "r", "--x", "epochs")[0] == 0
+    found = fgspec_package.report(*made, x="epochs")
+    assert (found.best, found.winner, found.metric) == ("bp", None, "test/error")
+    assert found.verdict.startswith("No winner is named: bp has the lowest test/error, 11.00 %")
+    found.write("again")
+    files = sorted(path.relative_to("r") for path in Path("r").rglob("*") if path.is_file())
+    assert Path("tables/arms.tex") in files
+    for file in files:
+        assert Path("again", file).read_bytes() == Path("r", file).read_bytes()
+    assert {f"{name}.csv" for name in found.tables} == {p.name for p in Path("r").rglob("*.csv")}
+    rows = found.rows("arms")
+    assert [row["arm"] for row in rows] == ["bp", "lg-bp"]
+    assert [row["mean (%)"] for row in rows] == pytest.approx([11.0, 21.0])
+    assert found.csv("cost") == Path("r/tables/cost.csv").read_text()
+    assert found._repr_html_().startswith("<iframe srcdoc=")
+
+
+@pytest.mark.parametrize(
+    ("call", "line"),
+    [
+        (lambda report, runs: report(), "report: runs: give the folder of a run"),
+        (lambda report, runs: report(3), "report: runs: takes the path of the folder of a run"),
+        (lambda report, runs: report(*runs, x="epoch"), "report: x epoch: no such axis; did"),
+        (lambda report, runs: report(*runs, against="b"), "report: against b: no such arm; "),
+        (lambda report, runs: report(*runs).rows("arm"), "report: no table arm; did you mean arms"),
+    ],
+)
+def test_wrong_arguments_in_python_are_named(made, monkeypatch, call, line):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(fgspec_package.UserError) as error:
+        call(fgspec_package.report, made)
+    assert str(error.value).startswith(line)
