@@ -17,6 +17,7 @@ from fgspec.results.listing import (
 )
 from fgspec.show.lines import say
 from fgspec.show.text import aligned
+from fgspec.training.which_run import the_folder
 
 
 def run(
@@ -27,7 +28,7 @@ def run(
     as_json: bool,
 ) -> None:
     """What `fgspec runs` does."""
-    every = listed(folder)
+    every = listed(the_folder(folder))
     shown = [name.strip() for name in columns.split(",")] if columns else default_columns(every)
     refuse_unknown("--columns", shown, every)
     found = chosen(every, conditions or ())

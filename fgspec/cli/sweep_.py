@@ -224,7 +224,8 @@ def search_all(sweep: Sweep, search: Search, run_dir: Path, where: Where) -> lis
             for choice in choices[len(arms.labels) :]:
                 _add(arms, search, values_of(drawn, choice))
             if arms.kept:
-                planned = record(folder, arms.as_sweep(), arms.steps)
+                more = (drawn.count - len(choices)) * len(sweep.seeds)
+                planned = record(folder, arms.as_sweep(), arms.steps, max(more, 0))
                 todo = [one.planned for one in status(folder, planned) if not one.over]
                 found = _train(folder, lock, planned, todo, where)
             reached = arms.reached(found, metric)

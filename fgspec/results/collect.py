@@ -141,14 +141,15 @@ def failures(paths: Sequence[Path]) -> list[Failure]:
 
 
 def unended(paths: Iterable[Path]) -> int:
-    """How many runs of some folders of runs and sweeps have not ended."""
-    states = []
+    """How many runs of some folders of runs and sweeps have not ended, or are still to come."""
+    states, more = [], 0
     for path in paths:
         if (path / "sweep.json").is_file():
+            more += sweeps.to_come(sweeps.SweepDir(path))
             states += [found.state for found in sweeps.status(*sweeps.reopen(path))]
         else:
             states.append(sweeps.run_state(RunDir(path)))
-    return sum(state not in sweeps.ENDED for state in states)
+    return more + sum(state not in sweeps.ENDED for state in states)
 
 
 def _runs(paths: Iterable[Path]) -> Iterable[tuple[str, Path]]:

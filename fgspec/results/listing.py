@@ -13,6 +13,7 @@ from typing import Any
 from fgspec.errors import DamagedRecord, UserError
 from fgspec.problems.problems import closest, dotted, flow
 from fgspec.show.text import HEADLINE
+from fgspec.spec.metrics import today
 from fgspec.sweeps.expand import UNTRAINED
 from fgspec.sweeps.folder import DAMAGED, run_state
 from fgspec.training.records import read_record
@@ -62,7 +63,8 @@ class Listed:
         return 0.0 if self.started is None else (datetime.now(UTC) - self.started).total_seconds()
 
     def value(self, column: str) -> Any:
-        """What it has in a column; None if nothing."""
+        """What it has in a column; None if nothing. Metrics may have their former names."""
+        column = today(column)
         if column in ("name", "state", "step", "age"):
             return getattr(self, column)
         if column == "run":
@@ -209,7 +211,7 @@ def refuse_unknown(option: str, names: Iterable[str], runs: Sequence[Listed]) ->
     """
     known = [*FACTS, *dict.fromkeys(name for run in runs for name in (*run.metrics, *run.fields))]
     for name in names:
-        if name not in known:
+        if today(name) not in known:
             close = closest(name, known)
             hint = f"did you mean {close}?" if close else "fgspec runs --json shows what runs have"
             raise UserError(f"{option}: no run has {name}; {hint}")

@@ -124,13 +124,16 @@ class SweepDir:
         return self.log(planned).with_suffix(f".{planned.sha256[:8]}.lock")
 
 
-def record(folder: SweepDir, sweep: Sweep, steps: Mapping[str, int]) -> list[Planned]:
+def record(
+    folder: SweepDir, sweep: Sweep, steps: Mapping[str, int], to_come: int = 0
+) -> list[Planned]:
     """Write down, or once more, what a sweep asks for; runs that are there stay.
 
     Args:
         folder: of the sweep, locked.
         sweep: its arms, resolved.
         steps: updates of a run of every arm.
+        to_come: further runs, whose arms a search has yet to choose.
 
     Returns:
         Every run, in the order in which they are run.
@@ -151,8 +154,20 @@ def record(folder: SweepDir, sweep: Sweep, steps: Mapping[str, int]) -> list[Pla
     for arm in sweep.arms:
         write_text(folder.spec(arm.label), resolved_text(arm.loaded))
     runs = [asdict(run) for run in planned]
-    write_json(folder.record, {"version": VERSION, "name": sweep.name, "runs": runs})
+    about = {"version": VERSION, "name": sweep.name, "runs": runs}
+    write_json(folder.record, about | ({"to_come": to_come} if to_come else {}))
     return planned
+
+
+def to_come(folder: SweepDir) -> int:
+    """How many further runs a search will choose; 0 of every other sweep.
+
+    Raises:
+        UserError: it is no sweep's folder.
+    """
+    reopen(folder.path)
+    found = json.loads(folder.record.read_bytes()).get("to_come", 0)
+    return found if isinstance(found, int) else 0
 
 
 def reopen(path: Path) -> tuple[SweepDir, list[Planned]]:

@@ -16,7 +16,7 @@ from fgspec.processes.stopping import at_last
 from fgspec.show.lines import say
 from fgspec.show.progress import clock
 from fgspec.show.text import quantity
-from fgspec.sweeps.folder import ENDED, Found, Planned, SweepDir, status
+from fgspec.sweeps.folder import ENDED, Found, Planned, SweepDir, reopen, status, to_come
 from fgspec.sweeps.show import status_cells
 
 PAUSE = 1.0
@@ -73,12 +73,14 @@ class _Looks:
         self.found: list[Found] = []
 
     def over(self) -> bool:
-        """Look again; whether every run has ended."""
+        """Look again; whether every run has ended, and a search chooses no more."""
+        more = to_come(self._folder)
+        _, self._planned = reopen(self._folder.path)
         open_ones = [one for one in self._planned if one not in self._ended]
         new = {one.planned: one for one in status(self._folder, open_ones)}
         self._ended |= {planned: one for planned, one in new.items() if one.state in ENDED}
         self.found = [self._ended.get(one) or new[one] for one in self._planned]
-        return len(self._ended) == len(self._planned)
+        return not more and len(self._ended) == len(self._planned)
 
     def table(self) -> Group:
         """Arms and seeds, and how far all of them are, as of at most `PAUSE` seconds ago."""

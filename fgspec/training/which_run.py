@@ -34,6 +34,12 @@ def _written(path: Path) -> float:
     return max(file.stat().st_mtime for file in files if file.exists())
 
 
+def the_folder(named: Path) -> Path:
+    """The folder of runs that is meant: by its path, or by its name below `runs`."""
+    below = RUNS / named
+    return below if not named.exists() and below.is_dir() else named
+
+
 def the_run(named: Path) -> Path:
     """The folder of the run that is meant.
 

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,10 @@ import tiny_sweep
 from rich.console import Console
 
 from fgspec.errors import NoRunError
+from fgspec.results.collect import unended
 from fgspec.results.listing import chosen, in_order, listed, span
-from fgspec.sweeps.folder import status
+from fgspec.sweeps.expand import load_sweep
+from fgspec.sweeps.folder import record, reopen, status
 from fgspec.sweeps.live import followed, tally, watch
 from fgspec.training.which_run import the_run, the_sweep
 
@@ -108,6 +111,7 @@ def test_runs_are_chosen_and_ordered(three, fgspec):
     for conditions, expected in (
         (["state=done"], three[:2]),
         (["test/error<0.25"], three[1:]),
+        (["eval/error<0.25"], three[1:]),  # its former name
         (["test/error<0.25", "name!=other"], three[1:2]),
         (["name=sm*"], three[:2]),
         (["optimizer.learning_rate>=0.5"], three[1:2]),
@@ -126,6 +130,12 @@ def test_runs_are_chosen_and_ordered(three, fgspec):
         ["1", "0.3000"],
         ["1", "of", "3", "runs"],
     ]
+
+
+def test_runs_of_one_name_are_listed(three, fgspec):
+    _, whole, _ = fgspec("runs", "runs/small")
+    assert whole.splitlines()[-2] == "2 runs"
+    assert fgspec("runs", "small") == (0, whole, "")
 
 
 @pytest.mark.parametrize(
@@ -185,6 +195,16 @@ def test_watching_tells_changes_in_a_file_and_a_table_on_a_terminal(tmp_path, mo
     assert lines[5] == f"{planned[0]}: done at step 3/4"
     assert lines[-1] == "4 of 4 runs ended  0 under way"
     assert "\x1b" not in file.getvalue()
+
+    def choose(_):  # a search has more arms than are known yet
+        record(folder, sweep, {arm.label: 4 for arm in sweep.arms})
+
+    sweep = load_sweep("two.yaml")
+    record(folder, replace(sweep, arms=sweep.arms[:1]), {arm.label: 4 for arm in sweep.arms}, 2)
+    assert unended([folder.path]) == 2
+    known = reopen(folder.path)[1]
+    assert len(watch(folder, known, Console(file=io.StringIO()), choose)) == 4
+    assert unended([folder.path]) == 0
 
     drawn = io.StringIO()
     with followed(folder, planned, Console(file=drawn, force_terminal=True, width=80)):

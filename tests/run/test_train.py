@@ -277,7 +277,9 @@ def test_another_data_set_is_refused(tmp_path, monkeypatch):
 
 def test_diagnostics_are_written_and_change_nothing(tmp_path, undisturbed):
     spec = runs.write_spec(tmp_path)
-    spec.write_text(spec.read_text() + "diagnostics: {every: {steps: 10}, samples: 2}\n")
+    spec.write_text(
+        spec.read_text() + "diagnostics: {every: {steps: 10}, samples: 2, noise_scale: 2}\n"
+    )
     run = Path(fgspec.train(spec, run_dir=tmp_path)["run"])
     measured = {
         line["step"]: line for line in read(run / "metrics.jsonl") if "fg/snr/block0" in line
@@ -287,6 +289,8 @@ def test_diagnostics_are_written_and_change_nothing(tmp_path, undisturbed):
         assert -1 <= line["fg/cosine/block1"] <= 1
         assert 0 <= line["local_accuracy/block0"] <= 1
         assert line["fg/norm_ratio/block0"] > 0
+        assert line["fg/example_variance"] > 0
+        assert ("fg/noise_scale" in line) == (line["fg/squared_norm"] > 0)
     for x, y in zip(
         jax.tree.leaves(runs.final_state(run).state),
         jax.tree.leaves(runs.final_state(undisturbed).state),

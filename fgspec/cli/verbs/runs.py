@@ -7,7 +7,9 @@ import typer
 
 from fgspec.cli.verbs.shared import JsonOption
 
-FolderArgument = Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of runs.")]
+FolderArgument = Annotated[
+    Path, typer.Argument(metavar="FOLDER", help="A folder of runs, or its name below runs.")
+]
 FilterOption = Annotated[
     list[str] | None,
     typer.Option(
