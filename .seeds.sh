@@ -1,1 +1,0 @@
-for s in 0 1 2; do fgspec train specs/quickstart.yaml --set seed=$s --run-dir /tmp/r | grep -E "^done|jax" ; done
