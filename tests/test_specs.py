@@ -21,6 +21,7 @@ SHRUNKEN = {
     "local_mixer": ["architecture.channels=32", "data.batch_size=8"],
     "resnet18": ["architecture.blocks=2", "architecture.width=0.05", "data.batch_size=8"],
     "mlp": ["architecture.hidden=[16, 8]", "data.batch_size=8"],
+    "chain": ["data.batch_size=8"],
 }
 
 
