@@ -1,4 +1,4 @@
-"""How words of the command line become a verb and its arguments; nothing here takes time."""
+"""Turns the words of the command line into a verb and its arguments; imports nothing slow."""
 
 import functools
 import importlib
@@ -12,13 +12,13 @@ import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 SETTING = re.compile(r"[A-Za-z_][\w.\[\]]*=")
-"""How a field and its value begin."""
+"""The beginning of `field=value`."""
 
 HELP = {"help_option_names": ["-h", "--help"]}
 
 
 class Verb(TyperCommand):
-    """One verb; a field and its value by themselves mean `--set`, where the verb has that."""
+    """One verb; `field=value` alone means `--set field=value` if the verb has that option."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the words after the verb."""
@@ -30,7 +30,7 @@ class Verb(TyperCommand):
 
 
 def _with_set(words: Sequence[str], takes: set[str]) -> list[str]:
-    """The words with `--set` before every field and value that is no option's and no file."""
+    """Insert `--set` before each `field=value` that is no file and no value of an option."""
     found: list[str] = []
     for before, word in zip(["", *words], words, strict=False):
         bare = before not in takes and SETTING.match(word) and not Path(word).exists()
@@ -39,10 +39,10 @@ def _with_set(words: Sequence[str], takes: set[str]) -> list[str]:
 
 
 class Verbs(TyperGroup):
-    """Imports what a verb takes when the verb is named, and what it does when it is called.
+    """Imports the options of a verb when it is named, and its work when it is called.
 
     Attributes:
-        about: every verb and its line of help, in order.
+        about: the short help of every verb, in the order of `--help`.
     """
 
     about: ClassVar[Mapping[str, str]]
@@ -70,7 +70,7 @@ class Verbs(TyperGroup):
         """The verb that the first word names.
 
         Raises:
-            UsageError: there is none.
+            UsageError: there is no such verb.
         """
         if args[0] not in self.about and not args[0].startswith("-"):
             close = get_close_matches(args[0], self.about, n=1)

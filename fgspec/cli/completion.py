@@ -1,4 +1,4 @@
-"""What a shell offers after `--set`: the fields of the language, and the values of a choice."""
+"""Shell completion after `--set`: the fields of the language and the values of a choice."""
 
 from collections.abc import Iterator, Sequence
 from typing import Literal, get_args, get_origin
@@ -10,7 +10,7 @@ from fgspec.spec.language import Model, choices_of, models_of
 
 
 def fields(incomplete: str) -> list[str]:
-    """Every `path=` that begins so, or every `path=value` where the path is whole."""
+    """Every `path=` that begins with `incomplete`, or every `path=value` once the path is typed."""
     path, equals, begun = incomplete.partition("=")
     found = dict(_fields([SpecFile], "", path))
     if not equals:
@@ -22,7 +22,7 @@ def fields(incomplete: str) -> list[str]:
 def _fields(
     models: Sequence[Model], before: str, wanted: str
 ) -> Iterator[tuple[str, list[FieldInfo]]]:
-    """The fields at and below some sections whose path may begin with `wanted`, by path."""
+    """The fields in `models` and below whose path may begin with `wanted`, by path."""
     own: dict[str, list[FieldInfo]] = {}
     for model in models:
         for name, field in model.model_fields.items():

@@ -1,4 +1,4 @@
-"""The command `fgspec`: heeds signals first, then imports the rest, which takes a while."""
+"""The command `fgspec`: installs signal handlers first, because the other imports take long."""
 
 import importlib
 import os
@@ -9,9 +9,9 @@ from fgspec.processes.stopping import end_at_once, end_with_supervisor
 from fgspec.training.timings import START
 
 PATIENCE = 10.0
-"""Seconds that threads have to end once a command has failed and said why.
+"""Seconds that threads may take to end after a command has failed and printed its error.
 
-A checkpoint that Orbax could not write has left one waiting for the others of that save, for ever.
+When Orbax fails to write a checkpoint, one of its threads can wait for the others for ever.
 """
 
 
@@ -19,7 +19,7 @@ def main() -> None:
     """Run the command line and exit."""
     end_at_once()
     end_with_supervisor()
-    if "--timings" in sys.argv:  # only who asks needs to know; other commands need no JAX
+    if "--timings" in sys.argv:  # only this option needs the time of JAX's import alone
         with START.part("import JAX"):
             importlib.import_module("jax")
     try:

@@ -1,4 +1,4 @@
-"""`fgspec VERB ...`: the verbs, and turns errors into lines and exit codes."""
+"""`fgspec VERB ...`: lists the verbs and turns errors into messages and exit codes."""
 
 import importlib
 import io
@@ -20,24 +20,24 @@ from fgspec.errors.seen import seen
 from fgspec.show.lines import say
 
 VERBS = {
-    "init": "write a spec to start from",
-    "check": "say everything that is wrong with specs",
+    "init": "write a first spec",
+    "check": "report all mistakes in specs",
     "show": "print a resolved spec and where each value comes from",
     "schema": "print the JSON Schema of the language for editors",
     "plan": "print layers, losses, credit routes and cost",
-    "train": "train a spec, or go on with a run",
-    "launch": "train in many processes on this host, again if one dies",
+    "train": "train a spec, or resume a run",
+    "launch": "train in several processes on this host, restart them if one dies",
     "eval": "evaluate a checkpoint of a run, class by class",
-    "predict": "write the classes that a trained model predicts for pictures",
+    "predict": "write the predicted classes of images to a file",
     "export": "write the parameters of a trained model to a file",
-    "replay": "run the steps once more at which a run broke, layer by layer",
-    "sweep": "train many specs made of one",
-    "status": "print how far the runs of a sweep are",
+    "replay": "repeat the steps at which a run diverged, layer by layer",
+    "sweep": "train many variants of a spec",
+    "status": "show the progress of a sweep",
     "runs": "list runs: state, metrics, age, and how their specs differ",
     "report": "compare runs: means, paired differences, curves, as HTML and Markdown",
-    "reproduce": "train cells of a paper's table, and print them beside the paper's",
+    "reproduce": "train cells of a paper's table and compare with the published numbers",
     "bench": "measure and compare compiled updates: time, memory, FLOPs",
-    "diff": "say what two specs have not in common, and what that changes",
+    "diff": "show how two specs differ and what that changes",
 }
 """Every verb, in the order in which `--help` lists them; `fgspec.cli.<verb>` holds each."""
 
@@ -66,21 +66,19 @@ VersionOption = Annotated[
 
 @app.callback(epilog="Example: fgspec train specs/quickstart.yaml")
 def root(
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Show tracebacks of users' errors.")
-    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
     version: VersionOption = False,
 ) -> None:
     """Compile and train experiment specs for learning rules beyond backprop.
 
-    Exit codes: 0 done, 1 failed while running, 2 bad spec or arguments, 3 resume refused,
-    75 stopped and resumable, 76 lost a process and resumable; `diff` exits with 1 when the specs
-    differ.
+    Exit codes: 0 done, 1 failed while running, 2 mistake in a spec or in arguments, 3 cannot resume
+    this run, 75 stopped and can be resumed, 76 lost a process and can be resumed. `diff` exits with
+    1 when the specs differ.
     """
 
 
 def _complain(text: str) -> None:
-    with suppress(OSError):  # standard error may lie on the full disk that it complains of
+    with suppress(OSError):  # standard error may be a file on the disk that is full
         console = Console(stderr=True)
         for line in text.splitlines():
             place, colon, rest = seen(line).partition(": ")
@@ -88,24 +86,24 @@ def _complain(text: str) -> None:
 
 
 def _print_anything() -> None:
-    """Print an escape for what the terminal's encoding lacks, and for names that are no text."""
+    """Print characters that the terminal cannot encode as escapes, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def _refuse_unseen(words: Sequence[str]) -> None:
-    """Raise for names of files that no line can show: messages and records have one line each.
+    """Refuse control characters in file names, because messages and records have one line each.
 
     Raises:
-        UserError: a word has a line break or another control character. Values of `--set` may.
+        UserError: an argument other than a value of `--set` has a control character.
     """
     for before, word in zip(["", *words], words, strict=False):
         is_value = before == "--set" or word.startswith("--set=")
         if not is_value and any(unicodedata.category(letter) == "Cc" for letter in word):
             raise UserError(
-                f"{seen(word)}: this argument has a control character, such as a line break, which "
-                "a path may not have here; rename the file or folder"
+                f"{seen(word)}: a path must not contain a line break or another control "
+                "character; rename the file or folder"
             )
 
 
@@ -124,16 +122,16 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
-    except OSError as error:  # a full disk, a folder that may not be written, a file taken away
+    except OSError as error:  # a full disk, a read-only folder, a file that was removed
         if "--debug" in sys.argv:
             raise
         _complain(f"{error.filename or 'fgspec'}: {error.strerror or error}")
         sys.exit(1)
     except ValueError as error:
-        # JAX reads its variables when it is imported, and says which it cannot read.
+        # JAX reads its environment variables on import and raises for one that it cannot parse.
         if "--debug" in sys.argv or not re.search(r"environment .?JAX_[A-Z0-9_]+", str(error)):
             raise
-        _complain(f"{error}; mend that variable, or unset it")
+        _complain(f"{error}; correct this variable or unset it")
         sys.exit(2)
 
 

@@ -1,6 +1,6 @@
-"""What each verb takes: its options and its help, without anything that takes time to import.
+"""The options and the help text of each verb; nothing here is slow to import.
 
-`run` of `fgspec.cli.verbs.train` has no body: `fgspec.cli.main` calls `run` of `fgspec.cli.train_`
-with the same arguments, which is imported only then. So `--help` waits for neither JAX nor the
-language.
+`run` in `fgspec.cli.verbs.train` has no body. `fgspec.cli.commands` calls `run` in
+`fgspec.cli.train_` with the same arguments and imports that module only then. So `--help` imports
+neither JAX nor the language.
 """

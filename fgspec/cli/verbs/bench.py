@@ -9,17 +9,23 @@ from fgspec.cli.verbs.shared import SetOption
 
 AgainstOption = Annotated[
     Path | None,
-    typer.Option("--against", metavar="SPEC", help="What ratios are to; else the first spec."),
+    typer.Option(
+        "--against", metavar="SPEC", help="Compute ratios to this spec; default: the first."
+    ),
 ]
 JsonFile = Annotated[
-    Path | None, typer.Option("--json", metavar="FILE", help="Write all figures to this file.")
+    Path | None, typer.Option("--json", metavar="FILE", help="Write all measurements to this file.")
 ]
 PlotFile = Annotated[
     Path | None,
-    typer.Option("--plot", metavar="FILE.png", help="Draw bars of time and memory; matplotlib."),
+    typer.Option(
+        "--plot",
+        metavar="FILE.png",
+        help="Draw bar charts of time and memory; needs matplotlib.",
+    ),
 ]
 Rounds = Annotated[
-    int, typer.Option("--rounds", min=1, max=10_000, help="Turns that each spec has.")
+    int, typer.Option("--rounds", min=1, max=10_000, help="How often each spec is measured.")
 ]
 
 
@@ -31,10 +37,11 @@ def run(
     plot_file: PlotFile = None,
     rounds: Rounds = 10,
 ) -> None:
-    """Measure the compiled updates of specs, in turns, on random images of the right shape.
+    """Measure time and memory of the specs' compiled updates, on random images.
 
-    No data set is needed. Each spec gets a turn of several warm calls in every round, and ratios
-    are taken within a round. Give a spec twice to see how far apart equal things are.
+    No data set is needed. In every round each spec runs several warm calls, one spec after the
+    other, and ratios are taken within a round. Give the same spec twice to see the noise of the
+    measurement.
 
     Example: fgspec bench specs/quickstart/bp.yaml specs/quickstart.yaml
     """

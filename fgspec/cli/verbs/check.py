@@ -14,9 +14,10 @@ def run(
     ],
     overrides: SetOption = None,
 ) -> None:
-    """Say everything that is wrong with specs, or with every arm of sweeps; nothing is compiled.
+    """Report all mistakes in specs and sweeps, without compiling or training.
 
-    Where an ablation says what it touches, what it computes is traced and compared with its base.
+    Each arm of a sweep is checked. If a spec declares with `ablation.touches` what it changes, its
+    computation is traced and compared with that of its base.
 
     Example: fgspec check specs/quickstart.yaml
     """

@@ -7,21 +7,32 @@ import typer
 
 from fgspec.cli.verbs.shared import JsonOption, SetOption
 
-FieldsOption = Annotated[bool, typer.Option("--fields", help="Compare fields only.")]
+FieldsOption = Annotated[
+    bool, typer.Option("--fields", help="Compare only the fields, not the computations.")
+]
 ProbeOption = Annotated[
-    bool, typer.Option("--probe", help="Measure both estimates on a batch of the data.")
+    bool, typer.Option("--probe", help="Measure both gradient estimates on one batch of the data.")
 ]
 StepsOption = Annotated[
     int | None,
-    typer.Option("--steps", min=0, max=10**6, help="Updates before --probe measures; 20."),
+    typer.Option(
+        "--steps", min=0, max=10**6, help="Train this many updates before --probe; default: 20."
+    ),
 ]
 DrawsOption = Annotated[
     int | None,
-    typer.Option("--draws", min=32, max=10**7, help="Estimates --probe draws, by sixteens; 128."),
+    typer.Option(
+        "--draws",
+        min=32,
+        max=10**7,
+        help="Gradient estimates that --probe draws, a multiple of 16; default: 128.",
+    ),
 ]
 HtmlFile = Annotated[
     Path | None,
-    typer.Option("--html", metavar="FILE", help="Write a page of its own to this file."),
+    typer.Option(
+        "--html", metavar="FILE", help="Write the comparison to this file as an HTML page."
+    ),
 ]
 
 
@@ -35,12 +46,13 @@ def run(
     as_json: JsonOption = False,
     html: HtmlFile = None,
 ) -> None:
-    """Print the fields in which two specs differ, and what of their computations that changes.
+    """Show how two specs differ and what that changes in the computation.
 
-    --set acts on the second spec; where one is given, on a second copy of it. Nothing is compiled
-    or run without --probe, which trains both for some updates and draws estimates of one batch.
+    --set changes the second spec. If you give only one spec, --set changes a copy of it and the
+    two are compared. With --probe both specs are trained for some updates, then many gradient
+    estimates are drawn on one batch; without it nothing is compiled or run.
 
-    Exit code 0 if they are the same, 1 if they differ, 2 if one is wrong.
+    Exit code 0 if the specs are the same, 1 if they differ, 2 if one has a mistake.
 
     Example: fgspec diff specs/quickstart.yaml --set gradient.perturbation.samples=4
     """

@@ -12,14 +12,16 @@ DataOption = Annotated[
     typer.Option(
         "--data",
         metavar="SPEC",
-        help="Evaluate on the test set of another spec's data: images of the same shape, the same "
-        "classes; standardized as the run's were.",
+        help="Evaluate on the test set of another spec's data; its images need the same shape and "
+        "classes, and are standardized like those of the run.",
     ),
 ]
 ConfusionOption = Annotated[
     Path | None,
     typer.Option(
-        "--confusion", metavar="FILE", help="Write the confusion matrix: .csv, .png or .svg."
+        "--confusion",
+        metavar="FILE",
+        help="Write the confusion matrix to FILE: .csv, .png or .svg.",
     ),
 ]
 
@@ -30,7 +32,7 @@ def run(
     other_data: Annotated[
         bool,
         typer.Option(
-            "--other-data", help="Evaluate even if the data are not those of the run any more."
+            "--other-data", help="Evaluate even if the data changed since the run was trained."
         ),
     ] = False,
     as_json: JsonOption = False,
@@ -38,10 +40,10 @@ def run(
     data: DataOption = None,
     confusion: ConfusionOption = None,
 ) -> None:
-    """Evaluate a checkpoint of a run on its whole test set, or on that of other data.
+    """Evaluate a checkpoint of a run on its whole test set, or on other data.
 
-    The data are compared with those that the run was trained with; --set data.source.path=PATH
-    says where they are.
+    The data must be the same as in training, which is checked. If the files have moved, give their
+    place with --set data.source.path=PATH.
 
     Example: fgspec eval runs/quickstart/20260101T120000-0a1b2c3d --confusion confusion.png
     """

@@ -19,7 +19,9 @@ def run(
     out: OutOption,
     step: StepOption = "newest",
 ) -> None:
-    """Write the parameters of a trained model to a file, with names, shapes, axes and the spec.
+    """Write the parameters of a trained model to a file.
+
+    The file also holds their names, shapes and axes, and the spec.
 
     Example: fgspec export runs/quickstart/20260101T120000-0a1b2c3d --to npz --out weights.npz
     """

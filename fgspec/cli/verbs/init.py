@@ -12,7 +12,7 @@ def run(
         str, typer.Option("--rule", help="A learning rule, such as lg-bp.")
     ] = "lg-fg-a",
 ) -> None:
-    """Write a spec to start from: LocalMixer on the digits that come with scikit-learn.
+    """Write a first spec: LocalMixer on the digits that come with scikit-learn.
 
     Example: fgspec init my.yaml --rule lg-bp
     """

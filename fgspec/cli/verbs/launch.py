@@ -17,15 +17,18 @@ from fgspec.cli.verbs.shared import (
     TrackOption,
 )
 
-ProcessesOption = Annotated[int, typer.Option("--processes", min=1, help="How many to start.")]
+ProcessesOption = Annotated[
+    int, typer.Option("--processes", min=1, help="How many processes to start.")
+]
 DevicesOption = Annotated[
     int | None,
     typer.Option(
-        "--devices-per-process", min=1, help="Simulate so many devices in each, on the CPU."
+        "--devices-per-process", min=1, help="Simulate this many CPU devices in each process."
     ),
 ]
 RetriesOption = Annotated[
-    int, typer.Option("--retries", min=0, help="How often all are started again when one dies.")
+    int,
+    typer.Option("--retries", min=0, help="How often to restart all processes when one dies."),
 ]
 
 
@@ -43,10 +46,11 @@ def run(
     break_lock: BreakLockOption = False,
     track: TrackOption = None,
 ) -> None:
-    """Train a spec in many processes on this host; when one dies, all begin at the last checkpoint.
+    """Train a spec in several processes on this host, and restart them when one dies.
 
-    What process 0 prints is shown, and of the others what they said when they failed. --resume and
-    --fork go on with a run as fgspec train does.
+    After a restart all processes resume from the last checkpoint. The output of process 0 is
+    shown, and that of other processes only if they fail. --resume and --fork work as in fgspec
+    train.
 
     Example: fgspec launch specs/quickstart.yaml --processes 2 --devices-per-process 4 --mesh data=8
     """

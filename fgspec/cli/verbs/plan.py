@@ -8,11 +8,17 @@ from fgspec.cli.verbs.shared import JsonOption, MeshOption, SetOption, SpecArgum
 
 FlopsOption = Annotated[
     float | None,
-    typer.Option("--flops", min=1, help="With --mesh: FLOPs that each device does a second; 1e14."),
+    typer.Option(
+        "--flops", min=1, help="With --mesh: FLOPs per second of each device; default: 1e14."
+    ),
 ]
 BandwidthOption = Annotated[
     float | None,
-    typer.Option("--bandwidth", min=1, help="With --mesh: bytes that each sends a second; 5e10."),
+    typer.Option(
+        "--bandwidth",
+        min=1,
+        help="With --mesh: bytes per second that each device sends; default: 5e10.",
+    ),
 ]
 
 
@@ -24,10 +30,13 @@ def run(
     bandwidth: BandwidthOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print every layer with its losses and credit routes, and what an update costs.
+    """Print layers, losses, credit routes and the cost of an update.
 
-    The update is compiled for this machine, but nothing is run and no data are read. With --mesh
-    nothing is compiled: what an update would take on devices that need not be here, but for -1.
+    A credit route says which losses train a layer, and how. The update is compiled for this
+    machine, but nothing is run and no data are read.
+
+    With --mesh nothing is compiled. The time of an update is predicted for a mesh of devices, which
+    this machine need not have; only an axis of size -1 counts the devices of this machine.
 
     Example: fgspec plan specs/quickstart.yaml
     """

@@ -11,7 +11,7 @@ FilesArgument = Annotated[
     list[Path],
     typer.Argument(
         metavar="FILES...",
-        help="Pictures, folders of pictures, npz archives with an array `images` or `test_images`.",
+        help="Image files, folders of them, or npz archives (array `images` or `test_images`).",
     ),
 ]
 OutOption = Annotated[Path, typer.Option("--out", metavar="FILE", help="The CSV file to write.")]
@@ -23,10 +23,11 @@ def run(
     out: OutOption = Path("predictions.csv"),
     step: StepOption = "newest",
 ) -> None:
-    """Write the class that a trained model predicts for each picture, and its probability.
+    """Write the predicted class of each image, and its probability, to a CSV file.
 
-    One row an image: file, index (in an archive), class, probability. Pictures are treated as those
-    of the run's image_folder; for other data they must have the size of its images.
+    Each image has one row: file, index (in an archive), class, probability. If the run was trained
+    on an image_folder, images are decoded and resized in the same way. Otherwise they must have
+    the size of the training images.
 
     Example: fgspec predict runs/quickstart/20260101T120000-0a1b2c3d digits.npz --out classes.csv
     """

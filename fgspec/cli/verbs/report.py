@@ -11,32 +11,38 @@ Paths = Annotated[
 ]
 OutOption = Annotated[
     Path | None,
-    typer.Option("--out", metavar="DIR", help="Where to write; the first folder without it."),
+    typer.Option(
+        "--out", metavar="DIR", help="Write to this folder; default: the first run or sweep."
+    ),
 ]
 MetricOption = Annotated[
     str | None,
     typer.Option(
         "--metric",
         metavar="NAME",
-        help="What arms are judged by: its last value. Without it the objective's headline, of the "
-        "validation set if all runs have one, else of the test set.",
+        help="Compare arms by the last value of this metric. Default: the objective's main metric, "
+        "on the validation set if all runs have one, else on the test set.",
     ),
 ]
 AgainstOption = Annotated[
     str | None,
-    typer.Option("--against", metavar="ARM", help="What differences are to; else the first arm."),
+    typer.Option(
+        "--against", metavar="ARM", help="Take differences to this arm; default: the first."
+    ),
 ]
 XOption = Annotated[
     str,
     typer.Option(
         "--x",
         metavar="updates|epochs|flops|seconds",
-        help="What curves are drawn over.",
+        help="The horizontal axis of the curves.",
     ),
 ]
 WatchOption = Annotated[
     bool,
-    typer.Option("--watch", help="Write it again as runs log, until all have ended or Ctrl-C."),
+    typer.Option(
+        "--watch", help="Update the report while runs are going, until all end or Ctrl-C."
+    ),
 ]
 
 
@@ -50,9 +56,9 @@ def run(
 ) -> None:
     """Compare runs: means over seeds, paired differences, curves, gradients, cost, spec diffs.
 
-    Writes report.html, which is one file and needs no JavaScript, report.md, every figure as SVG
-    and PDF in figures/, and every table as LaTeX and CSV in tables/. Runs of specs that differ in
-    nothing but the seed are one arm.
+    Writes report.html (one file, no JavaScript), report.md, every figure as SVG and PDF in
+    figures/, and every table as LaTeX and CSV in tables/. Runs whose specs differ only in the seed
+    form one arm.
 
     Example: fgspec report runs/rules --x epochs
     """

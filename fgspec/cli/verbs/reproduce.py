@@ -17,10 +17,16 @@ RowsOption = Annotated[
     str | None, typer.Option("--rows", metavar="A,B", help="Only these rows of the table.")
 ]
 BudgetOption = Annotated[
-    float, typer.Option("--budget", min=1e-6, help="Epochs are multiplied by it, at least one.")
+    float,
+    typer.Option(
+        "--budget", min=1e-6, help="Multiply the epochs by this; at least one epoch is run."
+    ),
 ]
 SeedsOption = Annotated[
-    str, typer.Option("--seeds", metavar="0,1", help="Seeds of every cell; means are compared.")
+    str,
+    typer.Option(
+        "--seeds", metavar="0,1", help="Train every cell with these seeds and compare the mean."
+    ),
 ]
 SpecsOption = Annotated[
     Path, typer.Option("--specs", metavar="DIR", help="The folder of all specs.")
@@ -40,9 +46,9 @@ def run(
     specs: SpecsOption = Path("specs"),
     list_only: ListOption = False,
 ) -> None:
-    """Train the cells of a paper's table, and print the paper's numbers beside those measured.
+    """Train the cells of a paper's table and print measured and published numbers side by side.
 
-    Cells that were trained before at the same budget are not trained again.
+    Cells that were already trained with the same budget are not trained again.
 
     Example: fgspec reproduce ren2022/table3 --columns mnist_s_1_1 --budget 0.02
     """

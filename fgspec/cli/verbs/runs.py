@@ -15,8 +15,8 @@ FilterOption = Annotated[
     typer.Option(
         "--filter",
         metavar="CONDITION",
-        help="Only runs for which this holds, such as state=done, name=quick*, train/loss<0.1 or "
-        "optimizer.learning_rate>=0.01; may be given many times.",
+        help="Only runs that meet this condition, such as state=done, name=quick*, "
+        "train/loss<0.1 or optimizer.learning_rate>=0.01; may be repeated.",
     ),
 ]
 SortOption = Annotated[
@@ -24,7 +24,7 @@ SortOption = Annotated[
     typer.Option(
         "--sort",
         metavar="COLUMN",
-        help="Order by a metric, a field or age; with - in front, the largest first.",
+        help="Order by a metric, a field or age; put - in front for largest first.",
     ),
 ]
 ColumnsOption = Annotated[
@@ -32,7 +32,7 @@ ColumnsOption = Annotated[
     typer.Option(
         "--columns",
         metavar="A,B",
-        help="What to show: run, name, state, step, age, spec, metrics, and fields of specs.",
+        help="Columns to show: run, name, state, step, age, spec, any metric, any field of specs.",
     ),
 ]
 
@@ -44,7 +44,7 @@ def run(
     columns: ColumnsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List runs: how far each is, its last metrics, its age, and the fields that are not all alike.
+    """List runs: progress, last metrics, age, and the fields in which their specs differ.
 
     Example: fgspec runs --filter state=done --sort train/loss --columns run,train/loss,seed
     """

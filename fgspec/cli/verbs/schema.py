@@ -9,17 +9,17 @@ import typer
 def run(
     out: Annotated[Path | None, typer.Option("--out", help="Write to this file.")] = None,
     sweep: Annotated[
-        bool, typer.Option("--sweep", help="The schema of sweep files instead of specs.")
+        bool, typer.Option("--sweep", help="Print the schema of sweep files instead.")
     ] = False,
 ) -> None:
-    """Print the JSON Schema of the language, with which an editor completes and checks specs.
+    """Print the JSON Schema of the language, for completion and checks in editors.
 
-    In VS Code (with the YAML extension) and other editors that speak to yaml-language-server,
-    write the schema to a file and begin each spec with the line
+    This works in VS Code with the YAML extension and in other editors that use
+    yaml-language-server. Write the schema to a file and begin each spec with the line
 
         # yaml-language-server: $schema=fgspec.schema.json
 
-    with the path relative to the spec. Sweep files have a schema of their own: --sweep.
+    The path is relative to the spec. Sweep files have a schema of their own: use --sweep.
 
     Example: fgspec schema --out specs/fgspec.schema.json
     """

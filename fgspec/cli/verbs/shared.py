@@ -1,4 +1,4 @@
-"""Arguments that several verbs share."""
+"""Arguments and options that several verbs share."""
 
 import importlib
 from pathlib import Path
@@ -23,8 +23,8 @@ SetOption = Annotated[
     typer.Option(
         "--set",
         metavar="PATH=VALUE",
-        help="Set a field, such as optimizer.learning_rate=0.1; may be given many times. --set may "
-        "be left out.",
+        help="Set a field, such as optimizer.learning_rate=0.1; may be repeated. The word --set "
+        "may be left out.",
         autocompletion=_fields,
     ),
 ]
@@ -34,41 +34,39 @@ MeshOption = Annotated[
     typer.Option(
         "--mesh",
         metavar="AXIS=N,...",
-        help="Devices along each axis of the mesh, such as data=4,group=2, instead of the "
-        "spec's; -1 takes the devices that are here and left.",
+        help="Devices along each axis of the mesh, such as data=4,group=2; replaces the spec's "
+        "mesh. -1 means all remaining devices of this machine.",
     ),
 ]
 
 BreakLockOption = Annotated[
     bool,
     typer.Option(
-        "--break-lock", help="Take the run away from a process of another host, which is gone."
+        "--break-lock", help="Take over a run whose process, on another host, no longer exists."
     ),
 ]
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
-RunDirOption = Annotated[Path, typer.Option("--run-dir", help="Runs are made below this folder.")]
+RunDirOption = Annotated[Path, typer.Option("--run-dir", help="Create runs in this folder.")]
 
 RunOption = Annotated[
     Path | None,
     typer.Option(
-        "--run", metavar="RUN", help="Begin a run in this folder, or go on with the one in it."
+        "--run", metavar="RUN", help="Start a run in this folder, or resume the one in it."
     ),
 ]
 
 ResumeOption = Annotated[
     Path | None,
-    typer.Option(
-        "--resume", metavar="RUN", help="Go on with this run: its folder or name, or latest."
-    ),
+    typer.Option("--resume", metavar="RUN", help="Resume this run: its folder or name, or latest."),
 ]
 
 ForkOption = Annotated[
     bool,
     typer.Option(
         "--fork",
-        help="Begin a new run at the last checkpoint of the run to resume, with other fields.",
+        help="With --resume: start a new run from the last checkpoint, with changed fields.",
     ),
 ]
 
@@ -78,8 +76,8 @@ JobsOption = Annotated[
         "--jobs",
         min=1,
         max=256,
-        help="Train so many runs at a time, as processes or where --on says; without both, one "
-        "after the other in this process.",
+        help="Train this many runs at a time, in processes or where --on says. Without --jobs "
+        "and --on, runs are trained one after the other in this process.",
     ),
 ]
 
@@ -88,7 +86,7 @@ OnOption = Annotated[
     typer.Option(
         "--on",
         metavar="ENGINE",
-        help="Where runs are trained: processes, ray, slurm or a plugin's.",
+        help="Where to train runs: processes, ray, slurm, or the name of a plugin's engine.",
     ),
 ]
 
@@ -97,20 +95,20 @@ ResourceOption = Annotated[
     typer.Option(
         "--resource",
         metavar="NAME=VALUE",
-        help="What a run asks of Ray or SLURM, such as num_gpus=1 or time=60; may be given many "
-        "times.",
+        help="Resources that each run requests from Ray or SLURM, such as num_gpus=1 or time=60; "
+        "may be repeated.",
     ),
 ]
 
 ListOption = Annotated[
-    bool, typer.Option("--list", help="Only say which arms there are, and what they cost.")
+    bool, typer.Option("--list", help="Only list the arms and their cost; train nothing.")
 ]
 TrackOption = Annotated[
     list[str] | None,
     typer.Option(
         "--track",
         metavar="NAME,...",
-        help="Let trackers follow the run beside those of training.trackers: tensorboard, wandb, "
+        help="Log to these trackers too, besides those in training.trackers: tensorboard, wandb, "
         "mlflow, trackio, csv, or those of other packages.",
     ),
 ]
@@ -122,7 +120,7 @@ StepOption = Annotated[
     typer.Option(
         "--step",
         metavar="STEP",
-        help="Which checkpoint: newest; best, by the objective's leading metric among those that "
-        "were evaluated; or the updates done.",
+        help="Which checkpoint: newest, best (by the objective's main metric, among evaluated "
+        "checkpoints), or a number of updates.",
     ),
 ]

@@ -9,12 +9,12 @@ SweepArgument = Annotated[
     Path, typer.Argument(metavar="DIR", help="The folder of a sweep, its name, or latest.")
 ]
 WatchOption = Annotated[
-    bool, typer.Option("--watch", help="Follow the runs until all of them have ended.")
+    bool, typer.Option("--watch", help="Keep showing progress until all runs have ended.")
 ]
 
 
 def run(sweep: SweepArgument, watching: WatchOption = False) -> None:
-    """Print how far the runs of a sweep are.
+    """Show the progress of all runs of a sweep.
 
     Example: fgspec status runs/rules --watch
     """

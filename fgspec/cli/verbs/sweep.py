@@ -17,13 +17,11 @@ from fgspec.cli.verbs.shared import (
 SweepFileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A sweep, a YAML file.")]
 RetriesOption = Annotated[
     int,
-    typer.Option(
-        "--retries", min=0, help="Further tries of a run whose process or job died; --jobs, --on."
-    ),
+    typer.Option("--retries", min=0, help="How often to retry a run whose process or job died."),
 ]
 WriteOption = Annotated[
     Path | None,
-    typer.Option("--write", metavar="DIR", help="Only write every arm as a spec into this folder."),
+    typer.Option("--write", metavar="DIR", help="Only write each arm as a spec to this folder."),
 ]
 
 
@@ -40,8 +38,8 @@ def run(
 ) -> None:
     """Train every arm of a sweep with every seed: here, in processes, on Ray or on SLURM.
 
-    What was stopped or killed goes on with the same command: runs that ended are not run again.
-    Exit code 1 if a run failed.
+    If the sweep is stopped or killed, the same command resumes it. Runs that have ended are not
+    run again. Exit code 1 if a run failed.
 
     Example: fgspec sweep specs/sweeps/rules.yaml --jobs 2
     """

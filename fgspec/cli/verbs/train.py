@@ -23,7 +23,7 @@ ProfileOption = Annotated[
         "--profile",
         metavar="STEPS",
         min=1,
-        help="Write a profiler trace of so many updates, once warm, into the run's folder.",
+        help="Write a profiler trace of this many updates to the run's folder, after warm-up.",
     ),
 ]
 TimingsOption = Annotated[
@@ -34,20 +34,21 @@ DistributedOption = Annotated[
     bool,
     typer.Option(
         "--distributed",
-        help="Be one process of many, as SLURM, Open MPI, Kubernetes or cloud TPU say.",
+        help="This is one of several processes; read which from SLURM, Open MPI, Kubernetes or "
+        "Cloud TPU.",
     ),
 ]
 CoordinatorOption = Annotated[
     str | None,
     typer.Option(
-        "--coordinator", metavar="HOST:PORT", help="The address of process 0, which listens there."
+        "--coordinator", metavar="HOST:PORT", help="The address at which process 0 listens."
     ),
 ]
 ProcessesOption = Annotated[
-    int | None, typer.Option("--num-processes", min=1, help="How many processes there are.")
+    int | None, typer.Option("--num-processes", min=1, help="The number of processes.")
 ]
 ProcessOption = Annotated[
-    int | None, typer.Option("--process-id", min=0, help="The number of this one, from 0.")
+    int | None, typer.Option("--process-id", min=0, help="The number of this process, from 0.")
 ]
 
 
@@ -68,12 +69,14 @@ def run(
     num_processes: ProcessesOption = None,
     process_id: ProcessOption = None,
 ) -> None:
-    """Train a spec: what it costs, its progress, and a folder with all that came of it.
+    """Train a spec: print cost and progress, write all results to a run folder.
 
-    A run that was stopped or killed goes on with --resume as if nothing had happened, on any mesh;
-    with --run the same command begins it and goes on with it. --resume with --set goes on with
-    other fields, such as a longer training, where the schema says that they may change; --fork
-    begins a new run there with any other field that fits the checkpoint.
+    --resume continues a run that was stopped or killed, exactly where it was, on any mesh. With
+    --run the same command starts the run and later resumes it.
+
+    Add --set to --resume to change fields such as training.epochs; fgspec schema marks the fields
+    that may change. --fork starts a new run from the checkpoint instead, in which any field may
+    change that still fits the checkpoint.
 
     Example: fgspec train specs/quickstart.yaml --set training.epochs=20
     """
