@@ -34,7 +34,7 @@ class Projection(Section):
     type: Annotated[Scale, OneOf(SCALES, named=True)] | None = Field(
         default=None,
         description="The scale: what the product of derivative and guess is multiplied by. null: "
-        "`squared_norm` for guesses made from the network, `none` for guesses that are drawn.",
+        "`none` for drawn guesses and for the controls `sign` and `coin`, else `squared_norm`.",
     )
     coefficient: Annotated[Coefficient, OneOf(COEFFICIENTS, named=True)] = Field(
         default=Raw(),
