@@ -52,7 +52,7 @@ class NoAugment(Augmentation):
 
 
 class CropFlip(Augmentation):
-    """A random crop after padding, and a random flip: the CIFAR-10 recipe of Fournier et al. 2023."""
+    """A random crop after padding and a random flip: the recipe of Fournier et al. 2023."""
 
     behaviour: ClassVar[str | None] = "compiler.augment.recipes:CropFlip"
     type: Literal["crop_flip"] = Field(

@@ -303,8 +303,8 @@ class ImageNet(Published):
     )
     verify: bool = Field(
         default=True,
-        description="Whether the numbers of classes and examples must be the published ones. false: "
-        "counts, mean and standard deviation are measured on the files there are.",
+        description="Whether the numbers of classes and examples must be the published ones. "
+        "false: counts, mean and standard deviation are measured on the files there are.",
         examples=[False],
     )
 
