@@ -1,5 +1,6 @@
 """What every section of a spec has in common."""
 
+import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -74,6 +75,12 @@ class Section(BaseModel):
         validate_default=True,
         use_attribute_docstrings=False,
     )
+
+    @classmethod
+    def about(cls) -> list[str]:
+        """What it is, in paragraphs; the first is a line for lists."""
+        text = inspect.cleandoc(cls.__doc__ or "").partition("\nAttributes:\n")[0]
+        return [" ".join(part.split()) for part in text.split("\n\n") if part]
 
     @classmethod
     def field_on_resume(cls, name: str) -> Resume | None:
