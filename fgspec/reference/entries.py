@@ -66,18 +66,27 @@ class Group:
     """What is described together.
 
     Attributes:
+        file: the class of the file that it is about.
         path: of the value that it is about; empty for the file.
         model: the class; the base of a table for what methods share.
         methods: one for a method, several for what they share, none for a section.
         entries: the fields that are described here.
         all: every field that the value can have, also those that are described elsewhere.
+        types: the method at each place on the way, and of the value.
     """
 
+    file: type[Section]
     path: Path
     model: type[Section]
     methods: tuple[str, ...]
     entries: tuple[Entry, ...]
     all: tuple[Entry, ...]
+    types: Mapping[Path, str] = field(default_factory=dict)
+
+    @property
+    def method(self) -> str:
+        """The name of the method that it is about; empty for a section, and for what is shared."""
+        return self.methods[0] if len(self.methods) == 1 else ""
 
 
 def _inside(annotation: Any) -> Path:
@@ -113,7 +122,7 @@ class _Walk:
             Entry(self.file, (*path, name), model, info, types=types)
             for name, info in model.model_fields.items()
         )
-        yield Group(path, model, (), entries, entries)
+        yield Group(self.file, path, model, (), entries, entries, types)
         for entry in entries:
             yield from self.below(entry)
 
@@ -140,7 +149,7 @@ class _Walk:
         for (key, *_), having in shared.items():
             first, names = next(iter(having)), tuple(having)
             some = names if names != tuple(kinds) else ()
-            chosen = {**types, path: first}
+            chosen = {**types, path: first} if some else types
             model = having[first]
             entries.append(
                 Entry(self.file, (*path, key), model, model.model_fields[key], some, chosen)
@@ -149,11 +158,11 @@ class _Walk:
         for names in dict.fromkeys(entry.methods or tuple(kinds) for entry in entries):
             if len(names) > 1:
                 own = tuple(e for e in entries if (e.methods or tuple(kinds)) == names)
-                yield Group(path, base, names, own, own)
+                yield Group(self.file, path, base, names, own, own, types)
         for name, kind in kinds.items():
             having = tuple(e for e in entries if name in (e.methods or (name,)))
             own = tuple(e for e in having if (e.methods or tuple(kinds)) == (name,))
-            yield Group(path, kind, (name,), own, having)
+            yield Group(self.file, path, kind, (name,), own, having, {**types, path: name})
         for entry in entries:
             yield from self.below(entry)
 
