@@ -6,7 +6,7 @@ read a field: those under which a spec that sets it is accepted.
 """
 
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import zip_longest
 from typing import Any, Literal, cast, get_args, get_origin
 
@@ -214,7 +214,7 @@ def whole(snippet: Tree, file: type[Section] = SpecFile) -> str:
     return yaml_of(merged(base, snippet))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _accepted(text: str, file: type[Section]) -> bool:
     """Whether a file is right, as far as can be told without its data and other files."""
     tree = parse(text, "example").value
