@@ -7,7 +7,7 @@ read a field: those under which a spec that sets it is accepted.
 
 import inspect
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from itertools import zip_longest
 from typing import Any, Literal, cast, get_args, get_origin
@@ -257,24 +257,43 @@ def _rules_matter() -> frozenset[str]:
     """The sections that some check reads together with the gradient."""
     read = (inspect.signature(run).parameters.keys() for run in CHECKS)
     together = [names for names in read if "gradient" in names]
-    return frozenset(name for names in together for name in names)
+    return frozenset(name for names in together for name in names) & Experiment.model_fields.keys()
 
 
-def readers(tree: Tree) -> tuple[list[str], list[str]]:
-    """Under which rules a spec may set what an example sets, and under which it may not.
+def readers(trees: Sequence[Tree]) -> tuple[list[str], list[str]]:
+    """Under which rules a spec may set what some of these examples set, and under which none.
 
     Estimators that no rule has count as rules.
     """
+    found = [(tree, snippet(tree)) for tree in trees if tree.keys() <= _rules_matter()]
+    needs = [(tree, _beside_rules(tree, both)) for tree, both in found if both is not None]
+    if not needs:
+        return [], []
     read: list[str] = []
     unread: list[str] = []
-    found = snippet(tree)
-    if found is None or not tree.keys() <= _rules_matter():
-        return read, unread
-    beside = next(s for s in _SETTINGS if merged(s, tree) == found)
-    beside = {key: value for key, value in beside.items() if key not in ("rule", "gradient")}
     for name, arm in _arms().items():
-        around = merged(arm, beside)
-        if _accepted(whole(around), SpecFile):
-            can = _accepted(whole(merged(around, tree)), SpecFile)
-            (read if can else unread).append(name)
+        can = any(
+            _accepted(whole(merged(arm, own, tree)), SpecFile)
+            for tree, beside in needs
+            if merged(arm, tree) == merged(tree, arm)
+            for own in ({}, beside)
+        )
+        (read if can else unread).append(name)
     return read, unread
+
+
+def _beside_rules(tree: Tree, both: Tree) -> Tree:
+    """The settings that an example needs and that belong to no rule or estimator."""
+    settings = next(one for one in _SETTINGS if merged(one, tree) == both)
+    return {key: value for key, value in settings.items() if key not in ("rule", "gradient")}
+
+
+def all_examples(entry: Entry) -> list[Tree]:
+    """A tree for every value that a field offers besides its default, and for its examples."""
+    default = entry.info.default
+    words = [value for value in literals(entry.info.annotation) if value != default]
+    offered = [value_example(entry, value) for value in words]
+    for choice in entry.choices:
+        names = [name for name in choice.names() if name != str(default)]
+        offered += [placed(entry.below, name, entry.types) for name in names]
+    return [*offered, *examples(entry)]

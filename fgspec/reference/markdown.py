@@ -6,12 +6,26 @@ from typing import Any
 from fgspec.loading.from_mapping import yaml_of
 from fgspec.reference.entries import Entry, Group, language
 from fgspec.reference.examples import examples, method_example, snippet
-from fgspec.reference.words import default, facts, lines, nested, place, rules, settings_of
+from fgspec.reference.words import (
+    UNCHANGED,
+    default,
+    facts,
+    first_sentence,
+    lines,
+    nested,
+    place,
+    rules,
+    settings_of,
+)
 from fgspec.spec.base import Section
 from fgspec.spec.experiment import SpecFile
 
 FILE, SWEEP, INDEX = "file", "sweep", "index"
 """The pages that are about no section: of the file's own fields, of sweeps, of all pages."""
+
+
+_LONG = 30
+"""Letters of a default that no longer fits in a table."""
 
 
 def pages() -> dict[str, str]:
@@ -81,8 +95,8 @@ def _group(group: Group, top: bool) -> Iterator[str]:
         yield f"## Fields of `{place(group.path)}` for {which}"
     else:
         if not top:
-            yield f"## `{place(group.path)}` {{ #{anchor_of(group)}.fields }}"
-        yield from group.model.about()
+            yield f"## `{place(group.path)}` {{ #{anchor_of(group)} }}"
+        yield from group.model.about()[top and group.path != () :]
         yield from _summary(group)
     for entry in group.entries:
         yield from _field(entry)
@@ -94,7 +108,7 @@ def _summary(group: Group) -> Iterator[str]:
         return
     rows = [
         f"| [`{entry.name}`]({_link(entry)}) | {_default(entry)} | "
-        f"{_cell(_first(entry.info.description or ''))} |"
+        f"{_cell(first_sentence(entry.info.description or ''))} |"
         for entry in group.all
     ]
     yield "\n".join(["| field | default | about |", "|---|---|---|", *rows])
@@ -102,7 +116,9 @@ def _summary(group: Group) -> Iterator[str]:
 
 def _default(entry: Entry) -> str:
     text = default(entry.info)
-    return "required" if text is None else f"`{_cell(text)}`" if len(text) < 30 else "see there"
+    if text is None or text == UNCHANGED or len(text) > _LONG:
+        return "required" if text is None else ""
+    return f"`{_cell(text)}`"
 
 
 def _field(entry: Entry) -> Iterator[str]:
@@ -122,18 +138,17 @@ def _has_page(entry: Entry) -> bool:
 
 
 def _facts(entry: Entry) -> str:
-    tree = next(iter(examples(entry)), None)
-    told = [*facts(entry), *rules(entry, tree)]
+    told = [*facts(entry), *rules(entry)]
     return "\n".join(f"- {label}: {_marked(label, text)}" for label, text in told)
 
 
 def _marked(label: str, text: str) -> str:
-    return f"`{text}`" if label == "default" else text
+    return f"`{text}`" if label == "default" and text != UNCHANGED else text
 
 
 def _values(entry: Entry) -> Iterator[str]:
     rows = [
-        f"- [`{line.value}`](#{anchor(entry)}={line.value}): {line.about}"
+        f"- [`{line.value}`](#{place(entry.below)}-{line.value}): {line.about}"
         if line.method
         else f"- `{line.value}`: {line.about}"
         for line in lines(entry)
@@ -165,17 +180,11 @@ def anchor(entry: Entry) -> str:
 
 def anchor_of(group: Group) -> str:
     """The anchor of a section or a method on its page."""
-    method = f"={group.method}" if group.method else ""
-    return f"{place(group.path)}{method}"
+    return f"{place(group.path)}-{group.method or 'fields'}"
 
 
 def _link(entry: Entry) -> str:
     return f"{entry.name}.md" if _has_page(entry) else f"#{anchor(entry)}"
-
-
-def _first(text: str) -> str:
-    """The first sentence."""
-    return text.split(". ")[0].rstrip(".") + "."
 
 
 def _cell(text: str) -> str:

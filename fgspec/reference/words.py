@@ -1,5 +1,6 @@
 """What is said of a field and of a method, in plain values that pages and terminals print."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
@@ -8,7 +9,7 @@ from pydantic.fields import FieldInfo
 
 from fgspec.problems.problems import dotted, flow
 from fgspec.reference.entries import Entry, Group
-from fgspec.reference.examples import readers, setters
+from fgspec.reference.examples import all_examples, readers, setters
 from fgspec.spec.base import Resume, Section, Unit, Values
 from fgspec.spec.kinds import Kind, OneOf
 from fgspec.spec.language import sections_of
@@ -29,6 +30,10 @@ _PLAIN = {
     bool: "true or false",
     Any: "any value",
 }
+
+
+UNCHANGED = "its fields at their defaults"
+"""Said of a section that is as it is by default."""
 
 
 class Line(NamedTuple):
@@ -118,7 +123,7 @@ def default(info: FieldInfo) -> str | None:
     value = info.get_default(call_default_factory=True)
     shown = _plain(value)
     whole = isinstance(value, Section) and not shown
-    return "its fields at their defaults" if whole else flow(shown)
+    return UNCHANGED if whole else flow(shown)
 
 
 def _plain(value: Any) -> Any:
@@ -177,23 +182,15 @@ def _required(entry: Entry) -> str:
     return "yes, here or in a spec that `extends` names" if alone else "yes"
 
 
-def rules(entry: Entry, example: Mapping[str, Any] | None) -> list[tuple[str, str]]:
-    """Which rules set a field, and which read it, where not all of them do.
-
-    Args:
-        entry: the field.
-        example: a tree that sets it, without the settings that it needs.
-    """
-    setting = setters(entry.path)
-    found = [
-        ("set by", "; ".join(f"{flow(v)}: {', '.join(names)}" for v, names in setting.items()))
-    ]
-    taken = {name for names in setting.values() for name in names}
-    read, unread = readers(example) if example is not None else ([], [])
-    if read and (left := [name for name in unread if name not in taken]):
-        found.append(("read under", ", ".join(read)))
-        found.append(("not under", ", ".join(left)))
-    return [(label, text) for label, text in found if text]
+def rules(entry: Entry) -> list[tuple[str, str]]:
+    """Which rules set a field; or which read it, where not all of them do."""
+    if setting := setters(entry.path):
+        parts = (f"{flow(value)} in {', '.join(names)}" for value, names in setting.items())
+        return [("set by rules", "; ".join(parts))]
+    read, unread = readers(all_examples(entry))
+    if read and unread:
+        return [("read under", ", ".join(read)), ("not under", ", ".join(unread))]
+    return []
 
 
 def nested(entry: Entry) -> bool:
@@ -206,6 +203,11 @@ def title(group: Group) -> str:
     if group.method:
         return f"{place(group.path)}: {group.method}"
     return place(group.path) or "the file"
+
+
+def first_sentence(text: str) -> str:
+    """The first sentence; the full stop of `et al.` ends none."""
+    return re.split(r"(?<!al)\. (?=[A-Z`])", text)[0].rstrip(".") + "."
 
 
 def settings_of(model: type[Section]) -> Mapping[str, Any]:

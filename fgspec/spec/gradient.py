@@ -116,7 +116,7 @@ class Perturbation(Section):
     control_variate: Annotated[Guess, OneOf(GUESSES, bare=True, only="predicts")] | None = Field(
         default=None,
         description="A prediction P of the target T, made from the network, which drawn noise u "
-        "corrects: P + <T - P, u> u. The mean stays T; the variance is that of the difference "
+        "corrects: `P + <T - P, u> u`. The mean stays T; the variance is that of the difference "
         "alone (arXiv 2511.05187). null: no prediction.",
     )
     last_block: Annotated[

@@ -78,7 +78,8 @@ class SweepFile(Section):
 
     The arms are all combinations of a base with an entry of `arms`, a combination of `grid`, a row
     of `zip` and a draw of `random`. Each is trained with every seed. Fields are named by their
-    path, such as `optimizer.learning_rate`. To leave out single combinations, list the others in `arms`.
+    path, such as `optimizer.learning_rate`. To leave out single combinations, list the others in
+    `arms`.
     """
 
     on_resume: ClassVar = None  # a sweep is no run
