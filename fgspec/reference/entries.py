@@ -11,7 +11,7 @@ from typing import Annotated, Any, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from fgspec.spec.base import Section
+from fgspec.spec.base import Section, Values
 from fgspec.spec.experiment import SpecFile
 from fgspec.spec.kinds import Kind, OneOf
 from fgspec.spec.language import choices_of, sections_of
@@ -49,6 +49,11 @@ class Entry:
     def name(self) -> str:
         """The key in YAML."""
         return str(self.path[-1])
+
+    def values(self) -> list[Any]:
+        """The fixed values that are described, as Python has them."""
+        said = (part.lines for part in self.info.metadata if isinstance(part, Values))
+        return [value for lines in said for value in lines]
 
     @property
     def choices(self) -> list[OneOf]:
