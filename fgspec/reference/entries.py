@@ -25,7 +25,7 @@ ITEM = 0
 """Stands in a path for an item of a list."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Entry:
     """One field.
 
@@ -66,7 +66,7 @@ class Entry:
         return (*self.path, *_inside(self.info.annotation))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Group:
     """What is described together.
 

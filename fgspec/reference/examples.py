@@ -27,6 +27,7 @@ from fgspec.spec.base import Section
 from fgspec.spec.estimators import ESTIMATORS
 from fgspec.spec.experiment import Experiment, SpecFile
 from fgspec.spec.rules import RULES, Rule
+from fgspec.spec.sweep import SweepFile
 from fgspec.yaml.load import Path
 
 Tree = Mapping[str, Any]
@@ -137,7 +138,9 @@ def placed(path: Path, value: Any, types: Mapping[Path, str], at: Path = ()) -> 
 
 
 def _needed(model: type[Section], but: str = "") -> dict[str, Any]:
-    """Values of the fields that a section must have."""
+    """Values of the fields that a section must have; those of a whole file are in `BASE`."""
+    if issubclass(model, SpecFile | SweepFile):
+        return {}
     return {
         name: _values(info)[0]
         for name, info in model.model_fields.items()

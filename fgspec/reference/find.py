@@ -45,7 +45,7 @@ def found(asked: str) -> list[Found]:
     whole: list[Found] = [*_ending_in(path), *_methods(path)]
     meant = dict.fromkeys(map(_typed, whole))
     if len(meant) == 1:
-        return whole
+        return _once(whole)
     if meant:
         raise UserError(f"explain: {asked} has several meanings; use one of {', '.join(meant)}")
     raise UserError(f"explain: no such field, value or rule (got {asked}); {_nearest(path)}")
@@ -93,7 +93,7 @@ def _values(asked: str, entries: Sequence[Entry], value: str) -> list[Found]:
     if len(meant) > 1:
         raise UserError(f"explain: {asked} has several meanings; use one of {', '.join(meant)}")
     if chosen:
-        return list(dict.fromkeys(chosen)) if all(isinstance(c, Group) for c in chosen) else chosen
+        return _once(chosen)
     known = list(dict.fromkeys(line.value for entry in entries for line in lines(entry)))
     where = place(entries[0].path)
     if not known:
@@ -103,6 +103,12 @@ def _values(asked: str, entries: Sequence[Entry], value: str) -> list[Found]:
     close = closest(value, known)
     remedy = f"did you mean {where}={close}?" if close else f"known: {', '.join(known)}"
     raise UserError(f"explain: no such value of {where} (got {value}); {remedy}")
+
+
+def _once(parts: Sequence[Found]) -> list[Found]:
+    """Without methods that are there at the same path already, such as in two architectures."""
+    methods = {_typed(part): part for part in reversed(parts) if isinstance(part, Group)}
+    return [part for part in parts if not isinstance(part, Group) or methods[_typed(part)] is part]
 
 
 def _typed(one: Found) -> str:

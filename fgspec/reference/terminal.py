@@ -39,7 +39,8 @@ def _one(part: Found, width: int) -> Iterator[str]:
     elif isinstance(part, Value):
         yield f"{place(part.entry.path)}: {part.line.value}{_for(part.entry)}"
         yield from _text(part.line.about, width)
-        yield from _text(f"The field: {part.entry.info.description}", width)
+        yield ""
+        yield from _table([("the field", part.entry.info.description or "")], width)
         values = {flow(value): value for value in part.entry.values()}
         yield from _example(value_example(part.entry, values[part.line.value]), part.entry.file)
     else:

@@ -16,10 +16,10 @@ from fgspec.spec.language import sections_of
 from fgspec.spec.rules import Rule
 from fgspec.yaml.load import Path
 
-RESUMED: Mapping[Resume, str] = {
-    Resume.FIXED: "fixed.",
-    Resume.FORKS: "makes a fork, with --fork.",
-    Resume.MAY_CHANGE: "may change.",
+RESUMED: Mapping[str, str] = {
+    Resume.FIXED: "must stay as it was",
+    Resume.FORKS: "may change with --fork, which makes a new run",
+    Resume.MAY_CHANGE: "may change",
 }
 """What becomes of a run that is resumed with another value of a field."""
 
@@ -129,19 +129,11 @@ def default(info: FieldInfo) -> str | None:
 def _plain(value: Any) -> Any:
     """A default as plain values, without fields that are as they are anyway."""
     if isinstance(value, Section):
-        fields = type(value).model_fields
-        given = {name: getattr(value, name) for name in fields if name != "type"}
-        told = {name: _plain(v) for name, v in given.items() if v != fields[name].default}
-        if not isinstance(value, Kind):
-            return ({"type": _plain(value.type)} if _typed(value) else {}) | told
-        return {"type": str(value), **told} if told else str(value)
+        method, fields = isinstance(value, Kind), type(value).model_fields
+        given = {n: getattr(value, n) for n in fields if n != "type" or not method}
+        told = {n: _plain(own) for n, own in given.items() if own != fields[n].default}
+        return told if not method else {"type": str(value), **told} if told else str(value)
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
-
-
-def _typed(value: Any) -> bool:
-    """Whether a section has a type, and another than by default."""
-    info = type(value).model_fields.get("type")
-    return info is not None and value.type != info.default
 
 
 def unit(info: FieldInfo) -> str:
@@ -173,7 +165,7 @@ def facts(entry: Entry) -> list[tuple[str, str]]:
         found.append(("default", given))
     resumed = entry.model.field_on_resume(entry.name)
     if resumed is not None:
-        found.append(("on resume", RESUMED[resumed].rstrip(".")))
+        found.append(("on resume", RESUMED[resumed]))
     return found
 
 
@@ -207,7 +199,7 @@ def title(group: Group) -> str:
 
 def first_sentence(text: str) -> str:
     """The first sentence; the full stop of `et al.` ends none."""
-    return re.split(r"(?<!al)\. (?=[A-Z`])", text)[0].rstrip(".") + "."
+    return re.split(r"(?<!al)\. (?=[A-Z`]|\w+: )", text)[0].rstrip(".") + "."
 
 
 def settings_of(model: type[Section]) -> Mapping[str, Any]:

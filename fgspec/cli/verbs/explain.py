@@ -20,10 +20,8 @@ def run(
 ) -> None:
     """Print what a field, a value or a rule means: type, default, values, an example.
 
-    The end of a path is enough where only one field ends so. Fields of sweeps are explained too.
-
-    Examples: fgspec explain optimizer.learning_rate, fgspec explain guess.type=sphere,
-    fgspec explain lg-fg-a
+    The end of a path is enough if no other path ends like it. Fields of sweep files are explained
+    too.
 
     Example: fgspec explain gradient.perturbation.guess.type=sphere
     """
