@@ -28,13 +28,15 @@ def language_schema() -> dict[str, Any]:
     schema = _lenient(SpecFile.model_json_schema())
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "fgspec experiment, language version 1"
-    del schema["required"]  # a base may have what the spec that extends it leaves out
+    needed = schema.pop("required")  # a base may have what the spec that extends it leaves out
     _gather_sections(schema)
     _name_alone(schema)
     for section in schema["$defs"].values():
         kind = section.get("properties", {}).get("type", {})
         if "description" in section:
             kind.setdefault("description", section["description"])
+    for name in needed:
+        schema["properties"][name]["description"] += " Required, here or in the spec of `extends`."
     _describe(schema)
     return schema
 

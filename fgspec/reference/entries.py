@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 
 from fgspec.spec.base import Section, Values
 from fgspec.spec.experiment import SpecFile
-from fgspec.spec.kinds import Kind, OneOf
+from fgspec.spec.kinds import TABLES, Kind, OneOf
 from fgspec.spec.language import choices_of, sections_of
 from fgspec.spec.sweep import SweepFile
 from fgspec.yaml.load import Path
@@ -177,15 +177,16 @@ class _Walk:
         return fresh
 
 
-@lru_cache(maxsize=1)
 def language() -> tuple[Group, ...]:
     """All groups of specs, then those of sweep files; all packages are imported."""
-    return (*_Walk(SpecFile).section(SpecFile, (), {}), *sweeps())
+    return _language(tuple(table.names() for table in TABLES.values()))
 
 
-def sweeps() -> tuple[Group, ...]:
-    """All groups of sweep files."""
-    return tuple(_Walk(SweepFile).section(SweepFile, (), {}))
+@lru_cache(maxsize=1)
+def _language(installed: tuple[tuple[str, ...], ...]) -> tuple[Group, ...]:
+    return tuple(
+        group for file in (SpecFile, SweepFile) for group in _Walk(file).section(file, (), {})
+    )
 
 
 def entries_of(groups: Sequence[Group]) -> Iterator[Entry]:

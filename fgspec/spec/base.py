@@ -102,6 +102,8 @@ class Section(BaseModel):
                     field[UNIT] = part.name
                 elif isinstance(part, Values):
                     _describe_values(field, part.lines)
+                    if None in part.lines:  # which is no value of an enum
+                        field["description"] += f" null: {part.lines[None]}"
         return schema
 
 
