@@ -138,7 +138,7 @@ class _Walk:
             if issubclass(model, Section) and self._new(path, model):
                 yield from self.section(model, path, entry.types)
         for choice in entry.choices:
-            if not choice.bare and self._new(path, choice.table, choice.only):
+            if self._new(path, choice.table, choice.only):
                 yield from self.methods(choice.kinds(), path, entry.types)
 
     def methods(

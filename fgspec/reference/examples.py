@@ -5,7 +5,6 @@ perturbs, is found by trying settings until one is accepted. In the same way it 
 read a field: those under which a spec that sets it is accepted.
 """
 
-import inspect
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, lru_cache
@@ -16,7 +15,7 @@ from pydantic import ValidationError
 from pydantic_core import PydanticUndefined
 
 from fgspec.check.against_data import refusals
-from fgspec.check.consistency import CHECKS, check
+from fgspec.check.consistency import CHECKS, check, read_by
 from fgspec.loading.defaults import complete
 from fgspec.loading.field_errors import validate_record
 from fgspec.loading.rules import expand_rule
@@ -258,8 +257,7 @@ def setters(path: Path) -> dict[Any, list[str]]:
 @lru_cache(maxsize=1)
 def _rules_matter() -> frozenset[str]:
     """The sections that some check reads together with the gradient."""
-    read = (inspect.signature(run).parameters.keys() for run in CHECKS)
-    together = [names for names in read if "gradient" in names]
+    together = [names for names in map(read_by, CHECKS) if "gradient" in names]
     return frozenset(name for names in together for name in names) & Experiment.model_fields.keys()
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from fgspec.errors import UserError
 from fgspec.problems.problems import closest
-from fgspec.reference.entries import ANY, Entry, Group, entries_of, language
+from fgspec.reference.entries import Entry, Group, entries_of, language
 from fgspec.reference.words import Line, lines, place
 
 _ITEMS = re.compile(r"\[\d*\]|\.\d+(?=\.|$)")
@@ -123,13 +123,11 @@ def _typed(one: Found) -> str:
 def _nearest(path: str) -> str:
     """The nearest path, by the whole or by its last name; else the sections."""
     every = dict.fromkeys(place(entry.path) for entry in _entries())
-    methods = [group.method for group in language() if group.method]
-    close = closest(path, [*every, *methods])
-    if close is None:
-        by_end = {one.rpartition(".")[2]: one for one in reversed(every)}
-        last = closest(path.rpartition(".")[2], by_end)
-        close = by_end[last] if last else None
-    if close:
-        return f"did you mean {close}?"
-    sections = [one for one in every if "." not in one and ANY not in one]
+    short = {group.method: group.method for group in language()}
+    short |= {one.rpartition(".")[2]: one for one in reversed(every)}
+    whole = closest(path, every) if "." in path else None
+    last = None if whole else closest(path.rpartition(".")[2], short)
+    if whole or last:
+        return f"did you mean {whole or short[last or '']}?"
+    sections = [one for one in every if "." not in one]
     return f"known sections: {', '.join(sections)}"

@@ -37,7 +37,7 @@ def _one(part: Found, width: int) -> Iterator[str]:
     if isinstance(part, Entry):
         yield from _entry(part, width)
     elif isinstance(part, Value):
-        yield f"{place(part.entry.path)}: {part.line.value}{_for(part.entry)}"
+        yield from _head(f"{place(part.entry.path)}: {part.line.value}", part.entry, width)
         yield from _text(part.line.about, width)
         yield ""
         yield from _table([("the field", part.entry.info.description or "")], width)
@@ -48,7 +48,7 @@ def _one(part: Found, width: int) -> Iterator[str]:
 
 
 def _entry(entry: Entry, width: int) -> Iterator[str]:
-    yield f"{place(entry.path)}{_for(entry)}"
+    yield from _head(place(entry.path), entry, width)
     yield from _text(entry.info.description or "", width)
     yield ""
     yield from _table([*facts(entry), *rules(entry)], width)
@@ -60,11 +60,12 @@ def _entry(entry: Entry, width: int) -> Iterator[str]:
         yield from _example(tree, entry.file)
 
 
-def _for(entry: Entry) -> str:
-    """For which methods a field is, and that it is of a sweep."""
-    which = [*([] if entry.file is SpecFile else ["in a sweep"])]
+def _head(title: str, entry: Entry, width: int) -> Iterable[str]:
+    """A title, with the methods that the field is for, or that it is of a sweep."""
+    which = [] if entry.file is SpecFile else ["in a sweep"]
     which += [f"for {', '.join(entry.methods)}"] if entry.methods else []
-    return f" ({'; '.join(which)})" if which else ""
+    whole = f"{title} ({'; '.join(which)})" if which else title
+    return wrap(whole, width, subsequent_indent=_INDENT)
 
 
 def _fields_below(entry: Entry) -> list[tuple[str, str]]:

@@ -144,7 +144,7 @@ def unit(info: FieldInfo) -> str:
 def lines(entry: Entry) -> list[Line]:
     """The values that a field offers, each with what it means."""
     found = [
-        Line(name, " ".join(kind.about()[:1]), not choice.bare)
+        Line(name, " ".join(kind.about()[:1]), method=True)
         for choice in entry.choices
         for name, kind in choice.kinds().items()
     ]
