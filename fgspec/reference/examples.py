@@ -12,7 +12,6 @@ from itertools import zip_longest
 from typing import Any, Literal, cast, get_args, get_origin
 
 from pydantic import ValidationError
-from pydantic_core import PydanticUndefined
 
 from fgspec.check.against_data import refusals
 from fgspec.check.consistency import CHECKS, check, read_by
@@ -46,12 +45,9 @@ _SETTINGS: tuple[Tree, ...] = (
     {"optimizer": {"weight_decay": 5e-4}},
     {"optimizer": {"weight_decay": 5e-4, "factors": {"classifier": 0.1}}},
     {"diagnostics": {"every": {"epochs": 1}}},
-    {"data": {"validation": {"fraction": 0.1}}},
     {"data": {"source": {"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}}},
-    {"start_from": {"run": "runs/quickstart"}},
     {"architecture": {"type": "chain", "blocks": [[{"type": "dense"}, {"type": "full"}]]}},
     {"architecture": {"normalization": {"type": "group_norm"}}},
-    {"architecture": {"module": "mlp"}},
     {"rule": "lg-fg-a"},
     {"rule": "fg-w"},
     {"rule": "l-bp"},
@@ -136,14 +132,14 @@ def placed(path: Path, value: Any, types: Mapping[Path, str], at: Path = ()) -> 
     return {**typed, (_CHOSEN if key == ANY else key): inner}
 
 
-def _needed(model: type[Section], but: str = "") -> dict[str, Any]:
+def _needed(model: type[Section], but: str = "", more: bool = True) -> dict[str, Any]:
     """Values of the fields that a section must have; those of a whole file are in `BASE`."""
     if issubclass(model, SpecFile | SweepFile):
         return {}
     return {
         name: _values(info)[0]
         for name, info in model.model_fields.items()
-        if info.is_required() and name != but
+        if (info.is_required() or (name in model.shown and more)) and name != but
     }
 
 
@@ -163,29 +159,31 @@ def literals(annotation: Any) -> Iterator[Any]:
         yield from literals(part)
 
 
-def examples(entry: Entry) -> Iterator[Any]:
+def examples(entry: Entry) -> Iterator[Tree]:
     """Trees that give a field an example value, each to be laid over some settings."""
-    info, needed = entry.info, _needed(entry.model, entry.name)
-    values = list(_values(info))
+    values = _values(entry.info)
     if not values:
         names = [name for choice in entry.choices for name in choice.names()]
-        default = info.default if info.default is not PydanticUndefined else None
-        values = [name for name in names if name != str(default)][:1]
+        values = [name for name in names if name != str(entry.info.default)][:1]
     for value in values:
-        tree = placed(entry.path, value, entry.types)
-        yield merged(*_beside(entry.path[:-1], needed, entry.types), tree)
+        yield _set(entry, entry.path, value)
 
 
-def _beside(path: Path, needed: Tree, types: Mapping[Path, str]) -> list[Any]:
-    return [placed(path, needed, types)] if needed else []
-
-
-def value_example(entry: Entry, value: Any) -> Any:
+def value_example(entry: Entry, value: Any) -> Tree:
     """A tree that gives a field one of its fixed values."""
     inside: Path = () if value is None else entry.below[len(entry.path) :]
     listed = inside or (_only_in_lists(entry.info.annotation, value) and (ITEM,)) or ()
-    tree = placed((*entry.path, *listed), value, entry.types)
-    return merged(*_beside(entry.path[:-1], _needed(entry.model, entry.name), entry.types), tree)
+    return _set(entry, (*entry.path, *listed), value)
+
+
+def _set(entry: Entry, path: Path, value: Any) -> Tree:
+    """A tree with a value and what must stand beside it, or what makes it plainer if that fits."""
+    trees = []
+    for more in (True, False):
+        beside = _needed(entry.model, entry.name, more)
+        around = [placed(entry.path[:-1], beside, entry.types)] if beside else []
+        trees.append(merged(*around, placed(path, value, entry.types)))
+    return next((tree for tree in trees if snippet(tree, entry.file) is not None), trees[-1])
 
 
 def _only_in_lists(annotation: Any, value: Any, listed: bool = False) -> bool:

@@ -593,6 +593,7 @@ class Chain(Normalized):
 
     behaviour: ClassVar[str | None] = "compiler.network.conv_nets:Chain"
     loss_axes: ClassVar[tuple[LossAxis, ...]] = ("patch", "group")
+    shown: ClassVar[tuple[str, ...]] = ("blocks",)
     type: Literal["chain"] = "chain"
     blocks: Annotated[
         tuple[Annotated[tuple[ChainLayer, ...], Field(min_length=1)], ...], Field(min_length=1)

@@ -63,9 +63,11 @@ class Section(BaseModel):
         on_resume: what holds of its fields when a run is resumed; a field that differs says so in
             its annotation, such as `Annotated[str, Resume.MAY_CHANGE]`. What says nothing is fixed.
             None: it is no part of a run.
+        shown: fields that examples give besides those that it must have.
     """
 
     on_resume: ClassVar[Resume | None] = Resume.FIXED
+    shown: ClassVar[tuple[str, ...]] = ()
 
     model_config = ConfigDict(
         frozen=True,

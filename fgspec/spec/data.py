@@ -19,6 +19,7 @@ class Validation(Section):
     """
 
     on_resume: ClassVar = Resume.FORKS
+    shown: ClassVar[tuple[str, ...]] = ("fraction",)
     examples: Annotated[PositiveInt | None, Unit("examples")] = Field(
         default=None,
         description="How many training examples are set aside. null: give `fraction` instead.",

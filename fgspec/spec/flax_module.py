@@ -37,6 +37,7 @@ class Flax(Architecture):
     """Your own Flax NNX module: a chain of submodules, each of which is a block."""
 
     behaviour: ClassVar[str | None] = "compiler.flax_modules.architecture:Flax"
+    shown: ClassVar[tuple[str, ...]] = ("module",)
     type: Literal["flax"] = "flax"
     module: str | None = Field(
         default=None,

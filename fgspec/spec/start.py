@@ -22,6 +22,7 @@ class StartFrom(Section):
     """Start from parameters of another run, or of a file that `fgspec export` wrote. Give one."""
 
     on_resume: ClassVar = Resume.FIXED
+    shown: ClassVar[tuple[str, ...]] = ("run",)
     run: str | None = Field(
         default=None,
         description="The folder of a run, relative to the current directory. null: give `file` "

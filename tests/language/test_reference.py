@@ -131,7 +131,6 @@ def folder(tmp_path_factory):
     arrays = dict.fromkeys(("train_images", "test_images", "x_train", "x_test"), images)
     arrays |= dict.fromkeys(("train_labels", "test_labels", "y_train", "y_test"), labels)
     np.savez(root / "data" / "mine.npz", **arrays)
-    (root / "base.yaml").write_text(yaml_of(BASE))
     return root
 
 
@@ -143,6 +142,7 @@ def test_every_example_passes_check(page, folder, monkeypatch):
     wrong = []
     for text in _examples(page):
         snippet = parse(text, page).value
+        Path("base.yaml").write_text(yaml_of(_base("", snippet)))
         Path("example.yaml").write_text(yaml_of(_laid_over(_base(page, snippet), snippet)))
         try:
             sweep = load_sweep(Path("example.yaml")) if page == "sweep.md" else None
@@ -238,10 +238,8 @@ def test_explain_says_what_was_meant(asked, remedy, fgspec):
 def test_explain_tells_which_rules_read_a_field():
     """A rule reads a field if a spec that sets it passes check under that rule."""
     samples = explained(found("gradient.perturbation.samples"))
-    reads, unread = (
-        re.search(rf"{label} +(.*)", samples)[1].split(", ")
-        for label in ("read under", "not under")
-    )
+    labels = ("read under", "not under")
+    reads, unread = (re.search(rf"{name} +(.*)", samples)[1].split(", ") for name in labels)
     for rule in [name.removeprefix("rule=") for name in completed("rule=")]:
         fits = {**BASE, "rule": rule, "gradient": {"perturbation": {"samples": 4}}}
         try:
