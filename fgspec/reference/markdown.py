@@ -72,8 +72,8 @@ def _index(groups: dict[str, list[Group]], heads: dict[str, Entry]) -> str:
             "section `optimizer`. Where a value has a `type`, its other fields depend on it. "
             "A type without further fields can be written as its name alone: "
             "`augment: byol` means `augment: {type: byol}`.",
-            "An example shows one field, and what a spec needs for it. Lay it over a spec of yours, "
-            "such as the one that `fgspec init my.yaml` writes.",
+            "An example shows one field, and what a spec needs for it. Lay it over a spec of your "
+            "own, such as the one that `fgspec init my.yaml` writes.",
             "`read under` lists the rules and estimators under which `fgspec check` accepts a spec "
             "that sets the field; under the others nothing reads it, and `check` says so.",
         ]

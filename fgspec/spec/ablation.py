@@ -42,7 +42,7 @@ class Ablation(Section):
     )
     changes: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = Field(
         description="The fields that may differ, and all that is below them.",
-        examples=[["gradient.perturbation.guess"]],
+        examples=[["optimizer.learning_rate"]],
     )
     touches: Annotated[
         tuple[Annotated[str, AfterValidator(_known)], ...] | None, Field(strict=False)

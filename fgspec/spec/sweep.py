@@ -22,7 +22,6 @@ class Draw(Section):
         default=None,
         description="One of these is drawn, each equally "
         "likely. null: give `low` and `high` instead.",
-        examples=[[8, 16, 32]],
     )
     low: int | float | None = Field(
         default=None,
@@ -63,7 +62,10 @@ class Random(Section):
     )
     fields: Annotated[dict[FieldPath, Draw], Field(min_length=1)] = Field(
         description="The fields that are drawn, by path, and what each is drawn from.",
-        examples=[{"optimizer.learning_rate": {"low": 0.01, "high": 0.1, "scale": "log"}}],
+        examples=[
+            {"optimizer.learning_rate": {"low": 0.01, "high": 0.1, "scale": "log"}},
+            {"architecture.channels": {"values": [64, 128, 256]}},
+        ],
     )
 
 

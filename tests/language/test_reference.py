@@ -157,7 +157,7 @@ def _base(page, snippet):
     if page == "sweep.md":
         return {"fgspec": 1, "name": "base", "base": "base.yaml"}
     network = snippet.get("architecture", {})
-    network = {"patches": 4} if "type" not in network else {}
+    network = {"patches": 4} if network.get("type", "local_mixer") == "local_mixer" else {}
     network = {"type": "mlp"} if "source" in snippet.get("data", ()) else network
     training = {} if "steps" in snippet.get("training", ()) else BASE["training"]
     return {**BASE, "architecture": network, "training": training}
