@@ -42,11 +42,12 @@ _OTHER_FILES = ("extends", "ablation")
 _FORWARD: Tree = {"estimator": {"type": "forward"}}
 _SETTINGS: tuple[Tree, ...] = (
     {},
+    {"optimizer": {"learning_rate": 0.02}},
     {"optimizer": {"weight_decay": 5e-4}},
     {"optimizer": {"weight_decay": 5e-4, "factors": {"classifier": 0.1}}},
     {"diagnostics": {"every": {"epochs": 1}}},
     {"data": {"source": {"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}}},
-    {"architecture": {"type": "chain", "blocks": [[{"type": "dense"}, {"type": "full"}]]}},
+    {"architecture": {"type": "chain", "blocks": [[{"type": "depthwise"}, {"type": "full"}]]}},
     {"architecture": {"normalization": {"type": "group_norm"}}},
     {"rule": "lg-fg-a"},
     {"rule": "fg-w"},
@@ -228,6 +229,9 @@ def _right(text: str, file: type[Section]) -> bool:
     tree = json.loads(text)
     if file is not SpecFile:
         return not validate_record(file, tree)[1]
+    promised = lookup(tree, ("ablation", "changes"))
+    if promised is not MISSING and not all(_has(tree, path) for path in promised):
+        return False
     alone = {key: value for key, value in tree.items() if key not in _OTHER_FILES}
     named, origins = spelled_out(alone, {("rule",): Origin("file")})
     expanded, _, conflicts = expand_rule(named, origins)
@@ -239,6 +243,11 @@ def _right(text: str, file: type[Section]) -> bool:
     sections = {name: getattr(experiment, name) for name in Experiment.model_fields}
     wrong = conflicts or check(sections | {"rule": alone.get("rule")})
     return not wrong and not refusals(complete(experiment))
+
+
+def _has(tree: Tree, path: str) -> bool:
+    """Whether a file says something of a field."""
+    return lookup(tree, tuple(path.split("."))) is not MISSING
 
 
 def setters(path: Path) -> dict[Any, list[str]]:

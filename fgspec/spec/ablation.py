@@ -51,5 +51,5 @@ class Ablation(Section):
         description="What of the computation may differ in consequence; `fgspec plan` and `fgspec "
         f"diff` refuse anything else. Any of {', '.join(CONSEQUENCES)}, or a part of one, such as "
         "`update/blocks/block1`. null: anything.",
-        examples=[["update/blocks", "noise"]],
+        examples=[["optimizer"]],
     )
