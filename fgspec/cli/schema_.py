@@ -61,13 +61,16 @@ def _hover(name: str, field: dict[str, Any], section: dict[str, Any]) -> str:
 
 def _with_markdown(schema: Any) -> None:
     """Give every description a second form for editors that show Markdown."""
-    if isinstance(schema, list | dict):
-        for part in schema if isinstance(schema, list) else schema.values():
-            _with_markdown(part)
-    text = schema.get("description") if isinstance(schema, dict) else None
+    for part in schema if isinstance(schema, list) else ():
+        _with_markdown(part)
+    if not isinstance(schema, dict):
+        return
+    for part in schema.values():
+        _with_markdown(part)
+    text = schema.get("description")
     if isinstance(text, str):
         text = "\n\n".join(" ".join(part.split()) for part in text.split("\n\n"))
-        schema |= {"description": plain(text), "markdownDescription": text}
+        schema.update(description=plain(text), markdownDescription=text)
 
 
 def _gather_sections(schema: dict[str, Any]) -> None:

@@ -86,7 +86,6 @@ _CHOSEN = "optimizer.learning_rate"
 """The key in examples of what is given by the path of a field."""
 
 
-@lru_cache(maxsize=1)
 def _arms() -> dict[str, Tree]:
     """Every rule, and every estimator that no rule has, with what a spec says to use it."""
     rules = {name: cast(type[Rule], RULES.kind(name)) for name in RULES.names()}

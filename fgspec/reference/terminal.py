@@ -1,7 +1,8 @@
 """Parts of the reference as lines for a terminal."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from textwrap import wrap
+from typing import Any
 
 from fgspec.loading.from_mapping import yaml_of
 from fgspec.problems.problems import flow
@@ -96,7 +97,7 @@ def _method(group: Group, width: int) -> Iterator[str]:
     yield from _example(method_example(group), group.file)
 
 
-def _example(tree: object, file: type[Section]) -> Iterator[str]:
+def _example(tree: Mapping[str, Any], file: type[Section]) -> Iterator[str]:
     found = snippet(tree, file)
     if found is not None:
         yield ""

@@ -70,7 +70,7 @@ def _takes(annotation: Any, limits: list[Any]) -> str:
     if isinstance(annotation, type) and issubclass(annotation, Section):
         return "section"
     if origin is Literal:
-        return "one of " + ", ".join(map(flow, parts)) if len(parts) > 1 else flow(parts[0])
+        return ("one of " if len(parts) > 1 else "") + ", ".join(map(flow, parts))
     if origin is tuple:
         return _list(parts, limits)
     if origin is dict:
