@@ -35,8 +35,8 @@ def language_schema() -> dict[str, Any]:
         kind = section.get("properties", {}).get("type", {})
         if "description" in section:
             kind.setdefault("description", section["description"])
-    for name in needed:
-        schema["properties"][name]["description"] += " Required, here or in the spec of `extends`."
+    for field in (schema["properties"][name] for name in needed):
+        field["description"] += " Required, here or in a spec that this one extends."
     _describe(schema)
     return schema
 

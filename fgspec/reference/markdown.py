@@ -69,9 +69,9 @@ def _index(groups: dict[str, list[Group]], heads: dict[str, Entry]) -> str:
             "the schema that `fgspec schema` writes.",
             "\n".join(["| page | about |", "|---|---|", *map(line, groups)]),
             "A field is named by its path: `optimizer.learning_rate` is `learning_rate` in the "
-            "section `optimizer`. Where a value has a `type`, its other fields depend on it. "
-            "A type without further fields can be written as its name alone: "
-            "`augment: byol` means `augment: {type: byol}`.",
+            "section `optimizer`. Where a value has a `type`, its other fields depend on it. If "
+            "they stay at their defaults, the name of the type is enough: `augment: byol` means "
+            "`augment: {type: byol}`.",
             "An example shows one field, and what a spec needs for it. Lay it over a spec of your "
             "own, such as the one that `fgspec init my.yaml` writes.",
             "`read under` lists the rules and estimators under which `fgspec check` accepts a spec "

@@ -18,7 +18,7 @@ from fgspec.reference.words import (
     rules,
     settings_of,
 )
-from fgspec.spec.base import Section, plain
+from fgspec.spec.base import Section
 from fgspec.spec.experiment import SpecFile
 
 _INDENT = "  "
@@ -121,7 +121,7 @@ def _table(rows: Sequence[tuple[str, str]], width: int) -> Iterator[str]:
     most = max(len(name) for name, _ in rows)
     column = min(most, width // 3)
     for name, text in rows:
-        about = wrap(plain(text), max(width - column - 2 * len(_INDENT), 20)) or [""]
+        about = wrap(text, max(width - column - 2 * len(_INDENT), 20)) or [""]
         if len(name) > column:
             yield f"{_INDENT}{name}"
             name = ""
@@ -130,4 +130,4 @@ def _table(rows: Sequence[tuple[str, str]], width: int) -> Iterator[str]:
 
 
 def _text(text: str, width: int) -> Iterable[str]:
-    return wrap(plain(text), width, initial_indent=_INDENT, subsequent_indent=_INDENT)
+    return wrap(text, width, initial_indent=_INDENT, subsequent_indent=_INDENT)

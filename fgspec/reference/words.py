@@ -171,7 +171,7 @@ def facts(entry: Entry) -> list[tuple[str, str]]:
 
 def _required(entry: Entry) -> str:
     alone = len(entry.path) == 1 and "extends" in entry.file.model_fields
-    return "yes, here or in a spec that `extends` names" if alone else "yes"
+    return "yes, here or in a spec that this one extends" if alone else "yes"
 
 
 def rules(entry: Entry) -> list[tuple[str, str]]:

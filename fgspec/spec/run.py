@@ -179,7 +179,7 @@ class Compile(Section):
         Literal["auto", "stored", "drawn"],
         Values(
             {
-                "auto": "`stored`.",
+                "auto": "The same as `stored`.",
                 "stored": "It is kept. Of random signs only the random words are kept.",
                 "drawn": "It is drawn again, which saves the memory of normal noise and costs the "
                 "time to draw it twice.",
@@ -214,7 +214,7 @@ class Compile(Section):
         Unit("blocks"),
         Values(
             {
-                "auto": "`never`.",
+                "auto": "The same as `never`.",
                 "never": "All intermediate values are stored.",
             }
         ),

@@ -28,9 +28,11 @@ from fgspec.yaml.load import parse
 METHODS = '''
 """Methods that are written down but compute nothing yet."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import fgspec
+
+MEANS = fgspec.Values({"sum": "All of it.", "mean": "Its mean."})
 
 
 class Hinge(fgspec.Objective):
@@ -38,6 +40,9 @@ class Hinge(fgspec.Objective):
 
     type: Literal["hinge"] = "hinge"
     margin: float = fgspec.Field(default=1.0, gt=0, description="Distance that costs nothing.")
+    over: Annotated[Literal["sum", "mean"], MEANS] = fgspec.Field(
+        default="sum", description="What is taken of an example."
+    )
 
     def scale(self, data):
         return self.margin
@@ -356,6 +361,11 @@ def test_the_reference_has_what_a_package_offers(others, fgspec):
         "  Distance that costs nothing.",
     ]
     assert "  default    1.0\n" in out
+    code, out, _ = fgspec("explain", "objective.over=mean")
+    assert (code, out.splitlines()[:2]) == (
+        0,
+        ["losses.objective.over: mean (for hinge)", "  Its mean."],
+    )
     code, out, _ = fgspec("explain", "guess=uniform")
     assert (code, out.splitlines()[1]) == (0, "  Uniform numbers of unit variance.")
     assert "      guess: uniform\n" in out or "        type: uniform\n" in out
