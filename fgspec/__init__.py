@@ -103,6 +103,8 @@ PARTS = {
     "Segment": "compiler.plan.segment",
     "Site": "compiler.plan.segment",
     "TrainedLayer": "fgspec.spec.layers",
+    "Unit": "fgspec.spec.base",
+    "Values": "fgspec.spec.base",
     "flat": "fgspec.spec.shapes",
     "forward": "compiler.network.network",
     "full": "compiler.network.extend",

@@ -50,6 +50,8 @@ from fgspec.spec.architectures import Architecture as Architecture
 from fgspec.spec.augmentations import Augmentation as Augmentation
 from fgspec.spec.backward_weights import BackwardWeights as BackwardWeights
 from fgspec.spec.base import Resume as Resume
+from fgspec.spec.base import Unit as Unit
+from fgspec.spec.base import Values as Values
 from fgspec.spec.clippings import Clipping as Clipping
 from fgspec.spec.coupling import Coupling as Coupling
 from fgspec.spec.dataset_info import DatasetInfo as DatasetInfo

@@ -38,6 +38,7 @@ ROOMS = [
     "compiler.flax_modules",
     "fgspec.check",
     "fgspec.loading",
+    "fgspec.reference",
     "fgspec.data",
     "fgspec.show",
     "fgspec.processes",

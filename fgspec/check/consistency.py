@@ -7,6 +7,7 @@ spec, and nothing else.
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from fgspec.check import compile_options as lowering
@@ -278,6 +279,12 @@ CHECKS: tuple[Callable[..., Iterator[Problem]], ...] = (
 )
 
 
+@cache
+def read_by(run: Callable[..., Any]) -> frozenset[str]:
+    """The sections that a check, or the method `problems` of a class, names as parameters."""
+    return frozenset(inspect.signature(run).parameters.keys() - {"self", "at"})
+
+
 def check(sections: Mapping[str, Any]) -> list[Problem]:
     """Run every check whose sections are all valid.
 
@@ -286,11 +293,11 @@ def check(sections: Mapping[str, Any]) -> list[Problem]:
     """
     problems: list[Problem] = []
     for run in CHECKS:
-        names = inspect.signature(run).parameters
-        if names.keys() <= sections.keys():
+        names = read_by(run)
+        if names <= sections.keys():
             problems += run(**{name: sections[name] for name in names})
     for at, method in (found for name in sections for found in methods_in(sections[name], (name,))):
-        names = inspect.signature(method.problems).parameters.keys() - {"at"}
+        names = read_by(type(method).problems)
         if names <= sections.keys():
             problems += method.problems(at, **{name: sections[name] for name in names})
     return problems

@@ -6,21 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from fgspec.cli.arguments import ArgumentError
-from fgspec.spec.base import RESUME, Resume
+from fgspec.reference.words import RESUMED
+from fgspec.spec.base import RESUME, UNIT, plain
 from fgspec.spec.experiment import SpecFile
 from fgspec.spec.sweep import SweepFile
 from fgspec.sweeps.expand import RESERVED
 from fgspec.training.logbook import write_text
 
-SAID = {
-    Resume.FIXED: "fixed.",
-    Resume.FORKS: "makes a fork, with --fork.",
-    Resume.MAY_CHANGE: "may change.",
-}
-"""What editors, which do not know the keyword, show of a field that a run is resumed with."""
-
 SPEC = "Spec"
 """What the schema of a sweep calls the sections of a spec."""
+
+_SHOWN = ("description", "markdownDescription", "examples")
+"""The keywords of a field that editors show."""
 
 _ITEM = r"^[A-Za-z_]\w*(\.\w+)*?(\.\d+|\[\d+\])"
 """The path of an item of a list, or of a field in one, of which no schema is given."""
@@ -31,17 +28,49 @@ def language_schema() -> dict[str, Any]:
     schema = _lenient(SpecFile.model_json_schema())
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "fgspec experiment, language version 1"
-    del schema["required"]  # a base may have what the spec that extends it leaves out
+    needed = schema.pop("required")  # a base may have what the spec that extends it leaves out
     _gather_sections(schema)
     _name_alone(schema)
     for section in schema["$defs"].values():
         kind = section.get("properties", {}).get("type", {})
         if "description" in section:
             kind.setdefault("description", section["description"])
-    for section in [schema, *schema["$defs"].values()]:
-        for field in section["properties"].values():
-            field["description"] += f"\n\nOn resume: {SAID[field[RESUME]]}"
+    for field in (schema["properties"][name] for name in needed):
+        field["description"] += " Required, here or in a spec that this one extends."
+    _describe(schema)
     return schema
+
+
+def _describe(schema: dict[str, Any]) -> None:
+    """Put all that is known of a field into its description, which editors show."""
+    for section in [schema, *schema["$defs"].values()]:
+        for name, field in section.get("properties", {}).items():
+            field["description"] = _hover(name, field, section)
+    _with_markdown(schema)
+
+
+def _hover(name: str, field: dict[str, Any], section: dict[str, Any]) -> str:
+    """What editors show of a field: its meaning, and what its other keywords say."""
+    # pydantic leaves out a description that is that of the section that stands there.
+    parts = [field.get("description", section["description"])]
+    parts += [f"Unit: {field[UNIT]}."] if UNIT in field else []
+    parts += ["Required."] if name in section.get("required", ()) else []
+    parts += [f"On resume: {RESUMED[field[RESUME]]}."] if RESUME in field else []
+    return "\n\n".join(parts)
+
+
+def _with_markdown(schema: Any) -> None:
+    """Give every description a second form for editors that show Markdown."""
+    for part in schema if isinstance(schema, list) else ():
+        _with_markdown(part)
+    if not isinstance(schema, dict):
+        return
+    for part in schema.values():
+        _with_markdown(part)
+    text = schema.get("description")
+    if isinstance(text, str):
+        text = "\n\n".join(" ".join(part.split()) for part in text.split("\n\n"))
+        schema.update(description=plain(text), markdownDescription=text)
 
 
 def _gather_sections(schema: dict[str, Any]) -> None:
@@ -109,6 +138,7 @@ def sweep_schema() -> dict[str, Any]:
     parts = spec.pop("$defs")
     for part in parts.values():
         part.pop("required", None)  # the base, or another key of the sweep, may have it
+    _describe(schema)
     sections = schema["$defs"] = parts | schema["$defs"] | {SPEC: spec}
     places: dict[str, list[dict[str, Any]]] = {}
     for path, place in _fields(sections, SPEC, ""):
@@ -141,7 +171,8 @@ def sweep_schema() -> dict[str, Any]:
 
 
 def _about(field: dict[str, Any]) -> dict[str, Any]:
-    return {"description": field["description"]}
+    """What editors show of a field."""
+    return {key: field[key] for key in _SHOWN if key in field}
 
 
 def _fields(sections: dict[str, Any], name: str, before: str) -> Iterator[tuple[str, str]]:

@@ -30,23 +30,26 @@ def _known(name: str) -> str:
 # A key of files, like `extends`: two ways to ask for the same spec have one hash. Its fields are
 # held to by `check`; its consequences by `plan` and `diff`, as they take tracing.
 class Ablation(Section):
-    """What this spec changes of another one; `check` refuses it when anything else differs.
+    """What this spec changes of another one. `check` refuses it when anything else differs.
 
-    Name, description and expectation may differ. `--set` acts on both specs, but for what is
-    listed.
+    Name, description and `expect` may differ. `--set` acts on both specs, except for the fields
+    listed in `changes`.
     """
 
     on_resume: ClassVar = Resume.MAY_CHANGE
-    base: str = Field(description="The other spec, relative to this file.")
+    base: str = Field(
+        description="The other spec: its path, relative to this file.", examples=["base.yaml"]
+    )
     changes: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = Field(
-        description="Fields that differ, such as gradient.perturbation.guess; all below one counts "
-        "as changed with it."
+        description="The fields that may differ, and all that is below them.",
+        examples=[["optimizer.learning_rate"]],
     )
     touches: Annotated[
         tuple[Annotated[str, AfterValidator(_known)], ...] | None, Field(strict=False)
     ] = Field(
         default=None,
-        description="What may differ in consequence; `fgspec plan` refuses anything else. "
-        f"{', '.join(CONSEQUENCES)}, or a part of one, such as update/blocks/block1. null: "
-        "anything.",
+        description="What of the computation may differ in consequence; `fgspec plan` and `fgspec "
+        f"diff` refuse anything else. Any of {', '.join(CONSEQUENCES)}, or a part of one, such as "
+        "`update/blocks/block1`. null: anything.",
+        examples=[["optimizer"]],
     )

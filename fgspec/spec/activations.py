@@ -32,7 +32,7 @@ class Activation(Kind):
 
 
 class Relu(Activation):
-    """max(z, 0); the derivative at 0 is 0."""
+    """max(z, 0). The derivative at 0 is 0."""
 
     behaviour: ClassVar[str | None] = "compiler.network.activations:Relu"
     binary: ClassVar[bool] = True
@@ -40,7 +40,7 @@ class Relu(Activation):
 
 
 class NoActivation(Activation):
-    """z itself."""
+    """No activation: z itself."""
 
     behaviour: ClassVar[str | None] = "compiler.network.activations:NoActivation"
     binary: ClassVar[bool] = True
@@ -48,33 +48,33 @@ class NoActivation(Activation):
 
 
 class Gelu(Activation):
-    """z Phi(z) with the exact normal distribution Phi (erf), not its tanh approximation."""
+    """z Phi(z), where Phi is the normal distribution function; exact (erf), not approximated."""
 
     behaviour: ClassVar[str | None] = "compiler.network.activations:Gelu"
     type: Literal["gelu"] = "gelu"
 
 
 class Silu(Activation):
-    """z times the logistic function of z; also called swish."""
+    """z times the logistic function of z, also called swish."""
 
     behaviour: ClassVar[str | None] = "compiler.network.activations:Silu"
     type: Literal["silu"] = "silu"
 
 
 class Tanh(Activation):
-    """The hyperbolic tangent."""
+    """The hyperbolic tangent of z."""
 
     behaviour: ClassVar[str | None] = "compiler.network.activations:Tanh"
     type: Literal["tanh"] = "tanh"
 
 
 class LeakyRelu(Activation):
-    """z where it is positive, else slope times z; the derivative at 0 is the slope."""
+    """z where z is positive, else `slope` times z. The derivative at 0 is the slope."""
 
     behaviour: ClassVar[str | None] = "compiler.network.activations:LeakyRelu"
     type: Literal["leaky_relu"] = "leaky_relu"
     slope: Annotated[float, Field(ge=0, lt=1)] = Field(
-        default=0.01, description="Derivative at negative pre-activations."
+        default=0.01, description="The derivative where z is negative.", examples=[0.1]
     )
 
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from fgspec.errors import UserError
 from fgspec.problems.problems import Problem
 from fgspec.spec.activations import AnyActivation, Relu
-from fgspec.spec.base import PositiveFloat, PositiveInt, Resume, Section
+from fgspec.spec.base import PositiveFloat, PositiveInt, Resume, Section, Unit, Values
 from fgspec.spec.coupling import Coupling
 from fgspec.spec.dataset_info import DatasetInfo
 from fgspec.spec.initializations import AnyInitialization, Kaiming, KaimingUniform
@@ -34,12 +34,8 @@ from fgspec.spec.normalizations import (
 from fgspec.spec.shapes import INPUT, Axis, Extent, Misfit, divisors, flat, slid
 from fgspec.yaml.load import Path
 
-_INITIALIZATION = (
-    "Initial weights. Normal with the standard deviation min(2/sqrt(fan_in), 0.1) for kaiming, "
-    "min(1/sqrt(fan_in), 0.1) for lecun, 0.1 for normal, with zero biases and a zero classifier. "
-    "kaiming_uniform: uniform between -sqrt(6/fan_in) and sqrt(6/fan_in), all biases 0.01."
-)
-_ACTIVATION = "Activation of the blocks, and of the hidden layers of heads."
+_INITIALIZATION = "How initial weights and biases are drawn."
+_ACTIVATION = "The activation in the blocks, and in the hidden layers of heads."
 
 ARCHITECTURES = table("architecture", "architectures")
 
@@ -146,17 +142,25 @@ AT: Path = ("architecture",)
 
 
 class Stage(Section):
-    """Further blocks of a LocalMixer, whose first makes the grid of patches coarser."""
+    """Further blocks of a `local_mixer`; the first of them makes the grid of patches coarser."""
 
     on_resume: ClassVar = Resume.FIXED
-    blocks: PositiveInt = Field(default=1, description="Blocks of the stage.")
+    blocks: PositiveInt = Field(
+        default=1, description="Number of blocks in the stage.", examples=[2]
+    )
     downsample: PositiveInt = Field(
-        default=2, description="By which its first block divides the patches per side (averages)."
+        default=2,
+        description="The first block of the stage averages this many patches per side into one.",
+        examples=[4],
     )
     channel_ratio: PositiveInt = Field(
-        default=1, description="By which it multiplies the channels."
+        default=1, description="Factor by which the stage has more channels.", examples=[2]
     )
-    group_ratio: PositiveInt = Field(default=1, description="By which it multiplies the groups.")
+    group_ratio: PositiveInt = Field(
+        default=1,
+        description="Factor by which the stage has more groups of channels.",
+        examples=[2],
+    )
 
 
 class Normalized(Architecture):
@@ -212,38 +216,63 @@ class Normalized(Architecture):
 
 
 class LocalMixer(Normalized):
-    """The network of Ren et al. 2022: token mixing, channel mixing, grouped channel mixing."""
+    """LocalMixer, the network of Ren et al. 2022 (section 5): an MLP-Mixer with groups of channels.
+
+    Images are cut into patches. A block mixes patches (tokens), then channels, then the channels of
+    each group by itself; its input is added before the last activation. The first block has no
+    token mixing and adds nothing.
+    """
 
     behaviour: ClassVar[str | None] = "compiler.network.architectures:LocalMixer"
     loss_axes: ClassVar[tuple[LossAxis, ...]] = ("patch", "group")
     type: Literal["local_mixer"] = "local_mixer"
     blocks: Annotated[int, Field(ge=1, le=10_000)] = Field(
-        default=4, description="Blocks; the first has no token mixing."
+        default=4, description="Number of blocks.", examples=[2]
     )
     patches: PositiveInt = Field(
-        default=8, description="Patches per side; there are patches^2 tokens."
+        default=8,
+        description="Patches per side of the image; there are patches^2 of them. It must divide "
+        "the image's height and width.",
+        examples=[2],
     )
-    channels: PositiveInt = Field(default=512, description="Channels of every token.")
+    channels: Annotated[PositiveInt, Unit("channels")] = Field(
+        default=512,
+        description="Channels of every patch; `groups` must divide them.",
+        examples=[128],
+    )
     groups: PositiveInt = Field(
-        default=16, description="Channel groups of the last layer of a block."
+        default=16,
+        description="Groups of channels that the last layer of a block maps each by itself. Local "
+        "losses can have a copy for each.",
+        examples=[4],
     )
-    hidden: PositiveInt | None = Field(
+    hidden: Annotated[PositiveInt | None, Unit("channels")] = Field(
         default=None,
-        description="Channels between the two channel layers of a block. Default: channels.",
+        description="Channels between the two channel layers of a block. null: as many as "
+        "`channels`.",
+        examples=[256],
     )
-    token_mixing: Literal["dense", "depthwise"] = Field(
+    token_mixing: Annotated[
+        Literal["dense", "depthwise"],
+        Values(
+            {
+                "dense": "One linear layer over all patches, the same for every channel.",
+                "depthwise": "A 3x3 convolution of every channel over the grid of patches.",
+            }
+        ),
+    ] = Field(
         default="dense",
-        description="dense: one linear layer over all tokens. depthwise: a 3x3 convolution of "
-        "every channel, the same at all tokens.",
+        description="How a block mixes patches.",
     )
     # None in table 2 of Ren et al. 2022: all of its networks have one stage.
     stages: tuple[Stage, ...] = Field(
         default=(),
-        description="Stages after the one of blocks, channels and groups. The first block of a "
-        "stage has no residual where it changes channels or groups.",
+        description="Further stages after the one that `blocks`, `channels` and `groups` describe. "
+        "The first block of a stage adds no input where it changes channels or groups.",
+        examples=[[{"blocks": 2, "channel_ratio": 2}]],
     )
     normalization: TokenNormalization = Field(
-        default=TokenNormalization(), description="Normalization of every linear layer."
+        default=TokenNormalization(), description="The normalization of the linear layers."
     )
     initialization: AnyInitialization = Field(default=Kaiming(), description=_INITIALIZATION)
     activation: AnyActivation = Field(default=Relu(), description=_ACTIVATION)
@@ -351,17 +380,19 @@ class LocalMixer(Normalized):
 
 
 class Mlp(Normalized):
-    """A multi-layer perceptron on flattened images; every hidden layer is one block."""
+    """A multi-layer perceptron on flattened images. Every hidden layer is a block."""
 
     behaviour: ClassVar[str | None] = "compiler.network.architectures:Mlp"
     type: Literal["mlp"] = "mlp"
     hidden: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = Field(
-        default=(256, 256), description="Width of each hidden layer."
+        default=(256, 256), description="Widths of the hidden layers.", examples=[[512, 512, 512]]
     )
-    bias: bool = Field(default=True, description="Whether the hidden layers have a bias.")
+    bias: bool = Field(
+        default=True, description="Whether the hidden layers have a bias.", examples=[False]
+    )
     normalization: TokenNormalization = Field(
         default=TokenNormalization(type=NoNormalization()),
-        description="Normalization of every hidden layer.",
+        description="The normalization of the hidden layers.",
     )
     initialization: AnyInitialization = Field(default=Kaiming(), description=_INITIALIZATION)
     activation: AnyActivation = Field(default=Relu(), description=_ACTIVATION)
@@ -401,20 +432,27 @@ class Mlp(Normalized):
 
 
 class ConvNet(Normalized):
-    """Convolutions in a row, 3x3, normalized, ReLU; every convolution is one block."""
+    """3x3 convolutions in a row, each normalized and activated. Every convolution is a block.
+
+    The default widths are those of Fournier et al. 2023.
+    """
 
     behaviour: ClassVar[str | None] = "compiler.network.conv_nets:ConvNet"
     loss_axes: ClassVar[tuple[LossAxis, ...]] = ("patch",)
     type: Literal["conv_net"] = "conv_net"
     channels: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = Field(
-        default=(64, 64, 128, 128, 256, 256), description="Channels of each convolution."
+        default=(64, 64, 128, 128, 256, 256),
+        description="Channels that each convolution gives.",
+        examples=[[32, 64]],
     )
     # No strides by default: Fournier et al. 2023 give widths only.
     downsample: tuple[Annotated[int, Field(ge=0)], ...] = Field(
-        default=(), description="Convolutions of stride 2, counted from 0."
+        default=(),
+        description="The convolutions of stride 2, counted from 0; all others have stride 1.",
+        examples=[[2, 4]],
     )
     normalization: GridNormalization = Field(
-        default=GridNormalization(), description="Normalization of every convolution."
+        default=GridNormalization(), description="The normalization of the convolutions."
     )
     initialization: AnyInitialization = Field(default=KaimingUniform(), description=_INITIALIZATION)
     activation: AnyActivation = Field(default=Relu(), description=_ACTIVATION)
@@ -464,28 +502,46 @@ def _followed(ends: Iterator[NormPlace]) -> Iterator[NormPlace]:
 
 
 class Resnet18(Normalized):
-    """ResNet-18 cut into blocks (He et al. 2016; Fournier et al. 2023).
+    """ResNet-18, cut into blocks that can have losses of their own (He et al. 2016).
 
-    8 blocks are its basic blocks, the stem in the first. 2 blocks are the stem with the two basic
-    blocks of 64 channels, and the two of 128. 16 blocks are convolutions without residuals, the
-    first two in one block.
+    The cuts, and the version without residuals, are those of Fournier et al. 2023.
     """
 
     behaviour: ClassVar[str | None] = "compiler.network.conv_nets:Resnet18"
     loss_axes: ClassVar[tuple[LossAxis, ...]] = ("patch",)
     type: Literal["resnet18"] = "resnet18"
-    blocks: Literal[2, 8, 16] = Field(
+    blocks: Annotated[
+        Literal[2, 8, 16],
+        Values(
+            {
+                2: "The stem with the two basic blocks of 64 channels; then the two of 128.",
+                8: "The eight basic blocks, the stem in the first.",
+                16: "Single convolutions without residuals, the first two in one block.",
+            }
+        ),
+    ] = Field(
         default=8,
-        description="8: one basic block each. 2: two basic blocks each, 64 and 128 channels. 16: "
-        "convolutions without residuals.",
+        description="Number of blocks, and what each of them is.",
     )
-    stem: Literal["cifar", "imagenet"] = Field(
+    stem: Annotated[
+        Literal["cifar", "imagenet"],
+        Values(
+            {
+                "cifar": "A 3x3 convolution; for small images.",
+                "imagenet": "A 7x7 convolution of stride 2, then max pooling; for large images.",
+            }
+        ),
+    ] = Field(
         default="cifar",
-        description="cifar: a 3x3 convolution. imagenet: 7x7 with stride 2, then max pooling.",
+        description="The first layers, before the basic blocks.",
     )
-    width: PositiveFloat = Field(default=1.0, description="Multiplies the channels.")
+    width: PositiveFloat = Field(
+        default=1.0,
+        description="Factor that multiplies the channels of every layer: 64, 128, 256 and 512.",
+        examples=[0.25],
+    )
     normalization: GridNormalization = Field(
-        default=GridNormalization(), description="Normalization of every convolution."
+        default=GridNormalization(), description="The normalization of the convolutions."
     )
     initialization: AnyInitialization = Field(default=KaimingUniform(), description=_INITIALIZATION)
     activation: AnyActivation = Field(default=Relu(), description=_ACTIVATION)
@@ -529,22 +585,33 @@ class Resnet18(Normalized):
 
 
 class Chain(Normalized):
-    """Blocks of your own, each a list of layers."""
+    """Blocks of your own, each a list of layers.
+
+    A layer reads the one before it unless its `source` names another, and `adds` makes residuals.
+    The classifier follows the last block: features averaged over positions, one linear layer.
+    """
 
     behaviour: ClassVar[str | None] = "compiler.network.conv_nets:Chain"
     loss_axes: ClassVar[tuple[LossAxis, ...]] = ("patch", "group")
+    shown: ClassVar[tuple[str, ...]] = ("blocks",)
     type: Literal["chain"] = "chain"
     blocks: Annotated[
         tuple[Annotated[tuple[ChainLayer, ...], Field(min_length=1)], ...], Field(min_length=1)
     ] = Field(
-        default=((FullLayer(),),), description="Each block as a list of layers, from first to last."
+        default=((FullLayer(),),),
+        description="The blocks, from first to last, each a list of layers. Every block needs a "
+        "layer with parameters.",
+        examples=[[[{"type": "conv", "channels": 16}], [{"type": "full", "channels": 64}]]],
     )
     patches: PositiveInt | None = Field(
-        default=None, description="Patches per side of the image. Default: every pixel is one."
+        default=None,
+        description="Patches per side that images are cut into before the first layer: the "
+        "positions of its input. null: every pixel is a position.",
+        examples=[4],
     )
     normalization: GridNormalization = Field(
         default=GridNormalization(type=NoNormalization()),
-        description="What normalize stands for in layers.",
+        description="The normalization after layers that say `normalize: true`.",
     )
     initialization: AnyInitialization = Field(default=KaimingUniform(), description=_INITIALIZATION)
 

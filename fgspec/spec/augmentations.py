@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from fgspec.problems.problems import Problem
-from fgspec.spec.base import NonNegativeInt, Resume
+from fgspec.spec.base import NonNegativeInt, Resume, Unit
 from fgspec.spec.dataset_info import DatasetInfo
 from fgspec.spec.kinds import Kind, table
 from fgspec.yaml.load import Path
@@ -52,22 +52,30 @@ class NoAugment(Augmentation):
 
 
 class CropFlip(Augmentation):
-    """A crop after padding and a flip (the CIFAR-10 recipe of Fournier et al. 2023)."""
+    """A random crop after padding and a random flip: the recipe of Fournier et al. 2023."""
 
     behaviour: ClassVar[str | None] = "compiler.augment.recipes:CropFlip"
     type: Literal["crop_flip"] = Field(
         default="crop_flip", description="A crop after padding, and a flip."
     )
-    padding: NonNegativeInt = Field(
-        default=4, description="Black pixels put on each side before cropping to the old size."
+    padding: Annotated[NonNegativeInt, Unit("pixels")] = Field(
+        default=4,
+        description="Black pixels that are put on each side before a crop of the old size is cut.",
+        examples=[2],
     )
     flip: bool = Field(
-        default=True, description="Whether half of the images are mirrored left to right."
+        default=True,
+        description="Whether images are mirrored left to right, each with probability 1/2.",
+        examples=[False],
     )
 
 
 class Byol(Augmentation):
-    """Crop, flip, colour jitter, greyscale, blur and solarization (Grill et al. 2020)."""
+    """Crop, flip, colour jitter, greyscale, blur and solarization (BYOL, Grill et al. 2020).
+
+    With probabilities and strengths as in that paper: the first view is always blurred, the second
+    seldom blurred and sometimes solarized.
+    """
 
     behaviour: ClassVar[str | None] = "compiler.augment.recipes:Byol"
     type: Literal["byol"] = Field(
@@ -77,10 +85,13 @@ class Byol(Augmentation):
     )
     crop_area: Annotated[float, Field(gt=0, le=1)] = Field(
         default=0.08,
-        description="Smallest share of the image that a crop covers; the largest is 1.",
+        description="The smallest share of the image's area that a crop covers; the largest is 1.",
+        examples=[0.5],
     )
     flip: bool = Field(
-        default=True, description="Whether half of the images are mirrored left to right."
+        default=True,
+        description="Whether images are mirrored left to right, each with probability 1/2.",
+        examples=[False],
     )
 
     def data_problems(self, at: Path, info: DatasetInfo) -> Iterator[Problem]:

@@ -25,7 +25,7 @@ class BackwardWeights(Kind):
 
 
 class Random(BackwardWeights):
-    """Fixed random weights (Lillicrap et al. 2016)."""
+    """Fixed random weights, drawn like initial weights (Lillicrap et al. 2016)."""
 
     type: Literal["random"] = "random"
 
@@ -35,14 +35,14 @@ class Random(BackwardWeights):
 
 
 class SignSymmetric(BackwardWeights):
-    """Fixed random magnitudes with the signs of the forward weights (Liao et al. 2016)."""
+    """Fixed random magnitudes with the present signs of the forward weights (Liao et al. 2016)."""
 
     behaviour: ClassVar[str | None] = "compiler.estimators.backward_weights:SignSymmetric"
     type: Literal["sign_symmetric"] = "sign_symmetric"
 
 
 class Signs(BackwardWeights):
-    """The signs of the forward weights alone, of magnitude 1 (Liao et al. 2016, uSF)."""
+    """The present signs of the forward weights, all of magnitude 1 (uSF of Liao et al. 2016)."""
 
     behaviour: ClassVar[str | None] = "compiler.estimators.backward_weights:Signs"
     type: Literal["signs"] = "signs"

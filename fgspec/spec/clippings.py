@@ -36,37 +36,47 @@ class Clipping(Kind):
 
 
 class NoClipping(Clipping):
-    """Gradients as they are."""
+    """No clipping: gradients stay as they are."""
 
     type: Literal["none"] = "none"
 
 
 class ValuesClipping(Clipping):
-    """Every number of the gradient between -`limit` and `limit`."""
+    """Every number of the gradient is kept between -`limit` and `limit`."""
 
     behaviour: ClassVar[str | None] = "compiler.optimizers.clippings:ValuesClipping"
     type: Literal["values"] = "values"
-    limit: PositiveFloat = Field(default=1.0, description="Largest magnitude of a number.")
+    limit: PositiveFloat = Field(
+        default=1.0, description="The largest magnitude of a number.", examples=[0.5]
+    )
 
 
 class BlockNormClipping(Clipping):
-    """The gradients of each block, of each head and of the classifier, by their own norm."""
+    """The gradient of each block, each head and the classifier is scaled down by its own norm."""
 
     behaviour: ClassVar[str | None] = "compiler.optimizers.clippings:BlockNormClipping"
     type: Literal["block_norm"] = "block_norm"
-    limit: PositiveFloat = Field(default=1.0, description="Largest norm; longer ones are scaled.")
+    limit: PositiveFloat = Field(
+        default=1.0,
+        description="The largest norm; a longer gradient is scaled to it.",
+        examples=[0.5],
+    )
 
 
 class GlobalNormClipping(Clipping):
-    """The whole gradient by its norm (Pascanu et al. 2013).
+    """The whole gradient is scaled down by its norm (Pascanu et al. 2013).
 
-    Where blocks learn one by one, the gradients of all of them are kept until the last is there.
+    It costs memory where blocks learn one by one: all gradients are kept until the last is there.
     """
 
     behaviour: ClassVar[str | None] = "compiler.optimizers.clippings:GlobalNormClipping"
     whole: ClassVar[bool] = True
     type: Literal["global_norm"] = "global_norm"
-    limit: PositiveFloat = Field(default=1.0, description="Largest norm; a longer one is scaled.")
+    limit: PositiveFloat = Field(
+        default=1.0,
+        description="The largest norm; a longer gradient is scaled to it.",
+        examples=[0.5],
+    )
 
     def problems(self, at: Path, mesh: Mesh) -> Iterator[Problem]:
         """The stages of a pipeline are never at the same batch."""

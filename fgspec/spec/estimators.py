@@ -82,7 +82,7 @@ class Estimator(Kind):
 
 
 class Exact(Estimator):
-    """Reverse-mode differentiation."""
+    """The exact gradient, by reverse-mode differentiation (backprop)."""
 
     behaviour: ClassVar[str | None] = "compiler.estimators.exact:Exact"
     backward: ClassVar[bool] = True
@@ -90,7 +90,11 @@ class Exact(Estimator):
 
 
 class Forward(Estimator):
-    """A directional derivative along a perturbation, in forward mode (Baydin et al. 2022)."""
+    """A forward gradient: the derivative along a perturbation times it (Baydin et al. 2022).
+
+    `gradient.perturbation` says what is perturbed and how. Whether the derivative is pushed forward
+    or taken as an inner product is the compiler's choice (`compile.directional`).
+    """
 
     behaviour: ClassVar[str | None] = "compiler.estimators.forward:Forward"
     perturbs: ClassVar[bool] = True
@@ -98,14 +102,19 @@ class Forward(Estimator):
 
 
 class FiniteDifference(Estimator):
-    """(l(eps u) - l(0)) / eps in place of the directional derivative."""
+    """A difference of losses, (l(epsilon u) - l(0)) / epsilon, in place of the derivative along u.
+
+    It needs no differentiation of the blocks, and is biased by the loss's curvature.
+    """
 
     behaviour: ClassVar[str | None] = "compiler.estimators.forward:FiniteDifference"
     perturbs: ClassVar[bool] = True
     differentiates: ClassVar[bool] = False
     type: Literal["finite_difference"] = "finite_difference"
     epsilon: PositiveFloat = Field(
-        default=1e-3, description="Length of the step along the perturbation."
+        default=1e-3,
+        description="How far the network is moved along the perturbation: the factor of u.",
+        examples=[0.01],
     )
 
     def biased(self) -> str:
@@ -114,7 +123,11 @@ class FiniteDifference(Estimator):
 
 
 class Feedback(Estimator):
-    """Reverse mode with fixed random backward weights (Lillicrap et al. 2016)."""
+    """Feedback alignment: errors travel backward through other weights (Lillicrap et al. 2016).
+
+    Every linear map has fixed random backward weights in place of its transposed forward weights.
+    Activations and normalizations are differentiated exactly.
+    """
 
     behaviour: ClassVar[str | None] = "compiler.estimators.exact:Feedback"
     backward: ClassVar[bool] = True
@@ -122,14 +135,15 @@ class Feedback(Estimator):
     bias: ClassVar[str] = "errors travel through backward weights that are not the forward ones"
     type: Literal["feedback"] = "feedback"
     weights: Annotated[BackwardWeights, OneOf(BACKWARD_WEIGHTS, named=True)] = Field(
-        default=Random(),
-        description="sign_symmetric: random magnitudes with the signs of the forward weights. "
-        "signs: these signs alone, of magnitude 1 (Liao et al. 2016, uSF).",
+        default=Random(), description="The weights that errors travel backward through."
     )
 
 
 class DirectFeedback(Estimator):
-    """The output error sent to every layer through fixed random weights (Nokland 2016)."""
+    """Direct feedback alignment: the output error goes straight to every layer (Nokland 2016).
+
+    Each layer has a fixed random matrix of its own that the error is multiplied by.
+    """
 
     behaviour: ClassVar[str | None] = "compiler.estimators.direct_feedback:DirectFeedback"
     isolates_layers: ClassVar[bool] = True
@@ -138,10 +152,11 @@ class DirectFeedback(Estimator):
 
 
 class LearnedDirectFeedback(Estimator):
-    """Direct feedback through moving averages of what layers do to the outputs (Bacho et al. 2022).
+    """Direct feedback through learned matrices instead of random ones (Bacho and Chu 2022).
 
-    At every step normal noise moves the outputs of all layers, and what comes of it at the outputs
-    of the network, times that noise, is one more sample of each layer's mean Jacobian.
+    A layer's matrix is a moving average of its Jacobian: what the layer does to the network's
+    outputs. In every update, normal noise moves all layers at once; the change of the outputs times
+    that noise is one more sample of it.
     """
 
     behaviour: ClassVar[str | None] = "compiler.estimators.direct_feedback:LearnedDirectFeedback"
@@ -152,5 +167,7 @@ class LearnedDirectFeedback(Estimator):
     )
     type: Literal["learned_direct_feedback"] = "learned_direct_feedback"
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(
-        default=0.99, description="What the average keeps of itself at a step; it starts at zero."
+        default=0.99,
+        description="Share of the moving average that an update keeps. The average starts at zero.",
+        examples=[0.9],
     )

@@ -34,52 +34,80 @@ Version = Annotated[Literal[1], BeforeValidator(_whole)]
 
 
 class Experiment(Section):
-    """One experiment: everything that decides its numbers, and nothing else."""
+    """One experiment, a spec file: everything that decides its numbers."""
 
     on_resume: ClassVar = Resume.FORKS
-    fgspec: Annotated[Version, Resume.FIXED] = Field(description="Version of the language.")
-    name: Name = Field(description="Names the folder of its runs.")
+    fgspec: Annotated[Version, Resume.FIXED] = Field(
+        description="The version of the language that the file is written in; always 1.",
+        examples=[1],
+    )
+    name: Name = Field(
+        description="The name of the experiment; runs go to a folder of this name.",
+        examples=["my-first-run"],
+    )
     description: Annotated[str, Resume.MAY_CHANGE] = Field(
-        default="", description="One line for people."
+        default="",
+        description="What the experiment is about, in one line. It changes no number.",
+        examples=["Wider blocks, half the learning rate"],
     )
     # The state holds what was drawn with it, and the key that draws the noise of every step.
     seed: Annotated[Seed, Resume.FIXED] = Field(
-        default=0, description="Of initial weights, data order and all that is drawn."
+        default=0,
+        description="The seed of all that is random: initial weights, the order of the data, "
+        "augmentations and perturbations.",
+        examples=[7],
     )
-    data: Data = Field(default=Data(), description="Images, labels and batches.")
+    data: Data = Field(
+        default=Data(), description="Which images and labels, and how they come in batches."
+    )
     architecture: Annotated[Architecture, OneOf(ARCHITECTURES), Resume.FIXED] = Field(
-        default=LocalMixer(), description="The network."
+        default=LocalMixer(), description="The network and its size; a chain of blocks."
     )
     losses: Losses = Field(
-        default=Losses(), description="What is minimised, and where gradients stop."
+        default=Losses(),
+        description="What is minimised, where local losses sit, and where gradients stop.",
     )
-    gradient: Gradient = Field(default=Gradient(), description="What is estimated and how.")
+    gradient: Gradient = Field(
+        default=Gradient(), description="Which gradient the blocks learn from, and its estimator."
+    )
     optimizer: Annotated[Optimizer, OneOf(OPTIMIZERS)] = Field(
-        default=Sgd(), description="How estimates become steps."
+        default=Sgd(),
+        description="How a gradient estimate becomes a change of the parameters.",
     )
     start_from: Annotated[StartFrom | None, Resume.FIXED] = Field(
         default=None,
-        description="Parameters to begin with, of another run or a file; null: all are drawn.",
+        description="Start from the parameters of another run or of a file. null: all parameters "
+        "are drawn.",
     )
     freeze: tuple[PartName, ...] = Field(
         default=(),
-        description="Parts that do not learn, by how the names of their parameters begin: "
-        "blocks.0 or blocks.block0, blocks.0.channel.w, heads, classifier. Their update is zero, "
-        "weight decay and momentum too; running moments of normalizations go on moving.",
+        description="Parts that do not learn, each by how the names of its parameters begin, such "
+        "as `blocks.0` (or `blocks.block0`), `blocks.0.channel.w`, `heads` or `classifier`. Their "
+        "parameters stay as they are: no weight decay, no momentum. Running statistics of "
+        "`batch_norm` still move.",
+        examples=[["blocks.0"]],
     )
-    training: Annotated[Training, Resume.MAY_CHANGE] = Field(description="How long.")
-    mesh: Annotated[Mesh, Resume.MAY_CHANGE] = Field(default=Mesh(), description="Devices.")
+    training: Annotated[Training, Resume.MAY_CHANGE] = Field(
+        description="How long to train, and how often to log and evaluate.",
+        examples=[{"epochs": 10}],
+    )
+    mesh: Annotated[Mesh, Resume.MAY_CHANGE] = Field(
+        default=Mesh(), description="How many devices, and what is split over them."
+    )
     checkpoint: Annotated[Checkpoint, Resume.MAY_CHANGE] = Field(
-        default=Checkpoint(), description="What survives a stop."
+        default=Checkpoint(), description="When the state of a run is saved."
     )
     diagnostics: Annotated[Diagnostics, Resume.MAY_CHANGE] = Field(
-        default=Diagnostics(), description="What the estimate is worth, at intervals."
+        default=Diagnostics(),
+        description="How good the gradient estimate is, measured during training.",
     )
     compile: Annotated[Compile, Resume.MAY_CHANGE] = Field(
-        default=Compile(), description="How the program is lowered."
+        default=Compile(),
+        description="How the update is compiled: speed and memory, not what it computes.",
     )
     expect: Annotated[Expect | None, Resume.MAY_CHANGE] = Field(
-        default=None, description="The number this run should reach."
+        default=None,
+        description="A metric that the run should reach, to compare with at its end. null: none.",
     )
 
     def on(self, mesh: Mesh) -> "Experiment":
@@ -93,19 +121,23 @@ class Experiment(Section):
 
 
 class SpecFile(Experiment):
-    """What a file may hold besides an experiment; none of it is part of the resolved spec."""
+    """A spec file: an experiment, and three keys that are gone once the spec is resolved."""
 
     # What a file is made of may change as long as what it resolves to may.
     extends: Annotated[str, Resume.MAY_CHANGE] = Field(
-        default="", description="A spec this one changes, relative to this file."
+        default="",
+        description="Another spec that this one changes: its path, relative to this file. Fields "
+        "given here win.",
+        examples=["base.yaml"],
     )
     rule: Annotated[Rule, OneOf(RULES, named=True)] | None = Field(
         default=None,
-        description="Shorthand for the losses and gradient of a published rule; "
-        "`fgspec show` prints what it stands for.",
+        description="A published learning rule: a short name for settings of `losses` and "
+        "`gradient`. `fgspec show` prints them. null: those fields are as given.",
+        examples=["lg-fg-a"],
     )
     ablation: Annotated[Ablation | None, Resume.MAY_CHANGE] = Field(
         default=None,
-        description="What this spec changes of another one, and nothing else; binds this file, not "
-        "those that extend it.",
+        description="A promise to change certain fields of another spec and nothing else, which "
+        "`check` verifies. It binds this file, not the files that extend it. null: no promise.",
     )

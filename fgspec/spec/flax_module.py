@@ -10,6 +10,7 @@ from fgspec.problems.problems import Problem, nearest
 from fgspec.spec import plugins
 from fgspec.spec.activations import AnyActivation, Relu
 from fgspec.spec.architectures import Architecture
+from fgspec.spec.base import Values
 from fgspec.spec.dataset_info import DatasetInfo
 from fgspec.spec.gradient import Gradient, Perturbation
 from fgspec.spec.initializations import AnyInitialization, Kaiming
@@ -33,29 +34,39 @@ class Arguments(dict[str, Any]):
 
 
 class Flax(Architecture):
-    """A Flax NNX module: a chain of submodules, each of which is a block."""
+    """Your own Flax NNX module: a chain of submodules, each of which is a block."""
 
     behaviour: ClassVar[str | None] = "compiler.flax_modules.architecture:Flax"
+    shown: ClassVar[tuple[str, ...]] = ("module",)
     type: Literal["flax"] = "flax"
     module: str | None = Field(
         default=None,
-        description="The module's name among the entry points fgspec.flax_modules of installed "
-        "packages. None: the one given to fgspec.compile(spec, network=module).",
+        description="The name of the module among the entry points `fgspec.flax_modules` of "
+        "installed packages. null: the module that Python code passes, as in "
+        "`fgspec.compile(spec, network=module)`.",
+        examples=["mlp"],
     )
     arguments: Annotated[dict[str, Any], AfterValidator(Arguments)] = Field(
-        default_factory=Arguments, description="Named arguments that the module is made with."
+        default_factory=Arguments,
+        description="Keyword arguments that the module is made with, such as its widths.",
+        examples=[{"hidden": [64, 64]}],
     )
-    axes: tuple[Literal["patch"], ...] = Field(
+    axes: Annotated[
+        tuple[Literal["patch"], ...],
+        Values({"patch": "All axes between the batch and the last one: positions."}),
+    ] = Field(
         default=(),
-        description="Axes besides the batch that features keep through the blocks, so that local "
-        "losses can be replicated over them. patch: all axes between the batch and the last.",
+        description="Axes that features keep through all blocks, besides the batch and the "
+        "channels. Local losses can have copies along them.",
+        examples=[["patch"]],
     )
     initialization: AnyInitialization = Field(
         default=Kaiming(),
-        description="Of the classifier, heads and backward weights; the module draws its own.",
+        description="How the initial weights of classifier, heads and backward weights are drawn; "
+        "the module draws its own.",
     )
     activation: AnyActivation = Field(
-        default=Relu(), description="Activation of the hidden layers of heads."
+        default=Relu(), description="The activation in the hidden layers of heads."
     )
 
     @property

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from fgspec.spec.base import PositiveInt, Resume, Section
+from fgspec.spec.base import PositiveInt, Resume, Section, Unit, Values
 from fgspec.spec.estimators import ESTIMATORS, Estimator, Exact
 from fgspec.spec.guesses import GUESSES, Guess, Rademacher
 from fgspec.spec.kinds import OneOf
@@ -24,90 +24,130 @@ from fgspec.spec.targets import TARGETS, Global, Target
 
 
 class Projection(Section):
-    """What becomes of the derivative along the guess (Fournier et al. 2023)."""
+    """What becomes of the derivative along the guess (Fournier et al. 2023).
+
+    The estimate is `scale * coefficient * guess`: a coefficient for each group of perturbed numbers
+    and, unless `granularity` says otherwise, for each example.
+    """
 
     on_resume: ClassVar = Resume.FORKS
     type: Annotated[Scale, OneOf(SCALES, named=True)] | None = Field(
         default=None,
-        description="What the product of derivative and guess is divided by. none: nothing, for "
-        "guesses of zero mean and unit variance. squared_norm: |G|^2, the projection on the "
-        "guess. dimension: d, the numbers that share a coefficient. optimal: d + kurtosis - 1, "
-        "biased with the least mean squared error. Default: squared_norm for guesses made from "
-        "the network, none for those that are drawn.",
+        description="The scale: what the product of derivative and guess is multiplied by. null: "
+        "`none` for drawn guesses and for the controls `sign` and `coin`, else `squared_norm`.",
     )
     coefficient: Annotated[Coefficient, OneOf(COEFFICIENTS, named=True)] = Field(
         default=Raw(),
-        description="raw: the derivative along the guess. sign: its sign. coin: a random sign "
-        "instead, a control.",
+        description="What the guess is multiplied by: the derivative along it, or a control that "
+        "shows how much the derivative's size matters.",
     )
     granularity: Annotated[Granularity, OneOf(GRANULARITIES, named=True)] | None = Field(
         default=None,
-        description="example: every example is projected on its own guess. batch: one derivative "
-        "for the batch. span: every example is projected on the span of all examples' guesses. "
-        "Default: batch where the batch shares noise on weights, else example.",
+        description="Whether each example has a derivative of its own. null: `batch` where the "
+        "whole batch shares its noise on weights, else `example`.",
     )
     grouping: Annotated[Grouping, OneOf(GROUPINGS, named=True)] | None = Field(
         default=None,
-        description="What shares one derivative: every tensor (weight, bias, layer's activation) "
-        "its own, a block, or all blocks between which gradients pass. Default: net for drawn "
-        "guesses; for others tensor, and block at block outputs.",
+        description="Which perturbed numbers share one derivative. The variance of an estimate "
+        "grows with their number. null: `net` for drawn guesses; for guesses made from the network "
+        "`block` if block outputs are perturbed, else `tensor`.",
     )
-    applies_to: Literal["output", "weights"] = Field(
+    applies_to: Annotated[
+        Literal["output", "weights"],
+        Values(
+            {
+                "output": "The coefficient multiplies the guess at the block's output, which is "
+                "then pulled back through the block, exactly.",
+                "weights": "The coefficient multiplies what each example's guess adds to the "
+                "weights. The result is the same unless `batch_norm` couples examples.",
+            }
+        ),
+    ] = Field(
         default="output",
-        description="What the coefficient of a block's output multiplies. output: the guess there, "
-        "which is then pulled back through the block. weights: what each example's guess adds to "
-        "the weights; the same unless batch_norm mixes examples (Fournier et al. 2023).",
+        description="What the coefficient of a block's output multiplies; only for `space: "
+        "block_output` (Fournier et al. 2023).",
     )
 
 
 class Perturbation(Section):
-    """What is perturbed, along which guess, how often, and who shares the noise."""
+    """What is perturbed, along which guess, how often, and who shares the noise.
+
+    A forward gradient (Baydin et al. 2022) is the derivative of the loss along a direction, the
+    guess, times that direction. Its mean is the gradient if the guess has zero mean and unit
+    variance.
+    """
 
     on_resume: ClassVar = Resume.FORKS
     space: Annotated[Space, OneOf(SPACES, named=True)] = Field(
         default=Activation(),
-        description="weight: every weight and bias. activation: the pre-activation of every "
-        "layer. block_output: the output of every block.",
+        description="What is perturbed: weights, activations or block outputs (Ren et al. 2022, "
+        "sections 3.2 and 3.3; Fournier et al. 2023).",
     )
     guess: Annotated[Guess, OneOf(GUESSES, default="rademacher")] = Field(
         default=Rademacher(),
-        description="The direction. normal, rademacher (random signs): zero mean, unit variance. "
-        "sphere: uniform on the sphere of radius sqrt(dimension), one for each example's "
-        "activation or each weight. local: gradient of the local loss; ntk: of the local loss "
-        "under a head drawn anew at every step; fixed_ntk: under the head as initialised (Fournier "
-        "et al. 2023). global, above: the gradients of these targets, as controls. jacobian: a "
-        "random direction at the next block's output, pulled back through that block (Singhal et "
-        "al. 2023). Installed packages can add others.",
+        description="The direction of the perturbation: drawn at random, or made from the network. "
+        "The name alone stands for `{type: name}`.",
     )
-    samples: PositiveInt = Field(
-        default=1, description="K, perturbations per step; estimates averaged."
+    samples: Annotated[PositiveInt, Unit("perturbations per update")] = Field(
+        default=1,
+        description="How many perturbations are tried in one update, K in formulas. Their "
+        "estimates are combined as the guess's `set` says.",
+        examples=[4],
     )
-    sharing: Literal["example", "batch", "views"] | None = Field(
+    sharing: Annotated[
+        Literal["example", "batch", "views"] | None,
+        Values(
+            {
+                "example": "Every example, and every view of it, draws noise of its own.",
+                "batch": "One draw serves the whole batch.",
+                "views": "The two views of an example share their noise; examples do not.",
+                None: "`batch` on weights, else `example`; but `views` where `info_nce` compares "
+                "two views and no `batch_norm` couples examples.",
+            }
+        ),
+    ] = Field(
         default=None,
-        description="example: each example draws its own noise, and each of its views (default for "
-        "activations). batch: one draw for all (default for weights). views: the two views of an "
-        "example share theirs (default for activations under info_nce without batch_norm).",
+        description="Which examples share their noise. Only drawn guesses read it. More noise of "
+        "its own means less variance (Ren et al. 2022, table 1).",
     )
     projection: Projection = Field(
-        default=Projection(), description="What becomes of the derivative."
+        default=Projection(), description="What becomes of the derivative along the guess."
     )
     control_variate: Annotated[Guess, OneOf(GUESSES, bare=True, only="predicts")] | None = Field(
         default=None,
-        description="A guess made from the network that noise corrects: P + <T - P, u> u has the "
-        "mean of the target and the variance of the difference only (arXiv 2511.05187).",
+        description="A prediction P of the target T, made from the network, which drawn noise u "
+        "corrects: `P + <T - P, u> u`. The mean stays T; the variance is that of the difference "
+        "alone (arXiv 2511.05187). null: no prediction.",
     )
-    last_block: Literal["estimated", "exact"] | None = Field(
+    last_block: Annotated[
+        Literal["estimated", "exact"] | None,
+        Values(
+            {
+                "estimated": "The last block's gradient is estimated like all others.",
+                "exact": "The last block takes the exact gradient of the final loss (Fournier et "
+                "al. 2023).",
+                None: "`exact` where guesses are made from the network, else `estimated`.",
+            }
+        ),
+    ] = Field(
         default=None,
-        description="exact: the block that the final loss closes takes its exact gradient "
-        "(Fournier et al. 2023; default where guesses are made from the network). estimated: as "
-        "all others.",
+        description="How the block that the final loss closes gets its gradient.",
     )
-    credit: Credit = Field(
+    credit: Annotated[
+        Credit,
+        Values(
+            {
+                "influenced": "An element's estimate adds up the derivatives of every copy that it "
+                "can move. Unbiased.",
+                "paper": "Activations take the copies of their own example, patch and group, "
+                "weights those of their own group, whatever normalizations couple. Biased where "
+                "they do couple; the route behind Ren et al. 2022, table 3, LG-FG-W.",
+            }
+        ),
+    ] = Field(
         default="influenced",
-        description="Which copies of a replicated loss an element answers for. influenced: every "
-        "copy it can move (unbiased). paper: activations answer for their own example, patch and "
-        "group, weights for their own group, whatever the normalizations couple; biased where "
-        "they do (the route behind Ren et al. 2022, table 3, LG-FG-W).",
+        description="Which copies of a replicated loss an element's estimate answers for, that is, "
+        "whose derivatives it adds up. See `losses.local.replicate`.",
     )
 
     @property
@@ -145,19 +185,25 @@ class Perturbation(Section):
 
 
 class Gradient(Section):
-    """Target, estimator and perturbation."""
+    """Which gradient is the target, how it is estimated, and what is perturbed for that.
+
+    A rule (`rule:`) sets these fields; without one they can be combined freely.
+    """
 
     on_resume: ClassVar = Resume.FORKS
     target: Annotated[Target, OneOf(TARGETS, named=True)] = Field(
         default=Global(),
-        description="global: of the final loss. local: of the block's own local loss. above: of "
-        "its own and the next block's. sum: of all losses downstream.",
+        description="The gradient that a block's estimate aims at: of which losses.",
     )
     estimator: Annotated[Estimator, OneOf(ESTIMATORS)] = Field(
-        default=Exact(), description="How the target is estimated."
+        default=Exact(),
+        description="How the gradient of the blocks is estimated. Heads and classifier always "
+        "learn from their own exact gradient. The name alone stands for `{type: name}`.",
     )
     # A section of its own: finite differences perturb as well, an ablation changes nothing but
     # `gradient.perturbation.guess`, and a rule without noise refuses one key instead of several.
     perturbation: Perturbation | None = Field(
-        default=None, description="Read by forward and finite_difference estimators only."
+        default=None,
+        description="What is perturbed, and how. Only estimators that perturb read it. null: all "
+        "of its fields at their defaults, or nothing if the estimator does not perturb.",
     )

@@ -38,10 +38,8 @@ class Guess(Kind):
     kurtosis: ClassVar[float] = 3.0
     set: Annotated[SampleSet, OneOf(SAMPLE_SETS, named=True)] = Field(
         default=Independent(),
-        description="How the K samples of one step relate to each other. independent: averaged. "
-        "antithetic: K/2 and their opposites (finite differences only). orthogonal: K orthogonal "
-        "normal directions, averaged; unbiased, of less variance. projected: the orthogonal "
-        "projection of the gradient on K normal directions (Fluegel et al. 2024); biased.",
+        description="How the K samples of one update relate to each other; K is "
+        "`gradient.perturbation.samples`. Only drawn guesses read it.",
     )
 
     def draw(self, key: Any, rows: tuple[int, ...], shape: tuple[int, ...]) -> Any:
@@ -74,7 +72,7 @@ class _Made(Guess):
 
 
 class Normal(Guess):
-    """Independent normal numbers of zero mean and unit variance."""
+    """Independent normal numbers of zero mean and unit variance (Baydin et al. 2022)."""
 
     behaviour: ClassVar[str | None] = "compiler.estimators.guesses:Normal"
     isotropic: ClassVar[bool] = True
@@ -82,7 +80,7 @@ class Normal(Guess):
 
 
 class Rademacher(Guess):
-    """Independent random signs."""
+    """Independent random signs, 1 or -1. They vary a little less than normal numbers."""
 
     behaviour: ClassVar[str | None] = "compiler.estimators.guesses:Rademacher"
     kurtosis: ClassVar[float] = 1.0
@@ -91,7 +89,10 @@ class Rademacher(Guess):
 
 
 class Sphere(Guess):
-    """Uniform on the sphere of radius sqrt(dimension): an example's activation, or a weight."""
+    """A uniformly random point of the sphere of radius sqrt(d), so every guess is equally long.
+
+    The d numbers of one example's activation are one point; on weights, those of one tensor.
+    """
 
     behaviour: ClassVar[str | None] = "compiler.estimators.guesses:Sphere"
     kurtosis: ClassVar[float] = 1.0
@@ -99,7 +100,7 @@ class Sphere(Guess):
 
 
 class LocalGuess(_Made):
-    """The gradient of the local loss (Fournier et al. 2023)."""
+    """The gradient of the block's local loss, whose head is trained (Fournier et al. 2023)."""
 
     behaviour: ClassVar[str | None] = "compiler.estimators.guesses_from_network:LocalGuess"
     predicts: ClassVar[bool] = True
@@ -109,7 +110,10 @@ class LocalGuess(_Made):
 
 
 class Ntk(_Made):
-    """The gradient of the local loss under a head drawn anew at every step."""
+    """The gradient of the local loss under an untrained head, drawn anew in every update.
+
+    NTK in Fournier et al. 2023.
+    """
 
     behaviour: ClassVar[str | None] = "compiler.estimators.guesses_from_network:Ntk"
     predicts: ClassVar[bool] = True
@@ -119,7 +123,10 @@ class Ntk(_Made):
 
 
 class FixedNtk(_Made):
-    """The gradient of the local loss under the head as it was initialised."""
+    """The gradient of the local loss under the head as it was initialised, never trained.
+
+    Fixed NTK in Fournier et al. 2023.
+    """
 
     behaviour: ClassVar[str | None] = "compiler.estimators.guesses_from_network:FixedNtk"
     predicts: ClassVar[bool] = True
@@ -128,14 +135,14 @@ class FixedNtk(_Made):
 
 
 class GlobalGuess(_Made):
-    """The gradient of the final loss, a control."""
+    """The gradient of the final loss: a control, as it is the global target itself."""
 
     behaviour: ClassVar[str | None] = "compiler.estimators.guesses_from_network:GlobalGuess"
     type: Literal["global"] = "global"
 
 
 class AboveGuess(_Made):
-    """The gradient of the block's own and the next block's local loss, a control."""
+    """The gradient of the block's own and the next block's local loss: a control."""
 
     behaviour: ClassVar[str | None] = "compiler.estimators.guesses_from_network:AboveGuess"
     reads_heads: ClassVar[bool] = True
@@ -144,7 +151,10 @@ class AboveGuess(_Made):
 
 
 class Jacobian(_Made):
-    """A random direction at the next block's output, pulled back (Singhal et al. 2023)."""
+    """A random direction at the next block's output, pulled back through it (Singhal et al. 2023).
+
+    It says how later layers read the block; see arXiv 2312.04709.
+    """
 
     behaviour: ClassVar[str | None] = "compiler.estimators.guesses_from_network:Jacobian"
     varies: ClassVar[bool] = True

@@ -1,11 +1,11 @@
 """Heads: auxiliary networks between a block and its local loss, one class each."""
 
 from collections.abc import Iterator
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from fgspec.spec.base import PositiveInt, Resume
+from fgspec.spec.base import PositiveInt, Resume, Unit
 from fgspec.spec.kinds import Kind, table
 from fgspec.spec.shapes import Extent, flat, slid
 
@@ -49,7 +49,10 @@ class Head(Kind):
 
 
 class LinearHead(Head):
-    """One linear layer; pooled: normalization, average pooling to 2x2, one linear layer."""
+    """One linear layer.
+
+    Under `aggregation: pooled`: a normalization, average pooling to 2x2, then one linear layer.
+    """
 
     behaviour: ClassVar[str | None] = "compiler.network.heads:LinearHead"
     type: Literal["linear"] = "linear"
@@ -61,12 +64,14 @@ class LinearHead(Head):
 
 
 class MlpHead(Head):
-    """An auxiliary perceptron: linear layers with batch norm and ReLU, then a linear layer."""
+    """Hidden layers, normalized and activated as the network is, then a linear layer."""
 
     behaviour: ClassVar[str | None] = "compiler.network.heads:MlpHead"
     type: Literal["mlp"] = "mlp"
-    width: PositiveInt = Field(default=1024, description="Width of its hidden layers.")
-    layers: PositiveInt = Field(default=3, description="How many hidden layers.")
+    width: Annotated[PositiveInt, Unit("units")] = Field(
+        default=1024, description="Width of the hidden layers.", examples=[256]
+    )
+    layers: PositiveInt = Field(default=3, description="Number of hidden layers.", examples=[1])
 
     def normalized(self, features: Extent, pooled: bool) -> Iterator[tuple[Extent, str | None]]:
         """Its hidden layers."""
@@ -74,16 +79,18 @@ class MlpHead(Head):
 
 
 class CnnHead(Head):
-    """An auxiliary convolutional net (Fournier et al. 2023).
+    """A small convolutional network (Fournier et al. 2023); needs `aggregation: pooled`.
 
-    A 1x1 convolution, three 3x3 convolutions of stride 2, each with batch norm and ReLU, average
-    pooling to 2x2, a linear layer.
+    A 1x1 convolution and three 3x3 convolutions of stride 2, each normalized and activated as the
+    network is, then average pooling to 2x2 and a linear layer.
     """
 
     behaviour: ClassVar[str | None] = "compiler.network.heads:CnnHead"
     reads_grid: ClassVar[str] = "a convolution reads the grid"
     type: Literal["cnn"] = "cnn"
-    channels: PositiveInt = Field(default=32, description="Channels of its convolutions.")
+    channels: Annotated[PositiveInt, Unit("channels")] = Field(
+        default=32, description="Channels of the convolutions.", examples=[16]
+    )
 
     def normalized(self, features: Extent, pooled: bool) -> Iterator[tuple[Extent, str | None]]:
         """Its convolutions, of which three halve the grid."""
@@ -95,7 +102,10 @@ class CnnHead(Head):
 
 
 class NextBlocksHead(Head):
-    """A copy of all later blocks and of the classifier, with parameters of its own."""
+    """A copy of all later blocks and the classifier, with parameters of its own.
+
+    It needs `aggregation: pooled`. Fournier et al. 2023 use it with a ResNet-18 of 2 blocks.
+    """
 
     behaviour: ClassVar[str | None] = "compiler.network.heads:NextBlocksHead"
     reads_grid: ClassVar[str] = "later blocks read the grid"

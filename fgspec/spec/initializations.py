@@ -31,7 +31,10 @@ class Initialization(Kind):
 
 
 class Kaiming(Initialization):
-    """Normal with the standard deviation min(2/sqrt(fan_in), 0.1) (Ren et al. 2022)."""
+    """Normal, of standard deviation min(2/sqrt(fan_in), 0.1) (code of Ren et al. 2022).
+
+    Biases and the classifier are zero. The fan-in is how many numbers an output sums over.
+    """
 
     behaviour: ClassVar[str | None] = "compiler.network.initializations:Kaiming"
     type: Literal["kaiming"] = "kaiming"
@@ -42,7 +45,10 @@ class Kaiming(Initialization):
 
 
 class Lecun(Initialization):
-    """Normal with the standard deviation min(1/sqrt(fan_in), 0.1) (Ren et al. 2022)."""
+    """Normal, of standard deviation min(1/sqrt(fan_in), 0.1) (code of Ren et al. 2022).
+
+    Biases and the classifier are zero.
+    """
 
     behaviour: ClassVar[str | None] = "compiler.network.initializations:Lecun"
     type: Literal["lecun"] = "lecun"
@@ -53,7 +59,10 @@ class Lecun(Initialization):
 
 
 class Normal(Initialization):
-    """Normal with the standard deviation 0.1 (Ren et al. 2022)."""
+    """Normal, of standard deviation 0.1 (code of Ren et al. 2022).
+
+    Biases and the classifier are zero.
+    """
 
     behaviour: ClassVar[str | None] = "compiler.network.initializations:Normal"
     type: Literal["normal"] = "normal"
@@ -64,9 +73,9 @@ class Normal(Initialization):
 
 
 class KaimingUniform(Initialization):
-    """Uniform between -sqrt(6/fan_in) and sqrt(6/fan_in), all biases 0.01 (Fournier et al. 2023).
+    """Uniform between -sqrt(6/fan_in) and sqrt(6/fan_in) (Fournier et al. 2023).
 
-    The classifier is drawn too.
+    All biases are 0.01. The classifier is drawn too.
     """
 
     behaviour: ClassVar[str | None] = "compiler.network.initializations:KaimingUniform"

@@ -18,7 +18,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from fgspec.errors import UserError
 from fgspec.problems.problems import Problem
 from fgspec.spec import plugins
-from fgspec.spec.base import Section
+from fgspec.spec.base import Section, enum_descriptions
 from fgspec.yaml.load import Path
 
 
@@ -114,6 +114,11 @@ class Kind(Section):
             known = ", ".join(cls.table.names())
             raise UserError(f"no {cls.table.what} {name}; known: {known}")
         return cast(Self, working(cls.table.kind(name).model_validate(fields)))
+
+    @classmethod
+    def base(cls) -> "type[Kind]":
+        """The class that all methods of its table derive from."""
+        return next(above for above in cls.__mro__ if Kind in above.__bases__)
 
     def options(self) -> dict[str, Any]:
         """Its fields besides `type`, as plain values."""
@@ -270,7 +275,9 @@ class OneOf:
             for kind in kinds.values()
             if not self.bare and (not self.named or set(kind.model_fields) != {"type"})
         ]
-        return {"anyOf": [*full, {"type": "string", "enum": list(kinds)}]}
+        lines = (" ".join(kind.about()[:1]) for kind in kinds.values())
+        names = {"type": "string", "enum": list(kinds), **enum_descriptions(lines)}
+        return {"anyOf": [*full, names]}
 
     def _read(self, value: Any, info: ValidationInfo) -> Kind:
         if isinstance(value, Kind) and value.table == self.table:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field
 
 from fgspec.spec.activations import AnyActivation, NoActivation, Relu
-from fgspec.spec.base import PositiveInt, Resume
+from fgspec.spec.base import PositiveInt, Resume, Unit
 from fgspec.spec.kinds import Kind, OneOf, table
 from fgspec.spec.shapes import Axis, Extent, Misfit, ParamSpec, divisors, flat, slid
 from fgspec.yaml.load import Path
@@ -40,18 +40,25 @@ class Layer(Kind):
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)] | None = Field(
         default=None,
-        description="By which others name it. Default: its type and place, such as conv0.",
+        description="A name that `source` and `adds` of later layers can use. null: its type and "
+        "its place in the block, counted from 0, such as `conv0`.",
+        examples=["wide"],
     )
     source: str | None = Field(
         default=None,
-        description="The layer of the block whose output it reads, or input for the block's input. "
-        "Default: the one before.",
+        description="The layer of this block whose output it reads, by name; `input` is the "
+        "block's input. null: the layer before it.",
+        examples=["input"],
     )
     adds: tuple[str, ...] = Field(
         default=(),
-        description="Layers of the block (or input) whose outputs are added before the activation.",
+        description="Layers of this block, by name, whose outputs are added before the activation: "
+        "residuals. `input` is the block's input. Shapes must be equal.",
+        examples=[["input"]],
     )
-    activation: AnyActivation = Field(default=Relu(), description="What follows.")
+    activation: AnyActivation = Field(
+        default=Relu(), description="The activation that follows the layer."
+    )
 
     def end(self, start: Extent) -> Extent | Misfit:
         """The shape that leaves the map if `start` enters it, or why none does."""
@@ -152,11 +159,16 @@ class TrainedLayer(Layer):
 
     trained: ClassVar[bool] = True
     normalize: bool = Field(
-        default=True, description="Whether the chain's normalization follows the linear map."
+        default=True,
+        description="Whether `architecture.normalization` follows the layer's map, before its "
+        "activation.",
+        examples=[False],
     )
     bias: bool | None = Field(
         default=None,
-        description="Whether the linear map has a bias. Default: where no learnt shift follows.",
+        description="Whether the layer has a bias. null: only if no normalization with a learnt "
+        "shift follows.",
+        examples=[True],
     )
 
     @property
@@ -170,12 +182,19 @@ class TrainedLayer(Layer):
 
 
 class DenseLayer(TrainedLayer):
-    """A linear map of the channels of each position."""
+    """A linear map of the channels of each position; the same map at all positions."""
 
     behaviour: ClassVar[str | None] = "compiler.network.linear:Dense"
     type: Literal["dense"] = "dense"
-    channels: PositiveInt = Field(default=64, description="Channels that it gives.")
-    groups: PositiveInt = Field(default=1, description="Groups that these fall into.")
+    channels: Annotated[PositiveInt, Unit("channels")] = Field(
+        default=64, description="Channels that the layer gives.", examples=[32]
+    )
+    groups: PositiveInt = Field(
+        default=1,
+        description="Groups that the layer's channels fall into, for a `grouped` layer or local "
+        "losses with a copy for each group. They must divide `channels`.",
+        examples=[4],
+    )
 
     def end(self, start: Extent) -> Extent | Misfit:
         """Other channels, in groups that divide them."""
@@ -204,11 +223,16 @@ class DenseLayer(TrainedLayer):
 
 
 class GroupedLayer(TrainedLayer):
-    """A linear map of the channels of each position and each group by itself."""
+    """A linear map of the channels of each position, each group of channels by itself."""
 
     behaviour: ClassVar[str | None] = "compiler.network.linear:Grouped"
     type: Literal["grouped"] = "grouped"
-    channels: PositiveInt = Field(default=64, description="Channels that it gives, of all groups.")
+    channels: Annotated[PositiveInt, Unit("channels")] = Field(
+        default=64,
+        description="Channels that the layer gives, of all groups together; a multiple of the "
+        "number of groups before it.",
+        examples=[32],
+    )
 
     def end(self, start: Extent) -> Extent | Misfit:
         """Other channels in the same groups."""
@@ -231,12 +255,14 @@ class GroupedLayer(TrainedLayer):
 
 
 class FullLayer(TrainedLayer):
-    """A linear map of all positions and channels together; one position is left."""
+    """A linear map of all positions and channels together. One position is left."""
 
     behaviour: ClassVar[str | None] = "compiler.network.linear:Full"
     bias_axes: ClassVar[tuple[Axis, ...]] = ("channel",)
     type: Literal["full"] = "full"
-    channels: PositiveInt = Field(default=64, description="Channels that it gives.")
+    channels: Annotated[PositiveInt, Unit("channels")] = Field(
+        default=64, description="Channels that the layer gives.", examples=[32]
+    )
 
     def end(self, start: Extent) -> Extent | Misfit:
         """One position, one group."""
@@ -257,7 +283,7 @@ class FullLayer(TrainedLayer):
 
 
 class TokenLayer(TrainedLayer):
-    """A linear map of all positions, the same for every channel."""
+    """A linear map of all positions, the same for every channel (token mixing)."""
 
     behaviour: ClassVar[str | None] = "compiler.network.linear:Token"
     bias_axes: ClassVar[tuple[Axis, ...]] = ("patch",)
@@ -292,13 +318,19 @@ def _positions(size: int, stride: int) -> frozenset[Axis]:
 
 
 class ConvLayer(TrainedLayer):
-    """A convolution over the grid of positions, all channels to all."""
+    """A convolution over the grid of positions, from all channels to all."""
 
     behaviour: ClassVar[str | None] = "compiler.network.spatial:Conv"
     type: Literal["conv"] = "conv"
-    channels: PositiveInt = Field(default=64, description="Channels that it gives.")
-    size: Window = Field(default=3, description="Side of its window.")
-    stride: PositiveInt = Field(default=1, description="Positions between windows.")
+    channels: Annotated[PositiveInt, Unit("channels")] = Field(
+        default=64, description="Channels that the layer gives.", examples=[32]
+    )
+    size: Annotated[Window, Unit("positions")] = Field(
+        default=3, description="Side of the square window.", examples=[5]
+    )
+    stride: Annotated[PositiveInt, Unit("positions")] = Field(
+        default=1, description="How far a window is from the next.", examples=[2]
+    )
 
     def end(self, start: Extent) -> Extent | Misfit:
         """The window's places, in one group of channels."""
@@ -333,12 +365,16 @@ class ConvLayer(TrainedLayer):
 
 
 class DepthwiseLayer(TrainedLayer):
-    """A convolution over the grid of positions, every channel by itself."""
+    """A convolution over the grid of positions, each channel by itself."""
 
     behaviour: ClassVar[str | None] = "compiler.network.spatial:Depthwise"
     type: Literal["depthwise"] = "depthwise"
-    size: Window = Field(default=3, description="Side of its window.")
-    stride: PositiveInt = Field(default=1, description="Positions between windows.")
+    size: Annotated[Window, Unit("positions")] = Field(
+        default=3, description="Side of the square window.", examples=[5]
+    )
+    stride: Annotated[PositiveInt, Unit("positions")] = Field(
+        default=1, description="How far a window is from the next.", examples=[2]
+    )
 
     def end(self, start: Extent) -> Extent | Misfit:
         """The window's places."""
@@ -357,15 +393,21 @@ class DepthwiseLayer(TrainedLayer):
 class _Unmapped(Layer):
     """A layer that nothing follows unless its fields say so."""
 
-    activation: AnyActivation = Field(default=NoActivation(), description="What follows.")
+    activation: AnyActivation = Field(
+        default=NoActivation(), description="The activation that follows the layer."
+    )
 
 
 class IdentityLayer(_Unmapped):
-    """What enters, to be normalized, or to be added to."""
+    """No map: what enters leaves, and can be normalized or added to."""
 
     behaviour: ClassVar[str | None] = "compiler.network.linear:Identity"
     type: Literal["identity"] = "identity"
-    normalize: bool = Field(default=False, description="Whether the chain's normalization follows.")
+    normalize: bool = Field(
+        default=False,
+        description="Whether `architecture.normalization` follows.",
+        examples=[True],
+    )
 
     def end(self, start: Extent) -> Extent | Misfit:
         """The shape that enters."""
@@ -382,13 +424,17 @@ class IdentityLayer(_Unmapped):
 
 
 class MaxPoolLayer(_Unmapped):
-    """The largest value in every window."""
+    """The largest value in each window, for every channel by itself."""
 
     behaviour: ClassVar[str | None] = "compiler.network.spatial:MaxPool"
     linear: ClassVar[bool] = False
     type: Literal["max_pool"] = "max_pool"
-    size: Window = Field(default=3, description="Side of its window.")
-    stride: PositiveInt = Field(default=2, description="Positions between windows.")
+    size: Annotated[Window, Unit("positions")] = Field(
+        default=3, description="Side of the square window.", examples=[5]
+    )
+    stride: Annotated[PositiveInt, Unit("positions")] = Field(
+        default=2, description="How far a window is from the next.", examples=[1]
+    )
 
     def end(self, start: Extent) -> Extent | Misfit:
         """The window's places."""
@@ -404,12 +450,14 @@ class MaxPoolLayer(_Unmapped):
 
 
 class AveragePoolLayer(_Unmapped):
-    """Averages over equal parts of the grid."""
+    """Averages over equal parts of the grid of positions."""
 
     behaviour: ClassVar[str | None] = "compiler.network.spatial:AveragePool"
     type: Literal["average_pool"] = "average_pool"
     grid: tuple[Grid, Grid] = Field(
-        default=(1, 1), description="Rows and columns of positions that are left."
+        default=(1, 1),
+        description="Rows and columns of positions that are left.",
+        examples=[[2, 2]],
     )
 
     def end(self, start: Extent) -> Extent | Misfit:

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from fgspec.spec.base import PositiveInt, Resume, Section
+from fgspec.spec.base import PositiveInt, Resume, Section, Unit, Values
 from fgspec.spec.heads import HEADS, Head, LinearHead
 from fgspec.spec.kinds import OneOf
 from fgspec.spec.objectives import OBJECTIVES, CrossEntropy, Objective
@@ -14,50 +14,95 @@ LossAxis = Literal["patch", "group"]
 
 
 class Local(Section):
-    """Local losses, one after every so many blocks."""
+    """Local losses: losses inside the network, one after every so many blocks.
+
+    Each has a head of its own, which turns the features after the block into outputs (Ren et al.
+    2022, section 4; Fournier et al. 2023).
+    """
 
     on_resume: ClassVar = Resume.FORKS
     # These decide which heads there are, whose parameters are in the state of a run.
-    every: Annotated[PositiveInt, Resume.FIXED] = Field(
-        default=1, description="A loss after every so many blocks."
+    every: Annotated[PositiveInt, Resume.FIXED, Unit("blocks")] = Field(
+        default=1,
+        description="A local loss stands after every so many blocks. The number of blocks must be "
+        "a multiple of it, unless `last` is `final`.",
+        examples=[2],
     )
-    last: Annotated[Literal["local", "final"] | None, Resume.FIXED] = Field(
+    last: Annotated[
+        Literal["local", "final"] | None,
+        Resume.FIXED,
+        Values(
+            {
+                "local": "A local loss like the others. The final classifier learns beside it, on "
+                "features that no gradient flows back from (Ren et al. 2022).",
+                "final": "The final loss. The last block has no local loss and no head (Fournier "
+                "et al. 2023).",
+                None: "`final` under `target: global` and where the last block takes its exact "
+                "gradient, else `local`.",
+            }
+        ),
+    ] = Field(
         default=None,
-        description="What closes the last block. local: a local loss like the others; the final "
-        "classifier reads stopped features (Ren et al. 2022). final: the final loss (Fournier et "
-        "al. 2023). Default: final under target global and where guesses are made from the "
-        "network, else local.",
+        description="Which loss closes the last block, that is, which loss it learns from.",
     )
-    replicate: tuple[LossAxis, ...] | None = Field(
+    replicate: Annotated[
+        tuple[LossAxis, ...] | None,
+        Values(
+            {
+                "patch": "One copy for each patch (position) of the features.",
+                "group": "One copy for each group of channels.",
+                None: "Every axis that the architecture has, where all that is perturbed moves "
+                "together and the head is not `pooled`; else none.",
+            }
+        ),
+    ] = Field(
         default=None,
-        description="Axes that each loss is replicated over: any of patch, group; each copy lets "
-        "through the gradient of its own features only (Ren et al. 2022, equations 4 and 5). "
-        "Default: every axis the architecture has. Only forward estimators read it: summed over "
-        "its copies, the exact gradient is the same.",
+        description="Axes along which each local loss is copied. All copies have the same value, "
+        "but each lets through the gradient of its own features only, so that forward gradients "
+        "have less noise (Ren et al. 2022, equations 4 and 5). Only estimators that perturb read "
+        "it: the exact gradient, summed over the copies, stays the same.",
+        examples=[["patch"]],
     )
-    aggregation: Literal["replicated", "pooled"] = Field(
-        default="replicated",
-        description="replicated: the head reads features averaged over patches and concatenated "
-        "over groups. pooled: it reads all positions and does its own pooling (to 2x2 but for "
-        "next_blocks), and the loss has no copies.",
-    )
+    aggregation: Annotated[
+        Literal["replicated", "pooled"],
+        Values(
+            {
+                "replicated": "The head reads features that are averaged over patches and "
+                "concatenated over groups, so that the loss can have copies (Ren et al. 2022).",
+                "pooled": "The head reads all positions and pools them itself, to 2x2 except in "
+                "`next_blocks`. The loss has no copies (Fournier et al. 2023).",
+            }
+        ),
+    ] = Field(default="replicated", description="What the head of a local loss reads.")
     head: Annotated[Head, OneOf(HEADS), Resume.FIXED] = Field(
-        default=LinearHead(), description="What turns features into the loss's outputs."
+        default=LinearHead(),
+        description="The auxiliary network that turns features into the outputs of the local loss.",
     )
 
 
 class Losses(Section):
-    """What is minimised and where."""
+    """What is minimised, where local losses sit, and where gradients stop."""
 
     on_resume: ClassVar = Resume.FORKS
     objective: Annotated[Objective, OneOf(OBJECTIVES)] = Field(
-        default=CrossEntropy(), description="The loss of every site."
+        default=CrossEntropy(),
+        description="The loss function, the same for the final loss and for all local losses.",
     )
     local: Annotated[Local | None, Resume.FIXED] = Field(
-        default=None, description="Local losses; without them there is only the final loss."
+        default=None, description="Local losses. null: there is only the final loss."
     )
-    isolate: Literal["none", "block", "layer"] = Field(
+    isolate: Annotated[
+        Literal["none", "block", "layer"],
+        Values(
+            {
+                "none": "Nowhere: a block also receives the gradients of later losses.",
+                "block": "Between blocks that end in a local loss, so that each learns from its "
+                "own loss alone (greedy).",
+                "layer": "Between all layers; for direct feedback, which sends the output error to "
+                "every layer by itself.",
+            }
+        ),
+    ] = Field(
         default="none",
-        description="Where gradients stop: nowhere, between the blocks that end in a local loss "
-        "(greedy), or between all layers (direct feedback).",
+        description="Where gradients stop.",
     )

@@ -1,37 +1,70 @@
 """`mesh:` how many devices, and what is split over them."""
 
 from math import prod
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from fgspec.spec.base import PositiveInt, Resume, Section
+from fgspec.spec.base import PositiveInt, Resume, Section, Unit, Values
 
 Devices = PositiveInt | Literal[-1]
+_REST = Values({-1: "As many as the other axes leave."})
 
 AXES: tuple[str, ...] = ("data", "group", "stage")
 """Of a mesh; arrays are split over the first two, stages hold blocks of their own."""
 
 
 class AxisRule(Section):
-    """One rule: arrays with this named axis are split along it over that axis of the mesh."""
+    """One rule: arrays with this axis are split along it over that axis of the mesh."""
 
     on_resume: ClassVar = Resume.MAY_CHANGE
-    axis: Literal["batch", "patch", "group"] = Field(description="Named axis of an array.")
-    over: Literal["data", "group"] = Field(description="Axis of the mesh.")
+    axis: Annotated[
+        Literal["batch", "patch", "group"],
+        Values(
+            {
+                "batch": "Examples.",
+                "patch": "Positions of features.",
+                "group": "Groups of channels, and the weights that make them.",
+            }
+        ),
+    ] = Field(description="The axis of arrays that is split.")
+    over: Annotated[
+        Literal["data", "group"],
+        Values({"data": "The axis `data` of the mesh.", "group": "Its axis `group`."}),
+    ] = Field(description="The axis of the mesh that it is split over.")
 
 
 class Mesh(Section):
-    """Devices along each axis of the mesh; -1 takes what is left. No axis changes any number."""
+    """How many devices there are along each axis of a mesh of devices, and what is split over them.
+
+    The product of the three is the number of devices. -1 takes the devices that are left. A mesh
+    changes no number except by the order of sums.
+    """
 
     on_resume: ClassVar = Resume.MAY_CHANGE
-    data: Devices = Field(default=1, description="Shards of the batch.")
-    group: Devices = Field(default=1, description="Shards of the channel groups.")
-    stage: Devices = Field(default=1, description="Pipeline stages.")
+    data: Annotated[Devices, Unit("devices"), _REST] = Field(
+        default=1,
+        description="Into how many parts the batch is split; it must divide the batch size.",
+        examples=[2],
+    )
+    group: Annotated[Devices, Unit("devices"), _REST] = Field(
+        default=1,
+        description="Into how many parts the groups of channels are split, with the weights that "
+        "make them.",
+        examples=[2],
+    )
+    stage: Annotated[Devices, Unit("devices"), _REST] = Field(
+        default=1,
+        description="Into how many stages the blocks are split, as a pipeline. Blocks must learn "
+        "from their own losses alone.",
+        examples=[2],
+    )
     rules: tuple[AxisRule, ...] = Field(
         default=(AxisRule(axis="batch", over="data"), AxisRule(axis="group", over="group")),
-        description="In order: an array is split along the first of its axes that each axis of the "
-        "mesh is offered and divides; what no rule names is on every device.",
+        description="What is split over what, in order: each axis of the mesh splits an array "
+        "along the first axis that a rule names and that it divides. Arrays that no rule splits "
+        "are on every device.",
+        examples=[[{"axis": "batch", "over": "data"}, {"axis": "patch", "over": "group"}]],
     )
 
 

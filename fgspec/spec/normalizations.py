@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 from pydantic import Field
 
 from fgspec.problems.problems import Problem, dotted
-from fgspec.spec.base import PositiveInt, Resume, Section
+from fgspec.spec.base import PositiveInt, Resume, Section, Values
 from fgspec.spec.coupling import Coupling
 from fgspec.spec.kinds import Kind, OneOf, table
 from fgspec.spec.shapes import ACTIVATION, Axis, Extent, divisors
@@ -110,7 +110,10 @@ class NoNormalization(Normalization):
 
 
 class LocalLayerNorm(Normalization):
-    """Zero mean, unit variance over the channels of one patch; of one group at grouped layers."""
+    """Mean 0 and variance 1 over the channels of one patch (Ren et al. 2022).
+
+    At layers that map each group by itself, over the channels of one group of one patch.
+    """
 
     behaviour: ClassVar[str | None] = "compiler.network.norms:LocalLayerNorm"
     on_tokens: ClassVar[bool] = True
@@ -120,7 +123,7 @@ class LocalLayerNorm(Normalization):
 
 
 class LayerNorm(Normalization):
-    """Zero mean and unit variance over positions and channels of one example."""
+    """Mean 0 and variance 1 over all positions and channels of one example (Ba et al. 2016)."""
 
     behaviour: ClassVar[str | None] = "compiler.network.norms:LayerNorm"
     on_tokens: ClassVar[bool] = True
@@ -130,7 +133,11 @@ class LayerNorm(Normalization):
 
 
 class BatchNorm(Normalization):
-    """Zero mean and unit variance over batch and positions of one channel."""
+    """Mean 0 and variance 1 over batch and positions of one channel (Ioffe and Szegedy 2015).
+
+    It couples the examples of a batch. Evaluation takes running statistics, of which 0.9 remains
+    after every update.
+    """
 
     behaviour: ClassVar[str | None] = "compiler.network.norms:BatchNorm"
     couples_examples: ClassVar[bool] = True
@@ -141,7 +148,7 @@ class BatchNorm(Normalization):
 
 
 class GroupNorm(Normalization):
-    """Layer norm of each of several parts of the channels (Wu and He 2018)."""
+    """Layer norm of each of `parts` equal parts of the channels by itself (Wu and He 2018)."""
 
     behaviour: ClassVar[str | None] = "compiler.network.norms:GroupNorm"
     reads_parts: ClassVar[bool] = True
@@ -186,6 +193,15 @@ def _unread(norm: Section, fields: tuple[str, ...], why: str, at: Path) -> Itera
             yield Problem((*at, field), f"{why}; remove it", others=((*at, "type"),))
 
 
+_PULLED_BACK = Values(
+    {
+        "exact": "Pulled back through the normalization.",
+        "ignored": "Passed on as if the normalization were not there ('NG' in Ren et al. 2022, "
+        "table 5); biased.",
+    }
+)
+
+
 class _Placed(Section):
     """The section of an architecture that says which normalization stands where."""
 
@@ -205,39 +221,55 @@ class _Placed(Section):
 
 
 class TokenNormalization(_Placed):
-    """Normalization without affine parameters (Ren et al. 2022, section 5)."""
+    """A normalization without learnt scale and shift (Ren et al. 2022, section 5)."""
 
     on_resume: ClassVar = Resume.FIXED
     type: Annotated[Normalization, OneOf(NORMALIZATIONS, named=True, only="on_tokens")] = Field(
         default=LocalLayerNorm(),
-        description="local_layer_norm: over the channels of one patch, and of one group at a "
-        "grouped layer. layer_norm: over patches and channels of one example. batch_norm: over "
-        "batch and patches of one channel; evaluation takes running statistics, of which 0.9 "
-        "remains after every step. none: no normalization.",
+        description="Which numbers are brought to mean 0 and variance 1 together.",
     )
     # A list, as the first paper's code normalizes at all three places at once.
-    placement: tuple[Placement, ...] = Field(
+    placement: Annotated[
+        tuple[Placement, ...],
+        Values(
+            {
+                "begin_block": "Before the first layer of every block.",
+                "before_linear": "Before every linear layer.",
+                "after_linear": "After every linear layer, before its activation.",
+            }
+        ),
+    ] = Field(
         default=("before_linear", "after_linear"),
-        description="Any of begin_block, before_linear, after_linear (Ren et al. 2022, table 6).",
+        description="Where normalizations stand: a list of places (Ren et al. 2022, table 6).",
+        examples=[["after_linear"]],
     )
-    readout: bool | tuple[Literal["heads", "classifier"], ...] = Field(
+    readout: Annotated[
+        bool | tuple[Literal["heads", "classifier"], ...],
+        Values(
+            {
+                "heads": "What the heads of local losses read; each group by itself under "
+                "`local_layer_norm`.",
+                "classifier": "What the classifier reads: features averaged over patches.",
+            }
+        ),
+    ] = Field(
         default=True,
-        description="Also normalize what readouts read. heads: what local heads read, per group "
-        "under local_layer_norm. classifier: what the classifier reads, averaged over patches. "
-        "true: both; false: neither; or a list of them.",
+        description="Whether the features that heads and classifier read are normalized too. true: "
+        "both; false: neither; or a list of those that are.",
+        examples=[["heads"]],
     )
-    gradient: Literal["exact", "ignored"] = Field(
+    gradient: Annotated[Literal["exact", "ignored"], _PULLED_BACK] = Field(
         default="exact",
-        description="Whether an activity-space estimate is pulled back through the normalization "
-        "that stands after the linear layer, or past it ('NG', Ren et al. 2022, table 5). "
-        "Only activity perturbation reads it.",
+        description="How an estimate at an activation gets to the weights before it, where a "
+        "normalization stands between. Only `space: activation` reads it.",
     )
     # On the digits, where 0.9 % of the images have a blank patch, one seed in four diverged at
     # 1e-5, and none at the quickstart's 1e-2.
     epsilon: Annotated[float, Field(gt=0, le=1)] = Field(
         default=1e-5,
-        description="Added to the variance. Where inputs can be constant (a blank patch), the "
-        "gradient is multiplied by up to 1/sqrt(epsilon).",
+        description="Added to the variance that is divided by. Where the input can be constant, as "
+        "in a blank patch, the gradient is multiplied by up to 1/sqrt(epsilon).",
+        examples=[0.01],
     )
 
     def reads(self, readout: Literal["heads", "classifier"]) -> bool:
@@ -284,28 +316,32 @@ class TokenNormalization(_Placed):
 
 
 class GridNormalization(_Placed):
-    """Normalization after every convolution, before its activation."""
+    """A normalization after every convolution, before its activation."""
 
     on_resume: ClassVar = Resume.FIXED
     type: Annotated[Normalization, OneOf(NORMALIZATIONS, named=True, only="on_grids")] = Field(
         default=BatchNorm(),
-        description="batch_norm: over batch and positions of one channel; evaluation takes running "
-        "statistics, of which 0.9 remains after every step. layer_norm: over positions and "
-        "channels of one example. group_norm: the same, of each of several parts of the channels.",
+        description="Which numbers are brought to mean 0 and variance 1 together.",
     )
     affine: bool = Field(
-        default=True, description="Whether a learnt scale and shift of every channel follow."
+        default=True,
+        description="Whether a learnt scale and shift of every channel follow.",
+        examples=[False],
     )
     parts: PositiveInt = Field(
-        default=32, description="Parts that group_norm cuts the channels into."
+        default=32,
+        description="How many equal parts `group_norm` cuts the channels into; only it reads this.",
+        examples=[4],
     )
-    gradient: Literal["exact", "ignored"] = Field(
+    gradient: Annotated[Literal["exact", "ignored"], _PULLED_BACK] = Field(
         default="exact",
-        description="Whether an activity-space estimate is pulled back through the normalization, "
-        "or past it. Only activity perturbation reads it.",
+        description="How an estimate at an activation gets to the weights before it, where a "
+        "normalization stands between. Only `space: activation` reads it.",
     )
     epsilon: Annotated[float, Field(gt=0, le=1)] = Field(
-        default=1e-5, description="Added to the variance."
+        default=1e-5,
+        description="Added to the variance that is divided by.",
+        examples=[0.001],
     )
 
     def single(self, at: Path, places: Iterable[NormPlace], batch: int) -> Iterator[Problem]:

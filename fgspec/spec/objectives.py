@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from math import log
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from fgspec.problems.problems import Problem
-from fgspec.spec.base import PositiveFloat, PositiveInt, Resume
+from fgspec.spec.base import PositiveFloat, PositiveInt, Resume, Unit, Values
 from fgspec.spec.coupling import Coupling
 from fgspec.spec.data import Data
 from fgspec.spec.dataset_info import DatasetInfo
@@ -92,7 +92,7 @@ class Objective(Kind):
 
 
 class CrossEntropy(Objective):
-    """Softmax cross entropy with the labels, in nats."""
+    """Cross entropy of the softmax of the outputs with the labels, in nats."""
 
     behaviour: ClassVar[str | None] = "compiler.objectives.cross_entropy:CrossEntropy"
     type: Literal["cross_entropy"] = "cross_entropy"
@@ -103,9 +103,11 @@ class CrossEntropy(Objective):
 
 
 class InfoNce(Objective):
-    """Contrastive loss of two augmented views, each anchor against keys (Ren et al. 2022).
+    """Contrastive loss: each view of an image must find the other among all (Ren et al. 2022).
 
-    The classifier is trained beside it by cross entropy, on stopped features of clean images.
+    An anchor is one view of an image; the keys are all other views in the batch. It needs an
+    augmentation that makes two views. The classifier learns beside it by cross entropy, on features
+    of clean images that no gradient flows back from (Ren et al. 2022, table 4).
     """
 
     behaviour: ClassVar[str | None] = "compiler.objectives.info_nce:InfoNce"
@@ -114,12 +116,28 @@ class InfoNce(Objective):
     compares: ClassVar[bool] = True
     reports: ClassVar[tuple[str, ...]] = ()
     type: Literal["info_nce"] = "info_nce"
-    temperature: PositiveFloat = Field(default=0.5, description="Divides the cosine similarities.")
-    projection: PositiveInt = Field(default=128, description="Outputs of the linear projection.")
-    keys: Literal["stopped", "free"] = Field(
+    temperature: PositiveFloat = Field(
+        default=0.5,
+        description="Divides the cosine similarities before the softmax. Lower weights the most "
+        "similar keys more.",
+        examples=[0.1],
+    )
+    projection: Annotated[PositiveInt, Unit("outputs")] = Field(
+        default=128,
+        description="Outputs of the linear projection of features that views are compared by.",
+        examples=[64],
+    )
+    keys: Annotated[
+        Literal["stopped", "free"],
+        Values(
+            {
+                "stopped": "Keys carry no gradient, only the anchor does.",
+                "free": "Keys carry a gradient, so that every row moves the losses of all anchors.",
+            }
+        ),
+    ] = Field(
         default="stopped",
-        description="What anchors are compared with. stopped: it carries no gradient. free: it "
-        "does, so that every row moves the loss of every anchor.",
+        description="Whether gradients flow through the keys (Ren et al. 2022, figure 4).",
     )
 
     def outputs(self, data: DatasetInfo) -> int:

@@ -14,6 +14,7 @@ from fgspec.spec.base import (
     PositiveInt,
     Resume,
     Section,
+    Unit,
 )
 from fgspec.spec.clippings import CLIPPINGS, Clipping, NoClipping
 from fgspec.spec.data import Data
@@ -28,15 +29,20 @@ OPTIMIZERS = table("optimizer", "optimizers")
 
 
 class PartFactors(Section):
-    """Multipliers of learning rate and weight decay for some of the parameters."""
+    """Factors of learning rate and weight decay for some of the parameters."""
 
     on_resume: ClassVar = Resume.FORKS
     of: Annotated[str, Field(min_length=1)] = Field(
-        description="What their paths begin with, by whole names: blocks, blocks/block0, "
-        "blocks/block0/channel, heads/block0 or classifier; see parameters in fgspec show --plan.",
+        description="Which parameters: how their paths begin, by whole names, such as `blocks`, "
+        "`blocks/block0`, `blocks/block0/channel`, `heads/block0` or `classifier`.",
+        examples=["blocks/block0"],
     )
-    rate: NonNegativeFloat = Field(default=1.0, description="Of the learning rate.")
-    decay: NonNegativeFloat = Field(default=1.0, description="Of the weight decay.")
+    rate: NonNegativeFloat = Field(
+        default=1.0, description="Factor of the learning rate.", examples=[0.1]
+    )
+    decay: NonNegativeFloat = Field(
+        default=1.0, description="Factor of the weight decay.", examples=[0]
+    )
 
     def holds(self, path: str) -> bool:
         """Whether it is about the parameter at a path."""
@@ -44,17 +50,26 @@ class PartFactors(Section):
 
 
 class Factors(Section):
-    """Multipliers of the learning rate for readouts, which train on their exact gradient."""
+    """Factors of the learning rate for heads, classifier and other parts of the network."""
 
     on_resume: ClassVar = Resume.FORKS
-    heads: NonNegativeFloat = Field(default=1.0, description="For the heads of local losses.")
-    classifier: NonNegativeFloat = Field(default=1.0, description="For the final classifier.")
+    heads: NonNegativeFloat = Field(
+        default=1.0,
+        description="Factor of the learning rate of the heads of local losses.",
+        examples=[0.1],
+    )
+    classifier: NonNegativeFloat = Field(
+        default=1.0,
+        description="Factor of the learning rate of the final classifier.",
+        examples=[0.1],
+    )
     # Blocks that are scanned together have the same factors, so these shape the state.
     parts: Annotated[tuple[PartFactors, ...], Resume.FIXED] = Field(
         default=(),
-        description="For blocks, layers or any other part by name, such as [{of: blocks/block0, "
-        "rate: 0.1, decay: 0}]. All that hold of a parameter are multiplied, with those above too. "
-        "Blocks of different factors are not scanned together.",
+        description="Factors for blocks, layers or any other part by name. Where several hold of a "
+        "parameter they are multiplied, with `heads` and `classifier` too. Blocks with different "
+        "factors are compiled one by one.",
+        examples=[[{"of": "blocks/block0", "rate": 0.1}]],
     )
 
     def rate(self, path: str) -> float:
@@ -76,13 +91,14 @@ class Factors(Section):
 
 
 class Average(Section):
-    """A moving average of the parameters, which the model is evaluated and used with."""
+    """A moving average of the parameters, by which the model is evaluated and used."""
 
     on_resume: ClassVar = Resume.FORKS
     decay: Annotated[float, Field(gt=0, lt=1)] = Field(
         default=0.999,
-        description="After every step the average is decay * average + (1 - decay) * parameters; "
-        "it begins at the initial parameters.",
+        description="After every step, the average becomes decay * average + (1 - decay) * "
+        "parameters. It starts at the initial parameters.",
+        examples=[0.99],
     )
 
 
@@ -102,40 +118,49 @@ class Optimizer(Kind):
     on_resume: ClassVar = Resume.FORKS
     moments: ClassVar[int]
     learning_rate: PositiveFloat = Field(
-        default=0.01, description="Peak learning rate, per update."
+        default=0.01,
+        description="The learning rate, which sets the size of a step. With a schedule it is the "
+        "largest rate of the run.",
+        examples=[0.05],
     )
     weight_decay: NonNegativeFloat = Field(
-        default=0.0, description="Acts on weights only, never on biases."
+        default=0.0,
+        description="How strongly weights are pulled to zero. Biases, scales and shifts are not.",
+        examples=[5e-4],
     )
     schedule: Annotated[Schedule, OneOf(SCHEDULES)] = Field(
-        default=Constant(), description="Learning rate over the run."
+        default=Constant(), description="How the learning rate changes over the run."
     )
     clip: Annotated[Clipping, OneOf(CLIPPINGS, named=True)] = Field(
-        default=NoClipping(), description="How large a gradient may be, before anything else."
+        default=NoClipping(),
+        description="How large gradients may be. Clipping comes before weight decay and momentum.",
     )
-    accumulate: Annotated[PositiveInt, Resume.FIXED] = Field(
+    accumulate: Annotated[PositiveInt, Resume.FIXED, Unit("batches")] = Field(
         default=1,
-        description="Batches whose mean gradient makes one step of the optimizer. Updates, epochs, "
-        "intervals and schedules count batches all the same; a step takes the learning rate of its "
-        "first batch. What is left over at the end of the run makes no step.",
+        description="Number of batches whose mean gradient makes one step of the optimizer. "
+        "Updates, epochs, intervals and schedules still count batches; a step takes the learning "
+        "rate of its first batch. Batches left over at the end make no step.",
+        examples=[4],
     )
     average: Annotated[Average | None, Resume.FIXED] = Field(
         default=None,
-        description="Evaluate and use the moving average of the parameters, {decay: 0.999}, "
-        "instead of the parameters that train; null: there is none. Running statistics of "
-        "batch_norm are those of training.",
+        description="Evaluate and use a moving average of the parameters instead of the parameters "
+        "that train. Running statistics of `batch_norm` are still those of training. null: no "
+        "average.",
+        examples=[{"decay": 0.999}],
     )
     factors: Factors = Field(
-        default=Factors(), description="Separate rates for heads and classifier."
+        default=Factors(),
+        description="Factors of the learning rate for heads, classifier and other parts.",
     )
     decay_after_factors: bool = Field(
         default=False,
-        description="Weight decay after the factors of heads and classifier, as the code of "
-        "Ren et al. has it. false: a step is -rate * factor * (gradient + decay * weight). true: "
-        "-rate * (factor * gradient + decay * weight); a momentum accumulates what is in brackets. "
-        "In adamw the factor multiplies Adam's direction. adam and lars normalize the sum in "
-        "brackets, so that there the factor sets the share of the gradient in a step, not its "
-        "size.",
+        description="Whether factors multiply the gradient before weight decay is added, as in the "
+        "code of Ren et al. 2022. false: a step is -rate * factor * (gradient + decay * weight). "
+        "true: -rate * (factor * gradient + decay * weight); momentum accumulates the sum in "
+        "brackets. In `adamw` the factor multiplies Adam's direction. `adam` and `lars` normalize "
+        "the sum in brackets, so the factor sets the gradient's share of a step, not its size.",
+        examples=[True],
     )
 
     @property
@@ -194,30 +219,48 @@ class Optimizer(Kind):
 
 
 class Sgd(Optimizer):
-    """Stochastic gradient descent; weight decay is added to the gradient."""
+    """Stochastic gradient descent with momentum. Weight decay is added to the gradient."""
 
     behaviour: ClassVar[str | None] = "compiler.optimizers.optimizers:Sgd"
     moments: ClassVar[int] = 1
     type: Literal["sgd"] = "sgd"
-    momentum: Fraction = Field(default=0.9, description="Decay of the accumulated gradient.")
-    nesterov: bool = Field(default=False, description="Look ahead along the momentum.")
+    momentum: Fraction = Field(
+        default=0.9,
+        description="Share of the accumulated gradient that a step keeps. 0: no momentum.",
+        examples=[0.0],
+    )
+    nesterov: bool = Field(
+        default=False,
+        description="Whether a step looks ahead along the momentum (Nesterov).",
+        examples=[True],
+    )
 
 
 class Adam(Optimizer):
-    """Adam (Kingma and Ba 2015); weight decay is added to the gradient."""
+    """Adam (Kingma and Ba 2015). Weight decay is added to the gradient."""
 
     behaviour: ClassVar[str | None] = "compiler.optimizers.optimizers:Adam"
     moments: ClassVar[int] = 2
     type: Literal["adam"] = "adam"
-    beta1: Fraction = Field(default=0.9, description="Decay of the first moment.")
-    beta2: Fraction = Field(default=0.999, description="Decay of the second moment.")
+    beta1: Fraction = Field(
+        default=0.9,
+        description="Share of the first moment, the average gradient, that a step keeps.",
+        examples=[0.8],
+    )
+    beta2: Fraction = Field(
+        default=0.999,
+        description="Share of the second moment, the average squared gradient, that a step keeps.",
+        examples=[0.99],
+    )
     epsilon: PositiveFloat = Field(
-        default=1e-8, description="Added to the root of the second moment."
+        default=1e-8,
+        description="Added to the square root of the second moment that is divided by.",
+        examples=[1e-6],
     )
 
 
 class AdamW(Adam):
-    """Adam with decoupled weight decay (Loshchilov and Hutter 2019)."""
+    """Adam with decoupled weight decay, added after the moments (Loshchilov and Hutter 2019)."""
 
     behaviour: ClassVar[str | None] = "compiler.optimizers.optimizers:AdamW"
     moments: ClassVar[int] = 2
@@ -225,10 +268,18 @@ class AdamW(Adam):
 
 
 class Lars(Optimizer):
-    """Layer-wise adaptive rates for large batches (You et al. 2017)."""
+    """LARS, layer-wise adaptive rates for large batches (You et al. 2017)."""
 
     behaviour: ClassVar[str | None] = "compiler.optimizers.optimizers:Lars"
     moments: ClassVar[int] = 1
     type: Literal["lars"] = "lars"
-    momentum: Fraction = Field(default=0.9, description="Decay of the accumulated update.")
-    trust_coefficient: PositiveFloat = Field(default=0.001, description="Scale of the trust ratio.")
+    momentum: Fraction = Field(
+        default=0.9,
+        description="Share of the accumulated step that a step keeps. 0: no momentum.",
+        examples=[0.0],
+    )
+    trust_coefficient: PositiveFloat = Field(
+        default=0.001,
+        description="Factor of the trust ratio: the norm of a weight over that of its gradient.",
+        examples=[0.01],
+    )

@@ -42,7 +42,7 @@ class Scale(Kind):
 
 
 class NoScale(Scale):
-    """Nothing, for guesses of zero mean and unit variance."""
+    """1. Unbiased for guesses of zero mean and unit variance."""
 
     behaviour: ClassVar[str | None] = "compiler.estimators.projections:NoScale"
     joint: ClassVar[bool] = True
@@ -50,7 +50,7 @@ class NoScale(Scale):
 
 
 class SquaredNorm(Scale):
-    """1/|G|^2: the projection on the guess."""
+    """1/|G|^2: the estimate is the projection of the target on the guess G."""
 
     behaviour: ClassVar[str | None] = "compiler.estimators.projections:SquaredNorm"
     projects: ClassVar[bool] = True
@@ -59,7 +59,7 @@ class SquaredNorm(Scale):
 
 
 class Dimension(Scale):
-    """1/d, d the numbers that share a coefficient."""
+    """1/d, where d numbers share a coefficient. The mean is 1/d of the target."""
 
     behaviour: ClassVar[str | None] = "compiler.estimators.projections:Dimension"
     of_unit_noise: ClassVar[bool] = True
@@ -68,7 +68,11 @@ class Dimension(Scale):
 
 
 class Optimal(Scale):
-    """K/(K + d + kurtosis - 2): the least mean squared error (arXiv 2310.14168)."""
+    """K/(K + d + kurtosis - 2): the scale of least mean squared error (arXiv 2310.14168).
+
+    K samples are averaged, d numbers share a coefficient, and the kurtosis is that of one number of
+    the guess: 3 for `normal`, 1 for `rademacher` and `sphere`. The estimate is biased: too short.
+    """
 
     behaviour: ClassVar[str | None] = "compiler.estimators.projections:Optimal"
     of_unit_noise: ClassVar[bool] = True
@@ -93,7 +97,7 @@ class Coefficient(Kind):
 
 
 class Raw(Coefficient):
-    """The derivative along the guess."""
+    """The derivative along the guess, as it is."""
 
     type: Literal["raw"] = "raw"
 
@@ -103,7 +107,7 @@ class Raw(Coefficient):
 
 
 class Sign(Coefficient):
-    """The sign of the derivative, a control."""
+    """The sign of the derivative: a control that drops its size."""
 
     behaviour: ClassVar[str | None] = "compiler.estimators.projections:Sign"
     control: ClassVar[str] = "a sign"
@@ -111,7 +115,7 @@ class Sign(Coefficient):
 
 
 class Coin(Coefficient):
-    """A random sign, a control."""
+    """A random sign in place of the derivative: a control that learns nothing from the loss."""
 
     control: ClassVar[str] = "a coin"
     type: Literal["coin"] = "coin"
@@ -140,7 +144,7 @@ class Granularity(Kind):
 
 
 class PerExample(Granularity):
-    """Every example is projected on its own guess."""
+    """Every example has a derivative of its own, along its own guess."""
 
     type: Literal["example"] = "example"
 
@@ -150,7 +154,7 @@ class PerExample(Granularity):
 
 
 class PerBatch(Granularity):
-    """One derivative for the batch."""
+    """The whole batch has one derivative."""
 
     whole: ClassVar[bool] = True
     type: Literal["batch"] = "batch"
@@ -161,7 +165,7 @@ class PerBatch(Granularity):
 
 
 class Span(Granularity):
-    """Every example is projected on the span of all examples' guesses."""
+    """Each example's target is projected on the span of the guesses of all examples."""
 
     spans: ClassVar[bool] = True
     type: Literal["span"] = "span"
@@ -190,7 +194,7 @@ class Grouping(Kind):
 
 
 class ByTensor(Grouping):
-    """Every tensor has its own: a weight, a bias, the activation of a layer."""
+    """Every tensor has one of its own: a weight, a bias, the activation of a layer."""
 
     type: Literal["tensor"] = "tensor"
 
@@ -200,7 +204,7 @@ class ByTensor(Grouping):
 
 
 class ByBlock(Grouping):
-    """Every block has its own."""
+    """Every block has one of its own."""
 
     type: Literal["block"] = "block"
 
@@ -210,7 +214,7 @@ class ByBlock(Grouping):
 
 
 class ByNet(Grouping):
-    """All blocks between which gradients pass share one."""
+    """All blocks that gradients connect share one: the net, or a chain of isolated blocks."""
 
     joint: ClassVar[bool] = True
     type: Literal["net"] = "net"

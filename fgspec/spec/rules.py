@@ -43,7 +43,7 @@ def _forward(target: str, space: str) -> dict[str, Any]:
 
 
 class Backprop(Rule):
-    """Backprop of the final loss."""
+    """Backprop: the exact gradient of the final loss."""
 
     title: ClassVar = "backprop"
     settings: ClassVar = {"losses": _FINAL, "gradient": _reverse("global", "exact")}
@@ -51,7 +51,7 @@ class Backprop(Rule):
 
 
 class LocalBackprop(Rule):
-    """Backprop of local losses: a block also receives the losses behind it."""
+    """Backprop of local losses. A block also receives the gradients of all later ones."""
 
     title: ClassVar = "backprop of local losses"
     settings: ClassVar = {"losses": _LOCAL, "gradient": _reverse("sum", "exact")}
@@ -59,7 +59,7 @@ class LocalBackprop(Rule):
 
 
 class LocalGreedyBackprop(Rule):
-    """Backprop of local losses between isolated blocks."""
+    """Backprop of local losses inside isolated blocks: each learns from its own loss (greedy)."""
 
     title: ClassVar = "backprop of local losses, blocks isolated"
     settings: ClassVar = {"losses": _GREEDY, "gradient": _reverse("local", "exact")}
@@ -67,7 +67,7 @@ class LocalGreedyBackprop(Rule):
 
 
 class FeedbackAlignment(Rule):
-    """Feedback alignment (Lillicrap et al. 2016)."""
+    """Feedback alignment: errors travel through fixed random weights (Lillicrap et al. 2016)."""
 
     title: ClassVar = "feedback alignment"
     settings: ClassVar = {"losses": _FINAL, "gradient": _reverse("global", "feedback")}
@@ -75,7 +75,7 @@ class FeedbackAlignment(Rule):
 
 
 class LocalFeedbackAlignment(Rule):
-    """Feedback alignment of local losses."""
+    """Feedback alignment of local losses. A block also receives the errors of all later ones."""
 
     title: ClassVar = "feedback alignment of local losses"
     settings: ClassVar = {"losses": _LOCAL, "gradient": _reverse("sum", "feedback")}
@@ -83,7 +83,7 @@ class LocalFeedbackAlignment(Rule):
 
 
 class LocalGreedyFeedbackAlignment(Rule):
-    """Feedback alignment of local losses between isolated blocks."""
+    """Feedback alignment of local losses inside isolated blocks (greedy)."""
 
     title: ClassVar = "feedback alignment of local losses, blocks isolated"
     settings: ClassVar = {"losses": _GREEDY, "gradient": _reverse("local", "feedback")}
@@ -91,7 +91,7 @@ class LocalGreedyFeedbackAlignment(Rule):
 
 
 class DirectFeedbackAlignment(Rule):
-    """Direct feedback alignment (Nokland 2016)."""
+    """Direct feedback alignment: the output error goes straight to every layer (Nokland 2016)."""
 
     title: ClassVar = "direct feedback alignment"
     settings: ClassVar = {"losses": _LAYERS, "gradient": _reverse("global", "direct_feedback")}
@@ -99,7 +99,7 @@ class DirectFeedbackAlignment(Rule):
 
 
 class ForwardDirectFeedbackAlignment(Rule):
-    """Direct feedback through learned mean Jacobians (Bacho and Chu 2022)."""
+    """Direct feedback through learned mean Jacobians of the layers (Bacho and Chu 2022)."""
 
     title: ClassVar = "direct feedback alignment through learned Jacobians"
     settings: ClassVar = {
@@ -110,7 +110,7 @@ class ForwardDirectFeedbackAlignment(Rule):
 
 
 class ForwardGradientWeights(Rule):
-    """Forward gradients of weights (Baydin et al. 2022)."""
+    """Forward gradients of the final loss: weights are perturbed (Baydin et al. 2022)."""
 
     title: ClassVar = "forward gradients of weights"
     settings: ClassVar = {"losses": _FINAL, "gradient": _forward("global", "weight")}
@@ -118,7 +118,7 @@ class ForwardGradientWeights(Rule):
 
 
 class ForwardGradientActivations(Rule):
-    """Forward gradients of activations (Ren et al. 2022)."""
+    """Forward gradients of the final loss: activations are perturbed (Ren et al. 2022)."""
 
     title: ClassVar = "forward gradients of activations"
     settings: ClassVar = {"losses": _FINAL, "gradient": _forward("global", "activation")}
@@ -126,7 +126,10 @@ class ForwardGradientActivations(Rule):
 
 
 class LocalGreedyForwardGradientWeights(Rule):
-    """Local greedy forward gradients of weights (Ren et al. 2022)."""
+    """Forward gradients of local losses: weights are perturbed (Ren et al. 2022, section 4).
+
+    Each block is isolated and learns from its own, replicated local loss.
+    """
 
     title: ClassVar = "local greedy forward gradients of weights"
     settings: ClassVar = {"losses": _GREEDY, "gradient": _forward("local", "weight")}
@@ -134,7 +137,10 @@ class LocalGreedyForwardGradientWeights(Rule):
 
 
 class LocalGreedyForwardGradientActivations(Rule):
-    """Local greedy forward gradients of activations (Ren et al. 2022)."""
+    """Forward gradients of local losses: activations are perturbed (Ren et al. 2022, section 4).
+
+    Each block is isolated and learns from its own, replicated local loss.
+    """
 
     title: ClassVar = "local greedy forward gradients of activations"
     settings: ClassVar = {"losses": _GREEDY, "gradient": _forward("local", "activation")}

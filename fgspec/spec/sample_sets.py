@@ -60,7 +60,7 @@ class _Normal(SampleSet):
 
 
 class Independent(SampleSet):
-    """K independent directions, averaged."""
+    """K independent directions; their estimates are averaged."""
 
     behaviour: ClassVar[str | None] = "compiler.estimators.sample_sets:Independent"
     drawn_alone: ClassVar[bool] = True
@@ -68,7 +68,10 @@ class Independent(SampleSet):
 
 
 class Antithetic(SampleSet):
-    """K/2 independent directions and their opposites: central instead of one-sided differences."""
+    """K/2 independent directions and their opposites: central instead of one-sided differences.
+
+    For `finite_difference` only, as the derivative along -u tells nothing new.
+    """
 
     behaviour: ClassVar[str | None] = "compiler.estimators.sample_sets:Antithetic"
     type: Literal["antithetic"] = "antithetic"
@@ -83,14 +86,14 @@ class Antithetic(SampleSet):
 
 
 class Orthogonal(_Normal):
-    """K orthogonal normal directions, averaged: unbiased, and of less variance."""
+    """K orthogonal normal directions, averaged: unbiased, with less variance than independent."""
 
     behaviour: ClassVar[str | None] = "compiler.estimators.sample_sets:Orthogonal"
     type: Literal["orthogonal"] = "orthogonal"
 
 
 class Projected(_Normal):
-    """The orthogonal projection of the gradient on K normal directions (Fluegel et al. 2024)."""
+    """The gradient's orthogonal projection on K normal directions, biased (Fluegel et al. 2024)."""
 
     behaviour: ClassVar[str | None] = "compiler.estimators.sample_sets:Projected"
     bias: ClassVar[str] = "estimates the orthogonal projection of the gradient on the directions"

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from fgspec.problems.problems import Problem
-from fgspec.spec.base import Fraction, NonNegativeInt, PositiveInt, Resume
+from fgspec.spec.base import Fraction, NonNegativeInt, PositiveInt, Resume, Unit
 from fgspec.spec.data import Data
 from fgspec.spec.dataset_info import DatasetInfo
 from fgspec.spec.kinds import Kind, table
@@ -36,43 +36,49 @@ class Schedule(Kind):
 
 
 class Constant(Schedule):
-    """The learning rate as it is."""
+    """The learning rate stays as it is."""
 
     behaviour: ClassVar[str | None] = "compiler.optimizers.schedules:Constant"
     type: Literal["constant"] = "constant"
 
 
 class Linear(Schedule):
-    """From the learning rate down to `end_factor` times it at the last step."""
+    """A straight line from the learning rate down to `end_factor` times it at the last update."""
 
     behaviour: ClassVar[str | None] = "compiler.optimizers.schedules:Linear"
     type: Literal["linear"] = "linear"
     end_factor: Fraction = Field(
-        default=0.0, description="Fraction of the learning rate at the end."
+        default=0.0,
+        description="The rate at the end, as a fraction of `learning_rate`.",
+        examples=[0.1],
     )
 
 
 class Staircase(Schedule):
-    """Multiplied by `factor` after every so many epochs."""
+    """The rate is multiplied by `factor` after every `every_epochs` epochs."""
 
     behaviour: ClassVar[str | None] = "compiler.optimizers.schedules:Staircase"
     type: Literal["staircase"] = "staircase"
-    every_epochs: PositiveInt = Field(default=30, description="Epochs between two drops.")
+    every_epochs: Annotated[PositiveInt, Unit("epochs")] = Field(
+        default=30, description="Time between two drops.", examples=[20]
+    )
     factor: Annotated[float, Field(gt=0, lt=1)] = Field(
-        default=0.2, description="Multiplier of a drop."
+        default=0.2, description="What a drop multiplies the rate by.", examples=[0.5]
     )
 
 
 class MultiStep(Schedule):
-    """Multiplied by `factor` after each of these epochs."""
+    """The rate is multiplied by `factor` after each of the epochs `at_epochs`."""
 
     behaviour: ClassVar[str | None] = "compiler.optimizers.schedules:MultiStep"
     type: Literal["multi_step"] = "multi_step"
-    at_epochs: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = Field(
-        default=(30, 60, 80), description="Epochs after which the rate drops, ascending."
+    at_epochs: Annotated[tuple[PositiveInt, ...], Field(min_length=1), Unit("epochs")] = Field(
+        default=(30, 60, 80),
+        description="When the rate drops: epochs in ascending order.",
+        examples=[[50, 75]],
     )
     factor: Annotated[float, Field(gt=0, lt=1)] = Field(
-        default=0.1, description="Multiplier of a drop."
+        default=0.1, description="What a drop multiplies the rate by.", examples=[0.5]
     )
 
     def problems(self, at: Path) -> Iterator[Problem]:
@@ -82,22 +88,24 @@ class MultiStep(Schedule):
 
 
 class Exponential(Schedule):
-    """Multiplied by `factor` in the course of every epoch, a little at each update."""
+    """The rate falls by `factor` over each epoch, a little at every update."""
 
     behaviour: ClassVar[str | None] = "compiler.optimizers.schedules:Exponential"
     type: Literal["exponential"] = "exponential"
     factor: Annotated[float, Field(gt=0, lt=1)] = Field(
-        default=0.95, description="Multiplier over an epoch."
+        default=0.95, description="What an epoch multiplies the rate by.", examples=[0.9]
     )
 
 
 class Cosine(Schedule):
-    """Half a cosine down to `end_factor` times the rate at the last step."""
+    """Half a cosine down to `end_factor` times the learning rate at the last update."""
 
     behaviour: ClassVar[str | None] = "compiler.optimizers.schedules:Cosine"
     type: Literal["cosine"] = "cosine"
     end_factor: Fraction = Field(
-        default=0.0, description="Fraction of the learning rate at the end."
+        default=0.0,
+        description="The rate at the end, as a fraction of `learning_rate`.",
+        examples=[0.1],
     )
 
 
@@ -107,13 +115,17 @@ class OneCycle(Schedule):
     behaviour: ClassVar[str | None] = "compiler.optimizers.schedules:OneCycle"
     type: Literal["one_cycle"] = "one_cycle"
     rise: Annotated[float, Field(gt=0, lt=1)] = Field(
-        default=0.3, description="Share of the run in which the rate rises."
+        default=0.3, description="Share of the run during which the rate rises.", examples=[0.1]
     )
     start_factor: Annotated[float, Field(gt=0, lt=1)] = Field(
-        default=0.04, description="Fraction of the learning rate at the start."
+        default=0.04,
+        description="The rate at the start, as a fraction of `learning_rate`.",
+        examples=[0.1],
     )
     end_factor: Annotated[float, Field(gt=0, lt=1)] = Field(
-        default=4e-6, description="Fraction of the learning rate at the end."
+        default=4e-6,
+        description="The rate at the end, as a fraction of `learning_rate`.",
+        examples=[0.001],
     )
 
     def data_problems(
@@ -127,13 +139,17 @@ class OneCycle(Schedule):
 
 
 class WarmupCosine(Schedule):
-    """Linear from 0 during the warm-up, then half a cosine down to `end_factor` times the rate."""
+    """A straight line up from 0, the warm-up, then half a cosine down to `end_factor` times it."""
 
     behaviour: ClassVar[str | None] = "compiler.optimizers.schedules:WarmupCosine"
     type: Literal["warmup_cosine"] = "warmup_cosine"
-    warmup_epochs: NonNegativeInt = Field(default=10, description="Epochs of warm-up.")
+    warmup_epochs: Annotated[NonNegativeInt, Unit("epochs")] = Field(
+        default=10, description="Length of the warm-up.", examples=[5]
+    )
     end_factor: Fraction = Field(
-        default=0.0, description="Fraction of the learning rate at the end."
+        default=0.0,
+        description="The rate at the end, as a fraction of `learning_rate`.",
+        examples=[0.1],
     )
 
     def problems(self, at: Path, training: Training) -> Iterator[Problem]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field
 
 from fgspec.problems.problems import Problem
-from fgspec.spec.base import PositiveInt, Resume
+from fgspec.spec.base import PositiveInt, Resume, Unit
 from fgspec.spec.dataset_info import DatasetInfo
 from fgspec.spec.kinds import Kind, table
 from fgspec.yaml.load import Path
@@ -96,7 +96,7 @@ class Source(Kind):
 
 
 class Digits(Source):
-    """scikit-learn's 1,797 handwritten digits, 8x8 pixels; always there, nothing to download."""
+    """scikit-learn's 1,797 handwritten digits, 8x8 grey pixels; installed with fgspec."""
 
     behaviour: ClassVar[str | None] = "fgspec.data.digits:Digits"
     licence: ClassVar[str] = "CC BY 4.0"
@@ -108,7 +108,7 @@ class Digits(Source):
         "https://archive.ics.uci.edu/dataset/80/optical+recognition+of+handwritten+digits"
     )
 
-    type: Literal["digits"] = Field(default="digits", description="scikit-learn's 8x8 digits.")
+    type: Literal["digits"] = Field(default="digits", description="The 8x8 digits of scikit-learn.")
 
     def describe(self, search: Search = None) -> DatasetInfo:
         """No file is read."""
@@ -142,7 +142,7 @@ class Published(Source):
 
 
 class Mnist(Published):
-    """MNIST in its four published IDX files, gzipped or not."""
+    """MNIST, 28x28 grey digits, from its four published IDX files, gzipped or not."""
 
     behaviour: ClassVar[str | None] = "fgspec.data.mnist:Mnist"
     published: ClassVar[DatasetInfo] = MNIST
@@ -156,19 +156,21 @@ class Mnist(Published):
     type: Literal["mnist"] = Field(default="mnist", description="MNIST, 28x28 grey digits.")
     path: Annotated[str | None, Resume.MAY_CHANGE] = Field(
         default=None,
-        description="Folder that holds the four IDX files; a relative one is looked for in the "
-        "current directory, then in $FGSPEC_DATA. null: $FGSPEC_DATA/mnist, then "
-        "~/.cache/fgspec/mnist.",
+        description="The folder that holds the four IDX files. A relative path is looked for in "
+        "the current directory, then in `$FGSPEC_DATA`. null: `$FGSPEC_DATA/mnist`, then "
+        "`~/.cache/fgspec/mnist`.",
+        examples=["data/mnist"],
     )
     verify: bool = Field(
         default=True,
-        description="Whether md5 and example counts must be those of the published files. false: "
-        "counts, mean and deviation are those of the files that are there.",
+        description="Whether the files must be the published ones, by MD5 digest and number of "
+        "examples. false: counts, mean and standard deviation are measured on the files there are.",
+        examples=[False],
     )
 
 
 class Cifar10(Published):
-    """CIFAR-10 as published: the python or the binary version, as archive or unpacked."""
+    """CIFAR-10, 32x32 colour photographs: the python or binary version, archived or unpacked."""
 
     behaviour: ClassVar[str | None] = "fgspec.data.cifar10:Cifar10"
     published: ClassVar[DatasetInfo] = CIFAR10
@@ -184,14 +186,16 @@ class Cifar10(Published):
     )
     path: Annotated[str | None, Resume.MAY_CHANGE] = Field(
         default=None,
-        description="The archive, the unpacked folder, or the folder that holds one of them; a "
-        "relative path is looked for in the current directory, then in $FGSPEC_DATA. null: "
-        "$FGSPEC_DATA/cifar10, then ~/.cache/fgspec/cifar10.",
+        description="The archive, the unpacked folder, or a folder that holds one of them. A "
+        "relative path is looked for in the current directory, then in `$FGSPEC_DATA`. null: "
+        "`$FGSPEC_DATA/cifar10`, then `~/.cache/fgspec/cifar10`.",
+        examples=["data/cifar10"],
     )
     verify: bool = Field(
         default=True,
-        description="Whether md5 and example counts must be those of the published files. false: "
-        "counts, mean and deviation are those of the files that are there.",
+        description="Whether the files must be the published ones, by MD5 digest and number of "
+        "examples. false: counts, mean and standard deviation are measured on the files there are.",
+        examples=[False],
     )
 
 
@@ -200,10 +204,11 @@ _PositiveShare = Annotated[float, Field(gt=0, le=1)]
 
 
 class ImageFolder(Source):
-    """Image files of one's own, a folder for each class: PATH/train/CLASS/*.jpg.
+    """Your own image files, in a folder for each class: `PATH/train/CLASS/*.jpg`.
 
-    Classes are the sorted names of folders. Images are decoded when a batch needs them: their
-    central square, resized, RGB. Turns that EXIF asks for are not made; alpha is dropped.
+    Classes are the names of the folders, sorted. Images are decoded when a batch needs them: the
+    central square, resized to `size`, in red, green and blue. Rotation by EXIF is not applied and
+    transparency is dropped.
     """
 
     behaviour: ClassVar[str | None] = "fgspec.data.image_folder:ImageFolder"
@@ -214,22 +219,39 @@ class ImageFolder(Source):
         default="image_folder", description="Image files, a folder for each class."
     )
     path: Annotated[str, Resume.MAY_CHANGE] = Field(
-        description="The folder that holds the two below; a relative path is looked for in the "
-        "current directory, then in $FGSPEC_DATA."
+        description="The folder that holds the folders `train` and `test` name. A relative path is "
+        "looked for in the current directory, then in `$FGSPEC_DATA`.",
+        examples=["data/flowers"],
     )
-    train: str = Field(default="train", description="Folder of the training images' classes.")
-    test: str = Field(default="val", description="Folder of the test images' classes.")
-    size: PositiveInt = Field(
-        default=224, description="Height and width (pixels) to which central squares are resized."
+    train: str = Field(
+        default="train",
+        description="The folder, below `path`, that holds the training images' class folders.",
+        examples=["training"],
+    )
+    test: str = Field(
+        default="val",
+        description="The folder, below `path`, that holds the test images' class folders.",
+        examples=["test"],
+    )
+    size: Annotated[PositiveInt, Unit("pixels")] = Field(
+        default=224,
+        description="Height and width of the images: what central squares are resized to.",
+        examples=[64],
     )
     mean: tuple[_Share, _Share, _Share] | None = Field(
         default=None,
         strict=False,
-        description="Of red, green and blue, in [0, 1], for standardize; null: measured on up to "
-        "1,024 training images, evenly spread over all, the same in every run.",
+        description="Means of red, green and blue, between 0 and 1, which `data.standardize` "
+        "subtracts. Give `std` with it. null: measured on up to 1,024 training images, evenly "
+        "spread, the same in every run.",
+        examples=[[0.49, 0.48, 0.45]],
     )
     std: tuple[_PositiveShare, _PositiveShare, _PositiveShare] | None = Field(
-        default=None, strict=False, description="Like mean, the standard deviations."
+        default=None,
+        strict=False,
+        description="Standard deviations of red, green and blue, above 0 and at most 1, which "
+        "`data.standardize` divides by. Give `mean` with it. null: measured like `mean`.",
+        examples=[[0.22, 0.22, 0.22]],
     )
 
     def given_moments(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
@@ -252,9 +274,10 @@ class ImageFolder(Source):
 
 
 class ImageNet(Published):
-    """ImageNet (ILSVRC 2012), unpacked into a folder for each class, as image_folder, 224 pixels.
+    """ImageNet (ILSVRC 2012), 224x224 pixels, in a folder for each class, like `image_folder`.
 
-    The validation images, published in one folder, must be sorted into those of their classes.
+    The validation images are published in one folder; sort them into class folders first. They
+    serve as the test set.
     """
 
     behaviour: ClassVar[str | None] = "fgspec.data.imagenet:ImageNet"
@@ -273,46 +296,58 @@ class ImageNet(Published):
     )
     path: Annotated[str | None, Resume.MAY_CHANGE] = Field(
         default=None,
-        description="Folder that holds train/ and val/; a relative one is looked for in the "
-        "current directory, then in $FGSPEC_DATA. null: $FGSPEC_DATA/imagenet, then "
-        "~/.cache/fgspec/imagenet.",
+        description="The folder that holds `train/` and `val/`. A relative path is looked for in "
+        "the current directory, then in `$FGSPEC_DATA`. null: `$FGSPEC_DATA/imagenet`, then "
+        "`~/.cache/fgspec/imagenet`.",
+        examples=["data/imagenet"],
     )
     verify: bool = Field(
         default=True,
-        description="Whether classes and example counts must be those of the published files. "
-        "false: these, mean and deviation are those of the files that are there.",
+        description="Whether the numbers of classes and examples must be the published ones. "
+        "false: counts, mean and standard deviation are measured on the files there are.",
+        examples=[False],
     )
 
 
 class Npz(Source):
-    """Arrays of one's own in a NumPy archive.
+    """Your own arrays in a NumPy archive (`numpy.savez`): images and labels, to train and to test.
 
-    Images are [N, H, W] or [N, H, W, C], uint8 or float32 in [0, 1]; labels are integers [N].
+    Images have the shape [N, height, width] or [N, height, width, colours]: `uint8` from 0 to 255,
+    or `float32` from 0 to 1. Labels are N whole numbers, classes counted from 0.
     """
 
     behaviour: ClassVar[str | None] = "fgspec.data.npz:Npz"
 
     type: Literal["npz"] = Field(default="npz", description="Arrays in a NumPy .npz archive.")
     path: Annotated[str, Resume.MAY_CHANGE] = Field(
-        description="The archive; a relative path is looked for in the current directory, then "
-        "in $FGSPEC_DATA."
+        description="The archive, a `.npz` file. A relative path is looked for in the current "
+        "directory, then in `$FGSPEC_DATA`.",
+        examples=["data/mine.npz"],
     )
     train_images: str = Field(
-        default="train_images", description="Name in the archive of the training images."
+        default="train_images",
+        description="Name of the array that holds the training images.",
+        examples=["x_train"],
     )
     train_labels: str = Field(
-        default="train_labels", description="Name in the archive of the training labels."
+        default="train_labels",
+        description="Name of the array that holds the training labels.",
+        examples=["y_train"],
     )
     test_images: str = Field(
-        default="test_images", description="Name in the archive of the test images."
+        default="test_images",
+        description="Name of the array that holds the test images.",
+        examples=["x_test"],
     )
     test_labels: str = Field(
-        default="test_labels", description="Name in the archive of the test labels."
+        default="test_labels",
+        description="Name of the array that holds the test labels.",
+        examples=["y_test"],
     )
 
 
 class Synthetic(Source):
-    """Random images around one random template a class; for benchmarks only."""
+    """Made-up images: noise around one random template for each class. For benchmarks only."""
 
     behaviour: ClassVar[str | None] = "fgspec.data.synthetic:Synthetic"
 
@@ -321,11 +356,20 @@ class Synthetic(Source):
     )
     # YAML and JSON know lists and no tuples; the sizes within stay strict.
     image: tuple[PositiveInt, PositiveInt, PositiveInt] = Field(
-        default=(32, 32, 3), strict=False, description="Height, width (pixels) and colour channels."
+        default=(32, 32, 3),
+        strict=False,
+        description="Height and width of the images in pixels, and number of colour channels.",
+        examples=[[8, 8, 1]],
     )
-    classes: Annotated[int, Field(ge=2)] = Field(default=10, description="Number of classes.")
-    train_examples: PositiveInt = Field(default=4096, description="Number of training images.")
-    test_examples: PositiveInt = Field(default=1024, description="Number of test images.")
+    classes: Annotated[int, Field(ge=2)] = Field(
+        default=10, description="Number of classes.", examples=[100]
+    )
+    train_examples: Annotated[PositiveInt, Unit("examples")] = Field(
+        default=4096, description="Number of training images.", examples=[512]
+    )
+    test_examples: Annotated[PositiveInt, Unit("examples")] = Field(
+        default=1024, description="Number of test images.", examples=[128]
+    )
 
     def describe(self, search: Search = None) -> DatasetInfo:
         """Mean and deviation are those of the distribution that pixels are drawn from."""

@@ -75,7 +75,7 @@ class Space(Kind):
 
 
 class Weight(Space):
-    """Every weight and bias."""
+    """Every weight and bias is perturbed (Ren et al. 2022, section 3.2)."""
 
     behaviour: ClassVar[str | None] = "compiler.estimators.spaces:Weight"
     of_weights: ClassVar[bool] = True
@@ -100,7 +100,11 @@ class ExampleWeight(Space):
 
 
 class Activation(Space):
-    """The pre-activation of every layer."""
+    """The pre-activation of every layer is perturbed (Ren et al. 2022, section 3.3).
+
+    That is a layer's output before its activation. The estimate there is pulled back to the layer's
+    weights exactly. There are far fewer activations than weights, so it varies less.
+    """
 
     behaviour: ClassVar[str | None] = "compiler.estimators.spaces:Activation"
     layerwise: ClassVar[bool] = True
@@ -108,7 +112,10 @@ class Activation(Space):
 
 
 class BlockOutput(Space):
-    """The output of every block."""
+    """The output of every block is perturbed (Fournier et al. 2023).
+
+    The estimate there is pulled back through the block exactly.
+    """
 
     behaviour: ClassVar[str | None] = "compiler.estimators.spaces:BlockOutput"
     grouping: ClassVar[str] = "block"

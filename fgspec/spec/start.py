@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
-from fgspec.spec.base import PositiveInt, Resume, Section
+from fgspec.spec.base import PositiveInt, Resume, Section, Unit, Values
 
 PartName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$")]
 """How the names of parameters begin: `blocks.0`, `blocks.block0.channel.w`, `heads`."""
@@ -19,27 +19,46 @@ class Renamed(dict[str, str]):
 
 
 class StartFrom(Section):
-    """Parameters that are read from another run, or from a file that `fgspec export` wrote."""
+    """Start from parameters of another run, or of a file that `fgspec export` wrote. Give one."""
 
     on_resume: ClassVar = Resume.FIXED
+    shown: ClassVar[tuple[str, ...]] = ("run",)
     run: str | None = Field(
         default=None,
-        description="The folder of a run; a relative one is looked for in the current directory. "
-        "Give this or file.",
+        description="The folder of a run, relative to the current directory. null: give `file` "
+        "instead.",
+        examples=["runs/quickstart/20261129T055740-5da40003"],
     )
     file: str | None = Field(
-        default=None, description="A file or folder that fgspec export wrote; likewise."
+        default=None,
+        description="A file or folder that `fgspec export` wrote, relative to the current "
+        "directory. null: give `run` instead.",
+        examples=["parameters.npz"],
     )
-    step: Literal["newest", "best"] | PositiveInt = Field(
-        default="newest", description="Which checkpoint of the run, as in fgspec eval --step."
+    step: Annotated[
+        Literal["newest", "best"] | PositiveInt,
+        Unit("updates"),
+        Values(
+            {
+                "newest": "The last checkpoint.",
+                "best": "The best checkpoint by the metric that the objective is judged by, among "
+                "those that were evaluated.",
+            }
+        ),
+    ] = Field(
+        default="newest",
+        description="Which checkpoint of the run: one of these, or the number of updates done.",
+        examples=[1320],
     )
     only: tuple[PartName, ...] = Field(
         default=(),
-        description="Parts that are read, such as blocks.0 or classifier; the others begin as they "
-        "would without. Empty: all, which must then be all that is there.",
+        description="The parts that are read, such as `blocks.0` or `classifier`; all others are "
+        "drawn as usual. Empty: all parts, and there must be no others.",
+        examples=[["blocks"]],
     )
     rename: Annotated[dict[PartName, PartName], AfterValidator(Renamed)] = Field(
         default={},
-        description="What parts are called there, and here: {blocks.3: blocks.0} reads the fourth "
-        "block into the first.",
+        description="What parts are called there, and what they are called here: `{blocks.3: "
+        "blocks.0}` reads the fourth block into the first.",
+        examples=[{"blocks.3": "blocks.0"}],
     )

@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
-from fgspec.spec.base import PositiveInt, Section, Seed
+from fgspec.spec.base import PositiveInt, Section, Seed, Unit, Values
 from fgspec.spec.experiment import Name, Version
 
 FieldPath = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.\w+|\[\d+\])*$")]
@@ -15,16 +15,36 @@ Axis = Annotated[tuple[Any, ...], Field(min_length=1)]
 
 
 class Draw(Section):
-    """Where a field's random values come from: a list, or the numbers between two."""
+    """What a field is drawn from: one of `values`, or a number from `low` to `high`."""
 
     on_resume: ClassVar = None  # a sweep is no run
-    values: Axis | None = Field(default=None, description="One of these, all alike.")
-    low: int | float | None = Field(default=None, description="The least number.")
-    high: int | float | None = Field(
-        default=None, description="The largest; whole if both are whole numbers."
+    values: Axis | None = Field(
+        default=None,
+        description="One of these is drawn, each equally "
+        "likely. null: give `low` and `high` instead.",
     )
-    scale: Literal["linear", "log"] = Field(
-        default="linear", description="log: the logarithm is uniform."
+    low: int | float | None = Field(
+        default=None,
+        description="The smallest number that can be drawn. null: give `values` instead.",
+        examples=[0.01],
+    )
+    high: int | float | None = Field(
+        default=None,
+        description="The largest number that can be drawn. Whole numbers are drawn if `low` and "
+        "`high` are both whole. null: give `values` instead.",
+        examples=[0.1],
+    )
+    scale: Annotated[
+        Literal["linear", "log"],
+        Values(
+            {
+                "linear": "All numbers are equally likely.",
+                "log": "The logarithm is uniform: 0.01 to 0.1 is as likely as 0.1 to 1.",
+            }
+        ),
+    ] = Field(
+        default="linear",
+        description="How numbers between `low` and `high` are distributed.",
     )
 
     @property
@@ -34,22 +54,41 @@ class Draw(Section):
 
 
 class Random(Section):
-    """Arms drawn at random, the same ones every time."""
+    """Arms whose fields are drawn at random; the same `seed` draws the same arms."""
 
     on_resume: ClassVar = None  # a sweep is no run
-    count: PositiveInt = Field(description="How many arms.")
-    seed: Seed = Field(default=0, description="Of what is drawn.")
+    count: Annotated[PositiveInt, Unit("arms")] = Field(
+        description="How many arms are drawn.", examples=[20]
+    )
+    seed: Seed = Field(
+        default=0,
+        description="The seed of the draws. It is not the seed of the runs.",
+        examples=[1],
+    )
     fields: Annotated[dict[FieldPath, Draw], Field(min_length=1)] = Field(
-        description="What each field is drawn from."
+        description="The fields that are drawn, by path, and what each is drawn from.",
+        examples=[
+            {"optimizer.learning_rate": {"low": 0.01, "high": 0.1, "scale": "log"}},
+            {"architecture.channels": {"values": [64, 128, 256]}},
+        ],
     )
 
 
 class Optuna(Random):
     """Arms that optuna chooses one after the other, from what the earlier ones reached."""
 
-    count: PositiveInt = Field(description="How many arms; a larger count goes on with a search.")
+    count: Annotated[PositiveInt, Unit("arms")] = Field(
+        description="How many arms are tried. A larger count continues a search that has ended.",
+        examples=[16],
+    )
+    seed: Seed = Field(
+        default=0,
+        description="The seed of optuna's choices. It is not the seed of the runs.",
+        examples=[1],
+    )
     fields: Annotated[dict[FieldPath, Draw], Field(min_length=1)] = Field(
-        description="What each field is chosen from."
+        description="The fields that are searched, by path, and what each is chosen from.",
+        examples=[{"optimizer.learning_rate": {"low": 0.001, "high": 1.0, "scale": "log"}}],
     )
 
 
@@ -60,33 +99,67 @@ def _listed(value: Any) -> Any:
 
 
 class SweepFile(Section):
-    """Arms: every base, times `arms`, `grid`, `zip` and `random`; each with every seed.
+    """A sweep file: many specs, called arms, made from one or a few.
 
-    Or those of `optuna`, of one base and of nothing else.
+    The arms are all combinations of a base with an entry of `arms`, a combination of `grid`, a row
+    of `zip` and a draw of `random`. Each is trained with every seed. Fields are named by their
+    path, such as `optimizer.learning_rate`. To leave out single combinations, list the others in
+    `arms`.
 
-    Fields are named by their path, values are those of a spec. What `set` says holds in every arm.
-    Single combinations cannot be left out: `arms` names those that are meant.
+    With `optuna` there is one base and none of these: optuna chooses the arms.
     """
 
     on_resume: ClassVar = None  # a sweep is no run
-    fgspec: Version = Field(description="Version of the language.")
-    name: Name = Field(description="Names the sweep's folder, and its arms' runs.")
-    description: str = Field(default="", description="One line for people.")
+    fgspec: Version = Field(
+        description="The version of the language that the file is written in; always 1.",
+        examples=[1],
+    )
+    name: Name = Field(
+        description="The name of the sweep; its folder and its runs are named by it.",
+        examples=["rates"],
+    )
+    description: str = Field(
+        default="",
+        description="What the sweep is about, in one line.",
+        examples=["Which learning rate suits which rule"],
+    )
     base: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_listed)] = Field(
-        description="The spec, or list of specs, that arms change; relative to this file."
+        description="The spec, or the list of specs, that arms change: paths relative to this "
+        "file.",
+        examples=["base.yaml"],
     )
-    set: Settings = Field(default={}, description="Fields of every arm.")
-    arms: dict[Name, Settings] = Field(default={}, description="Arms by name, and their fields.")
-    grid: dict[FieldPath, Axis] = Field(default={}, description="Every value with every other.")
+    set: Settings = Field(
+        default={},
+        description="Fields that are set in every arm, by path.",
+        examples=[{"training.epochs": 30}],
+    )
+    arms: dict[Name, Settings] = Field(
+        default={},
+        description="Arms by name, each with the fields that it sets.",
+        examples=[
+            {"small": {"architecture.channels": 64}, "large": {"architecture.channels": 256}}
+        ],
+    )
+    grid: dict[FieldPath, Axis] = Field(
+        default={},
+        description="Fields and the values that each takes: one arm for every combination.",
+        examples=[{"rule": ["bp", "lg-fg-a"], "optimizer.learning_rate": [0.02, 0.05]}],
+    )
     zip: dict[FieldPath, Axis] = Field(
-        default={}, description="Lists of one length; first values together, then second ones."
+        default={},
+        description="Fields and lists of values, all equally long: the first arm takes the first "
+        "value of each, the second arm the second, and so on.",
+        examples=[{"architecture.channels": [64, 128], "optimizer.learning_rate": [0.05, 0.02]}],
     )
-    random: Random | None = Field(default=None, description="Arms drawn at random.")
+    random: Random | None = Field(default=None, description="Arms drawn at random. null: none.")
     optuna: Optuna | None = Field(
         default=None,
-        description="Arms that optuna chooses by the metric that runs are selected by: the mean "
-        "over seeds of the objective's headline, of the validation set if there is one.",
+        description="Arms that optuna chooses, by the metric that runs are selected by: the mean "
+        "over seeds of the objective's headline, on the validation set if there is one. null: none.",
     )
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = Field(
-        default=(0,), description="Every arm runs with each: the same for all, so runs are pairs."
+        default=(0,),
+        description="The seeds that every arm is trained with. They are the same for all arms, so "
+        "that runs can be compared in pairs.",
+        examples=[[0, 1, 2]],
     )

@@ -37,7 +37,7 @@ class Target(Kind):
 
 
 class Global(Target):
-    """Of the final loss."""
+    """The gradient of the final loss, through all later blocks."""
 
     behaviour: ClassVar[str | None] = "compiler.plan.targets:Global"
     reads_local: ClassVar[bool] = False
@@ -46,7 +46,7 @@ class Global(Target):
 
 
 class Local(Target):
-    """Of the block's own local loss."""
+    """The gradient of the block's own local loss."""
 
     behaviour: ClassVar[str | None] = "compiler.plan.targets:Local"
     inside: ClassVar[bool] = True
@@ -55,7 +55,7 @@ class Local(Target):
 
 
 class Above(Target):
-    """Of the block's own loss and the next block's."""
+    """The gradient of the block's own local loss and the next block's (Fournier et al. 2023)."""
 
     behaviour: ClassVar[str | None] = "compiler.plan.targets:Above"
     means: ClassVar[str] = "of the block's own and the next block's local loss"
@@ -63,7 +63,7 @@ class Above(Target):
 
 
 class Sum(Target):
-    """Of all losses downstream."""
+    """The gradient of all losses downstream: of this block and of all later ones."""
 
     behaviour: ClassVar[str | None] = "compiler.plan.targets:Sum"
     means: ClassVar[str] = "of all local losses downstream"

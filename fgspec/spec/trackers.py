@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from fgspec.problems.problems import Problem
-from fgspec.spec.base import Resume
+from fgspec.spec.base import Resume, Values
 from fgspec.spec.kinds import Kind, table
 from fgspec.yaml.load import Path
 
@@ -77,14 +77,14 @@ class Tracker(Kind):
 
 
 class Csv(Tracker):
-    """metrics.csv in the folder of the run: a row for each line, a column for each metric."""
+    """A file `metrics.csv` in the run's folder: a row for each line, a column for each metric."""
 
     behaviour: ClassVar[str | None] = "fgspec.training.csv_file:Csv"
     type: Literal["csv"] = "csv"
 
 
 class TensorBoard(Tracker):
-    """Event files for TensorBoard: a scalar for each metric, and the spec as a text."""
+    """TensorBoard: event files with a scalar for each metric and the spec as text."""
 
     behaviour: ClassVar[str | None] = "fgspec.training.on_tensorboard:TensorBoard"
     needs: ClassVar[str] = "tensorboard"
@@ -92,8 +92,9 @@ class TensorBoard(Tracker):
     type: Literal["tensorboard"] = "tensorboard"
     folder: str | None = Field(
         default=None,
-        description="Where the event files go, in a folder named after the run; null: "
-        "`tensorboard` in the folder of the run.",
+        description="Where event files go, in a folder named after the run. null: `tensorboard` in "
+        "the run's folder.",
+        examples=["tensorboard"],
     )
 
 
@@ -101,37 +102,56 @@ class Named(Tracker):
     """A tracker that keeps runs by name, in projects."""
 
     project: Annotated[str, Field(min_length=1)] = Field(
-        default="fgspec", description="The project, or experiment, that the run is listed in."
+        default="fgspec",
+        description="The project (in MLflow the experiment) that the run is listed in.",
+        examples=["forward-gradients"],
     )
     run: str | None = Field(
         default=None,
-        description="The name of the run there; null: the name of the spec and of the run's "
+        description="The name of the run there. null: the names of the spec and of the run's "
         "folder.",
+        examples=["first try"],
     )
 
 
 class Wandb(Named):
-    """Weights & Biases. Offline, which needs no account, `wandb sync` uploads the files later."""
+    """Weights & Biases. Offline needs no account; `wandb sync` can upload the files later."""
 
     behaviour: ClassVar[str | None] = "fgspec.training.on_wandb:Wandb"
     needs: ClassVar[str] = "wandb"
     extra: ClassVar[str] = "wandb"
     type: Literal["wandb"] = "wandb"
-    mode: Literal["offline", "online"] = Field(
+    mode: Annotated[
+        Literal["offline", "online"],
+        Values(
+            {
+                "offline": "Metrics go to files in the run's folder.",
+                "online": "Metrics are sent as they come.",
+            }
+        ),
+    ] = Field(
         default="offline",
-        description="offline: files in the folder of the run. online: sent as they come.",
+        description="Whether metrics are sent to the service.",
     )
     entity: str | None = Field(
-        default=None, description="The user or team; null: the default of the account."
+        default=None,
+        description="The user or team that the run belongs to. null: the account's default.",
+        examples=["my-team"],
     )
-    group: str | None = Field(default=None, description="The group that the run is shown in.")
+    group: str | None = Field(
+        default=None,
+        description="The group that the run is shown in. null: none.",
+        examples=["ablations"],
+    )
     tags: tuple[str, ...] = Field(
-        default=(), description="Tags beside the spec's name, rule and hash."
+        default=(),
+        description="Tags of the run, besides the spec's name, rule and hash.",
+        examples=[["paper"]],
     )
 
 
 class Mlflow(Named):
-    """MLflow; its experiment is `project`."""
+    """MLflow. Its experiment is called `project` here."""
 
     behaviour: ClassVar[str | None] = "fgspec.training.on_mlflow:Mlflow"
     needs: ClassVar[str] = "mlflow"
@@ -139,13 +159,14 @@ class Mlflow(Named):
     type: Literal["mlflow"] = "mlflow"
     uri: str | None = Field(
         default=None,
-        description="The tracking server or store, such as http://host:5000 or "
-        "sqlite:///mlflow.db; null: $MLFLOW_TRACKING_URI, or mlflow.db in the current folder.",
+        description="The tracking server or store. null: `$MLFLOW_TRACKING_URI`, or `mlflow.db` in "
+        "the current folder.",
+        examples=["sqlite:///mlflow.db"],
     )
 
 
 class Trackio(Named):
-    """trackio: a SQLite file a project in $TRACKIO_DIR, shown by `trackio show`."""
+    """trackio: a SQLite file for each project in `$TRACKIO_DIR`; `trackio show` shows it."""
 
     behaviour: ClassVar[str | None] = "fgspec.training.on_trackio:Trackio"
     needs: ClassVar[str] = "trackio"
@@ -153,6 +174,7 @@ class Trackio(Named):
     type: Literal["trackio"] = "trackio"
     space: str | None = Field(
         default=None,
-        description="The Hugging Face Space that the run is sent to; null: none, it stays on this "
+        description="The Hugging Face Space that the run is sent to. null: none; it stays on this "
         "machine.",
+        examples=["me/my-runs"],
     )

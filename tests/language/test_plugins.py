@@ -19,6 +19,7 @@ from fgspec.errors import UserError
 from fgspec.loading.resolved import spec_hash
 from fgspec.loading.spec_file import load, loads
 from fgspec.problems.problems import SpecError
+from fgspec.reference.markdown import pages
 from fgspec.spec import plugins
 from fgspec.spec.kinds import Table, working
 from fgspec.spec.objectives import OBJECTIVES
@@ -27,9 +28,11 @@ from fgspec.yaml.load import parse
 METHODS = '''
 """Methods that are written down but compute nothing yet."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import fgspec
+
+MEANS = fgspec.Values({"sum": "All of it.", "mean": "Its mean."})
 
 
 class Hinge(fgspec.Objective):
@@ -37,6 +40,9 @@ class Hinge(fgspec.Objective):
 
     type: Literal["hinge"] = "hinge"
     margin: float = fgspec.Field(default=1.0, gt=0, description="Distance that costs nothing.")
+    over: Annotated[Literal["sum", "mean"], MEANS] = fgspec.Field(
+        default="sum", description="What is taken of an example."
+    )
 
     def scale(self, data):
         return self.margin
@@ -344,6 +350,36 @@ def test_a_package_that_is_broken_hides_no_message(packages):
     ]
     (told,) = refused(asked.replace("locla", "broken"))
     assert "its guess broken cannot be imported" in told
+
+
+def test_the_reference_has_what_a_package_offers(others, fgspec):
+    """With its fields, an example, and the rules under which a spec may name it."""
+    code, out, err = fgspec("explain", "objective.margin")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[:2] == [
+        "losses.objective.margin (for hinge)",
+        "  Distance that costs nothing.",
+    ]
+    assert "  default    1.0\n" in out
+    code, out, _ = fgspec("explain", "objective.over=mean")
+    assert (code, out.splitlines()[:2]) == (
+        0,
+        ["losses.objective.over: mean (for hinge)", "  Its mean."],
+    )
+    code, out, _ = fgspec("explain", "guess=uniform")
+    assert (code, out.splitlines()[1]) == (0, "  Uniform numbers of unit variance.")
+    assert "      guess: uniform\n" in out or "        type: uniform\n" in out
+    written = pages()
+    assert "## `losses.objective: hinge` {" in written["losses.md"]
+    assert "- [`uniform`](" in written["gradient.md"]
+
+
+def test_a_reference_of_a_package_that_is_broken_is_one_line(packages, fgspec):
+    packages.install("fgspec-broken", {"heads": {"broken": "not_there:Head"}})
+    code, out, err = fgspec("explain", "optimizer")
+    assert (code, out) == (2, "")
+    assert err.startswith("fgspec-broken 0.1: its head broken cannot be imported")
+    assert err.count("\n") == 1
 
 
 def test_a_schema_of_a_package_that_is_broken_is_one_line(packages, fgspec):

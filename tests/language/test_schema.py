@@ -124,6 +124,39 @@ def test_every_property_is_described(name):
     assert bare == []
 
 
+def _parts(schema):
+    if isinstance(schema, dict):
+        yield schema
+    for part in schema.values() if isinstance(schema, dict) else schema:
+        if isinstance(part, dict | list):
+            yield from _parts(part)
+
+
+@pytest.mark.parametrize("schema", [SCHEMA, SWEEP], ids=["spec", "sweep"])
+def test_every_value_of_an_enum_is_described(schema):
+    """In both forms that editors know."""
+    for part in _parts(schema):
+        if isinstance(part.get("enum"), list):
+            for form in ("enumDescriptions", "markdownEnumDescriptions"):
+                assert len(part[form]) == len(part["enum"])
+                assert all(part[form]), part
+
+
+@pytest.mark.parametrize("name", sections())
+def test_examples_are_values_of_their_fields(name):
+    for key, field in sections()[name]["properties"].items():
+        for example in field.get("examples", ()):
+            assert accepts({**field, "$defs": SCHEMA["$defs"]}, example), (key, example)
+
+
+def test_descriptions_have_a_plain_form_and_one_in_markdown():
+    path = SCHEMA["$defs"]["Npz"]["properties"]["path"]
+    assert "Required." in path["description"]
+    assert "`" not in path["description"]
+    assert "`$FGSPEC_DATA`" in path["markdownDescription"]
+    assert "Required" in SCHEMA["properties"]["training"]["description"]
+
+
 def test_the_schema_is_plain_json(fgspec, tmp_path):
     assert json.loads(json.dumps(SCHEMA)) == SCHEMA
     assert SCHEMA["$schema"] == "https://json-schema.org/draft/2020-12/schema"

@@ -11,6 +11,11 @@ def _fields(incomplete: str) -> list[str]:
     return importlib.import_module("fgspec.cli.completion").fields(incomplete)
 
 
+def field_names(incomplete: str) -> list[str]:
+    """The fields, or values of a field, that a word begins to name."""
+    return [name.removesuffix("=") for name in _fields(incomplete)]
+
+
 SpecArgument = Annotated[Path, typer.Argument(metavar="SPEC", help="A spec, a YAML file.")]
 
 SpecOrNothing = Annotated[

@@ -1,0 +1,1 @@
+"""The language in words: every field and value, as pages and for a terminal; no JAX here."""
