@@ -155,7 +155,8 @@ class SweepFile(Section):
     optuna: Optuna | None = Field(
         default=None,
         description="Arms that optuna chooses, by the metric that runs are selected by: the mean "
-        "over seeds of the objective's headline, on the validation set if there is one. null: none.",
+        "over seeds of the objective's headline, on the validation set if there is one. null: "
+        "none.",
     )
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = Field(
         default=(0,),
