@@ -1,9 +1,26 @@
 """Estimators: how the target's gradient is estimated, one class each."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from fgspec.formulas import notation as of
+from fgspec.formulas.facts import Facts
+from fgspec.formulas.tree import (
+    Along,
+    Domain,
+    Equation,
+    Expr,
+    Moved,
+    Number,
+    Over,
+    Plus,
+    Product,
+    Ratio,
+    Symbol,
+    Total,
+)
 from fgspec.spec.backward_weights import BACKWARD_WEIGHTS, BackwardWeights, Random
 from fgspec.spec.base import PositiveFloat, Resume
 from fgspec.spec.kinds import Kind, OneOf, table
@@ -80,6 +97,22 @@ class Estimator(Kind):
         """The gradient of the losses of one segment, by its blocks; see `network_gradient`."""
         raise self.lacks("gradient")
 
+    def equations(self, facts: Facts) -> Iterator[Equation]:
+        """The gradient of a weight as equations, the last of which is for `notation.GRADIENT`.
+
+        None by default; then `fgspec explain` has no formula for it.
+        """
+        yield from ()
+
+    def variance(self, facts: Facts, dimension: int) -> str:
+        """The variance of the estimate for one batch, in a sentence.
+
+        Args:
+            facts: of the plan.
+            dimension: the most numbers that share one derivative.
+        """
+        return "It has no variance: for one batch it is always the same."
+
 
 class Exact(Estimator):
     """Reverse-mode differentiation."""
@@ -88,20 +121,60 @@ class Exact(Estimator):
     backward: ClassVar[bool] = True
     type: Literal["exact"] = "exact"
 
+    def equations(self, facts: Facts) -> Iterator[Equation]:
+        """The gradient of the target's losses."""
+        says = f"The exact gradient {facts.target.means}, averaged over the batch."
+        yield Equation(of.GRADIENT, facts.target.losses(lambda at: of.of_loss(at, of.W)), says)
 
-class Forward(Estimator):
+
+class _Perturbing(Estimator):
+    """Estimators that read a perturbation."""
+
+    perturbs: ClassVar[bool] = True
+
+    def equations(self, facts: Facts) -> Iterator[Equation]:
+        """Those of the perturbation."""
+        return facts.perturbation.equations(facts, self)
+
+    def slope(self, array: Symbol, moves: Domain, copies: tuple[str, ...]) -> Expr:
+        """The slope of every copy of loss j along sample k.
+
+        Args:
+            array: that is perturbed.
+            moves: what moves at once.
+            copies: the axes of the copies.
+        """
+        raise self.lacks("slope")
+
+    def says_slope(self, where: str) -> str:
+        """The same in words; `where` is what is perturbed."""
+        raise self.lacks("says_slope")
+
+    def variance(self, facts: Facts, dimension: int) -> str:
+        """Of the noise, if there is any."""
+        return facts.perturbation.variance(dimension)
+
+
+class Forward(_Perturbing):
     """A directional derivative along a perturbation, in forward mode (Baydin et al. 2022)."""
 
     behaviour: ClassVar[str | None] = "compiler.estimators.forward:Forward"
-    perturbs: ClassVar[bool] = True
     type: Literal["forward"] = "forward"
 
+    def slope(self, array: Symbol, moves: Domain, copies: tuple[str, ...]) -> Expr:
+        """A directional derivative."""
+        one = Along(of.loss(of.LOSS, copies), array, of.noise(array))
+        return Over(array.at[0], moves, one)
 
-class FiniteDifference(Estimator):
+    def says_slope(self, where: str) -> str:
+        """A directional derivative."""
+        return f"How fast each copy of loss j changes if {where} moves along its perturbation u."
+
+
+class FiniteDifference(_Perturbing):
     """(l(eps u) - l(0)) / eps in place of the directional derivative."""
 
     behaviour: ClassVar[str | None] = "compiler.estimators.forward:FiniteDifference"
-    perturbs: ClassVar[bool] = True
     differentiates: ClassVar[bool] = False
     type: Literal["finite_difference"] = "finite_difference"
     epsilon: PositiveFloat = Field(
@@ -111,6 +184,18 @@ class FiniteDifference(Estimator):
     def biased(self) -> str:
         """By the curvature."""
         return f"by the curvature along a step of {self.epsilon:g}"
+
+    def slope(self, array: Symbol, moves: Domain, copies: tuple[str, ...]) -> Expr:
+        """A difference of losses."""
+        step = Number(self.epsilon, r"\epsilon", "ε")
+        own = of.loss(of.LOSS, copies)
+        ahead = Moved(own, array, of.noise(array), step, moves)
+        still = Moved(own, array, None, step, moves)
+        return Ratio(Plus(((1, ahead), (-1, still))), step)
+
+    def says_slope(self, where: str) -> str:
+        """A difference of losses."""
+        return f"How much each copy of loss j changes if {where} makes a small step along u."
 
 
 class Feedback(Estimator):
@@ -127,6 +212,28 @@ class Feedback(Estimator):
         "signs: these signs alone, of magnitude 1 (Liao et al. 2016, uSF).",
     )
 
+    def equations(self, facts: Facts) -> Iterator[Equation]:
+        """Errors from layer to layer through backward weights."""
+        error = of.replaced(of.ERROR, (of.READER,))
+        reader = Symbol("reader", "z", "z", (of.READER,))
+        back = of.pulled(reader, of.OUT, error, "backward weights")
+        yield Equation(
+            of.ERROR,
+            Product((of.SLOPE_OF_ACTIVATION, Over(of.READER, of.READERS, back))),
+            "The error at layer l comes from all that reads its output h: later layers, and the "
+            "losses it learns from. On the way back every weight W is replaced by a backward "
+            "weight B; activations and normalizations are exact.",
+            facts.others,
+        )
+        yield Equation(
+            of.ERROR, of.one_over(facts.rows, "N"), "At a loss it is 1/N.", facts.losses
+        )
+        yield Equation(
+            of.GRADIENT,
+            of.pulled(of.Z, of.W, of.ERROR),
+            "Each layer turns its error into the gradient of its own weights.",
+        )
+
 
 class DirectFeedback(Estimator):
     """The output error sent to every layer through fixed random weights (Nokland 2016)."""
@@ -135,6 +242,10 @@ class DirectFeedback(Estimator):
     isolates_layers: ClassVar[bool] = True
     bias: ClassVar[str] = "the output error goes to every layer through a fixed random matrix"
     type: Literal["direct_feedback"] = "direct_feedback"
+
+    def equations(self, facts: Facts) -> Iterator[Equation]:
+        """The output error through a matrix of each layer."""
+        yield from _sent("a fixed random matrix B of its own")
 
 
 class LearnedDirectFeedback(Estimator):
@@ -153,4 +264,52 @@ class LearnedDirectFeedback(Estimator):
     type: Literal["learned_direct_feedback"] = "learned_direct_feedback"
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.99, description="What the average keeps of itself at a step; it starts at zero."
+    )
+
+    def equations(self, facts: Facts) -> Iterator[Equation]:
+        """The output error through averages, and how these move."""
+        moved = Symbol("outputs moved", r"\dot y", "ẏ", (), ("n", "o"))
+        noise, every = Symbol("u", "u", "u", of.OUT.at), Domain("layers", "l", "l")
+        yield Equation(
+            moved,
+            Over(of.LAYER, every, Along(of.OUTPUTS, of.OUT, noise)),
+            "How fast the outputs change if normal noise u moves the outputs of all layers.",
+        )
+        keep = Number(self.momentum, r"\beta", "β")
+        rest = Number(1 - self.momentum, r"(1-\beta)", "(1-β)")
+        sample = Total(("n",), Product((moved, noise)))
+        yield Equation(
+            Symbol("next feedback", r"B^{\mathrm{next}}", "B⁺", (of.LAYER,), ("o",)),
+            Plus(
+                (
+                    (1, Product((keep, of.FEEDBACK))),
+                    (1, Product((rest, of.one_over(facts.rows, "N"), sample))),
+                )
+            ),
+            "The matrices of the next step: an average of what each layer does to the outputs.",
+        )
+        yield from _sent("a matrix B that is a running average of its Jacobian")
+
+    def variance(self, facts: Facts, dimension: int) -> str:
+        """Of the matrices."""
+        return (
+            "For given matrices it has no variance; the matrices are averages over noisy samples, "
+            f"about {1 / (1 - self.momentum):.0f} of them."
+        )
+
+
+def _sent(through: str) -> Iterator[Equation]:
+    """Direct feedback: every layer takes the output error through a matrix."""
+    error = of.of_loss(of.LAST, Symbol("outputs", "y", "y"))
+    yield Equation(of.OUTPUT_ERROR, error, "The error: the derivative of the loss by the outputs.")
+    sent = Total(("o",), Product((of.FEEDBACK, of.OUTPUT_ERROR)))
+    yield Equation(
+        of.ERROR,
+        Product((of.SLOPE_OF_ACTIVATION, sent)),
+        f"Every layer receives the error through {through}. No error passes between layers.",
+    )
+    yield Equation(
+        of.GRADIENT,
+        of.pulled(of.Z, of.W, of.ERROR),
+        "Each layer turns its error into the gradient of its own weights.",
     )
