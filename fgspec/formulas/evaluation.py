@@ -27,8 +27,8 @@ class Values(Protocol):
         """What an index stands for, one after the other."""
         ...
 
-    def derived(self, bound: Bound) -> Bound:
-        """What other indices stand for if these do: of a layer its block."""
+    def derived(self, index: str, place: Any) -> Bound:
+        """What other indices stand for if one does: of a layer its block."""
         ...
 
     def at(self, index: Index, bound: Bound) -> Any:
@@ -55,7 +55,14 @@ class Evaluation:
             symbol: that an equation defines.
             bound: what its indices stand for, by their names.
         """
-        return self.symbol(symbol, self.values.derived(bound))
+        return self.symbol(symbol, self._binding({}, bound))
+
+    def _binding(self, bound: Bound, new: Bound) -> Bound:
+        """With more indices, and with what follows from those."""
+        found = dict(bound)
+        for name, place in new.items():
+            found |= {name: place, **self.values.derived(name, place)}
+        return found
 
     def number(self, number: float) -> Array:
         """A number."""
@@ -74,9 +81,8 @@ class Evaluation:
             names = dict(zip(("n",), own, strict=False)) if own == ("m",) else {}
             return found.renamed({**names, **({"k": "i"} if own == ("i",) else {})})
         (equation,) = [e for e in named if e.only is None or place in e.only]
-        inside = self.values.derived(
-            {**bound, **{i.name: p for i, p in zip(equation.left.at, place, strict=True)}}
-        )
+        own = {i.name: p for i, p in zip(equation.left.at, place, strict=True)}
+        inside = self._binding(bound, own)
         key = (symbol.key, place, tuple(sorted(inside.items(), key=str)))
         if key not in self._known:
             self._known[key] = equation.right.value(self, inside)
@@ -87,7 +93,7 @@ class Evaluation:
     def members(self, domain: Domain, index: Index, bound: Bound) -> Iterator[Bound]:
         """Every binding of an index."""
         for value in self.values.members(domain, index, bound):
-            yield self.values.derived({**bound, index.name: value})
+            yield self._binding(bound, {index.name: value})
 
     def _jacobian(self, of: Symbol, by: Symbol, bound: Bound, through: str = "") -> Array | None:
         whole = (of.key, *self._place(of, bound)), (by.key, *self._place(by, bound))

@@ -22,8 +22,7 @@ def gap(made, seed=0):
     shapes = made.perturbations()
     noise = {name: rng.standard_normal(s.shape).astype(np.float32) for name, s in shapes.items()}
     given = {name: jnp.asarray(part) for name, part in noise.items()}
-    with jax.disable_jit():
-        grads, _ = made.gradient(state, batch, given or None, float64=True)
+    grads, _ = made.gradient(state, batch, given or None, float64=True)
     found = {k: np.asarray(v, np.float64) for k, v in flatten(grads["blocks"]).items()}
     with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
         exact = {"image": batch["image"].astype(jnp.float64), "label": batch["label"]}

@@ -23,6 +23,23 @@ from fgspec.formulas.notation import COPY
 INPUT = "input"
 
 
+class Reader(str):
+    """A layer that reads or adds the output of another.
+
+    Attributes:
+        way: `map` or `added`.
+    """
+
+    way = ""
+
+    @classmethod
+    def by(cls, way, path):
+        found = cls(path)
+        found.way = way
+        return found
+
+
+
 class Values:
     """See `fgspec.formulas.evaluation.Values`.
 
@@ -63,22 +80,18 @@ class Values:
         moved = place + index.shift
         return moved if moved < len(self.units) else None
 
-    def derived(self, bound):
-        found = dict(bound)
-        if "w" in bound:
-            found["l"] = bound["w"].rpartition("/")[0]
-        if "l" in found and isinstance(found["l"], str):
-            found["i"] = found["l"].split("/")[0]
-        if "i" in found and found["i"] in self.unit_of:
+    def derived(self, index, place):
+        found = {}
+        if index == "w":
+            found["l"] = place.rpartition("/")[0]
+        if index in "wli" and isinstance(place, str):
+            found["i"] = place.split("/")[0]
             found["b"] = self.unit_of[found["i"]]
         if self.plan.perturbation is not None and self.grouping is not None:
-            name = self.own(found)
+            name = {index: place, **found}.get({"z": "l", "x": "i"}.get(self.view, "w"))
             if name in self.titles():
                 found["γ"] = self.titles()[name]
         return found
-
-    def own(self, bound):
-        return bound.get({"z": "l", "x": "i"}.get(self.view, "w"))
 
     def titles(self):
         if "titles" not in self.known:
@@ -122,7 +135,7 @@ class Values:
         for layer in block.layers:
             for way, source in self.sources(block, layer):
                 if source == name:
-                    found.append((f"{block_name}/{layer.name}", way))
+                    found.append(Reader.by(way, f"{block_name}/{layer.name}"))
         if name == block.layers[-1].name:
             target, last = self.plan.experiment.gradient.target, len(self.units) - 1
             unit = self.unit_of[block_name]
@@ -135,7 +148,7 @@ class Values:
                 for layer in following.layers:
                     for way, source in self.sources(following, layer):
                         if source == INPUT:
-                            found.append((f"{order[after]}/{layer.name}", way))
+                            found.append(Reader.by(way, f"{order[after]}/{layer.name}"))
             if block_name == self.units[unit][-1] and moves(unit, unit, last):
                 found.append(("j", unit))
         return found
@@ -269,24 +282,26 @@ class Values:
     def jacobian(self, of, by, through):
         if of[-1] is None:
             return None
-        key = (of, by, through)
+        if through:
+            primed = tuple(f"{axis}'" for axis in self.axes(*by))
+            return self.through(of, by, through, primed)
+        key = (of, by[0])
         if key not in self.known:
-            self.known[key] = self.differentiated(of, by, through)
-        return self.known[key]
+            self.known[key] = self.differentiated(of, by)
+        return self.known[key][by[1] if len(by) > 1 else ""]
 
-    def differentiated(self, of, by, through):
+    def differentiated(self, of, by):
+        """By all arrays of a kind at once, by name."""
         what, *place = of
         if by[0] == "outputs":
             y = self.outputs(self.still()[1])
             own = lambda y: self.plan.objective.value(y, self.label)  # noqa: E731
-            return Array(np.asarray(jax.jacrev(own)(y)), ("n", "n'", "o'"))
-        primed = tuple(f"{axis}'" for axis in self.axes(*by))
-        if through:
-            return self.through(of, by, through, primed)
-        rest = self.zeros(*by)
+            return {"": Array(np.asarray(jax.jacrev(own)(y)), ("n", "n'", "o'"))}
+        key = {"out": "z", "W of example": "W"}.get(by[0], by[0])
+        rest = {name: self.zeros(by[0], name) for name in self.names(key)}
 
-        def moved(delta):
-            outs, features = self.run({by: delta})
+        def moved(deltas):
+            outs, features = self.run({(by[0], name): d for name, d in deltas.items()})
             if what == "loss":
                 return self.copies(place[0], features, axes=("batch",))
             if what in ("ntk loss", "fixed ntk loss"):
@@ -298,11 +313,15 @@ class Values:
                 return self.outputs(features)
             return features[place[0]] if what == "x" else outs[place[0]][0]
 
-        found = np.asarray(jax.jacrev(moved)(rest))
-        own = ("n",) if "loss" in what else self.axes(what, place[0] if place else "")
+        found = jax.jit(jax.jacrev(moved))(rest)
         if what == "copies":
             own = tuple(COPY[axis] for axis in self.sites[place[0]].axes)
-        return Array(found, (*own, *primed))
+        else:
+            own = ("n",) if "loss" in what else self.axes(what, place[0] if place else "")
+        return {
+            name: Array(np.asarray(part), (*own, *(f"{a}'" for a in self.axes(by[0], name))))
+            for name, part in found.items()
+        }
 
     def through(self, of, by, through, primed):
         """Of one layer's pre-activation."""
@@ -312,12 +331,12 @@ class Values:
             run = lambda d: self.pre(path, outs[path][2], {("W", name): d}, None, through)  # noqa
             found = jax.jacrev(run)(self.zeros("W", name))
             return Array(np.asarray(found), ("n", "p", "g", "c", *primed))
-        reader, way = of[1]
         back = self.backward()
         h = outs[by[1]][1]
-        if reader == "j":
-            return self.head_backward(way, features, primed, back)
-        if way == "added":
+        reader = of[1]
+        if not isinstance(reader, Reader):
+            return self.head_backward(reader[1], features, primed, back)
+        if reader.way == "added":
             run = lambda h: h  # noqa: E731
         else:
             layer = self.layers[reader]
