@@ -40,6 +40,8 @@ class Estimator(Kind):
         linear_maps: whether it needs maps that are linear in their input.
         couples_blocks: why the blocks cannot learn one by one, scanned or in a pipeline, if so.
         bias: what its mean differs from the target by, in a sentence; empty if it is unbiased.
+        tells: how it estimates, in sentences.
+        arrives: what a layer learns from, in a few words; empty if that is its perturbation.
     """
 
     table: ClassVar = ESTIMATORS
@@ -51,6 +53,8 @@ class Estimator(Kind):
     linear_maps: ClassVar[bool] = False
     couples_blocks: ClassVar[str] = ""
     bias: ClassVar[str] = ""
+    tells: ClassVar[str] = ""
+    arrives: ClassVar[str] = ""
 
     def biased(self) -> str:
         """How the mean differs from the target, in a sentence; empty if it does not."""
@@ -119,6 +123,8 @@ class Exact(Estimator):
 
     behaviour: ClassVar[str | None] = "compiler.estimators.exact:Exact"
     backward: ClassVar[bool] = True
+    tells: ClassVar[str] = "It is computed exactly, by a reverse pass."
+    arrives: ClassVar[str] = "exact gradient"
     type: Literal["exact"] = "exact"
 
     def equations(self, facts: Facts) -> Iterator[Equation]:
@@ -159,6 +165,9 @@ class Forward(_Perturbing):
     """A directional derivative along a perturbation, in forward mode (Baydin et al. 2022)."""
 
     behaviour: ClassVar[str | None] = "compiler.estimators.forward:Forward"
+    tells: ClassVar[str] = (
+        "It is estimated: the derivative of the loss along a direction, times that direction."
+    )
     type: Literal["forward"] = "forward"
 
     def slope(self, array: Symbol, moves: Domain, copies: tuple[str, ...]) -> Expr:
@@ -176,6 +185,10 @@ class FiniteDifference(_Perturbing):
 
     behaviour: ClassVar[str | None] = "compiler.estimators.forward:FiniteDifference"
     differentiates: ClassVar[bool] = False
+    tells: ClassVar[str] = (
+        "It is estimated: what the loss changes by along a small step, divided by its length, "
+        "times the direction."
+    )
     type: Literal["finite_difference"] = "finite_difference"
     epsilon: PositiveFloat = Field(
         default=1e-3, description="Length of the step along the perturbation."
@@ -205,6 +218,11 @@ class Feedback(Estimator):
     backward: ClassVar[bool] = True
     linear_maps: ClassVar[bool] = True
     bias: ClassVar[str] = "errors travel through backward weights that are not the forward ones"
+    tells: ClassVar[str] = (
+        "It is approximated by a reverse pass in which errors travel through backward weights "
+        "instead of the forward ones."
+    )
+    arrives: ClassVar[str] = "error through backward weights"
     type: Literal["feedback"] = "feedback"
     weights: Annotated[BackwardWeights, OneOf(BACKWARD_WEIGHTS, named=True)] = Field(
         default=Random(),
@@ -241,6 +259,11 @@ class DirectFeedback(Estimator):
     behaviour: ClassVar[str | None] = "compiler.estimators.direct_feedback:DirectFeedback"
     isolates_layers: ClassVar[bool] = True
     bias: ClassVar[str] = "the output error goes to every layer through a fixed random matrix"
+    tells: ClassVar[str] = (
+        "It is approximated: the error at the outputs goes to every layer directly, through a "
+        "fixed random matrix of that layer."
+    )
+    arrives: ClassVar[str] = "output error through its matrix B"
     type: Literal["direct_feedback"] = "direct_feedback"
 
     def equations(self, facts: Facts) -> Iterator[Equation]:
@@ -261,6 +284,11 @@ class LearnedDirectFeedback(Estimator):
     bias: ClassVar[str] = (
         "the output error goes to every layer through its mean Jacobian, averaged over past batches"
     )
+    tells: ClassVar[str] = (
+        "It is approximated: the error at the outputs goes to every layer directly, through a "
+        "matrix of that layer, which follows its Jacobian."
+    )
+    arrives: ClassVar[str] = "output error through its matrix B"
     type: Literal["learned_direct_feedback"] = "learned_direct_feedback"
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.99, description="What the average keeps of itself at a step; it starts at zero."

@@ -1,0 +1,111 @@
+"""A spec explained: words, equations, bias, variance, cost and picture in one object."""
+
+import html
+from dataclasses import dataclass
+
+from compiler.compile import compile_plan
+from compiler.cost.by_part import dissect
+from compiler.plan.plan import Plan, make_plan
+from fgspec.explain import words
+from fgspec.explain.equations import equations_of, readout_equation
+from fgspec.explain.picture import picture
+from fgspec.formulas.styles import LATEX, TEXT
+from fgspec.formulas.tree import Equation
+from fgspec.show.text import mebibytes, quantity
+from fgspec.spec.gradient import Gradient
+
+LETTERS = (
+    "Letters: N examples n; ℓ a loss, y the outputs; b a block, B the last one, j a loss; z a "
+    "layer's pre-activation, h its output, x a block's output, W a weight or bias; k one of K "
+    "samples; p, g a patch and a group; ĝ the estimated gradient."
+)
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a spec's learning rule is.
+
+    Attributes:
+        name: of the spec.
+        paragraphs: the rule in words.
+        equations: the same as equations; none where the estimator gives no formula.
+        bias: what its mean is.
+        variance: how much it varies for one batch.
+        cost: what an update costs beside backprop.
+        picture: an SVG element.
+    """
+
+    name: str
+    paragraphs: tuple[str, ...]
+    equations: tuple[Equation, ...]
+    bias: str
+    variance: str
+    cost: str
+    picture: str
+
+    def text(self) -> str:
+        """As plain text."""
+        parts = [*self.paragraphs, ""]
+        for equation in self.equations:
+            parts += [f"    {equation.show(TEXT)}", f"        {equation.says}"]
+        parts += ["", LETTERS] if self.equations else []
+        parts += ["", f"Bias: {self.bias}", f"Variance: {self.variance}", f"Cost: {self.cost}"]
+        return "\n".join(parts)
+
+    def latex(self) -> str:
+        """The equations as LaTeX."""
+        lines = [rf"  {e.show(LATEX).replace(' = ', ' &= ', 1)} \\" for e in self.equations]
+        return "\n".join([r"\begin{align}", *lines, r"\end{align}"])
+
+    def markdown(self) -> str:
+        """As Markdown with LaTeX between `$$`; the picture is left out."""
+        parts = [*self.paragraphs]
+        for equation in self.equations:
+            parts += [equation.says, f"$$\n{equation.show(LATEX)}\n$$"]
+        parts += [f"**Bias.** {self.bias}", f"**Variance.** {self.variance}"]
+        return "\n\n".join([*parts, f"**Cost.** {self.cost}"])
+
+    def _repr_markdown_(self) -> str:
+        return self.markdown()
+
+    def _repr_html_(self) -> str:
+        return f"{self.picture}<pre>{html.escape(self.text())}</pre>"
+
+    def __str__(self) -> str:
+        """As plain text."""
+        return self.text()
+
+
+def explain(plan: Plan) -> Explanation:
+    """Explain the learning rule of a plan."""
+    equations = equations_of(plan)
+    if equations:
+        equations = (*equations, readout_equation())
+    return Explanation(
+        plan.experiment.name,
+        (
+            " ".join(words.losses(plan)),
+            " ".join([*words.estimates(plan), words.stops(plan)]),
+        ),
+        equations,
+        words.bias(plan),
+        words.variance(plan),
+        cost_beside_backprop(plan),
+        picture(plan),
+    )
+
+
+def cost_beside_backprop(plan: Plan) -> str:
+    """FLOPs and temporaries of an update, beside those of the same spec under backprop."""
+    spec = plan.experiment
+    losses = spec.losses.model_copy(update={"local": None, "isolate": "none"})
+    as_backprop = {"losses": losses, "gradient": Gradient(), "freeze": ()}
+    other = make_plan(spec.model_copy(update=as_backprop), plan.data)
+    own, bp = (dissect(compile_plan(p)) for p in (plan, other))
+    flops, memory = (
+        [sum(getattr(each, name).values()) for each in (own, bp)] for name in ("flops", "memory")
+    )
+    return (
+        f"{quantity(flops[0])} FLOPs an update, {flops[0] / flops[1]:.2f} times those of backprop; "
+        f"about {mebibytes(memory[0])} of temporaries, {memory[0] / memory[1]:.2f} times backprop's."
+    )
