@@ -81,10 +81,17 @@ def project(plan: Plan, params: Params, x: Features, context: Context) -> Estima
     else:
         draw = _noise(plan, space, context, still, trace, target.exact)
         directions = one_by_one(draw, how.samples)
-        total = forward_gradient(directions, slopes, times, how.samples, predicted)
+        corrected = {n: part for n, part in predicted.items() if _block(n) not in target.exact}
+        base = _as_it_is(view, corrected)
+        total = forward_gradient(directions, slopes, times, how.samples, base)
     exact = {n: part for n, part in target.gradient.items() if _block(n) in target.exact}
-    ones = {name: jnp.ones_like(part) for name, part in view.inner(exact, exact).items()}
-    return Estimate({"blocks": view.finish({**total, **view.times(exact, ones)})}, trace)
+    return Estimate({"blocks": view.finish({**total, **_as_it_is(view, exact)})}, trace)
+
+
+def _as_it_is(view: View, vectors: Signals) -> Signals:
+    """Vectors under the names that products of the view have, multiplied by one."""
+    ones = {name: jnp.ones_like(part) for name, part in view.inner(vectors, vectors).items()}
+    return view.times(vectors, ones)
 
 
 def _view(plan: Plan, at: Passed) -> tuple[Space, View]:

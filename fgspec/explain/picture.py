@@ -15,11 +15,11 @@ from compiler.plan.segment import Site
 from fgspec.explain import words
 
 WIDTH = 400
-CARD = 272
+CARD = 258
 """Width of a block; losses stand to the right of it."""
 ROW, LINE, GAP = 22, 15, 30
 """Height of a layer's line, of the line below it, and between two blocks."""
-LETTERS = 37
+LETTERS = 33
 """Of a layer's line, at most."""
 
 _STYLE = """
@@ -133,10 +133,11 @@ def _rows(plan: Plan, block: Block) -> Iterator[tuple[str, str]]:
     """Of every layer its line, and what it learns from."""
     for layer in block.layers:
         window = f" {size}x{size}" if (size := layer.kind.options().get("size", 1)) > 1 else ""
-        kind = "" if str(layer.kind) == layer.name else f"{layer.kind}"
+        kind = "" if layer.name.startswith(str(layer.kind)) else f"{layer.kind}"
         about = " ".join(filter(None, (kind, window.strip())))
         added = f" + {', '.join(layer.adds)}" if layer.adds else ""
-        text = f"{layer.name}{': ' + about if about else ''}{added}"
+        colon = ": " if kind else " " if about else ""
+        text = f"{layer.name}{colon}{about}{added}"
         shape = _shape(layer.end)
         yield f"{_cut(text, LETTERS - len(shape) - 1)}\t{shape}", _learns(plan, block, layer)
 
@@ -170,10 +171,9 @@ def _learns(plan: Plan, block: Block, layer: Layer) -> str:
             if name == path or name.startswith(f"{path}/") or (last and name == block.name):
                 own = tuple(axis for axis in copies if axis in element.route)
                 routes[tuple(words.AXES[axis] for axis in own)] = None
-    shown = " or ".join(", ".join(route) or "whole batch" for route in routes)
-    return f"noise u: own {shown}" if routes and shown != "whole batch" else (
-        "noise u: whole batch" if routes else ""
-    )
+    if len(routes) > 1:
+        return "noise u: own copies, by loss" if last else "noise u: own copies, by array"
+    return "".join(f"noise u: own {', '.join(r)}" if r else "noise u: all copies" for r in routes)
 
 
 def _card(canvas: _Canvas, plan: Plan, blocks: Sequence[Block]) -> None:
@@ -229,7 +229,7 @@ def _site(plan: Plan, block: Block) -> Site | None:
 
 def _loss(canvas: _Canvas, plan: Plan, site: Site, bottom: float, alike: int) -> None:
     """A loss beside the end of its block, with its copies."""
-    x, high = CARD + 28, 58
+    x, high = CARD + 24, 58
     wide = WIDTH - x - 8
     top = bottom - high
     unit = [s for _, s in plan.units].index(site)
@@ -272,10 +272,12 @@ def _between(canvas: _Canvas, plan: Plan, before: Block, after: Block) -> None:
         return
     back = plan.perturbation is None
     shown = f"ℓ{reach[0]}" if len(reach) == 1 else f"ℓ{reach[0]}…ℓ{reach[-1]}"
+    if [plan.units[j][1].name for j in reach] == ["final"]:
+        shown = "the final loss"
     if back:
         canvas.line(74, y + 8, 74, y + GAP - 2, "flow")
         canvas.tip(74, y + 2, True, "head")
-        canvas.text(86, y + GAP / 2 + 4, f"back comes the error of {shown}", "flowing")
+        canvas.text(86, y + GAP / 2 + 4, f"the error of {shown} comes back", "flowing")
     else:
         canvas.text(56, y + GAP / 2 + 4, f"a change goes on to {shown}", "flowing")
 
@@ -293,7 +295,7 @@ def _readout(canvas: _Canvas, plan: Plan, last: Block) -> None:
     canvas.box(10, top, CARD, 44, "card")
     canvas.text(20, top + 18, "classifier" if answers or not final else "final head", "title")
     canvas.text(20, top + 35, "exact gradient of its own loss", "flowing")
-    x = CARD + 28
+    x = CARD + 24
     canvas.line(CARD + 10, top + 22, x - 7, top + 22, "wire")
     canvas.parts.append(f'<path d="M{x:g} {top + 22:g} l-7 -4 v8 Z" class="tip"/>')
     wide = WIDTH - x - 14

@@ -5,8 +5,17 @@ from typing import Any
 
 from fgspec.formulas import notation as of
 from fgspec.formulas.facts import Facts
-from fgspec.formulas.notation import over_group
-from fgspec.formulas.tree import Bind, Equation, Expr, Index, Inner, Plus, Product, PullBack, Total
+from fgspec.formulas.tree import (
+    Bind,
+    Equation,
+    Expr,
+    Index,
+    Plus,
+    Product,
+    PullBack,
+    Symbol,
+    Total,
+)
 
 
 def joint(facts: Facts, estimator: Any) -> Iterator[Equation]:
@@ -69,18 +78,15 @@ def projected(facts: Facts) -> Iterator[Equation]:
         yield from space.masked_noise()
     left: Expr = goal
     if how.control_variate is not None:
-        says = f"What is predicted: {how.control_variate.says[0].lower()}"
-        predicted = of.prediction(array)
-        yield Equation(predicted, how.control_variate.gradient(array, facts.rows), says + how.control_variate.says[1:])
+        predicted, variate = of.prediction(array), how.control_variate
+        says = f"What is predicted of the target. {variate.says}"
+        yield Equation(predicted, variate.gradient(array, facts.rows), says)
         left = Plus(((1, goal), (-1, predicted)))
     yield from granularity.equations(how, array, left, direction)
-    body = granularity.product(array, direction)
-    if not made:
-        own = Total(("k",), body)
-        body = Product((of.one_over(how.samples, "K"), own)) if how.samples > 1 else own
     if how.projection.applies_to == "weights":
-        yield from _to_contributions(facts, array, direction)
+        yield from _scaled(facts, array, direction)
         return
+    body = _mean(facts, direction, granularity.product(array, direction))
     if how.control_variate is not None:
         body = Plus(((1, of.prediction(array)), (1, body)))
     says = "The estimate."
@@ -88,3 +94,27 @@ def projected(facts: Facts) -> Iterator[Equation]:
     if facts.exact:
         yield Equation(of.estimate(array), goal, "The last block takes the target.", facts.exact)
     yield space.to_weights(False)
+
+
+def _mean(facts: Facts, direction: Symbol, body: Expr) -> Expr:
+    """The mean over samples, if the direction is drawn."""
+    if facts.perturbation.guess.made:
+        return body
+    own, samples = Total(("k",), body), facts.perturbation.samples
+    return Product((of.one_over(samples, "K"), own)) if samples > 1 else own
+
+
+def _scaled(facts: Facts, array: Symbol, direction: Symbol) -> Iterator[Equation]:
+    """Coefficients of the outputs of blocks that scale what examples add to weights."""
+    how = facts.perturbation
+    kept = (*direction.axes[:1], *how.projection.granularity.kept)
+    pulled = PullBack(array, of.W_OF, direction)
+    own = Product((of.coefficient(kept), pulled))
+    body: Expr = Total(("n",), _mean(facts, direction, own))
+    if how.control_variate is not None:
+        body = Plus(((1, of.pulled(array, of.W, of.prediction(array))), (1, body)))
+    says = "The coefficient of an example scales what its guess adds to the weight."
+    yield Equation(of.GRADIENT, body, says, facts.others)
+    if facts.exact:
+        exact = of.pulled(array, of.W, of.target(array))
+        yield Equation(of.GRADIENT, exact, "The last block takes the target.", facts.exact)

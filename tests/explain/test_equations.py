@@ -178,6 +178,13 @@ CASES = {
         "{local: {last: final}}",
         "forward",
     ),
+    "scaled weights around a prediction": (
+        "global",
+        "space: block_output, control_variate: local, projection: {applies_to: weights}",
+        CONV,
+        "{local: {last: final}}",
+        "forward",
+    ),
 }
 
 

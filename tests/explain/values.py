@@ -49,7 +49,7 @@ class Values:
 
     def __init__(self, program, state, batch, noise):
         self.program, self.plan, self.state, self.noise = program, program.plan, state, noise
-        self.x = stem(self.plan, batch["image"])
+        self.x = stem(program._wide.plan, batch["image"])
         self.label = batch["label"]
         self.blocks = self.plan.network.blocks
         self.layers = dict(every_layer(self.blocks))
