@@ -41,15 +41,21 @@ def facts_of(plan: Plan) -> Facts:
 def _routes(plan: Plan) -> Iterator[Route]:
     """How arrays are credited, those alike together."""
     sites = [site for _, site in plan.units]
-    found: dict[tuple[tuple[str, ...], tuple[str, ...]], set[tuple[int, str]]] = {}
+    found: dict[tuple[tuple[str, ...], tuple[str, ...]], dict[tuple[int, str], None]] = {}
     for segment in plan.segments:
         site = segment.sites[-1]
         unit = sites.index(site)
         for name, element in plan.perturbed(segment).items():
             summed = tuple(axis for axis in site.axes if axis not in element.route)
-            found.setdefault((site.axes, summed), set()).add((unit, name))
+            found.setdefault((site.axes, summed), {})[unit, name] = None
     for (copies, summed), places in found.items():
-        yield Route(copies, summed, frozenset(places))
+        arrays = dict.fromkeys(called(name) for _, name in places)
+        yield Route(copies, summed, frozenset(places), tuple(arrays))
+
+
+def called(name: str) -> str:
+    """`channel` of `block0/channel`: a perturbed array without its block."""
+    return name.partition("/")[2] or "the outputs of blocks"
 
 
 def equations_of(plan: Plan) -> tuple[Equation, ...]:
@@ -65,21 +71,25 @@ def readout_equation() -> Equation:
 
 
 def shared_dimension(plan: Plan) -> int:
-    """The most numbers that answer for one copy of a loss, where noise is drawn; else 0."""
+    """The most numbers whose noise is in one element's derivative, where noise moves all; else 0."""
     if not plan.moves_together:
         return 0
-    return max(_of_copy(plan, segment) for segment in plan.segments)
+    return max(_of_derivative(plan, segment) for segment in plan.segments)
 
 
-def _of_copy(plan: Plan, segment: Segment) -> int:
-    """Numbers that move one copy of a segment's loss."""
-    copies = segment.sites[-1].axes
-    total = 0
-    for element in plan.perturbed(segment).values():
-        shared = [
-            size
-            for size, axis in zip(element.shape, element.axes, strict=True)
-            if axis in element.route and axis in copies
-        ]
-        total += prod(element.shape) // prod(shared)
-    return total
+def _of_derivative(plan: Plan, segment: Segment) -> int:
+    """Numbers that move the copies of a segment's loss that one element answers for."""
+    copies = set(segment.sites[-1].axes)
+    elements = plan.perturbed(segment).values()
+
+    def moving(route: set[str]) -> int:
+        return sum(
+            prod(
+                size
+                for size, axis in zip(e.shape, e.axes, strict=True)
+                if axis not in route or axis not in e.route
+            )
+            for e in elements
+        )
+
+    return max(moving(copies & set(element.route)) for element in elements)

@@ -17,7 +17,9 @@ from fgspec.spec.gradient import Gradient
 LETTERS = (
     "Letters: N examples n; ℓ a loss, y the outputs; b a block, B the last one, j a loss; z a "
     "layer's pre-activation, h its output, x a block's output, W a weight or bias; k one of K "
-    "samples; p, g a patch and a group; ĝ the estimated gradient."
+    "samples; p, g a patch and a group; ĝ the estimated gradient, t̂ the estimate at what is "
+    "perturbed, V a weight of a readout, γ arrays that share one derivative, ⟨,⟩ an inner product "
+    "over all indices but those that are shown."
 )
 
 

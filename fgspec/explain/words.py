@@ -73,29 +73,11 @@ def estimates(plan: Plan) -> Iterator[str]:
         if plan.exact_blocks:
             yield "The last block takes its exact gradient."
         return
-    routes = {axes for _, axes in answers(plan)}
-    for axes in sorted(routes, key=len, reverse=True):
-        names = [name for name, own in answers(plan) if own == axes]
-        whom = _and([f"its own {AXES[axis]}" for axis in axes]) if axes else "all examples"
-        yield f"An element of {brief(names)} answers for the loss copies of {whom}."
-
-
-def answers(plan: Plan) -> list[tuple[str, tuple[str, ...]]]:
-    """Every perturbed array, by its name without the block, and the copies it answers for."""
-    found = {}
-    for segment in plan.segments:
-        copies = segment.sites[-1].axes
-        for name, element in plan.perturbed(segment).items():
-            own = name.split("/", 1)[-1] if "/" in name else "a block's output"
-            found[own, tuple(axis for axis in copies if axis in element.route)] = None
-    return list(found)
-
-
-def brief(names: Sequence[str], most: int = 4) -> str:
-    """Names, or the first of them."""
-    shown = list(dict.fromkeys(names))
-    more = len(shown) - most
-    return ", ".join(shown[:most]) + (f" and {more} more" if more > 0 else "")
+    yield (
+        "All of it moves at once, so the derivative of a loss copy holds the noise of all elements "
+        "that move it. An element is credited with the copies that it can move; it answers for "
+        "these."
+    )
 
 
 def stops(plan: Plan) -> str:
@@ -113,8 +95,8 @@ def bias(plan: Plan) -> str:
     if found:
         return " ".join(f"{note[0].upper()}{note[1:].rstrip('.')}." for note in found)
     if plan.perturbation is None:
-        return "Unbiased: it is the gradient itself."
-    return "Unbiased: its mean over the noise is the gradient of the target."
+        return "None: it is the gradient itself."
+    return "None: its mean over the noise is the gradient of the target."
 
 
 def variance(plan: Plan) -> str:

@@ -10,11 +10,13 @@ class Route(NamedTuple):
         copies: the axes of the copies.
         summed: those of them that are summed over.
         places: the (loss, array) pairs that it is for.
+        arrays: what these arrays are called, without their blocks.
     """
 
     copies: tuple[str, ...]
     summed: tuple[str, ...]
     places: frozenset[tuple[Any, ...]]
+    arrays: tuple[str, ...]
 
 
 class Facts(NamedTuple):

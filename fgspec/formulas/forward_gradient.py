@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fgspec.formulas import notation as of
-from fgspec.formulas.facts import Facts
+from fgspec.formulas.facts import Facts, Route
 from fgspec.formulas.tree import (
     Bind,
     Equation,
@@ -49,16 +49,19 @@ def joint(facts: Facts, estimator: Any) -> Iterator[Equation]:
     yield space.to_weights(facts.past_norm)
 
 
-def _credit(route: Any) -> str:
+def _credit(route: Route) -> str:
     """Which copies an array answers for, in words."""
     names = {"batch": "example", "patch": "patch", "group": "group"}
     own = [names[axis] for axis in route.copies if axis not in route.summed]
-    summed = [f"{names[axis]}s" for axis in route.summed]
-    text = "Each element is credited with the losses "
-    text += f"of its own {' and '.join(own)}" if own else "of all"
-    if own and summed:
-        text += f", summed over {' and '.join(summed)}"
-    return f"{text}{'' if own else ' ' + ' and '.join(summed)}."
+    summed = [f"{names[axis]}{'e' * (axis == 'patch')}s" for axis in route.summed]
+    arrays, more = ", ".join(route.arrays[:_MOST]), len(route.arrays) - _MOST
+    text = f"An element of {arrays}{f' and {more} others' if more > 0 else ''} answers for "
+    text += f"the loss copies of its own {' and '.join(own)}" if own else "all losses"
+    return f"{text}{', summed over ' + ' and '.join(summed) if summed else ''}."
+
+
+_MOST = 4
+"""Names that are told one by one."""
 
 
 def projected(facts: Facts) -> Iterator[Equation]:

@@ -15,7 +15,7 @@ from fgspec.formulas.tree import (
 )
 
 BLOCK, LOSS, LAYER, READER, WEIGHT, GROUP, OUTPUT = map(
-    Index, ("b", "j", "l", "m", "w", "γ", "i")
+    Index, ("b", "j", "l", "m", "W", "γ", "i")
 )
 LAST = Index("B")
 """The last block, and its loss."""
@@ -44,9 +44,9 @@ Z = Symbol("z", "z", "z", (LAYER,))
 """The pre-activation of a layer: behind its normalization, before its activation."""
 X = Symbol("x", "x", "x", (OUTPUT,))
 """The output of a block."""
-W = Symbol("W", "W", "W", (WEIGHT,))
+W = Symbol("W", "W", "W", (WEIGHT,), bare=True)
 """A weight or bias."""
-W_OF = Symbol("W of example", r"W^{(n)}", "W⁽ⁿ⁾", (WEIGHT,))
+W_OF = Symbol("W of example", r"W^{(n)}", "W⁽ⁿ⁾", (WEIGHT,), bare=True)
 """A weight as example n alone sees it: what that example adds is its gradient by this."""
 GRADIENT = Symbol("gradient", r"\hat g", "ĝ", (WEIGHT,))
 """The estimate that the optimizer is given for a weight."""
@@ -130,7 +130,7 @@ COIN = Symbol("coin", r"\varsigma", "ς", (GROUP,))
 
 def mask(of: Symbol) -> Symbol:
     """1 where the activation lets a derivative through, else 0."""
-    return Symbol("mask", r"\mathbf 1_{f'\neq 0}", "1{f'≠0}", of.at)
+    return Symbol("mask", r"\mathbf 1[f'\neq 0]", "1{f'≠0}", of.at)
 
 
 SLOPE_OF_ACTIVATION = Symbol("fprime", "f'", "f'", (LAYER,))
@@ -145,7 +145,7 @@ OUTPUT_ERROR = Symbol("output error", "e", "e", (), ("n", "o"))
 """The derivative of the mean loss by the outputs."""
 FEEDBACK = Symbol("feedback", "B", "B", (LAYER,), ("o",))
 """The matrix from the outputs to a layer."""
-HEAD = Symbol("V", "V", "V", (Index("v"),))
+HEAD = Symbol("V", "V", "V", (Index("V"),), bare=True)
 """A weight or bias of a readout."""
 
 

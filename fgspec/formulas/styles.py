@@ -5,6 +5,10 @@ from collections.abc import Sequence
 from fgspec.formulas.tree import Index
 
 
+_GREEK = {"γ": r"\gamma"}
+"""Letters of indices that LaTeX has another name for."""
+
+
 def _marks(at: Sequence[Index], axes: Sequence[str]) -> tuple[str, str]:
     """What stands below a letter, and what above: samples apart from other axes."""
     samples = [axis for axis in axes if axis in "ki"]
@@ -23,6 +27,8 @@ class Latex:
     def symbol(self, letter: str, at: Sequence[Index], axes: Sequence[str]) -> str:
         """Indices below, axes above."""
         below, above = _marks(at, axes)
+        for plain, latex in _GREEK.items():
+            below = below.replace(plain, latex)
         return letter + (f"_{{{below}}}" if below else "") + (f"^{{{above}}}" if above else "")
 
     def brackets(self, body: str) -> str:

@@ -105,6 +105,7 @@ class Symbol(Expr):
         text: the same as plain text.
         at: the indices it depends on.
         axes: those of its axes that are shown; in another place it may show them by other names.
+        bare: whether it shows its letter alone.
     """
 
     key: str
@@ -112,9 +113,12 @@ class Symbol(Expr):
     text: str
     at: tuple[Index, ...] = ()
     axes: tuple[str, ...] = ()
+    bare: bool = False
 
     def show(self, style: Any) -> str:
         """Letter, indices below, axes above."""
+        if self.bare:
+            return style.letter(self.latex, self.text)
         return style.symbol(style.letter(self.latex, self.text), self.at, self.axes)
 
     def value(self, at: Any, bound: Bound) -> Any:

@@ -161,7 +161,11 @@ class Perturbation(Section):
         """
         if self.guess.made:
             return self.guess.variance()
-        return self.guess.variance_of(dimension, self.samples)
+        told = [self.guess.variance_of(dimension, self.samples)]
+        if self.control_variate is not None:
+            told.append("Here t is only what the prediction leaves of the target.")
+        how = self.projection
+        return " ".join([*told, *filter(None, (how.type and how.type.varies, how.coefficient.varies))])
 
 
 class Gradient(Section):

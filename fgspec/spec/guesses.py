@@ -85,8 +85,8 @@ class Guess(Kind):
         """
         more = self.kurtosis - 2
         factor = f"D {'+' if more > 0 else '-'} {abs(more):g}"
-        text = f"One sample has the variance ({factor}) |t|², t being the gradient of the D "
-        text += "numbers that share one derivative."
+        text = f"At what is perturbed, one sample has the variance ({factor}) |t|²; t is the "
+        text += "gradient by the D numbers that share one derivative."
         if dimension:
             text += f" Here D is at most {dimension:,}."
         return f"{text} {self.set.variance(samples)}".strip()

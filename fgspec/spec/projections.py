@@ -43,6 +43,8 @@ class Scale(Kind):
         of_unit_noise: whether it is that of noise of unit variance, and of no other guess.
         projects: whether it makes the product the projection on the guess.
         bias: what is estimated with it, if not the target.
+        varies: what it does to the variance of an estimate along noise, in a sentence.
+        reads_square: whether it reads the squared length of the guess.
     """
 
     table: ClassVar = SCALES
@@ -51,6 +53,8 @@ class Scale(Kind):
     of_unit_noise: ClassVar[bool] = False
     projects: ClassVar[bool] = False
     bias: ClassVar[str] = ""
+    varies: ClassVar[str] = ""
+    reads_square: ClassVar[bool] = False
 
     def scale(self, group: Any, samples: int, kurtosis: float) -> Any:
         """The factor of one group, in the shape of its derivatives.
@@ -61,8 +65,6 @@ class Scale(Kind):
             kurtosis: of one number of the guess.
         """
         raise self.lacks("scale")
-
-    reads_square: ClassVar[bool] = False
 
     def expression(self, square: Expr, samples: int, kurtosis: float) -> Expr | None:
         """The factor in formulas; None if there is none.
@@ -94,6 +96,7 @@ class SquaredNorm(Scale):
     projects: ClassVar[bool] = True
     bias: ClassVar[str] = "estimates the projection of the target on the guess"
     reads_square: ClassVar[bool] = True
+    varies: ClassVar[str] = "Divided by the squared length, it is about 1/D² of that."
     type: Literal["squared_norm"] = "squared_norm"
 
     def expression(self, square: Expr, samples: int, kurtosis: float) -> Expr | None:
@@ -107,6 +110,7 @@ class Dimension(Scale):
     behaviour: ClassVar[str | None] = "compiler.estimators.projections:Dimension"
     of_unit_noise: ClassVar[bool] = True
     bias: ClassVar[str] = "estimates 1/d of the target"
+    varies: ClassVar[str] = "Divided by D, it is 1/D² of that."
     type: Literal["dimension"] = "dimension"
 
     def expression(self, square: Expr, samples: int, kurtosis: float) -> Expr | None:
@@ -120,6 +124,7 @@ class Optimal(Scale):
     behaviour: ClassVar[str | None] = "compiler.estimators.projections:Optimal"
     of_unit_noise: ClassVar[bool] = True
     bias: ClassVar[str] = "estimates the target times the scale of least mean squared error"
+    varies: ClassVar[str] = "The scale s multiplies it by s²; the mean squared error is (1-s) |t|²."
     type: Literal["optimal"] = "optimal"
 
     def expression(self, square: Expr, samples: int, kurtosis: float) -> Expr | None:
@@ -136,11 +141,13 @@ class Coefficient(Kind):
 
     Attributes:
         control: what it is instead of the derivative, if it is a control.
+        varies: the variance along noise, in a sentence, if it is not that of the derivative.
     """
 
     table: ClassVar = COEFFICIENTS
     on_resume: ClassVar = Resume.FORKS
     control: ClassVar[str] = ""
+    varies: ClassVar[str] = ""
 
     def coefficient(self, along: Any, coin: Any) -> Any:
         """The coefficient, from the derivative and a random sign of the same shape."""
@@ -170,6 +177,7 @@ class Sign(Coefficient):
 
     behaviour: ClassVar[str | None] = "compiler.estimators.projections:Sign"
     control: ClassVar[str] = "a sign"
+    varies: ClassVar[str] = "The coefficient is a sign: the variance is about D, whatever |t|² is."
     type: Literal["sign"] = "sign"
 
     def expression(self, along: Expr, coin: Symbol) -> Expr:
@@ -181,6 +189,7 @@ class Coin(Coefficient):
     """A random sign, a control."""
 
     control: ClassVar[str] = "a coin"
+    varies: ClassVar[str] = "The coefficient is a random sign: the variance is D, and the mean 0."
     type: Literal["coin"] = "coin"
 
     def coefficient(self, along: Any, coin: Any) -> Any:

@@ -48,7 +48,7 @@ def gap(made, seed=0):
         values = Values(made, wide(state), exact, noise)
         equations = equations_of(made.plan)
         evaluation = Evaluation(equations, values)
-        solved = {name: evaluation.solve(GRADIENT, w=name) for name in found}
+        solved = {name: evaluation.solve(GRADIENT, W=name) for name in found}
     largest = max(np.abs(part).max() for part in found.values())
     assert largest > 1e-4, "nothing is learnt, so nothing is shown"
     return max(

@@ -82,13 +82,13 @@ class Values:
 
     def derived(self, index, place):
         found = {}
-        if index == "w":
+        if index == "W":
             found["l"] = place.rpartition("/")[0]
-        if index in "wli" and isinstance(place, str):
+        if index in "Wli" and isinstance(place, str):
             found["i"] = place.split("/")[0]
             found["b"] = self.unit_of[found["i"]]
         if self.plan.perturbation is not None and self.grouping is not None:
-            name = {index: place, **found}.get({"z": "l", "x": "i"}.get(self.view, "w"))
+            name = {index: place, **found}.get({"z": "l", "x": "i"}.get(self.view, "W"))
             if name in self.titles():
                 found["γ"] = self.titles()[name]
         return found
@@ -116,7 +116,7 @@ class Values:
             return [j for j in range(last + 1) if domain.holds(j, bound["b"], last)]
         if domain.key == "moves":
             last = len(self.units) - 1
-            key = {"l": "z", "i": "x", "w": "W"}[index.name]
+            key = {"l": "z", "i": "x", "W": "W"}[index.name]
             unit = {n: self.unit_of[n.split("/")[0]] for n in self.names(key)}
             return [n for n in unit if domain.holds(bound["j"], unit[n], last)]
         if domain.key == "members":
