@@ -23,6 +23,7 @@ VERBS = {
     "init": "write a spec to start from",
     "check": "say everything that is wrong with specs",
     "show": "print a resolved spec and where each value comes from",
+    "explain": "print a spec's learning rule in words and as equations",
     "schema": "print the JSON Schema of the language for editors",
     "plan": "print layers, losses, credit routes and cost",
     "train": "train a spec, or go on with a run",

@@ -9,6 +9,7 @@ from fgspec import api
 from fgspec.bench.plot import plotting
 from fgspec.cli.arguments import ArgumentError, meant, unwritable
 from fgspec.errors import ResumeError, UserError
+from fgspec.explain.picture import picture
 from fgspec.loading.resolved import spec_hash
 from fgspec.problems.problems import nearest
 from fgspec.processes.stopping import advise
@@ -67,6 +68,7 @@ class _Report:
         self._paths, self._folder, self._metric = paths, folder, metric
         self._against, self._over = against, over
         self._costs: dict[str, Cost | None] = {}
+        self._pictures: dict[str, str] = {}
 
     def watch(self) -> None:
         """Write whenever a run has logged, until every run has ended, or Ctrl-C."""
@@ -104,7 +106,8 @@ class _Report:
         _refuse_metric(arms, metric)
         failed = failures(self._paths)
         costs = {arm.label: cost for arm in arms if (cost := self._cost(arm)) is not None}
-        sections = compose(collected, metric, base, costs, self._over, self.draws, failed)
+        drawn = {arm.label: svg for arm in arms if (svg := self._picture(arm))}
+        sections = compose(collected, metric, base, costs, self._over, self.draws, failed, drawn)
         title = f"Report of {', '.join(path.name for path in self._paths)}"
         write_text(folder / "report.html", page(title, sections, refresh))
         write_text(folder / "report.md", as_markdown(title, sections))
@@ -129,10 +132,16 @@ class _Report:
             try:
                 plan = api.plan(arm.loaded)
                 cost = Cost(update_flops(plan), plan.steps, plan.steps_per_epoch)
+                self._pictures[key] = picture(plan)
             except UserError:
                 cost = None
             self._costs[key] = cost
         return self._costs[key]
+
+    def _picture(self, arm: ArmResult) -> str:
+        """Empty where there is no plan."""
+        self._cost(arm)
+        return self._pictures.get(spec_hash(arm.loaded), "")
 
 
 def _leading(arms: list[ArmResult]) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from math import prod
 
+from compiler.named_arrays.axes import Axis
 from compiler.network.network import every_layer, layers_in
 from compiler.plan.plan import Plan
 from compiler.plan.segment import Segment
@@ -71,7 +72,7 @@ def readout_equation() -> Equation:
 
 
 def shared_dimension(plan: Plan) -> int:
-    """The most numbers whose noise is in one element's derivative, where noise moves all; else 0."""
+    """The most numbers whose noise is in one derivative, where noise moves all; else 0."""
     if not plan.moves_together:
         return 0
     return max(_of_derivative(plan, segment) for segment in plan.segments)
@@ -82,7 +83,7 @@ def _of_derivative(plan: Plan, segment: Segment) -> int:
     copies = set(segment.sites[-1].axes)
     elements = plan.perturbed(segment).values()
 
-    def moving(route: set[str]) -> int:
+    def moving(route: set[Axis]) -> int:
         return sum(
             prod(
                 size

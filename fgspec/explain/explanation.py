@@ -14,13 +14,36 @@ from fgspec.formulas.tree import Equation
 from fgspec.show.text import mebibytes, quantity
 from fgspec.spec.gradient import Gradient
 
-LETTERS = (
-    "Letters: N examples n; ℓ a loss, y the outputs; b a block, B the last one, j a loss; z a "
-    "layer's pre-activation, h its output, x a block's output, W a weight or bias; k one of K "
-    "samples; p, g a patch and a group; ĝ the estimated gradient, t̂ the estimate at what is "
-    "perturbed, V a weight of a readout, γ arrays that share one derivative, ⟨,⟩ an inner product "
-    "over all indices but those that are shown."
-)
+LETTERS = {
+    "ĝ": "ĝ the estimated gradient",
+    "t̂": "t̂ the estimate at what is perturbed",
+    "ℓ": "ℓ a loss",
+    "N": "N the rows n of a batch",
+    "b": "b a block",
+    "B": "B the last block or a backward weight",
+    "_j": "j a loss, by its block",
+    "z": "z a layer's pre-activation",
+    "_x": "x a block's output",
+    "∂x": "x a block's output",
+    "h": "h a layer's output",
+    "y": "y the network's outputs",
+    "e[": "e their error",
+    "f'": "f' the derivative of the activation",
+    "1{": "1{} is 1 where this holds, else 0",
+    "W": "W a weight or bias",
+    "V": "V a weight or bias of a readout",
+    "u": "u the perturbation",
+    "k": "k one of K samples",
+    "pg": "p, g a patch and a group",
+    "d_": "d a derivative along u",
+    "d̄": "d̄ what is credited of it",
+    "T_": "T the target",
+    "G_": "G the guess",
+    "γ": "γ arrays that share one derivative",
+    "⟨": "⟨ , ⟩ an inner product over all indices but those that are shown",
+    "ᵀ": "ᵀ a transposed Jacobian",
+}
+"""What letters mean, by what stands in the formulas where they are used."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +73,15 @@ class Explanation:
         parts = [*self.paragraphs, ""]
         for equation in self.equations:
             parts += [f"    {equation.show(TEXT)}", f"        {equation.says}"]
-        parts += ["", LETTERS] if self.equations else []
+        parts += ["", self.letters()] if self.equations else []
         parts += ["", f"Bias: {self.bias}", f"Variance: {self.variance}", f"Cost: {self.cost}"]
         return "\n".join(parts)
+
+    def letters(self) -> str:
+        """What the letters of the equations mean."""
+        shown = " ".join(equation.show(TEXT) for equation in self.equations)
+        told = dict.fromkeys(says for mark, says in LETTERS.items() if mark in shown)
+        return f"Letters: {'; '.join(told)}."
 
     def latex(self) -> str:
         """The equations as LaTeX."""
@@ -107,7 +136,8 @@ def cost_beside_backprop(plan: Plan) -> str:
     flops, memory = (
         [sum(getattr(each, name).values()) for each in (own, bp)] for name in ("flops", "memory")
     )
+    work, held = flops[0] / flops[1], memory[0] / memory[1]
     return (
-        f"{quantity(flops[0])} FLOPs an update, {flops[0] / flops[1]:.2f} times those of backprop; "
-        f"about {mebibytes(memory[0])} of temporaries, {memory[0] / memory[1]:.2f} times backprop's."
+        f"{quantity(flops[0])} FLOPs an update, {work:.2f} times those of backprop; about "
+        f"{mebibytes(memory[0])} of temporaries, {held:.2f} times backprop's."
     )

@@ -13,6 +13,7 @@ from compiler.network.shapes import Layer
 from compiler.plan.plan import Plan
 from compiler.plan.segment import Site
 from fgspec.explain import words
+from fgspec.spec.shapes import Extent
 
 WIDTH = 400
 CARD = 258
@@ -61,8 +62,7 @@ class _Canvas:
 
     def box(self, x: float, y: float, wide: float, high: float, kind: str) -> None:
         self.parts.append(
-            f'<rect x="{x:g}" y="{y:g}" width="{wide:g}" height="{high:g}" rx="6" '
-            f'class="{kind}"/>'
+            f'<rect x="{x:g}" y="{y:g}" width="{wide:g}" height="{high:g}" rx="6" class="{kind}"/>'
         )
 
     def tip(self, x: float, y: float, up: bool, kind: str) -> None:
@@ -100,7 +100,9 @@ def picture(plan: Plan) -> str:
 def _title(canvas: _Canvas, plan: Plan) -> None:
     name = plan.experiment.name
     canvas.text(12, canvas.y + 14, _cut(name, 52), "title")
-    canvas.text(12, canvas.y + 31, _cut(f"input, {_shape(plan.network.blocks[0].start)}", 52), "small")
+    canvas.text(
+        12, canvas.y + 31, _cut(f"input, {_shape(plan.network.blocks[0].start)}", 52), "small"
+    )
     canvas.y += 38
     _arrow(canvas, 18)
 
@@ -142,12 +144,9 @@ def _rows(plan: Plan, block: Block) -> Iterator[tuple[str, str]]:
         yield f"{_cut(text, LETTERS - len(shape) - 1)}\t{shape}", _learns(plan, block, layer)
 
 
-def _shape(extent: object) -> str:
+def _shape(extent: Extent) -> str:
     """Positions, groups and channels, without what is 1."""
-    positions, groups, channels = extent.features  # type: ignore[attr-defined]
-    return "×".join(str(size) for size in (positions, groups) if size > 1) + (
-        f"×{channels}" if positions > 1 or groups > 1 else f"{channels}"
-    )
+    return "×".join(str(size) for size in extent.features if size > 1) or "1"
 
 
 def _learns(plan: Plan, block: Block, layer: Layer) -> str:
@@ -234,16 +233,13 @@ def _loss(canvas: _Canvas, plan: Plan, site: Site, bottom: float, alike: int) ->
     top = bottom - high
     unit = [s for _, s in plan.units].index(site)
     canvas.line(CARD + 10, top + 20, x - 7, top + 20, "wire")
-    canvas.parts.append(
-        f'<path d="M{x:g} {top + 20:g} l-7 -4 v8 Z" class="tip"/>'
-    )
+    canvas.parts.append(f'<path d="M{x:g} {top + 20:g} l-7 -4 v8 Z" class="tip"/>')
     copies = words.sizes(plan, site)[1:]
     shadows = 2 if copies else 0
     for shift in range(shadows, 0, -1):
         canvas.box(x + 3 * shift, top - 3 * shift, wide - 6, high, "loss")
     canvas.parts.append(
-        f'<rect x="{x:g}" y="{top:g}" width="{wide - 6:g}" height="{high:g}" rx="6" '
-        'class="paper"/>'
+        f'<rect x="{x:g}" y="{top:g}" width="{wide - 6:g}" height="{high:g}" rx="6" class="paper"/>'
     )
     canvas.box(x, top, wide - 6, high, "loss")
     canvas.text(x + 8, top + 17, "ℓ of each" if alike > 1 else f"loss ℓ{unit}", "lossy")

@@ -86,9 +86,7 @@ class Evaluation:
         key = (symbol.key, place, tuple(sorted(inside.items(), key=str)))
         if key not in self._known:
             self._known[key] = equation.right.value(self, inside)
-        return self._known[key].renamed(
-            dict(zip(equation.left.axes, symbol.axes, strict=False))
-        )
+        return self._known[key].renamed(dict(zip(equation.left.axes, symbol.axes, strict=False)))
 
     def members(self, domain: Domain, index: Index, bound: Bound) -> Iterator[Bound]:
         """Every binding of an index."""
@@ -116,9 +114,7 @@ class Evaluation:
         names = {axis[:-1]: axis for axis in primed}
         return (found * direction.renamed(names)).total(primed)
 
-    def pull_back(
-        self, of: Symbol, by: Symbol, error: Array, through: str, bound: Bound
-    ) -> Array:
+    def pull_back(self, of: Symbol, by: Symbol, error: Array, through: str, bound: Bound) -> Array:
         """See `PullBack`."""
         found = self._jacobian(of, by, bound, through)
         assert found is not None

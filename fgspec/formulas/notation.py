@@ -14,9 +14,7 @@ from fgspec.formulas.tree import (
     Symbol,
 )
 
-BLOCK, LOSS, LAYER, READER, WEIGHT, GROUP, OUTPUT = map(
-    Index, ("b", "j", "l", "m", "W", "γ", "i")
-)
+BLOCK, LOSS, LAYER, READER, WEIGHT, GROUP, OUTPUT = map(Index, ("b", "j", "l", "m", "W", "γ", "i"))
 LAST = Index("B")
 """The last block, and its loss."""
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from fgspec.formulas.tree import Index
 
-
 _GREEK = {"γ": r"\gamma"}
 """Letters of indices that LaTeX has another name for."""
 

@@ -199,11 +199,6 @@ class Total(Expr):
     axes: tuple[str, ...]
     body: Expr
 
-    @property
-    def loose(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """A sum of a sum needs brackets, a sum of a product does not."""
-        return False
-
     def show(self, style: Any) -> str:
         """A sum sign."""
         body = self.body.show(style)

@@ -243,9 +243,7 @@ class Feedback(Estimator):
             "weight B; activations and normalizations are exact.",
             facts.others,
         )
-        yield Equation(
-            of.ERROR, of.one_over(facts.rows, "N"), "At a loss it is 1/N.", facts.losses
-        )
+        yield Equation(of.ERROR, of.one_over(facts.rows, "N"), "At a loss it is 1/N.", facts.losses)
         yield Equation(
             of.GRADIENT,
             of.pulled(of.Z, of.W, of.ERROR),

@@ -162,10 +162,13 @@ class Perturbation(Section):
         if self.guess.made:
             return self.guess.variance()
         told = [self.guess.variance_of(dimension, self.samples)]
+        if self.sharing == "batch" and not self.space.of_weights:
+            told.append("All examples share the noise, so their errors do not average out.")
         if self.control_variate is not None:
             told.append("Here t is only what the prediction leaves of the target.")
         how = self.projection
-        return " ".join([*told, *filter(None, (how.type and how.type.varies, how.coefficient.varies))])
+        scale = how.type.varies if how.type is not None else ""
+        return " ".join([*told, *filter(None, (scale, how.coefficient.varies))])
 
 
 class Gradient(Section):

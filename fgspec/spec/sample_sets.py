@@ -150,7 +150,9 @@ class Orthogonal(_Normal):
         says = "R makes the K draws orthogonal: it is the inverse of the Cholesky factor of their "
         says += "inner products. D is how many numbers move together."
         return (
-            Equation(root, Function("inverse root", _gram(array, moves, drawn, rows), ("k", "i")), says),
+            Equation(
+                root, Function("inverse root", _gram(array, moves, drawn, rows), ("k", "i")), says
+            ),
             Equation(noise(array), Product((length, mixed)), "All directions have the length √D."),
         )
 
@@ -184,6 +186,6 @@ class Projected(_Normal):
     def variance(self, samples: int) -> str:
         """That of a projection."""
         return (
-            f"The projection on {samples} directions has the variance {samples}/D (1 - {samples}/D) "
-            "|t|² instead."
+            f"The projection on {samples} directions has the variance "
+            f"{samples}/D (1 - {samples}/D) |t|² instead."
         )

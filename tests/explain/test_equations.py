@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from explain.values import Values
 from networks import LOCAL_NORM, MIXER, batch_of, program, state_of, wide
 
 from compiler.named_arrays.paths import flatten
-from explain.values import Values
 from fgspec.explain.equations import equations_of
 from fgspec.formulas.evaluation import Evaluation
 from fgspec.formulas.notation import GRADIENT

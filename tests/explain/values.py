@@ -11,11 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from compiler.estimators.guesses import signs
-from compiler.named_arrays.paths import flatten, unflatten
+from compiler.named_arrays.paths import flatten
 from compiler.named_arrays.random_streams import address
 from compiler.network.initialize import initialize
 from compiler.network.layers import scaled
-from compiler.network.network import every_layer, forward
+from compiler.network.network import every_layer
 from compiler.update.forward_passes import stem
 from fgspec.formulas.arrays import Array
 from fgspec.formulas.notation import COPY
@@ -37,7 +37,6 @@ class Reader(str):
         found = cls(path)
         found.way = way
         return found
-
 
 
 class Values:
@@ -76,7 +75,7 @@ class Values:
             return place
         if index.name == "i":
             names = [block.name for block in self.blocks]
-            return (names + [None])[names.index(place) + index.shift]
+            return [*names, None][names.index(place) + index.shift]
         moved = place + index.shift
         return moved if moved < len(self.units) else None
 
@@ -328,7 +327,10 @@ class Values:
         outs, features = self.still()
         if through == "past normalization":
             path, name = of[1], by[1]
-            run = lambda d: self.pre(path, outs[path][2], {("W", name): d}, None, through)  # noqa
+
+            def run(delta):
+                return self.pre(path, outs[path][2], {("W", name): delta}, None, through)
+
             found = jax.jacrev(run)(self.zeros("W", name))
             return Array(np.asarray(found), ("n", "p", "g", "c", *primed))
         back = self.backward()

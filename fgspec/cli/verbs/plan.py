@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from fgspec.cli.verbs.shared import JsonOption, MeshOption, SetOption, SpecArgument
+from fgspec.cli.verbs.shared import JsonOption, MeshOption, PictureOption, SetOption, SpecArgument
 
 FlopsOption = Annotated[
     float | None,
@@ -23,6 +23,7 @@ def run(
     flops: FlopsOption = None,
     bandwidth: BandwidthOption = None,
     as_json: JsonOption = False,
+    picture: PictureOption = None,
 ) -> None:
     """Print every layer with its losses and credit routes, and what an update costs.
 
