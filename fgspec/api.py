@@ -54,8 +54,8 @@ from fgspec.errors.arguments import (
     refuse_no_path,
     refuse_no_texts,
 )
-from fgspec.explain.explanation import Explanation
-from fgspec.explain.explanation import explain as explained
+from fgspec.explaining.explanation import Explanation
+from fgspec.explaining.explanation import explain as explained
 from fgspec.loading import spec_file as source
 from fgspec.loading.from_mapping import NAME as MAPPING
 from fgspec.loading.from_mapping import yaml_of

@@ -41,7 +41,7 @@ ROOMS = [
     "fgspec.loading",
     "fgspec.data",
     "fgspec.show",
-    "fgspec.explain",
+    "fgspec.explaining",
     "fgspec.processes",
     "fgspec.training",
     "fgspec.bench",

@@ -11,7 +11,7 @@ from fgspec.cli.arguments import ArgumentError, unwritable
 from fgspec.comparing import as_html as diff_html
 from fgspec.comparing import as_text as diff_text
 from fgspec.comparing.comparison import Probing, of_fields
-from fgspec.explain.picture import picture
+from fgspec.explaining.picture import picture
 from fgspec.loading.spec_file import load
 from fgspec.training.logbook import write_text
 

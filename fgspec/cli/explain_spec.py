@@ -9,7 +9,7 @@ from rich.text import Text
 
 from fgspec import api
 from fgspec.cli.arguments import ArgumentError, unwritable
-from fgspec.explain.explanation import Explanation
+from fgspec.explaining.explanation import Explanation
 from fgspec.formulas.styles import TEXT
 from fgspec.loading.spec_file import load
 from fgspec.training.logbook import write_text

@@ -13,7 +13,7 @@ from compiler.cost.updates_per_call import calls_of
 from compiler.plan.plan import Plan
 from fgspec import api
 from fgspec.cli.arguments import ArgumentError, then, unwritable, with_mesh
-from fgspec.explain.picture import picture as draw
+from fgspec.explaining.picture import picture as draw
 from fgspec.loading.resolved import spec_hash
 from fgspec.loading.spec_file import Loaded, load
 from fgspec.show.bias_notes import notes

@@ -9,7 +9,7 @@ from fgspec import api
 from fgspec.bench.plot import plotting
 from fgspec.cli.arguments import ArgumentError, meant, unwritable
 from fgspec.errors import ResumeError, UserError
-from fgspec.explain.picture import picture
+from fgspec.explaining.picture import picture
 from fgspec.loading.resolved import spec_hash
 from fgspec.problems.problems import nearest
 from fgspec.processes.stopping import advise

@@ -1,6 +1,6 @@
 """NumPy arrays whose axes have names and meet by them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,19 +57,21 @@ class Array:
         return Array(self.numbers, tuple(names.get(axis, axis) for axis in self.axes))
 
     def function(self, name: str, axes: Sequence[str]) -> "Array":
-        """See `fgspec.formulas.tree.Function`."""
-        if name == "sign":
-            return Array(np.sign(self.numbers), self.axes)
-        if name == "mirrored":
-            first = self.spread((*axes, *(axis for axis in self.axes if axis not in axes)))
-            half = first[: len(first) // 2]
-            names = (*axes, *(axis for axis in self.axes if axis not in axes))
-            return Array(np.concatenate([half, -half]), names)
+        """See `fgspec.formulas.tree.Function`; a matrix is in the last two axes."""
         others = tuple(axis for axis in self.axes if axis not in axes)
-        matrices = self.spread((*others, *axes))
-        found = {
-            "inverse": np.linalg.inv,
-            "inverse root": lambda m: np.linalg.inv(np.linalg.cholesky(m)),
-            "pseudo inverse": lambda m: np.linalg.pinv(m, rcond=1e-6, hermitian=True),
-        }[name](matrices)
-        return Array(found, (*others, *axes))
+        return Array(FUNCTIONS[name](self.spread((*others, *axes))), (*others, *axes))
+
+
+def _mirrored(draws: np.ndarray) -> np.ndarray:
+    half = draws[..., : draws.shape[-1] // 2]
+    return np.concatenate([half, -half], -1)
+
+
+FUNCTIONS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
+    "sign": np.sign,
+    "mirrored": _mirrored,
+    "inverse": np.linalg.inv,
+    "inverse root": lambda matrix: np.linalg.inv(np.linalg.cholesky(matrix)),
+    "pseudo inverse": lambda matrix: np.linalg.pinv(matrix, rcond=1e-6, hermitian=True),
+}
+"""Functions by name."""

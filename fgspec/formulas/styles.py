@@ -8,6 +8,23 @@ _GREEK = {"γ": r"\gamma"}
 """Letters of indices that LaTeX has another name for."""
 
 
+_IN_LATEX = {
+    "sign": r"\operatorname{{sign}}\left({}\right)",
+    "mirrored": r"\pm {}",
+    "inverse": r"\left({}\right)^{{-1}}",
+    "inverse root": r"\left({}\right)^{{-1/2}}",
+    "pseudo inverse": r"\left({}\right)^{{+}}",
+}
+_IN_TEXT = {
+    "sign": "sign({})",
+    "mirrored": "±{}",
+    "inverse": "({})⁻¹",
+    "inverse root": "({})^(-1/2)",
+    "pseudo inverse": "({})⁺",
+}
+"""How functions are written, by the names that `fgspec.formulas.arrays` knows them by."""
+
+
 def _marks(at: Sequence[Index], axes: Sequence[str]) -> tuple[str, str]:
     """What stands below a letter, and what above: samples apart from other axes."""
     samples = [axis for axis in axes if axis in "ki"]
@@ -61,12 +78,8 @@ class Latex:
 
     def function(self, name: str, of: str, axes: Sequence[str]) -> str:
         """By its name, or a matrix with its mark and indices."""
-        if name == "sign":
-            return rf"\operatorname{{sign}}\left({of}\right)"
-        if name == "mirrored":
-            return rf"\pm {of}"
-        mark = {"inverse": "-1", "inverse root": "-1/2", "pseudo inverse": "+"}[name]
-        return rf"\left[\left({of}\right)^{{{mark}}}\right]^{{{''.join(axes)}}}"
+        shown = _IN_LATEX[name].format(of)
+        return rf"\left[{shown}\right]^{{{''.join(axes)}}}" if len(axes) > 1 else shown
 
     def equation(self, left: str, right: str) -> str:
         """Both sides."""
@@ -116,12 +129,8 @@ class Text:
 
     def function(self, name: str, of: str, axes: Sequence[str]) -> str:
         """By its name, or a matrix with its mark and indices."""
-        if name == "sign":
-            return f"sign({of})"
-        if name == "mirrored":
-            return f"±{of}"
-        mark = {"inverse": "⁻¹", "inverse root": "^(-1/2)", "pseudo inverse": "⁺"}[name]
-        return f"[({of}){mark}][{''.join(axes)}]"
+        shown = _IN_TEXT[name].format(of)
+        return f"[{shown}][{''.join(axes)}]" if len(axes) > 1 else shown
 
     def equation(self, left: str, right: str) -> str:
         """Both sides."""

@@ -405,10 +405,10 @@ class Function(Expr):
     """A function of an expression.
 
     Attributes:
-        name: `sign`, or of a matrix: `inverse`, `inverse root` (of its Cholesky factor), `pseudo
-            inverse`.
+        name: `sign`; `mirrored`: the first half along an axis, then its opposite; or of a matrix
+            `inverse`, `inverse root` (of its Cholesky factor), `pseudo inverse`.
         of: its argument.
-        axes: rows and columns of a matrix.
+        axes: rows and columns of a matrix, or the axis that is mirrored.
     """
 
     name: str

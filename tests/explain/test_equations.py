@@ -8,7 +8,7 @@ from explain.values import Values
 from networks import LOCAL_NORM, MIXER, batch_of, program, state_of, wide
 
 from compiler.named_arrays.paths import flatten
-from fgspec.explain.equations import equations_of
+from fgspec.explaining.equations import equations_of
 from fgspec.formulas.evaluation import Evaluation
 from fgspec.formulas.notation import GRADIENT
 from fgspec.spec.estimators import ESTIMATORS

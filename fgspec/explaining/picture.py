@@ -12,7 +12,7 @@ from compiler.network.block import Block
 from compiler.network.shapes import Layer
 from compiler.plan.plan import Plan
 from compiler.plan.segment import Site
-from fgspec.explain import words
+from fgspec.explaining import words
 from fgspec.spec.shapes import Extent
 
 WIDTH = 400
@@ -82,7 +82,7 @@ def picture(plan: Plan) -> str:
         if index:
             _between(canvas, plan, runs[index - 1][-1], blocks[0])
         _card(canvas, plan, blocks)
-    _readout(canvas, plan, runs[-1][-1])
+    _readout(canvas, plan)
     _legend(canvas, plan)
     high = canvas.y + 8
     body = "\n".join(canvas.parts)
@@ -119,8 +119,7 @@ def _runs(plan: Plan) -> Iterator[tuple[Block, ...]]:
     """Blocks in order, three or more in a row that look alike as one card."""
 
     def looks(block: Block) -> object:
-        unit = next(i for i, (chain, _) in enumerate(plan.units) if block in chain)
-        last = unit == len(plan.units) - 1
+        last = _unit(plan, block) == len(plan.units) - 1
         return (tuple(_rows(plan, block)), bool(_site(plan, block)), last)
 
     for _, same in groupby(plan.network.blocks, looks):
@@ -184,9 +183,13 @@ def _card(canvas: _Canvas, plan: Plan, blocks: Sequence[Block]) -> None:
     if len(blocks) > 1:
         canvas.box(16, top + 6, CARD, high, "card")
     canvas.box(10, top, CARD, high, "card")
-    name = first.name if len(blocks) == 1 else f"{first.name} … {last.name}, {len(blocks)} alike"
-    canvas.text(20, top + 17, name, "title")
-    canvas.text(CARD + 2, top + 17, f"learns {_from(plan, first, last)}", "lossy", end=True)
+    learns, name = _from(plan, first, last), first.name
+    if len(blocks) > 1:
+        name = f"{first.name} … {last.name}, {len(blocks)} alike"
+    else:
+        learns = f"learns {learns}"
+    canvas.text(20, top + 17, _cut(name, LETTERS - len(learns)), "title")
+    canvas.text(CARD + 2, top + 17, learns, "lossy", end=True)
     y = top + 24
     for line, learns in rows:
         text, _, shape = line.partition("\t")
@@ -206,18 +209,24 @@ def _card(canvas: _Canvas, plan: Plan, blocks: Sequence[Block]) -> None:
 
 def _from(plan: Plan, first: Block, last: Block) -> str:
     """The losses that a block learns from."""
-    units = [
-        next(i for i, (chain, _) in enumerate(plan.units) if block in chain)
-        for block in (first, last)
-    ]
-    if units[0] != units[1]:
-        own = words.learns_from(plan, units[0])
-        if own == [units[0]]:
-            return "own ℓ"
+    units = [_unit(plan, block) for block in (first, last)]
     own = words.learns_from(plan, units[0])
-    if plan.units[own[-1]][1].name == "final" and len(own) == 1:
-        return "final ℓ"
-    return f"ℓ{own[0]}" if len(own) == 1 else f"ℓ{own[0]}…ℓ{own[-1]}"
+    if units[0] != units[1] and own == [units[0]]:
+        return "from its own loss"
+    return f"from {_losses(plan, own)}"
+
+
+def _unit(plan: Plan, block: Block) -> int:
+    """The number of the chain that a block is in."""
+    return next(i for i, (chain, _) in enumerate(plan.units) if block in chain)
+
+
+def _losses(plan: Plan, numbers: Sequence[int]) -> str:
+    """Losses by their numbers, such as `ℓ0…ℓ3`."""
+    if len(numbers) == 1:
+        only = numbers[0]
+        return "the final loss" if plan.units[only][1].name == "final" else f"ℓ{only}"
+    return f"ℓ{numbers[0]}{', ' if len(numbers) == 2 else '…'}ℓ{numbers[-1]}"
 
 
 def _site(plan: Plan, block: Block) -> Site | None:
@@ -255,22 +264,21 @@ def _loss(canvas: _Canvas, plan: Plan, site: Site, bottom: float, alike: int) ->
 
 def _between(canvas: _Canvas, plan: Plan, before: Block, after: Block) -> None:
     """The way from a block to the next, and the way back if there is one."""
+    unit, following = _unit(plan, before), _unit(plan, after)
+    reached = [j for j in words.learns_from(plan, unit) if j >= following]
+    _way(canvas, plan, [] if plan.estimator.isolates_layers else reached)
+
+
+def _way(canvas: _Canvas, plan: Plan, reached: Sequence[int]) -> None:
+    """Down to the next part, and back from the losses whose gradient reaches the one above."""
     y = canvas.y
     _arrow(canvas, GAP)
-    units = [
-        next(i for i, (chain, _) in enumerate(plan.units) if block in chain)
-        for block in (before, after)
-    ]
-    reach = [j for j in words.learns_from(plan, units[0]) if j >= units[1]]
-    if plan.estimator.isolates_layers or not reach:
+    if not reached:
         canvas.line(56, y + GAP / 2, 92, y + GAP / 2, "stop")
         canvas.text(100, y + GAP / 2 + 4, "gradient stops", "stopped")
         return
-    back = plan.perturbation is None
-    shown = f"ℓ{reach[0]}" if len(reach) == 1 else f"ℓ{reach[0]}…ℓ{reach[-1]}"
-    if [plan.units[j][1].name for j in reach] == ["final"]:
-        shown = "the final loss"
-    if back:
+    shown = _losses(plan, reached)
+    if plan.perturbation is None:
         canvas.line(74, y + 8, 74, y + GAP - 2, "flow")
         canvas.tip(74, y + 2, True, "head")
         canvas.text(86, y + GAP / 2 + 4, f"the error of {shown} comes back", "flowing")
@@ -278,14 +286,11 @@ def _between(canvas: _Canvas, plan: Plan, before: Block, after: Block) -> None:
         canvas.text(56, y + GAP / 2 + 4, f"a change goes on to {shown}", "flowing")
 
 
-def _readout(canvas: _Canvas, plan: Plan, last: Block) -> None:
+def _readout(canvas: _Canvas, plan: Plan) -> None:
     """The classifier, or the final loss."""
-    y = canvas.y
-    final = plan.units[-1][1].name == "final"
-    _arrow(canvas, GAP)
-    if not final:
-        canvas.line(56, y + GAP / 2, 92, y + GAP / 2, "stop")
-        canvas.text(100, y + GAP / 2 + 4, "gradient stops", "stopped")
+    number = len(plan.units) - 1
+    final = plan.units[number][1].name == "final"
+    _way(canvas, plan, [number] if final and not plan.estimator.isolates_layers else [])
     answers = plan.objective.answers
     top = canvas.y
     canvas.box(10, top, CARD, 44, "card")
@@ -296,9 +301,9 @@ def _readout(canvas: _Canvas, plan: Plan, last: Block) -> None:
     canvas.parts.append(f'<path d="M{x:g} {top + 22:g} l-7 -4 v8 Z" class="tip"/>')
     wide = WIDTH - x - 14
     canvas.box(x, top, wide, 44, "loss")
-    name = f"final loss ℓ{len(plan.units) - 1}" if final else "final loss"
+    name = f"final loss ℓ{number}" if final else "final loss"
     canvas.text(x + 8, top + 18, name, "lossy")
-    canvas.text(x + 8, top + 35, "of each row", "small")
+    canvas.text(x + 8, top + 35, "of each example", "small")
     canvas.y = top + 44
 
 
@@ -308,9 +313,11 @@ def _legend(canvas: _Canvas, plan: Plan) -> None:
     lines = []
     how = plan.perturbation
     if how is not None and not how.projects:
-        lines.append("● noise u moves this; behind it, whose loss copies it answers for")
+        lines.append("● noise u, then the loss copies that it answers for")
     elif how is not None:
         lines.append("● the target's gradient is projected on this guess")
+    if plan.estimator.isolates_layers:
+        lines.append("the error of the final loss goes to every layer directly")
     lines.append("shapes: positions × groups × channels, without 1s")
     for line in lines:
         if line.startswith("●"):

@@ -5,7 +5,7 @@ from math import prod
 
 from compiler.plan.plan import Plan
 from compiler.plan.segment import Site
-from fgspec.explain.equations import facts_of, shared_dimension
+from fgspec.explaining.equations import facts_of, shared_dimension
 from fgspec.formulas.notation import W
 from fgspec.show.bias_notes import notes
 

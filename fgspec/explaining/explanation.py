@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from compiler.compile import compile_plan
 from compiler.cost.by_part import dissect
 from compiler.plan.plan import Plan, make_plan
-from fgspec.explain import words
-from fgspec.explain.equations import equations_of, readout_equation
-from fgspec.explain.picture import picture
+from fgspec.explaining import words
+from fgspec.explaining.equations import equations_of, readout_equation
+from fgspec.explaining.picture import picture
 from fgspec.formulas.styles import LATEX, TEXT
 from fgspec.formulas.tree import Equation
 from fgspec.show.text import mebibytes, quantity
