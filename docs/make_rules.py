@@ -49,19 +49,19 @@ fgspec explain my_spec.yaml --picture rule.svg
 
 ## How to read the equations
 
-- An index below a letter says of what it is: $z_l$ is the pre-activation of layer $l$, $\\ell_j$ the
-  loss after block $j$. Block $b$ is the one whose gradient is computed, $B$ the last one.
+- An index below a letter says of what it is: $z_l$ is the pre-activation of layer $l$, $\\ell_j$
+  the loss after block $j$. Block $b$ is the one whose gradient is computed, $J$ the last one.
 - Letters above count: $n$ examples, $p$ patches, $g$ groups, $k$ samples of noise. Where both
-  factors of a product have the same letter, they meet: $d^{np}\\,u^{npgc}$ multiplies every element of
-  $u$ by the derivative of its own example and patch.
-- $\\left(\\partial y/\\partial x\\right)^{\\!\\top} v$ is what a reverse pass does: it turns an error at
-  $y$ into one at $x$.
+  factors of a product have the same letter, they meet: $d^{np}\\,u$ multiplies every element of the
+  array $u$ by the derivative of its own example and patch.
+- $\\left(\\partial y/\\partial x\\right)^{\\!\\top} v$ is what a reverse pass does: it turns an
+  error at $y$ into one at $x$.
 - $\\hat g_W$ is what the optimizer is given for a weight or bias $W$. Heads and the classifier have
   weights $V$ and always take their exact gradient.
 
-A loss with *copies* (Ren et al. 2022) has one value that is repeated for every patch and group. Each
-copy only sees its own features change, so each has a derivative of its own. The copies that an
-element can move are those that it *answers for*.
+A loss with *copies* (Ren et al. 2022) has one value that is repeated for every patch and group.
+Each copy only sees its own features change, so each has a derivative of its own. The copies that
+an element can move are those that it *answers for*.
 """
 
 

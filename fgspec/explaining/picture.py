@@ -119,8 +119,10 @@ def _runs(plan: Plan) -> Iterator[tuple[Block, ...]]:
     """Blocks in order, three or more in a row that look alike as one card."""
 
     def looks(block: Block) -> object:
-        last = _unit(plan, block) == len(plan.units) - 1
-        return (tuple(_rows(plan, block)), bool(_site(plan, block)), last)
+        unit, last = _unit(plan, block), len(plan.units) - 1
+        own = words.learns_from(plan, unit)
+        relation = "own" if own == [unit] else own
+        return (tuple(_rows(plan, block)), bool(_site(plan, block)), relation, unit == last)
 
     for _, same in groupby(plan.network.blocks, looks):
         blocks = tuple(same)
@@ -186,9 +188,10 @@ def _card(canvas: _Canvas, plan: Plan, blocks: Sequence[Block]) -> None:
     learns, name = _from(plan, first, last), first.name
     if len(blocks) > 1:
         name = f"{first.name} … {last.name}, {len(blocks)} alike"
+        learns = learns.removeprefix("from ").removeprefix("the ")
     else:
         learns = f"learns {learns}"
-    canvas.text(20, top + 17, _cut(name, LETTERS - len(learns)), "title")
+    canvas.text(20, top + 17, _cut(name, LETTERS + 2 - len(learns)), "title")
     canvas.text(CARD + 2, top + 17, learns, "lossy", end=True)
     y = top + 24
     for line, learns in rows:
@@ -212,7 +215,7 @@ def _from(plan: Plan, first: Block, last: Block) -> str:
     units = [_unit(plan, block) for block in (first, last)]
     own = words.learns_from(plan, units[0])
     if units[0] != units[1] and own == [units[0]]:
-        return "from its own loss"
+        return "from own loss"
     return f"from {_losses(plan, own)}"
 
 

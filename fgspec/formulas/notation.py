@@ -15,8 +15,8 @@ from fgspec.formulas.tree import (
 )
 
 BLOCK, LOSS, LAYER, READER, WEIGHT, GROUP, OUTPUT = map(Index, ("b", "j", "l", "m", "W", "γ", "i"))
-LAST = Index("B")
-"""The last block, and its loss."""
+LAST = Index("J")
+"""The last block and its loss."""
 
 COPY = {"batch": "n", "patch": "p", "group": "g", "channel": "c"}
 """The letters of the named axes."""
