@@ -21,6 +21,7 @@ from compiler.plan.segment import Site as Site
 from fgspec.api import Comparison as Comparison
 from fgspec.api import DataError as DataError
 from fgspec.api import Evaluation as Evaluation
+from fgspec.api import Explanation as Explanation
 from fgspec.api import Loaded as Loaded
 from fgspec.api import Model as Model
 from fgspec.api import Probing as Probing
@@ -35,6 +36,7 @@ from fgspec.api import compare as compare
 from fgspec.api import compile as compile
 from fgspec.api import diff as diff
 from fgspec.api import evaluate as evaluate
+from fgspec.api import explain as explain
 from fgspec.api import export as export
 from fgspec.api import load as load
 from fgspec.api import metrics as metrics

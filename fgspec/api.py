@@ -54,6 +54,8 @@ from fgspec.errors.arguments import (
     refuse_no_path,
     refuse_no_texts,
 )
+from fgspec.explaining.explanation import Explanation
+from fgspec.explaining.explanation import explain as explained
 from fgspec.loading import spec_file as source
 from fgspec.loading.from_mapping import NAME as MAPPING
 from fgspec.loading.from_mapping import yaml_of
@@ -109,6 +111,7 @@ __all__ = [
     "Comparison",
     "DataError",
     "Evaluation",
+    "Explanation",
     "Loaded",
     "Model",
     "Probing",
@@ -123,6 +126,7 @@ __all__ = [
     "compile",
     "diff",
     "evaluate",
+    "explain",
     "export",
     "load",
     "metrics",
@@ -244,6 +248,15 @@ def diff(a: Spec, b: Spec) -> list[Difference]:
         SpecError: either is wrong.
     """
     return differences(_loaded(a, name="diff: a"), _loaded(b, name="diff: b"))
+
+
+def explain(spec: Spec) -> Explanation:
+    """A spec's learning rule: in words, as equations, with bias, variance, cost and a picture.
+
+    Raises:
+        SpecError, DataError: as `plan`.
+    """
+    return explained(plan(_loaded(spec, name="explain: spec")))
 
 
 def compare(a: Spec, b: Spec, probe: Probing | None = None) -> Comparison:

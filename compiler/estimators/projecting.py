@@ -81,10 +81,19 @@ def project(plan: Plan, params: Params, x: Features, context: Context) -> Estima
     else:
         draw = _noise(plan, space, context, zeros, trace, target.exact)
         directions = one_by_one(draw, perturbation.samples)
-        total = forward_gradient(directions, slopes, times, perturbation.samples, predicted)
+        corrected = {
+            name: array for name, array in predicted.items() if _block(name) not in target.exact
+        }
+        base = _as_it_is(view, corrected)
+        total = forward_gradient(directions, slopes, times, perturbation.samples, base)
     exact = {name: array for name, array in target.gradient.items() if _block(name) in target.exact}
-    ones = {name: jnp.ones_like(array) for name, array in view.inner(exact, exact).items()}
-    return Estimate({"blocks": view.finish({**total, **view.times(exact, ones)})}, trace)
+    return Estimate({"blocks": view.finish({**total, **_as_it_is(view, exact)})}, trace)
+
+
+def _as_it_is(view: View, vectors: Signals) -> Signals:
+    """Vectors under the names that products of the view have, multiplied by one."""
+    ones = {name: jnp.ones_like(array) for name, array in view.inner(vectors, vectors).items()}
+    return view.times(vectors, ones)
 
 
 def _view(plan: Plan, at: Passed) -> tuple[Space, View]:

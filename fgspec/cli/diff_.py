@@ -11,6 +11,7 @@ from fgspec.cli.arguments import ArgumentError, unwritable
 from fgspec.comparing import as_html as diff_html
 from fgspec.comparing import as_text as diff_text
 from fgspec.comparing.comparison import Probing, of_fields
+from fgspec.explaining.picture import picture
 from fgspec.loading.spec_file import load
 from fgspec.training.logbook import write_text
 
@@ -41,7 +42,8 @@ def run(
     found = of_fields(left, right) if fields else api.compare(left, right, how)
     if html is not None:
         try:
-            write_text(html, diff_html.page(found))
+            drawn = () if fields else tuple(picture(api.plan(s, here=False)) for s in (left, right))
+            write_text(html, diff_html.page(found, drawn))
         except (OSError, ValueError) as error:
             raise ArgumentError(f"diff: {html} cannot be written ({error})") from None
     if as_json:

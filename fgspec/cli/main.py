@@ -23,7 +23,7 @@ VERBS = {
     "init": "write a first spec",
     "check": "report all mistakes in specs",
     "show": "print a resolved spec and where each value comes from",
-    "explain": "explain a field, a value or a rule of the language",
+    "explain": "explain a spec's learning rule, or a field, a value or a method",
     "schema": "print the JSON Schema of the language for editors",
     "plan": "print layers, losses, credit routes and cost",
     "train": "train a spec, or resume a run",

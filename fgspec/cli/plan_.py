@@ -12,7 +12,8 @@ from compiler.cost.scaling import Machine, mesh_values, predict
 from compiler.cost.updates_per_call import calls_of
 from compiler.plan.plan import Plan
 from fgspec import api
-from fgspec.cli.arguments import then, with_mesh
+from fgspec.cli.arguments import ArgumentError, then, unwritable, with_mesh
+from fgspec.explaining.picture import picture as draw
 from fgspec.loading.resolved import spec_hash
 from fgspec.loading.spec_file import Loaded, load
 from fgspec.show.bias_notes import notes
@@ -23,6 +24,7 @@ from fgspec.show.scaling_text import mesh_rows, prediction_rows, scaling_lines
 from fgspec.show.text import table
 from fgspec.spec.mesh import sizes
 from fgspec.training.compile_cache import compilation_cache
+from fgspec.training.logbook import write_text
 
 DEFAULT = Machine()
 
@@ -34,9 +36,14 @@ def run(
     flops: float | None,
     bandwidth: float | None,
     as_json: bool,
+    picture: Path | None,
 ) -> None:
     """What `fgspec plan` does."""
+    if picture is not None and (reason := unwritable(picture)):
+        raise ArgumentError(f"plan: --picture {picture}: cannot be written ({reason})")
     loaded = load(spec, with_mesh(overrides, mesh))
+    if picture is not None:
+        write_text(picture, draw(api.plan(loaded, here=mesh is None)))
     if mesh is not None:
         _predict(loaded, Machine(flops or DEFAULT.flops, bandwidth or DEFAULT.bandwidth), as_json)
         return

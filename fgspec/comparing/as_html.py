@@ -19,9 +19,18 @@ _PLOTTED = ("cosine", "bias", "variance", "signal_to_noise", "step")
 _WIDTH, _BAR, _LETTER = 260, 11, 7.2
 
 
-def page(found: Comparison) -> str:
-    """All layers that were asked for, in full."""
-    return html_page.page("Comparison of two specs", sections(found))
+def page(found: Comparison, pictures: tuple[str, ...] = ()) -> str:
+    """All layers that were asked for, in full.
+
+    Args:
+        found: the comparison.
+        pictures: of both specs, SVG elements.
+    """
+    shown = sections(found)
+    if pictures:
+        figure = Figure("pictures", "A to the left, B to the right.", pictures)
+        shown.insert(1, Section("Pictures", (figure,)))
+    return html_page.page("Comparison of two specs", shown)
 
 
 def sections(found: Comparison) -> list[Section]:

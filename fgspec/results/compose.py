@@ -18,7 +18,7 @@ from fgspec.results.statistics import (
     summary,
     verdict,
 )
-from fgspec.show.document import Cell, Part, Section, Table
+from fgspec.show.document import Cell, Figure, Part, Section, Table
 from fgspec.show.text import expectation, quantity
 from fgspec.spec.metrics import TEST, VALID, today
 
@@ -68,6 +68,7 @@ def compose(
     over: Abscissa,
     draws: bool,
     failed: Sequence[Failure] = (),
+    pictures: Mapping[str, str] | None = None,
 ) -> list[Section]:
     """All sections of a report.
 
@@ -79,6 +80,7 @@ def compose(
         over: what curves are drawn over.
         draws: whether there are figures; they need matplotlib.
         failed: runs of sweeps of which nothing counts.
+        pictures: of arms by label, SVG elements.
     """
     arms = collected.arms
     sections = [
@@ -89,6 +91,7 @@ def compose(
         sections += _curves(arms, metric, over, costs)
     sections += _quality(arms, over, costs, draws)
     sections += _cost(arms, metric, over.of_whole_runs, costs, draws)
+    sections += _pictures(pictures or {})
     sections += [*_changes(arms, base), _runs(arms, metric)]
     return [*sections, *_failed(failed), *_left_out(collected)]
 
@@ -113,6 +116,18 @@ def result(arms: Sequence[ArmResult], metric: str) -> tuple[str, ...]:
         return (said,)
     measured = f"{written(of_test, own.mean)} over {own.count} seed{'s' * (own.count > 1)}"
     return said, f"{of_test} of {best.label}, the best by {metric}: {measured}."
+
+
+def _pictures(pictures: Mapping[str, str]) -> list[Section]:
+    """One for every picture, with the arms that it is of."""
+    arms: dict[str, list[str]] = {}
+    for label, svg in pictures.items():
+        arms.setdefault(svg, []).append(label)
+    figures = tuple(
+        Figure(f"rule_{index}", ", ".join(labels), (svg,))
+        for index, (svg, labels) in enumerate(arms.items())
+    )
+    return [Section("Learning rules", figures)] * bool(figures)
 
 
 def _failed(failures: Sequence[Failure]) -> list[Section]:

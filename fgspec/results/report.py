@@ -10,6 +10,7 @@ from compiler.cost.update_flops import update_flops
 from compiler.plan.plan import Plan
 from fgspec.bench.plot import plotting
 from fgspec.errors import UserError
+from fgspec.explaining.picture import picture
 from fgspec.loading.resolved import spec_hash
 from fgspec.loading.spec_file import Loaded
 from fgspec.problems.problems import nearest
@@ -179,6 +180,7 @@ class Reporter:
         self.paths, self._plan, self._over = tuple(paths), plan, ABSCISSAE[x]
         self._metric, self._against, self._option = metric, against, option
         self._costs: dict[str, Cost | None] = {}
+        self._pictures: dict[str, str] = {}
         self.no_figures = ""
         try:
             plotting("report: figures")
@@ -200,7 +202,10 @@ class Reporter:
         failed = failures(self.paths)
         costs = {arm.label: cost for arm in arms if (cost := self._cost(arm)) is not None}
         draws = not self.no_figures
-        sections = compose(collected, metric, base, costs, self._over, draws, failed)
+        drawn = {
+            arm.label: svg for arm in arms if (svg := self._pictures.get(spec_hash(arm.loaded)))
+        }
+        sections = compose(collected, metric, base, costs, self._over, draws, failed, drawn)
         title = f"Report of {', '.join(path.name for path in self.paths)}"
         return Report(
             title, metric, tuple(arms), tuple(sections), tuple(failed), collected.left_out
@@ -213,6 +218,7 @@ class Reporter:
             try:
                 plan = self._plan(arm.loaded)
                 cost = Cost(update_flops(plan), plan.steps, plan.steps_per_epoch)
+                self._pictures[key] = picture(plan)
             except UserError:
                 cost = None
             self._costs[key] = cost

@@ -1,9 +1,26 @@
 """Estimators: how the target's gradient is estimated, one class each."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from fgspec.formulas import notation as of
+from fgspec.formulas.facts import Facts
+from fgspec.formulas.tree import (
+    Along,
+    Domain,
+    Equation,
+    Expr,
+    Moved,
+    Number,
+    Over,
+    Plus,
+    Product,
+    Ratio,
+    Symbol,
+    Total,
+)
 from fgspec.spec.backward_weights import BACKWARD_WEIGHTS, BackwardWeights, Random
 from fgspec.spec.base import PositiveFloat, Resume
 from fgspec.spec.kinds import Kind, OneOf, table
@@ -23,6 +40,8 @@ class Estimator(Kind):
         linear_maps: whether it needs maps that are linear in their input.
         couples_blocks: why the blocks cannot learn one by one, scanned or in a pipeline, if so.
         bias: what its mean differs from the target by, in a sentence; empty if it is unbiased.
+        tells: how it estimates, in sentences.
+        arrives: what a layer learns from, in a few words; empty if that is its perturbation.
     """
 
     table: ClassVar = ESTIMATORS
@@ -34,6 +53,8 @@ class Estimator(Kind):
     linear_maps: ClassVar[bool] = False
     couples_blocks: ClassVar[str] = ""
     bias: ClassVar[str] = ""
+    tells: ClassVar[str] = ""
+    arrives: ClassVar[str] = ""
 
     def biased(self) -> str:
         """How the mean differs from the target, in a sentence; empty if it does not."""
@@ -80,16 +101,67 @@ class Estimator(Kind):
         """The gradient of the losses of one segment, by its blocks; see `network_gradient`."""
         raise self.lacks("gradient")
 
+    def equations(self, facts: Facts) -> Iterator[Equation]:
+        """The gradient of a weight as equations, the last of which is for `notation.GRADIENT`.
+
+        None by default; then `fgspec explain` has no formula for it.
+        """
+        yield from ()
+
+    def variance(self, facts: Facts, dimension: int) -> str:
+        """The variance of the estimate for one batch, in a sentence.
+
+        Args:
+            facts: of the plan.
+            dimension: the most numbers that share one derivative.
+        """
+        return "It has no variance: for one batch it is always the same."
+
 
 class Exact(Estimator):
     """The exact gradient, by reverse-mode differentiation (backprop)."""
 
     behaviour: ClassVar[str | None] = "compiler.estimators.exact:Exact"
     backward: ClassVar[bool] = True
+    tells: ClassVar[str] = "It is computed exactly, by a reverse pass."
+    arrives: ClassVar[str] = "exact gradient"
     type: Literal["exact"] = "exact"
 
+    def equations(self, facts: Facts) -> Iterator[Equation]:
+        """The gradient of the target's losses."""
+        says = f"The exact gradient {facts.target.means}, averaged over the batch."
+        yield Equation(of.GRADIENT, facts.target.losses(lambda at: of.of_loss(at, of.W)), says)
 
-class Forward(Estimator):
+
+class _Perturbing(Estimator):
+    """Estimators that read a perturbation."""
+
+    perturbs: ClassVar[bool] = True
+
+    def equations(self, facts: Facts) -> Iterator[Equation]:
+        """Those of the perturbation."""
+        return facts.perturbation.equations(facts, self)
+
+    def slope(self, array: Symbol, moves: Domain, copies: tuple[str, ...]) -> Expr:
+        """The slope of every copy of loss j along sample k.
+
+        Args:
+            array: that is perturbed.
+            moves: what moves at once.
+            copies: the axes of the copies.
+        """
+        raise self.lacks("slope")
+
+    def says_slope(self, where: str) -> str:
+        """The same in words; `where` is what is perturbed."""
+        raise self.lacks("says_slope")
+
+    def variance(self, facts: Facts, dimension: int) -> str:
+        """Of the noise, if there is any."""
+        return facts.perturbation.variance(dimension)
+
+
+class Forward(_Perturbing):
     """A forward gradient: the derivative along a perturbation times it (Baydin et al. 2022).
 
     `gradient.perturbation` says what is perturbed and how. Whether the derivative is pushed forward
@@ -97,19 +169,33 @@ class Forward(Estimator):
     """
 
     behaviour: ClassVar[str | None] = "compiler.estimators.forward:Forward"
-    perturbs: ClassVar[bool] = True
+    tells: ClassVar[str] = (
+        "It is estimated: the derivative of the loss along a direction, times that direction."
+    )
     type: Literal["forward"] = "forward"
 
+    def slope(self, array: Symbol, moves: Domain, copies: tuple[str, ...]) -> Expr:
+        """A directional derivative."""
+        one = Along(of.loss(of.LOSS, copies), array, of.noise(array))
+        return Over(array.at[0], moves, one)
 
-class FiniteDifference(Estimator):
+    def says_slope(self, where: str) -> str:
+        """A directional derivative."""
+        return f"How fast each copy of loss j changes if {where} moves along its perturbation u."
+
+
+class FiniteDifference(_Perturbing):
     """A difference of losses, (l(epsilon u) - l(0)) / epsilon, in place of the derivative along u.
 
     It needs no differentiation of the blocks, and is biased by the loss's curvature.
     """
 
     behaviour: ClassVar[str | None] = "compiler.estimators.forward:FiniteDifference"
-    perturbs: ClassVar[bool] = True
     differentiates: ClassVar[bool] = False
+    tells: ClassVar[str] = (
+        "It is estimated: what the loss changes by along a small step, divided by its length, "
+        "times the direction."
+    )
     type: Literal["finite_difference"] = "finite_difference"
     epsilon: PositiveFloat = Field(
         default=1e-3,
@@ -120,6 +206,18 @@ class FiniteDifference(Estimator):
     def biased(self) -> str:
         """By the curvature."""
         return f"by the curvature along a step of {self.epsilon:g}"
+
+    def slope(self, array: Symbol, moves: Domain, copies: tuple[str, ...]) -> Expr:
+        """A difference of losses."""
+        step = Number(self.epsilon, r"\epsilon", "ε")
+        own = of.loss(of.LOSS, copies)
+        ahead = Moved(own, array, of.noise(array), step, moves)
+        still = Moved(own, array, None, step, moves)
+        return Ratio(Plus(((1, ahead), (-1, still))), step)
+
+    def says_slope(self, where: str) -> str:
+        """A difference of losses."""
+        return f"How much each copy of loss j changes if {where} makes a small step along u."
 
 
 class Feedback(Estimator):
@@ -133,10 +231,35 @@ class Feedback(Estimator):
     backward: ClassVar[bool] = True
     linear_maps: ClassVar[bool] = True
     bias: ClassVar[str] = "errors travel through backward weights that are not the forward ones"
+    tells: ClassVar[str] = (
+        "It is approximated by a reverse pass in which errors travel through backward weights "
+        "instead of the forward ones."
+    )
+    arrives: ClassVar[str] = "error through backward weights"
     type: Literal["feedback"] = "feedback"
     weights: Annotated[BackwardWeights, OneOf(BACKWARD_WEIGHTS, named=True)] = Field(
         default=Random(), description="The weights that errors travel backward through."
     )
+
+    def equations(self, facts: Facts) -> Iterator[Equation]:
+        """Errors from layer to layer through backward weights."""
+        error = of.replaced(of.ERROR, (of.READER,))
+        reader = Symbol("reader", "z", "z", (of.READER,))
+        back = of.pulled(reader, of.OUT, error, "backward weights")
+        yield Equation(
+            of.ERROR,
+            Product((of.SLOPE_OF_ACTIVATION, Over(of.READER, of.READERS, back))),
+            "The error at layer l comes from all that reads its output h: later layers, and the "
+            "losses it learns from. On the way back every weight W is replaced by a backward "
+            "weight B; activations and normalizations are exact.",
+            facts.others,
+        )
+        yield Equation(of.ERROR, of.one_over(facts.rows, "N"), "At a loss it is 1/N.", facts.losses)
+        yield Equation(
+            of.GRADIENT,
+            of.pulled(of.Z, of.W, of.ERROR),
+            "Each layer turns its error into the gradient of its own weights.",
+        )
 
 
 class DirectFeedback(Estimator):
@@ -148,7 +271,16 @@ class DirectFeedback(Estimator):
     behaviour: ClassVar[str | None] = "compiler.estimators.direct_feedback:DirectFeedback"
     isolates_layers: ClassVar[bool] = True
     bias: ClassVar[str] = "the output error goes to every layer through a fixed random matrix"
+    tells: ClassVar[str] = (
+        "It is approximated: the error at the outputs goes to every layer directly, through a "
+        "fixed random matrix of that layer."
+    )
+    arrives: ClassVar[str] = "output error through its matrix B"
     type: Literal["direct_feedback"] = "direct_feedback"
+
+    def equations(self, facts: Facts) -> Iterator[Equation]:
+        """The output error through a matrix of each layer."""
+        yield from _sent("a fixed random matrix B of its own")
 
 
 class LearnedDirectFeedback(Estimator):
@@ -165,9 +297,62 @@ class LearnedDirectFeedback(Estimator):
     bias: ClassVar[str] = (
         "the output error goes to every layer through its mean Jacobian, averaged over past batches"
     )
+    tells: ClassVar[str] = (
+        "It is approximated: the error at the outputs goes to every layer directly, through a "
+        "matrix of that layer, which follows its Jacobian."
+    )
+    arrives: ClassVar[str] = "output error through its matrix B"
     type: Literal["learned_direct_feedback"] = "learned_direct_feedback"
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.99,
         description="Share of the moving average that an update keeps. The average starts at zero.",
         examples=[0.9],
+    )
+
+    def equations(self, facts: Facts) -> Iterator[Equation]:
+        """The output error through averages, and how these move."""
+        moved = Symbol("outputs moved", r"\dot y", "ẏ", (), ("n", "o"))
+        noise, every = Symbol("u", "u", "u", of.OUT.at), Domain("layers", "l", "l")
+        yield Equation(
+            moved,
+            Over(of.LAYER, every, Along(of.OUTPUTS, of.OUT, noise)),
+            "How fast the outputs change if normal noise u moves the outputs of all layers.",
+        )
+        keep = Number(self.momentum, r"\beta", "β")
+        rest = Number(1 - self.momentum, r"(1-\beta)", "(1-β)")
+        sample = Total(("n",), Product((moved, noise)))
+        yield Equation(
+            Symbol("next feedback", r"B^{\mathrm{next}}", "B⁺", (of.LAYER,), ("o",)),
+            Plus(
+                (
+                    (1, Product((keep, of.FEEDBACK))),
+                    (1, Product((rest, of.one_over(facts.rows, "N"), sample))),
+                )
+            ),
+            "The matrices of the next step: an average of what each layer does to the outputs.",
+        )
+        yield from _sent("a matrix B that is a running average of its Jacobian")
+
+    def variance(self, facts: Facts, dimension: int) -> str:
+        """Of the matrices."""
+        return (
+            "For given matrices it has no variance; the matrices are averages over noisy samples, "
+            f"about {1 / (1 - self.momentum):.0f} of them."
+        )
+
+
+def _sent(through: str) -> Iterator[Equation]:
+    """Direct feedback: every layer takes the output error through a matrix."""
+    error = of.of_loss(of.LAST, Symbol("outputs", "y", "y"))
+    yield Equation(of.OUTPUT_ERROR, error, "The error: the derivative of the loss by the outputs.")
+    sent = Total(("o",), Product((of.FEEDBACK, of.OUTPUT_ERROR)))
+    yield Equation(
+        of.ERROR,
+        Product((of.SLOPE_OF_ACTIVATION, sent)),
+        f"Every layer receives the error through {through}. No error passes between layers.",
+    )
+    yield Equation(
+        of.GRADIENT,
+        of.pulled(of.Z, of.W, of.ERROR),
+        "Each layer turns its error into the gradient of its own weights.",
     )

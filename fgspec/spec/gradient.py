@@ -1,9 +1,13 @@
 """`gradient:` which gradient is targeted and how it is estimated."""
 
+from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from fgspec.formulas import forward_gradient
+from fgspec.formulas.facts import Facts
+from fgspec.formulas.tree import Equation
 from fgspec.spec.base import PositiveInt, Resume, Section, Unit, Values
 from fgspec.spec.estimators import ESTIMATORS, Estimator, Exact
 from fgspec.spec.guesses import GUESSES, Guess, Rademacher
@@ -182,6 +186,29 @@ class Perturbation(Section):
             and how.applies_to == "output"
         )
         return bool(self.guides) or self.last_block == "exact" or not joint
+
+    def equations(self, facts: Facts, estimator: Estimator) -> Iterator[Equation]:
+        """The estimate as equations."""
+        if self.projects:
+            return forward_gradient.projected(facts)
+        return forward_gradient.joint(facts, estimator)
+
+    def variance(self, dimension: int) -> str:
+        """The variance of the estimate for one batch, in a sentence.
+
+        Args:
+            dimension: the most numbers that share one derivative.
+        """
+        if self.guess.made:
+            return self.guess.variance()
+        told = [self.guess.variance_of(dimension, self.samples)]
+        if self.sharing == "batch" and not self.space.of_weights:
+            told.append("All examples share the noise, so their errors do not average out.")
+        if self.control_variate is not None:
+            told.append("Here t is only what the prediction leaves of the target.")
+        how = self.projection
+        scale = how.type.varies if how.type is not None else ""
+        return " ".join([*told, *filter(None, (scale, how.coefficient.varies))])
 
 
 class Gradient(Section):

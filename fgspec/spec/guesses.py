@@ -4,6 +4,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from fgspec.formulas.notation import BLOCK, LAST, X, of_loss, one_over, pulled
+from fgspec.formulas.tree import Expr, Index, MeanGradient, Plus, Product, Symbol
 from fgspec.spec.base import Resume
 from fgspec.spec.kinds import Kind, OneOf, table
 from fgspec.spec.sample_sets import SAMPLE_SETS, Independent, SampleSet
@@ -18,6 +20,7 @@ class Guess(Kind):
         made: whether it is made from the network instead of drawn.
         predicts: whether it can be a control variate, which drawn noise corrects.
         reads_heads: whether it is the gradient of local losses.
+        says: what it is, in a sentence.
         heads_learn: whether these are the losses of heads that are trained.
         varies: whether it is another one at every draw.
         isotropic: whether its numbers are independent and normal.
@@ -63,6 +66,38 @@ class Guess(Kind):
         """
         raise self.lacks("guide")
 
+    says: ClassVar[str] = ""
+
+    def variance(self) -> str:
+        """That of an estimate along it for one batch, in a sentence, where it is made."""
+        if self.varies:
+            return "It varies with the random numbers that the guess is made of."
+        return "It has no variance: for one batch it is always the same."
+
+    def variance_of(self, dimension: int, samples: int) -> str:
+        """That of an estimate along it for one batch, in sentences, where it is drawn.
+
+        Args:
+            dimension: the most numbers that share one derivative; 0 if they are told elsewhere.
+            samples: K.
+        """
+        more = self.kurtosis - 2
+        factor = f"D {'+' if more > 0 else '-'} {abs(more):g}"
+        text = f"At what is perturbed, one sample has the variance ({factor}) |t|²; t is the "
+        text += "gradient by the D numbers that share one derivative."
+        if dimension:
+            text += f" Here D is at most {dimension:,}."
+        return f"{text} {self.set.variance(samples)}".strip()
+
+    def gradient(self, array: Symbol, rows: int) -> Expr:
+        """What it is in formulas, where it is made from the network.
+
+        Args:
+            array: that the guess is for.
+            rows: of a batch.
+        """
+        raise self.lacks("gradient")
+
 
 class _Made(Guess):
     """A gradient of other losses at the same places."""
@@ -76,6 +111,7 @@ class Normal(Guess):
 
     behaviour: ClassVar[str | None] = "compiler.estimators.guesses:Normal"
     isotropic: ClassVar[bool] = True
+    says: ClassVar[str] = "Independent normal numbers of mean 0 and variance 1."
     type: Literal["normal"] = "normal"
 
 
@@ -85,6 +121,7 @@ class Rademacher(Guess):
     behaviour: ClassVar[str | None] = "compiler.estimators.guesses:Rademacher"
     kurtosis: ClassVar[float] = 1.0
     stored: ClassVar[str] = "one random bit per sign"
+    says: ClassVar[str] = "Independent random signs, +1 or -1."
     type: Literal["rademacher"] = "rademacher"
 
 
@@ -96,6 +133,7 @@ class Sphere(Guess):
 
     behaviour: ClassVar[str | None] = "compiler.estimators.guesses:Sphere"
     kurtosis: ClassVar[float] = 1.0
+    says: ClassVar[str] = "A random direction of fixed length, the root of its dimension."
     type: Literal["sphere"] = "sphere"
 
 
@@ -106,7 +144,12 @@ class LocalGuess(_Made):
     predicts: ClassVar[bool] = True
     reads_heads: ClassVar[bool] = True
     heads_learn: ClassVar[bool] = True
+    says: ClassVar[str] = "The gradient of the block's own local loss."
     type: Literal["local"] = "local"
+
+    def gradient(self, array: Symbol, rows: int) -> Expr:
+        """Of the own local loss."""
+        return of_loss(BLOCK, array)
 
 
 class Ntk(_Made):
@@ -119,7 +162,14 @@ class Ntk(_Made):
     predicts: ClassVar[bool] = True
     reads_heads: ClassVar[bool] = True
     varies: ClassVar[bool] = True
+    says: ClassVar[str] = (
+        "The gradient of the block's local loss under a random head, drawn anew at every step."
+    )
     type: Literal["ntk"] = "ntk"
+
+    def gradient(self, array: Symbol, rows: int) -> Expr:
+        """Of the local loss under another head."""
+        return MeanGradient(Symbol("ntk loss", r"\tilde\ell", "ℓ̃", (BLOCK,), ("n",)), array)
 
 
 class FixedNtk(_Made):
@@ -131,14 +181,27 @@ class FixedNtk(_Made):
     behaviour: ClassVar[str | None] = "compiler.estimators.guesses_from_network:FixedNtk"
     predicts: ClassVar[bool] = True
     reads_heads: ClassVar[bool] = True
+    says: ClassVar[str] = (
+        "The gradient of the block's local loss under its head as it was initialised."
+    )
     type: Literal["fixed_ntk"] = "fixed_ntk"
+
+    def gradient(self, array: Symbol, rows: int) -> Expr:
+        """Of the local loss under another head."""
+        own = Symbol("fixed ntk loss", r"\ell^{\,0}", "ℓ⁰", (BLOCK,), ("n",))
+        return MeanGradient(own, array)
 
 
 class GlobalGuess(_Made):
     """The gradient of the final loss: a control, as it is the global target itself."""
 
     behaviour: ClassVar[str | None] = "compiler.estimators.guesses_from_network:GlobalGuess"
+    says: ClassVar[str] = "The gradient of the final loss."
     type: Literal["global"] = "global"
+
+    def gradient(self, array: Symbol, rows: int) -> Expr:
+        """Of the final loss."""
+        return of_loss(LAST, array)
 
 
 class AboveGuess(_Made):
@@ -147,7 +210,12 @@ class AboveGuess(_Made):
     behaviour: ClassVar[str | None] = "compiler.estimators.guesses_from_network:AboveGuess"
     reads_heads: ClassVar[bool] = True
     heads_learn: ClassVar[bool] = True
+    says: ClassVar[str] = "The gradient of the block's own and the next block's local loss."
     type: Literal["above"] = "above"
+
+    def gradient(self, array: Symbol, rows: int) -> Expr:
+        """Of two local losses."""
+        return Plus(((1, of_loss(BLOCK, array)), (1, of_loss(Index("b", 1), array))))
 
 
 class Jacobian(_Made):
@@ -158,4 +226,14 @@ class Jacobian(_Made):
 
     behaviour: ClassVar[str | None] = "compiler.estimators.guesses_from_network:Jacobian"
     varies: ClassVar[bool] = True
+    says: ClassVar[str] = (
+        "A random direction r at the next block's output, pulled back through that block."
+    )
     type: Literal["jacobian"] = "jacobian"
+
+    def gradient(self, array: Symbol, rows: int) -> Expr:
+        """A random direction, pulled back."""
+        after = (Index("i", 1),)
+        output = Symbol(X.key, X.latex, X.text, after)
+        direction = Symbol("direction", "r", "r", after)
+        return Product((one_over(rows, "N"), pulled(output, array, direction)))

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
+from fgspec.formulas.notation import GRADIENT, W_OF, W, X, Z, drawn, estimate, mask, noise, pulled
+from fgspec.formulas.tree import Equation, Expr, Product, Symbol, Total
 from fgspec.spec.base import Resume
 from fgspec.spec.kinds import Kind, table
 from fgspec.spec.shapes import Axis
@@ -73,6 +75,36 @@ class Space(Kind):
         """The gradient of the weights from estimates by name, at an unperturbed pass."""
         raise self.lacks("pull_back")
 
+    @property
+    def array(self) -> Symbol:
+        """What is perturbed, in formulas."""
+        raise self.lacks("array")
+
+    @property
+    def where(self) -> str:
+        """What is perturbed, in words."""
+        raise self.lacks("where")
+
+    def masked(self, body: Expr) -> Expr:
+        """An estimate without what stands at silent units."""
+        return body
+
+    def masked_noise(self) -> tuple[Equation, ...]:
+        """The direction, where noise at silent units is left out of it."""
+        return ()
+
+    def to_weights(self, past_norm: bool) -> Equation:
+        """The gradient of a weight from the estimates at what is perturbed.
+
+        Args:
+            past_norm: whether normalizations are passed by.
+        """
+        raise self.lacks("to_weights")
+
+    def of_examples(self) -> "Space":
+        """The space in which each example has a vector of its own."""
+        return self
+
 
 class Weight(Space):
     """Every weight and bias is perturbed (Ren et al. 2022, section 3.2)."""
@@ -81,6 +113,25 @@ class Weight(Space):
     of_weights: ClassVar[bool] = True
     rows: ClassVar[int] = 0
     type: Literal["weight"] = "weight"
+
+    @property
+    def array(self) -> Symbol:
+        """A weight or bias."""
+        return W
+
+    @property
+    def where(self) -> str:
+        """Weights and biases."""
+        return "every weight and bias"
+
+    def to_weights(self, past_norm: bool) -> Equation:
+        """They are gradients of weights already."""
+        says = "What is estimated is the gradient of the weight itself."
+        return Equation(GRADIENT, estimate(W), says)
+
+    def of_examples(self) -> Space:
+        """What each example adds to the gradient of a weight."""
+        return ExampleWeight()
 
     def sharing(self, views: bool) -> str:
         """One draw for the batch."""
@@ -98,6 +149,21 @@ class ExampleWeight(Space):
     of_weights: ClassVar[bool] = True
     type: Literal["weight"] = "weight"
 
+    @property
+    def array(self) -> Symbol:
+        """A weight as one example sees it."""
+        return W_OF
+
+    @property
+    def where(self) -> str:
+        """Weights and biases, for each example."""
+        return "every weight and bias, for each example by itself"
+
+    def to_weights(self, past_norm: bool) -> Equation:
+        """Summed over examples."""
+        says = "What the examples add is summed."
+        return Equation(GRADIENT, Total(("n",), estimate(W_OF)), says)
+
 
 class Activation(Space):
     """The pre-activation of every layer is perturbed (Ren et al. 2022, section 3.3).
@@ -110,6 +176,33 @@ class Activation(Space):
     layerwise: ClassVar[bool] = True
     type: Literal["activation"] = "activation"
 
+    @property
+    def array(self) -> Symbol:
+        """A pre-activation."""
+        return Z
+
+    @property
+    def where(self) -> str:
+        """Pre-activations."""
+        return "the pre-activation of every layer"
+
+    def masked(self, body: Expr) -> Expr:
+        """Zero where the activation is flat."""
+        return Product((mask(Z), body))
+
+    def masked_noise(self) -> tuple[Equation, ...]:
+        """Zero where the activation is flat: there is no gradient."""
+        says = "No noise at units whose activation is flat: their gradient is zero."
+        return (Equation(noise(Z), Product((mask(Z), drawn(Z))), says),)
+
+    def to_weights(self, past_norm: bool) -> Equation:
+        """At every layer by itself, from its own input."""
+        through = "past normalization" if past_norm else ""
+        says = "Each layer turns the estimate at its pre-activation into one of its own weights."
+        if past_norm:
+            says += " The derivative of its normalization is taken to be the identity."
+        return Equation(GRADIENT, pulled(Z, W, estimate(Z), through), says)
+
 
 class BlockOutput(Space):
     """The output of every block is perturbed (Fournier et al. 2023).
@@ -120,3 +213,18 @@ class BlockOutput(Space):
     behaviour: ClassVar[str | None] = "compiler.estimators.spaces:BlockOutput"
     grouping: ClassVar[str] = "block"
     type: Literal["block_output"] = "block_output"
+
+    @property
+    def array(self) -> Symbol:
+        """The output of a block."""
+        return X
+
+    @property
+    def where(self) -> str:
+        """Outputs of blocks."""
+        return "the output of every block"
+
+    def to_weights(self, past_norm: bool) -> Equation:
+        """By an exact reverse pass through one block."""
+        says = "An exact reverse pass through the block alone gives the gradients of its weights."
+        return Equation(GRADIENT, pulled(X, W, estimate(X)), says)

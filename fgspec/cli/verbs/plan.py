@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from fgspec.cli.verbs.shared import JsonOption, MeshOption, SetOption, SpecArgument
+from fgspec.cli.verbs.shared import JsonOption, MeshOption, PictureOption, SetOption, SpecArgument
 
 FlopsOption = Annotated[
     float | None,
@@ -29,6 +29,7 @@ def run(
     flops: FlopsOption = None,
     bandwidth: BandwidthOption = None,
     as_json: JsonOption = False,
+    picture: PictureOption = None,
 ) -> None:
     """Print layers, losses, credit routes and the cost of an update.
 

@@ -51,6 +51,15 @@ BreakLockOption = Annotated[
     ),
 ]
 
+PictureOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--picture",
+        metavar="FILE",
+        help="Write a picture to this file, an SVG: blocks, losses, and what layers learn from.",
+    ),
+]
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 RunDirOption = Annotated[Path, typer.Option("--run-dir", help="Create runs in this folder.")]

@@ -1,0 +1,109 @@
+"""Write docs/rules.md and its pictures: every rule, and targets by guesses, as fgspec explains it.
+
+python docs/make_rules.py
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import fgspec
+from fgspec.explaining.explanation import Explanation
+from fgspec.spec.guesses import GUESSES
+from fgspec.spec.rules import RULES
+from fgspec.spec.targets import TARGETS
+
+DOCS = Path(__file__).parent
+
+NETWORK = """
+fgspec: 1
+name: {name}
+data: {{source: {{type: mnist}}, batch_size: 64, augment: none}}
+architecture: {{type: local_mixer, blocks: 2, patches: 2, channels: 32, groups: 4}}
+training: {{epochs: 1}}
+"""
+
+CHAIN = """
+fgspec: 1
+name: {name}
+data: {{source: {{type: mnist}}, batch_size: 64, augment: none}}
+architecture: {{type: mlp, hidden: [64, 64, 64]}}
+losses: {{local: {{last: final}}, isolate: {isolate}}}
+gradient:
+  target: {target}
+  estimator: {{type: forward}}
+  perturbation: {{space: block_output, guess: {{type: {guess}}}, last_block: exact}}
+training: {{epochs: 1}}
+"""
+
+HEAD = """# Learning rules: words, equations, pictures
+
+<!-- Written by `python docs/make_rules.py`: change that, or the methods' own words. -->
+
+Every rule on one small network, then every target with every guess of Fournier et al. (2023). All
+text, equations and pictures come from `fgspec.explain`, and the tests evaluate the same equations
+on small networks: they give the gradient that the program computes. For a spec of your own:
+
+```sh
+fgspec explain my_spec.yaml --picture rule.svg
+```
+
+## How to read the equations
+
+- An index below a letter says of what it is: $z_l$ is the pre-activation of layer $l$, $\\ell_j$
+  the loss after block $j$. Block $b$ is the one whose gradient is computed, $J$ the last one.
+- Letters above count: $n$ examples, $p$ patches, $g$ groups, $k$ samples of noise. Where both
+  factors of a product have the same letter, they meet: $d^{np}\\,u$ multiplies every element of the
+  array $u$ by the derivative of its own example and patch.
+- $\\left(\\partial y/\\partial x\\right)^{\\!\\top} v$ is what a reverse pass does: it turns an
+  error at $y$ into one at $x$.
+- $\\hat g_W$ is what the optimizer is given for a weight or bias $W$. Heads and the classifier have
+  weights $V$ and always take their exact gradient.
+
+A loss with *copies* (Ren et al. 2022) has one value that is repeated for every patch and group.
+Each copy only sees its own features change, so each has a derivative of its own. The copies that
+an element can move are those that it *answers for*.
+"""
+
+
+def main() -> None:
+    """Write the page and its pictures."""
+    parts = [HEAD, "## The twelve rules\n", "The network is a LocalMixer of two blocks on MNIST.\n"]
+    for name, kind in RULES.kinds().items():
+        spec = f"{NETWORK.format(name=name)}rule: {name}\n"
+        parts += entry(name, f"`{name}`: {kind.title}", kind.__doc__, fgspec.explain(spec))
+    parts += ["## Targets and guesses\n", GRID]
+    for target, guess in cells():
+        isolate = "block" if target.inside else "none"
+        spec = CHAIN.format(name=f"{target}-{guess}", target=target, guess=guess, isolate=isolate)
+        title = f"Target `{target}`, guess `{guess}`"
+        parts += entry(f"{target}_{guess}", title, "", fgspec.explain(spec))
+    (DOCS / "rules.md").write_text("\n".join(parts))
+
+
+GRID = """The network is a perceptron of four blocks on MNIST. Outputs of blocks are estimated, each
+example by itself, and each block pulls its estimate back to its weights. Drawn guesses take the
+derivative times the guess; guesses made from the network take the projection on the guess.
+"""
+
+
+def cells() -> Iterator[tuple[fgspec.Target, fgspec.Guess]]:
+    """Every target with every guess of the paper: made from heads, or normal noise."""
+    for target in ("global", "local", "above"):
+        for guess in ("local", "ntk", "fixed_ntk", "normal"):
+            yield TARGETS.kind(target)(), GUESSES.kind(guess)()
+
+
+def entry(file: str, title: str, about: str | None, found: Explanation) -> Iterator[str]:
+    """One rule."""
+    picture = DOCS / "pictures" / f"{file}.svg"
+    picture.parent.mkdir(exist_ok=True)
+    picture.write_text(found.picture)
+    yield f"### {title}\n"
+    if about:
+        yield f"{about.splitlines()[0]}\n"
+    yield f"![{found.name}: blocks, losses and what each layer learns from](pictures/{file}.svg)\n"
+    yield f"{found.markdown()}\n"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""`fgspec explain SPEC`: what a spec's learning rule is."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from fgspec import api
+from fgspec.cli.arguments import ArgumentError, unwritable
+from fgspec.explaining.explanation import Explanation
+from fgspec.formulas.styles import TEXT
+from fgspec.loading.spec_file import load
+from fgspec.training.logbook import write_text
+
+
+def show(
+    spec: Path,
+    overrides: Sequence[str] = (),
+    latex: Path | None = None,
+    markdown: Path | None = None,
+    picture: Path | None = None,
+) -> None:
+    """Print a spec's rule in words and as equations; write other forms to files.
+
+    Args:
+        spec: a YAML file.
+        overrides: `path=value`, as of --set.
+        latex: the file for its equations as LaTeX.
+        markdown: the file for words and equations as Markdown.
+        picture: the file for its picture, an SVG.
+    """
+    asked = {"--latex": latex, "--markdown": markdown, "--picture": picture}
+    for option, file in asked.items():
+        if file is not None and (reason := unwritable(file)):
+            raise ArgumentError(f"explain: {option} {file}: cannot be written ({reason})")
+    found = api.explain(load(spec, overrides))
+    _print(found)
+    forms = {latex: found.latex, markdown: found.markdown, picture: lambda: found.picture}
+    for file, form in forms.items():
+        if file is not None:
+            write_text(file, f"{form().rstrip()}\n")
+
+
+def _print(found: Explanation) -> None:
+    console = Console()
+
+    def say(text: str, left: int = 0, style: str = "") -> None:
+        console.print(Padding(Text(text, style), (0, 0, 0, left), expand=False))
+
+    for paragraph in found.paragraphs:
+        say(f"{paragraph}\n")
+    for equation in found.equations:
+        say(equation.show(TEXT), 4, "bold")
+        say(equation.says, 8)
+    if found.equations:
+        say(f"\n{found.letters()}")
+    say(f"\nBias. {found.bias}")
+    say(f"Variance. {found.variance}")
+    say(f"Cost. {found.cost}")

@@ -1,0 +1,1 @@
+"""A spec explained: its rule in words, as equations, and as a picture."""

@@ -1,0 +1,144 @@
+"""A spec explained: words, equations, bias, variance, cost and picture in one object."""
+
+import html
+from dataclasses import dataclass
+
+from compiler.compile import compile_plan
+from compiler.cost.by_part import dissect
+from compiler.plan.plan import Plan, make_plan
+from fgspec.explaining import words
+from fgspec.explaining.equations import equations_of, readout_equation
+from fgspec.explaining.picture import picture
+from fgspec.formulas.styles import LATEX, TEXT
+from fgspec.formulas.tree import Equation
+from fgspec.show.text import mebibytes, quantity
+from fgspec.spec.gradient import Gradient
+
+LETTERS = {
+    "ĝ": "ĝ the estimated gradient",
+    "t̂": "t̂ the estimate at what is perturbed",
+    "ℓ": "ℓ a loss",
+    "N": "N the rows n of a batch",
+    "b": "b a block",
+    "_J": "J the last block and its loss",
+    "B": "B a backward weight",
+    "_j": "j a loss, by its block",
+    "z": "z a layer's pre-activation",
+    "_x": "x a block's output",
+    "∂x": "x a block's output",
+    "h": "h a layer's output",
+    "y": "y the network's outputs",
+    "e[": "e their error",
+    "f'": "f' the derivative of the activation",
+    "1{": "1{} is 1 where this holds, else 0",
+    "W": "W a weight or bias",
+    "V": "V a weight or bias of a readout",
+    "u": "u the perturbation",
+    "k": "k one of K samples",
+    "pg": "p, g a patch and a group",
+    "d_": "d a derivative along u",
+    "d̄": "d̄ what is credited of it",
+    "T_": "T the target",
+    "G_": "G the guess",
+    "γ": "γ arrays that share one derivative",
+    "⟨": "⟨ , ⟩ an inner product over all indices but those that are shown",
+    "ᵀ": "ᵀ a transposed Jacobian",
+}
+"""What letters mean, by what stands in the formulas where they are used."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a spec's learning rule is.
+
+    Attributes:
+        name: of the spec.
+        paragraphs: the rule in words.
+        equations: the same as equations; none where the estimator gives no formula.
+        bias: what its mean is.
+        variance: how much it varies for one batch.
+        cost: what an update costs beside backprop.
+        picture: an SVG element.
+    """
+
+    name: str
+    paragraphs: tuple[str, ...]
+    equations: tuple[Equation, ...]
+    bias: str
+    variance: str
+    cost: str
+    picture: str
+
+    def text(self) -> str:
+        """As plain text."""
+        parts = [*self.paragraphs, ""]
+        for equation in self.equations:
+            parts += [f"    {equation.show(TEXT)}", f"        {equation.says}"]
+        parts += ["", self.letters()] if self.equations else []
+        parts += ["", f"Bias: {self.bias}", f"Variance: {self.variance}", f"Cost: {self.cost}"]
+        return "\n".join(parts)
+
+    def letters(self) -> str:
+        """What the letters of the equations mean."""
+        shown = " ".join(equation.show(TEXT) for equation in self.equations)
+        told = dict.fromkeys(says for mark, says in LETTERS.items() if mark in shown)
+        return f"Letters: {'; '.join(told)}."
+
+    def latex(self) -> str:
+        """The equations as LaTeX."""
+        lines = [rf"  {e.show(LATEX).replace(' = ', ' &= ', 1)} \\" for e in self.equations]
+        return "\n".join([r"\begin{align}", *lines, r"\end{align}"])
+
+    def markdown(self) -> str:
+        """As Markdown with LaTeX between `$$`; the picture is left out."""
+        parts = [*self.paragraphs]
+        for equation in self.equations:
+            parts += [equation.says, f"$$\n{equation.show(LATEX)}\n$$"]
+        parts += [f"**Bias.** {self.bias}", f"**Variance.** {self.variance}"]
+        return "\n\n".join([*parts, f"**Cost.** {self.cost}"])
+
+    def _repr_markdown_(self) -> str:
+        return self.markdown()
+
+    def _repr_html_(self) -> str:
+        return f"{self.picture}<pre>{html.escape(self.text())}</pre>"
+
+    def __str__(self) -> str:
+        """As plain text."""
+        return self.text()
+
+
+def explain(plan: Plan) -> Explanation:
+    """Explain the learning rule of a plan."""
+    equations = equations_of(plan)
+    if equations:
+        equations = (*equations, readout_equation())
+    return Explanation(
+        plan.experiment.name,
+        (
+            " ".join(words.losses(plan)),
+            " ".join([*words.estimates(plan), words.stops(plan)]),
+        ),
+        equations,
+        words.bias(plan),
+        words.variance(plan),
+        cost_beside_backprop(plan),
+        picture(plan),
+    )
+
+
+def cost_beside_backprop(plan: Plan) -> str:
+    """FLOPs and temporaries of an update, beside those of the same spec under backprop."""
+    spec = plan.experiment
+    losses = spec.losses.model_copy(update={"local": None, "isolate": "none"})
+    as_backprop = {"losses": losses, "gradient": Gradient(), "freeze": ()}
+    other = make_plan(spec.model_copy(update=as_backprop), plan.data)
+    own, bp = (dissect(compile_plan(p)) for p in (plan, other))
+    flops, memory = (
+        [sum(getattr(each, name).values()) for each in (own, bp)] for name in ("flops", "memory")
+    )
+    work, held = flops[0] / flops[1], memory[0] / memory[1]
+    return (
+        f"{quantity(flops[0])} FLOPs an update, {work:.2f} times those of backprop; about "
+        f"{mebibytes(memory[0])} of temporaries, {held:.2f} times backprop's."
+    )

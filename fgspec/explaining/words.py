@@ -1,0 +1,121 @@
+"""The learning rule of a plan in plain English."""
+
+from collections.abc import Iterator, Sequence
+from math import prod
+
+from compiler.plan.plan import Plan
+from compiler.plan.segment import Site
+from fgspec.explaining.equations import facts_of, shared_dimension
+from fgspec.formulas.notation import W
+from fgspec.show.bias_notes import notes
+
+AXES = {"batch": "example", "patch": "patch", "group": "group"}
+
+
+def losses(plan: Plan) -> Iterator[str]:
+    """Which losses there are, and where."""
+    sites = heard(plan)
+    kind = str(plan.experiment.losses.objective).replace("_", " ")
+    last = sites[-1]
+    if len(sites) == 1:
+        yield f"There is one loss, the {kind} at the end of the network."
+    else:
+        ends = "after every block"
+        every = plan.experiment.losses.local.every if plan.experiment.losses.local else 1
+        ends = ends if every == 1 else f"after every {every} blocks"
+        yield f"There are {len(sites)} losses, one {ends}: each is the {kind} of a small head."
+        if last.name == "final":
+            yield "The last of them is the final loss, that of the classifier."
+    copied = [site for site in sites if len(site.axes) > 1]
+    if copied and plan.moves_together:
+        axes = [AXES[axis] for axis in copied[0].axes]
+        count = prod(sizes(plan, copied[0])[1:])
+        yield (
+            f"Each local loss has one copy for every {_and(axes)}: {count} copies for each example "
+            f"after {copied[0].block}. All copies have the same value, but each of them only sees "
+            "its own features change."
+        )
+    if last.name != "final" and plan.objective.answers:
+        yield "The classifier reads the last block's features; no gradient goes from it to them."
+
+
+def heard(plan: Plan) -> list[Site]:
+    """The losses that some block or head learns from, in order."""
+    found = {site for segment in plan.segments for site in segment.sites}
+    found |= set(plan.headed_sites())
+    return [site for _, site in plan.units if site in found]
+
+
+def sizes(plan: Plan, site: Site) -> tuple[int, ...]:
+    """How many copies of a loss there are, along each of its axes."""
+    patches, groups, _ = plan.network.block(site.block).end.features
+    known = {"batch": plan.rows, "patch": patches, "group": groups}
+    return tuple(known[axis] for axis in site.axes)
+
+
+def estimates(plan: Plan) -> Iterator[str]:
+    """What is perturbed, and what each estimate answers for."""
+    how = plan.perturbation
+    target = plan.experiment.gradient.target
+    yield f"Every block learns the gradient {target.means}."
+    yield plan.experiment.gradient.estimator.tells
+    if how is None:
+        return
+    yield f"What is perturbed is {how.perturbed_space.where}."
+    yield f"The direction: {_lower(how.guess.says or str(how.guess))}"
+    if how.samples > 1:
+        yield f"{how.samples} directions are taken at every step."
+    if how.projects:
+        yield (
+            f"Each {how.projection.grouping.means if how.projection.grouping else 'group'} has a "
+            "derivative along the guess of its own, which multiplies the guess."
+        )
+        if plan.exact_blocks:
+            yield "The last block takes its exact gradient."
+        return
+    yield (
+        "All of it moves at once, so the derivative of a loss copy holds the noise of all elements "
+        "that move it. An element is credited with the copies that it can move; it answers for "
+        "these."
+    )
+
+
+def stops(plan: Plan) -> str:
+    """Where gradients stop."""
+    if plan.estimator.isolates_layers:
+        return "No gradient passes between layers."
+    if plan.experiment.gradient.target.inside or plan.experiment.losses.isolate == "block":
+        return "Gradients stop between blocks: a block learns nothing from the losses of others."
+    return "Gradients stop nowhere between the blocks that a loss trains."
+
+
+def bias(plan: Plan) -> str:
+    """The mean of the estimate, in a sentence."""
+    found = notes(plan)
+    if found:
+        return " ".join(f"{note[0].upper()}{note[1:].rstrip('.')}." for note in found)
+    if plan.perturbation is None:
+        return "None: it is the gradient itself."
+    return "None: its mean over the noise is the gradient of the target."
+
+
+def variance(plan: Plan) -> str:
+    """The variance of the estimate for one batch, in sentences."""
+    estimator = plan.experiment.gradient.estimator
+    return estimator.variance(facts_of(plan), shared_dimension(plan))
+
+
+def learns_from(plan: Plan, unit: int) -> list[int]:
+    """The losses that a chain of blocks learns from, counted from 0."""
+    last = len(plan.units) - 1
+    holds = plan.experiment.gradient.target.moves(W).holds
+    return [j for j in range(last + 1) if holds is None or holds(j, unit, last)]
+
+
+def _and(words: Sequence[str]) -> str:
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _lower(text: str) -> str:
+    return text[0].lower() + text[1:]

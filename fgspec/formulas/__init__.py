@@ -1,0 +1,1 @@
+"""Formulas of learning rules: trees that print as LaTeX and as text, and evaluate in NumPy."""

@@ -1,0 +1,73 @@
+"""Explanations: words for every method, pictures that are sound, the page of all rules."""
+
+import re
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+from networks import CHAIN, CONV_NET, LOCAL_NORM, RESNET, program
+
+from fgspec.explaining.picture import CARD, WIDTH, picture
+from fgspec.explaining.words import bias, estimates, learns_from, stops
+from fgspec.spec.rules import RULES
+
+DOCS = Path(__file__).parents[2] / "docs"
+SVG = "{http://www.w3.org/2000/svg}"
+NETWORKS = {
+    "mixer": None,
+    "chain": CHAIN % "{type: none}",
+    "convnet": CONV_NET % "{type: batch_norm}",
+    "resnet": RESNET % "{type: batch_norm}",
+    "mlp": "{type: mlp, hidden: [4, 4, 4]}",
+    "deep": "{type: mlp, hidden: [4, 4, 4, 4, 4]}",
+}
+
+
+def texts(svg):
+    """(left, right, y, text) of every text of a picture, 7.2 units a letter."""
+    for node in ET.fromstring(svg).iter(f"{SVG}text"):
+        x, long = float(node.get("x")), 7.2 * len(node.text)
+        left = x - long if node.get("text-anchor") == "end" else x
+        yield left, left + long, float(node.get("y")), node.text
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("rule", ["lg-fg-a", "l-fa", "dfa"])
+def test_pictures_name_all_and_nothing_overlaps(rule, network):
+    plan = program(rule, architecture=NETWORKS[network]).plan
+    drawn = list(texts(picture(plan)))
+    said = " ".join(text for *_, text in drawn)
+    for block in plan.network.blocks:
+        assert "4 alike" in said or block.name in said
+    assert "…" not in said.replace(" … block3", "").replace("ℓ0…", "").replace("ℓ1…", "")
+    assert ("noise u" in said) == (rule == "lg-fg-a")
+    assert ("gradient stops" in said) == (rule != "l-fa" or "classifier" in said)
+    for left, right, y, text in drawn:
+        assert 0 <= left < WIDTH, text
+        assert right < WIDTH + 40, text  # letters are narrower than reckoned here
+        same = [other for other in drawn if abs(other[2] - y) < 8 and other[3] != text]
+        apart = [o for o in same if (o[0] < CARD) == (left < CARD)]
+        assert all(o[0] >= left + 4 * len(text) or left >= o[0] + 4 * len(o[3]) for o in apart)
+
+
+def test_words_say_what_the_rule_does():
+    local, whole = program("lg-bp").plan, program("l-bp").plan
+    assert "stop between blocks" in stops(local)
+    assert "stop nowhere" in stops(whole)
+    assert learns_from(whole, 0) == [0, 1]
+    assert learns_from(local, 0) == [0]
+    assert "random signs" in " ".join(estimates(program("fg-a").plan))
+    assert bias(program("fg-a").plan).startswith("None")
+    assert "backward weights" in bias(program("fa").plan)
+    paper = program("lg-fg-w", norm=LOCAL_NORM, perturbation="space: weight, credit: paper")
+    assert "leaves out" in bias(paper.plan)
+
+
+def test_the_page_has_every_rule_with_its_picture():
+    page = (DOCS / "rules.md").read_text()
+    for name in RULES.names():
+        assert f"### `{name}`" in page
+    pictures = re.findall(r"\(pictures/([^)]*)\)", page)
+    assert len(pictures) == len(set(pictures)) > len(RULES.names())
+    for file in pictures:
+        ET.fromstring((DOCS / "pictures" / file).read_text())
