@@ -1,0 +1,191 @@
+# %% [markdown]
+# # 4. Guesses from local losses
+#
+# In lesson 3 a block followed its own local loss, because the final loss was too noisy to follow. This
+# lesson keeps the final loss, and asks for a better direction than a random one. It follows Fournier,
+# Rivaud, Belilovsky, Eickenberg and Oyallon, *Can Forward Gradient Match Backpropagation?* (2023).
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+from rich.console import Console
+
+import fgspec
+
+# %% [markdown]
+# ## Target and guess
+#
+# The idea separates two gradients that were one until now:
+#
+# * The **target** `T` is the gradient that we want to follow. Here it is the gradient of the final loss
+#   by the output of a block. It is not known. But its inner product with any vector is a
+#   directional derivative, and a forward pass computes that.
+# * The **guess** `G` is the direction along which we look. It can be anything that is cheap to have.
+#
+# From both we make the **projection** of the target on the guess. It is the point of the line
+# through `G` that is nearest to `T`:
+#
+# ```text
+# estimate = <T, G> G / |G|²
+# ```
+#
+# How near it is depends only on the angle between the two. If `c` is the cosine of that angle, the
+# length of the estimate is `c |T|`, and the cosine of the estimate with the target is `|c|`. Even the
+# sign of the guess does not matter.
+
+# %% alt="A target, a guess, and the projection of the target on the line through the guess"
+figure, axes = plt.subplots(figsize=(4.6, 2.8))
+target, guess = np.array([3.0, 2.0]), np.array([2.4, 0.3])
+projection = target @ guess / (guess @ guess) * guess
+arrow = {"arrowstyle": "-|>", "linewidth": 2, "mutation_scale": 16, "shrinkA": 0, "shrinkB": 0}
+for vector, color, name, place in (
+    (target, "C0", "target T", (-12, 6)),
+    (projection, "C2", "projection", (-20, -20)),
+    (guess, "C1", "guess G", (-52, -20)),
+):
+    axes.annotate("", vector, (0, 0), arrowprops={**arrow, "color": color})
+    axes.annotate(name, vector, place, textcoords="offset points", color=color)
+axes.plot(*np.array([target, projection]).T, ":", color="C5")
+axes.set(xlim=(-0.2, 4.2), ylim=(-0.7, 2.6), aspect="equal")
+axes.axis("off")
+plt.show()
+
+# %% [markdown]
+# What is a cosine worth? A random direction in `d` dimensions has a squared cosine of `1 / d` on
+# average. So a guess with the cosine `c` is as good as a random direction in a space of `1 / c²`
+# dimensions. A cosine of 0.5 stands for 4 dimensions, where the network has thousands.
+#
+# Fournier et al. take the guess from a **local loss**: each block has a head and a local loss as in
+# lesson 1, and `G` is the gradient of that loss. It is computed within the block, without waiting
+# for later blocks. If the local loss wants about the same as the final loss, the cosine is large.
+# In contrast to lesson 1, a wrong local loss does no harm: it gives a short step and not a wrong one.
+#
+# ## The spec
+#
+# No rule has a name for this, so the spec says what a rule would say: where the losses are, which
+# gradient is the target, and how it is guessed. `space: block_output` says that target and guess are
+# compared at the output of every block. From there the estimate is pulled back exactly through that one
+# block to its weights.
+
+# %%
+SPEC = """
+fgspec: 1
+name: guesses
+seed: 0
+data:
+  source: {type: digits}
+  batch_size: 128
+architecture:
+  type: mlp
+  hidden: [64, 64, 64]
+losses:
+  local: {every: 1}
+gradient:
+  target: global
+  estimator: {type: forward}
+  perturbation:
+    space: block_output
+    guess: {type: local}
+optimizer:
+  type: sgd
+  learning_rate: 0.05
+  momentum: 0.9
+training:
+  epochs: 30
+  evaluate_every: {epochs: 1}
+diagnostics:
+  every: {epochs: 1}
+"""
+
+# %% [markdown]
+# The last block is next to the final loss and takes its exact gradient, as in the paper. So only block
+# 0 and block 1 depend on a guess.
+#
+# We compare the local guess with
+#
+# * `bp`: the target itself,
+# * `ntk`: the gradient of a local loss whose head is drawn anew at every step and never trained. It
+#   has the shape of a local gradient, but knows nothing,
+# * `random`: a vector of random signs (lesson 2) at the output of each block.
+#
+# To be fair to the random guess, each block has a directional derivative of its own
+# (`grouping: block`), and the estimate is not divided by `|G|²`, which keeps it unbiased.
+
+# %%
+GUESS = "gradient.perturbation.guess.type"
+ARMS = {
+    "bp": (SPEC, ["losses.local=null", "gradient.estimator=exact", "gradient.perturbation=null"]),
+    "local": (SPEC, []),
+    "ntk": (SPEC, [f"{GUESS}=ntk"]),
+    "random": (
+        SPEC,
+        [
+            "losses.local=null",
+            f"{GUESS}=rademacher",
+            "gradient.perturbation.last_block=exact",
+            "gradient.perturbation.projection.grouping=block",
+        ],
+    ),
+}
+
+
+def column(log, name):
+    """Epochs and values of a metric, where the log has it."""
+    pairs = zip(log["epoch"], log[name], strict=True)
+    return np.array([(epoch, value) for epoch, value in pairs if value is not None]).T
+
+
+logs = {}
+for name, (text, overrides) in ARMS.items():
+    run = fgspec.train(fgspec.load(text, overrides), console=Console(quiet=True))["run"]
+    logs[name] = fgspec.metrics(run)
+
+# %% [markdown]
+# ## Alignment
+#
+# `diagnostics` measures in every epoch the cosine of each block's estimate with the exact gradient of
+# the final loss.
+
+# %% alt="Cosine of the estimates with the exact gradient over training, for two blocks"
+GUESSED = ("local", "ntk", "random")
+figure, axes = plt.subplots(1, 2, figsize=(5.6, 3), sharey=True)
+mean = {}
+for block, axis in zip(("block0", "block1"), axes, strict=True):
+    for name in GUESSED:
+        epochs, cosines = column(logs[name], f"fg/cosine/{block}")
+        axis.plot(epochs, cosines, label=name)
+        mean[name, block] = cosines[5:].mean()
+    axis.set(title=block, xlabel="epoch", ylim=(-0.2, 1))
+axes[0].set(ylabel="cosine with the exact gradient")
+axes[1].legend()
+plt.show()
+
+# %%
+for block in ("block0", "block1"):
+    cosines = ", ".join(f"{name} {mean[name, block]:.2f}" for name in GUESSED)
+    print(f"{block}, mean after epoch 5: {cosines}")
+    assert mean["local", block] > 2 * mean["random", block]
+
+# %% [markdown]
+# ## Error
+
+# %% alt="Test error against epochs for backprop and three guesses"
+figure, axes = plt.subplots()
+final = {}
+for name in ARMS:
+    epochs, errors = column(logs[name], "test/error")
+    final[name] = 100 * np.mean(errors[-5:])
+    axes.plot(epochs, 100 * errors, label=f"{name}: {final[name]:.1f} %")
+axes.set(xlabel="epoch", ylabel="test error (%)", ylim=(0, 30))
+axes.legend(title="mean of the last 5 epochs")
+plt.show()
+
+# %%
+assert final["local"] < final["random"]
+
+# %% [markdown]
+# ## Exercises
+#
+# ## Answers
+#
+# Next: [your own network, loss and data](5_plugin.md).
