@@ -4,8 +4,8 @@
 # A learning rule decides how the weights of a network change. Backprop is one learning rule. In
 # these lessons you meet others, and you see what each of them pays and gains.
 #
-# fgspec describes an experiment in a short text, a **spec**. It compiles the spec into a JAX program
-# and trains it. In this lesson you
+# fgspec describes an experiment in a short text, a **spec**. It compiles the spec into a JAX
+# program and trains it. In this lesson you
 #
 # * write a spec, and check that its gradient is the one that JAX computes,
 # * give every part of the network a loss of its own, a **local loss**,
@@ -116,8 +116,9 @@ for name in ("block0", "block1"):
 # So `bp` is what you know: the exact gradient of one loss at the end of the network.
 #
 # Backprop needs three things that are hard to have in a brain, and expensive on many machines. All
-# activations stay in memory until the backward pass. Block 0 waits until the pass has gone up to the
-# loss and down again. And errors travel down through the transposed weights of the forward pass.
+# activations stay in memory until the backward pass. Block 0 waits until the pass has gone up to
+# the loss and down again. And errors travel down through the transposed weights of the forward
+# pass.
 #
 # ## A local loss
 #
@@ -152,8 +153,8 @@ for change in fgspec.diff(spec, local):
     print(".".join(change.path), "|", change.kind, "|", change.b)
 
 # %% [markdown]
-# A rule is only a name for a few settings. `lg-bp` adds local losses, stops gradients between blocks
-# (`isolate: block`), and says which loss a block learns from (`target: local`).
+# A rule is only a name for a few settings. `lg-bp` adds local losses, stops gradients between
+# blocks (`isolate: block`), and says which loss a block learns from (`target: local`).
 #
 # ## What a block no longer sees
 #
@@ -193,9 +194,9 @@ assert changes["lg-bp"] == 0
 #
 # ## What it costs
 #
-# `fgspec.train` trains a spec and writes a folder with everything that came of it.
-# `fgspec.metrics` reads the log of that folder as columns. (In a notebook, `train` shows its
-# progress. Here a quiet console keeps the page short.)
+# `fgspec.train` trains a spec and writes a folder with everything that came of it. `fgspec.metrics`
+# reads the log of that folder as columns. (In a notebook, `train` shows its progress. Here a quiet
+# console keeps the page short.)
 
 
 # %%
@@ -222,9 +223,9 @@ plt.show()
 assert max(final.values()) < 8
 
 # %% [markdown]
-# On this small problem local losses cost little. That is not so in general. A greedy block may throw
-# away what later blocks would need. On ImageNet, Ren et al. 2022 (table 3) report an error of 36.8 %
-# for backprop and 54.4 % for `lg-bp`.
+# On this small problem local losses cost little. That is not so in general. A greedy block may
+# throw away what later blocks would need. On ImageNet, Ren et al. 2022 (table 3) report an error of
+# 36.8 % for backprop and 54.4 % for `lg-bp`.
 #
 # Note what local losses did **not** remove: inside of a block the gradient is still computed by
 # backprop. The next lesson replaces that as well.

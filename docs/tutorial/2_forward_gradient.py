@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 2. A forward gradient and its variance
 #
-# Lesson 1 removed backprop between blocks. This lesson removes it altogether. It computes an estimate
-# of the gradient by a forward pass alone, a **forward gradient**. The estimate is right on average.
-# The trouble is its variance, and you will see where that comes from.
+# Lesson 1 removed backprop between blocks. This lesson removes it altogether. It computes an
+# estimate of the gradient by a forward pass alone, a **forward gradient**. The estimate is right on
+# average. The trouble is its variance, and you will see where that comes from.
 
 # %%
 import jax
@@ -20,13 +20,14 @@ import fgspec
 # ## One number from a forward pass
 #
 # Take a loss `L` of some weights `w`. Choose a direction `v`, a vector as long as `w`. Move `w` a
-# little along `v`. The rate at which the loss changes is the **directional derivative** along `v`. It
-# is the inner product of the gradient with the direction: `<g, v>`.
+# little along `v`. The rate at which the loss changes is the **directional derivative** along `v`.
+# It is the inner product of the gradient with the direction: `<g, v>`.
 #
 # It can be had without a backward pass. Beside every value of the forward pass, carry the rate at
-# which this value changes. That rate is the value's **tangent**. You start with `v` as the tangent of
-# the weights. The chain rule gives the tangent of each further value, layer by layer. The tangent of
-# the loss is `<g, v>`. This is called forward-mode differentiation. In JAX it is `jax.jvp`.
+# which this value changes. That rate is the value's **tangent**. You start with `v` as the tangent
+# of the weights. The chain rule gives the tangent of each further value, layer by layer. The
+# tangent of the loss is `<g, v>`. This is called forward-mode differentiation. In JAX it is
+# `jax.jvp`.
 
 
 # %%
@@ -42,8 +43,8 @@ print("tangent of the loss:", tangent, " inner product:", gradient @ v)
 assert tangent == gradient @ v
 
 # %% [markdown]
-# One directional derivative is one number. The gradient has as many numbers as there are weights. So
-# we have to be content with an estimate.
+# One directional derivative is one number. The gradient has as many numbers as there are weights.
+# So we have to be content with an estimate.
 #
 # ## The estimate
 #
@@ -54,10 +55,11 @@ assert tangent == gradient @ v
 # estimate = <g, v> v
 # ```
 #
-# If the loss rises along `v`, the estimate points along `v`, and a step against it lowers the loss. If
-# the loss falls along `v`, the estimate points the other way. On average the estimate is the gradient,
-# because entry `i` is the sum over `j` of `g[j] v[j] v[i]`, and `v[j] v[i]` is one on average for
-# `i = j` and zero otherwise. An estimate that is right on average is called **unbiased**.
+# If the loss rises along `v`, the estimate points along `v`, and a step against it lowers the loss.
+# If the loss falls along `v`, the estimate points the other way. On average the estimate is the
+# gradient, because entry `i` is the sum over `j` of `g[j] v[j] v[i]`, and `v[j] v[i]` is one on
+# average for `i = j` and zero otherwise. An estimate that is right on average is called
+# **unbiased**.
 
 # %%
 directions = jax.random.normal(jax.random.key(0), (2000, 2))
@@ -78,9 +80,9 @@ axes.legend()
 plt.show()
 
 # %% [markdown]
-# The mean sits on the gradient. But single estimates are scattered far around it. No estimate points
-# against the gradient: its inner product with `g` is `<g, v>²`, which is never negative. So each of
-# them is a direction of descent, only mostly a poor one.
+# The mean sits on the gradient. But single estimates are scattered far around it. No estimate
+# points against the gradient: its inner product with `g` is `<g, v>²`, which is never negative. So
+# each of them is a direction of descent, only mostly a poor one.
 #
 # ## The variance grows with the dimension
 #
@@ -91,12 +93,12 @@ plt.show()
 # | `normal`: every entry is a standard normal number | `(d + 1) |g|²` |
 # | `rademacher`: every entry is +1 or -1 | `(d - 1) |g|²` |
 #
-# For signs this takes one line. The length of `v` is always `√d`. So the mean of
-# `|estimate|² = <g, v>² |v|²` is `d |g|²`, and the variance is this minus `|g|²`.
+# For signs this takes one line. The length of `v` is always `√d`. So the mean of `|estimate|² = <g,
+# v>² |v|²` is `d |g|²`, and the variance is this minus `|g|²`.
 #
 # We check it on networks. The rule `fg-w` is backprop with the gradient of the blocks replaced by a
-# forward gradient. It perturbs all weights and biases of the blocks at once (`w` is for weights). The
-# classifier is a single layer next to the loss and keeps its exact gradient.
+# forward gradient. It perturbs all weights and biases of the blocks at once (`w` is for weights).
+# The classifier is a single layer next to the loss and keeps its exact gradient.
 
 # %%
 SPEC = """
@@ -129,9 +131,9 @@ program = fgspec.compile(fgspec.load(SPEC))
 program.perturbations()
 
 # %% [markdown]
-# `program.perturbations()` lists what one update draws: an array for each weight, with a leading axis
-# of samples. `program.gradient` accepts perturbations of yours in place of drawn ones. So we can draw
-# many, and look at the estimates they give.
+# `program.perturbations()` lists what one update draws: an array for each weight, with a leading
+# axis of samples. `program.gradient` accepts perturbations of yours in place of drawn ones. So we
+# can draw many, and look at the estimates they give.
 
 
 # %%
@@ -225,7 +227,8 @@ assert np.allclose(variances, (d - 1) / samples, rtol=0.35)
 
 # %% [markdown]
 # Each sample costs about as much as a forward pass. For an estimate whose variance is `|g|²`, this
-# small network would need about `d` = 1040 samples. Averaging alone is no way to train a large network.
+# small network would need about `d` = 1040 samples. Averaging alone is no way to train a large
+# network.
 #
 # ## What it means for training
 
@@ -272,17 +275,17 @@ assert middle["bp"] < middle["fg-w, 16 samples"] < middle["fg-w, 1 sample"]
 #
 # 1. Show that `<g, v> v` never points against `g`. When is it orthogonal to `g`?
 # 2. In one dimension, `d = 1`, the variance with signs is zero. Why?
-# 3. What is the variance with `normal` perturbations at 16 hidden units? Change `quality`, or read it
-#    off the table.
+# 3. What is the variance with `normal` perturbations at 16 hidden units? Change `quality`, or read
+#    it off the table.
 #
 # ## Answers
 #
-# **1.** The inner product of the estimate with `g` is `<g, v>²`. It is zero only if `v` is orthogonal
-# to `g`. Then the whole estimate is zero.
+# **1.** The inner product of the estimate with `g` is `<g, v>²`. It is zero only if `v` is
+# orthogonal to `g`. Then the whole estimate is zero.
 #
 # **2.** Then `v` is +1 or -1, and `<g, v> v = g v² = g`. The estimate is exact.
 #
-# **3.** `(d + 1) |g|²` with `d` = 64 x 16 weights + 16 biases = 1040, so 1041 `|g|²`. Normal numbers
-# are slightly worse than signs, because their length varies from draw to draw.
+# **3.** `(d + 1) |g|²` with `d` = 64 x 16 weights + 16 biases = 1040, so 1041 `|g|²`. Normal
+# numbers are slightly worse than signs, because their length varies from draw to draw.
 #
 # Next: [from weights to activations to many local losses](3_many_local_losses.md).

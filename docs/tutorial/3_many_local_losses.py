@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 3. From weights to activations to many local losses
 #
-# In lesson 2 the variance of a forward gradient grew with the number of perturbed entries. This lesson
-# follows Ren, Kornblith, Liao and Hinton, *Scaling Forward Gradient With Local Losses* (2022). They
-# make that number small in three steps, without touching the size of the network:
+# In lesson 2 the variance of a forward gradient grew with the number of perturbed entries. This
+# lesson follows Ren, Kornblith, Liao and Hinton, *Scaling Forward Gradient With Local Losses*
+# (2022). They make that number small in three steps, without touching the size of the network:
 #
 # 1. perturb activations instead of weights,
 # 2. give every block a loss of its own,
@@ -23,9 +23,9 @@ import fgspec
 # %% [markdown]
 # ## The network
 #
-# The paper's network is called LocalMixer. It cuts the image into **patches**, here 2 x 2. Each patch
-# has a vector of **channels**, here 64, and the channels fall into **groups**, here 8 groups of 8. A
-# block has up to three linear layers:
+# The paper's network is called LocalMixer. It cuts the image into **patches**, here 2 x 2. Each
+# patch has a vector of **channels**, here 64, and the channels fall into **groups**, here 8 groups
+# of 8. A block has up to three linear layers:
 #
 # * `token` mixes the patches (not in the first block),
 # * `channel` mixes all channels of a patch,
@@ -66,17 +66,18 @@ diagnostics:
 #
 # ## Step 1: activations instead of weights
 #
-# Take one linear layer with inputs `x` and outputs `z = W x`. Its **pre-activations** `z` are what the
-# nonlinearity reads. If `a` is the gradient of the loss by `z`, then the gradient by `W` is the outer
-# product of `x` and `a`. Both vectors are at hand when `a` is known. So only `a` has to be estimated.
-# A layer with `p` inputs and `q` outputs has `p q` weights, but only `q` pre-activations.
+# Take one linear layer with inputs `x` and outputs `z = W x`. Its **pre-activations** `z` are what
+# the nonlinearity reads. If `a` is the gradient of the loss by `z`, then the gradient by `W` is the
+# outer product of `x` and `a`. Both vectors are at hand when `a` is known. So only `a` has to be
+# estimated. A layer with `p` inputs and `q` outputs has `p q` weights, but only `q`
+# pre-activations.
 #
-# There is a second gain. Each example has its own loss and its own pre-activations, so it can draw its
-# own perturbation. The batch then averages over many independent draws. With weights that would be
-# expensive, as every example would need a weight matrix of its own.
+# There is a second gain. Each example has its own loss and its own pre-activations, so it can draw
+# its own perturbation. The batch then averages over many independent draws. With weights that would
+# be expensive, as every example would need a weight matrix of its own.
 #
-# The rule is called `fg-a` (`a` is for activations). We count the entries that share one directional
-# derivative: all weights of the blocks, or the pre-activations of one example.
+# The rule is called `fg-a` (`a` is for activations). We count the entries that share one
+# directional derivative: all weights of the blocks, or the pre-activations of one example.
 
 
 # %%
@@ -101,9 +102,9 @@ def perturbed(rule):
 #
 # The head of a block averages the features over the patches, and then predicts the class. So every
 # patch and every group of channels contributes to the prediction. Now make a copy of the loss for
-# each patch and group. All copies have the *same value*. But copy `(p, g)` passes a derivative only to
-# the features of patch `p` and group `g`; to it, all other features are behind a stop gradient. This
-# is a **replicated loss**.
+# each patch and group. All copies have the *same value*. But copy `(p, g)` passes a derivative only
+# to the features of patch `p` and group `g`; to it, all other features are behind a stop gradient.
+# This is a **replicated loss**.
 #
 # ```text
 #                       patch 0                      patch 1            ...
@@ -113,9 +114,9 @@ def perturbed(rule):
 # value:        the same number, the cross entropy of the block's head
 # ```
 #
-# Nothing is lost: summed over its copies, the derivative is that of the one loss. But each copy now has
-# a directional derivative of its own, to which only few perturbed entries contribute. Each of these
-# entries is multiplied by the derivative of *its* copy, instead of that of the whole loss.
+# Nothing is lost: summed over its copies, the derivative is that of the one loss. But each copy now
+# has a directional derivative of its own, to which only few perturbed entries contribute. Each of
+# these entries is multiplied by the derivative of *its* copy, instead of that of the whole loss.
 #
 # Which copies does a perturbed entry influence? This depends on what the layers behind it mix.
 # fgspec derives it from the network. `fgspec plan` prints it for every layer.
@@ -125,14 +126,14 @@ _ = Path("mixer.yaml").write_text(SPEC)
 # !fgspec plan mixer.yaml | head -6
 
 # %% [markdown]
-# Read the table like this. A pre-activation of `block0/channel` belongs to one example of the batch,
-# one patch and one group. The layer behind it, `group`, mixes only within a group. So it influences
-# the loss copy of its own example, patch and group, and no other. An output of `block1/token` is
-# followed by `channel`, which mixes all channels of a patch. So it influences the copies of all groups
-# at its patch. It takes the sum of their derivatives.
+# Read the table like this. A pre-activation of `block0/channel` belongs to one example of the
+# batch, one patch and one group. The layer behind it, `group`, mixes only within a group. So it
+# influences the loss copy of its own example, patch and group, and no other. An output of
+# `block1/token` is followed by `channel`, which mixes all channels of a patch. So it influences the
+# copies of all groups at its patch. It takes the sum of their derivatives.
 #
-# For a copy of block 0 this leaves 8 + 8 perturbed entries: those of its group in two layers. With one
-# loss for the whole block it would be 2 x 4 x 64 = 512.
+# For a copy of block 0 this leaves 8 + 8 perturbed entries: those of its group in two layers. With
+# one loss for the whole block it would be 2 x 4 x 64 = 512.
 #
 # ## Measured
 #
@@ -163,8 +164,9 @@ for name, overrides in ARMS.items():
 
 # %% [markdown]
 # First the quality of the estimates in block 0. The cosine is that of a single estimate with the
-# exact gradient, averaged over the measurements of the run. `fg/snr` is the signal-to-noise ratio: `|g|²`
-# divided by the variance. We print its inverse, the variance in units of `|g|²`, as in lesson 2.
+# exact gradient, averaged over the measurements of the run. `fg/snr` is the signal-to-noise ratio:
+# `|g|²` divided by the variance. We print its inverse, the variance in units of `|g|²`, as in
+# lesson 2.
 
 # %%
 FORWARD = [name for name in ARMS if "fg" in name]
@@ -209,10 +211,10 @@ assert final["lg-fg-a, replicated"] < final["fg-w"]
 # %% [markdown]
 # ## What this does and does not show
 #
-# * The step from weights to activations is large, and costs nothing in the quality of the target: the
-#   estimate is still that of the final loss.
-# * Local losses change the *target*. `lg-fg-a` estimates the gradient of `lg-bp`, and can at best be as
-#   good as that on average.
+# * The step from weights to activations is large, and costs nothing in the quality of the target:
+#   the estimate is still that of the final loss.
+# * Local losses change the *target*. `lg-fg-a` estimates the gradient of `lg-bp`, and can at best
+#   be as good as that on average.
 # * Replication does not change the target. It only takes noise away. This is why the last two arms
 #   have the same expected gradient and so different variances.
 # * One seed on a small data set says little about small differences in error. The README has three
@@ -220,8 +222,8 @@ assert final["lg-fg-a, replicated"] < final["fg-w"]
 #
 # ## Exercises
 #
-# 1. A dense layer has 784 inputs and 1024 outputs. How many entries does `fg-w` perturb in it, and how
-#    many does `fg-a` for one example?
+# 1. A dense layer has 784 inputs and 1024 outputs. How many entries does `fg-w` perturb in it, and
+#    how many does `fg-a` for one example?
 # 2. Replicate over patches only (`losses.local.replicate=[patch]`). How many copies does each loss
 #    have for one example, and where should the variance lie?
 # 3. Why is there no replication over single channels instead of groups?
@@ -243,8 +245,8 @@ for replicate in ("[]", "[patch]", "[patch, group]"):
     print(f"{replicate:15} variance {found.variance:7.1f} |g|²   cosine {found.cosine:.3f}")
 
 # %% [markdown]
-# **3.** A group is the smallest part that its own layer (`group`) can still mix. A single channel with
-# a loss of its own would be a network of one unit. The group size trades variance against what a
-# group can compute by itself.
+# **3.** A group is the smallest part that its own layer (`group`) can still mix. A single channel
+# with a loss of its own would be a network of one unit. The group size trades variance against what
+# a group can compute by itself.
 #
 # Next: [guesses from local losses](4_guesses.md).

@@ -1,9 +1,10 @@
 # %% [markdown]
 # # 4. Guesses from local losses
 #
-# In lesson 3 a block followed its own local loss, because the final loss was too noisy to follow. This
-# lesson keeps the final loss, and asks for a better direction than a random one. It follows Fournier,
-# Rivaud, Belilovsky, Eickenberg and Oyallon, *Can Forward Gradient Match Backpropagation?* (2023).
+# In lesson 3 a block followed its own local loss, because the final loss was too noisy to follow.
+# This lesson keeps the final loss, and asks for a better direction than a random one. It follows
+# Fournier, Rivaud, Belilovsky, Eickenberg and Oyallon, *Can Forward Gradient Match
+# Backpropagation?* (2023).
 
 # %%
 import matplotlib.pyplot as plt
@@ -17,10 +18,11 @@ import fgspec
 #
 # The idea separates two gradients that were one until now:
 #
-# * The **target** `T` is the gradient that we want to follow. Here it is the gradient of the final loss
-#   by the output of a block. It is not known. But its inner product with any vector is a
+# * The **target** `T` is the gradient that we want to follow. Here it is the gradient of the final
+#   loss by the output of a block. It is not known. But its inner product with any vector is a
 #   directional derivative, and a forward pass computes that.
-# * The **guess** `G` is the direction along which we look. It can be anything that is cheap to have.
+# * The **guess** `G` is the direction along which we look. It can be anything that is cheap to
+#   have.
 #
 # From both we make the **projection** of the target on the guess. It is the point of the line
 # through `G` that is nearest to `T`:
@@ -30,8 +32,8 @@ import fgspec
 # ```
 #
 # How near it is depends only on the angle between the two. If `c` is the cosine of that angle, the
-# length of the estimate is `c |T|`, and the cosine of the estimate with the target is `|c|`. Even the
-# sign of the guess does not matter.
+# length of the estimate is `c |T|`, and the cosine of the estimate with the target is `|c|`. Even
+# the sign of the guess does not matter.
 
 # %% alt="A target, a guess, and the projection of the target on the line through the guess"
 figure, axes = plt.subplots(figsize=(4.6, 2.8))
@@ -58,14 +60,15 @@ plt.show()
 # Fournier et al. take the guess from a **local loss**: each block has a head and a local loss as in
 # lesson 1, and `G` is the gradient of that loss. It is computed within the block, without waiting
 # for later blocks. If the local loss wants about the same as the final loss, the cosine is large.
-# In contrast to lesson 1, a wrong local loss does no harm: it gives a short step and not a wrong one.
+# In contrast to lesson 1, a wrong local loss does no harm: it gives a short step and not a wrong
+# one.
 #
 # ## The spec
 #
 # No rule has a name for this, so the spec says what a rule would say: where the losses are, which
-# gradient is the target, and how it is guessed. `space: block_output` says that target and guess are
-# compared at the output of every block. From there the estimate is pulled back exactly through that one
-# block to its weights.
+# gradient is the target, and how it is guessed. `space: block_output` says that target and guess
+# are compared at the output of every block. From there the estimate is pulled back exactly through
+# that one block to its weights.
 
 # %%
 SPEC = """
@@ -98,8 +101,8 @@ diagnostics:
 """
 
 # %% [markdown]
-# The last block is next to the final loss and takes its exact gradient, as in the paper. So only block
-# 0 and block 1 depend on a guess.
+# The last block is next to the final loss and takes its exact gradient, as in the paper. So only
+# block 0 and block 1 depend on a guess.
 #
 # We compare the local guess with
 #
@@ -108,8 +111,8 @@ diagnostics:
 #   has the shape of a local gradient, but knows nothing,
 # * `random`: a vector of random signs (lesson 2) at the output of each block.
 #
-# To be fair to the random guess, each block has a directional derivative of its own
-# (`grouping: block`), and the estimate is not divided by `|G|²`, which keeps it unbiased.
+# To be fair to the random guess, each block has a directional derivative of its own (`grouping:
+# block`), and the estimate is not divided by `|G|²`, which keeps it unbiased.
 
 # %%
 GUESS = "gradient.perturbation.guess.type"
@@ -143,8 +146,8 @@ for name, (text, overrides) in ARMS.items():
 # %% [markdown]
 # ## Alignment
 #
-# `diagnostics` measures in every epoch the cosine of each block's estimate with the exact gradient of
-# the final loss.
+# `diagnostics` measures in every epoch the cosine of each block's estimate with the exact gradient
+# of the final loss.
 
 # %% alt="Cosine of the estimates with the exact gradient over training, for two blocks"
 GUESSED = ("local", "ntk", "random")
@@ -184,8 +187,40 @@ plt.show()
 assert final["local"] < final["random"]
 
 # %% [markdown]
+# The local guess follows the final loss much better than noise does. It does not have to agree with
+# it to do so: a cosine of one half is enough for most of the progress.
+#
+# Note what the projection needs. A forward pass gives `<T, G>`, so no error travels back through
+# later blocks. But a block's guess must be pushed forward through all later blocks before the block
+# can step. That is the price of following the final loss instead of a local one.
+#
 # ## Exercises
 #
+# 1. The guess is twice as long as before. How does the estimate change?
+# 2. The guess points exactly against the target. What is the estimate?
+# 3. Replace the derivative by its sign (`gradient.perturbation.projection.coefficient=sign`), or by
+#    a coin flip (`coin`). Which one should still learn? Both are controls of the paper.
+# 4. What happens if the guess is the target itself (`guess: {type: global}`)?
+#
 # ## Answers
+#
+# **1.** Not at all: `G` stands twice above and twice below in `<T, G> G / |G|²`.
+#
+# **2.** The target itself. `<T, G>` is negative and turns the guess around.
+#
+# **3.** With the sign, the estimate still points the right way, but its length is that of the
+# guess. With a coin it points the right way in half of the steps, so on average it says nothing. We
+# look at the cosines after ten epochs.
+
+# %%
+COEFFICIENT = "gradient.perturbation.projection.coefficient"
+for coefficient in ("raw", "sign", "coin"):
+    spec = fgspec.load(SPEC, [f"{COEFFICIENT}={coefficient}", "training.epochs=10"])
+    log = fgspec.metrics(fgspec.train(spec, console=Console(quiet=True))["run"])
+    cosines = column(log, "fg/cosine/block0")[1]
+    print(f"{coefficient:5} cosines of block 0: {', '.join(f'{c:+.2f}' for c in cosines)}")
+
+# %% [markdown]
+# **4.** The projection of `T` on itself is `T`: the estimate is the exact gradient.
 #
 # Next: [your own network, loss and data](5_plugin.md).

@@ -2,8 +2,8 @@
 # # 5. Your own network, loss and data
 #
 # Until now every spec named things that fgspec brings with it. Each of them is one class. Yours can
-# live in a package of your own: one class for each thing, and one line that registers it. fgspec's own
-# classes are registered in the same way, so yours can do all that they can.
+# live in a package of your own: one class for each thing, and one line that registers it. fgspec's
+# own classes are registered in the same way, so yours can do all that they can.
 #
 # In this lesson you write a package with a data source, a network and a loss. You test it with the
 # laws that fgspec's own methods are tested with, and train it with a rule from lesson 3.
@@ -19,9 +19,10 @@ package.mkdir(exist_ok=True)
 # %% [markdown]
 # ## The data
 #
-# A **source** is a class with two methods. `describe` says what the data are: the shape of an image,
-# the number of classes and examples, and the mean and the deviation of the pixels. `read` returns the
-# images and labels. Images are `[count, height, width, colours]`, either bytes or float32 from 0 to 1.
+# A **source** is a class with two methods. `describe` says what the data are: the shape of an
+# image, the number of classes and examples, and the mean and the deviation of the pixels. `read`
+# returns the images and labels. Images are `[count, height, width, colours]`, either bytes or
+# float32 from 0 to 1.
 #
 # The fields of the class are what a spec can set. `type` is the name by which a spec selects it.
 
@@ -67,8 +68,8 @@ class Bars(fgspec.Source):
 #
 # An **architecture** returns a network: a list of blocks, each a list of layers. A layer has a map
 # (here `dense`), the shape of its input, and what is added to its output. Ours begins with an
-# embedding of the pixels. Each further block has two layers, and its input is added to its output (a
-# residual connection).
+# embedding of the pixels. Each further block has two layers, and its input is added to its output
+# (a residual connection).
 
 # %%
 NETWORK = '''
@@ -108,10 +109,11 @@ class Residual(fgspec.Architecture):
 #
 # An **objective** is the loss of every site: of the classifier, and of all local heads. `value`
 # returns one number for each row. `predict` turns outputs into the answer. `metrics` says how good
-# the answer is. `scale` is the loss of a model that knows nothing; training stops with an error when
-# the loss is far beyond it.
+# the answer is. `scale` is the loss of a model that knows nothing; training stops with an error
+# when the loss is far beyond it.
 #
-# Ours is the squared hinge loss. It is zero once the right class leads each other class by a margin.
+# Ours is the squared hinge loss. It is zero once the right class leads each other class by a
+# margin.
 
 # %%
 LOSS = '''
@@ -182,8 +184,8 @@ include = ["bars.py"]
 _ = (package / "pyproject.toml").write_text(PROJECT)
 
 # %% [markdown]
-# In your own environment you would now type `pip install -e fgspec-bars`. This page installs it into a
-# folder, so that nothing of it stays behind.
+# In your own environment you would now type `pip install -e fgspec-bars`. This page installs it
+# into a folder, so that nothing of it stays behind.
 
 # %%
 # !python -m pip install -q --no-deps --no-build-isolation --target installed ./fgspec-bars
@@ -224,8 +226,8 @@ _ = Path("bars.yaml").write_text(SPEC)
 # %% [markdown]
 # ## Test it by the laws
 #
-# `fgspec.testing` has a check for every kind of class. A check fails with a sentence that says what is
-# wrong. These three pass silently.
+# `fgspec.testing` has a check for every kind of class. A check fails with a sentence that says what
+# is wrong. These three pass silently.
 
 # %%
 from bars import Bars, Residual, SquaredHinge
@@ -237,8 +239,8 @@ check_architecture(Residual)
 check_objective(SquaredHinge)
 
 # %% [markdown]
-# What do they find? Suppose that we had divided the loss by the size of the batch, as one does when a
-# loss returns a single number.
+# What do they find? Suppose that we had divided the loss by the size of the batch, as one does when
+# a loss returns a single number.
 
 
 # %%
