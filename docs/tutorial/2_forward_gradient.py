@@ -142,14 +142,16 @@ def flat(gradient):
     return ravel_pytree(gradient["blocks"])[0]
 
 
-def quality(overrides=(), draws=256):
-    """Measure the estimate of a spec at one state, on one batch.
+def quality(hidden=16, samples=1, draws=256):
+    """Measure the estimate of `fg-w` at one state, on one batch.
 
     Returns the number of perturbed entries, the variance of the estimate divided by |g|², and
     the mean cosine of the estimate with the exact gradient g.
     """
-    program = fgspec.compile(fgspec.load(SPEC, overrides))
-    exact = fgspec.compile(fgspec.load(SPEC, [*overrides, "rule=bp"]))
+    network = f"architecture.hidden=[{hidden}]"
+    exact = fgspec.compile(fgspec.load(SPEC, [network, "rule=bp"]))
+    averaged = f"gradient.perturbation.samples={samples}"
+    program = fgspec.compile(fgspec.load(SPEC, [network, averaged]))
     state = exact.init(0)
     for _ in range(20):
         state, _ = exact.update(state, batch)
@@ -172,7 +174,7 @@ def quality(overrides=(), draws=256):
 
 # %%
 widths = (4, 16, 64, 256)
-measured = np.array([quality([f"architecture.hidden=[{width}]"]) for width in widths])
+measured = np.array([quality(hidden=width) for width in widths])
 dimensions, variances, cosines = measured.T
 for d, variance, cosine in measured:
     print(f"{d:6.0f} entries: variance {variance:8.0f} |g|², mean cosine {cosine:.3f}")
@@ -207,7 +209,7 @@ assert np.allclose(variances, dimensions - 1, rtol=0.35)
 
 # %%
 samples = np.array([1, 4, 16, 64])
-measured = np.array([quality([f"gradient.perturbation.samples={k}"], draws=64) for k in samples])
+measured = np.array([quality(samples=k, draws=64) for k in samples])
 _, variances, cosines = measured.T
 
 # %% alt="Variance falls as one over the number of samples; the cosine rises slowly"

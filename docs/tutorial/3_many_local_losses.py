@@ -215,8 +215,8 @@ assert final["lg-fg-a, replicated"] < final["fg-w"]
 #   the estimate is still that of the final loss.
 # * Local losses change the *target*. `lg-fg-a` estimates the gradient of `lg-bp`, and can at best
 #   be as good as that on average.
-# * Replication does not change the target. It only takes noise away. This is why the last two arms
-#   have the same expected gradient and so different variances.
+# * Replication does not change the target. It only takes noise away. The last two arms have the same
+#   expected gradient and very different variances.
 # * One seed on a small data set says little about small differences in error. The README has three
 #   seeds, and MNIST.
 #
@@ -226,7 +226,7 @@ assert final["lg-fg-a, replicated"] < final["fg-w"]
 #    how many does `fg-a` for one example?
 # 2. Replicate over patches only (`losses.local.replicate=[patch]`). How many copies does each loss
 #    have for one example, and where should the variance lie?
-# 3. Why is there no replication over single channels instead of groups?
+# 3. Why not use groups of a single channel, and have even more copies?
 #
 # ## Answers
 #
@@ -245,8 +245,7 @@ for replicate in ("[]", "[patch]", "[patch, group]"):
     print(f"{replicate:15} variance {found.variance:7.1f} |g|²   cosine {found.cosine:.3f}")
 
 # %% [markdown]
-# **3.** A group is the smallest part that its own layer (`group`) can still mix. A single channel
-# with a loss of its own would be a network of one unit. The group size trades variance against what
-# a group can compute by itself.
+# **3.** More groups would mean less noise. But the `group` layer mixes only within a group, so smaller
+# groups compute less. With a single channel in each group, this layer could only scale it.
 #
 # Next: [guesses from local losses](4_guesses.md).

@@ -32,7 +32,7 @@ import fgspec
 # ```
 #
 # How near it is depends only on the angle between the two. If `c` is the cosine of that angle, the
-# length of the estimate is `c |T|`, and the cosine of the estimate with the target is `|c|`. Even
+# length of the estimate is `|c| |T|`, and the cosine of the estimate with the target is `|c|`. Even
 # the sign of the guess does not matter.
 
 # %% alt="A target, a guess, and the projection of the target on the line through the guess"
@@ -60,8 +60,8 @@ plt.show()
 # Fournier et al. take the guess from a **local loss**: each block has a head and a local loss as in
 # lesson 1, and `G` is the gradient of that loss. It is computed within the block, without waiting
 # for later blocks. If the local loss wants about the same as the final loss, the cosine is large.
-# In contrast to lesson 1, a wrong local loss does no harm: it gives a short step and not a wrong
-# one.
+# In contrast to lesson 1, a wrong local loss does little harm: the estimate gets short, and at the
+# block's output it never points against the target.
 #
 # ## The spec
 #
