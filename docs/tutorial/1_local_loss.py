@@ -150,7 +150,8 @@ for name in ("block0", "block1"):
 local = fgspec.load(SPEC, ["rule=lg-bp", "name=local"])
 
 for change in fgspec.diff(spec, local):
-    print(".".join(change.path), "|", change.kind, "|", change.b)
+    field = change.json()
+    print(f"{field['field']}: {field['a']['value']} -> {field['b']['value']}")
 
 # %% [markdown]
 # A rule is only a name for a few settings. `lg-bp` adds local losses, stops gradients between
