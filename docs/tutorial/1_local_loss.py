@@ -233,21 +233,22 @@ assert max(final.values()) < 8
 #
 # ## Exercises
 #
-# 1. What is the gradient of block 0 at the very first step, under `bp`? And what are the weights of
-#    the heads under `lg-bp` at that step?
+# 1. Under `bp`, the gradient of block 0 is zero at the very first step, because the classifier
+#    starts at zero. Is it also zero under `lg-bp`?
 # 2. The rule `l-bp` has the same local losses, but no stop gradients between blocks. Which losses
 #    does block 0 learn from? Does its gradient depend on the weights of block 1?
 # 3. How many parameters do the two heads add?
 #
 # ## Answers
 #
-# **1.** The gradient is zero, because the classifier starts at zero and sends no error down. The
-# heads start at zero as well.
+# **1.** No. The weights of heads are drawn like those of blocks, so a local loss sends an error
+# into its block from the first step on.
 
 # %%
-start = program.init(0)
-print(float(jnp.abs(program.gradient(start, batch)[0]["blocks"]["block0"]["dense"]["w"]).max()))
-print(jax.tree.map(lambda w: float(jnp.abs(w).max()), programs["lg-bp"].init(0).params["heads"]))
+for rule, one in programs.items():
+    gradient, _ = one.gradient(one.init(0), batch)
+    largest = float(jnp.abs(gradient["blocks"]["block0"]["dense"]["w"]).max())
+    print(f"{rule}: largest entry of the gradient of block 0 is {largest:.4f}")
 
 # %% [markdown]
 # **2.** Block 0 learns from both local losses. The second one reaches it through block 1, so its

@@ -215,8 +215,8 @@ assert final["lg-fg-a, replicated"] < final["fg-w"]
 #   the estimate is still that of the final loss.
 # * Local losses change the *target*. `lg-fg-a` estimates the gradient of `lg-bp`, and can at best
 #   be as good as that on average.
-# * Replication does not change the target. It only takes noise away. The last two arms have the same
-#   expected gradient and very different variances.
+# * Replication does not change the target. It only takes noise away. The last two arms have the
+#   same expected gradient and very different variances.
 # * One seed on a small data set says little about small differences in error. The README has three
 #   seeds, and MNIST.
 #
@@ -245,7 +245,7 @@ for replicate in ("[]", "[patch]", "[patch, group]"):
     print(f"{replicate:15} variance {found.variance:7.1f} |g|²   cosine {found.cosine:.3f}")
 
 # %% [markdown]
-# **3.** More groups would mean less noise. But the `group` layer mixes only within a group, so smaller
-# groups compute less. With a single channel in each group, this layer could only scale it.
+# **3.** More groups would mean less noise. But the `group` layer mixes only within a group, so
+# smaller groups compute less. With a single channel in each group, this layer could only scale it.
 #
 # Next: [guesses from local losses](4_guesses.md).

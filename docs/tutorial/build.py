@@ -22,6 +22,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbconvert import MarkdownExporter
+from traitlets.config import Config
 
 HERE = Path(__file__).resolve().parent
 LESSONS = sorted(HERE.glob("[0-9]_*.py"))
@@ -32,17 +33,17 @@ PAGE = """\
 {%- extends 'markdown/index.md.j2' -%}
 {% block input %}
 ```python
-{{ cell.source | trim }}
+{{ cell.source.rstrip() }}
 ```
 {% endblock input %}
 {% block stream %}
 ```text
-{{ output.text | strip_ansi | trim }}
+{{ (output.text | strip_ansi).rstrip() }}
 ```
 {% endblock stream %}
 {% block data_text scoped %}
 ```text
-{{ output.data['text/plain'] | trim }}
+{{ output.data['text/plain'].rstrip() }}
 ```
 {% endblock data_text %}
 {% block data_svg %}
@@ -65,6 +66,8 @@ def executed(lesson: Path) -> nbformat.NotebookNode:
             kernel_name="python3",
             resources={"metadata": {"path": folder}},
             extra_arguments=["--InlineBackend.figure_formats=svg"],
+            coalesce_streams=True,
+            config=Config({"KernelManager": {"transport": "ipc"}}),
         ).execute()
     return notebook
 
