@@ -244,11 +244,12 @@ def train(overrides):
     return zip(*[(epoch, 100 * error) for epoch, error in pairs if error is not None], strict=True)
 
 
-# %% alt="Test error against epochs: backprop is fastest, sixteen samples next, one sample slowest"
+# %% alt="Test error against epochs: backprop, then sixteen samples, and one sample far behind"
 arms = {
     "bp": ["rule=bp"],
-    "fg-w, 16 samples": ["gradient.perturbation.samples=16"],
-    "fg-w, 1 sample": ["optimizer.learning_rate=0.002"],
+    "16 samples": ["gradient.perturbation.samples=16"],
+    "1 sample": [],
+    "1 sample, smaller rate": ["optimizer.learning_rate=0.005"],
 }
 figure, axes = plt.subplots()
 errors = {}
@@ -260,12 +261,14 @@ axes.legend()
 plt.show()
 
 # %%
-middle = {name: np.median(curve) for name, curve in errors.items()}
-assert middle["bp"] < middle["fg-w, 16 samples"] < middle["fg-w, 1 sample"]
+last = {name: np.mean(curve[-5:]) for name, curve in errors.items()}
+print(", ".join(f"{name}: {error:.1f} %" for name, error in last.items()))
+assert last["bp"] < last["16 samples"] < last["1 sample, smaller rate"] < last["1 sample"]
 
 # %% [markdown]
-# The forward gradient of one sample needed a learning rate ten times smaller. It learns, and it is
-# slow, although this network has only 1040 weights to perturb.
+# These are the means of the last five evaluations. At the same learning rate as backprop, one
+# sample does not get beyond its own noise. With a quarter of the rate it begins more slowly and
+# ends lower, but still behind. And this network has only 1040 entries to perturb.
 #
 # There are three ways out, and the next two lessons take them:
 #

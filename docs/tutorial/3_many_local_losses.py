@@ -53,16 +53,16 @@ optimizer:
   momentum: 0.9
   schedule: {type: linear}
 training:
-  epochs: 60
-  evaluate_every: {epochs: 5}
+  epochs: 40
+  evaluate_every: {epochs: 4}
 diagnostics:
-  every: {epochs: 10}
+  every: {epochs: 8}
   samples: 16
 """
 
 # %% [markdown]
-# `diagnostics` tells the run to measure its own estimates. Every ten epochs it draws 16 of them and
-# compares them with the exact gradient. It changes nothing in the training.
+# `diagnostics` tells the run to measure its own estimates. Every eight epochs it draws 16 of them
+# and compares them with the exact gradient. It changes nothing in the training.
 #
 # ## Step 1: activations instead of weights
 #
@@ -237,7 +237,7 @@ assert final["lg-fg-a, replicated"] < final["fg-w"]
 # batch. The first spec is the exact gradient.
 
 # %%
-PROBE = fgspec.Probing(steps=50, draws=64)
+PROBE = fgspec.Probing(steps=50, draws=32)
 exact = fgspec.load(SPEC, ["rule=lg-bp"])
 for replicate in ("[]", "[patch]", "[patch, group]"):
     estimate = fgspec.load(SPEC, [f"losses.local.replicate={replicate}"])

@@ -22,7 +22,6 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbconvert import MarkdownExporter
-from traitlets.config import Config
 
 HERE = Path(__file__).resolve().parent
 LESSONS = sorted(HERE.glob("[0-9]_*.py"))
@@ -67,7 +66,6 @@ def executed(lesson: Path) -> nbformat.NotebookNode:
             resources={"metadata": {"path": folder}},
             extra_arguments=["--InlineBackend.figure_formats=svg"],
             coalesce_streams=True,
-            config=Config({"KernelManager": {"transport": "ipc"}}),
         ).execute()
     return notebook
 
