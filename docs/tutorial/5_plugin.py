@@ -187,8 +187,10 @@ _ = (package / "pyproject.toml").write_text(PROJECT)
 # In your own environment you would now type `pip install -e fgspec-bars`. This page installs it
 # into a folder, so that nothing of it stays behind.
 
+# %% language="bash"
+# python -m pip install -q --no-deps --no-build-isolation --target installed ./fgspec-bars
+
 # %%
-# !python -m pip install -q --no-deps --no-build-isolation --target installed ./fgspec-bars
 sys.path.insert(0, "installed")
 os.environ["PYTHONPATH"] = "installed"
 
@@ -213,7 +215,9 @@ training:
   evaluate_every: {epochs: 5}
 """
 _ = Path("bars.yaml").write_text(SPEC)
-# !fgspec check bars.yaml
+
+# %% language="bash"
+# fgspec check bars.yaml || echo "exit code $?"
 
 # %% [markdown]
 # It found a typo. We mend it.
@@ -221,7 +225,9 @@ _ = Path("bars.yaml").write_text(SPEC)
 # %%
 SPEC = SPEC.replace("widht", "width")
 _ = Path("bars.yaml").write_text(SPEC)
-# !fgspec check bars.yaml
+
+# %% language="bash"
+# fgspec check bars.yaml
 
 # %% [markdown]
 # ## Test it by the laws

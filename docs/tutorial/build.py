@@ -31,9 +31,15 @@ FIGURES = "figures"
 PAGE = """\
 {%- extends 'markdown/index.md.j2' -%}
 {% block input %}
+{%- if cell.source.startswith('%%bash') %}
+```sh
+{{ cell.source.removeprefix('%%bash').strip() }}
+```
+{%- else %}
 ```python
 {{ cell.source.rstrip() }}
 ```
+{%- endif %}
 {% endblock input %}
 {% block stream %}
 ```text
