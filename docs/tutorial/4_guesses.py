@@ -111,25 +111,26 @@ diagnostics:
 #   has the shape of a local gradient, but knows nothing,
 # * `random`: a vector of random signs (lesson 2) at the output of each block.
 #
-# To be fair to the random guess, each block has a directional derivative of its own (`grouping:
-# block`), and the estimate is not divided by `|G|²`, which keeps it unbiased.
+# The target is projected on each of them in the same way (`squared_norm` is the division by
+# `|G|²`). So the arms differ in nothing but the direction. Each block has a directional derivative
+# of its own (`grouping: block`); that is the default for guesses made from the network.
 
 # %%
 GUESS = "gradient.perturbation.guess.type"
+PROJECTION = "gradient.perturbation.projection"
 ARMS = {
-    "bp": (SPEC, ["losses.local=null", "gradient.estimator=exact", "gradient.perturbation=null"]),
-    "local": (SPEC, []),
-    "ntk": (SPEC, [f"{GUESS}=ntk"]),
-    "random": (
-        SPEC,
-        [
-            "losses.local=null",
-            f"{GUESS}=rademacher",
-            "gradient.perturbation.last_block=exact",
-            "gradient.perturbation.projection.grouping=block",
-        ],
-    ),
+    "bp": ["losses.local=null", "gradient.estimator=exact", "gradient.perturbation=null"],
+    "local": [],
+    "ntk": [f"{GUESS}=ntk"],
+    "random": [
+        "losses.local=null",
+        f"{GUESS}=rademacher",
+        f"{PROJECTION}.type=squared_norm",
+        f"{PROJECTION}.grouping=block",
+        "gradient.perturbation.last_block=exact",
+    ],
 }
+COLORS = {"bp": "C5", "local": "C0", "ntk": "C1", "random": "C2"}
 
 
 def column(log, name):
@@ -139,8 +140,8 @@ def column(log, name):
 
 
 logs = {}
-for name, (text, overrides) in ARMS.items():
-    run = fgspec.train(fgspec.load(text, overrides), console=Console(quiet=True))["run"]
+for name, overrides in ARMS.items():
+    run = fgspec.train(fgspec.load(SPEC, overrides), console=Console(quiet=True))["run"]
     logs[name] = fgspec.metrics(run)
 
 # %% [markdown]
@@ -156,11 +157,11 @@ mean = {}
 for block, axis in zip(("block0", "block1"), axes, strict=True):
     for name in GUESSED:
         epochs, cosines = column(logs[name], f"fg/cosine/{block}")
-        axis.plot(epochs, cosines, label=name)
+        axis.plot(epochs, cosines, color=COLORS[name], label=name)
         mean[name, block] = cosines[5:].mean()
-    axis.set(title=block, xlabel="epoch", ylim=(-0.2, 1))
+    axis.set(title=block, xlabel="epoch", ylim=(-0.3, 1))
 axes[0].set(ylabel="cosine with the exact gradient")
-axes[1].legend()
+figure.legend(*axes[0].get_legend_handles_labels(), ncols=3, loc="outside upper center")
 plt.show()
 
 # %%
@@ -178,17 +179,19 @@ final = {}
 for name in ARMS:
     epochs, errors = column(logs[name], "test/error")
     final[name] = 100 * np.mean(errors[-5:])
-    axes.plot(epochs, 100 * errors, label=f"{name}: {final[name]:.1f} %")
-axes.set(xlabel="epoch", ylabel="test error (%)", ylim=(0, 30))
+    axes.plot(epochs, 100 * errors, color=COLORS[name], label=f"{name}: {final[name]:.1f} %")
+axes.set(xlabel="epoch", ylabel="test error (%)", ylim=(0, 40))
 axes.legend(title="mean of the last 5 epochs")
 plt.show()
 
 # %%
-assert final["local"] < final["random"]
+assert final["local"] < min(final["ntk"], final["random"])
 
 # %% [markdown]
-# The local guess follows the final loss much better than noise does. It does not have to agree with
-# it to do so: a cosine of one half is enough for most of the progress.
+# The projection on the local guess points almost where backprop points, and learns as fast. The
+# projection on noise is right in direction but short: on average it is `T / d`, with `d` = 64 units
+# in a block. It learns slowly. The untrained head of `ntk` is no better than noise here. So what
+# makes the guess good is the *trained* local loss, and not its form.
 #
 # Note what the projection needs. A forward pass gives `<T, G>`, so no error travels back through
 # later blocks. But a block's guess must be pushed forward through all later blocks before the block
@@ -213,9 +216,8 @@ assert final["local"] < final["random"]
 # look at the cosines after ten epochs.
 
 # %%
-COEFFICIENT = "gradient.perturbation.projection.coefficient"
 for coefficient in ("raw", "sign", "coin"):
-    spec = fgspec.load(SPEC, [f"{COEFFICIENT}={coefficient}", "training.epochs=10"])
+    spec = fgspec.load(SPEC, [f"{PROJECTION}.coefficient={coefficient}", "training.epochs=10"])
     log = fgspec.metrics(fgspec.train(spec, console=Console(quiet=True))["run"])
     cosines = column(log, "fg/cosine/block0")[1]
     print(f"{coefficient:5} cosines of block 0: {', '.join(f'{c:+.2f}' for c in cosines)}")
