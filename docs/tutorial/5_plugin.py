@@ -204,12 +204,12 @@ name: bars
 rule: lg-fg-a
 seed: 0
 data:
-  source: {type: bars, noise: 0.5}
+  source: {type: bars, noise: 0.4}
   batch_size: 100
 architecture: {type: residual, widht: 48}
 losses:
   objective: squared_hinge
-optimizer: {type: sgd, learning_rate: 0.005, momentum: 0.9}
+optimizer: {type: sgd, learning_rate: 0.001, momentum: 0.9}
 training:
   epochs: 20
   evaluate_every: {epochs: 5}
@@ -289,7 +289,7 @@ for rule in ("bp", "lg-bp", "lg-fg-a"):
 
 # %% alt="Eight noisy images of bars, each with the direction that the model predicts"
 NAMES = ("flat", "falling", "upright", "rising")
-images, labels = Bars(noise=0.5)._drawn(8, seed=2)
+images, labels = Bars(noise=0.4)._drawn(8, seed=2)
 model = fgspec.restore(runs["lg-fg-a"])
 predicted = model.predict(images)
 
@@ -301,7 +301,7 @@ for axis, image, label in zip(axes.flat, images, predicted, strict=True):
 plt.show()
 
 # %%
-images, labels = Bars(noise=0.5)._drawn(1000, seed=3)
+images, labels = Bars(noise=0.4)._drawn(1000, seed=3)
 error = float(np.mean(model.predict(images) != labels))
 print(f"error on 1000 new images: {100 * error:.1f} %")
 assert error < 0.2
