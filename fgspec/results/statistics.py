@@ -22,6 +22,9 @@ With fewer pairs everything rests on the normal distribution, which so few seeds
 interval from resampling is little more than the range of what was seen.
 """
 
+_NAMED = 3
+"""Arms that are named one by one where there are too few seeds."""
+
 RESAMPLES = 5_000
 """Of the seeds, for an interval."""
 
@@ -262,10 +265,14 @@ def _told(test: PairedTest, adjusted: float) -> str:
 
 def _too_few(shared: Mapping[str, int]) -> str:
     """That seeds are too few, and how many are needed."""
+    by_count: dict[int, list[str]] = {}
+    for label, count in shared.items():
+        if count < FEWEST_PAIRS:
+            by_count.setdefault(count, []).append(label)
     short = [
-        f"{count} {'seed' if count == 1 else 'seeds'} with {label}"
-        for label, count in shared.items()
-        if count < FEWEST_PAIRS
+        f"{count} {'seed' if count == 1 else 'seeds'} with "
+        + (", ".join(labels) if len(labels) <= _NAMED else f"each of {len(labels)} other arms")
+        for count, labels in by_count.items()
     ]
     return (
         f"it shares only {', '.join(short)}. Run at least {FEWEST_PAIRS} seeds of each of these "

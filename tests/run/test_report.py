@@ -440,3 +440,9 @@ def test_wrong_arguments_in_python_are_named(made, monkeypatch, call, line):
     with pytest.raises(fgspec_package.UserError) as error:
         call(fgspec_package.report, made)
     assert str(error.value).startswith(line)
+
+
+def test_many_arms_with_too_few_seeds_are_counted():
+    arms = [(f"arm{i}", {0: 0.1 * i, 1: 0.2 * i}) for i in range(1, 7)]
+    told = verdict("test/error", [*arms, ("single", {0: 0.9})]).text
+    assert "it shares only 2 seeds with each of 5 other arms, 1 seed with single. Run at" in told
