@@ -42,7 +42,7 @@ class Scale(Kind):
 
 
 class NoScale(Scale):
-    """1. Unbiased for guesses of zero mean and unit variance."""
+    """No scale, that is 1. Unbiased for guesses of zero mean and unit variance."""
 
     behaviour: ClassVar[str | None] = "compiler.estimators.projections:NoScale"
     joint: ClassVar[bool] = True
@@ -50,7 +50,7 @@ class NoScale(Scale):
 
 
 class SquaredNorm(Scale):
-    """1/|G|^2: the estimate is the projection of the target on the guess G."""
+    """1/|G|^2, so that the estimate is the projection of the target on the guess G."""
 
     behaviour: ClassVar[str | None] = "compiler.estimators.projections:SquaredNorm"
     projects: ClassVar[bool] = True
