@@ -46,6 +46,7 @@ def _describe(schema: dict[str, Any]) -> None:
     for section in [schema, *schema["$defs"].values()]:
         for name, field in section.get("properties", {}).items():
             field["description"] = _hover(name, field, section)
+            field.pop("title", None)  # its name once more
     _with_markdown(schema)
 
 

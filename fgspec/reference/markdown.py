@@ -15,6 +15,7 @@ from fgspec.reference.words import (
     nested,
     place,
     rules,
+    rules_with,
     settings_of,
 )
 from fgspec.spec.base import Section
@@ -121,6 +122,8 @@ class _Page:
         if group.method:
             yield f"## `{place(group.path)}: {group.method}` {anchor}"
             yield from group.model.about()
+            if named := rules_with(group):
+                yield named
             if told := settings_of(group.model):
                 yield _code(yaml_of(told), "The rule stands for")
             yield from self._summary(group)

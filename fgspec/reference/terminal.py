@@ -16,6 +16,7 @@ from fgspec.reference.words import (
     nested,
     place,
     rules,
+    rules_with,
     settings_of,
 )
 from fgspec.spec.base import Section
@@ -88,6 +89,8 @@ def _method(group: Group, width: int) -> Iterator[str]:
     yield f"{place(group.path)}: {group.method}"
     for paragraph in group.model.about():
         yield from _text(paragraph, width)
+    if named := rules_with(group):
+        yield from _text(named, width)
     if told := settings_of(group.model):
         yield ""
         yield f"{_INDENT}stands for"

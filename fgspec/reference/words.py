@@ -185,6 +185,12 @@ def rules(entry: Entry) -> list[tuple[str, str]]:
     return []
 
 
+def rules_with(group: Group) -> str:
+    """The rules that set a method, in words; empty if none does."""
+    names = setters(group.path).get(group.method, ())
+    return f"Rules that set it: {', '.join(names)}." if names else ""
+
+
 def nested(entry: Entry) -> bool:
     """Whether the value of a field has fields that are described by themselves."""
     return bool(sections_of(entry.info.annotation) or entry.choices)

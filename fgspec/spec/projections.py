@@ -78,7 +78,7 @@ class Scale(Kind):
 
 
 class NoScale(Scale):
-    """1. Unbiased for guesses of zero mean and unit variance."""
+    """No scale, that is 1. Unbiased for guesses of zero mean and unit variance."""
 
     behaviour: ClassVar[str | None] = "compiler.estimators.projections:NoScale"
     joint: ClassVar[bool] = True
@@ -90,7 +90,7 @@ class NoScale(Scale):
 
 
 class SquaredNorm(Scale):
-    """1/|G|^2: the estimate is the projection of the target on the guess G."""
+    """1/|G|^2, so that the estimate is the projection of the target on the guess G."""
 
     behaviour: ClassVar[str | None] = "compiler.estimators.projections:SquaredNorm"
     projects: ClassVar[bool] = True

@@ -250,6 +250,12 @@ def test_explain_tells_which_rules_read_a_field():
             assert rule in reads
 
 
+def test_explain_tells_which_rules_have_a_value():
+    told = explained(found("gradient.estimator=feedback"))
+    assert "Rules that set it: fa, l-fa, lg-fa." in told
+    assert "Rules that set it" not in explained(found("gradient.estimator=finite_difference"))
+
+
 def test_pages_are_written(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["reference", str(tmp_path / "pages")])
     write_pages()
