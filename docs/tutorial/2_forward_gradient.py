@@ -88,10 +88,8 @@ plt.show()
 #
 # Let `d` be the number of perturbed entries. The variance of all entries together can be computed:
 #
-# | perturbation | variance of the estimate |
-# |---|---|
-# | `normal`: every entry is a standard normal number | `(d + 1) |g|²` |
-# | `rademacher`: every entry is +1 or -1 | `(d - 1) |g|²` |
+# * `normal`, where every entry is a standard normal number: the variance is `(d + 1) |g|²`,
+# * `rademacher`, where every entry is +1 or -1: the variance is `(d - 1) |g|²`.
 #
 # For signs this takes one line. The length of `v` is always `√d`. So the mean of `|estimate|² = <g,
 # v>² |v|²` is `d |g|²`, and the variance is this minus `|g|²`.
@@ -263,7 +261,7 @@ plt.show()
 # %%
 last = {name: np.mean(curve[-5:]) for name, curve in errors.items()}
 print(", ".join(f"{name}: {error:.1f} %" for name, error in last.items()))
-assert last["bp"] < last["16 samples"] < last["1 sample, smaller rate"] < last["1 sample"]
+assert max(last["bp"], last["16 samples"]) < last["1 sample, smaller rate"] < last["1 sample"]
 
 # %% [markdown]
 # These are the means of the last five evaluations. At the same learning rate as backprop, one
@@ -280,8 +278,7 @@ assert last["bp"] < last["16 samples"] < last["1 sample, smaller rate"] < last["
 #
 # 1. Show that `<g, v> v` never points against `g`. When is it orthogonal to `g`?
 # 2. In one dimension, `d = 1`, the variance with signs is zero. Why?
-# 3. What is the variance with `normal` perturbations at 16 hidden units? Change `quality`, or read
-#    it off the table.
+# 3. What is the variance with `normal` perturbations at 16 hidden units?
 #
 # ## Answers
 #
