@@ -50,7 +50,8 @@ fgspec explain my_spec.yaml --picture rule.svg
 ## How to read the equations
 
 - An index below a letter says of what it is: $z_l$ is the pre-activation of layer $l$, $\\ell_j$
-  the loss after block $j$. Block $b$ is the one whose gradient is computed, $J$ the last one.
+  the loss after block $j$. Block $b$ is the one whose gradient is computed; the index end means
+  the last one.
 - Letters above count: $n$ examples, $p$ patches, $g$ groups, $k$ samples of noise. Where both
   factors of a product have the same letter, they meet: $d^{np}\\,u$ multiplies every element of the
   array $u$ by the derivative of its own example and patch.

@@ -20,7 +20,7 @@ LETTERS = {
     "ℓ": "ℓ a loss",
     "N": "N the rows n of a batch",
     "b": "b a block",
-    "_J": "J the last block and its loss",
+    "_end": "end the last block, and its loss",
     "B": "B a backward weight",
     "_j": "j a loss, by its block",
     "z": "z a layer's pre-activation",

@@ -15,7 +15,7 @@ from fgspec.formulas.tree import (
 )
 
 BLOCK, LOSS, LAYER, READER, WEIGHT, GROUP, OUTPUT = map(Index, ("b", "j", "l", "m", "W", "γ", "i"))
-LAST = Index("J")
+LAST = Index("end")
 """The last block and its loss."""
 
 COPY = {"batch": "n", "patch": "p", "group": "g", "channel": "c"}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from fgspec.formulas.tree import Index
 
-_GREEK = {"γ": r"\gamma"}
+_NAMES = {"γ": r"\gamma", "end": r"\mathrm{end}"}
 """Letters of indices that LaTeX has another name for."""
 
 
@@ -43,8 +43,9 @@ class Latex:
     def symbol(self, letter: str, at: Sequence[Index], axes: Sequence[str]) -> str:
         """Indices below, axes above."""
         below, above = _marks(at, axes)
-        for plain, latex in _GREEK.items():
+        for plain, latex in _NAMES.items():
             below = below.replace(plain, latex)
+        letter = f"{{{letter}}}" if "^" in letter else letter
         return letter + (f"_{{{below}}}" if below else "") + (f"^{{{above}}}" if above else "")
 
     def brackets(self, body: str) -> str:

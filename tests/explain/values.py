@@ -70,7 +70,7 @@ class Values:
     # ------------------------------------------------------------------------- indices
 
     def at(self, index, bound):
-        place = bound.get(index.name, len(self.units) - 1 if index.name == "J" else None)
+        place = bound.get(index.name, len(self.units) - 1 if index.name == "end" else None)
         if not index.shift:
             return place
         if index.name == "i":
