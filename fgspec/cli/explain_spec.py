@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
 from fgspec import api
@@ -13,6 +13,9 @@ from fgspec.explaining.explanation import Explanation
 from fgspec.formulas.styles import TEXT
 from fgspec.loading.spec_file import load
 from fgspec.training.logbook import write_text
+
+_WIDEST = 100
+"""Letters in a line that are still easy to read."""
 
 
 def show(
@@ -47,15 +50,21 @@ def _print(found: Explanation) -> None:
     console = Console()
 
     def say(text: str, left: int = 0, style: str = "") -> None:
-        console.print(Padding(Text(text, style), (0, 0, 0, left), expand=False))
+        indent = " " * left
+        width = min(console.width, _WIDEST)
+        lines = fill(text, width, initial_indent=indent, subsequent_indent=indent)
+        console.print(Text(lines, style), soft_wrap=True)
 
     for paragraph in found.paragraphs:
-        say(f"{paragraph}\n")
+        say(paragraph)
+        say("")
     for equation in found.equations:
-        say(equation.show(TEXT), 4, "bold")
+        console.print(Text(f"    {equation.show(TEXT)}", "bold"), soft_wrap=True)
         say(equation.says, 8)
     if found.equations:
-        say(f"\n{found.letters()}")
-    say(f"\nBias. {found.bias}")
+        say("")
+        say(found.letters())
+    say("")
+    say(f"Bias. {found.bias}")
     say(f"Variance. {found.variance}")
     say(f"Cost. {found.cost}")

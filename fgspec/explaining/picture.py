@@ -91,7 +91,7 @@ def picture(plan: Plan) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="fx" viewBox="0 0 {WIDTH} {high:g}" '
         f'width="{WIDTH}" height="{high:g}" role="img" '
-        f'style="max-width:100%;height:auto" aria-label="{html.escape(what)}">\n'
+        f'preserveAspectRatio="xMinYMin" style="max-width:100%;height:auto" aria-label="{html.escape(what)}">\n'
         f"<style>{_STYLE}</style>\n"
         f'<rect class="paper" width="{WIDTH}" height="{high:g}" rx="6"/>\n{body}\n</svg>\n'
     )
@@ -262,7 +262,7 @@ def _loss(canvas: _Canvas, plan: Plan, site: Site, bottom: float, alike: int) ->
         canvas.text(x + 8, top + 50, _cut(", ".join(names), 13), "small")
     else:
         canvas.text(x + 8, top + 34, "one value", "lossy")
-        canvas.text(x + 8, top + 50, "an example", "small")
+        canvas.text(x + 8, top + 50, "per example", "small")
 
 
 def _between(canvas: _Canvas, plan: Plan, before: Block, after: Block) -> None:
@@ -306,7 +306,7 @@ def _readout(canvas: _Canvas, plan: Plan) -> None:
     canvas.box(x, top, wide, 44, "loss")
     name = f"final loss ℓ{number}" if final else "final loss"
     canvas.text(x + 8, top + 18, name, "lossy")
-    canvas.text(x + 8, top + 35, "of each example", "small")
+    canvas.text(x + 8, top + 35, "per example", "small")
     canvas.y = top + 44
 
 

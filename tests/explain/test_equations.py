@@ -63,7 +63,7 @@ RULES += ["lg-fg-w", "lg-fg-a"]
 
 def of_rule(rule):
     """The program of a rule; on a network with all axes and residuals where these matter."""
-    network = MIXER % LOCAL_NORM if rule in ("fa", "dfa", "fg-w", "lg-fg-w", "lg-fg-a") else MLP
+    network = MIXER % LOCAL_NORM if rule in ("fa", "lg-fg-w", "lg-fg-a") else MLP
     return program(rule, architecture=network, batch=2)
 
 
@@ -88,7 +88,7 @@ CASES = {
         LOCAL,
         "forward",
     ),
-    "difference": ("above", "space: activation", MIXER % LOCAL_NORM, LOCAL, "finite_difference"),
+    "difference": ("local", "space: activation", MIXER % LOCAL_NORM, LOCAL, "finite_difference"),
     "antithetic": (
         "global",
         "space: block_output, samples: 2, guess: {type: normal, set: antithetic}",
