@@ -91,7 +91,8 @@ def picture(plan: Plan) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="fx" viewBox="0 0 {WIDTH} {high:g}" '
         f'width="{WIDTH}" height="{high:g}" role="img" '
-        f'preserveAspectRatio="xMinYMin" style="max-width:100%;height:auto" aria-label="{html.escape(what)}">\n'
+        f'preserveAspectRatio="xMinYMin" style="max-width:100%;height:auto" '
+        f'aria-label="{html.escape(what)}">\n'
         f"<style>{_STYLE}</style>\n"
         f'<rect class="paper" width="{WIDTH}" height="{high:g}" rx="6"/>\n{body}\n</svg>\n'
     )
@@ -152,17 +153,16 @@ def _shape(extent: Extent) -> str:
 
 def _learns(plan: Plan, block: Block, layer: Layer) -> str:
     """What a layer learns from, in a few words."""
-    if not layer.params():
+    how, last = plan.perturbation, layer is block.layers[-1]
+    at_end = how is not None and not how.space.of_weights and not how.space.layerwise
+    if not layer.params() and not (at_end and last):
         return ""
-    how = plan.perturbation
     if how is None:
         return plan.experiment.gradient.estimator.arrives
     if block.name in plan.exact_blocks:
         return "exact gradient"
     path = f"{block.name}/{layer.name}"
-    last = layer is block.layers[-1]
     if how.projects:
-        at_end = not how.space.of_weights and not how.space.layerwise
         return f"along guess: {how.guess}" if not at_end or last else ""
     routes = {}
     for segment in plan.segments:
