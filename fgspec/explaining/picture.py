@@ -91,7 +91,8 @@ def picture(plan: Plan) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="fx" viewBox="0 0 {WIDTH} {high:g}" '
         f'width="{WIDTH}" height="{high:g}" role="img" '
-        f'preserveAspectRatio="xMinYMin" style="max-width:100%;height:auto" aria-label="{html.escape(what)}">\n'
+        f'preserveAspectRatio="xMinYMin" style="max-width:100%;height:auto" '
+        f'aria-label="{html.escape(what)}">\n'
         f"<style>{_STYLE}</style>\n"
         f'<rect class="paper" width="{WIDTH}" height="{high:g}" rx="6"/>\n{body}\n</svg>\n'
     )
@@ -173,7 +174,7 @@ def _learns(plan: Plan, block: Block, layer: Layer) -> str:
                 routes[tuple(words.AXES[axis] for axis in own)] = None
     if len(routes) > 1:
         return "noise u: own copies, by loss" if last else "noise u: own copies, by array"
-    return "".join(f"noise u: own {', '.join(r)}" if r else "noise u: all copies" for r in routes)
+    return "".join(f"noise u: own {', '.join(r)}" if r else "noise u: all examples" for r in routes)
 
 
 def _card(canvas: _Canvas, plan: Plan, blocks: Sequence[Block]) -> None:
@@ -318,7 +319,7 @@ def _legend(canvas: _Canvas, plan: Plan) -> None:
     if how is not None and not how.projects:
         lines.append("● noise u, then the loss copies that it answers for")
     elif how is not None:
-        lines.append("● the target's gradient is projected on this guess")
+        lines.append("● the derivative along this guess, times the guess")
     if plan.estimator.isolates_layers:
         lines.append("the error of the final loss goes to every layer directly")
     lines.append("shapes: positions × groups × channels, without 1s")
