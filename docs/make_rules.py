@@ -82,9 +82,9 @@ def main() -> None:
     (DOCS / "rules.md").write_text("\n".join(parts))
 
 
-GRID = """The network is a perceptron of three blocks on MNIST. Outputs of blocks are estimated, each
-example by itself, and each block pulls its estimate back to its weights. Drawn guesses take the
-derivative times the guess; guesses made from the network take the projection on the guess.
+GRID = """The network is a perceptron of three blocks on MNIST. Outputs of blocks are estimated,
+each example by itself, and each block pulls its estimate back to its weights. Drawn guesses take
+the derivative times the guess; guesses made from the network take the projection on the guess.
 """
 
 
