@@ -5,6 +5,7 @@ python docs/make_rules.py
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import fgspec
 from fgspec.explaining.explanation import Explanation
@@ -69,7 +70,7 @@ an element can move are those that it *answers for*.
 def main() -> None:
     """Write the page and its pictures."""
     parts = [HEAD, "## The twelve rules\n", "The network is a LocalMixer of two blocks on MNIST.\n"]
-    for name, kind in RULES.kinds().items():
+    for name, kind in dict[str, Any](RULES.kinds()).items():
         spec = f"{NETWORK.format(name=name)}rule: {name}\n"
         parts += entry(name, f"`{name}`: {kind.title}", kind.__doc__, fgspec.explain(spec))
     parts += ["## Targets and guesses\n", GRID]
@@ -81,13 +82,13 @@ def main() -> None:
     (DOCS / "rules.md").write_text("\n".join(parts))
 
 
-GRID = """The network is a perceptron of four blocks on MNIST. Outputs of blocks are estimated, each
-example by itself, and each block pulls its estimate back to its weights. Drawn guesses take the
-derivative times the guess; guesses made from the network take the projection on the guess.
+GRID = """The network is a perceptron of three blocks on MNIST. Outputs of blocks are estimated,
+each example by itself, and each block pulls its estimate back to its weights. Drawn guesses take
+the derivative times the guess; guesses made from the network take the projection on the guess.
 """
 
 
-def cells() -> Iterator[tuple[fgspec.Target, fgspec.Guess]]:
+def cells() -> Iterator[tuple[Any, Any]]:
     """Every target with every guess of the paper: made from heads, or normal noise."""
     for target in ("global", "local", "above"):
         for guess in ("local", "ntk", "fixed_ntk", "normal"):

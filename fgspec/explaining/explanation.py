@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from compiler.compile import compile_plan
 from compiler.cost.by_part import dissect
 from compiler.plan.plan import Plan, make_plan
+from fgspec.errors import UserError
 from fgspec.explaining import words
 from fgspec.explaining.equations import equations_of, readout_equation
 from fgspec.explaining.picture import picture
@@ -110,7 +111,11 @@ class Explanation:
 
 def explain(plan: Plan) -> Explanation:
     """Explain the learning rule of a plan."""
-    equations = equations_of(plan)
+    missing: list[str] = []
+    try:
+        equations = equations_of(plan)
+    except UserError as error:  # of a method of a package that does not say its part
+        equations, missing = (), [f"There are no equations: {error}."]
     if equations:
         equations = (*equations, readout_equation())
     return Explanation(
@@ -118,6 +123,7 @@ def explain(plan: Plan) -> Explanation:
         (
             " ".join(words.losses(plan)),
             " ".join([*words.estimates(plan), words.stops(plan)]),
+            *missing,
         ),
         equations,
         words.bias(plan),

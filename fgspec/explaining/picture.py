@@ -173,7 +173,7 @@ def _learns(plan: Plan, block: Block, layer: Layer) -> str:
                 routes[tuple(words.AXES[axis] for axis in own)] = None
     if len(routes) > 1:
         return "noise u: own copies, by loss" if last else "noise u: own copies, by array"
-    return "".join(f"noise u: own {', '.join(r)}" if r else "noise u: all copies" for r in routes)
+    return "".join(f"noise u: own {', '.join(r)}" if r else "noise u: all examples" for r in routes)
 
 
 def _card(canvas: _Canvas, plan: Plan, blocks: Sequence[Block]) -> None:
@@ -318,7 +318,7 @@ def _legend(canvas: _Canvas, plan: Plan) -> None:
     if how is not None and not how.projects:
         lines.append("● noise u, then the loss copies that it answers for")
     elif how is not None:
-        lines.append("● the target's gradient is projected on this guess")
+        lines.append("● the derivative along this guess, times the guess")
     if plan.estimator.isolates_layers:
         lines.append("the error of the final loss goes to every layer directly")
     lines.append("shapes: positions × groups × channels, without 1s")

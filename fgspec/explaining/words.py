@@ -6,7 +6,6 @@ from math import prod
 from compiler.plan.plan import Plan
 from compiler.plan.segment import Site
 from fgspec.explaining.equations import facts_of, shared_dimension
-from fgspec.formulas.notation import W
 from fgspec.show.bias_notes import notes
 
 AXES = {"batch": "example", "patch": "patch", "group": "group"}
@@ -58,7 +57,8 @@ def estimates(plan: Plan) -> Iterator[str]:
     how = plan.perturbation
     target = plan.experiment.gradient.target
     yield f"Every block learns the gradient {target.means}."
-    yield plan.experiment.gradient.estimator.tells
+    if tells := plan.experiment.gradient.estimator.tells:
+        yield tells
     if how is None:
         return
     yield f"What is perturbed is {how.perturbed_space.where}."
@@ -107,9 +107,9 @@ def variance(plan: Plan) -> str:
 
 def learns_from(plan: Plan, unit: int) -> list[int]:
     """The losses that a chain of blocks learns from, counted from 0."""
-    last = len(plan.units) - 1
-    holds = plan.experiment.gradient.target.moves(W).holds
-    return [j for j in range(last + 1) if holds is None or holds(j, unit, last)]
+    first, sites = plan.units[unit][0][0], [site for _, site in plan.units]
+    own = (site for s in plan.segments if first in s.blocks for site in s.sites)
+    return sorted({sites.index(site) for site in own})
 
 
 def _and(words: Sequence[str]) -> str:
