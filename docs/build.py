@@ -74,22 +74,22 @@ def _with_links(text: str, path: Path, place: Path, places: dict[Path, Path]) ->
     def moved(link: re.Match[str]) -> str:
         name, hash_, anchor = link["target"].partition("#")
         target = (path.parent / name).resolve()
-        if "://" in name or not name or not target.is_file():
+        if not name or "://" in name or not target.is_file():
             return link[0]  # a broken one is found when links are checked
-        if target not in places and DOCS in target.parents and target.suffix != ".py":
-            places = {target: SOURCE / target.relative_to(DOCS)}
-        else:
-            places = all_places
-        if target not in places:
-            copy = SOURCE / "files" / f"{target.relative_to(ROOT)}.txt"
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(target, copy)
-            places = {target: copy}
-        moved_to = os.path.relpath(places[target], place.parent)
-        return f"{link['text']}{moved_to}{hash_}{anchor}{link['end']}"
+        there = places.get(target) or _copied(target)
+        return f"{link['text']}{os.path.relpath(there, place.parent)}{hash_}{anchor}{link['end']}"
 
-    all_places = places
     return LINK.sub(moved, text)
+
+
+def _copied(file: Path) -> Path:
+    """Where a file that is no page is on the site: with the docs, or as text."""
+    place = SOURCE / file.relative_to(DOCS) if file.is_relative_to(DOCS) else None
+    if place is None or not place.is_file():
+        place = SOURCE / "files" / f"{file.relative_to(ROOT)}.txt"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, place)
+    return place
 
 
 def write_reference() -> None:
@@ -210,7 +210,7 @@ def main() -> None:
     write_reference()
     write_api()
     settings = yaml.safe_load((DOCS / "site.yml").read_text())
-    settings |= {"docs_dir": str(SOURCE), "site_dir": str(SITE), "nav": expanded(settings["nav"])}
+    settings |= {"docs_dir": SOURCE.name, "site_dir": SITE.name, "nav": expanded(settings["nav"])}
     settings["plugins"][1]["mkdocstrings"]["handlers"]["python"]["paths"] = [str(ROOT)]
     check_navigation(settings["nav"])
     (BUILD / "mkdocs.yml").write_text(yaml.safe_dump(settings, sort_keys=False))
