@@ -63,7 +63,7 @@ RULES += ["lg-fg-w", "lg-fg-a"]
 
 def of_rule(rule):
     """The program of a rule; on a network with all axes and residuals where these matter."""
-    network = MIXER % LOCAL_NORM if rule in ("fa", "lg-fg-w", "lg-fg-a") else MLP
+    network = MIXER % LOCAL_NORM if rule in ("fa", "lg-fg-w", "lg-fg-a") else TWO
     return program(rule, architecture=network, batch=2)
 
 
@@ -73,6 +73,7 @@ def test_rules(rule):
 
 
 MLP = "{type: mlp, hidden: [4, 3, 3], normalization: {type: layer_norm}}"
+TWO = "{type: mlp, hidden: [4, 3], normalization: {type: layer_norm}}"
 CONV = "{type: conv_net, channels: [2, 3], downsample: [0, 1], normalization: {type: batch_norm}}"
 PAST = "{type: local_layer_norm, gradient: ignored}"
 LOCAL, FINAL = "{local: {}}", "{local: {last: final}}"
