@@ -21,7 +21,7 @@ def averaged(x: Float[Array, "n p g c"]) -> Float[Array, "n 1 1 f"]:
 
 @dataclass(frozen=True)
 class Readout:
-    """From features to outputs: [norm] [average over patches, groups in a row] layers.
+    """From features to outputs: `[norm] [average over patches, groups in a row] layers`.
 
     Attributes:
         layers: the last gives the outputs, [1, 1, k].
