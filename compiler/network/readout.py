@@ -21,7 +21,7 @@ def averaged(x: Float[Array, "n p g c"]) -> Float[Array, "n 1 1 f"]:
 
 @dataclass(frozen=True)
 class Readout:
-    """From features to outputs: [normalization] [average over patches] layers.
+    """From features to outputs: `[normalization] [average over patches] layers`.
 
     Attributes:
         layers: the layers; the last one has the outputs [1, 1, k].

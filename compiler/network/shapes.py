@@ -25,7 +25,9 @@ BIAS = "b"
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer: [norm] map [+ bias] [norm [scale, shift]] [+ perturbation] [+ adds] activation.
+    """One layer.
+
+    `[norm] map [+ bias] [norm [scale, shift]] [+ perturbation] [+ adds] activation`
 
     Attributes:
         name: a name that is unique in its block.
