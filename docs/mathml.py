@@ -35,11 +35,11 @@ class _Equations(Postprocessor):
 class MathML(Extension):
     """Writes what arithmatex found."""
 
-    def extendMarkdown(self, md: Markdown) -> None:  # noqa: N802
+    def extendMarkdown(self, md: Markdown) -> None:
         """Come after all that puts raw HTML back."""
         md.postprocessors.register(_Equations(md), "mathml", -10)
 
 
-def makeExtension(**options: Any) -> MathML:  # noqa: N802
+def makeExtension(**options: Any) -> MathML:
     """The extension; Python-Markdown calls this."""
     return MathML(**options)
