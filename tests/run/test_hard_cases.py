@@ -239,7 +239,7 @@ def test_variables_that_jax_cannot_read_are_told(cli, monkeypatch):
     monkeypatch.setattr("fgspec.cli.commands.importlib.import_module", imported)
     code, _, err = cli("plan", "a.yaml")
     assert (code, err.count("\n")) == (2, 1)
-    assert err.endswith("'JAX_ENABLE_X64'; mend that variable, or unset it\n")
+    assert err.endswith("'JAX_ENABLE_X64'; correct this variable or unset it\n")
 
 
 def test_a_command_that_failed_ends_whatever_its_threads_wait_for(tmp_path):
