@@ -163,7 +163,7 @@ def _loaded(spec: Spec, overrides: Sequence[str] = (), name: str = "spec") -> Lo
     refuse_no_overrides(f"{name.partition(':')[0]}: overrides", overrides)
     if isinstance(spec, Loaded):
         if overrides:
-            raise UserError("overrides: the spec is loaded already; give them to fgspec.load")
+            raise UserError("overrides: the spec is already loaded; give overrides to fgspec.load")
         return spec
     if isinstance(spec, Mapping):
         return source.loads(yaml_of(spec), MAPPING, overrides)
@@ -355,7 +355,7 @@ def train(
             f"module in the entry points {MODULES} and name it in architecture.module"
         )
     if fork and resume is None:
-        raise UserError("fork: needs the run whose last checkpoint it begins at; give resume=RUN")
+        raise UserError("fork: needs the run to start from; give resume=RUN")
     refuse_interpreting()
     parts = Timings() if timings is None else timings
     with parts.part("read the spec"):
@@ -366,7 +366,7 @@ def train(
     with Writer(partial(say, console), breaking=break_lock) as writer:
         place = at if fork else begun or at  # the parent of a fork is read and never written
         if place is not None and (place == at or place.is_dir()):
-            advise("nothing is lost; the same command goes on")
+            advise("nothing is lost; repeat the command to resume")
             writer.take(place)  # before anything is read, as its former writer may still write it
         with parts.part("read the spec"):
             course = find(given, at, begun, over, fork, more)
@@ -435,7 +435,7 @@ def _prepared(
     timetable = _timetable(program.plan)
     if profile > timetable.total:
         raise UserError(
-            f"profile: {profile} steps are more than the {timetable.total} of the run; give less"
+            f"profile: {profile} steps are more than the {timetable.total} of the run; give fewer"
         )
     tell("compiling")
     with parts.part("trace the update"):  # once to choose how many of them a call makes

@@ -22,7 +22,7 @@ FULL = "RESOURCE_EXHAUSTED: Error writing \"a\": No space left on device [tensor
 def test_a_process_that_was_lost_is_named_as_the_likely_cause(kind, capsys):
     join._tell(kind(LOST))
     said = capsys.readouterr().err
-    assert "most likely because another one ended (UNKNOWN: Gloo AllGather" in said
+    assert "most likely because another process ended (UNKNOWN: Gloo AllGather" in said
     assert said.count("\n") == 1
 
 

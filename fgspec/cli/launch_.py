@@ -38,8 +38,7 @@ def run(
     resume = resume and meant(resume)
     if spec is not None and is_pipe(spec):
         raise ArgumentError(
-            f"launch: {spec}: is a pipe, of which every process would need the whole; write the "
-            "spec to a file"
+            f"launch: {spec}: is a pipe, which only one process can read; write the spec to a file"
         )
     sets = with_mesh(overrides, mesh)
     # A new run has its folder here already: whatever becomes of processes, they go on with it.
@@ -61,11 +60,11 @@ def run(
     def tell(line: str) -> None:
         say(errors, f"launch: {line}")
 
-    advise("the same command goes on")
+    advise("repeat the command to resume")
     code = supervise(command, processes, environment, retries, tell)
     if code == STOPPED:
         again = ["fgspec", *sys.argv[1:], *(["--run", str(run)] if new else [])]
-        tell(f"go on with: {shlex.join(again)}")
+        tell(f"resume with: {shlex.join(again)}")
     if code:
         raise typer.Exit(code)
 

@@ -43,7 +43,7 @@ from fgspec.training.loop import Preempted
 AT_HAND = "processes"
 """The engine of `--jobs` without `--on`."""
 
-GOES_ON = "with all that is left of the sweep: repeat its command"
+GOES_ON = "repeat the sweep's command to finish all runs"
 """Said when a sweep in this process is stopped."""
 
 
@@ -264,9 +264,9 @@ def _train_here(folder: SweepDir, todo: list[Planned], say: Callable[[str], None
             raise Preempted(f"{planned}: {stopped}, or {GOES_ON}") from None
         except Exception as error:
             fail(folder, planned, _reason(error, folder.log(planned)))
-        advise(f"go on {GOES_ON}")
+        advise(GOES_ON)
         if told():  # while the run was at its end, which it reached
-            raise Preempted(f"stopped after {planned}; go on {GOES_ON}")
+            raise Preempted(f"stopped after {planned}; {GOES_ON}")
         jax.clear_caches()  # compiled programs of many runs would take all maps of memory
         say(outcome(*status(folder, [planned])))
 

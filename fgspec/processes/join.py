@@ -67,14 +67,14 @@ def join(coordinator: str | None, processes: int | None, process: int | None) ->
     except ValueError as error:
         raise JoinError(
             f"--distributed: {str(error).rstrip('.')}, and no cluster that JAX knows (SLURM, Open "
-            "MPI, Kubernetes, cloud TPU) says it; give --coordinator HOST:PORT, --num-processes "
-            "and --process-id"
+            "MPI, Kubernetes, Cloud TPU) provides it; give --coordinator HOST:PORT, "
+            "--num-processes and --process-id"
         ) from None
     except RuntimeError as error:
         reason = str(error).strip().split("\n", 1)[0]
         raise JoinError(
-            f"--distributed: the processes of the run did not meet ({reason}); start as many as "
-            "--num-processes says, each with an id of its own and the address of process 0"
+            f"--distributed: the processes could not connect ({reason}); start as many as "
+            "--num-processes, each with its own --process-id and the address of process 0"
         ) from None
     _meet_backend()
     if not is_first():
@@ -102,8 +102,9 @@ def _meet_backend() -> None:
             ) from None
         reason = str(error).strip().split("\n", 1)[0]
         raise JoinError(
-            f"--distributed: the processes met, but their devices did not ({reason}); see that "
-            "these hosts can reach each other, and that JAX_PLATFORMS names devices that are here"
+            f"--distributed: the processes connected, but their devices did not ({reason}); check "
+            "that these hosts can reach each other, and that JAX_PLATFORMS names devices of this "
+            "machine"
         ) from None
 
 
@@ -131,8 +132,8 @@ def process_problems(mesh: Mesh, devices: int, processes: int) -> list[Problem]:
     return [
         Problem(
             ("mesh", "data"),
-            f"the mesh has {used} of the {devices} devices of {processes} processes, which must "
-            "all take part; use -1",
+            f"the mesh uses {used} of the {devices} devices of {processes} processes, but must "
+            "use all; use -1",
         )
     ]
 
@@ -183,7 +184,7 @@ def from_first(make: Callable[[], str]) -> str:
     if failed is not None:
         raise failed
     if not told:
-        raise UserError("process 0 could not begin, and says why")
+        raise UserError("process 0 failed to start; see its output")
     return told.decode()
 
 
@@ -205,8 +206,8 @@ def refuse_disagreement(said: Mapping[str, Any]) -> None:
         others = [p for p, of in enumerate(every) if (of[index] != every[0, index]).any()]
         if others:
             raise UserError(
-                f"{name}: not the same in process 0 and in {', '.join(map(str, others))}; all "
-                "processes need the same spec, data and folder of runs"
+                f"{name}: differs between process 0 and {', '.join(map(str, others))}; all "
+                "processes need the same spec, data and run folder"
             )
 
 
@@ -272,11 +273,13 @@ def _tell(error: Exception) -> None:
     who = f"process {jax.process_index()} of {jax.process_count()}"
     if is_of_xla(error):
         reason = str(error).strip().split("\n", 1)[0]
-        line = f"could not go on, most likely because another one ended ({reason})"
+        line = f"failed, most likely because another process ended ({reason})"
     else:
         traceback.print_exception(error)
         line = "failed"
-    print(f"{who} {line}; start all again to go on from the last checkpoint", file=sys.stderr)
+    print(
+        f"{who} {line}; restart all processes to resume from the last checkpoint", file=sys.stderr
+    )
 
 
 def _keep_stdout() -> None:

@@ -46,7 +46,7 @@ class _Requests:
     ends: bool = False
     deferring: bool = False
     first: tuple[int, float] | None = None
-    advice: str = "nothing is lost; the same command starts again"
+    advice: str = "nothing is lost; repeat the command to start again"
     last: list[Callable[[], None]] = field(default_factory=list)
 
 
@@ -174,7 +174,7 @@ def _end(number: int) -> None:
     name = signal.Signals(number).name
     how = f"stopped by {name}"
     if _REQUESTS.deferring:
-        how = f"stopped at once by a second signal, {name}: what was not yet saved is lost"
+        how = f"stopped at once by a second signal, {name}: unsaved work is lost"
     _leave(f"{how}; {_REQUESTS.advice}", STOPPED)
 
 
@@ -182,7 +182,7 @@ def _outlived() -> None:
     with suppress(OSError):
         while os.read(sys.__stdin__.fileno() if sys.__stdin__ else 0, 64):
             pass
-    _leave("stopped: its supervisor, fgspec launch, is gone; the same command goes on", LOST)
+    _leave("stopped: its supervisor, fgspec launch, is gone; repeat the command to resume", LOST)
 
 
 def _leave(line: str, code: int) -> None:

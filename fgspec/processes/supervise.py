@@ -62,8 +62,8 @@ def supervise(
                 if cause:
                     say(cause)
                 return code
-            again = f"starting all again from the last checkpoint; {left - 1} more times at most"
-            say(f"{cause}; the others were ended; {again if left else 'no retries are left'}")
+            again = f"restarting all from the last checkpoint; at most {left - 1} more times"
+            say(f"{cause}; the others were stopped; {again if left else 'no retries are left'}")
     return LOST
 
 
@@ -139,9 +139,9 @@ def _blame(code: int | None) -> int:
 def _told(rank: Rank) -> str:
     """How a rank ended, and the last it said, if that was not said on the terminal."""
     code = rank.process.returncode
-    how = f"ended with exit code {code}" if code is not None else "did not end with the others"
+    how = f"ended with exit code {code}" if code is not None else "did not stop with the others"
     if code is not None and code < 0:
-        how = f"was ended by {signal.Signals(-code).name}"
+        how = f"was killed by {signal.Signals(-code).name}"
     lines = [f"process {rank.number} {how}"]
     if rank.said is not None and code is not None and code > 0:
         rank.said.seek(0)

@@ -77,8 +77,8 @@ def read_bundle(path: Path) -> Bundle:
     record = path / "bundle.json"
     if not record.is_file():
         raise UserError(
-            f"{path}: not a bundle: it has no bundle.json; give the folder that the run named when "
-            "it ended, such as runs/NAME/RUN/bundles/step-12"
+            f"{path}: not a bundle: it has no bundle.json; give the folder that the run printed "
+            "when it ended, such as runs/NAME/RUN/bundles/step-12"
         )
     said = read_record(record)
     try:

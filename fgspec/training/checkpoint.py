@@ -89,8 +89,8 @@ class Checkpointer:
             self._directory.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError):
             raise ResumeError(
-                f"{directory}: is a file, where the folder of a run's checkpoints belongs; restore "
-                "the run from a copy, or remove the file to start again"
+                f"{directory}: is a file, but must be the folder of checkpoints; restore the run "
+                "from a copy, or remove the file to start again"
             ) from None
         if clean and jax.process_index() == 0:
             for leftover in self._directory.glob("*.orbax-checkpoint-tmp*"):
@@ -155,8 +155,8 @@ class Checkpointer:
             self._verified(step)
         except Exception as error:  # as in `restore`
             raise RunError(
-                f"{self._directory / str(step)}: what was saved cannot be read back "
-                f"({_first_line(error)}); train into a folder of another name or file system"
+                f"{self._directory / str(step)}: the saved checkpoint cannot be read back "
+                f"({_first_line(error)}); use a folder with another name or on another file system"
             ) from error
         self._proven = True
 
@@ -204,8 +204,8 @@ class Checkpointer:
         if reasons:
             listed = "\n".join(f"  step {step}: {reason}" for step, reason in reasons.items())
             raise ResumeError(
-                f"{self._directory}: none of the checkpoints can be used:\n{listed}\n"
-                "Restore what is damaged from a copy, or start a new run."
+                f"{self._directory}: none of the checkpoints can be used:\n{listed}\nRestore the "
+                "damaged files from a copy, or start a new run."
             )
         return None
 
@@ -239,7 +239,7 @@ class Checkpointer:
         if step not in (steps := self._steps_on_disk()):
             there = ", ".join(map(str, steps)) or "none"
             raise ResumeError(
-                f"{self._directory}: no checkpoint of step {step}; the steps there: {there}"
+                f"{self._directory}: no checkpoint of step {step}; available steps: {there}"
             )
         try:
             return self._read(step, template)
@@ -341,9 +341,9 @@ class Checkpointer:
         found = unseal(meta["meta"])
         if found.identity != self._identity:
             raise ResumeError(
-                f"{self._directory / str(step)}: this checkpoint was written by another experiment "
-                f"(identity {found.identity[:12]}, expected {self._identity[:12]}). "
-                "Resume with the spec that began the run, or train into another directory."
+                f"{self._directory / str(step)}: this checkpoint was written by another "
+                f"experiment (identity {found.identity[:12]}, expected {self._identity[:12]}). "
+                "Resume with the spec of that run, or use another folder."
             )
         if found.step != step:
             raise ValueError(f"the directory is named {step} but holds step {found.step}")
@@ -375,7 +375,7 @@ def _identity_of(folder: Path) -> tuple[int, int] | None:
 
 
 def _taken_away(folder: Path) -> OSError:
-    return FileNotFoundError(errno.ENOENT, "the folder was taken away", str(folder))
+    return FileNotFoundError(errno.ENOENT, "the folder was removed", str(folder))
 
 
 @contextmanager

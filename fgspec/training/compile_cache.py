@@ -54,12 +54,12 @@ class CacheUse:
             return [f"warning: {self.problem}"]
         if self.folder is None:
             return [f"compilation cache: off ({CACHE_VARIABLE}={OFF})"]
-        used = "not used, as compiling took no time worth a file"
+        used = "not used, because compiling was fast"
         if self.hits:
             used = f"hit, {self.saved:.1f} s of compilation saved"
         elif self.misses:
             damage = "a damaged file was replaced; " if self.damaged else ""
-            used = f"miss, {damage}the next start of this program will be quicker"
+            used = f"miss, {damage}the next start of this program will be faster"
         return [f"compilation cache {self.folder}: {used}"]
 
 
@@ -135,7 +135,7 @@ def _explained(error: Exception) -> str:
 
 def _not_kept(why: str) -> str:
     return (
-        f"compiled programs are not kept ({why}); set {CACHE_VARIABLE} to a folder that can be "
+        f"compiled programs are not cached ({why}); set {CACHE_VARIABLE} to a folder that can be "
         f"written to, or to {OFF}"
     )
 

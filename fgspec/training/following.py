@@ -48,6 +48,6 @@ class Followers:
         except Exception as error:  # whatever a tracker of others raises
             reason = " ".join(str(error).split()) or type(error).__name__
             failed = f"warning: tracker {tracker}: could not {what}: {reason}"
-            self._say(f"{failed}; the run goes on without it")
+            self._say(f"{failed}; the run continues without it")
             return False
         return True

@@ -115,8 +115,8 @@ class Health:
         if value > limit:
             raise Broken(
                 step,
-                f"diverged: {name} is {value:.4g}, was {first:.4g} when logged first, and is "
-                f"{scale:.4g} for a model that knows nothing",
+                f"diverged: {name} is {value:.4g}; it was {first:.4g} when first logged, "
+                f"and is {scale:.4g} for a model that knows nothing",
                 diverged=True,
             )
 

@@ -24,12 +24,12 @@ def refuse_missing_backend() -> None:
         if not asked:
             raise UserError(
                 f"JAX cannot use the devices of this machine ({reason}); set JAX_PLATFORMS=cpu to "
-                "do without them"
+                "use the CPU"
             ) from error
         raise UserError(
-            f"{' '.join(asked)}: JAX cannot compute on it here ({reason}); unset it to use the "
-            "devices that are here, or install JAX for those that it names, as "
-            "pip install 'fgspec[gpu]' does"
+            f"{' '.join(asked)}: JAX cannot use these devices ({reason}); unset it to use the "
+            "devices of this machine, or install JAX for the devices that it names, for example "
+            "with pip install 'fgspec[gpu]'"
         ) from error
 
 
@@ -41,6 +41,7 @@ def refuse_interpreting() -> None:
     """
     if jax.config.values["jax_disable_jit"]:
         raise UserError(
-            "JAX_DISABLE_JIT: a run is one compiled program, and JAX was told to compile nothing; "
-            "unset it. To step through an update in a debugger, call fgspec.compile in Python"
+            "JAX_DISABLE_JIT: this variable forbids JAX to compile, but a run is a compiled "
+            "program; unset it. To step through an update in a debugger, call fgspec.compile in "
+            "Python"
         )

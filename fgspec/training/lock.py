@@ -107,8 +107,8 @@ class Writer:
             folder = self._held[0].parent
             folder.stat()  # where it was taken away, that is the reason
             raise ResumeError(
-                f"{folder}: its lock was broken or removed while this process trained; it writes "
-                "nothing more, so that another one may"
+                f"{folder}: its lock was broken or removed; this process stops writing, because "
+                "another one may have taken over"
             )
 
     def _make(self, folder: Path) -> None:
@@ -132,7 +132,7 @@ class Writer:
                 if error.errno not in _NO_LOCKS:
                     raise
                 self._say(
-                    f"note: {folder}: this file system has no locks; see to it that no other "
+                    f"note: {folder}: this file system has no locks; make sure that no other "
                     "process trains this run"
                 )
                 return
@@ -226,12 +226,12 @@ def _is_at(path: Path, descriptor: int) -> bool:
 def _refusal(folder: Path, holder: Holder | None) -> ResumeError:
     if holder is None or holder.here:
         who = holder or "another process"
-        end = f", or end it with: kill {holder.pid}" if holder else ""
+        end = f", or stop it with: kill {holder.pid}" if holder else ""
         return ResumeError(f"{folder}: is being trained by {who}; wait for it{end}")
     breaks = "--break-lock added to the same command"
     if begun(folder):
         breaks = f"fgspec train --resume {shlex.quote(str(folder))} --break-lock"
     return ResumeError(
-        f"{folder}: is being trained by {holder}, or was when that host went down; if that process "
-        f"is gone for sure, break its lock with: {breaks}"
+        f"{folder}: is locked by {holder}, which may have ended with its host; if it has, break "
+        f"the lock with: {breaks}"
     )

@@ -220,13 +220,13 @@ def kept_at(path: Path, step: int, name: str, seal: Seal | None) -> bytes:
 def _refuse_broken(path: Path, data: bytes, name: str, seal: Seal) -> None:
     if len(data) < seal.size:
         raise DamagedRecord(
-            f"{path}: lines are missing: it has {data.count(NEWLINE)} lines, {len(data)} bytes, "
-            f"and had {seal.size} bytes at {name}"
+            f"{path}: lines are missing: it has {data.count(NEWLINE)} lines and {len(data)} "
+            f"bytes, but had {seal.size} bytes at {name}"
         )
     if Seal.of(data[: seal.size]) != seal:
         raise DamagedRecord(
-            f"{path}: was changed: its first {seal.size} bytes, "
-            f"{data[: seal.size].count(NEWLINE)} lines, are not those of {name}"
+            f"{path}: was changed: its first {seal.size} bytes "
+            f"({data[: seal.size].count(NEWLINE)} lines) differ from those at {name}"
         )
 
 
@@ -312,11 +312,11 @@ def _parsed(path: Path, data: bytes) -> list[tuple[Line, bytes]]:
         line, ending = _line(raw), _ENDING.search(raw)
         head = raw[: ending.start()] if ending else raw
         digest.update(head)
-        wrong = "" if line is not None else "it is no JSON object with a step and numbers"
+        wrong = "" if line is not None else "it is not a JSON object with a step and numbers"
         if ending and ending[1] != digest.hexdigest()[:_DIGITS].encode():
-            wrong = wrong or "its digest is not that of the file up to it"
+            wrong = wrong or "its digest does not match the file up to this line"
         elif not ending and (sealed or (line is not None and "digest" in line.about)):
-            wrong = wrong or "it does not end in a digest, as the line in front of it does"
+            wrong = wrong or "it has no digest, but the line before it has one"
         if line is None or wrong:
             # What a process had not written to its end, or a file system had not when the power
             # failed: such lines have no end, or zeros.

@@ -115,7 +115,7 @@ class _Tracer:
             return
         self._finished = True
         if not self._tracing:
-            self._say("profile: none, as the run ended before the update was warm")
+            self._say("profile: none, because the run ended before the update was warm")
             return
         self._tracing = False
         jax.profiler.stop_trace()

@@ -44,7 +44,7 @@ def read_record(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError):
         raise DamagedRecord(f"{path}: is damaged: it is no JSON") from None
     if not isinstance(value, dict):
-        raise DamagedRecord(f"{path}: is damaged: it is no JSON object")
+        raise DamagedRecord(f"{path}: is damaged: it is not a JSON object")
     digest = value.pop(_DIGEST, None)
     if digest is None and _MARK not in value:
         return value

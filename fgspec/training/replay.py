@@ -67,7 +67,7 @@ class Replay:
             )
         return (
             f"step {self.step}: all numbers are finite this time; the run ended with: "
-            f"{self.bundle.reason}; if nothing else changed, suspect the hardware"
+            f"{self.bundle.reason}; if nothing else changed, the hardware may be faulty"
         )
 
 

@@ -62,14 +62,16 @@ def allowed(run: RunDir, recorded: Loaded, given: Loaded, *, fork: bool) -> list
         return found
     lines = [f"  {_both(one)}: {what}" for one, what in refused]
     if all(what is Resume.FORKS for _, what in refused):
-        remedy = "add --fork (in Python: fork=True) to begin a new run at its last checkpoint, or "
+        remedy = (
+            "add --fork (in Python: fork=True) to start a new run from its last checkpoint, or "
+        )
     else:
         remedy = "start a new run with fgspec train SPEC, or "
     done = "forked" if fork else "resumed"
     raise ResumeError(
-        f"{run.path}: cannot be {done} with {given.file}: on resume these fields are not free:\n"
+        f"{run.path}: cannot be {done} with {given.file}: these fields cannot change:\n"
         + "\n".join(lines)
-        + f"\n{remedy}leave them as they were"
+        + f"\n{remedy}set them back"
     )
 
 
@@ -86,8 +88,8 @@ def reading(run: RunDir, recorded: Loaded, overrides: Sequence[str]) -> Loaded:
     others = [one for one in differences(recorded, given) if one.path[:2] != ("data", "source")]
     if others:
         raise UserError(
-            f"{run.path}: {_both(others[0])}: is part of what the run computed; only fields of "
-            "data.source can be set here, such as data.source.path"
+            f"{run.path}: {_both(others[0])}: this field is fixed; only fields of data.source can "
+            "be set here, such as data.source.path"
         )
     return replace(given, search=None)
 
@@ -154,11 +156,11 @@ def refuse_length(run: RunDir, before: Loaded, plan: Plan, step: int) -> None:
     (was,), (would_be,) = of_old(np.array([step])), of_new(np.array([step]))
     raise ResumeError(
         f"{run.path}: cannot be resumed with {_length(plan.experiment)} instead of "
-        f"{_length(before.experiment)}: under optimizer.schedule {optimizer.schedule} the learning "
-        f"rate depends on the length of the run; at step {step} it would be {would_be:.6g} "
-        f"instead of {was:.6g}, and steps already done would have had other rates; add --fork (in "
-        "Python: fork=True) to begin a new run from its last checkpoint, or leave the length as it "
-        "was"
+        f"{_length(before.experiment)}: under optimizer.schedule {optimizer.schedule} the "
+        f"learning rate depends on the length of the run; at step {step} it would be "
+        f"{would_be:.6g} instead of {was:.6g}, and past steps would have had other rates; add "
+        "--fork (in Python: fork=True) to start a new run from its last checkpoint, or set the "
+        "length back"
     )
 
 
@@ -166,8 +168,8 @@ def refuse_length_over(run: RunDir, total: int, step: int) -> None:
     """Raise if a run that is at `step` has no update left of `total`."""
     if total <= step:
         raise ResumeError(
-            f"{run.path}: is at step {step} already, and a run of this length ends at step "
-            f"{total}; give training.epochs or training.steps that end later"
+            f"{run.path}: is already at step {step}, and a run of this length ends at step "
+            f"{total}; increase training.epochs or training.steps"
         )
 
 
@@ -224,7 +226,9 @@ def other_data(run: RunDir, loaded: Loaded, dataset: Dataset, saved: str | None)
     provenance = read_record(run.provenance)
     recorded = saved or provenance.get("hashes", {}).get("data")
     if not recorded:
-        LOG.warning("note: %s has no fingerprint of its data, which are not compared", run.path)
+        LOG.warning(
+            "note: %s has no fingerprint of its data, so the data cannot be compared", run.path
+        )
         return ""
     data = loaded.experiment.data
     found = fingerprint(dataset, data.batch_size, loaded.experiment.order_seed)
@@ -236,10 +240,10 @@ def other_data(run: RunDir, loaded: Loaded, dataset: Dataset, saved: str | None)
     else:
         today = part_digests(dataset)
         what = ", ".join(name for name in today if today[name] != parts.get(name))
-        what = what or "order of the batches, which NumPy draws"
+        what = what or "order of the batches (drawn by NumPy)"
     return (
-        f"the data of data.source {shown(data.source.named())} differ from those it was started "
-        f"with: {what} (fingerprint {found[:8]}, recorded {recorded[:8]})"
+        f"the data of data.source {shown(data.source.named())} differ from those of the run: "
+        f"{what} (fingerprint {found[:8]}, recorded {recorded[:8]})"
     )
 
 
@@ -260,7 +264,7 @@ def refuse_other_data(
     """
     if what := other_data(run, loaded, dataset, saved):
         raise ResumeError(
-            f"{run.path}: {what}; put those back, say where they are with --set "
+            f"{run.path}: {what}; restore them, give their place with --set "
             f"data.source.path=PATH, or {instead}"
         )
 
@@ -364,6 +368,6 @@ def refuse_other_parent(run: Path, parent: Path) -> None:
     own = read_record(RunDir(run).provenance).get("lineage") or {}
     if own.get("parent") != str(parent.resolve()):
         raise ResumeError(
-            f"{run}: is a run already, and no fork of {parent}; choose another folder for "
-            f"--run, or go on with this one: fgspec train --resume {run}"
+            f"{run}: is already a run, but not a fork of {parent}; choose another folder for "
+            f"--run, or resume this one: fgspec train --resume {run}"
         )

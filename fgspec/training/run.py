@@ -217,10 +217,10 @@ def find(
             fork, resume = False, at
         resume = resume or at
     spec = spec_hash(loaded) if loaded is not None else None
-    refuse_disagreement({"the spec": spec, "the run to go on with": resume})
+    refuse_disagreement({"the spec": spec, "the run to resume": resume})
     if resume is None:
         if loaded is None:
-            raise TypeError("train needs a spec or a run to resume")
+            raise TypeError("train needs a spec, or a run to resume")
         return Course(tracked(loaded, track))
     run, before = reopen(resume)
     refuse_other_packages(run)
@@ -264,13 +264,13 @@ def _fork(job: Job, run: RunDir, parent: RunDir) -> dict[str, Any]:
         named = ", ".join(dotted(one.path) for one in course.changed) or "no field"
         raise ResumeError(
             f"{parent.path}: cannot be forked with other values of {named}: its checkpoints are "
-            f"damaged, or do not fit these:\n{error}"
+            f"damaged, or do not fit these values:\n{error}"
         ) from None
     if restored is None:
         raise ResumeError(f"{parent.path}: cannot be forked: it has no checkpoint yet; resume it")
     refuse_length_over(parent, job.timetable.total, restored.step)
     if not any(one.path[0] == "data" for one in course.changed):
-        instead = "say with --set data.source.path=PATH that the fork is to learn from others"
+        instead = "set data.source.path=PATH if the fork should train on other data"
         refuse_other_data(parent, job.loaded, job.dataset, restored.extra.get("data"), instead)
     checkpoints = Checkpointer(run.checkpoints, keep=1, identity=spec_hash(job.loaded))
     try:
@@ -313,8 +313,8 @@ def _describe(job: Job, run: RunDir, forked: Mapping[str, Any]) -> None:
 def going_on(run: RunDir) -> str:
     """The command that resumes a run, as a line ends with it."""
     if jax.process_count() > 1:
-        return "go on with the same command in every process"
-    return f"go on with: fgspec train --resume {shlex.quote(str(run.path))}"
+        return "resume with the same command in every process"
+    return f"resume with: fgspec train --resume {shlex.quote(str(run.path))}"
 
 
 def execute(job: Job, run: RunDir) -> dict[str, Any]:
@@ -344,7 +344,13 @@ def _executed(job: Job, run: RunDir, until_saved: ExitStack) -> dict[str, Any]:
         restored = checkpoints.restore(job.program.abstract(), partial(_kept_lines, run))
         step = restored.step if restored is not None else 0
         if unsaid := new_fields(run):
-            say(job.console, f"note: began before these fields were: {', '.join(unsaid)}")
+            say(
+                job.console,
+                (
+                    "note: this run is older than these fields, which have their defaults: "
+                    f"{', '.join(unsaid)}"
+                ),
+            )
         refuse_disagreement({"the newest intact checkpoint": step})
         _refuse_other_start(job, run, restored)
         if restored is None:
@@ -376,11 +382,11 @@ def _kept_lines(run: RunDir, restored: Restored) -> bytes:
 def _refuse_other_start(job: Job, run: RunDir, restored: Restored | None) -> None:
     if restored is None and (run.summary.exists() or went_on(run)):
         raise ResumeError(
-            f"{run.path}: cannot be resumed: it was trained before but has no checkpoint any more, "
-            "and would begin again; start a new run"
+            f"{run.path}: cannot be resumed: it was trained, but its checkpoints are gone; start "
+            "a new run"
         )
     saved = None if restored is None else restored.extra.get("data")
-    instead = "begin a run on these: fgspec train SPEC"
+    instead = "start a new run on the present data: fgspec train SPEC"
     refuse_other_data(run, job.loaded, job.dataset, saved, instead)
 
 
@@ -389,8 +395,8 @@ def _refuse_other_beginning(job: Job, run: RunDir) -> None:
     recorded = read_record(run.provenance)["hashes"].get(START)
     if recorded is not None and recorded != (found := arrays_digest(job.given())):
         raise ResumeError(
-            f"{run.path}: start_from: its parameters are others than when the run began (digest "
-            f"{found[:8]}, recorded {recorded[:8]}); put those back, or start a new run"
+            f"{run.path}: start_from: these parameters have changed since the run started (digest "
+            f"{found[:8]}, recorded {recorded[:8]}); restore the old ones, or start a new run"
         )
 
 
@@ -474,7 +480,7 @@ def _train(
     # After a fork, another interval, or an end that an older version did not keep open.
     kept = len(next(iter(at.window.values()), ()))
     if kept != at.step % timetable.log_every:
-        note = f"the next averages are over {kept} steps up to step {at.step}, and those after it"
+        note = f"the next averages include {kept} steps up to step {at.step}"
         say(job.console, f"note: {note}")
 
     best: Mapping[str, Any] = {} if restored is None else restored.extra.get("best", {})
@@ -549,8 +555,8 @@ def _bundle(job: Job, run: RunDir, broken: Broken, saved: int) -> str:
         key = [int(part) for part in key_data(seed)]
         path = keep_bundle(run, broken, saved, examples, seed, key)
     except OSError as error:  # such as a full disk; what broke is told nevertheless
-        return f"{good}; no bundle was kept ({error.strerror or error})"
-    return f"{good}; to see where it began: fgspec replay {path}"
+        return f"{good}; no bundle was saved ({error.strerror or error})"
+    return f"{good}; to see where it started: fgspec replay {path}"
 
 
 def _status(ended: Exception | None) -> str:

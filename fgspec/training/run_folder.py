@@ -97,7 +97,7 @@ def create(loaded: Loaded, parent: Path, now: Callable[[], datetime] = _now) -> 
             reason = error.strerror or str(error)
             raise UserError(f"{path}: cannot be made ({reason}); choose another folder") from None
         return _with_specs(loaded, path)
-    raise UserError(f"{base / label}: is taken a thousand times over; choose another folder")
+    raise UserError(f"{base / label}: already exists a thousand times; choose another folder")
 
 
 def create_at(loaded: Loaded, path: Path) -> RunDir:
@@ -116,7 +116,7 @@ def create_at(loaded: Loaded, path: Path) -> RunDir:
         reason = error.strerror or str(error)
         raise UserError(f"{path}: cannot be made ({reason}); choose another folder") from None
     if found:
-        raise UserError(f"{path}: is neither empty nor the folder of a run; choose another")
+        raise UserError(f"{path}: is not empty and not the folder of a run; choose another folder")
     return _with_specs(loaded, path)
 
 
@@ -162,12 +162,12 @@ def reopen(path: Path) -> tuple[RunDir, Loaded]:
         if began_in := record.get("data", {}).get("directory"):
             loaded = replace(loaded, search=(Path(began_in), *default_search()))
     except (SpecError, ValueError, KeyError, TypeError) as error:
-        raise ResumeError(f"{path}: its record cannot be read: {error}") from None
+        raise ResumeError(f"{path}: its records cannot be read: {error}") from None
     if written not in recorded:
         raise ResumeError(
-            f"{run.resolved}: was changed since the run began (spec hash {written[:8]}, recorded "
-            f"{recorded[0][:8]}); a run is changed with fgspec train --resume {path} --set "
-            "FIELD=VALUE; start a new run instead"
+            f"{run.resolved}: was changed since the run started (spec hash {written[:8]}, "
+            f"recorded {recorded[0][:8]}); to change fields of a run, use fgspec train --resume "
+            f"{path} --set FIELD=VALUE; or start a new run"
         )
     return run, loaded
 
@@ -175,12 +175,13 @@ def reopen(path: Path) -> tuple[RunDir, Loaded]:
 def _no_run(path: Path) -> str:
     """What a path is that is no run, and what to give instead."""
     if not path.exists():
-        return f"{path}: no such folder; give the one that `fgspec train` printed after `run`"
+        return f"{path}: no such folder; give the folder that `fgspec train` printed after `run`"
     if not path.is_dir():
         return f"{path}: is a file; give the folder of a run"
     if (path / "sweep.json").is_file():
         return (
-            f"{path}: is the folder of a sweep; give that of one of its runs, or to fgspec report"
+            f"{path}: is the folder of a sweep; give the folder of one of its runs, or "
+            "use fgspec report"
         )
     runs = sorted(path.glob("*/provenance.json"), key=lambda file: file.parent.name)
     hint = f"; give the folder of a run, such as {runs[-1].parent}" if runs else ""
@@ -275,7 +276,7 @@ def refuse_other_packages(run: RunDir) -> None:
     for name, version in began.items():
         if (there := package_version(name)) != version:
             raise ResumeError(
-                f"{run.path}: cannot be resumed: it began with {name} {version}, and {there} is "
+                f"{run.path}: cannot be resumed: it started with {name} {version}, but {there} is "
                 f"installed; pip install {name}=={version}, or start a new run"
             )
 
@@ -295,9 +296,9 @@ def refuse_changed(run: RunDir, loaded: Loaded) -> None:
     for field, digest in began.items():
         if today.get(field) != digest:
             raise ResumeError(
-                f"{run.path}: {field}: its code computes something else than when the run began "
-                f"(digest {today.get(field, 'none')[:8]}, recorded {digest[:8]}); restore that "
-                "code, or start a new run"
+                f"{run.path}: {field}: its code has changed since the run started (digest "
+                f"{today.get(field, 'none')[:8]}, recorded {digest[:8]}); restore the old code, "
+                "or start a new run"
             )
 
 

@@ -40,15 +40,15 @@ def _line(run: RunDir, error: OSError, going_on: str) -> str:
     reason = (error.strerror or str(error)).lower()
     # Orbax may have made the folder of its checkpoints, and so the run's, once more.
     if not run.resolved.is_file():
-        taken = f"{run.path}: was taken away while the run trained ({reason}: {place})"
-        return f"{taken}; put it back and resume it, or start a new run"
+        taken = f"{run.path}: was removed while the run trained ({reason}: {place})"
+        return f"{taken}; restore it and resume the run, or start a new run"
     try:
         step = run.last_step()
     except OSError:
         step = 0
-    safe = f"the last checkpoint is of step {step}" if step else "there is no checkpoint yet"
-    remedy = "make room" if error.errno in _FULL else "see that it can be written"
+    safe = f"the last checkpoint is at step {step}" if step else "there is no checkpoint yet"
+    remedy = "make room" if error.errno in _FULL else "make it writable"
     if error.errno == errno.ENOENT:
-        remedy = "put it back"
-    again = going_on if begun(run.path) else "start it again with the same command"
+        remedy = "restore it"
+    again = going_on if begun(run.path) else "repeat the command to start again"
     return f"{place}: {reason}; the run stopped, {safe}; {remedy}, then {again}"

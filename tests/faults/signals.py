@@ -28,7 +28,7 @@ OF_ONE_RUN = 6
 IN_TIME = 10.0
 """Seconds in which a run of this size has stopped."""
 
-RESUMES = "go on with|the same command"
+RESUMES = "resume with|repeat the command"
 """How the last line says how to resume."""
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)

@@ -503,7 +503,7 @@ def test_a_run_belongs_to_the_version_of_its_package(packages, fgspec, monkeypat
         code, _, err = fgspec("train", *given, "--resume", run)
         assert (code, err) == (
             3,
-            f"{run}: cannot be resumed: it began with fgspec-squared 0.1, and 0.2 is installed; "
+            f"{run}: cannot be resumed: it started with fgspec-squared 0.1, but 0.2 is installed; "
             "pip install fgspec-squared==0.1, or start a new run\n",
         )
     code, out, _ = fgspec("sweep", "s.yaml", "--list")

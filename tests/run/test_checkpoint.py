@@ -351,7 +351,7 @@ def test_a_first_checkpoint_that_cannot_be_read_back_is_told(tmp_path: Path, mon
             file.unlink()
 
     monkeypatch.setattr(checkpointer._manager, "wait_until_finished", lose)
-    with pytest.raises(RunError, match="what was saved cannot be read back"):
+    with pytest.raises(RunError, match="the saved checkpoint cannot be read back"):
         checkpointer.save(5, make_state(5), {})
     monkeypatch.undo()
     checkpointer.close()
@@ -370,5 +370,5 @@ def test_names_that_are_no_steps_are_left_alone(tmp_path: Path) -> None:
 
 def test_a_file_in_the_place_of_the_folder_is_told(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").write_text("")
-    with pytest.raises(ResumeError, match=r"checkpoints: is a file, where the folder of"):
+    with pytest.raises(ResumeError, match=r"checkpoints: is a file, but must be the folder"):
         restore(tmp_path / "checkpoints")

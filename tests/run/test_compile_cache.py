@@ -77,7 +77,7 @@ def test_a_full_disk_is_told_once(cached):
     with compilation_cache() as use, runs.largest_file(100):
         assert jax.jit(_triple)(2.0) == 6 + 1
     assert use.lines() == [
-        f"warning: compiled programs are not kept ({cached}: OSError: [Errno 27] File too "
+        f"warning: compiled programs are not cached ({cached}: OSError: [Errno 27] File too "
         "large); set FGSPEC_CACHE to a folder that can be written to, or to off"
     ]
 
@@ -88,7 +88,7 @@ def test_a_cache_that_cannot_be_written_stops_nothing(tmp_path, monkeypatch):
     with compilation_cache() as use:
         assert jax.config.values[DIRECTORY] is None
         (line,) = use.lines()
-    assert line.startswith(f"warning: compiled programs are not kept ({tmp_path}/file")
+    assert line.startswith(f"warning: compiled programs are not cached ({tmp_path}/file")
     assert line.endswith("set FGSPEC_CACHE to a folder that can be written to, or to off")
 
 

@@ -113,7 +113,7 @@ def test_a_run_goes_on_whatever_becomes_of_its_processes(alone, tmp_path, monkey
     supervisor.terminate()
     said, _ = supervisor.communicate(timeout=PATIENCE)
     assert supervisor.returncode == 75, said
-    assert "launch: process 1 was ended by SIGKILL; the others were ended" in said
+    assert "launch: process 1 was killed by SIGKILL; the others were stopped" in said
     assert said.count("its state is saved") == 1
     assert "is connected to" not in said  # which gloo tells standard output
 
@@ -137,7 +137,7 @@ def test_without_a_supervisor_the_others_end_promptly(alone, tmp_path):
         said, _ = ranks[0].communicate(timeout=PATIENCE)
         assert time.monotonic() - began < 30
         assert ranks[0].returncode in (76, -signal.SIGABRT), said
-        assert "another one ended" in said or "another task died" in said
+        assert "another process ended" in said or "another task died" in said
         assert ranks[1].communicate()[0].count("step ") == 0
     finally:
         for rank in ranks:

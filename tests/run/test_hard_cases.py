@@ -60,11 +60,11 @@ def test_a_finished_run_without_checkpoints_is_not_begun_again(tmp_path, cli):
     shutil.rmtree(f"{run}/checkpoints")
     with pytest.raises(fgspec.ResumeError, match="no checkpoint yet"):
         fgspec.evaluate(run)
-    with pytest.raises(fgspec.ResumeError, match="trained before but has no checkpoint any more"):
+    with pytest.raises(fgspec.ResumeError, match="it was trained, but its checkpoints are gone"):
         fgspec.train(resume=run)
     code, _, said = cli("train", "--resume", run)
     assert code == 3
-    assert "was trained before but has no checkpoint any more" in said
+    assert "it was trained, but its checkpoints are gone" in said
 
 
 def test_an_epoch_of_one_batch_and_intervals_longer_than_the_run(tmp_path):
@@ -101,7 +101,9 @@ def test_a_signal_before_anything_is_trained_ends_at_once(tmp_path):
     spec, run = runs.write_spec(tmp_path, steps=100_000), tmp_path / "run"
     code, said = _signalled(tmp_path, signal.SIGHUP, when=run.is_dir, spec=spec)
     assert code == 75
-    assert said.splitlines()[-1] == "stopped by SIGHUP; nothing is lost; the same command goes on"
+    assert (
+        said.splitlines()[-1] == "stopped by SIGHUP; nothing is lost; repeat the command to resume"
+    )
     # Another host could not tell a lock that stayed from that of a process that lives.
     assert not run.exists()
 
@@ -115,7 +117,7 @@ def test_a_signal_while_it_trains_saves_first(tmp_path):
     assert code == 75
     match = re.fullmatch(
         r"stopped at step (\d+) of 100000; its state is saved; "
-        rf"go on with: fgspec train --resume {run}",
+        rf"resume with: fgspec train --resume {run}",
         said.splitlines()[-1],
     )
     assert (run / "checkpoints" / match[1]).is_dir()
@@ -133,7 +135,7 @@ def test_a_full_disk_is_told_and_the_run_goes_on_once_there_is_room(tmp_path, ca
         fgspec.train(spec, run=run)
     assert str(failed.value) == (
         f"{run}/checkpoints: file too large; the run stopped, there is no checkpoint yet; "
-        f"make room, then go on with: fgspec train --resume {run}"
+        f"make room, then resume with: fgspec train --resume {run}"
     )
     assert capfd.readouterr().err == ""
     fgspec.train(resume=run)
@@ -149,7 +151,7 @@ def test_a_folder_that_is_taken_away_is_told(tmp_path, monkeypatch):
         yield lambda: False
 
     monkeypatch.setattr(fgspec.api, "stop_signals", taking_it_away)
-    with pytest.raises(fgspec.RunError, match=f"{run}: was taken away while the run trained"):
+    with pytest.raises(fgspec.RunError, match=f"{run}: was removed while the run trained"):
         fgspec.train(runs.write_spec(tmp_path, "bp", steps=1), run=run)
 
 
@@ -162,8 +164,8 @@ def test_errors_of_the_operating_system_are_one_line(tmp_path, cli, monkeypatch)
     code, _, said = cli("train", "--resume", run)
     assert (code, said) == (
         1,
-        f"{summary}: is a directory; the run stopped, the last checkpoint is of step 1; "
-        f"see that it can be written, then go on with: fgspec train --resume {run}\n",
+        f"{summary}: is a directory; the run stopped, the last checkpoint is at step 1; "
+        f"make it writable, then resume with: fgspec train --resume {run}\n",
     )
     monkeypatch.setattr(sys, "argv", ["fgspec", "--debug", "train", "--resume", run])
     with pytest.raises(fgspec.RunError) as raised:
@@ -198,9 +200,9 @@ def test_a_path_that_is_no_run_is_a_wrong_argument(tmp_path, cli, monkeypatch):
     (tmp_path / "s").mkdir()
     (tmp_path / "s" / "sweep.json").write_text("{}")
     told = {
-        "runs/none": "runs/none: no such folder; give the one that `fgspec train` printed",
+        "runs/none": "runs/none: no such folder; give the folder that `fgspec train` printed",
         "file": "file: is a file; give the folder of a run",
-        "s": "s: is the folder of a sweep; give that of one of its runs, or to fgspec report",
+        "s": "s: is the folder of a sweep; give the folder of one of its runs, or use fgspec report",
         "empty": "empty: not a run: it has no resolved.yaml and provenance.json",
         "runs": "runs: 2 runs; give one of runs/small/",
         "runs/small": f"{run.relative_to(tmp_path)}",
@@ -215,7 +217,9 @@ def test_a_jax_that_may_not_compile_or_lacks_a_back_end_is_told(tmp_path, monkey
     spec = runs.write_spec(tmp_path, "bp", steps=1)
     with (
         jax.disable_jit(),
-        pytest.raises(fgspec.UserError, match="JAX_DISABLE_JIT: a run is one compiled program"),
+        pytest.raises(
+            fgspec.UserError, match="JAX_DISABLE_JIT: this variable forbids JAX to compile"
+        ),
     ):
         fgspec.train(spec, run_dir=tmp_path)
     for error in (RuntimeError("Unable to initialize backend 'cuda'\nmore"), AssertionError()):
@@ -228,7 +232,7 @@ def test_a_jax_that_may_not_compile_or_lacks_a_back_end_is_told(tmp_path, monkey
         with pytest.raises(fgspec.UserError, match=r"^JAX_PLATFORMS=cuda: JAX cannot[^\n]+$"):
             fgspec.plan(spec)
         monkeypatch.delenv("JAX_PLATFORMS")
-        with pytest.raises(fgspec.UserError, match=r"set JAX_PLATFORMS=cpu to do without them"):
+        with pytest.raises(fgspec.UserError, match=r"set JAX_PLATFORMS=cpu to use the CPU"):
             fgspec.plan(spec)
 
 
@@ -239,7 +243,7 @@ def test_variables_that_jax_cannot_read_are_told(cli, monkeypatch):
     monkeypatch.setattr("fgspec.cli.commands.importlib.import_module", imported)
     code, _, err = cli("plan", "a.yaml")
     assert (code, err.count("\n")) == (2, 1)
-    assert err.endswith("'JAX_ENABLE_X64'; mend that variable, or unset it\n")
+    assert err.endswith("'JAX_ENABLE_X64'; correct this variable or unset it\n")
 
 
 def test_a_command_that_failed_ends_whatever_its_threads_wait_for(tmp_path):
@@ -270,7 +274,7 @@ def test_a_folder_of_checkpoints_that_was_taken_away_is_missed(tmp_path, monkeyp
 
     monkeypatch.setattr(Checkpointer, "save", saving)
     spec = runs.write_spec(tmp_path)
-    with pytest.raises(fgspec.RunError, match=r"taken away; the run stopped.*put it back"):
+    with pytest.raises(fgspec.RunError, match=r"removed; the run stopped.*restore it"):
         fgspec.train(spec, run=tmp_path / "run")
     monkeypatch.undo()
     shutil.rmtree(tmp_path / "run" / "checkpoints", ignore_errors=True)

@@ -50,8 +50,8 @@ def test_when_one_is_killed_the_others_are_ended_and_all_start_again(tmp_path):
     code, lines, starts = _supervised(tmp_path, KILLED_ONCE + "if attempt == 1: " + WAITS)
     assert code == 0
     assert lines == [
-        "process 1 was ended by SIGKILL; the others were ended; "
-        "starting all again from the last checkpoint; 2 more times at most"
+        "process 1 was killed by SIGKILL; the others were stopped; "
+        "restarting all from the last checkpoint; at most 2 more times"
     ]
     assert [len(of) for of in starts] == [2, 2]
 
@@ -60,7 +60,9 @@ def test_it_is_the_killed_one_that_is_named_not_those_that_lost_it(tmp_path):
     killed = "if rank == 1: os.kill(os.getpid(), signal.SIGKILL)\ntime.sleep(0.02)\nos.abort()"
     code, lines, _ = _supervised(tmp_path, killed, retries=0)
     assert code == 76
-    assert lines == ["process 1 was ended by SIGKILL; the others were ended; no retries are left"]
+    assert lines == [
+        "process 1 was killed by SIGKILL; the others were stopped; no retries are left"
+    ]
 
 
 def test_one_that_fails_is_heard(tmp_path):

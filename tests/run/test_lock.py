@@ -61,7 +61,7 @@ def test_a_process_beside_the_first_keeps_the_run_too(tmp_path):
 def test_a_holder_on_another_host_is_refused_with_the_command_that_breaks_its_lock(tmp_path):
     _left_over(tmp_path / "lock", "elsewhere")
     (tmp_path / "provenance.json").write_text("{}")
-    command = re.escape(f"break its lock with: fgspec train --resume {tmp_path} --break-lock")
+    command = re.escape(f"break the lock with: fgspec train --resume {tmp_path} --break-lock")
     with (
         Writer(print) as writer,
         pytest.raises(fgspec.ResumeError, match=f"process 12 on host elsewhere.*{command}$"),
@@ -91,7 +91,7 @@ def test_a_file_system_without_locks_is_told_and_the_run_goes_on(tmp_path, monke
         writer.take(tmp_path)
         writer.check()
     assert said == [
-        f"note: {tmp_path}: this file system has no locks; see to it that no other process trains "
+        f"note: {tmp_path}: this file system has no locks; make sure that no other process trains "
         "this run"
     ]
 

@@ -85,7 +85,7 @@ def test_a_run_that_stops_leaves_what_was_traced(tmp_path):
 def test_a_run_that_is_done_has_nothing_to_trace(tmp_path):
     said = []
     assert _trace(tmp_path, (40, 40), (), said) == []
-    assert said == ["profile: none, as the run ended before the update was warm"]
+    assert said == ["profile: none, because the run ended before the update was warm"]
 
 
 def _trace(folder, span, calls, said=None, **options):

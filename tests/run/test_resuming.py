@@ -183,7 +183,7 @@ def test_a_rate_that_does_not_depend_on_the_length_needs_no_fork(tmp_path):
 
 
 def test_a_length_that_is_over_is_refused(short):
-    with pytest.raises(fgspec.ResumeError, match="is at step 25 already") as refused:
+    with pytest.raises(fgspec.ResumeError, match="is already at step 25") as refused:
         fgspec.train(resume=short, overrides=["training.steps=24"])
     assert "ends at step 24" in str(refused.value)
 
@@ -238,7 +238,7 @@ def test_a_fork_records_where_it_comes_from(short, tmp_path, fgspec):
     other = copied(short, tmp_path)
     code, _, err = fgspec("train", "--resume", other, "--fork", "--run", tmp_path / "fork")
     assert code == 3
-    assert f"no fork of {other}" in err
+    assert f"not a fork of {other}" in err
 
 
 def test_a_fork_whose_state_does_not_fit_is_refused_with_its_fields(short, tmp_path):
@@ -249,7 +249,7 @@ def test_a_fork_whose_state_does_not_fit_is_refused_with_its_fields(short, tmp_p
         with pytest.raises(fgspec.ResumeError, match="cannot be forked") as refused:
             fgspec.train(resume=short, fork=True, overrides=changes, run_dir=tmp_path)
         assert all(field in str(refused.value) for field in fields)
-    with pytest.raises(fgspec.ResumeError, match="is at step 25 already"):
+    with pytest.raises(fgspec.ResumeError, match="is already at step 25"):
         fgspec.train(resume=short, fork=True, run_dir=tmp_path)
 
 
@@ -282,7 +282,7 @@ def test_evaluation_compares_the_data(own_images, fgspec):
     code, _, err = fgspec("eval", run)
     assert code == 3
     assert "path: data.npz" in err
-    assert "differ from those it was started with: test_labels (" in err
+    assert "differ from those of the run: test_labels (" in err
     assert "--other-data" in err
     code, out, _ = fgspec("eval", run, "--other-data")
     assert code == 0
@@ -291,7 +291,7 @@ def test_evaluation_compares_the_data(own_images, fgspec):
     assert fgspec("eval", run, "--set", "data.source.path=moved.npz") == expected
     code, _, err = fgspec("eval", run, "--set", "seed=4")
     assert code == 2
-    assert "seed: run 3, spec 4 (--set): is part of what the run computed" in err
+    assert "seed: run 3, spec 4 (--set): this field is fixed" in err
     save_images("data.npz")
     assert fgspec("eval", run) == expected
 
@@ -320,7 +320,7 @@ def test_a_run_without_a_checkpoint_does_not_begin_again_on_other_data(own_image
     (run / "summary.json").unlink()
     (run / "metrics.jsonl").unlink()
     save_images("data.npz", test_label=2)
-    with pytest.raises(fgspec.ResumeError, match="started with: test_labels"):
+    with pytest.raises(fgspec.ResumeError, match="those of the run: test_labels"):
         fgspec.train(resume=run)
     save_images("data.npz")
     assert fgspec.train(resume=run)["status"] == "done"

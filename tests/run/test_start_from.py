@@ -91,7 +91,7 @@ def test_exported_files_begin_a_run_as_their_run_does(parent, trained, tmp_path,
     [
         ("only: [blok.0]", r"start_from.only: no parameter is called blok\.0"),
         ("rename: {blocks.7: blocks.0}", r"start_from.rename: no parameter is called blocks\.7"),
-        ("step: 9", "no checkpoint of step 9; the steps there: 2"),
+        ("step: 9", "no checkpoint of step 9; available steps: 2"),
     ],
 )
 def test_parts_that_are_none_are_refused(parent, tmp_path, more, said):
@@ -138,7 +138,7 @@ def test_a_probe_of_a_file_goes_on_without_it_but_begins_again_only_with_it(
     with pytest.raises(UserError, match="was not found"):
         api.train(resume=run)
     FORMATS["npz"].write(out, {**weights, "classifier/b": weights["classifier/b"] + 1}, about)
-    with pytest.raises(ResumeError, match="its parameters are others than when the run began"):
+    with pytest.raises(ResumeError, match="these parameters have changed since the run started"):
         api.train(resume=run)
     FORMATS["npz"].write(out, weights, about)
     api.train(resume=run)

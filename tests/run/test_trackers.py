@@ -93,7 +93,7 @@ def test_an_error_of_a_tracker_is_a_line_and_no_end(name, tmp_path, monkeypatch)
     console = Console(file=io.StringIO())
     assert fgspec.train(spec, run_dir=tmp_path, console=console)["status"] == "done"
     assert [call[0] for call in seen].count(name) == 1
-    line = f"warning: tracker csv: could not {name}: the line is down; the run goes on without it"
+    line = f"warning: tracker csv: could not {name}: the line is down; the run continues without it"
     assert console.file.getvalue().count(line) == 1
 
 

@@ -133,7 +133,10 @@ def test_a_run_that_is_older_than_a_field_is_gone_on_with(
     monkeypatch.undo()
     run = _only_run(tmp_path)
     fgspec.train(resume=run, console=Console())
-    assert "note: began before these fields were: data.seed\n" in capsys.readouterr().out
+    assert (
+        "note: this run is older than these fields, which have their defaults: data.seed\n"
+        in capsys.readouterr().out
+    )
     runs.assert_same(run, undisturbed)
 
 
@@ -216,7 +219,7 @@ def test_a_changed_record_is_refused(undisturbed, tmp_path):
     subprocess.run(["cp", "-r", undisturbed, copied], check=True)
     resolved = copied / "resolved.yaml"
     resolved.write_text(resolved.read_text().replace("momentum: 0.9", "momentum: 0.8"))
-    with pytest.raises(fgspec.ResumeError, match="was changed since the run began"):
+    with pytest.raises(fgspec.ResumeError, match="was changed since the run started"):
         fgspec.train(resume=copied)
     with pytest.raises(fgspec.ResumeError, match="not a run"):
         fgspec.train(resume=tmp_path)
@@ -271,7 +274,7 @@ def test_another_data_set_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     save(2)
-    with pytest.raises(fgspec.ResumeError, match="differ from those it was started with"):
+    with pytest.raises(fgspec.ResumeError, match="differ from those of the run"):
         fgspec.train(resume=_only_run(tmp_path))
 
 

@@ -90,7 +90,7 @@ def test_the_best_is_the_one_with_the_least_error_of_those_that_are_left(mlp, tm
 def test_steps_that_are_none_are_refused(mlp):
     with pytest.raises(UserError, match=r"step: must be best, newest, or .* \(got last\)"):
         api.restore(mlp, "last")
-    with pytest.raises(ResumeError, match="no checkpoint of step 7; the steps there: 6, 12, 18"):
+    with pytest.raises(ResumeError, match="no checkpoint of step 7; available steps: 6, 12, 18"):
         api.restore(mlp, 7)
 
 
