@@ -66,3 +66,9 @@ def test_pages_get_the_output_of_today_and_failures_are_counted(commands, tmp_pa
         "<!-- output: kept, no such tool -->\n```console\n$ nothing\nold\n```\n"
     )
     assert counts == {"run": 2, "failed": 1, "kept": 1}
+
+
+def test_the_gallery_has_every_picture():
+    shown = re.findall(r"!\[.+?\]\((.+?)\)", (DOCS / "gallery.md").read_text())
+    there = [path for kind in ("svg", "png") for path in DOCS.rglob(f"*.{kind}")]
+    assert sorted(shown) == sorted(path.relative_to(DOCS).as_posix() for path in there)
