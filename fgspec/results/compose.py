@@ -124,7 +124,7 @@ def _pictures(pictures: Mapping[str, str]) -> list[Section]:
     for label, svg in pictures.items():
         arms.setdefault(svg, []).append(label)
     figures = tuple(
-        Figure(f"rule_{index}", ", ".join(labels), (svg,))
+        Figure(f"rule_{index}", ", ".join(labels), (svg,), files={"svg": svg.encode()})
         for index, (svg, labels) in enumerate(arms.items())
     )
     return [Section("Learning rules", figures)] * bool(figures)

@@ -146,7 +146,7 @@ class Diagnostics(Section):
         description="Into how many equal parts the batch is cut to measure the gradient-noise "
         "scale. More parts are more precise. It costs one more estimate, or `samples` more where "
         "guesses are drawn. null: not measured.",
-        examples=[8],
+        examples=[2],
     )
 
 

@@ -226,7 +226,7 @@ def test_explain_takes_short_names(asked, answer):
         ("lg-fg-aa", "did you mean lg-fg-a?"),
         ("local", "use one of losses.local, gradient.target=local, gradient.perturbation.guess="),
         ("optimizer.learning_rate=0.1", "has no fixed values"),
-        ("a.yaml", "a.yaml: no such file"),
+        ("a.yaml", "a.yaml:1:1: There is no such file"),
     ],
 )
 def test_explain_says_what_was_meant(asked, remedy, fgspec):
