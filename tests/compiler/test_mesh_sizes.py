@@ -46,14 +46,14 @@ def _plan(mesh="{}"):
             "{data: 6}",
             4,
             "gpu",
-            ["data: needs 6 devices, but 4 devices are here; use at most 4"],
+            ["data: needs 6 devices, but 4 devices are available; use at most 4"],
         ),
         (
             "{data: 2, group: 2}",
             1,
             "cpu",
             [
-                "data: needs 4 devices, but 1 device is here; use fewer, or set "
+                "data: needs 4 devices, but 1 device is available; use fewer, or set "
                 "XLA_FLAGS=--xla_force_host_platform_device_count=4 to simulate"
             ],
         ),
@@ -62,8 +62,8 @@ def _plan(mesh="{}"):
             8,
             "gpu",
             [
-                "group: takes what is left of 8 devices, which the other 3 do not divide; "
-                "nearest: 1, 2, 4 for the others"
+                "group: takes the rest of 8 devices, but the other axes need 3, which does "
+                "not divide 8; nearest: 1, 2, 4 for the other axes"
             ],
         ),
         (
@@ -130,9 +130,9 @@ def test_a_prediction_adds_up():
 def test_plan_answers_for_devices_that_are_not_here(tmp_path, capsys):
     path = tmp_path / "a.yaml"
     path.write_text(SPEC)
-    plan_.run(path, None, "data=2,group=4", None, None, False)
+    plan_.run(path, None, "data=2,group=4", None, None, False, None)
     told = capsys.readouterr().out
-    assert "8, each 100 TFLOP/s and 50 GB/s to others" in told
+    assert "8, each with 100 TFLOP/s and 50 GB/s to the others" in told
     assert "2 data x 4 group; batch over data, group over group" in told
     assert "at data = 4" in told.splitlines()[-1] or "data = 4, beyond" in told
 
@@ -140,8 +140,8 @@ def test_plan_answers_for_devices_that_are_not_here(tmp_path, capsys):
 def test_an_axis_of_a_mesh_takes_the_devices_that_are_here(tmp_path, capsys):
     path = tmp_path / "a.yaml"
     path.write_text(SPEC)
-    plan_.run(path, None, "data=-1", None, None, False)
-    assert f"{jax.device_count()}, each 100 TFLOP/s" in capsys.readouterr().out
+    plan_.run(path, None, "data=-1", None, None, False, None)
+    assert f"{jax.device_count()}, each with 100 TFLOP/s" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_an_axis_of_a_mesh_takes_the_devices_that_are_here(tmp_path, capsys):
 )
 def test_meshes_that_are_misspelt(mesh, complaint):
     with pytest.raises(ArgumentError, match=complaint):
-        plan_.run(Path("a.yaml"), None, mesh, None, None, False)
+        plan_.run(Path("a.yaml"), None, mesh, None, None, False, None)
 
 
 def test_loops_count_as_often_as_they_run():
