@@ -9,7 +9,6 @@ file that is no page, such as a source file, leads to a copy of it as text. The 
 link or an anchor leads nowhere, or where a page is not in the navigation.
 """
 
-import importlib.util
 import os
 import posixpath
 import re
@@ -94,8 +93,6 @@ def _copied(file: Path) -> Path:
 
 def write_reference() -> None:
     """The pages of the language, by the package that describes it."""
-    if importlib.util.find_spec("fgspec.reference") is None:
-        return
     command = [sys.executable, "-m", "fgspec.reference", str(SOURCE / "reference")]
     subprocess.run(command, cwd=ROOT, check=True)
 
@@ -103,10 +100,11 @@ def write_reference() -> None:
 def write_api() -> None:
     """A page for each group of public names."""
     laws = dict.fromkeys(fgspec.testing.__all__, "fgspec.testing")
+    tables = vars(fgspec)  # the stub has only what is for users
     groups = {
-        "python": ("What is called", "fgspec", fgspec.VERBS),
-        "bases": ("Bases of methods", "fgspec", fgspec.BASES),
-        "parts": ("What methods are made of", "fgspec", fgspec.PARTS),
+        "python": ("What is called", "fgspec", tables["VERBS"]),
+        "bases": ("Bases of methods", "fgspec", tables["BASES"]),
+        "parts": ("What methods are made of", "fgspec", tables["PARTS"]),
         "testing": ("Laws for methods", "fgspec.testing", laws),
     }
     (SOURCE / "api").mkdir()
@@ -137,8 +135,9 @@ def expanded(nav: list[Any]) -> list[Any]:
         elif below.endswith("/"):
             found = sorted((SOURCE / below).glob("*.md"))
             found.sort(key=lambda path: path.name != "index.md")
-            if found:
-                entries.append({title: [str(path.relative_to(SOURCE)) for path in found]})
+            if not found:
+                raise SiteError(f"docs/site.yml: there is no page in {below}")
+            entries.append({title: [str(path.relative_to(SOURCE)) for path in found]})
         else:
             entries.append(entry)
     return entries

@@ -71,14 +71,15 @@ def read(comment: str | None) -> Shown:
         return Shown()
     if comment.startswith("kept"):
         return Shown(kept=comment.removeprefix("kept").lstrip(", ") or "no reason given")
-    names = {"first": "first", "last": "last", "exit": "exit_code"}
     asked: dict[str, int] = {}
     for part in comment.split(","):
         match = re.fullmatch(r"(first|last|exit) (\d+)", part.strip())
         if match is None:
             raise ValueError(f"unknown comment on output: {comment}")
-        asked[names[match[1]]] = int(match[2])
-    return Shown(**asked)
+        asked[match[1]] = int(match[2])
+    return Shown(
+        first=asked.get("first", 0), last=asked.get("last", 0), exit_code=asked.get("exit", 0)
+    )
 
 
 def commands_of(body: str) -> list[str]:
@@ -104,6 +105,9 @@ class Workspace:
         self.home = folder / "home"
         self.root.mkdir()
         self.home.mkdir()
+
+    def link_repository(self) -> None:
+        """Link all that belongs to the repository, as git knows it."""
         listed = subprocess.run(
             ["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True
         )
@@ -185,6 +189,7 @@ def main() -> None:
     counts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace(Path(folder).resolve())
+        workspace.link_repository()
         for page in pages(asked.pages):
             text, of_page = run_page(page, workspace)
             counts += of_page

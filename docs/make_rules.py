@@ -53,11 +53,14 @@ fgspec explain my_spec.yaml --picture rule.svg
 - An index below a letter says of what it is: $z_l$ is the pre-activation of layer $l$, $\\ell_j$
   the loss after block $j$. Block $b$ is the one whose gradient is computed; the index end means
   the last one.
-- Letters above count: $n$ examples, $p$ patches, $g$ groups, $k$ samples of noise. Where both
+- Letters above count: $n$ examples, $p$ patches, $g$ groups, $k$ samples of noise. These specs
+  draw one sample; with $K$ of them there is a factor $1/K$. Where both
   factors of a product have the same letter, they meet: $d^{np}\\,u$ multiplies every element of the
   array $u$ by the derivative of its own example and patch.
 - $\\left(\\partial y/\\partial x\\right)^{\\!\\top} v$ is what a reverse pass does: it turns an
   error at $y$ into one at $x$.
+- $\\mathbf 1[f'\\neq 0]$ is 1 where the activation has a slope, else 0: a unit that a rectifier
+  switches off takes no noise.
 - $\\hat g_W$ is what the optimizer is given for a weight or bias $W$. Heads and the classifier have
   weights $V$ and always take their exact gradient.
 

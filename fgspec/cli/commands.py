@@ -18,7 +18,7 @@ HELP = {"help_option_names": ["-h", "--help"]}
 
 
 class Verb(TyperCommand):
-    """One verb; `field=value` alone means `--set field=value` if the verb has that option."""
+    """One verb; `field=value` means `--set field=value` if the verb has that option."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the words after the verb."""
@@ -30,12 +30,23 @@ class Verb(TyperCommand):
 
 
 def _with_set(words: Sequence[str], takes: set[str]) -> list[str]:
-    """Insert `--set` before each `field=value` that is no file and no value of an option."""
-    found: list[str] = []
-    for before, word in zip(["", *words], words, strict=False):
-        bare = before not in takes and SETTING.match(word) and not Path(word).exists()
-        found += ["--set", word] if bare else [word]
-    return found
+    """Insert `--set` before each `field=value` that is no file and no value of an option.
+
+    A first `field=value` that leaves no word for the verb's argument is that argument itself, as in
+    `fgspec explain guess=sphere`.
+    """
+    alone = [
+        before not in takes and not word.startswith("-")
+        for before, word in zip(["", *words], words, strict=False)
+    ]
+    settings = [
+        may and bool(SETTING.match(word)) and not Path(word).exists()
+        for may, word in zip(alone, words, strict=True)
+    ]
+    if sum(alone) == sum(settings) > 0:
+        settings[settings.index(True)] = False
+    pairs = zip(words, settings, strict=True)
+    return [part for word, sets in pairs for part in (("--set", word) if sets else (word,))]
 
 
 class Verbs(TyperGroup):
