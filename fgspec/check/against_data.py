@@ -36,9 +36,10 @@ def _axes(info: DatasetInfo) -> Iterator[Problem]:
     if is_channels_first(info.image_shape):
         channels, rows, columns = info.image_shape
         message = (
-            f"images of {info.name} are {rows}x{columns} pixels with the {channels} channels first"
-            f", or {channels} rows of {rows} pixels with {columns} channels; channels come last, "
-            "so use numpy.moveaxis(images, 1, -1), and for long rows use long columns instead"
+            f"images of {info.name} seem to have their {channels} channels first "
+            f"({rows}x{columns} pixels), but channels must be last; use numpy.moveaxis(images, 1, "
+            f"-1), or, if they really are {channels} rows of {rows} pixels with {columns} "
+            "channels, numpy.swapaxes(images, 1, 2)"
         )
         yield Problem(("data", "source"), message, shows=False)
 

@@ -19,7 +19,7 @@ def passes(
 ) -> Iterator[Problem]:
     """Rematerialisation needs a reverse pass of its own, scans equal blocks."""
     if compile.rematerialize != "auto" and not gradient.estimator.backward:
-        message = "read where errors travel backward through blocks; remove it"
+        message = "only affects estimators with a backward pass; remove it"
         path: Path = ("compile", "rematerialize")
         yield Problem(path, message, others=(("gradient", "estimator", "type"),))
     why = unscannable(architecture, losses, gradient)
@@ -43,7 +43,7 @@ def copies(losses: Losses, compile: Compile) -> Iterator[Problem]:
     """Copies are computed together where a row moves its own loss only."""
     coupling = losses.objective.coupling()
     if compile.losses == "fused" and coupling is not None:
-        message = f"{coupling.name} couples the copies of all rows; use naive"
+        message = f"{coupling.name} couples the loss copies of all rows; use naive"
         yield Problem(("compile", "losses"), message, others=(coupling.path,))
 
 
@@ -57,7 +57,7 @@ def noise(compile: Compile, gradient: Gradient) -> Iterator[Problem]:
         message = "never read by projections; remove it"
         yield Problem(path, message, others=(("gradient", "perturbation"),))
     elif compile.noise == "drawn" and not perturbation.guess.set.drawn_alone:
-        message = "the samples of a set are drawn together; use stored"
+        message = "the samples of this set are drawn together; use stored"
         yield Problem(path, message, others=(("gradient", "perturbation", "guess", "set"),))
 
 
@@ -70,7 +70,9 @@ def directional(
         return
     if not gradient.estimator.differentiates:
         yield Problem(
-            path, "never read: differences are no derivatives; remove it", others=(ESTIMATOR,)
+            path,
+            "never read: this estimator takes differences, not derivatives; remove it",
+            others=(ESTIMATOR,),
         )
         return
     forward = compile.directional == "forward"
@@ -86,10 +88,10 @@ def precision(compile: Compile, gradient: Gradient) -> Iterator[Problem]:
         return
     path: Path = ("compile", "precision")
     if not gradient.estimator.differentiates:
-        message = "differences of losses would be differences of rounding; use float32"
+        message = "differences of losses would be mostly rounding errors; use float32"
         yield Problem(path, message, others=(("gradient", "estimator", "type"),))
     elif gradient.perturbation is not None and gradient.perturbation.projects:
-        message = "projections on guesses are computed in float32; use float32"
+        message = "projections are computed in float32; use float32"
         yield Problem(path, message, others=(("gradient", "perturbation"),))
 
 

@@ -70,7 +70,7 @@ def beginning(start_from: StartFrom | None) -> Iterator[Problem]:
         message = "give either run or file; remove one of the two"
         yield Problem(("start_from", "file"), message, others=(("start_from", "run"),))
     elif start_from.file is not None and start_from.step != StartFrom().step:
-        message = "never read: a file holds one step; remove it"
+        message = "never read: a file holds only one step; remove it"
         yield Problem(("start_from", "step"), message)
 
 
@@ -90,7 +90,7 @@ def intervals(
     else:
         for name in ("samples", "noise_scale"):
             if getattr(diagnostics, name) != getattr(Diagnostics(), name):
-                message = "never read without an interval; add diagnostics.every or remove it"
+                message = "never read without diagnostics.every; add that or remove this"
                 yield Problem(("diagnostics", name), message)
     for path, interval in found.items():
         if (interval.epochs is None) == (interval.steps is None):
@@ -127,7 +127,7 @@ def loss_sites(architecture: Architecture, losses: Losses) -> Iterator[Problem]:
     blocks, path = count
     if blocks % losses.local.every:
         near = divisors(blocks, losses.local.every)
-        message = f"must divide the {blocks} blocks, or the last would have no loss; {near}"
+        message = f"must divide the {blocks} blocks, or the last block would have no loss; {near}"
         yield Problem(("losses", "local", "every"), message, others=(path,))
 
 
@@ -136,7 +136,7 @@ def head(losses: Losses) -> Iterator[Problem]:
     local = losses.local
     if local is not None and local.aggregation == "replicated" and local.head.reads_grid:
         path: Path = ("losses", "local", "head", "type")
-        message = f"{local.head.reads_grid}, which replicated averages away; use pooled"
+        message = f"{local.head.reads_grid}, which aggregation replicated averages away; use pooled"
         yield Problem(path, message, others=(("losses", "local", "aggregation"),))
 
 
@@ -149,13 +149,16 @@ def replication(
     if axes is None:
         return
     if not gradient.estimator.perturbs:
-        message = "never read: the copies of a loss sum to the same exact gradient; remove it"
+        message = "never read: copies of a loss do not change an exact gradient; remove it"
         yield Problem(path, message, others=(("gradient", "estimator", "type"),))
     elif missing := [axis for axis in axes if axis not in architecture.loss_axes]:
         message = f"{architecture} has no {' and no '.join(missing)} axis; remove it"
         yield Problem(path, message, others=(("architecture", "type"),))
     elif axes and losses.local is not None and losses.local.aggregation == "pooled":
-        message = "a pooled head reads all patches and groups as one; remove it"
+        message = (
+            "a pooled head reads all patches and groups together, so it has no copies "
+            "along them; remove it"
+        )
         yield Problem(path, message, others=(("losses", "local", "aggregation"),))
     elif len(set(axes)) < len(axes):
         yield Problem(path, "names an axis twice")
@@ -170,18 +173,23 @@ def isolation(losses: Losses, gradient: Gradient) -> Iterator[Problem]:
         message = "needs local losses; add losses.local: {every: 1} or use global"
         yield Problem(target, message)
     elif losses.isolate == "block" and losses.local is None:
-        yield Problem(isolate, "needs local losses to close a block; add losses.local: {every: 1}")
+        yield Problem(
+            isolate, "needs a local loss at the end of each block; add losses.local: {every: 1}"
+        )
     elif losses.isolate == "block" and not gradient.target.inside:
-        message = "no gradient crosses isolated blocks; use local"
+        message = "no gradient passes between isolated blocks; use local"
         yield Problem(target, message, others=(isolate,))
     elif gradient.target.inside and losses.isolate == "none":
-        message = "only the own loss counts, so blocks are isolated; use isolate: block"
+        message = (
+            "this target uses only the block's own loss, so blocks must be isolated; use "
+            "isolate: block"
+        )
         yield Problem(isolate, message, others=(target,))
     elif gradient.target.reads_local and direct:
-        message = "direct feedback sends the error of the final loss; use global"
+        message = "direct feedback sends the error of the final loss to each layer; use global"
         yield Problem(target, message, others=(("gradient", "estimator", "type"),))
     elif not gradient.target.reads_local and _ends_in_a_local_loss(losses, gradient):
-        message = f"no local loss is of target {gradient.target}; use final"
+        message = f"target {gradient.target} does not include local losses; use final"
         yield Problem(("losses", "local", "last"), message, others=(target,))
     elif (losses.isolate == "layer") != direct:
         told = "only direct feedback isolates layers; use none or block"
@@ -203,7 +211,7 @@ def linear_maps(architecture: Architecture, gradient: Gradient) -> Iterator[Prob
     """Backward weights stand for maps that are linear in their input."""
     place = architecture.nonlinear()
     if gradient.estimator.linear_maps and place is not None:
-        message = "is not linear in its input, so no backward weights can stand for it; use exact"
+        message = "is not linear in its input, so backward weights cannot replace it; use exact"
         yield Problem(place, message, False, (("gradient", "estimator", "type"),))
 
 
@@ -212,13 +220,13 @@ def norm_gradient(architecture: Architecture, gradient: Gradient) -> Iterator[Pr
     path = architecture.ignored_norm()
     if path is None:
         return
-    message = "read only when activations are perturbed; remove it"
+    message = "only has an effect when activations are perturbed; remove it"
     if not gradient.estimator.perturbs:
         yield Problem(path, message, others=(("gradient", "estimator", "type"),))
     elif not (gradient.perturbation or Perturbation()).space.layerwise:
         yield Problem(path, message, others=(("gradient", "perturbation", "space"),))
     elif gradient.perturbation is not None and gradient.perturbation.projects:
-        message = "projections are pulled back exactly; remove it"
+        message = "projections go back through normalizations exactly; remove it"
         yield Problem(path, message, others=(("gradient", "perturbation", "projection"),))
 
 
@@ -246,7 +254,7 @@ def mesh_axes(mesh: Mesh) -> Iterator[Problem]:
     """At most one axis takes what is left."""
     left = [name for name in AXES if getattr(mesh, name) == -1]
     for name in left[1:]:
-        message = "only one axis can take what is left; use how many"
+        message = "only one axis can be -1; give a number of devices"
         yield Problem(("mesh", name), message, others=(("mesh", left[0]),))
 
 
@@ -254,7 +262,8 @@ def residence(data: Data, compile: Compile) -> Iterator[Problem]:
     """Only images that are in memory can be put on a device whole."""
     if compile.input == "device" and data.source.decoded:
         message = (
-            f"images of {data.source} are decoded for each batch, not held whole; use auto or host"
+            f"images of {data.source} are decoded batch by batch, not kept in memory; use "
+            "auto or host"
         )
         yield Problem(("compile", "input"), message, others=(("data", "source", "type"),))
 

@@ -39,7 +39,7 @@ def _unfit(experiment: Experiment, name: str) -> Iterator[Problem]:
             return
     if not counts:
         what = " or ".join(axes) or "named"
-        yield Problem(at, f"this network has no {what} axis that could be split; use 1")
+        yield Problem(at, f"this network has no {what} axis to split; use 1")
 
 
 class _Couples(NamedTuple):
@@ -54,17 +54,17 @@ _COUPLES: tuple[_Couples, ...] = (
     _Couples(
         ("gradient", "target"),
         lambda spec: not spec.gradient.target.inside,
-        "stages learn alone, but errors of this target cross blocks; use local",
+        "stages learn independently, but gradients of this target cross blocks; use local",
     ),
     _Couples(
         ("gradient", "perturbation", "projection", "type"),
         lambda spec: spec.gradient.perturbation is not None and spec.gradient.perturbation.projects,
-        "projections take the gradients of all blocks at once; use none",
+        "projections need the gradients of all blocks at once; use none",
     ),
     _Couples(
         ("losses", "objective", "type"),
         lambda spec: not spec.losses.objective.answers,
-        "its readout needs a second pass through all stages; use cross_entropy",
+        "this objective needs a second pass through all stages; use cross_entropy",
     ),
 )
 
@@ -74,7 +74,9 @@ def _stages(experiment: Experiment) -> Iterator[Problem]:
     at: Path = ("mesh", "stage")
     coupled = experiment.architecture.coupling()
     if coupled is not None and experiment.gradient.target.inside:
-        message = "stages keep no running statistics; use another, or mesh.stage: 1"
+        message = (
+            "stages cannot keep running statistics; use another normalization, or mesh.stage: 1"
+        )
         yield Problem(coupled.path, message, others=(at,))
         return
     for row in _COUPLES:
@@ -87,7 +89,7 @@ def _stages(experiment: Experiment) -> Iterator[Problem]:
     (blocks, path), local = count, experiment.losses.local
     chains = -(-blocks // (local.every if local is not None else 1))
     if experiment.mesh.stage > chains:
-        message = f"must be at most the {chains} chains of blocks with a loss of their own"
+        message = f"must be at most {chains}, the number of block chains with their own loss"
         yield Problem(at, message, others=(path,))
 
 
@@ -103,8 +105,13 @@ def device_problems(experiment: Experiment, devices: int, backend: str) -> list[
     given = prod(size for size in sizes(mesh) if size != -1)
     filled = next((name for name in AXES if getattr(mesh, name) == -1), None)
     if filled is not None and devices % given:
-        message = f"takes what is left of {_count(devices)}, which the other {given} do not divide"
-        return [Problem(("mesh", filled), f"{message}; {divisors(devices, given)} for the others")]
+        message = (
+            f"takes the rest of {_count(devices)}, but the other axes need {given}, which "
+            f"does not divide {devices}"
+        )
+        return [
+            Problem(("mesh", filled), f"{message}; {divisors(devices, given)} for the other axes")
+        ]
     if filled is not None:
         found = mesh_problems(experiment.on(fill(mesh, devices)))
         size = f"is {devices // given} on {_count(devices)} and "
@@ -124,7 +131,7 @@ def device_problems(experiment: Experiment, devices: int, backend: str) -> list[
     return [
         Problem(
             ("mesh", largest),
-            f"needs {given} devices, but {_count(devices)} {verb} here; {remedy}",
+            f"needs {given} devices, but {_count(devices)} {verb} available; {remedy}",
             others=others,
         )
     ]

@@ -27,10 +27,10 @@ def belongs(losses: Losses, gradient: Gradient) -> Iterator[Problem]:
         yield Problem(BASE, "never read by this estimator; remove it", False, (ESTIMATOR,))
         return
     if found.guess.made and found.sharing is not None:
-        message = "never read: this guess is not drawn; remove it"
+        message = "never read: this guess is computed, not drawn; remove it"
         yield Problem((*BASE, "sharing"), message, others=(GUESS,))
     elif found.space.of_weights and found.sharing == "views":
-        message = "views share noise on features; use batch or example"
+        message = "views can share noise on features only; use batch or example"
         yield Problem((*BASE, "sharing"), message, others=(SPACE,))
     if found.sharing == "views" and losses.objective.views == 1:
         message = "this objective has one view of each example; use example or batch"
@@ -44,16 +44,16 @@ def sharing(architecture: Architecture, losses: Losses, gradient: Gradient) -> I
         return
     if found.sharing is None:
         if found.space.of_weights and found.projects and not _whole(found) and not _spans(found):
-            message = "noise on weights is the batch's; use batch, or sharing: example"
+            message = "noise on weights is shared by the batch; use batch, or set sharing: example"
             yield Problem((*BASE, "projection", "granularity"), message, others=(SPACE,))
         return
     own = found.sharing == "example"
     if found.projects:
         if found.space.of_weights and own and (_whole(found) or _spans(found)):
-            message = "one derivative for all examples takes noise that they share; use batch"
+            message = "one derivative for all examples needs noise that they share; use batch"
             yield Problem(at, message, others=((*BASE, "projection", "granularity"),))
         elif found.space.of_weights and not own and not _whole(found):
-            message = "derivatives of single examples take noise of their own; use example"
+            message = "one derivative per example needs noise per example; use example"
             yield Problem(at, message, others=((*BASE, "projection", "granularity"),))
         elif not found.space.of_weights and not own and _whole(found):
             message = "one derivative for the batch times noise that it shares gives every "
@@ -64,7 +64,7 @@ def sharing(architecture: Architecture, losses: Losses, gradient: Gradient) -> I
     as_paper = architecture.coupling() is None and found.credit == "paper"
     if coupled is not None and own == (found.space.of_weights) and not as_paper:
         say = "batch" if own else "example"
-        why = "couples examples, which then answer for each other's losses"
+        why = "couples examples, so noise on one example changes the losses of others"
         yield Problem(at, f"{coupled.name} {why}; use {say}", others=(coupled.path,))
 
 
@@ -76,7 +76,7 @@ def samples(gradient: Gradient) -> Iterator[Problem]:
     own = found.guess.set
     if found.guess.made:
         if found.samples > 1 or not own.drawn_alone:
-            message = "never read: this guess is one direction; remove it"
+            message = "never read: this guess is a single direction; remove it"
             yield Problem(SAMPLES if found.samples > 1 else SET, message, others=(GUESS,))
         return
     places = {"set": SET, "type": GUESS, "samples": SAMPLES, "estimator": ESTIMATOR}
@@ -95,19 +95,19 @@ def guides(losses: Losses, gradient: Gradient, rule: str | None) -> Iterator[Pro
         return
     source = GUESS if found.guess.made else (*BASE, "control_variate")
     if found.reads_heads and losses.local is None:
-        message = "is made from local losses; add losses.local: {every: 1}"
+        message = "is computed from local losses; add losses.local: {every: 1}"
         if rule is not None:
-            message = f"is made from local losses, which rule {rule} does without; write "
-            message += "out its gradient instead, and add losses.local: {every: 1}"
+            message = f"is computed from local losses, which rule {rule} does not have; write "
+            message += "out the rule's gradient section instead, and add losses.local: {every: 1}"
         yield Problem(source, message)
     if losses.local is not None and losses.local.last == "local":
-        message = "the last block takes its exact gradient of the final loss; use final"
+        message = "the last block learns the exact gradient of the final loss; use final"
         yield Problem(("losses", "local", "last"), message, others=(source,))
     if found.last_block == "estimated":
         message = "there is no guess for the last block; use exact"
         yield Problem((*BASE, "last_block"), message, others=(source,))
     if found.guess.made and found.control_variate is not None:
-        message = "corrects a prediction by noise; use normal, rademacher or sphere"
+        message = "a control variate needs a random guess; use normal, rademacher or sphere"
         yield Problem(GUESS, message, others=((*BASE, "control_variate"),))
 
 
@@ -126,7 +126,7 @@ def projection(losses: Losses, gradient: Gradient) -> Iterator[Problem]:
         yield Problem(path, message, others=((*BASE, "projection"),))
     last = losses.local.last if losses.local is not None else "final"
     if found.last_block == "exact" and last == "local" and not found.guides:
-        message = "exact is the gradient of the final loss; use final"
+        message = "last_block: exact is the gradient of the final loss; use final"
         yield Problem(("losses", "local", "last"), message, others=((*BASE, "last_block"),))
 
 
@@ -134,30 +134,37 @@ def _projection(found: Perturbation, gradient: Gradient) -> Iterator[tuple[Path,
     at: Path = (*BASE, "projection")
     how = found.projection
     if not gradient.estimator.differentiates:
-        message = "differences are taken along noise that moves together; use forward"
+        message = "a projection needs derivatives, not finite differences; use forward"
         yield ESTIMATOR, message, (GUESS,)
     if found.guess.made and how.type is not None and how.type.of_unit_noise:
-        message = "is the scale of noise of unit variance; use squared_norm or none"
+        message = (
+            "is the scale for noise of unit variance, but this guess is not drawn; use "
+            "squared_norm or none"
+        )
         yield (*at, "type"), message, (GUESS,)
     span: Path = (*at, "granularity")
     if not found.guess.made and found.space.of_weights and _spans(found):
-        yield span, "noise on weights spans nothing that examples share; use batch", (SPACE,)
+        yield span, "noise on weights spans no space that examples share; use batch", (SPACE,)
     if _spans(found) and how.coefficient.control:
-        yield (*at, "coefficient"), "a projection on a span has raw coefficients; use raw", (span,)
+        yield (
+            (*at, "coefficient"),
+            "a projection on a span needs raw coefficients; use raw",
+            (span,),
+        )
     elif _spans(found) and how.type is not None and not how.type.projects:
-        yield (*at, "type"), "a span is projected on; use squared_norm", (span,)
+        yield (*at, "type"), "a projection on a span needs squared_norm; use that", (span,)
     if how.applies_to == "weights" and (found.space.of_weights or found.space.layerwise):
-        message = "read where the outputs of blocks are perturbed; remove it"
+        message = "only has an effect when outputs of blocks are perturbed; remove it"
         yield (*at, "applies_to"), message, (SPACE,)
     elif how.applies_to == "weights" and _whole(found):
-        message = "one coefficient for the batch scales all examples alike; use output"
+        message = "one coefficient for the batch scales all examples equally; use output"
         yield (*at, "applies_to"), message, (span,)
     elif how.applies_to == "weights" and _spans(found):
         # An example is projected on the guesses of all, so it has no single coefficient of its own.
         message = "a projection on a span has no coefficient for each example; use output"
         yield (*at, "applies_to"), message, (span,)
     if found.credit != "influenced":
-        yield (*BASE, "credit"), "never read: losses have no copies here; remove it", (GUESS,)
+        yield (*BASE, "credit"), "never read: the losses have no copies; remove it", (GUESS,)
 
 
 def _whole(found: Perturbation) -> bool:

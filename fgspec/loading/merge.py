@@ -133,7 +133,7 @@ def _indexed(tree: Any, change: Change) -> Path:
                 raise _refused(change, path, f"is a list; {which} (got {key})")
             path = (*path, int(key))
         elif key.isdecimal() and path and not isinstance(here, dict):
-            message = f"no list of this spec is here, so it has no item {key}; set the whole list"
+            message = f"is not a list in this spec, so it has no item {key}; set the whole list"
             raise _refused(change, path, message)
         else:
             path = (*path, key)

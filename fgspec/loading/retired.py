@@ -9,8 +9,8 @@ from fgspec.yaml.load import Path
 RETIRED: Mapping[Path, tuple[tuple[Any, ...], str]] = {
     ("compile", "samples"): (
         ("auto", "scanned"),
-        "is gone: samples always go one by one through the linearization, which was never slower; "
-        "remove it",
+        "was removed from the language: samples are always computed one by one, which was never "
+        "slower; remove it",
     ),
 }
 """By path: the values that may stay, and what to say of others."""

@@ -137,7 +137,7 @@ def load(
     except YamlError as error:
         raise SpecError(str(error).splitlines()) from None
     if "base" in layer.tree:
-        message = f"belongs in sweeps; fgspec sweep {file} trains the arms of one"
+        message = f"belongs in a sweep; to train this file as one, use fgspec sweep {file}"
         raise render([Problem(("base",), message, False, at_key=True)], *_at(layer), str(file))
     overrides = _in_order(overrides)
     for change in [*changes, *map(setting, overrides)]:
@@ -160,7 +160,10 @@ def loads(text: str, file: str = "<text>", overrides: Sequence[str] = ()) -> Loa
         layer = _layer(parse(text, file))
     except YamlError as error:
         raise SpecError(str(error).splitlines()) from None
-    problems = [Problem((key,), "needs a file to be relative to") for key in _OTHERS]
+    problems = [
+        Problem((key,), "needs a spec that is a file, because its path is relative to it")
+        for key in _OTHERS
+    ]
     if named := [problem for problem in problems if problem.path[0] in layer.tree]:
         raise render(named, *_at(layer), file)
     overrides = _in_order(overrides)
@@ -251,11 +254,11 @@ def path_problem(
         base = beside(file, target).resolve()
         found = base.is_file()
     except (OSError, RuntimeError, ValueError):  # too long a name, a loop of links, a NUL
-        return "is no path of a file"
+        return "is not the path of a file"
     if not base.is_relative_to(root):
-        return f"leaves {root.name}/, the folder of these specs; move the base inside"
+        return f"is outside of {root.name}/, the folder of these specs; move the base inside"
     if base in seen:
-        return f"goes in a circle: {' -> '.join(p.name for p in (*seen, base))}"
+        return f"is circular: {' -> '.join(p.name for p in (*seen, base))}"
     if not found:
         return "no such file"
     return ""
@@ -308,9 +311,11 @@ def setting(text: str) -> Change:
         message = f"must be path=value, such as optimizer.learning_rate=0.1 (got {shown(text)})"
         raise SpecError([f"--set: {message}"])
     if any("\ud800" <= letter <= "\udfff" for letter in name):
-        raise SpecError([f"--set: {dotted(keys)}: is no text in UTF-8; write the path in UTF-8"])
+        raise SpecError([f"--set: {dotted(keys)}: is not UTF-8 text; write the path in UTF-8"])
     if keys[0] in _OTHERS:
-        raise SpecError([f"--set: {keys[0]}: belongs in a file; it cannot be set"])
+        raise SpecError(
+            [f"--set: {keys[0]}: cannot be set on the command line; write it in the spec"]
+        )
     try:
         return Change(keys, scalar(value), Origin("--set"))
     except YamlError as error:
@@ -370,7 +375,12 @@ def _tracker(name: str) -> Tracker:
         return cast(Tracker, TRACKERS.kind(name)())
     except ValidationError:
         raise SpecError(
-            [f"--track: {name} needs settings; list it with them in training.trackers of the spec"]
+            [
+                (
+                    f"--track: {name} needs settings; list it with its settings in "
+                    "training.trackers of the spec"
+                )
+            ]
         ) from None
 
 

@@ -98,7 +98,9 @@ class _Composer:
         except (ValueError, OverflowError):
             # PyYAML passes an escape's number to chr(), and a directive's to int(), unchecked.
             place = self.loader.get_mark()
-            problem = "A number here is out of range; expected an escape up to \\U0010ffff: mend it"
+            problem = (
+                "A number here is out of range; expected an escape up to \\U0010ffff: correct it"
+            )
             raise YamlError(Mark(self.file, place.line + 1, place.column + 1), problem) from None
 
     def mark(self, event: yaml.Event) -> Mark:
@@ -145,7 +147,9 @@ class _Composer:
             return None
         number = whole[0] + event.value
         place = self.text[: whole.start()]
-        problem = f"{show(number)} is two values here, as a comma ends the first; expected a "
+        problem = (
+            f"{show(number)} is two values here, because a comma separates values; expected a "
+        )
         problem += f"decimal point: write {number.replace(',', '.')}"
         return YamlError(end_of(place, self.file), problem)
 
@@ -188,7 +192,7 @@ class _Composer:
             key = self.key(event, depth)
             if key.value in entries:
                 first = entries[key.value][0]
-                problem = f"The key {show(key.value)} stands here again, first at {first}; "
+                problem = f"The key {show(key.value)} is here a second time, first at {first}; "
                 raise YamlError(key.mark, f"{problem}expected each key once: remove one of them")
             entries[key.value] = (key.mark, self.node(self.event(), depth))
         return entries

@@ -64,7 +64,8 @@ _SYNTAX = {
     "expected its closing quote or bracket: add it",
     r"'\\t'": "{line} has a tab here; expected spaces: replace the tab by spaces",
     "mapping values are not allowed": "{line} has a ':' where no key can stand; expected one "
-    "'key: value' a line: mend the indentation, or quote a value that contains ': '",
+    "'key: value' a line: correct the indentation, or quote a "
+    "value that contains ': '",
     "could not find expected ':'": "{line} has no ':' after its key; expected 'key: value': "
     "add the colon, or indent the line if it continues a value",
     "<block end>.* first$": "{line} does not continue the lines above it; "
@@ -73,13 +74,13 @@ _SYNTAX = {
     "expected the end of the line: remove it, or quote the whole value",
     "sequence entries are not allowed": "{line} has a '- ' where no list can start; "
     "expected each item on its own line: start a new line, or write [a, b]",
-    "expected ',' or": "{rest} stands where a list or mapping in brackets goes on; "
-    "expected ',' or its closing bracket: add it",
+    "expected ',' or": "{rest} cannot stand inside a list or mapping in brackets; expected ',' "
+    "or its closing bracket: add it",
     "unknown escape|^expected escape": "{line} has an unknown backslash escape; "
     "expected one such as \\n or \\u00e9: use single quotes, or write \\\\ for a backslash",
     "cannot start any|the node content": "{rest} cannot start a value; expected plain text, "
     "a quote or an opening bracket: quote the value, or add the missing one",
-    "": "{line} is not YAML here ({problem}); expected 'key: value': mend or quote the value",
+    "": ("{line} is not YAML here ({problem}); expected 'key: value': correct or quote the value"),
 }
 
 
@@ -95,7 +96,7 @@ def syntax_error(text: str, file: str, error: yaml.MarkedYAMLError) -> YamlError
     opened = re.search("end of stream|stream end|could not find expected ':'", problem)
     place = (error.context_mark if opened else None) or error.problem_mark
     if place is None:
-        return YamlError(Mark(file, 1, 1), f"{problem}; expected YAML: mend the text")
+        return YamlError(Mark(file, 1, 1), f"{problem}; expected YAML: correct the text")
     line = _LINE_BREAK.split(text)[place.line]
     said = problem if line[: place.column].strip() else f"{problem} first"
     ours = next(ours for theirs, ours in _SYNTAX.items() if re.search(theirs, said))
@@ -136,7 +137,7 @@ def plain(text: str, mark: Mark) -> Any:
         return int(text, 0)
     if _DECIMAL.fullmatch(text):
         if re.match("[-+]?0[0-9]", text):
-            problem = f"{shown} starts with a zero, which some readers take for octal; expected "
+            problem = f"{shown} starts with a zero, which some programs read as octal; expected "
             problem += f"an integer without it: write {int(text)}, or quote it if it is text"
             raise YamlError(mark, problem)
         return int(text)
@@ -145,7 +146,7 @@ def plain(text: str, mark: Mark) -> Any:
     if _NOT_FINITE.fullmatch(text):
         return float(text.replace(".", ""))
     if _GROUPED.fullmatch(text):
-        problem = f"{shown} is no number in YAML 1.2; expected digits without '_': write "
+        problem = f"{shown} is not a number in YAML 1.2; expected digits without '_': write "
         raise YamlError(mark, f"{problem}{text.replace('_', '')[:60]}, or quote it if it is text")
     return text
 

@@ -46,14 +46,14 @@ def _plan(mesh="{}"):
             "{data: 6}",
             4,
             "gpu",
-            ["data: needs 6 devices, but 4 devices are here; use at most 4"],
+            ["data: needs 6 devices, but 4 devices are available; use at most 4"],
         ),
         (
             "{data: 2, group: 2}",
             1,
             "cpu",
             [
-                "data: needs 4 devices, but 1 device is here; use fewer, or set "
+                "data: needs 4 devices, but 1 device is available; use fewer, or set "
                 "XLA_FLAGS=--xla_force_host_platform_device_count=4 to simulate"
             ],
         ),
@@ -62,8 +62,8 @@ def _plan(mesh="{}"):
             8,
             "gpu",
             [
-                "group: takes what is left of 8 devices, which the other 3 do not divide; "
-                "nearest: 1, 2, 4 for the others"
+                "group: takes the rest of 8 devices, but the other axes need 3, which does "
+                "not divide 8; nearest: 1, 2, 4 for the other axes"
             ],
         ),
         (

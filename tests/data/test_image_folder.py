@@ -133,8 +133,8 @@ def test_a_set_that_is_decoded_is_never_put_on_the_device(tmp_path):
     with pytest.raises(fgspec.SpecError) as caught:
         fgspec.load(spec, ["compile.input=device"])
     assert str(caught.value) == (
-        "--set: compile.input: images of image_folder are decoded for each batch, not held whole; "
-        f"use auto or host (got device; data.source.type is image_folder at {spec}:6:18)"
+        "--set: compile.input: images of image_folder are decoded batch by batch, not kept in "
+        f"memory; use auto or host (got device; data.source.type is image_folder at {spec}:6:18)"
     )
 
 

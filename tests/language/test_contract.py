@@ -108,8 +108,8 @@ def test_it_binds_the_file_that_states_it(arm, tmp_path):
     ("old", "new", "expected"),
     [
         ("base: base.yaml", "base: none.yaml", "6:18: ablation.base: no such file (got none.yaml)"),
-        ("base: base.yaml", "base: arm.yaml", "ablation.base: goes in a circle"),
-        ("base: base.yaml", "base: ../base.yaml", "ablation.base: leaves"),
+        ("base: base.yaml", "base: arm.yaml", "ablation.base: is circular"),
+        ("base: base.yaml", "base: ../base.yaml", "ablation.base: is outside of"),
         ("base: base.yaml", "base: /base.yaml", "ablation.base: must be the path of a spec"),
     ],
 )
@@ -140,9 +140,13 @@ def test_mistakes(arm, old, new, expected):
 
 
 def test_text_has_no_base_and_overrides_no_contract(arm):
-    with pytest.raises(SpecError, match="ablation: needs a file to be relative to"):
+    with pytest.raises(
+        SpecError, match="ablation: needs a spec that is a file, because its path is relative to it"
+    ):
         loads(ARM.replace("extends: base.yaml\n", ""))
-    with pytest.raises(SpecError, match="ablation: belongs in a file; it cannot be set"):
+    with pytest.raises(
+        SpecError, match="ablation: cannot be set on the command line; write it in the spec"
+    ):
         arm(overrides=["ablation.base=x"])
 
 

@@ -56,7 +56,7 @@ def test_overrides_say_again_what_was_set(file):
 
 
 AT = "architecture.blocks"
-NO_LIST = "no list of this spec is here, so it has no item 0; set the whole list"
+NO_LIST = "is not a list in this spec, so it has no item 0; set the whole list"
 MISTAKES = {
     f"{AT}.2.0.channels=1": f"{AT}: is a list; its items are numbered 0 to 1 (got 2)",
     f"{AT}.0.1.channels=1": f"{AT}[0]: is a list; its only item is 0 (got 1)",

@@ -59,7 +59,7 @@ MISTAKES = {
     ),
     "a decimal comma": mistake(
         "optimizer: {type: sgd, learning_rate: 0,01}\n",
-        "a.yaml:4:39: '0,01' is two values here, as a comma ends the first; expected a decimal point: write 0.01",
+        "a.yaml:4:39: '0,01' is two values here, because a comma separates values; expected a decimal point: write 0.01",
     ),
     "a sweep in place of a number": mistake(
         "optimizer: {type: sgd, learning_rate: [0.1, 0.2]}\n",

@@ -48,7 +48,7 @@ MISTAKES = {
     ),
     "a noise scale that is never measured": mistake(
         "diagnostics: {noise_scale: 4}\n",
-        "a.yaml:4:28: diagnostics.noise_scale: never read without an interval; add diagnostics.every or remove it (got 4)",
+        "a.yaml:4:28: diagnostics.noise_scale: never read without diagnostics.every; add that or remove this (got 4)",
     ),
     "a noise scale from parts of several sizes": mistake(
         "data: {batch_size: 12}\ndiagnostics: {every: {epochs: 1}, noise_scale: 5}\n",
@@ -120,11 +120,11 @@ MISTAKES = {
     ),
     "an ignored gradient under backprop": mistake(
         "architecture: {type: local_mixer, normalization: {gradient: ignored}}\n",
-        "a.yaml:4:61: architecture.normalization.gradient: read only when activations are perturbed; remove it (got ignored; gradient.estimator.type is exact by default)",
+        "a.yaml:4:61: architecture.normalization.gradient: only has an effect when activations are perturbed; remove it (got ignored; gradient.estimator.type is exact by default)",
     ),
     "an ignored gradient under weights": mistake(
         "rule: fg-w\narchitecture: {type: local_mixer, normalization: {gradient: ignored}}\n",
-        "a.yaml:5:61: architecture.normalization.gradient: read only when activations are perturbed; remove it (got ignored; gradient.perturbation.space is weight by rule fg-w (a.yaml:4:1))",
+        "a.yaml:5:61: architecture.normalization.gradient: only has an effect when activations are perturbed; remove it (got ignored; gradient.perturbation.space is weight by rule fg-w (a.yaml:4:1))",
     ),
     "an ignored gradient of nothing": mistake(
         "rule: fg-a\narchitecture: {type: local_mixer, normalization: {gradient: ignored, placement: [before_linear]}}\n",
@@ -136,19 +136,19 @@ MISTAKES = {
     ),
     "losses that miss the last block": mistake(
         "rule: lg-bp\narchitecture: {type: local_mixer, blocks: 6}\nlosses: {local: {every: 4}}\n",
-        "a.yaml:6:25: losses.local.every: must divide the 6 blocks, or the last would have no loss; nearest: 2, 3, 6 (got 4; architecture.blocks is 6 at a.yaml:5:43)",
+        "a.yaml:6:25: losses.local.every: must divide the 6 blocks, or the last block would have no loss; nearest: 2, 3, 6 (got 4; architecture.blocks is 6 at a.yaml:5:43)",
     ),
     "losses that miss the last hidden layer": mistake(
         "rule: lg-bp\narchitecture: {type: mlp, hidden: [8, 8, 8]}\nlosses: {local: {every: 2}}\n",
-        "a.yaml:6:25: losses.local.every: must divide the 3 blocks, or the last would have no loss; nearest: 1, 3 (got 2; architecture.hidden is [8, 8, 8] at a.yaml:5:35)",
+        "a.yaml:6:25: losses.local.every: must divide the 3 blocks, or the last block would have no loss; nearest: 1, 3 (got 2; architecture.hidden is [8, 8, 8] at a.yaml:5:35)",
     ),
     "losses after more blocks than there are": mistake(
         "rule: lg-bp\nlosses: {local: {every: 5}}\n",
-        "a.yaml:5:25: losses.local.every: must divide the 4 blocks, or the last would have no loss; nearest: 1, 2, 4 (got 5; architecture.blocks is 4 by default)",
+        "a.yaml:5:25: losses.local.every: must divide the 4 blocks, or the last block would have no loss; nearest: 1, 2, 4 (got 5; architecture.blocks is 4 by default)",
     ),
     "copies of an exact loss": mistake(
         "rule: lg-bp\nlosses: {local: {replicate: [patch]}}\n",
-        "a.yaml:5:29: losses.local.replicate: never read: the copies of a loss sum to the same exact gradient; remove it (got [patch]; gradient.estimator.type is exact by rule lg-bp (a.yaml:4:1))",
+        "a.yaml:5:29: losses.local.replicate: never read: copies of a loss do not change an exact gradient; remove it (got [patch]; gradient.estimator.type is exact by rule lg-bp (a.yaml:4:1))",
     ),
     "copies along axes of an mlp": mistake(
         "rule: lg-fg-a\narchitecture: {type: mlp}\nlosses: {local: {replicate: [patch]}}\n",
@@ -168,19 +168,19 @@ MISTAKES = {
     ),
     "isolated blocks without losses": mistake(
         "losses: {isolate: block}\n",
-        "a.yaml:4:19: losses.isolate: needs local losses to close a block; add losses.local: {every: 1} (got block)",
+        "a.yaml:4:19: losses.isolate: needs a local loss at the end of each block; add losses.local: {every: 1} (got block)",
     ),
     "isolated blocks under a global target": mistake(
         "losses: {local: {}, isolate: block}\n",
-        "a.yaml:4:30: gradient.target: no gradient crosses isolated blocks; use local (is global by default; losses.isolate is block at a.yaml:4:30)",
+        "a.yaml:4:30: gradient.target: no gradient passes between isolated blocks; use local (is global by default; losses.isolate is block at a.yaml:4:30)",
     ),
     "isolated blocks under a sum": mistake(
         "losses: {local: {}, isolate: block}\ngradient: {target: sum}\n",
-        "a.yaml:5:20: gradient.target: no gradient crosses isolated blocks; use local (got sum; losses.isolate is block at a.yaml:4:30)",
+        "a.yaml:5:20: gradient.target: no gradient passes between isolated blocks; use local (got sum; losses.isolate is block at a.yaml:4:30)",
     ),
     "a local target without isolation": mistake(
         "losses: {local: {}}\ngradient: {target: local}\n",
-        "a.yaml:4:1: losses.isolate: only the own loss counts, so blocks are isolated; use isolate: block (is none by default; gradient.target is local at a.yaml:5:20)",
+        "a.yaml:4:1: losses.isolate: this target uses only the block's own loss, so blocks must be isolated; use isolate: block (is none by default; gradient.target is local at a.yaml:5:20)",
     ),
     "isolated layers under backprop": mistake(
         "losses: {isolate: layer}\n",
@@ -204,15 +204,15 @@ MISTAKES = {
     ),
     "weights perturbed for each example under batch norm": mistake(
         "architecture: {type: conv_net}\ngradient:\n  estimator: {type: forward}\n  perturbation: {space: weight, sharing: example}\n",
-        "a.yaml:7:42: gradient.perturbation.sharing: batch_norm couples examples, which then answer for each other's losses; use batch (got example; architecture.normalization.type is batch_norm by default)",
+        "a.yaml:7:42: gradient.perturbation.sharing: batch_norm couples examples, so noise on one example changes the losses of others; use batch (got example; architecture.normalization.type is batch_norm by default)",
     ),
     "a projection of the batch on noise of every example's weights": mistake(
         "rule: fg-w\ngradient: {perturbation: {sharing: example, projection: {granularity: batch, grouping: block}}}\n",
-        "a.yaml:5:36: gradient.perturbation.sharing: one derivative for all examples takes noise that they share; use batch (got example; gradient.perturbation.projection.granularity is batch at a.yaml:5:71)",
+        "a.yaml:5:36: gradient.perturbation.sharing: one derivative for all examples needs noise that they share; use batch (got example; gradient.perturbation.projection.granularity is batch at a.yaml:5:71)",
     ),
     "projections of examples on noise of the batch's weights": mistake(
         "rule: fg-w\ngradient: {perturbation: {sharing: batch, projection: {granularity: example, grouping: block}}}\n",
-        "a.yaml:5:36: gradient.perturbation.sharing: derivatives of single examples take noise of their own; use example (got batch; gradient.perturbation.projection.granularity is example at a.yaml:5:69)",
+        "a.yaml:5:36: gradient.perturbation.sharing: one derivative per example needs noise per example; use example (got batch; gradient.perturbation.projection.granularity is example at a.yaml:5:69)",
     ),
     "shared views where there are none": mistake(
         "rule: fg-a\ngradient: {perturbation: {sharing: views}}\n",
@@ -220,15 +220,15 @@ MISTAKES = {
     ),
     "noise of the batch under batch norm": mistake(
         "architecture: {type: conv_net}\nrule: fg-a\ngradient: {perturbation: {sharing: batch}}\n",
-        "a.yaml:6:36: gradient.perturbation.sharing: batch_norm couples examples, which then answer for each other's losses; use example (got batch; architecture.normalization.type is batch_norm by default)",
+        "a.yaml:6:36: gradient.perturbation.sharing: batch_norm couples examples, so noise on one example changes the losses of others; use example (got batch; architecture.normalization.type is batch_norm by default)",
     ),
     "memory saved where nothing goes backward": mistake(
         "rule: fg-a\ncompile: {rematerialize: 1}\n",
-        "a.yaml:5:26: compile.rematerialize: read where errors travel backward through blocks; remove it (got 1; gradient.estimator.type is forward by rule fg-a (a.yaml:4:1))",
+        "a.yaml:5:26: compile.rematerialize: only affects estimators with a backward pass; remove it (got 1; gradient.estimator.type is forward by rule fg-a (a.yaml:4:1))",
     ),
     "views that share the noise of weights": mistake(
         "data: {augment: byol}\nlosses: {objective: {type: info_nce}}\nrule: fg-w\ngradient: {perturbation: {sharing: views}}\n",
-        "a.yaml:7:36: gradient.perturbation.sharing: views share noise on features; use batch or example (got views; gradient.perturbation.space is weight by rule fg-w (a.yaml:6:1))",
+        "a.yaml:7:36: gradient.perturbation.sharing: views can share noise on features only; use batch or example (got views; gradient.perturbation.space is weight by rule fg-w (a.yaml:6:1))",
     ),
     "a contrastive loss without negatives": mistake(
         "data: {augment: byol, batch_size: 1}\nlosses: {objective: {type: info_nce}}\n",
@@ -248,7 +248,7 @@ MISTAKES = {
     ),
     "direct feedback of a local loss": mistake(
         "losses: {local: {}, isolate: layer}\ngradient: {target: local, estimator: {type: direct_feedback}}\n",
-        "a.yaml:5:20: gradient.target: direct feedback sends the error of the final loss; use global (got local; gradient.estimator.type is direct_feedback at a.yaml:5:45)",
+        "a.yaml:5:20: gradient.target: direct feedback sends the error of the final loss to each layer; use global (got local; gradient.estimator.type is direct_feedback at a.yaml:5:45)",
     ),
     "lowerings of tangents without tangents": mistake(
         "compile: {losses: naive, noise: drawn}\n",
@@ -257,11 +257,11 @@ MISTAKES = {
     ),
     "a retired way to take samples": mistake(
         "rule: fg-a\ncompile: {samples: vectorized}\n",
-        "a.yaml:5:20: compile.samples: is gone: samples always go one by one through the linearization, which was never slower; remove it (got vectorized)",
+        "a.yaml:5:20: compile.samples: was removed from the language: samples are always computed one by one, which was never slower; remove it (got vectorized)",
     ),
     "a retired way to take samples, by --set": mistake(
         "rule: fg-a\n",
-        "--set: compile.samples: is gone: samples always go one by one through the linearization, which was never slower; remove it (got 3)",
+        "--set: compile.samples: was removed from the language: samples are always computed one by one, which was never slower; remove it (got 3)",
         sets=["compile.samples=3"],
     ),
     "a factor of heads that are not there": mistake(
@@ -287,7 +287,7 @@ MISTAKES = {
     ),
     "two axes that take what is left": mistake(
         "mesh: {data: -1, group: -1}\n",
-        "a.yaml:4:25: mesh.group: only one axis can take what is left; use how many (got -1; mesh.data is -1 at a.yaml:4:14)",
+        "a.yaml:4:25: mesh.group: only one axis can be -1; give a number of devices (got -1; mesh.data is -1 at a.yaml:4:14)",
     ),
     "an unknown rule": mistake(
         "rule: xyzzy\n",
@@ -360,11 +360,11 @@ MISTAKES = {
     ),
     "keys that are free, in copies that are computed together": mistake(
         "rule: lg-fg-a\ndata: {augment: byol}\nlosses: {objective: {type: info_nce, keys: free}}\ncompile: {losses: fused}\n",
-        "a.yaml:7:19: compile.losses: keys: free couples the copies of all rows; use naive (got fused; losses.objective.keys is free at a.yaml:6:44)",
+        "a.yaml:7:19: compile.losses: keys: free couples the loss copies of all rows; use naive (got fused; losses.objective.keys is free at a.yaml:6:44)",
     ),
     "keys that are free, and views that share noise": mistake(
         "rule: lg-fg-a\ndata: {augment: byol}\nlosses: {objective: {type: info_nce, keys: free}}\ngradient: {perturbation: {sharing: views}}\n",
-        "a.yaml:7:36: gradient.perturbation.sharing: keys: free couples examples, which then answer for each other's losses; use example (got views; losses.objective.keys is free at a.yaml:6:44)",
+        "a.yaml:7:36: gradient.perturbation.sharing: keys: free couples examples, so noise on one example changes the losses of others; use example (got views; losses.objective.keys is free at a.yaml:6:44)",
     ),
     "two moments of three colours": mistake(
         "data: {source: {type: image_folder, path: x, mean: [0.5, 0.5], std: [0, 0.2, 0.2]}}\n",
@@ -373,7 +373,7 @@ MISTAKES = {
     ),
     "ImageNet on the device": mistake(
         "data: {source: {type: imagenet}}\ncompile: {input: device}\n",
-        "a.yaml:5:18: compile.input: images of imagenet are decoded for each batch, not held whole; use auto or host (got device; data.source.type is imagenet at a.yaml:4:23)",
+        "a.yaml:5:18: compile.input: images of imagenet are decoded batch by batch, not kept in memory; use auto or host (got device; data.source.type is imagenet at a.yaml:4:23)",
     ),
     "a rule and an empty section": mistake(
         "rule: lg-fg-a\ngradient:\n",

@@ -23,11 +23,11 @@ MISTAKES = {
     ),
     "a key twice": mistake(
         "seed: 1\nseed: 2\n",
-        "a.yaml:5:1: The key 'seed' stands here again, first at a.yaml:4:1; expected each key once: remove one of them",
+        "a.yaml:5:1: The key 'seed' is here a second time, first at a.yaml:4:1; expected each key once: remove one of them",
     ),
     "a wrong indentation": mistake(
         "seed: 1\n name: a\n",
-        "a.yaml:5:6: 'name: a' has a ':' where no key can stand; expected one 'key: value' a line: mend the indentation, or quote a value that contains ': '",
+        "a.yaml:5:6: 'name: a' has a ':' where no key can stand; expected one 'key: value' a line: correct the indentation, or quote a value that contains ': '",
     ),
     "an open bracket": mistake(
         "optimizer: {type: sgd\n",
@@ -43,15 +43,15 @@ MISTAKES = {
     ),
     "a base outside specs": mistake(
         "extends: ../../x.yaml\n",
-        "a.yaml:4:10: extends: leaves specs/, the folder of these specs; move the base inside (got ../../x.yaml)",
+        "a.yaml:4:10: extends: is outside of specs/, the folder of these specs; move the base inside (got ../../x.yaml)",
     ),
     "a base that is the spec itself": mistake(
         "extends: a.yaml\n",
-        "a.yaml:4:10: extends: goes in a circle: a.yaml -> a.yaml (got a.yaml)",
+        "a.yaml:4:10: extends: is circular: a.yaml -> a.yaml (got a.yaml)",
     ),
     "a base that comes back": mistake(
         "extends: b/c.yaml\n",
-        "b/c.yaml:1:10: extends: goes in a circle: a.yaml -> c.yaml -> a.yaml (got ../a.yaml)",
+        "b/c.yaml:1:10: extends: is circular: a.yaml -> c.yaml -> a.yaml (got ../a.yaml)",
         files={"b/c.yaml": "extends: ../a.yaml\n"},
     ),
     "a base that is a folder": mistake(
@@ -72,11 +72,11 @@ MISTAKES = {
     ),
     "a base whose path cannot be": mistake(
         'extends: "a\\0b"\n',
-        'a.yaml:4:10: extends: is no path of a file (got "a\\u0000b")',
+        'a.yaml:4:10: extends: is not the path of a file (got "a\\u0000b")',
     ),
     "a base whose name is too long": mistake(
         "extends: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n",
-        "a.yaml:4:10: extends: is no path of a file (got aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...)",
+        "a.yaml:4:10: extends: is not the path of a file (got aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...)",
     ),
     "a misspelled extends": mistake(
         "extend: b.yaml\n",
@@ -142,7 +142,7 @@ MISTAKES = {
     ),
     "a setting of a base": mistake(
         "",
-        "--set: extends: belongs in a file; it cannot be set",
+        "--set: extends: cannot be set on the command line; write it in the spec",
         sets=["extends=b.yaml"],
     ),
     "a setting of an unknown path": mistake(
@@ -167,7 +167,7 @@ MISTAKES = {
     ),
     "a setting in octal": mistake(
         "",
-        "--set: seed: '01' starts with a zero, which some readers take for octal; expected an integer without it: write 1, or quote it if it is text",
+        "--set: seed: '01' starts with a zero, which some programs read as octal; expected an integer without it: write 1, or quote it if it is text",
         sets=["seed=01"],
     ),
     "a setting below a scalar": mistake(
@@ -245,7 +245,7 @@ MISTAKES = {
         "a.yaml:5:7: seed: must be >= 0 (got -2)",
         "a.yaml:6:8: mesh.dat: unknown key; did you mean data?",
         "b.yaml:2:20: data.batch_size: must be >= 1 (got 0)",
-        "b.yaml:3:19: losses.isolate: needs local losses to close a block; add losses.local: {every: 1} (got block)",
+        "b.yaml:3:19: losses.isolate: needs a local loss at the end of each block; add losses.local: {every: 1} (got block)",
         files={"b.yaml": "seed: -1\ndata: {batch_size: 0}\nlosses: {isolate: block}\n"},
     ),
 }

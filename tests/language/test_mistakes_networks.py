@@ -10,15 +10,15 @@ from fgspec.spec.layers import LAYERS
 MISTAKES = {
     "a convolutional head on averaged features": mistake(
         "rule: lg-bp\nlosses: {local: {head: {type: cnn}}}\n",
-        "a.yaml:5:31: losses.local.head.type: a convolution reads the grid, which replicated averages away; use pooled (got cnn; losses.local.aggregation is replicated by default)",
+        "a.yaml:5:31: losses.local.head.type: a convolution reads the grid, which aggregation replicated averages away; use pooled (got cnn; losses.local.aggregation is replicated by default)",
     ),
     "later blocks as a head of averaged features": mistake(
         "rule: lg-bp\nlosses: {local: {head: {type: next_blocks}}}\n",
-        "a.yaml:5:31: losses.local.head.type: later blocks read the grid, which replicated averages away; use pooled (got next_blocks; losses.local.aggregation is replicated by default)",
+        "a.yaml:5:31: losses.local.head.type: later blocks read the grid, which aggregation replicated averages away; use pooled (got next_blocks; losses.local.aggregation is replicated by default)",
     ),
     "copies of a pooled head": mistake(
         "rule: lg-fg-a\nlosses: {local: {aggregation: pooled, replicate: [patch]}}\n",
-        "a.yaml:5:50: losses.local.replicate: a pooled head reads all patches and groups as one; remove it (got [patch]; losses.local.aggregation is pooled at a.yaml:5:31)",
+        "a.yaml:5:50: losses.local.replicate: a pooled head reads all patches and groups together, so it has no copies along them; remove it (got [patch]; losses.local.aggregation is pooled at a.yaml:5:31)",
     ),
     "groups in a residual net": mistake(
         "rule: lg-fg-a\narchitecture: {type: resnet18}\nlosses: {local: {replicate: [patch, group]}}\n",
@@ -137,7 +137,7 @@ MISTAKES = {
     ),
     "losses after blocks of stages": mistake(
         "rule: lg-bp\narchitecture: {type: local_mixer, patches: 2, blocks: 2, stages: [{blocks: 1}]}\nlosses: {local: {every: 2}}\n",
-        "a.yaml:6:25: losses.local.every: must divide the 3 blocks, or the last would have no loss; nearest: 1, 3 (got 2; architecture.blocks is 2 at a.yaml:5:55)",
+        "a.yaml:6:25: losses.local.every: must divide the 3 blocks, or the last block would have no loss; nearest: 1, 3 (got 2; architecture.blocks is 2 at a.yaml:5:55)",
     ),
 }
 

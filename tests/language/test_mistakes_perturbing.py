@@ -15,15 +15,15 @@ MISTAKES = {
     ),
     "several samples of one direction": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\nlosses: {local: {every: 1}}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {type: local}, samples: 3}}\n",
-        "a.yaml:6:102: gradient.perturbation.samples: never read: this guess is one direction; remove it (got 3; gradient.perturbation.guess.type is local at a.yaml:6:85)",
+        "a.yaml:6:102: gradient.perturbation.samples: never read: this guess is a single direction; remove it (got 3; gradient.perturbation.guess.type is local at a.yaml:6:85)",
     ),
     "a set of one direction": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\nlosses: {local: {every: 1}}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {type: ntk, set: orthogonal}}}\n",
-        "a.yaml:6:95: gradient.perturbation.guess.set: never read: this guess is one direction; remove it (got orthogonal; gradient.perturbation.guess.type is ntk at a.yaml:6:85)",
+        "a.yaml:6:95: gradient.perturbation.guess.set: never read: this guess is a single direction; remove it (got orthogonal; gradient.perturbation.guess.type is ntk at a.yaml:6:85)",
     ),
     "a shared guess that is not drawn": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\nlosses: {local: {every: 1}}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {type: fixed_ntk}, sharing: batch}}\n",
-        "a.yaml:6:106: gradient.perturbation.sharing: never read: this guess is not drawn; remove it (got batch; gradient.perturbation.guess.type is fixed_ntk at a.yaml:6:85)",
+        "a.yaml:6:106: gradient.perturbation.sharing: never read: this guess is computed, not drawn; remove it (got batch; gradient.perturbation.guess.type is fixed_ntk at a.yaml:6:85)",
     ),
     "opposites in forward mode": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {set: antithetic}, samples: 2}}\n",
@@ -47,19 +47,19 @@ MISTAKES = {
     ),
     "a local guess without local losses": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {type: local}}}\n",
-        "a.yaml:5:85: gradient.perturbation.guess.type: is made from local losses; add losses.local: {every: 1} (got local)",
+        "a.yaml:5:85: gradient.perturbation.guess.type: is computed from local losses; add losses.local: {every: 1} (got local)",
     ),
     "a local guess under a rule without local losses": mistake(
         "rule: fg-a\narchitecture: {type: mlp, hidden: [8, 6]}\ngradient: {perturbation: {guess: {type: local}}}\n",
-        "a.yaml:6:41: gradient.perturbation.guess.type: is made from local losses, which rule fg-a does without; write out its gradient instead, and add losses.local: {every: 1} (got local)",
+        "a.yaml:6:41: gradient.perturbation.guess.type: is computed from local losses, which rule fg-a does not have; write out the rule's gradient section instead, and add losses.local: {every: 1} (got local)",
     ),
     "a control variate without local losses": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\ngradient: {target: global, estimator: {type: forward}, perturbation: {control_variate: ntk}}\n",
-        "a.yaml:5:88: gradient.perturbation.control_variate: is made from local losses; add losses.local: {every: 1} (got ntk)",
+        "a.yaml:5:88: gradient.perturbation.control_variate: is computed from local losses; add losses.local: {every: 1} (got ntk)",
     ),
     "a local guess behind a local loss": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\nlosses: {local: {last: local}}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {type: local}}}\n",
-        "a.yaml:5:24: losses.local.last: the last block takes its exact gradient of the final loss; use final (got local; gradient.perturbation.guess.type is local at a.yaml:6:85)",
+        "a.yaml:5:24: losses.local.last: the last block learns the exact gradient of the final loss; use final (got local; gradient.perturbation.guess.type is local at a.yaml:6:85)",
     ),
     "an estimate of a block without a guess": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\nlosses: {local: {every: 1}}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {type: local}, last_block: estimated}}\n",
@@ -67,7 +67,7 @@ MISTAKES = {
     ),
     "noise that corrects no noise": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\nlosses: {local: {every: 1}}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {type: ntk}, control_variate: local}}\n",
-        "a.yaml:6:85: gradient.perturbation.guess.type: corrects a prediction by noise; use normal, rademacher or sphere (got ntk; gradient.perturbation.control_variate is local at a.yaml:6:108)",
+        "a.yaml:6:85: gradient.perturbation.guess.type: a control variate needs a random guess; use normal, rademacher or sphere (got ntk; gradient.perturbation.control_variate is local at a.yaml:6:108)",
     ),
     "replicated losses of a projection": mistake(
         "architecture: {type: local_mixer, patches: 2}\nlosses: {local: {replicate: [patch]}, isolate: block}\ngradient: {target: local, estimator: {type: forward}, perturbation: {projection: {type: dimension}}}\n",
@@ -75,23 +75,23 @@ MISTAKES = {
     ),
     "an exact block behind a local loss": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\nlosses: {local: {last: local}}\ngradient: {target: sum, estimator: {type: forward}, perturbation: {last_block: exact}}\n",
-        "a.yaml:5:24: losses.local.last: exact is the gradient of the final loss; use final (got local; gradient.perturbation.last_block is exact at a.yaml:6:80)",
+        "a.yaml:5:24: losses.local.last: last_block: exact is the gradient of the final loss; use final (got local; gradient.perturbation.last_block is exact at a.yaml:6:80)",
     ),
     "differences along a guess from the network": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\nlosses: {local: {every: 1}}\ngradient: {target: global, estimator: {type: finite_difference}, perturbation: {guess: {type: local}}}\n",
-        "a.yaml:6:46: gradient.estimator.type: differences are taken along noise that moves together; use forward (got finite_difference; gradient.perturbation.guess.type is local at a.yaml:6:95)",
+        "a.yaml:6:46: gradient.estimator.type: a projection needs derivatives, not finite differences; use forward (got finite_difference; gradient.perturbation.guess.type is local at a.yaml:6:95)",
     ),
     "the scale of noise for a local guess": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\nlosses: {local: {every: 1}}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {type: local}, projection: {type: optimal}}}\n",
-        "a.yaml:6:112: gradient.perturbation.projection.type: is the scale of noise of unit variance; use squared_norm or none (got optimal; gradient.perturbation.guess.type is local at a.yaml:6:85)",
+        "a.yaml:6:112: gradient.perturbation.projection.type: is the scale for noise of unit variance, but this guess is not drawn; use squared_norm or none (got optimal; gradient.perturbation.guess.type is local at a.yaml:6:85)",
     ),
     "noise of examples on weights": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\ngradient: {target: global, estimator: {type: forward}, perturbation: {space: weight, projection: {granularity: example}}}\n",
-        "a.yaml:5:112: gradient.perturbation.projection.granularity: noise on weights is the batch's; use batch, or sharing: example (got example; gradient.perturbation.space is weight at a.yaml:5:78)",
+        "a.yaml:5:112: gradient.perturbation.projection.granularity: noise on weights is shared by the batch; use batch, or set sharing: example (got example; gradient.perturbation.space is weight at a.yaml:5:78)",
     ),
     "the sign of a span": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\nlosses: {local: {every: 1}}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {type: local}, projection: {granularity: span, coefficient: sign}}}\n",
-        "a.yaml:6:138: gradient.perturbation.projection.coefficient: a projection on a span has raw coefficients; use raw (got sign; gradient.perturbation.projection.granularity is span at a.yaml:6:119)",
+        "a.yaml:6:138: gradient.perturbation.projection.coefficient: a projection on a span needs raw coefficients; use raw (got sign; gradient.perturbation.projection.granularity is span at a.yaml:6:119)",
     ),
     "contributions scaled by a span": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\nlosses: {local: {every: 1}}\ngradient: {target: global, estimator: {type: forward}, perturbation: {space: block_output, guess: {type: local}, projection: {granularity: span, applies_to: weights}}}\n",
@@ -99,11 +99,11 @@ MISTAKES = {
     ),
     "a span that is not projected on": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\nlosses: {local: {every: 1}}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {type: local}, projection: {granularity: span, type: none}}}\n",
-        "a.yaml:6:131: gradient.perturbation.projection.type: a span is projected on; use squared_norm (got none; gradient.perturbation.projection.granularity is span at a.yaml:6:119)",
+        "a.yaml:6:131: gradient.perturbation.projection.type: a projection on a span needs squared_norm; use that (got none; gradient.perturbation.projection.granularity is span at a.yaml:6:119)",
     ),
     "the credit of a projection": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\nlosses: {local: {every: 1}}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {type: local}, credit: paper}}\n",
-        "a.yaml:6:101: gradient.perturbation.credit: never read: losses have no copies here; remove it (got paper; gradient.perturbation.guess.type is local at a.yaml:6:85)",
+        "a.yaml:6:101: gradient.perturbation.credit: never read: the losses have no copies; remove it (got paper; gradient.perturbation.guess.type is local at a.yaml:6:85)",
     ),
     "a guess that is misspelled": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\ngradient: {target: global, estimator: {type: forward}, perturbation: {guess: {type: jakobian}}}\n",
@@ -119,7 +119,7 @@ MISTAKES = {
     ),
     "a derivative where differences are taken": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\ngradient: {estimator: {type: finite_difference}}\ncompile: {directional: forward}\n",
-        "a.yaml:6:24: compile.directional: never read: differences are no derivatives; remove it (got forward; gradient.estimator.type is finite_difference at a.yaml:5:30)",
+        "a.yaml:6:24: compile.directional: never read: this estimator takes differences, not derivatives; remove it (got forward; gradient.estimator.type is finite_difference at a.yaml:5:30)",
     ),
     "one gradient for copies of a loss": mistake(
         "rule: lg-fg-a\narchitecture: {type: local_mixer, patches: 2}\ncompile: {directional: reverse}\n",
@@ -155,7 +155,7 @@ MISTAKES = {
     ),
     "noise of a set drawn again": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\ngradient: {estimator: {type: forward}, perturbation: {guess: {type: normal, set: orthogonal}, samples: 2}}\ncompile: {noise: drawn}\n",
-        "a.yaml:6:18: compile.noise: the samples of a set are drawn together; use stored (got drawn; gradient.perturbation.guess.set is orthogonal at a.yaml:5:82)",
+        "a.yaml:6:18: compile.noise: the samples of this set are drawn together; use stored (got drawn; gradient.perturbation.guess.set is orthogonal at a.yaml:5:82)",
     ),
 }
 

@@ -17,7 +17,7 @@ MISTAKES = {
     ),
     "groups on several devices where there are none": mistake(
         "architecture: {type: mlp}\nmesh: {group: 2}\n",
-        "a.yaml:5:15: mesh.group: this network has no group axis that could be split; use 1 (got 2)",
+        "a.yaml:5:15: mesh.group: this network has no group axis to split; use 1 (got 2)",
     ),
     "groups of a chain": mistake(
         "architecture: {type: chain, blocks: [[{type: dense, channels: 12, groups: 6}, {type: grouped, channels: 6}]]}\nmesh: {group: 4}\n",
@@ -29,23 +29,23 @@ MISTAKES = {
     ),
     "stages of a target that crosses blocks": mistake(
         "rule: bp\narchitecture: {type: local_mixer, patches: 2}\nmesh: {stage: 2}\n",
-        "a.yaml:4:1: gradient.target: stages learn alone, but errors of this target cross blocks; use local, or mesh.stage: 1 (is global by rule bp; mesh.stage is 2 at a.yaml:6:15)",
+        "a.yaml:4:1: gradient.target: stages learn independently, but gradients of this target cross blocks; use local, or mesh.stage: 1 (is global by rule bp; mesh.stage is 2 at a.yaml:6:15)",
     ),
     "stages under batch norm": mistake(
         "rule: lg-bp\narchitecture: {type: local_mixer, patches: 2, normalization: {type: batch_norm}}\nmesh: {stage: 2}\n",
-        "a.yaml:5:69: architecture.normalization.type: stages keep no running statistics; use another, or mesh.stage: 1 (got batch_norm; mesh.stage is 2 at a.yaml:6:15)",
+        "a.yaml:5:69: architecture.normalization.type: stages cannot keep running statistics; use another normalization, or mesh.stage: 1 (got batch_norm; mesh.stage is 2 at a.yaml:6:15)",
     ),
     "stages that project": mistake(
         "rule: lg-fg-a\narchitecture: {type: local_mixer, patches: 2}\ngradient: {perturbation: {projection: {type: dimension}}}\nmesh: {stage: 2}\n",
-        "a.yaml:6:46: gradient.perturbation.projection.type: projections take the gradients of all blocks at once; use none, or mesh.stage: 1 (got dimension; mesh.stage is 2 at a.yaml:7:15)",
+        "a.yaml:6:46: gradient.perturbation.projection.type: projections need the gradients of all blocks at once; use none, or mesh.stage: 1 (got dimension; mesh.stage is 2 at a.yaml:7:15)",
     ),
     "stages of a contrastive loss": mistake(
         "rule: lg-bp\narchitecture: {type: local_mixer, patches: 2}\nlosses: {objective: {type: info_nce}}\ndata: {augment: byol}\nmesh: {stage: 2}\n",
-        "a.yaml:6:28: losses.objective.type: its readout needs a second pass through all stages; use cross_entropy, or mesh.stage: 1 (got info_nce; mesh.stage is 2 at a.yaml:8:15)",
+        "a.yaml:6:28: losses.objective.type: this objective needs a second pass through all stages; use cross_entropy, or mesh.stage: 1 (got info_nce; mesh.stage is 2 at a.yaml:8:15)",
     ),
     "more stages than blocks that learn alone": mistake(
         "rule: lg-bp\narchitecture: {type: local_mixer, patches: 2, blocks: 4}\nlosses: {local: {every: 2}}\nmesh: {stage: 3}\n",
-        "a.yaml:7:15: mesh.stage: must be at most the 2 chains of blocks with a loss of their own (got 3; architecture.blocks is 4 at a.yaml:5:55)",
+        "a.yaml:7:15: mesh.stage: must be at most 2, the number of block chains with their own loss (got 3; architecture.blocks is 4 at a.yaml:5:55)",
     ),
     "blocks that cannot be scanned": mistake(
         "rule: fg-a\ncompile: {blocks: scanned}\n",
@@ -57,7 +57,7 @@ MISTAKES = {
     ),
     "low precision where differences of rounding would be taken": mistake(
         "gradient: {estimator: {type: finite_difference}}\ncompile: {precision: bfloat16}\n",
-        "a.yaml:5:22: compile.precision: differences of losses would be differences of rounding; use float32 (got bfloat16; gradient.estimator.type is finite_difference at a.yaml:4:30)",
+        "a.yaml:5:22: compile.precision: differences of losses would be mostly rounding errors; use float32 (got bfloat16; gradient.estimator.type is finite_difference at a.yaml:4:30)",
     ),
     "patches that do not divide the images": mistake(
         "architecture: {type: local_mixer, patches: 3}\n",

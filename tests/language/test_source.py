@@ -333,7 +333,10 @@ def test_differences_say_both_places():
 
 
 def test_a_text_has_no_base():
-    with pytest.raises(SpecError, match=r"<text>:1:\d+: extends: needs a file to be relative to"):
+    with pytest.raises(
+        SpecError,
+        match=r"<text>:1:\d+: extends: needs a spec that is a file",
+    ):
         loads(flow({"extends": "a.yaml"} | HEAD))
 
 

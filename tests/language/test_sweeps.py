@@ -37,7 +37,7 @@ def test_a_sweep_where_a_spec_belongs(sweep):
     sweep("grid: {optimizer.learning_rate: [0.1]}\n")
     with pytest.raises(SpecError) as error:
         load("s.yaml")
-    said = "belongs in sweeps; fgspec sweep s.yaml trains the arms of one"
+    said = "belongs in a sweep; to train this file as one, use fgspec sweep s.yaml"
     assert str(error.value) == f"s.yaml:3:1: base: {said}"
 
 
@@ -236,8 +236,8 @@ def test_a_mistake_is_told_with_its_place_in_the_sweep(sweep, text):
         ),
         (
             "fgspec: 1\nname: s\nbase: [base.yaml, ../b.yaml]\n",
-            "s.yaml:3:19: base[1]: leaves {here}/, the folder of these specs; move the base inside "
-            "(got ../b.yaml)",
+            "s.yaml:3:19: base[1]: is outside of {here}/, the folder of these specs; move the base "
+            "inside (got ../b.yaml)",
         ),
         (
             "fgspec: 1\nname: s\nbase: /etc/passwd\n",
@@ -245,7 +245,7 @@ def test_a_mistake_is_told_with_its_place_in_the_sweep(sweep, text):
         ),
         (
             "fgspec: 1\nname: s\nbase: s.yaml\n",
-            "s.yaml:3:7: base: goes in a circle: s.yaml -> s.yaml (got s.yaml)",
+            "s.yaml:3:7: base: is circular: s.yaml -> s.yaml (got s.yaml)",
         ),
         ("fgspec: 1\nname: s\nbase: []\n", "s.yaml:3:7: base: must list at least 1 (got [])"),
         (

@@ -9,24 +9,24 @@ from fgspec.yaml.load import parse, scalar
 
 REFUSED = {
     # Scalars
-    "a: 0123": "f:1:4: '0123' starts with a zero, which some readers take for octal; expected an "
+    "a: 0123": "f:1:4: '0123' starts with a zero, which some programs read as octal; expected an "
     "integer without it: write 123, or quote it if it is text",
-    "a: -007": "f:1:4: '-007' starts with a zero, which some readers take for octal; expected an "
+    "a: -007": "f:1:4: '-007' starts with a zero, which some programs read as octal; expected an "
     "integer without it: write -7, or quote it if it is text",
-    "a: 1_000": "f:1:4: '1_000' is no number in YAML 1.2; expected digits without '_': write 1000, "
-    "or quote it if it is text",
-    "a: 1_0.5e3": "f:1:4: '1_0.5e3' is no number in YAML 1.2; expected digits without '_': write "
-    "10.5e3, or quote it if it is text",
+    "a: 1_000": "f:1:4: '1_000' is not a number in YAML 1.2; expected digits without '_': write "
+    "1000, or quote it if it is text",
+    "a: 1_0.5e3": "f:1:4: '1_0.5e3' is not a number in YAML 1.2; expected digits without '_': "
+    "write 10.5e3, or quote it if it is text",
     f"a: {'9' * 41}": f"f:1:4: '{'9' * 41}' is too long; expected an integer of at most 40 "
     "characters: write fewer digits, or quote it if it is text",
     'a: "\\ud800"': "f:1:4: '\\ud800' has half a character; expected a whole one: write it as "
     "itself, or as \\U and 8 digits",
     'a: "\\UFFFFFFFF"': "f:1:7: A number here is out of range; expected an escape up to "
-    "\\U0010ffff: mend it",
+    "\\U0010ffff: correct it",
     # A comma for a decimal point
     **{
-        f"a: {before}{number}{after}": f"f:1:{place}: '{number}' is two values here, as a comma "
-        f"ends the first; expected a decimal point: write {number.replace(',', '.')}"
+        f"a: {before}{number}{after}": f"f:1:{place}: '{number}' is two values here, because a "
+        f"comma separates values; expected a decimal point: write {number.replace(',', '.')}"
         for before, number, after, place in (
             ("{b: ", "0,05", "}", 8),
             ("{b: ", "0,5", "}", 8),
@@ -35,11 +35,11 @@ REFUSED = {
             ("[", "3,007", "]", 5),
         )
     },
-    "a: [0, 05]": "f:1:8: '05' starts with a zero, which some readers take for octal; expected an "
+    "a: [0, 05]": "f:1:8: '05' starts with a zero, which some programs read as octal; expected an "
     "integer without it: write 5, or quote it if it is text",
     # Keys
-    "a: 1\nb: 2\na: 3": "f:3:1: The key 'a' stands here again, first at f:1:1; expected each key "
-    "once: remove one of them",
+    "a: 1\nb: 2\na: 3": "f:3:1: The key 'a' is here a second time, first at f:1:1; expected each "
+    "key once: remove one of them",
     "1: x": "f:1:1: The key '1' is an integer; expected a string: write a name, or quote the key",
     "true: x": "f:1:1: The key 'true' is a boolean; expected a string: write a name, or quote the "
     "key",
@@ -83,7 +83,7 @@ REFUSED = {
     # Syntax
     "a:\n\tb: 1": "f:2:1: '\\tb: 1' has a tab here; expected spaces: replace the tab by spaces",
     "a: b: c": "f:1:5: 'a: b: c' has a ':' where no key can stand; expected one 'key: value' a "
-    "line: mend the indentation, or quote a value that contains ': '",
+    "line: correct the indentation, or quote a value that contains ': '",
     "a: 1\nb\nc: 2": "f:2:1: 'b' has no ':' after its key; expected 'key: value': add the colon, "
     "or indent the line if it continues a value",
     "a:\n   b: 1\n  c: 2": "f:3:3: 'c: 2' does not continue the lines above it; expected their "
@@ -98,7 +98,7 @@ REFUSED = {
     "or bracket: add it",
     "a: 'x\n": 'f:1:4: "\'x" is not closed before the text ends; expected its closing quote or '
     "bracket: add it",
-    "a: {b: 1 c: 2}": "f:1:11: ': 2}' stands where a list or mapping in brackets goes on; "
+    "a: {b: 1 c: 2}": "f:1:11: ': 2}' cannot stand inside a list or mapping in brackets; "
     "expected ',' or its closing bracket: add it",
     'a: \'\\n\nb: "\\q"': 'f:1:4: "\'\\\\n" is not closed before the text ends; expected its '
     "closing quote or bracket: add it",
@@ -107,7 +107,7 @@ REFUSED = {
     "a: @x": "f:1:4: '@x' cannot start a value; expected plain text, a quote or an opening "
     "bracket: quote the value, or add the missing one",
     "a: | x": "f:1:6: 'a: | x' is not YAML here (expected a comment or a line break, but found "
-    "'x'); expected 'key: value': mend or quote the value",
+    "'x'); expected 'key: value': correct or quote the value",
 }
 
 
@@ -121,8 +121,8 @@ def test_refusals_are_one_line_with_place_and_remedy(text, line):
     {
         "[a": "--set:1:1: '[a' is not closed before the text ends; expected its closing quote or "
         "bracket: add it",
-        "1_000": "--set:1:1: '1_000' is no number in YAML 1.2; expected digits without '_': write "
-        "1000, or quote it if it is text",
+        "1_000": "--set:1:1: '1_000' is not a number in YAML 1.2; expected digits without '_': "
+        "write 1000, or quote it if it is text",
         "a: b": "--set:1:1: 'a: b' is in block style; expected one value on one line: write "
         "[a, b] or {a: 1}, or quote text",
         "- a": "--set:1:1: '- a' is in block style; expected one value on one line: write [a, b] "

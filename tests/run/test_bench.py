@@ -224,7 +224,10 @@ GOOD = "fgspec: 1\nname: a\ntraining: {epochs: 2}\narchitecture: {type: mlp}\n"
         (["good.yaml", "bad.yaml"], "bad.yaml:1:7: seed: must be >= 0"),
         (["good.yaml", "--against", "bad.yaml"], "bad.yaml:1:7: seed: must be >= 0"),
         (["good.yaml", "--set", "seed=-1"], "--set: seed: must be >= 0"),
-        (["good.yaml", "--set", "mesh.data=2"], "mesh.data: needs 2 devices, but 1 device is here"),
+        (
+            ["good.yaml", "--set", "mesh.data=2"],
+            "mesh.data: needs 2 devices, but 1 device is available",
+        ),
         (["good.yaml", "--json", "no/b.json"], "bench: --json no/b.json"),
         (["good.yaml", "--json", "."], "bench: --json .: is a folder"),
         (["good.yaml", "--plot", "b.pdf"], "give a name that ends in .png"),

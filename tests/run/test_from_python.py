@@ -46,7 +46,10 @@ def test_words_of_a_mapping_stay_words(word):
         ({"optimizer": {"learning_rate": print}}, "optimizer.learning_rate: must be a number, "),
         ({"optimizer": {3: 1}}, "<mapping>: optimizer: keys must be text (got 3)"),
         ({"architecture": {"type": "mlp", "hiden": [3]}}, "architecture.hiden: unknown key of mlp"),
-        ({"extends": "base.yaml"}, "extends: needs a file to be relative to"),
+        (
+            {"extends": "base.yaml"},
+            "extends: needs a spec that is a file, because its path is relative to it",
+        ),
     ],
 )
 def test_what_is_wrong_in_a_mapping_is_told_by_its_field(change, line, path):

@@ -202,7 +202,7 @@ def test_a_path_that_is_no_run_is_a_wrong_argument(tmp_path, cli, monkeypatch):
     told = {
         "runs/none": "runs/none: no such folder; give the folder that `fgspec train` printed",
         "file": "file: is a file; give the folder of a run",
-        "s": "s: is the folder of a sweep; give the folder of one of its runs",
+        "s": "s: is the folder of a sweep; give the folder of one of its runs, or use fgspec",
         "empty": "empty: not a run: it has no resolved.yaml and provenance.json",
         "runs": "runs: 2 runs; give one of runs/small/",
         "runs/small": f"{run.relative_to(tmp_path)}",
