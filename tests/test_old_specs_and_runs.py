@@ -121,7 +121,7 @@ def test_samples_at_once_are_refused_in_one_line_with_the_remedy(path):
     with pytest.raises(SpecError) as error:
         load(path)
     (line,) = str(error.value).splitlines()
-    assert "compile.samples: is gone" in line
+    assert "compile.samples: was removed from the language" in line
     assert "remove it (got vectorized)" in line
 
 

@@ -256,5 +256,5 @@ def test_a_global_target_is_of_the_final_loss():
     assert made.plan.experiment.losses.local.last == "final"
     more = BESIDE.replace("every: 1", "every: 1, last: local") % ("exact", "")
     text = f"fgspec: 1\nname: a\n{more}\ntraining: {{epochs: 1}}\n"
-    with pytest.raises(SpecError, match="no local loss is of target global; use final"):
+    with pytest.raises(SpecError, match="target global does not include local losses; use final"):
         loads(text)

@@ -164,7 +164,7 @@ def test_a_log_written_anew_by_a_later_hand_breaks_the_seal(tmp_path):
     path.unlink()
     write(path, steps=(1, 2, 3, 5), seal_at=5)
     assert len(read(path)) == 4
-    with pytest.raises(DamagedRecord, match="are not those of checkpoint 4"):
+    with pytest.raises(DamagedRecord, match="at checkpoint 4"):
         read(path, {"checkpoint 4": seal})
 
 
