@@ -36,4 +36,4 @@ def run(
 
 def _is_file(what: str) -> bool:
     """Whether a file is meant, not a part of the language."""
-    return what.endswith((".yaml", ".yml")) or what == "-" or Path(what).is_file()
+    return what.endswith((".yaml", ".yml")) or Path(what).is_file()

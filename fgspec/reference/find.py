@@ -42,7 +42,7 @@ def found(asked: str) -> list[Found]:
         return _values(asked, entries or _ending_in(path), value.strip())
     if entries:
         return list(entries)
-    whole: list[Found] = [*_ending_in(path), *_methods(path)]
+    whole: list[Found] = [*_ending_in(path), *_methods(path)] if path else []
     meant = dict.fromkeys(map(_typed, whole))
     if len(meant) == 1:
         return _once(whole)

@@ -34,6 +34,9 @@ PAGES = pages()
 TEXT = "\n".join(PAGES.values())
 
 
+QUICKSTART = Path(__file__).parents[2] / "specs" / "quickstart.yaml"
+
+
 def _classes():
     """Every section and method of the language."""
     left, seen = [SpecFile, SweepFile], {}
@@ -227,12 +230,25 @@ def test_explain_takes_short_names(asked, answer):
         ("local", "use one of losses.local, gradient.target=local, gradient.perturbation.guess="),
         ("optimizer.learning_rate=0.1", "has no fixed values"),
         ("a.yaml", "a.yaml:1:1: There is no such file"),
+        ("", "known sections: fgspec, name"),
+        ("-", "known sections: fgspec, name"),
     ],
 )
 def test_explain_says_what_was_meant(asked, remedy, fgspec):
     code, out, err = fgspec("explain", asked)
     assert (code, out) == (2, "")
     assert remedy in err
+
+
+def test_explain_takes_a_value_and_a_spec_with_settings(fgspec):
+    """A lone `field=value` is what is asked for; after a spec it is a setting."""
+    code, out, _ = fgspec("explain", "guess=sphere")
+    assert (code, out.splitlines()[0]) == (0, "gradient.perturbation.guess: sphere")
+    code, out, _ = fgspec("explain", QUICKSTART, "rule=lg-bp")
+    assert code == 0
+    assert "Variance. It has no variance" in out
+    code, _, err = fgspec("explain", "optimizer", "--latex", "x.tex")
+    assert (code, err) == (2, "explain: --latex needs a spec, not a field (got optimizer)\n")
 
 
 def test_explain_tells_which_rules_read_a_field():
