@@ -6,7 +6,7 @@ from math import prod
 from compiler.plan.plan import Plan
 from compiler.plan.segment import Site
 from fgspec.explaining.equations import facts_of, shared_dimension
-from fgspec.show.bias_notes import notes
+from fgspec.show.bias_notes import guesses_its_target, notes
 
 AXES = {"batch": "example", "patch": "patch", "group": "group"}
 
@@ -96,6 +96,8 @@ def bias(plan: Plan) -> str:
         return " ".join(f"{note[0].upper()}{note[1:].rstrip('.')}." for note in found)
     if plan.perturbation is None:
         return "None: it is the gradient itself."
+    if guesses_its_target(plan):
+        return "None: the guess is the target's own gradient, whose projection on itself it is."
     return "None: its mean over the noise is the gradient of the target."
 
 

@@ -38,12 +38,23 @@ def _set(plan: Plan) -> Iterator[str]:
         yield f"biased by design: {perturbation.guess.set.bias} ({perturbation.samples} per step)"
 
 
+def guesses_its_target(plan: Plan) -> bool:
+    """Whether the target is projected on its own gradient, which leaves it as it is."""
+    perturbation = plan.perturbation
+    if perturbation is None or not perturbation.projection.type:
+        return False
+    target = plan.experiment.gradient.target.type
+    own = perturbation.guess.of_target == target and perturbation.projection.type.projects
+    return own and not perturbation.projection.coefficient.control
+
+
 def _projection(plan: Plan) -> Iterator[str]:
     perturbation = plan.perturbation
     if (
         perturbation is None
         or not perturbation.projects
         or perturbation.projection.granularity is None
+        or guesses_its_target(plan)
     ):
         return
     where = "; the gradient of the last block is exact" if plan.exact_blocks else ""

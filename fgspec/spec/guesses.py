@@ -22,6 +22,7 @@ class Guess(Kind):
         reads_heads: whether it is the gradient of local losses.
         says: what it is, in a sentence.
         heads_learn: whether these are the losses of heads that are trained.
+        of_target: the `type` of the target whose gradient the guess itself is; empty if of none.
         varies: whether it is another one at every draw.
         isotropic: whether its numbers are independent and normal.
         stored: what of it is kept until its derivative is known, if not the numbers.
@@ -35,6 +36,7 @@ class Guess(Kind):
     predicts: ClassVar[bool] = False
     reads_heads: ClassVar[bool] = False
     heads_learn: ClassVar[bool] = False
+    of_target: ClassVar[str] = ""
     varies: ClassVar[bool] = True
     isotropic: ClassVar[bool] = False
     stored: ClassVar[str] = ""
@@ -144,6 +146,7 @@ class LocalGuess(_Made):
     predicts: ClassVar[bool] = True
     reads_heads: ClassVar[bool] = True
     heads_learn: ClassVar[bool] = True
+    of_target: ClassVar[str] = "local"
     says: ClassVar[str] = "The gradient of the block's own local loss."
     type: Literal["local"] = "local"
 
@@ -196,6 +199,7 @@ class GlobalGuess(_Made):
     """The gradient of the final loss: a control, as it is the global target itself."""
 
     behaviour: ClassVar[str | None] = "compiler.estimators.guesses_from_network:GlobalGuess"
+    of_target: ClassVar[str] = "global"
     says: ClassVar[str] = "The gradient of the final loss."
     type: Literal["global"] = "global"
 
@@ -210,6 +214,7 @@ class AboveGuess(_Made):
     behaviour: ClassVar[str | None] = "compiler.estimators.guesses_from_network:AboveGuess"
     reads_heads: ClassVar[bool] = True
     heads_learn: ClassVar[bool] = True
+    of_target: ClassVar[str] = "above"
     says: ClassVar[str] = "The gradient of the block's own and the next block's local loss."
     type: Literal["above"] = "above"
 

@@ -3,10 +3,14 @@
 from dataclasses import replace
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import networks
 import numpy as np
 import pytest
+
+from fgspec.spec.guesses import GUESSES
+from fgspec.spec.targets import TARGETS
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 MLP = "{type: mlp, hidden: [8, 6, 5]}"
@@ -84,3 +88,31 @@ def test_golden_cells(cell):
         expected = _readout(arrays, "grad", name[-1])
         for part in "wb":
             np.testing.assert_allclose(found[part], expected[part], rtol=2e-5, atol=1e-7)
+
+
+OWN = {name: guess.of_target for name, guess in GUESSES.kinds().items() if guess.of_target}
+
+
+@pytest.mark.parametrize("guess", OWN)
+def test_a_guess_that_is_the_target_gives_its_exact_gradient(guess):
+    """`fgspec explain` says that such an estimate has no bias."""
+
+    def gradient(how):
+        isolate = "block" if TARGETS.kind(OWN[guess])().inside else "none"
+        more = f"losses: {{local: {{every: 1, last: final}}, isolate: {isolate}}}\n"
+        more += f"gradient: {{target: {OWN[guess]}, {how}}}"
+        made = networks.program("", architecture=MLP, info=INFO, more=more)
+        rng = np.random.default_rng(0)
+        state = networks.state_of(made)
+        drawn = jax.tree.map(
+            lambda a: jnp.asarray(rng.standard_normal(a.shape), a.dtype), state.params
+        )
+        pixels = rng.random((4, 1, 1, 7), np.float32)
+        batch = {"image": jnp.asarray(pixels), "label": jnp.array([1, 0, 2, 1])}
+        return jax.tree.leaves(made.gradient(state._replace(params=drawn), batch)[0]["blocks"])
+
+    found = gradient(
+        f"estimator: {{type: forward}}, perturbation: {{space: block_output, guess: {guess}}}"
+    )
+    for own, exact in zip(found, gradient("estimator: {type: exact}"), strict=True):
+        np.testing.assert_allclose(own, exact, atol=1e-6 + 1e-5 * np.abs(exact).max())
