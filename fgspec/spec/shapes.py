@@ -52,8 +52,8 @@ class Misfit(NamedTuple):
 
 
 Role = Literal["weight", "bias", "scale", "shift", "average", "embedding"]
-"""What a parameter is for, and so how it begins: weights and embeddings are drawn, biases begin as the
-initialization says, scales at one, shifts and averages at zero."""
+"""What a parameter is for, and so how it begins: weights and embeddings are drawn, biases begin as
+the initialization says, scales at one, shifts and averages at zero."""
 
 
 # Parameters are plain nested dictionaries that these declare: the axes are needed where there are

@@ -5,9 +5,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from oracle import fournier, ren
+from oracle import fournier, layers, ren
 from oracle.build import local_mixer
-from oracle.layers import Layer, attention_along, attention_back, value
+from oracle.layers import Layer, attention_along, attention_back
 
 RNG = np.random.default_rng(0)
 PLACES = {"norm": "local_layer_norm", "places": ("before_linear", "after_linear"), "eps": 1e-2}
@@ -45,7 +45,7 @@ def test_attention_is_differentiated_as_it_computes():
     x, u = RNG.normal(size=(2, 3, 4, 2, 6))
     d, step = RNG.normal(size=(3, 4, 2, 2)), 1e-6
     layer = Layer("attend", "attention")
-    near = [value(layer, x, x + sign * step * u) for sign in (1, -1)]
+    near = [layers.value(layer, x, x + sign * step * u) for sign in (1, -1)]
     along = attention_along(x, u)
     np.testing.assert_allclose((near[0] - near[1]) / (2 * step), along, atol=1e-8)
     np.testing.assert_allclose((attention_back(x, d) * u).sum(), (along * d).sum())
@@ -54,7 +54,7 @@ def test_attention_is_differentiated_as_it_computes():
 def test_attention_by_its_definition():
     """Position by position and head by head (Vaswani et al. 2017, equation 1)."""
     x = RNG.normal(size=(2, 3, 2, 6))
-    found = value(Layer("attend", "attention"), x, x)
+    found = layers.value(Layer("attend", "attention"), x, x)
     for n, p, g in np.ndindex(2, 3, 2):
         query = x[n, p, g, :2]
         weights = [np.exp(query @ x[n, q, g, 2:4] / 2**0.5) for q in range(3)]
