@@ -132,6 +132,50 @@ def basis(shapes, seed=0, dtype=np.float32):
     }
 
 
+def over_basis(made_with, per_example):
+    """The sum of a program's estimates over a full orthonormal basis of its perturbations.
+
+    Args:
+        made_with: number of samples -> the program.
+        per_example: whether every example takes each vector by itself.
+    """
+    given, total = {}, 0
+    for parts in elements(made_with(1)):
+        shapes = {name: e.shape[1:] if per_example else e.shape for name, e in parts.items()}
+        vectors = basis(shapes)
+        total = max(total, len(next(iter(vectors.values()))))
+        for name, rows in vectors.items():
+            shape = (len(rows), parts[name].shape[0], *rows.shape[1:])
+            given[name] = np.broadcast_to(rows[:, None], shape) if per_example else rows
+    padded = {
+        name: jnp.asarray(np.pad(rows, [(0, total - len(rows))] + [(0, 0)] * (rows.ndim - 1)))
+        for name, rows in given.items()
+    }
+    made = made_with(total)
+    grads, _ = made.gradient(state_of(made), batch_of(), padded)
+    return jax.tree.map(lambda g: g * total, grads["blocks"])
+
+
+def deviations(made, exact):
+    """Standardised deviations of mean estimates from the exact gradient, [round, element].
+
+    Elements share noise, so their scores are correlated; rounds are independent.
+    """
+    rounds, repeats = 10, 40
+    state, batch = state_of(made), batch_of()
+
+    def one(step):
+        grads, _ = made.gradient(state._replace(step=step), batch)
+        return jax.flatten_util.ravel_pytree(grads["blocks"])[0]
+
+    rows = jax.jit(lambda steps: jax.lax.map(one, steps))(jnp.arange(rounds * repeats))
+    means = np.asarray(rows, np.float64).reshape(rounds, repeats, -1)
+    spread = means.std(1, ddof=1) / np.sqrt(repeats)
+    target = np.asarray(jax.flatten_util.ravel_pytree(exact)[0], np.float64)
+    moves = (spread > 1e-7).all(0)
+    return (means.mean(1) - target)[:, moves] / spread[:, moves]
+
+
 def wide(tree):
     """A tree whose floating arrays are float64; only within `jax.enable_x64(True)`."""
 

@@ -22,6 +22,13 @@ SHRUNKEN = {
     "resnet18": ["architecture.blocks=2", "architecture.width=0.05", "data.batch_size=8"],
     "mlp": ["architecture.hidden=[16, 8]", "data.batch_size=8"],
     "chain": ["data.batch_size=8"],
+    "vit": [
+        "architecture.blocks=2",
+        "architecture.patches=2",
+        "architecture.channels=12",
+        "architecture.hidden=6",
+        "data.batch_size=8",
+    ],
 }
 
 

@@ -157,16 +157,16 @@ architecture: {type: mlp, hidden: [12]}
         (
             {
                 "architecture": "{type: chain, patches: 2, blocks: [[{type: dense, channels: 4}], "
-                "[{type: attention, adds: [input]}]]}"
+                "[{type: my_attention, adds: [input]}]]}"
             },
             ("+ chain",),
         ),
         (
             {
-                "architecture": "{type: vit, blocks: 1, patches: 2, channels: 4, heads: 2, "
+                "architecture": "{type: my_vit, blocks: 1, patches: 2, channels: 4, heads: 2, "
                 "activation: relu}"
             },
-            ("+ vit",),
+            ("+ my_vit",),
         ),
         ({"data.source": "{type: moons, examples: 200}"}, ("+ moons",)),
     ],

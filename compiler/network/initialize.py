@@ -22,7 +22,7 @@ def initialize(
     all_drawn: bool = False,
     drawn: Drawn | None = None,
 ) -> dict[str, Any]:
-    """Draw weights; biases and scales are constants, shifts and averages are zero.
+    """Draw weights and embeddings; biases and scales are constants, shifts and averages are zero.
 
     Args:
         specs: a `ParamSpec` for each parameter, in nested dictionaries.
@@ -45,7 +45,7 @@ def initialize(
         if path in params:
             continue
         zero = path.startswith("classifier/") and not classifier_drawn and spec.role != "scale"
-        if zero or spec.role != "weight":
+        if zero or spec.role in constant:
             value = 0.0 if zero else constant[spec.role]
             params[path] = jnp.full(spec.shape, value, jnp.float32)
         else:

@@ -74,7 +74,7 @@ def weight_route(
     is at most the group axis.
     """
     mixed = _mixed_after(segment, readout, credit)[path]
-    if spec.role in ("weight", "bias"):
+    if spec.role not in ("scale", "shift"):
         mixed |= _over(dict(every_layer(segment.blocks))[path].after, credit)
     own_axes = {"group"} if credit == "paper" else set(spec.axes)
     return tuple(axis for axis in ACTIVATION[:3] if axis in spec.axes and axis in own_axes - mixed)

@@ -34,8 +34,8 @@ from fgspec.spec.normalizations import (
 from fgspec.spec.shapes import INPUT, Axis, Extent, Misfit, divisors, flat, slid
 from fgspec.yaml.load import Path
 
-_INITIALIZATION = "How initial weights and biases are drawn."
-_ACTIVATION = "The activation in the blocks, and in the hidden layers of heads."
+INITIALIZATION = "How initial weights and biases are drawn."
+ACTIVATION = "The activation in the blocks, and in the hidden layers of heads."
 
 ARCHITECTURES = table("architecture", "architectures")
 
@@ -127,7 +127,7 @@ class Architecture(Kind):
         yield from ()
 
 
-def _cut(patches: int, info: DatasetInfo, at: Path) -> Iterator[Problem]:
+def equal_patches(patches: int, info: DatasetInfo, at: Path) -> Iterator[Problem]:
     """Images fall into equal patches."""
     height, width, _ = info.image_shape
     common = math.gcd(height, width)
@@ -274,8 +274,8 @@ class LocalMixer(Normalized):
     normalization: TokenNormalization = Field(
         default=TokenNormalization(), description="The normalization of the linear layers."
     )
-    initialization: AnyInitialization = Field(default=Kaiming(), description=_INITIALIZATION)
-    activation: AnyActivation = Field(default=Relu(), description=_ACTIVATION)
+    initialization: AnyInitialization = Field(default=Kaiming(), description=INITIALIZATION)
+    activation: AnyActivation = Field(default=Relu(), description=ACTIVATION)
 
     @classmethod
     def example(cls) -> Self:
@@ -299,7 +299,7 @@ class LocalMixer(Normalized):
 
     def data_problems(self, at: Path, info: DatasetInfo) -> Iterator[Problem]:
         """Images fall into equal patches."""
-        yield from _cut(self.patches, info, at)
+        yield from equal_patches(self.patches, info, at)
 
     def normalized(self, image: tuple[int, int, int]) -> Iterator[NormPlace]:
         """Around the layers of every kind of block, and before the classifier."""
@@ -394,8 +394,8 @@ class Mlp(Normalized):
         default=TokenNormalization(type=NoNormalization()),
         description="The normalization of the hidden layers.",
     )
-    initialization: AnyInitialization = Field(default=Kaiming(), description=_INITIALIZATION)
-    activation: AnyActivation = Field(default=Relu(), description=_ACTIVATION)
+    initialization: AnyInitialization = Field(default=Kaiming(), description=INITIALIZATION)
+    activation: AnyActivation = Field(default=Relu(), description=ACTIVATION)
 
     @classmethod
     def example(cls) -> Self:
@@ -454,8 +454,8 @@ class ConvNet(Normalized):
     normalization: GridNormalization = Field(
         default=GridNormalization(), description="The normalization of the convolutions."
     )
-    initialization: AnyInitialization = Field(default=KaimingUniform(), description=_INITIALIZATION)
-    activation: AnyActivation = Field(default=Relu(), description=_ACTIVATION)
+    initialization: AnyInitialization = Field(default=KaimingUniform(), description=INITIALIZATION)
+    activation: AnyActivation = Field(default=Relu(), description=ACTIVATION)
 
     @classmethod
     def example(cls) -> Self:
@@ -543,8 +543,8 @@ class Resnet18(Normalized):
     normalization: GridNormalization = Field(
         default=GridNormalization(), description="The normalization of the convolutions."
     )
-    initialization: AnyInitialization = Field(default=KaimingUniform(), description=_INITIALIZATION)
-    activation: AnyActivation = Field(default=Relu(), description=_ACTIVATION)
+    initialization: AnyInitialization = Field(default=KaimingUniform(), description=INITIALIZATION)
+    activation: AnyActivation = Field(default=Relu(), description=ACTIVATION)
 
     @classmethod
     def example(cls) -> Self:
@@ -613,7 +613,7 @@ class Chain(Normalized):
         default=GridNormalization(type=NoNormalization()),
         description="The normalization after layers that say `normalize: true`.",
     )
-    initialization: AnyInitialization = Field(default=KaimingUniform(), description=_INITIALIZATION)
+    initialization: AnyInitialization = Field(default=KaimingUniform(), description=INITIALIZATION)
 
     @classmethod
     def example(cls) -> Self:
@@ -626,9 +626,9 @@ class Chain(Normalized):
         return len(self.blocks), (*AT, "blocks")
 
     def nonlinear(self) -> Path | None:
-        """The first trained layer whose map is not linear in its input."""
+        """The first trained layer whose map does not end in a linear one."""
         for path, layer in self.layers():
-            if layer.trained and not layer.linear:
+            if layer.trained and not layer.linear_last:
                 return (*path, "type")
         return None
 
@@ -644,7 +644,7 @@ class Chain(Normalized):
 
     def data_problems(self, at: Path, info: DatasetInfo) -> Iterator[Problem]:
         """Images fall into equal patches, and layers fit each other."""
-        cut = [] if self.patches is None else list(_cut(self.patches, info, at))
+        cut = [] if self.patches is None else list(equal_patches(self.patches, info, at))
         yield from cut or self.laid_out(info.image_shape)[1]
 
     def normalized(self, image: tuple[int, int, int]) -> Iterator[NormPlace]:

@@ -27,8 +27,7 @@ class Layer(Kind):
 
     Attributes:
         trained: whether the map has parameters.
-        linear: whether it is linear in its input. Feedback alignment sends errors backward through
-            other weights than the forward ones, which needs that.
+        linear: whether it is linear in its input; see `linear_last` for what needs it.
         bias_axes: the axes of the output that its bias has, in the order of an activation's.
     """
 
@@ -68,7 +67,9 @@ class Layer(Kind):
     def linear_last(self) -> bool:
         """Whether its weights act last, linearly, so that backward weights can stand for them.
 
-        So it is of a linear map; a map of several steps may end in one.
+        So it is of a linear map; a map of several steps may end in one, and add what does not
+        depend on its input. Feedback alignment sends errors backward through other weights than the
+        forward ones, which needs that.
         """
         return self.linear
 
@@ -288,19 +289,29 @@ class TokenLayer(TrainedLayer):
     behaviour: ClassVar[str | None] = "compiler.network.linear:Token"
     bias_axes: ClassVar[tuple[Axis, ...]] = ("patch",)
     type: Literal["token"] = "token"
+    grid: tuple[Grid, Grid] | None = Field(
+        default=None,
+        description="Rows and columns of positions that the layer gives. null: those that enter.",
+        examples=[[1, 32]],
+    )
 
     def end(self, start: Extent) -> Extent | Misfit:
-        """The shape that enters."""
-        return start
+        """The shape that enters, or the same channels on another grid."""
+        return start if self.grid is None else start.grid(*self.grid)
 
     def weights(self, start: Extent) -> Mapping[str, ParamSpec]:
         """[in, out] positions."""
-        positions = start.features[0]
-        return {"w": ParamSpec((positions, positions), (None, "patch"), positions)}
+        before, after = start.features[0], self.ends(start).features[0]
+        return {"w": ParamSpec((before, after), (None, "patch"), before)}
 
     def mixes(self, start: Extent) -> frozenset[Axis]:
         """All positions."""
         return frozenset({"patch"})
+
+    def axis_sizes(self, axis: Axis, at: Path) -> Iterator[tuple[Path, int]]:
+        """The positions of its own grid, if it has one."""
+        if axis == "patch" and self.grid is not None:
+            yield (*at, "grid"), prod(self.grid)
 
 
 def _slid(size: int, stride: int, start: Extent) -> Extent | Misfit:
@@ -390,7 +401,7 @@ class DepthwiseLayer(TrainedLayer):
         return _positions(self.size, self.stride)
 
 
-class _Unmapped(Layer):
+class UntrainedLayer(Layer):
     """A layer that nothing follows unless its fields say so."""
 
     activation: AnyActivation = Field(
@@ -398,7 +409,7 @@ class _Unmapped(Layer):
     )
 
 
-class IdentityLayer(_Unmapped):
+class IdentityLayer(UntrainedLayer):
     """No map: what enters leaves, and can be normalized or added to."""
 
     behaviour: ClassVar[str | None] = "compiler.network.linear:Identity"
@@ -423,7 +434,7 @@ class IdentityLayer(_Unmapped):
         return self.normalize
 
 
-class MaxPoolLayer(_Unmapped):
+class MaxPoolLayer(UntrainedLayer):
     """The largest value in each window, for every channel by itself."""
 
     behaviour: ClassVar[str | None] = "compiler.network.spatial:MaxPool"
@@ -449,7 +460,7 @@ class MaxPoolLayer(_Unmapped):
         return self.size**2 * prod(self.ends(start).features)
 
 
-class AveragePoolLayer(_Unmapped):
+class AveragePoolLayer(UntrainedLayer):
     """Averages over equal parts of the grid of positions."""
 
     behaviour: ClassVar[str | None] = "compiler.network.spatial:AveragePool"

@@ -40,8 +40,8 @@ class Normalization(Kind):
         couples_examples: whether an example's output depends on other examples of the batch.
             Evaluation then normalizes by running averages of `moments`.
         reads_parts: whether channels are cut into `normalization.parts` first.
-        on_tokens: whether local_mixer and mlp offer it.
-        on_grids: whether conv_net, resnet18 and chain offer it.
+        on_tokens: whether networks of patches or vectors offer it, such as local_mixer and vit.
+        on_grids: whether networks of convolutions and `chain` offer it.
         over: the axes that statistics are taken over.
         over_in_group: the same at layers that map each group by itself; None if `over`.
         over_whole: the same before the classifier and in auxiliary heads, where `parts` may not
@@ -202,7 +202,7 @@ _PULLED_BACK = Values(
 )
 
 
-class _Placed(Section):
+class PlacedNormalization(Section):
     """The section of an architecture that says which normalization stands where."""
 
     # Not fields here: fields of a base come first, and specs are printed in the order of fields.
@@ -219,8 +219,12 @@ class _Placed(Section):
         ignored = self.type.normalizes and self.gradient == "ignored"
         return (*at, "gradient") if ignored else None
 
+    def single(self, at: Path, places: Iterable[NormPlace], batch: int) -> Iterator[Problem]:
+        """Places where a single value is normalized; `at` is this section's path."""
+        yield from _single(self, 1, at, places, batch)
 
-class TokenNormalization(_Placed):
+
+class TokenNormalization(PlacedNormalization):
     """A normalization without learnt scale and shift (Ren et al. 2022, section 5)."""
 
     on_resume: ClassVar = Resume.FIXED
@@ -276,10 +280,6 @@ class TokenNormalization(_Placed):
         """Whether what this kind of readout reads is normalized."""
         return self.readout if isinstance(self.readout, bool) else readout in self.readout
 
-    def single(self, at: Path, places: Iterable[NormPlace], batch: int) -> Iterator[Problem]:
-        """Places where a single value is normalized; `at` is this section's path."""
-        yield from _single(self, 1, at, places, batch)
-
     def around(
         self, start: Extent, end: Extent, field: Path, begins: bool = False, grouped: bool = False
     ) -> Iterator[NormPlace]:
@@ -315,7 +315,7 @@ class TokenNormalization(_Placed):
             yield Problem((*at, "placement"), "names a place twice")
 
 
-class GridNormalization(_Placed):
+class GridNormalization(PlacedNormalization):
     """A normalization after every convolution, before its activation."""
 
     on_resume: ClassVar = Resume.FIXED
@@ -362,3 +362,38 @@ class GridNormalization(_Placed):
         if wrong:
             message = f"must divide {wrong[0]} channels; {divisors(wrong[0], self.parts)}"
             yield Problem((*at, "parts"), message)
+
+
+class PreNormalization(PlacedNormalization):
+    """A normalization at the beginning of every residual branch, and before the classifier.
+
+    The heads of local losses read features that are normalized too, without a learnt scale and
+    shift.
+    """
+
+    on_resume: ClassVar = Resume.FIXED
+    type: Annotated[Normalization, OneOf(NORMALIZATIONS, named=True, only="on_tokens")] = Field(
+        default=LocalLayerNorm(),
+        description="Which numbers are brought to mean 0 and variance 1 together. The layer norm "
+        "of transformers, over the channels of each token, is `local_layer_norm`.",
+    )
+    affine: bool = Field(
+        default=True,
+        description="Whether a learnt scale and shift of every channel follow. Rules that perturb "
+        "activations or weights perturb them too, and a dense layer behind can do what they do.",
+        examples=[False],
+    )
+    epsilon: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=1e-5,
+        description="Added to the variance that is divided by.",
+        examples=[1e-6],
+    )
+
+    def ignored(self, at: Path) -> Path | None:
+        """None: no linear map stands before a normalization in its layer."""
+        return None
+
+    def problems(self, at: Path) -> Iterator[Problem]:
+        """Fields that are set are read; `at` is this section's path."""
+        fields = () if self.type.normalizes else ("affine",)
+        yield from _unread(self, fields, f"never read under {self.type}", at)

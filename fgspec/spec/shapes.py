@@ -51,9 +51,9 @@ class Misfit(NamedTuple):
     message: str
 
 
-Role = Literal["weight", "bias", "scale", "shift", "average"]
-"""What a parameter is for, and so how it begins: weights are drawn, biases begin as the
-initialization says, scales at one, shifts and averages at zero."""
+Role = Literal["weight", "bias", "scale", "shift", "average", "embedding"]
+"""What a parameter is for, and so how it begins: weights and embeddings are drawn, biases begin as
+the initialization says, scales at one, shifts and averages at zero."""
 
 
 # Parameters are plain nested dictionaries that these declare: the axes are needed where there are
@@ -67,7 +67,9 @@ class ParamSpec:
         axes: for each dimension its named axis, or None. An element at index i of a named axis
             moves outputs at index i of that axis only.
         fan_in: how many numbers each output of the map sums over; initial weights read it.
-        role: a layer's map has weights and biases; scales and shifts belong to normalizations.
+        role: a layer's map has weights and biases, and embeddings, which are vectors that it adds:
+            neither weight decay nor backward weights concern them. Scales and shifts belong to
+            normalizations.
     """
 
     shape: tuple[int, ...]

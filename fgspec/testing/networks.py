@@ -43,8 +43,8 @@ FORWARD = {"bp": ("fg-w", "fg-a"), "lg-bp": ("lg-fg-w", "lg-fg-a")}
 INFO = DatasetInfo("tiny", (4, 4, 1), 3, 64, 16, (0.5,), (0.25,))
 """What networks are planned for."""
 
-STARTS = (Extent(3, 4, 2, 2), Extent(4, 4, 1, 3), Extent(1, 1, 1, 6))
-"""The shapes that layers are tried on."""
+STARTS = (Extent(3, 4, 2, 3), Extent(4, 4, 1, 3), Extent(1, 1, 1, 6))
+"""The shapes that layers are tried on; channels that attention can cut into three."""
 
 _SPEC = """
 fgspec: 1
@@ -101,10 +101,12 @@ def check_layer(layer: Layer | type[Layer]) -> None:
         with jax.enable_x64(True):
             _check_map(made, start)
     # Around it tanh, so that no unit is silent for all three examples.
-    first = DenseLayer(channels=4, groups=2, activation=Tanh())
-    blocks = ((first, made), (FullLayer(channels=2, activation=Tanh()),))
-    fits = isinstance(made.end(Extent(2, 2, 2, 2)), Extent)
-    network = Chain(blocks=blocks, patches=2) if fits else Chain(blocks=((made,),))
+    last = FullLayer(channels=2, activation=Tanh())
+    fits = [c for c in (2, 3) if isinstance(made.end(Extent(2, 2, 2, c)), Extent)]
+    network = Chain(blocks=((made,),))
+    if fits:
+        first = DenseLayer(channels=2 * fits[0], groups=2, activation=Tanh())
+        network = Chain(blocks=((first, made), (last,)), patches=2)
     # Credit by axes is asked for by losses with copies alone; one final loss has none.
     check_forward_rules(network, ("lg-bp",))
 
@@ -287,7 +289,7 @@ def _numbers(rng: np.random.Generator, specs: Mapping[str, ParamSpec]) -> dict[s
     return {name: 0.5 * rng.standard_normal(spec.shape) for name, spec in specs.items()}
 
 
-MAP_ROLES = ("weight", "bias", "scale", "shift")
+MAP_ROLES = ("weight", "bias", "scale", "shift", "embedding")
 """What a parameter of a map can be; one that is an average would begin and stay at zero."""
 
 
@@ -334,6 +336,8 @@ def _check_map(made: Layer, start: Extent, exactly: bool = True) -> None:
         assert max(_gap(whole, parts), _gap(zero, 0)) < 1e-8, (
             f"{made}: is not linear in its input; say linear: ClassVar[bool] = False"
         )
+    if made.trained and made.linear_last:
+        _check_linear_last(made, start, own, x, rng)
     # JAX cannot differentiate by no parameters at all, which pooling has.
     by_weights = jax.jit(jax.jacrev(lambda params: layer.map(params, x[:1])[0]))
     jacobians = by_weights(params) if params else {}
@@ -347,6 +351,22 @@ def _check_map(made: Layer, start: Extent, exactly: bool = True) -> None:
         product = seen @ np.asarray(params["w"]).reshape(seen.shape[-1], -1)
         gap = _gap(product.reshape(y.shape), made.apply(own, x, start))
         assert gap < 1e-9, f"{made}: windows() times w is not the map"
+
+
+def _check_linear_last(
+    made: Layer, start: Extent, params: dict[str, Any], x: Any, rng: np.random.Generator
+) -> None:
+    """Its weights act linearly, so that others can send its error backward."""
+    specs = made.weights(start)
+    weights = {name: params[name] for name, spec in specs.items() if spec.role == "weight"}
+    others = {name: rng.standard_normal(w.shape) for name, w in weights.items()}
+    map_of = jax.jit(lambda weights: made.apply({**params, **weights}, x, start))
+    parts = 2 * np.asarray(map_of(weights)) - np.asarray(map_of(others))
+    gap = _gap(map_of({name: 2 * w - others[name] for name, w in weights.items()}), parts)
+    assert gap < 1e-8, (
+        f"{made}: is not linear in its weights, so backward weights cannot replace them; say "
+        "linear: ClassVar[bool] = False, or let linear_last be False"
+    )
 
 
 def _crosses(jacobian: np.ndarray, out: int, into: int) -> bool:

@@ -23,23 +23,12 @@ NORMS = {
 def _over_basis(rule, norm, replicate, per_example, options=""):
     """Sum of the estimates over a full orthonormal basis of every segment's perturbations."""
     more = f"losses: {{local: {{replicate: {replicate}}}}}" if replicate else ""
-    once = networks.program(rule, norm=norm, more=more, perturbation=f"samples: 1{options}")
-    given, total = {}, 0
-    for elements in networks.elements(once):
-        shapes = {name: e.shape[1:] if per_example else e.shape for name, e in elements.items()}
-        vectors = networks.basis(shapes)
-        total = max(total, len(next(iter(vectors.values()))))
-        for name, rows in vectors.items():
-            size = elements[name].shape[0]
-            shape = (len(rows), size, *rows.shape[1:])
-            given[name] = np.broadcast_to(rows[:, None], shape) if per_example else rows
-    padded = {
-        name: jnp.asarray(np.pad(rows, [(0, total - len(rows))] + [(0, 0)] * (rows.ndim - 1)))
-        for name, rows in given.items()
-    }
-    made = networks.program(rule, norm=norm, more=more, perturbation=f"samples: {total}{options}")
-    grads, _ = made.gradient(networks.state_of(made), networks.batch_of(), padded)
-    return jax.tree.map(lambda g: g * total, grads["blocks"])
+
+    def made_with(samples):
+        how = f"samples: {samples}{options}"
+        return networks.program(rule, norm=norm, more=more, perturbation=how)
+
+    return networks.over_basis(made_with, per_example)
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -94,29 +83,9 @@ def test_full_basis_under_batch_norm_spans_the_batch():
 
 
 def _z_scores(rule, perturbation, exact, norm=NORMS["local"]):
-    """Standardised deviations of mean estimates from the exact gradient, [round, element].
-
-    Elements share noise, so their scores are correlated; rounds are independent.
-    """
-    return _deviations(
-        networks.program(rule, norm=norm, perturbation=f"samples: 32, {perturbation}"), exact
-    )
-
-
-def _deviations(made, exact):
-    rounds, repeats = 10, 40
-    state, batch = networks.state_of(made), networks.batch_of()
-
-    def one(step):
-        grads, _ = made.gradient(state._replace(step=step), batch)
-        return jax.flatten_util.ravel_pytree(grads["blocks"])[0]
-
-    rows = jax.jit(lambda steps: jax.lax.map(one, steps))(jnp.arange(rounds * repeats))
-    drawn = np.asarray(rows, np.float64).reshape(rounds, repeats, -1)
-    spread = drawn.std(1, ddof=1) / np.sqrt(repeats)
-    target = np.asarray(jax.flatten_util.ravel_pytree(exact)[0], np.float64)
-    moves = (spread > 1e-7).all(0)
-    return (drawn.mean(1) - target)[:, moves] / spread[:, moves]
+    """`networks.deviations` of a rule of 32 samples."""
+    made = networks.program(rule, norm=norm, perturbation=f"samples: 32, {perturbation}")
+    return networks.deviations(made, exact)
 
 
 @pytest.mark.parametrize("guess", networks.drawn_guesses())
@@ -151,7 +120,7 @@ def test_global_targets_are_estimated_without_bias(cell):
     exact = networks.program("bp")
     reference = networks.state_of(exact)._replace(params=state.params)
     target = exact.gradient(reference, networks.batch_of())[0]["blocks"]
-    z = _deviations(made, target)
+    z = networks.deviations(made, target)
     assert z.shape[1] > 100
     assert 0.85 < z.std() < 1.18
 

@@ -41,6 +41,17 @@ CHAINS = (
     "patches: 2, blocks: [[{type: conv, channels: 4, normalize: false}, {type: identity}]]",
     "blocks: [[{type: full, channels: 2, normalize: false}, {type: dense, channels: 4}]]",
 )
+VITS = (
+    "blocks: 2, patches: 2, channels: 4, heads: 2",
+    "blocks: 1, patches: 2, channels: 2, heads: 2, readout: mean",
+    "blocks: 1, patches: 1, channels: 1, heads: 1, readout: mean",
+    "blocks: 1, patches: 1, channels: 1, heads: 1",
+)
+PATCH_MIXERS = (
+    "blocks: 2, patches: 2, channels: 4, groups: 4",
+    "blocks: 1, patches: 1, channels: 1",
+    "blocks: 1, patches: 1, channels: 2",
+)
 HEADS = ("", "{type: linear}", "{type: mlp, width: 1}", "{type: mlp, width: 4}", "{type: cnn}")
 
 
@@ -57,12 +68,20 @@ def _grid(type_, fields):
         yield f"{{type: {type_}, {fields}, normalization: {own}}}"
 
 
+def _before_branches(type_, fields):
+    for norm in TOKEN_NORMS:
+        yield f"{{type: {type_}, {fields}, normalization: {{type: {norm}}}}}"
+
+
 ARCHITECTURES = [
     *(text for fields in MIXERS for text in _token("local_mixer", fields)),
     *(text for fields in MLPS for text in _token("mlp", fields)),
     *(text for fields in CONV_NETS for text in _grid("conv_net", fields)),
     *(text for fields in RESNETS for text in _grid("resnet18", fields)),
     *(text for fields in CHAINS for text in _grid("chain", fields)),
+    *(text for fields in VITS for text in _before_branches("vit", fields)),
+    *(text for fields in PATCH_MIXERS for text in _before_branches("mlp_mixer", fields)),
+    *(text for fields in PATCH_MIXERS for text in _grid("conv_mixer", f"size: 3, {fields}")),
 ]
 
 

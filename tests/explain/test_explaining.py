@@ -19,6 +19,9 @@ NETWORKS = {
     "convnet": CONV_NET % "{type: batch_norm}",
     "resnet": RESNET % "{type: batch_norm}",
     "mlp": "{type: mlp, hidden: [4, 4, 4]}",
+    "vit": "{type: vit, blocks: 2, patches: 2, channels: 6, heads: 2}",
+    "mixer of patches": "{type: mlp_mixer, blocks: 2, patches: 2, channels: 6, groups: 2}",
+    "mixer of windows": "{type: conv_mixer, blocks: 2, patches: 4, channels: 6, size: 3}",
     "deep": "{type: mlp, hidden: [4, 4, 4, 4, 4]}",
 }
 

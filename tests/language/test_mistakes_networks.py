@@ -70,7 +70,7 @@ MISTAKES = {
     ),
     "a layer of no type": mistake(
         "architecture:\n  type: chain\n  blocks: [[{channels: 3}]]\n",
-        "a.yaml:6:13: architecture.blocks[0][0]: needs a type; channels is of conv, dense, full, grouped",
+        "a.yaml:6:13: architecture.blocks[0][0]: needs a type; channels is of conv, dense, embedding, full, grouped",
     ),
     "a misspelled type of a layer": mistake(
         "architecture:\n  type: chain\n  blocks: [[{type: conf}]]\n",

@@ -10,11 +10,13 @@ import pytest
 from compiler.network.norms import Norm
 from fgspec.spec.activations import ACTIVATIONS, Activation
 from fgspec.spec.architectures import ARCHITECTURES
+from fgspec.spec.attention import EmbeddingLayer
 from fgspec.spec.initializations import INITIALIZATIONS
 from fgspec.spec.kinds import working
-from fgspec.spec.layers import LAYERS, TrainedLayer
-from fgspec.spec.normalizations import NORMALIZATIONS, Normalization
+from fgspec.spec.layers import LAYERS, TokenLayer, TrainedLayer
+from fgspec.spec.normalizations import NORMALIZATIONS, Normalization, PreNormalization
 from fgspec.spec.shapes import ParamSpec
+from fgspec.spec.vit import Vit
 from fgspec.testing import networks
 
 
@@ -26,6 +28,19 @@ def test_activation(name):
 @pytest.mark.parametrize("name", LAYERS.names())
 def test_layer(name):
     networks.check_layer(LAYERS.kind(name))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        EmbeddingLayer(channels=4, groups=2, class_token=True),
+        EmbeddingLayer(channels=3, class_token=True, positions="sinusoidal"),
+        TokenLayer(grid=(1, 3)),
+    ],
+    ids=["class token", "sinusoidal", "grid"],
+)
+def test_layer_with_its_options(layer):
+    networks.check_layer(layer)
 
 
 @pytest.mark.parametrize("name", NORMALIZATIONS.names())
@@ -41,6 +56,12 @@ def test_initialization(name):
 @pytest.mark.parametrize("name", ARCHITECTURES.names())
 def test_architecture(name):
     networks.check_architecture(ARCHITECTURES.kind(name))
+
+
+def test_vision_transformer_without_class_token_and_scales():
+    plain = PreNormalization(affine=False)
+    more = {"readout": "mean", "positions": "sinusoidal", "normalization": plain}
+    networks.check_architecture(Vit.example().model_copy(update=more))
 
 
 class Attention(TrainedLayer):
@@ -100,6 +121,12 @@ class Nothing(Activation):
     type: Literal["nothing"] = "nothing"
 
 
+class Said(Attention):
+    """It says that it ends in a linear map."""
+
+    linear_last: ClassVar[bool] = True
+
+
 def test_a_layer_of_a_package_with_several_weights():
     networks.check_layer(Attention)
 
@@ -111,6 +138,8 @@ def test_a_normalization_of_a_package():
 def test_what_is_wrong_is_said():
     with pytest.raises(AssertionError, match="mixes patch, and does not say so"):
         networks.check_layer(Sloppy)
+    with pytest.raises(AssertionError, match="is not linear in its weights"):
+        networks.check_layer(Said)
     with pytest.raises(AssertionError, match="derivative that apply\\(\\) gives"):
         networks.check_activation(Cube)
     with pytest.raises(AssertionError, match="has no apply"):

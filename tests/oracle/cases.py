@@ -10,7 +10,7 @@ import networks
 from fgspec.check.against_data import data_problems, refusals
 from fgspec.loading.spec_file import loads
 from fgspec.problems.problems import Problem, SpecError
-from oracle import build, chains, heads
+from oracle import build, chains, heads, patch_networks
 
 TARGETS = {"": "global", "l": "sum", "lg": "local"}
 """What the first part of a rule's name says."""
@@ -39,6 +39,11 @@ class Norm:
             words = f"affine: {str(self.affine).lower()}"
             words += f", parts: {self.parts}" if self.type == "group_norm" else ""
         return f"{{type: {self.type}, {words}, gradient: {self.gradient}, epsilon: {self.epsilon}}}"
+
+    def before_branches(self):
+        """The section of networks that normalize at the beginning of every branch."""
+        words = f", affine: {str(self.affine).lower()}" if self.type != "none" else ""
+        return f"{{type: {self.type}{words}, epsilon: {self.epsilon}}}"
 
     def words(self):
         if self.type == "none":
@@ -155,6 +160,25 @@ def _resnet_text(sizes, norm):
     return f"{{type: resnet18, {words}, normalization: {norm.text(True)}}}"
 
 
+def _vit_text(sizes, norm):
+    words = f"blocks: {sizes[0]}, patches: {sizes[1]}, heads: {sizes[2]}, "
+    words += f"channels: {sizes[2] * sizes[3]}, hidden: {sizes[4]}, readout: {sizes[5]}, "
+    words += f"positions: {sizes[6]}"
+    return f"{{type: vit, {words}, normalization: {norm.before_branches()}}}"
+
+
+def _mlp_mixer_text(sizes, norm):
+    words = f"blocks: {sizes[0]}, patches: {sizes[1]}, groups: {sizes[2]}, "
+    words += f"channels: {sizes[2] * sizes[3]}, token_hidden: {sizes[4]}, hidden: {sizes[5]}"
+    return f"{{type: mlp_mixer, {words}, normalization: {norm.before_branches()}}}"
+
+
+def _conv_mixer_text(sizes, norm):
+    words = f"blocks: {sizes[0]}, patches: {sizes[1]}, groups: {sizes[2]}, "
+    words += f"channels: {sizes[2] * sizes[3]}, size: {sizes[4]}"
+    return f"{{type: conv_mixer, {words}, normalization: {norm.text(True)}}}"
+
+
 ARCHITECTURES = {
     "local_mixer": (
         _mixer_text,
@@ -185,6 +209,24 @@ ARCHITECTURES = {
         lambda sizes, norm: chains.chain(sizes[0], *norm.spatial()),
         lambda sizes: chains.CHAINS[sizes[0]][2],
         ("mixed",),
+    ),
+    "vit": (
+        _vit_text,
+        patch_networks.vit,
+        lambda sizes: (sizes[1], sizes[1]),
+        (2, 2, 2, 3, 4, "class_token", "learned"),
+    ),
+    "mlp_mixer": (
+        _mlp_mixer_text,
+        patch_networks.mlp_mixer,
+        lambda sizes: (sizes[1], sizes[1]),
+        (2, 2, 2, 3, 3, 4),
+    ),
+    "conv_mixer": (
+        _conv_mixer_text,
+        patch_networks.conv_mixer,
+        lambda sizes: (sizes[1], sizes[1]),
+        (2, 2, 2, 3, 3),
     ),
 }
 """type -> (sizes, norm) to its spec; to the oracle's network; sizes to the grid; sizes.

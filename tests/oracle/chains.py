@@ -28,6 +28,20 @@ FULL = """
 """
 
 
+HEADS = """
+  type: chain
+  patches: 2
+  normalization: %s
+  blocks:
+    - - {type: dense, channels: 12, groups: 2, normalize: false, activation: none}
+      - {type: attention}
+    - - {type: token, grid: [1, 3]}
+      - {type: dense, channels: 6, groups: 2, activation: none}
+      - {type: attention, activation: relu}
+"""
+"""Losses follow attention itself, so that heads stay apart up to them."""
+
+
 def _mixed(norm):
     own = {"grid": (4, 4), "end": (4, 4), "after": norm}
     first = (
@@ -62,10 +76,21 @@ def _full(norm):
     return [(first,), (unread, second), (third,)]
 
 
+def _heads(norm):
+    first = Layer("block0/dense0", "dense", relu=False)
+    second = (
+        Layer("block1/token0", "token", after=norm, grid=(2, 2), end=(1, 3)),
+        Layer("block1/dense1", "dense", after=norm, relu=False),
+        Layer("block1/attention2", "attention", grid=(1, 3), end=(1, 3)),
+    )
+    return [(first, Layer("block0/attention1", "attention", relu=False)), second]
+
+
 CHAINS = {
     "mixed": (networks.CHAIN, _mixed, (4, 4)),
     "positionwise": (POSITIONWISE, _positionwise, (2, 2)),
     "full": (FULL, _full, (8, 8)),
+    "heads": (HEADS, _heads, (2, 2)),
 }
 """name -> spec with a normalization left out, norm -> the oracle's layers by block, grid."""
 

@@ -157,7 +157,7 @@ class Given:
 
 def _of_heads(case):
     """The normalization of auxiliary networks, which has a scale and a shift."""
-    if case.architecture in ("mlp", "local_mixer"):
+    if case.architecture in ("mlp", "local_mixer", "vit", "mlp_mixer"):
         own = norm_axes(case.norm.type)
         return own and replace(own, affine=True)
     return unparted(case.norm.spatial()[0])

@@ -15,7 +15,7 @@ from oracle.layers import Coupling
 from oracle.network import backward, forward
 from oracle.readouts import Head
 
-GROUPS = {"dense": 1, "grouped": 0, "conv": 3, "depthwise": 2}
+GROUPS = {"dense": 1, "embedding": 1, "grouped": 0, "conv": 3, "depthwise": 2}
 """The group axis of a weight by kind of layer; a bias and an affine parameter begin with it."""
 
 
@@ -27,8 +27,10 @@ def _indices(net, path, shape):
         return 0, 1, 2
     layer, _, part = path.rpartition("/")
     kind = layers[layer].kind
-    if part in ("scale", "shift"):
+    if part in ("scale", "shift", "token"):
         return None, None, 0
+    if part == "positions":
+        return None, 0, 1
     if kind == "token":
         return None, len(shape) - 1, None
     group = None if kind == "full" else GROUPS[kind] if part == "w" else 0
@@ -113,7 +115,7 @@ def paper(net, shapes, x_shape, readout, wanted):
     masks = influenced(plain, shapes, x_shape, readout, wanted)
     return {
         path: np.broadcast_to(mask.any((-3, -2), keepdims=True), mask.shape)
-        if path.rpartition("/")[2] in ("w", "b", "scale", "shift")
+        if path.rpartition("/")[2] in ("w", "b", "scale", "shift", "token", "positions")
         else mask
         for path, mask in masks.items()
     }

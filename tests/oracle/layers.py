@@ -4,6 +4,7 @@ Activations are [n, p, g, c]; a grid of positions lies row by row in p. Nothing 
 of the compiler or of learning rules.
 """
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -21,11 +22,12 @@ class Over:
 
 @dataclass(frozen=True)
 class Layer:
-    """[norm] map + bias -> [norm, scale, shift] -> [+ perturbation] -> [+ adds] -> [ReLU].
+    """[norm] map + bias -> [norm, scale, shift] -> [+ perturbation] -> [+ adds] -> [ReLU or GELU].
 
     `source` and `adds` are paths of layers of its block, or `input`; without a source it reads the
     layer before. `grid` and `end` are rows and columns of its input and output; a map of windows
-    begins (size - 1) // 2 positions outside of the grid.
+    begins (size - 1) // 2 positions outside of the grid. An embedding may have a class token and
+    add sines and cosines of the position.
     """
 
     path: str
@@ -39,6 +41,22 @@ class Layer:
     end: tuple = (1, 1)
     size: int = 1
     stride: int = 1
+    gelu: bool = False
+    token: bool = False
+    waves: bool = False
+
+
+_erf = np.vectorize(math.erf)
+
+
+def activated(layer, z):
+    """The output and the derivative of a layer's activation."""
+    if layer.relu:
+        return z * (z > 0), (z > 0).astype(float)
+    if layer.gelu:  # z times the normal distribution function
+        below = 0.5 * (1.0 + _erf(z / np.sqrt(2.0)))
+        return z * below, below + z * np.exp(-0.5 * z * z) / np.sqrt(2.0 * np.pi)
+    return z, np.ones(z.shape)
 
 
 @lru_cache(maxsize=256)
@@ -92,8 +110,13 @@ def _largest(layer, x):
 def weight(layer, params, x, count=False):
     """What multiplies x: the layer's weight, or what x itself chooses in max pooling.
 
-    With `count` the largest of a window could be any of it.
+    With `count` the largest of a window could be any of it. Of attention it is the point at which
+    it is differentiated, x itself; with `count` None: every input of a head reaches every output.
     """
+    if layer.kind == "attention":
+        return None if count else x
+    if layer.kind == "first":
+        return np.eye(x.shape[1])[:, :1]
     if layer.kind == "average_pool":
         return averages(layer.grid, layer.end)
     if layer.kind == "max_pool":
@@ -113,6 +136,8 @@ EQUATIONS = {
     "depthwise": ("npgc,kgc,qkp->nqgc", False),
     "max_pool": ("npgc,npqgc->nqgc", False),
     "average_pool": ("npgc,pq->nqgc", False),
+    "first": ("npgc,pq->nqgc", False),
+    "embedding": ("npi,igc->npgc", True),
 }
 """x, weight (and windows) -> output, and whether groups and channels of x stand in a row."""
 
@@ -125,11 +150,88 @@ def _read(layer, w, x):
     return x, w, *more
 
 
+def _attending(x):
+    """Queries, keys and values [n, p, g, d], and how much p attends to q, [n, g, p, q]."""
+    d = x.shape[3] // 3
+    query, key, value = x[..., :d], x[..., d : 2 * d], x[..., 2 * d :]
+    scores = np.einsum("npgd,nqgd->ngpq", query, key) / np.sqrt(d)
+    raised = np.exp(scores - scores.max(-1, keepdims=True))
+    return query, key, value, raised / raised.sum(-1, keepdims=True)
+
+
+def _softmax_along(a, ds):
+    """The derivative of a softmax a along ds; its Jacobian is symmetric."""
+    return a * (ds - (a * ds).sum(-1, keepdims=True))
+
+
+def attention_along(x, dx):
+    """The derivative of attention at x along dx."""
+    query, key, value, a = _attending(x)
+    d = x.shape[3] // 3
+    dquery, dkey, dvalue = dx[..., :d], dx[..., d : 2 * d], dx[..., 2 * d :]
+    ds = np.einsum("npgd,nqgd->ngpq", dquery, key) + np.einsum("npgd,nqgd->ngpq", query, dkey)
+    da = _softmax_along(a, ds / np.sqrt(d))
+    return np.einsum("ngpq,nqgd->npgd", da, value) + np.einsum("ngpq,nqgd->npgd", a, dvalue)
+
+
+def attention_back(x, dz):
+    """The derivative by x from that by the output of attention."""
+    query, key, value, a = _attending(x)
+    ds = _softmax_along(a, np.einsum("npgd,nqgd->ngpq", dz, value)) / np.sqrt(x.shape[3] // 3)
+    by_query, by_key = (
+        np.einsum("ngpq,nqgd->npgd", ds, key),
+        np.einsum("ngpq,npgd->nqgd", ds, query),
+    )
+    return np.concatenate([by_query, by_key, np.einsum("ngpq,npgd->nqgd", a, dz)], -1)
+
+
+def _through_all(dz, channels):
+    """The sum over the positions and channels of each head, for every one of them."""
+    n, p, g, _ = dz.shape
+    return np.broadcast_to(dz.sum((1, 3), keepdims=True), (n, p, g, channels))
+
+
+def waves(positions, channels):
+    """Sines in even channels, cosines in odd ones, of p / 10000^(2 i / channels)."""
+    found = np.zeros((positions, channels))
+    for p, c in np.ndindex(positions, channels):
+        angle = p / 10000.0 ** ((c - c % 2) / channels)
+        found[p, c] = math.cos(angle) if c % 2 else math.sin(angle)
+    return found
+
+
+def value(layer, w, x):
+    """The map without bias and without what an embedding adds."""
+    if layer.kind == "attention" and w is not None:
+        attended = _attending(x)
+        return np.einsum("ngpq,nqgd->npgd", attended[3], attended[2])
+    return linear(layer, w, x)
+
+
+def added(layer, params):
+    """What an embedding adds to every example, from its parameters or from their tangents."""
+    positions, total = layer.end[0] * layer.end[1], 0.0
+    if f"{layer.path}/token" in params:
+        total = np.zeros((1, positions, *params[f"{layer.path}/token"].shape))
+        total[0, 0] = params[f"{layer.path}/token"]
+    return total + params.get(f"{layer.path}/positions", 0.0)
+
+
+def added_to(layer, params, dz):
+    """Per-example derivatives by what an embedding adds."""
+    found = {f"{layer.path}/token": dz[:, 0], f"{layer.path}/positions": dz}
+    return {path: grad for path, grad in found.items() if path in params}
+
+
 def linear(layer, w, x):
-    """y = x w without bias."""
+    """y = x w without bias; of attention, the derivative at w along x."""
     if layer.kind == "identity":
         return x
+    if layer.kind == "attention":
+        return _through_all(x, x.shape[3] // 3) if w is None else attention_along(w, x)
     out = np.einsum(EQUATIONS[layer.kind][0], *_read(layer, w, x), optimize=True)
+    if layer.token:
+        out = np.concatenate([np.zeros_like(out[:, :1]), out], 1)
     return out[:, None, None] if layer.kind == "full" else out
 
 
@@ -138,6 +240,7 @@ def _swapped(layer, dz, first, wanted):
     names, out = EQUATIONS[layer.kind][0].split("->")
     names = names.split(",")
     names[first] = out
+    dz = dz[:, 1:] if layer.token else dz
     return f"{','.join(names)}->{wanted}", dz[:, 0, 0] if layer.kind == "full" else dz
 
 
@@ -145,6 +248,8 @@ def linear_to_input(layer, w, dz, x):
     """Transposed map: derivative by the output -> derivative by the input x."""
     if layer.kind == "identity":
         return dz
+    if layer.kind == "attention":
+        return _through_all(dz, x.shape[3]) if w is None else attention_back(w, dz)
     read = list(_read(layer, w, x))
     equation, read[0] = _swapped(layer, dz, 0, EQUATIONS[layer.kind][0].split(",")[0])
     return np.einsum(equation, *read, optimize=True).reshape(x.shape)

@@ -11,11 +11,16 @@ from oracle.layers import (
     Coupling,
     Layer,
     Norm,
+    activated,
+    added,
+    added_to,
     bias,
     linear,
     linear_to_bias,
     linear_to_input,
     linear_to_weight,
+    value,
+    waves,
     weight,
 )
 
@@ -72,11 +77,15 @@ class Network:
 
 @dataclass
 class Trace:
-    """What a layer kept: norms, the map's input and weight, and where it fires."""
+    """What a layer kept: norms, the derivative of its activation, the map's input and weight.
+
+    `mask` is 0 where a derivative that is only 0 or 1 is 0; else there is nothing to leave out.
+    """
 
     before: Norm
     after: Norm
     firing: np.ndarray
+    mask: np.ndarray
     x: np.ndarray
     w: np.ndarray
 
@@ -98,15 +107,17 @@ def _pushed(layer, push, before, after, dx, trace_w):
         dpre = dpre + linear(layer, dw, before.y)
     if f"{layer.path}/b" in push:
         dpre = dpre + bias(layer, push[f"{layer.path}/b"])
-    return after.through(dpre)
+    return after.through(dpre + added(layer, push))
 
 
 def _layer(net, layer, params, x, push):
     """Pre-activation of one layer without what it adds, its tangent, its trace."""
-    (value, dx), path = x, layer.path
-    before = net.norm(value, layer.before, net.eps)
+    (entering, dx), path = x, layer.path
+    before = net.norm(entering, layer.before, net.eps)
     w = weight(layer, params, before.y, net.norm is Coupling)
-    pre = linear(layer, w, before.y)
+    pre = value(layer, w, before.y) + added(layer, params)
+    if layer.waves:
+        pre = pre + waves(pre.shape[1], pre[0, 0].size).reshape(pre.shape[1:])
     if f"{path}/b" in params:
         pre = pre + bias(layer, params[f"{path}/b"])
     after = net.norm(pre, layer.after, net.eps)
@@ -116,7 +127,7 @@ def _layer(net, layer, params, x, push):
         scale, none = params[f"{path}/scale"], np.zeros(1)
         dz = dz * scale + push.get(f"{path}/scale", none) * z + push.get(f"{path}/shift", none)
         z = z * scale + params[f"{path}/shift"]
-    return z, dz, Trace(before, after, None, before.y, w)
+    return z, dz, Trace(before, after, None, None, before.y, w)
 
 
 def run(net, block, params, x, push, shift, layers):
@@ -127,8 +138,9 @@ def run(net, block, params, x, push, shift, layers):
         z, dz = z + shift.get(layer.path, none), dz + push.get(layer.path, none)
         for name in layer.adds:
             z, dz = z + found[name][0], dz + found[name][1]
-        trace.firing = (z > 0).astype(float) if layer.relu else np.ones(z.shape)
-        found[layer.path] = (z * trace.firing, dz * trace.firing)
+        out, trace.firing = activated(layer, z)
+        trace.mask = trace.firing if layer.relu else np.ones(z.shape)
+        found[layer.path] = (out, dz * trace.firing)
         layers[layer.path] = trace
     return found[block.layers[-1].path]
 
@@ -160,6 +172,7 @@ def layer_back(layer, params, trace, dz, grads, ignore_norm=False):
         grads[f"{path}/w"] = linear_to_weight(layer, params[f"{path}/w"], trace.x, dpre)
     if f"{path}/b" in params:
         grads[f"{path}/b"] = linear_to_bias(layer, dpre)
+    grads |= added_to(layer, params, dpre)
     return dpre
 
 

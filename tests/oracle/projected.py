@@ -80,7 +80,7 @@ def project(net, params, x, target, guess, space, how, exact):
     ours = {name: v for name, v in guess.items() if name.split("/")[0] not in exact}
     ours = {name: np.broadcast_to(v, target[name].shape) for name, v in ours.items()}
     if how.get("masked") and space == "activation":
-        ours = {name: v * made.layers[name].firing for name, v in ours.items()}
+        ours = {name: v * made.layers[name].mask for name, v in ours.items()}
     found = along(left, ours, how)
     found = {name: v + prior.get(name, 0.0) for name, v in found.items()}
     found |= {name: v for name, v in target.items() if name.split("/")[0] in exact}

@@ -160,7 +160,7 @@ def pulled_back(chain, params, x, made, estimates, space, ignore_norm=False):
     if space == "weight":
         return estimates
     if space == "activation":
-        g_z = {path: g * made.layers[path].firing for path, g in estimates.items()}
+        g_z = {path: g * made.layers[path].mask for path, g in estimates.items()}
         return summed(layerwise(chain, params, made, g_z, ignore_norm))
     return added(
         summed(

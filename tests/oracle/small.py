@@ -43,5 +43,11 @@ NETS = {
     "mixed, none": _net("chain", ("mixed",), "none"),
     "positionwise": _net("chain", ("positionwise",), "batch_norm", affine=False),
     "full": _net("chain", ("full",), "batch_norm"),
+    "heads": _net("chain", ("heads",), "none"),
+    "heads, layer": _net("chain", ("heads",), "layer_norm"),
+    "vit": _net("vit", (2, 2, 2, 3, 4, "class_token", "learned"), "local_layer_norm"),
+    "vit, mean": _net("vit", (2, 2, 2, 2, 4, "mean", "sinusoidal"), "layer_norm", affine=False),
+    "mlp mixer": _net("mlp_mixer", (2, 2, 2, 3, 3, 4), "local_layer_norm"),
+    "conv mixer": _net("conv_mixer", (2, 2, 2, 2, 3), "batch_norm"),
 }
 """Names the tests take networks by: every kind of layer, normalization, residual and pooling."""

@@ -35,6 +35,9 @@ NORMS = {
     "resnet18": [Norm("batch_norm"), Norm()],
     "conv_net": [Norm("batch_norm", affine=False), Norm("layer_norm")],
     "chain": [Norm(), Norm("batch_norm")],
+    "vit": [Norm("local_layer_norm"), Norm("layer_norm", affine=False)],
+    "mlp_mixer": [Norm("local_layer_norm"), Norm("layer_norm", affine=False)],
+    "conv_mixer": [Norm("batch_norm"), Norm()],
 }
 EVERY = 20
 """Rows of the table after which what JAX has cached is dropped."""

@@ -5,8 +5,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from oracle import fournier, ren
+from oracle import fournier, layers, ren
 from oracle.build import local_mixer
+from oracle.layers import Layer, attention_along, attention_back
 
 RNG = np.random.default_rng(0)
 PLACES = {"norm": "local_layer_norm", "places": ("before_linear", "after_linear"), "eps": 1e-2}
@@ -37,6 +38,28 @@ def test_finite_differences_approach_the_tangent(target, space):
     near = ren.perturbed(*given, replicate=("group",), epsilon=1e-7)
     for path, value in exact.items():
         np.testing.assert_allclose(near[path], value, atol=1e-4 * max(1, np.abs(value).max()))
+
+
+def test_attention_is_differentiated_as_it_computes():
+    """Its derivative along a direction by differences, its pull-back by the derivative."""
+    x, u = RNG.normal(size=(2, 3, 4, 2, 6))
+    d, step = RNG.normal(size=(3, 4, 2, 2)), 1e-6
+    layer = Layer("attend", "attention")
+    near = [layers.value(layer, x, x + sign * step * u) for sign in (1, -1)]
+    along = attention_along(x, u)
+    np.testing.assert_allclose((near[0] - near[1]) / (2 * step), along, atol=1e-8)
+    np.testing.assert_allclose((attention_back(x, d) * u).sum(), (along * d).sum())
+
+
+def test_attention_by_its_definition():
+    """Position by position and head by head (Vaswani et al. 2017, equation 1)."""
+    x = RNG.normal(size=(2, 3, 2, 6))
+    found = layers.value(Layer("attend", "attention"), x, x)
+    for n, p, g in np.ndindex(2, 3, 2):
+        query = x[n, p, g, :2]
+        weights = [np.exp(query @ x[n, q, g, 2:4] / 2**0.5) for q in range(3)]
+        read = sum(w * x[n, q, g, 4:] for q, w in enumerate(weights)) / sum(weights)
+        np.testing.assert_allclose(found[n, p, g], read)
 
 
 def _chain():

@@ -11,7 +11,7 @@ import fgspec
 class Attention(fgspec.TrainedLayer):
     """Every position reads all positions, weighted by how its query fits their keys."""
 
-    type: Literal["attention"] = "attention"
+    type: Literal["my_attention"] = "my_attention"
     linear: ClassVar[bool] = False
     heads: int = fgspec.Field(default=2, ge=1, description="Heads, which divide the channels.")
 

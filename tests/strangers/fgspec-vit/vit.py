@@ -61,7 +61,7 @@ class _Attention(fgspec.TrainedLayer):
 class Vit(fgspec.Architecture):
     """Patches, then blocks of self-attention and a two-layer perceptron, each with a residual."""
 
-    type: Literal["vit"] = "vit"
+    type: Literal["my_vit"] = "my_vit"
     loss_axes: ClassVar = ("patch",)
     blocks: int = fgspec.Field(default=2, ge=1, description="After the patches' embedding.")
     patches: int = fgspec.Field(default=4, ge=1, description="Per side.")

@@ -1,0 +1,77 @@
+"""The ConvMixer."""
+
+from collections.abc import Iterator
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field
+
+from fgspec.problems.problems import Problem
+from fgspec.spec.activations import AnyActivation, Gelu
+from fgspec.spec.architectures import ACTIVATION, AT, INITIALIZATION
+from fgspec.spec.base import PositiveInt, Unit
+from fgspec.spec.initializations import AnyInitialization, KaimingUniform
+from fgspec.spec.layers import Window
+from fgspec.spec.normalizations import GridNormalization, NormPlace
+from fgspec.spec.patch_networks import PatchNetwork
+from fgspec.yaml.load import Path
+
+
+class ConvMixer(PatchNetwork):
+    """A ConvMixer (Trockman and Kolter 2022, arXiv 2201.09792).
+
+    A block is a convolution of every channel by itself, then a linear map of the channels of every
+    patch. An activation and a normalization follow each, and the convolution's input is added to
+    what its normalization gives. The first block also maps the pixels of patches to channels.
+
+    The defaults are ConvMixer-256/8, with 256 channels and 8 blocks.
+    """
+
+    behaviour: ClassVar[str | None] = "compiler.network.conv_mixer:ConvMixer"
+    type: Literal["conv_mixer"] = "conv_mixer"
+    blocks: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        default=8, description="Number of blocks.", examples=[4]
+    )
+    patches: PositiveInt = Field(
+        default=16,
+        description="Patches per side of the image; there are patches^2 of them. It must divide "
+        "the image's height and width.",
+        examples=[4],
+    )
+    channels: Annotated[PositiveInt, Unit("channels")] = Field(
+        default=256,
+        description="Channels of every patch; `groups` must divide them.",
+        examples=[64],
+    )
+    groups: PositiveInt = Field(
+        default=1,
+        description="Groups that the channels fall into. Local losses can have a copy for each; "
+        "the network computes the same.",
+        examples=[4],
+    )
+    size: Annotated[Window, Unit("positions")] = Field(
+        default=9,
+        description="Side of the square windows of the convolutions, an odd number.",
+        examples=[5],
+    )
+    normalization: GridNormalization = Field(
+        default=GridNormalization(), description="The normalization after every activation."
+    )
+    initialization: AnyInitialization = Field(default=KaimingUniform(), description=INITIALIZATION)
+    activation: AnyActivation = Field(default=Gelu(), description=ACTIVATION)
+
+    @classmethod
+    def example(cls) -> Self:
+        """See the base."""
+        return cls(blocks=2, patches=2, channels=4, groups=2, size=3)
+
+    def normalized(self, image: tuple[int, int, int]) -> Iterator[NormPlace]:
+        """After every activation."""
+        yield NormPlace(self.extent, (*AT, "channels"))
+
+    def problems(self, at: Path) -> Iterator[Problem]:
+        """Channels fall into groups, and windows have a middle."""
+        yield from super().problems(at)
+        yield from self.normalization.problems((*at, "normalization"), (self.channels,))
+        if self.size % 2 == 0:
+            message = "must be odd, so that the grid of patches keeps its size"
+            yield Problem((*at, "size"), f"{message}; nearest: {self.size - 1}, {self.size + 1}")

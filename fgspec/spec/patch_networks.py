@@ -1,0 +1,99 @@
+"""What networks have in common that keep the patches and the channels of an image in all blocks."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar
+
+from fgspec.problems.problems import Problem
+from fgspec.spec.architectures import AT, Normalized, equal_patches
+from fgspec.spec.dataset_info import DatasetInfo
+from fgspec.spec.losses import LossAxis
+from fgspec.spec.normalizations import NormPlace
+from fgspec.spec.shapes import Axis, Extent, divisors
+from fgspec.yaml.load import Path
+
+
+class PatchNetwork(Normalized):
+    """An architecture whose blocks all give the same patches, channels and groups of channels.
+
+    Attributes:
+        counts_groups: the field that says how many groups of channels there are.
+        divided: the fields whose channels fall into groups.
+    """
+
+    loss_axes: ClassVar[tuple[LossAxis, ...]] = ("patch", "group")
+    counts_groups: ClassVar[str] = "groups"
+    divided: ClassVar[tuple[str, ...]] = ("channels",)
+
+    # Not fields here: fields of a base come first, and specs are printed in the order of fields.
+    if TYPE_CHECKING:
+        blocks: int
+        patches: int
+        channels: int
+
+    @property
+    def extent(self) -> Extent:
+        """What leaves every block."""
+        count = getattr(self, self.counts_groups)
+        return Extent(self.patches, self.patches, count, self.channels // count)
+
+    def block_count(self) -> tuple[int, Path] | None:
+        """As its field says."""
+        return self.blocks, (*AT, "blocks")
+
+    def axis_sizes(self, axis: Axis) -> Iterator[tuple[Path, int]]:
+        """Groups and patches."""
+        if axis == "group":
+            yield (*AT, self.counts_groups), self.extent.groups
+        elif axis == "patch":
+            yield (*AT, "patches"), self.extent.features[0]
+
+    def data_problems(self, at: Path, info: DatasetInfo) -> Iterator[Problem]:
+        """Images fall into equal patches."""
+        yield from equal_patches(self.patches, info, at)
+
+    def ends(self, image: tuple[int, int, int]) -> Iterator[NormPlace]:
+        """Every block gives the same."""
+        place = NormPlace(self.extent, (*AT, self.counts_groups), grouped=True)
+        yield from [place] * self.blocks
+
+    def problems(self, at: Path) -> Iterator[Problem]:
+        """Channels fall into groups."""
+        groups = getattr(self, self.counts_groups)
+        for field in self.divided:
+            channels = getattr(self, field)
+            if channels is not None and channels % groups:
+                message = f"must divide {field}; {divisors(channels, groups)}"
+                yield Problem((*at, self.counts_groups), message, others=((*at, field),))
+
+
+class PreNormNetwork(PatchNetwork):
+    """A patch network with a normalization at the beginning of every residual branch."""
+
+    divided: ClassVar[tuple[str, ...]] = ("channels", "hidden")
+
+    if TYPE_CHECKING:
+        hidden: int | None
+
+    @property
+    def wide(self) -> int:
+        """The channels between the two dense layers of a block."""
+        return self.hidden or 4 * self.channels
+
+    def normalized(self, image: tuple[int, int, int]) -> Iterator[NormPlace]:
+        """At the beginning of every branch, and before the classifier."""
+        yield NormPlace(self.extent, (*AT, "channels"))
+        yield NormPlace(self.read, (*AT, "channels"))
+
+    @property
+    def read(self) -> Extent:
+        """What is normalized before the classifier."""
+        return self.extent
+
+    def head_features(self, place: NormPlace) -> Iterator[NormPlace]:
+        """See the base."""
+        yield place
+
+    def problems(self, at: Path) -> Iterator[Problem]:
+        """Channels fall into groups, and what is set of the normalization is read."""
+        yield from super().problems(at)
+        yield from self.normalization.problems((*at, "normalization"))
