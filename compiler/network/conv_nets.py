@@ -23,7 +23,7 @@ from fgspec.spec.shapes import INPUT, Extent
 Image = tuple[int, int, int]
 
 
-def _norm(spec: GridNormalization) -> Norm | None:
+def grid_norm(spec: GridNormalization) -> Norm | None:
     """The normalization after each linear map, or None."""
     normalization = working(spec.type)
     if not normalization.normalizes:
@@ -32,7 +32,7 @@ def _norm(spec: GridNormalization) -> Norm | None:
     return Norm(normalization.over, spec.epsilon, spec.affine, groups, normalization)
 
 
-def _whole(norm: Norm | None) -> Norm | None:
+def whole_norm(norm: Norm | None) -> Norm | None:
     """The normalization over all channels, for features that a group norm may not divide."""
     if norm is None or norm.how.over_whole is None:
         return norm
@@ -47,7 +47,7 @@ def _network(
     activation: Activation,
 ) -> Network:
     """A network whose classifier normalizes, averages over positions, and is linear."""
-    end, classifier_norm = blocks[-1].end, _whole(norm)
+    end, classifier_norm = blocks[-1].end, whole_norm(norm)
     pool = averaging("pool", end)
     before = (normalized("norm", end, classifier_norm),) if classifier_norm is not None else ()
     layers = (*before, pool, full("linear", pool.end, outputs))
@@ -60,7 +60,7 @@ class ConvNet(architectures.ConvNet):
 
     def network(self, image: Image, outputs: int) -> Network:
         """The network for images (height, width, colours) and so many outputs."""
-        norm, start, blocks = _norm(self.normalization), _pixels(image), []
+        norm, start, blocks = grid_norm(self.normalization), pixels(image), []
         activation = working(self.activation)
         for index, channels in enumerate(self.channels):
             stride = 2 if index in self.downsample else 1
@@ -70,7 +70,8 @@ class ConvNet(architectures.ConvNet):
         return _network(tuple(blocks), norm, outputs, self.initialization, activation)
 
 
-def _pixels(image: Image) -> Extent:
+def pixels(image: Image) -> Extent:
+    """The shape of an image, every pixel a position."""
     return Extent(image[0], image[1], 1, image[2])
 
 
@@ -90,7 +91,7 @@ class Resnet18(architectures.Resnet18):
 
     def network(self, image: Image, outputs: int) -> Network:
         """The network for images (height, width, colours) and so many outputs."""
-        norm, start, last_channels, blocks = _norm(self.normalization), _pixels(image), 64, []
+        norm, start, last_channels, blocks = grid_norm(self.normalization), pixels(image), 64, []
         unit, activation = _plain if self.blocks == 16 else _basic, working(self.activation)
         conv_norm = partial(conv, norm=norm, activation=activation)
         for index, stage in enumerate(_STAGES[self.blocks]):
@@ -141,7 +142,7 @@ class Chain(architectures.Chain):
 
     def network(self, image: Image, outputs: int) -> Network:
         """The network for images (height, width, colours) and so many outputs."""
-        norm, (blocks, _) = _norm(self.normalization), self.laid_out(image)
+        norm, (blocks, _) = grid_norm(self.normalization), self.laid_out(image)
         network_blocks = tuple(
             Block(f"block{index}", tuple(_placed(layer, norm) for layer in block))
             for index, block in enumerate(blocks)

@@ -41,7 +41,7 @@ class Normalization(Kind):
             Evaluation then normalizes by running averages of `moments`.
         reads_parts: whether channels are cut into `normalization.parts` first.
         on_tokens: whether local_mixer and mlp offer it.
-        on_grids: whether conv_net, resnet18 and chain offer it.
+        on_grids: whether networks on a grid of positions, such as conv_net, offer it.
         over: the axes that statistics are taken over.
         over_in_group: the same at layers that map each group by itself; None if `over`.
         over_whole: the same before the classifier and in auxiliary heads, where `parts` may not

@@ -24,8 +24,9 @@ class Layer:
     """[norm] map + bias -> [norm, scale, shift] -> [+ perturbation] -> [+ adds] -> [ReLU].
 
     `source` and `adds` are paths of layers of its block, or `input`; without a source it reads the
-    layer before. `grid` and `end` are rows and columns of its input and output; a map of windows
-    begins (size - 1) // 2 positions outside of the grid.
+    layer before. A `pad` is a 1x1 convolution by the identity that gives so many `channels`, the
+    further ones zero. `grid` and `end` are rows and columns of its input and output; a map of
+    windows begins (size - 1) // 2 positions outside of the grid.
     """
 
     path: str
@@ -39,6 +40,7 @@ class Layer:
     end: tuple = (1, 1)
     size: int = 1
     stride: int = 1
+    channels: int = 0
 
 
 @lru_cache(maxsize=256)
@@ -100,6 +102,8 @@ def weight(layer, params, x, count=False):
         every = _windows(layer).sum(1).T[None, :, :, None, None]
         n, p, g, c = x.shape
         return every * np.ones((n, p, 1, g, c)) if count else _largest(layer, x)
+    if layer.kind == "pad":
+        return np.eye(x.shape[2] * x.shape[3], layer.channels)[None, :, None, :]
     w = params.get(f"{layer.path}/w")
     return w.reshape(-1, *w.shape[2:]) if layer.kind in ("conv", "depthwise") else w
 
@@ -110,6 +114,7 @@ EQUATIONS = {
     "token": ("npgc,pq->nqgc", False),
     "full": ("npi,pio->no", True),
     "conv": ("npi,kigc,qkp->nqgc", True),
+    "pad": ("npi,kigc,qkp->nqgc", True),
     "depthwise": ("npgc,kgc,qkp->nqgc", False),
     "max_pool": ("npgc,npqgc->nqgc", False),
     "average_pool": ("npgc,pq->nqgc", False),
@@ -121,7 +126,7 @@ def _read(layer, w, x):
     """The operands of the layer's equation in the shapes it names."""
     x = x.reshape(*x.shape[:2], -1) if EQUATIONS[layer.kind][1] else x
     w = w.reshape(x.shape[1], -1, w.shape[-1]) if layer.kind == "full" else w
-    more = (_windows(layer),) if layer.kind in ("conv", "depthwise") else ()
+    more = (_windows(layer),) if layer.kind in ("conv", "pad", "depthwise") else ()
     return x, w, *more
 
 
