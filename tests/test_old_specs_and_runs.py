@@ -34,6 +34,7 @@ NEW = (
     ("compile", "ynnpack"),
     ("data", "validation"),
     ("diagnostics", "noise_scale"),
+    ("expect", "verified"),
     ("freeze",),
     ("start_from",),
     ("gradient", "perturbation", "projection", "applies_to"),

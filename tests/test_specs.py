@@ -20,6 +20,10 @@ from fgspec.sweeps.expand import load_sweep
 SHRUNKEN = {
     "local_mixer": ["architecture.channels=32", "data.batch_size=8"],
     "resnet18": ["architecture.blocks=2", "architecture.width=0.05", "data.batch_size=8"],
+    # 10 units: the last 7 are a block of their own in the specs of AugLocal.
+    "cifar_resnet": [
+        *["architecture.depth=20", "architecture.width=0.1", "data.batch_size=8"],
+    ],
     "mlp": ["architecture.hidden=[16, 8]", "data.batch_size=8"],
     "chain": ["data.batch_size=8"],
     "vit": [

@@ -60,7 +60,7 @@ class ConvNet(architectures.ConvNet):
 
     def network(self, image: Image, outputs: int) -> Network:
         """The network for images (height, width, colours) and so many outputs."""
-        norm, start, blocks = grid_norm(self.normalization), _pixels(image), []
+        norm, start, blocks = grid_norm(self.normalization), pixels(image), []
         activation = working(self.activation)
         for index, channels in enumerate(self.channels):
             stride = 2 if index in self.downsample else 1
@@ -70,7 +70,8 @@ class ConvNet(architectures.ConvNet):
         return _network(tuple(blocks), norm, outputs, self.initialization, activation)
 
 
-def _pixels(image: Image) -> Extent:
+def pixels(image: Image) -> Extent:
+    """The shape of an image, every pixel a position."""
     return Extent(image[0], image[1], 1, image[2])
 
 
@@ -90,7 +91,7 @@ class Resnet18(architectures.Resnet18):
 
     def network(self, image: Image, outputs: int) -> Network:
         """The network for images (height, width, colours) and so many outputs."""
-        norm, start, last_channels, blocks = grid_norm(self.normalization), _pixels(image), 64, []
+        norm, start, last_channels, blocks = grid_norm(self.normalization), pixels(image), 64, []
         unit, activation = _plain if self.blocks == 16 else _basic, working(self.activation)
         conv_norm = partial(conv, norm=norm, activation=activation)
         for index, stage in enumerate(_STAGES[self.blocks]):

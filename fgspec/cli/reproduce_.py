@@ -11,7 +11,7 @@ from fgspec.cli.sweep_ import (
     costs_of,
     train_all,
 )
-from fgspec.results.cells import Asked, as_sweep, cells_of, comparison, table_at
+from fgspec.results.cells import Asked, as_sweep, cells_of, comparison, table_at, unverified
 from fgspec.sweeps.show import plan_lines
 
 
@@ -36,6 +36,8 @@ def run(
     costs = costs_of(sweep)
     print("\n".join(plan_lines(sweep, costs)), flush=True)
     if list_only:
+        for line in unverified(cells):
+            print(line)
         return
     found = train_all(sweep, costs, run_dir, where)
     print("\n".join(comparison(cells, found)))

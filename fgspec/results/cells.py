@@ -179,10 +179,20 @@ def as_sweep(name: str, cells: Sequence[Cell], asked: Asked, text: str) -> Sweep
     return Sweep(f"reproduce-{name.replace('/', '-')}", text, arms, asked.seeds)
 
 
+def unverified(cells: Sequence[Cell]) -> list[str]:
+    """A line that names the cells whose specs say that no run was compared with their number."""
+    expected = ((cell, cell.arm.loaded.experiment.expect) for cell in cells)
+    labels = [cell.label for cell, expect in expected if expect and expect.verified is False]
+    if not labels:
+        return []
+    return [f"* not verified: no run of these specs was compared before: {', '.join(labels)}"]
+
+
 def comparison(cells: Sequence[Cell], found: Sequence[Found]) -> list[str]:
     """The paper's numbers beside those measured, in per cent: a row each, three columns a column.
 
-    Measured is the mean over seeds, with its standard deviation if there are several.
+    Measured is the mean over seeds, with its standard deviation if there are several. A star marks
+    numbers that are not verified.
     """
     names = list(dict.fromkeys(cell.column for cell in cells))
     rows = list(dict.fromkeys(cell.row for cell in cells))
@@ -192,7 +202,7 @@ def comparison(cells: Sequence[Cell], found: Sequence[Found]) -> list[str]:
     for row in rows:
         own = [_three(by_place.get((row, name)), found) for name in names]
         lines.append((row, *(cell for three in own for cell in three)))
-    return columns(lines)
+    return [*columns(lines), *unverified(cells)]
 
 
 def _three(cell: Cell | None, found: Sequence[Found]) -> tuple[str, str, str]:
@@ -203,6 +213,8 @@ def _three(cell: Cell | None, found: Sequence[Found]) -> tuple[str, str, str]:
     own = [one for one in found if one.planned.arm == cell.label and one.state == "done"]
     measured = summary({one.planned.seed: one.metrics[metric] for one in own})
     paper = "" if expect is None else f"{expect.value:.2%}"
+    if expect is not None and expect.verified is False:
+        paper += " *"
     if measured is None:
         states = {one.state for one in found if one.planned.arm == cell.label}
         return paper, ", ".join(sorted(states)), ""

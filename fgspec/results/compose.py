@@ -205,7 +205,7 @@ def _expected(arms: Sequence[ArmResult]) -> list[Part]:
         numbers = (_cell(metric, value) for value in values)
         off = _cell(metric, own.mean - expect.value, "+")
         agrees = "yes" if told["within"] else "NO"
-        rows.append((arm.label, titled(metric), *numbers, off, agrees, expect.source))
+        rows.append((arm.label, titled(metric), *numbers, off, agrees, expect.cited))
     caption = "Values that the specs expect, and means over seeds."
     return [Table("expected", head, tuple(rows), caption)] * bool(rows)
 

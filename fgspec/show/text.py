@@ -100,6 +100,6 @@ def expectation(expect: Expect | None, metrics: Mapping[str, float]) -> dict[str
             "tolerance": expect.tolerance,
             "measured": measured,
             "within": within,
-            "source": expect.source,
+            "source": expect.cited,
         }
     }

@@ -126,6 +126,14 @@ class Layer(Kind):
             raise ValueError(f"{self}.{found.field}: {found.message}")
         return found
 
+    def farther(self, by: int) -> Self | None:
+        """The same map with windows `by` times as far apart; None if it has no `stride`.
+
+        Heads that copy layers for larger grids ask for it.
+        """
+        stride = getattr(self, "stride", None)
+        return None if stride is None else self.model_copy(update={"stride": by * stride})
+
     def alone(self) -> Self:
         """The map without its place in a block, so that equal maps are equal."""
         around = ("name", "source", "adds", "activation", "normalize", "bias")

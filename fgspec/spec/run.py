@@ -314,3 +314,16 @@ class Expect(Section):
     source: str = Field(
         description="Where the number comes from.", examples=["Ren et al. 2022, table 3"]
     )
+    # Not a bool with a default: specs that were written before this field say neither.
+    verified: bool | None = Field(
+        default=None,
+        description="Whether a whole run of this spec has been compared with the number. false: "
+        "none has, for example because the data were not at hand, so that a difference may lie in "
+        "the spec; reports and `fgspec reproduce` say so. null: the spec does not say.",
+        examples=[False],
+    )
+
+    @property
+    def cited(self) -> str:
+        """The source, and that nobody has compared a run with it, where the spec says that."""
+        return f"{self.source}; not verified" if self.verified is False else self.source

@@ -32,6 +32,42 @@ MISTAKES = {
         "architecture: {type: resnet18, stem: mnist}\n",
         "a.yaml:4:38: architecture.stem: must be one of cifar, imagenet (got mnist)",
     ),
+    "a depth that no small residual net has": mistake(
+        "architecture: {type: cifar_resnet, depth: 34}\n",
+        "a.yaml:4:43: architecture.depth: must be 6 n + 2; nearest: 32, 38 (got 34)",
+    ),
+    "more blocks than units": mistake(
+        "architecture: {type: cifar_resnet, blocks: 11}\n",
+        "a.yaml:4:44: architecture.blocks: must be at most 10: the stem and the basic blocks are 10 units (got 11; architecture.depth is 20 by default)",
+    ),
+    "more blocks than units before the last block": mistake(
+        "architecture: {type: cifar_resnet, depth: 8, last_block: 2, blocks: 4}\n",
+        "a.yaml:4:69: architecture.blocks: must be at most 3: the stem and the basic blocks are 4 units (got 4; architecture.depth is 8 at a.yaml:4:43)",
+    ),
+    "a last block of everything": mistake(
+        "architecture: {type: cifar_resnet, depth: 8, last_block: 4}\n",
+        "a.yaml:4:58: architecture.last_block: must be less than 4, the stem and the basic blocks (got 4; architecture.depth is 8 at a.yaml:4:43)",
+    ),
+    "a last block of one": mistake(
+        "architecture: {type: cifar_resnet, depth: 8, last_block: 2, blocks: 1}\n",
+        "a.yaml:4:58: architecture.last_block: never read: there is one block; remove it (got 2; architecture.blocks is 1 at a.yaml:4:69)",
+    ),
+    "a VGG of another depth": mistake(
+        "architecture: {type: vgg, depth: 19}\n",
+        "a.yaml:4:34: architecture.depth: must be one of 8, 11, 16 (got 19)",
+    ),
+    "AugLocal on averaged features": mistake(
+        "rule: lg-bp\nlosses: {local: {head: {type: auglocal}}}\n",
+        "a.yaml:5:31: losses.local.head.type: later blocks read the grid, which aggregation replicated averages away; use pooled (got auglocal; losses.local.aggregation is replicated by default)",
+    ),
+    "a pyramid of depth one": mistake(
+        "rule: lg-bp\nlosses: {local: {aggregation: pooled, head: {type: auglocal, depth: 1, pyramid: 1}}}\n",
+        "a.yaml:5:81: losses.local.head.pyramid: never read: every head copies one unit; remove it (got 1; losses.local.head.depth is 1 at a.yaml:5:69)",
+    ),
+    "a shortcut to fewer channels": mistake(
+        "architecture:\n  type: chain\n  blocks: [[{type: conv, channels: 8}, {type: shortcut, channels: 4}]]\n",
+        "a.yaml:6:67: architecture.blocks[0][1].channels: must be at least the 8 channels before it (got 4)",
+    ),
     "parts without a group norm": mistake(
         "architecture: {type: resnet18, normalization: {parts: 4}}\n",
         "a.yaml:4:55: architecture.normalization.parts: never read under batch_norm; remove it (got 4; architecture.normalization.type is batch_norm by default)",
@@ -70,7 +106,7 @@ MISTAKES = {
     ),
     "a layer of no type": mistake(
         "architecture:\n  type: chain\n  blocks: [[{channels: 3}]]\n",
-        "a.yaml:6:13: architecture.blocks[0][0]: needs a type; channels is of conv, dense, embedding, full, grouped",
+        "a.yaml:6:13: architecture.blocks[0][0]: needs a type; channels is of conv, dense, embedding, full, grouped, shortcut",
     ),
     "a misspelled type of a layer": mistake(
         "architecture:\n  type: chain\n  blocks: [[{type: conf}]]\n",
@@ -125,7 +161,7 @@ MISTAKES = {
     ),
     "a pooling to more than there is": mistake(
         "architecture:\n  type: chain\n  blocks: [[{type: conv, stride: 2}, {type: average_pool, grid: [5, 2]}]]\n",
-        "a.yaml:6:65: architecture.blocks[0][1].grid: must be at most the 4x4 grid before it (got [5, 2])",
+        "a.yaml:6:67: architecture.blocks[0][1].grid: must be at most the 4x4 grid before it (got [5, 2])",
     ),
     "patches of a chain": mistake(
         "architecture:\n  type: chain\n  patches: 3\n  blocks: [[{type: conv}]]\n",

@@ -147,3 +147,64 @@ def resnet18(count, stem, norm, eps, grid=(8, 8)):
         blocks.append(Block(name, tuple(layers)))
         grid = layers[-1].end
     return on_grid(blocks, norm, eps)
+
+
+def small_image(blocks, layers, eps):
+    """A network whose classifier only pools and is linear, as published; `layers` by path."""
+    readouts = []
+    for path in ("classifier", "heads/final"):
+        named = tuple(replace(layer, path=f"{path}/{layer.path}") for layer in layers)
+        one = (replace(named[0], path=path),)
+        readouts.append((path, Readout(named if len(named) > 1 else one, averages=False)))
+    return Network(tuple(blocks), tuple(readouts), None, eps)
+
+
+VGG = {
+    8: "11P11P1P1P",
+    11: "1P1P11P11P11P",
+    16: "11P11P111P111P111P",
+}
+"""Convolutions and 2x2 poolings in order; a pooling that would leave nothing is left out."""
+
+
+def vgg(depth, hidden, norm, eps, grid=(8, 8)):
+    """VGG: a pooling comes first in the block after it, or in the classifier."""
+    blocks, pools, end = [], [], grid
+    for letter in [*VGG[depth], *["full"] * hidden]:
+        if letter == "P":
+            if min(end) > 1:
+                pools = [windowed("pool", "max_pool", end, 2, 2, relu=False)]
+                end = pools[0].end
+            continue
+        name = f"block{len(blocks)}"
+        layers = [replace(pool, path=f"{name}/pool") for pool in pools]
+        if letter == "full":
+            layers.append(Layer(f"{name}/hidden", "full", after=norm, grid=end))
+        else:
+            layers.append(windowed(f"{name}/conv", "conv", end, after=norm))
+        blocks.append(Block(name, tuple(layers)))
+        pools, end = [], layers[-1].end
+    linear = Layer("linear", "full", relu=False, grid=end)
+    return small_image(blocks, (*pools, linear), eps)
+
+
+def cifar_resnet(cut, widths, shortcut, norm, eps, grid=(8, 8)):
+    """A stem and three stages of equally many basic blocks; `cut` has the units of each block."""
+    length, widths = (sum(cut) - 1) // 3, list(widths[1:])
+    todo = [place == 0 and stage > 0 for stage in range(3) for place in range(length)]
+    blocks = []
+    for index, count in enumerate(cut):
+        name, layers = f"block{index}", []
+        if index == 0:
+            layers, count = [windowed(f"{name}/stem", "conv", grid, after=norm)], count - 1
+        for at in range(count):
+            here = layers[-1].end if layers else grid
+            source = layers[-1].path if layers else INPUT
+            found = _basic(name, at, source, here, todo.pop(0), norm)
+            if len(found) == 3 and shortcut == "padding":
+                found[0] = replace(found[0], kind="pad", after=None, channels=widths.pop(0))
+            layers += found
+        blocks.append(Block(name, tuple(layers)))
+        grid = layers[-1].end
+    pool = Layer("pool", "average_pool", relu=False, grid=grid)
+    return small_image(blocks, (pool, Layer("linear", "full", relu=False)), eps)

@@ -179,6 +179,18 @@ def _conv_mixer_text(sizes, norm):
     return f"{{type: conv_mixer, {words}, normalization: {norm.text(True)}}}"
 
 
+def _vgg_text(sizes, norm):
+    depth, width, hidden = sizes
+    words = f"depth: {depth}, width: {width}, hidden: [{', '.join(map(str, hidden))}]"
+    return f"{{type: vgg, {words}, normalization: {norm.text(True)}}}"
+
+
+def _cifar_resnet_text(sizes, norm):
+    cut, words, (first, *_), shortcut = sizes
+    words = f"depth: {2 * sum(cut)}, {words}, width: {first / 16}, shortcut: {shortcut}"
+    return f"{{type: cifar_resnet, {words}, normalization: {norm.text(True)}}}"
+
+
 ARCHITECTURES = {
     "local_mixer": (
         _mixer_text,
@@ -203,6 +215,18 @@ ARCHITECTURES = {
         lambda sizes, norm: build.conv_net([size < 0 for size in sizes], *norm.spatial()),
         lambda sizes: (8, 8),
         (-2, -3, 2),
+    ),
+    "vgg": (
+        _vgg_text,
+        lambda sizes, norm: build.vgg(sizes[0], len(sizes[2]), *norm.spatial()),
+        lambda sizes: (8, 8),
+        (8, 0.005, (3,)),
+    ),
+    "cifar_resnet": (
+        _cifar_resnet_text,
+        lambda sizes, norm: build.cifar_resnet(sizes[0], sizes[2], sizes[3], *norm.spatial()),
+        lambda sizes: (8, 8),
+        ((2, 1, 1), "blocks: 3", (1, 2, 4), "padding"),
     ),
     "chain": (
         lambda sizes, norm: chains.CHAINS[sizes[0]][0] % norm.text(True),
@@ -231,7 +255,8 @@ ARCHITECTURES = {
 }
 """type -> (sizes, norm) to its spec; to the oracle's network; sizes to the grid; sizes.
 
-Sizes of a conv_net are channels, negative where the convolution halves the grid.
+Sizes of a conv_net are channels, negative where the convolution halves the grid. Those of a
+cifar_resnet are the units of every block, the words that say so, and the channels of its stages.
 """
 
 

@@ -14,6 +14,7 @@ from compiler.named_arrays.random_streams import address
 from compiler.network.initialize import initialize
 from compiler.plan.plan import make_plan
 from compiler.plan.segment import Segment
+from compiler.plan.stacks import unstacked
 from fgspec.loading.spec_file import loads
 from oracle import projected, ren
 from oracle.build import norm_axes, unparted
@@ -114,7 +115,14 @@ def compiled(case, float64=False):
         data["views"] = np.asarray(views, float)
     if {"ntk", "fixed_ntk"} & case.guides:
         data["untrained"] = _untrained(case, made, state)
+    params, feedback = (_unstacked(made, tree) for tree in (state.params, state.feedback))
+    state = state._replace(params=params, feedback=feedback)
     return _flat(jax.device_get(grads)), jax.device_get(state), data, noise
+
+
+def _unstacked(made, tree):
+    """Parameters block by block, as the oracle knows them."""
+    return unstacked(made.plan.stacks, tree) if "stacks" in tree else tree
 
 
 class Given:

@@ -27,7 +27,8 @@ class Layer:
     `source` and `adds` are paths of layers of its block, or `input`; without a source it reads the
     layer before. `grid` and `end` are rows and columns of its input and output; a map of windows
     begins (size - 1) // 2 positions outside of the grid. An embedding may have a class token and
-    add sines and cosines of the position.
+    add sines and cosines of the position. A `pad` is a 1x1 convolution by the identity that gives
+    so many `channels`, the further ones zero.
     """
 
     path: str
@@ -44,6 +45,7 @@ class Layer:
     gelu: bool = False
     token: bool = False
     waves: bool = False
+    channels: int = 0
 
 
 _erf = np.vectorize(math.erf)
@@ -123,6 +125,8 @@ def weight(layer, params, x, count=False):
         every = _windows(layer).sum(1).T[None, :, :, None, None]
         n, p, g, c = x.shape
         return every * np.ones((n, p, 1, g, c)) if count else _largest(layer, x)
+    if layer.kind == "pad":
+        return np.eye(x.shape[2] * x.shape[3], layer.channels)[None, :, None, :]
     w = params.get(f"{layer.path}/w")
     return w.reshape(-1, *w.shape[2:]) if layer.kind in ("conv", "depthwise") else w
 
@@ -133,6 +137,7 @@ EQUATIONS = {
     "token": ("npgc,pq->nqgc", False),
     "full": ("npi,pio->no", True),
     "conv": ("npi,kigc,qkp->nqgc", True),
+    "pad": ("npi,kigc,qkp->nqgc", True),
     "depthwise": ("npgc,kgc,qkp->nqgc", False),
     "max_pool": ("npgc,npqgc->nqgc", False),
     "average_pool": ("npgc,pq->nqgc", False),
@@ -146,7 +151,7 @@ def _read(layer, w, x):
     """The operands of the layer's equation in the shapes it names."""
     x = x.reshape(*x.shape[:2], -1) if EQUATIONS[layer.kind][1] else x
     w = w.reshape(x.shape[1], -1, w.shape[-1]) if layer.kind == "full" else w
-    more = (_windows(layer),) if layer.kind in ("conv", "depthwise") else ()
+    more = (_windows(layer),) if layer.kind in ("conv", "pad", "depthwise") else ()
     return x, w, *more
 
 

@@ -39,6 +39,19 @@ NETS = {
     "conv, parts": _net("conv_net", (-2, -4, 2), "group_norm", parts=2),
     "resnet": _net("resnet18", (2, 0.03, "cifar"), "batch_norm"),
     "resnet, stem": _net("resnet18", (2, 0.05, "imagenet"), "layer_norm", affine=False),
+    "vgg": _net("vgg", (8, 0.005, (3,)), "batch_norm"),
+    "vgg, no hidden": _net("vgg", (11, 0.008, ()), "layer_norm", affine=False),
+    "small resnet": _net(
+        *("cifar_resnet", ((2, 1, 1), "blocks: 3", (1, 2, 4), "padding"), "batch_norm")
+    ),
+    "small resnet, projected": _net(
+        *("cifar_resnet", ((2, 1, 1, 3), "last_block: 3, blocks: 4", (1, 2, 4), "projection")),
+        *("layer_norm",),
+        affine=False,
+    ),
+    "units": _net(
+        *("cifar_resnet", ((1,) * 7, "blocks: null", (1, 2, 4), "padding"), "batch_norm")
+    ),
     "mixed": _net("chain", ("mixed",), "layer_norm"),
     "mixed, none": _net("chain", ("mixed",), "none"),
     "positionwise": _net("chain", ("positionwise",), "batch_norm", affine=False),

@@ -34,6 +34,8 @@ NORMS = {
     "mlp": [Norm(), Norm("layer_norm")],
     "resnet18": [Norm("batch_norm"), Norm()],
     "conv_net": [Norm("batch_norm", affine=False), Norm("layer_norm")],
+    "vgg": [Norm("batch_norm"), Norm()],
+    "cifar_resnet": [Norm("batch_norm"), Norm("layer_norm")],
     "chain": [Norm(), Norm("batch_norm")],
     "vit": [Norm("local_layer_norm"), Norm("layer_norm", affine=False)],
     "mlp_mixer": [Norm("local_layer_norm"), Norm("layer_norm", affine=False)],

@@ -7,7 +7,7 @@ import runs
 
 from benchmarks.variance_laws import KINDS, Layer, Point, law, simulate
 from fgspec.loading.spec_file import load
-from fgspec.results.cells import Asked, cells_of, comparison, table_at
+from fgspec.results.cells import Asked, cells_of, comparison, table_at, unverified
 from fgspec.sweeps.folder import Found, Planned
 
 ROOT = Path(__file__).parents[2]
@@ -82,6 +82,20 @@ def test_the_papers_number_stands_beside_the_mean_over_seeds(tmp_path):
     assert comparison(cells, done)[2].split() == ["small", "2.66%", "3.10%", "±", "0.14", "+0.44"]
     assert comparison(cells, done[:1])[2].split() == ["small", "2.66%", "3.00%", "+0.34"]
     assert comparison(cells, [found(0, "failed", 0.9)])[2].split() == ["small", "2.66%", "failed"]
+
+
+def test_numbers_that_nobody_verified_have_a_star(tmp_path):
+    plain = runs.write_spec(tmp_path)
+    starred = plain.with_name("starred.yaml")
+    expect = "metric: test/error, value: 0.0266, tolerance: 0.01, source: a paper"
+    starred.write_text(plain.read_text() + f"expect: {{{expect}, verified: false}}\n")
+    plain.write_text(plain.read_text() + f"expect: {{{expect}}}\n")
+    cells = cells_of({"c": [plain, starred]}, asked())
+    lines = comparison(cells, [])
+    assert [line.split() for line in lines[2:4]] == [["small", "2.66%"], ["starred", "2.66%", "*"]]
+    assert lines[4:] == unverified(cells)
+    assert lines[4].endswith("c.starred")
+    assert unverified(cells[:1]) == []
 
 
 def test_names_that_are_in_no_table_are_told(fgspec):

@@ -16,6 +16,8 @@ from rich.console import Console
 import fgspec
 import fgspec.api
 from fgspec.loading import resolved
+from fgspec.show.text import expectation
+from fgspec.spec.run import Expect
 from fgspec.training import run_folder as rundir
 from fgspec.training.logbook import read
 from fgspec.training.loop import Preempted
@@ -251,6 +253,18 @@ def test_expectation_is_checked_at_the_end(tmp_path):
     summary = fgspec.train(fgspec.load(runs.write_spec(tmp_path), changes), run_dir=tmp_path)
     assert summary["expectation"]["within"] is True
     assert summary["expectation"]["measured"] == summary["metrics"]["test/error"]
+
+
+def test_an_expectation_that_nobody_verified_says_so():
+    fields = {"metric": "test/error", "value": 0.5, "tolerance": 0.1, "source": "a paper"}
+    metrics = {"test/error": 0.45}
+    for verified, source in (
+        (None, "a paper"),
+        (True, "a paper"),
+        (False, "a paper; not verified"),
+    ):
+        expect = Expect(**fields, verified=verified)
+        assert expectation(expect, metrics)["expectation"]["source"] == source
 
 
 def test_another_data_set_is_refused(tmp_path, monkeypatch):
