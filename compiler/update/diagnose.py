@@ -331,7 +331,7 @@ def _alignment(plan: Plan, params: Params, feedback: Params) -> dict[str, Float[
 
 
 def _head_accuracy(
-    plan: Plan, params: Params, features: Mapping[str, Features], labels: Int[Array, " n"]
+    plan: Plan, params: Params, features: Mapping[str, Features], labels: Shaped[Array, "n ..."]
 ) -> dict[str, Float[Array, ""]]:
     """The accuracy of every local head on the batch."""
     measures = {}
