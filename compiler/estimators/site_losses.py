@@ -17,7 +17,9 @@ Params = Mapping[str, Any]
 Features = Float[Array, "n p g c"]
 
 
-def site_losses(plan: Plan, params: Params, feedback: Params, labels: Shaped[Array, "n ..."]) -> Any:
+def site_losses(
+    plan: Plan, params: Params, feedback: Params, labels: Shaped[Array, "n ..."]
+) -> Any:
     """A function that computes the copies of the loss at any site of a plan.
 
     Args:

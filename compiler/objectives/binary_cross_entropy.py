@@ -2,12 +2,13 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Shaped
+from jaxtyping import Array, Float, Int, Shaped
 
+from compiler.objectives.largest_output import LargestOutput
 from fgspec.spec import binary_cross_entropy
 
 
-class BinaryCrossEntropy(binary_cross_entropy.BinaryCrossEntropy):
+class BinaryCrossEntropy(LargestOutput, binary_cross_entropy.BinaryCrossEntropy):
     """Binary cross entropy of one-hot classes."""
 
     def value(
@@ -18,17 +19,6 @@ class BinaryCrossEntropy(binary_cross_entropy.BinaryCrossEntropy):
     ) -> Float[Array, " n"]:
         """The sum over classes; `others` is not used, as no row depends on another."""
         return _summed(outputs, jax.nn.one_hot(targets, outputs.shape[-1], dtype=outputs.dtype))
-
-    def metrics(
-        self, outputs: Float[Array, "n k"], targets: Int[Array, " n"]
-    ) -> dict[str, Bool[Array, " n"]]:
-        """Whether the class of the largest output is wrong (`error`) or right (`accuracy`)."""
-        right = self.predict(outputs) == targets
-        return {"error": ~right, "accuracy": right}
-
-    def predict(self, outputs: Float[Array, "n k"]) -> Int[Array, " n"]:
-        """The class of the largest output."""
-        return outputs.argmax(-1)
 
 
 class ManyBinaryCrossEntropy(binary_cross_entropy.ManyBinaryCrossEntropy):

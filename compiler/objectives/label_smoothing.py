@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from compiler.objectives.cross_entropy import CrossEntropy
+from compiler.objectives.largest_output import LargestOutput
 from fgspec.spec import label_smoothing
 
 
-class LabelSmoothing(label_smoothing.LabelSmoothing, CrossEntropy):
+class LabelSmoothing(LargestOutput, label_smoothing.LabelSmoothing):
     """Cross entropy with smoothed labels."""
 
     def value(
@@ -21,3 +21,7 @@ class LabelSmoothing(label_smoothing.LabelSmoothing, CrossEntropy):
         log_p = jax.nn.log_softmax(outputs)
         right = jnp.take_along_axis(log_p, targets[:, None], axis=-1)[:, 0]
         return -(1 - self.smoothing) * right - self.smoothing * log_p.mean(-1)
+
+    def probabilities(self, outputs: Float[Array, "n k"]) -> Float[Array, "n k"]:
+        """The softmax of the outputs."""
+        return jax.nn.softmax(outputs)

@@ -2,13 +2,14 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
+from compiler.objectives.largest_output import LargestOutput
 from fgspec.spec import squared_error
 
 
-class SquaredError(squared_error.SquaredError):
-    """Squared error of one-hot classes."""
+class SquaredError(LargestOutput, squared_error.SquaredError):
+    """Squared error of one-hot classes; that of the largest output is the nearest."""
 
     def value(
         self,
@@ -19,17 +20,6 @@ class SquaredError(squared_error.SquaredError):
         """Half the squared distance; `others` is not used, as no row depends on another."""
         wanted = jax.nn.one_hot(targets, outputs.shape[-1], dtype=outputs.dtype)
         return _half_square(outputs - wanted)
-
-    def metrics(
-        self, outputs: Float[Array, "n k"], targets: Int[Array, " n"]
-    ) -> dict[str, Bool[Array, " n"]]:
-        """Whether the class of the largest output is wrong (`error`) or right (`accuracy`)."""
-        right = self.predict(outputs) == targets
-        return {"error": ~right, "accuracy": right}
-
-    def predict(self, outputs: Float[Array, "n k"]) -> Int[Array, " n"]:
-        """The class of the largest output, whose one-hot vector is the nearest."""
-        return outputs.argmax(-1)
 
 
 class VectorSquaredError(squared_error.VectorSquaredError):

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Shaped
+from jaxtyping import Array, Float, Shaped
 
 from compiler.estimators.context import Context, Estimate, Noise, drawn, make_context
 from compiler.estimators.site_losses import readout_of

@@ -63,8 +63,9 @@ class Program:
     """The pure functions of one plan; each is compiled at its first call.
 
     A batch has `image` [n, h, w, colours], integers in 0..255 or floats in [0, 1], and `label`:
-    classes [n], int32; vectors [n, k], float32; or labels of 0 and 1 [n, k], int32. It may also have `views` [m, h, w, colours], floats in [0, 1]: augmented images for
-    the blocks to train on, with example i of n in rows i, n + i, and so on.
+    classes [n], int32; vectors [n, k], float32; or labels of 0 and 1 [n, k], int32. It may also
+    have `views` [m, h, w, colours], floats in [0, 1]: augmented images for the blocks to train on,
+    with example i of n in rows i, n + i, and so on.
 
     `compiler.compile.compile_plan` makes a program.
 
@@ -252,9 +253,7 @@ class Program:
             # the features that it sees in evaluation.
             clean = clean_features(plan, state, batch["image"])
             wanted = answer_targets(plan, batch)
-        classifier_grads, metrics, traces = classifier_gradient(
-            plan, state.params, clean, wanted
-        )
+        classifier_grads, metrics, traces = classifier_gradient(plan, state.params, clean, wanted)
         return learned._replace(
             grads={**learned.grads, **classifier_grads},
             squares=learned.squares + optax.tree.norm(classifier_grads, squared=True),

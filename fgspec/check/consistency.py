@@ -16,9 +16,9 @@ from fgspec.problems.problems import Problem, nearest
 from fgspec.spec.architectures import Architecture
 from fgspec.spec.base import Interval
 from fgspec.spec.data import Data
+from fgspec.spec.dataset_info import LABEL_WORDS
 from fgspec.spec.example_means import mixing
 from fgspec.spec.gradient import Gradient, Perturbation
-from fgspec.spec.dataset_info import LABEL_WORDS
 from fgspec.spec.kinds import OneOf, methods_in, names_of
 from fgspec.spec.losses import Losses
 from fgspec.spec.mesh import AXES, Mesh

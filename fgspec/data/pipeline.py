@@ -23,7 +23,7 @@ Rows = NDArray[np.intp] | None
 
 
 class Batch(TypedDict):
-    """Examples of one step: `image` [B, H, W, C], like the data set's; `label` of B, like the data set's."""
+    """Examples of one step: `image` [B, H, W, C] and `label` of each, like the data set's."""
 
     image: Pixels
     label: Labels

@@ -303,9 +303,7 @@ def _check_metrics(objective: Objective, info: DatasetInfo) -> None:
     outputs = rng.standard_normal((tried, objective.outputs(info))) * rng.uniform(0, 5, (tried, 1))
     outputs = array(outputs)
     value, metrics = jax.jit(objective.value), jax.jit(objective.metrics)
-    losses = [
-        value(outputs, array(np.repeat(one[None], tried, 0), wanted.dtype)) for one in wanted
-    ]
+    losses = [value(outputs, array(np.repeat(one[None], tried, 0), wanted.dtype)) for one in wanted]
     right = array(np.asarray(outputs)[np.argmin(losses, 1)])
     name, less = objective.headline, objective.lower_is_better
     good, bad = (

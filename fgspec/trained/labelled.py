@@ -85,9 +85,7 @@ def labelled(data: Any, info: DatasetInfo, names: Sequence[str]) -> Labelled:
             if info.numbers
             else f"{len(images)} integers, one an image"
         )
-        raise UserError(
-            f"labels: must be {wanted} (got {labels.dtype} {list(labels.shape)})"
-        )
+        raise UserError(f"labels: must be {wanted} (got {labels.dtype} {list(labels.shape)})")
     if not len(labels):
         raise UserError("data: has no image; give at least one")
     try:
@@ -109,9 +107,7 @@ def _labels_of(info: DatasetInfo) -> str:
 
 def _of_section(data: Data, search: Search, info: DatasetInfo, names: Sequence[str]) -> Labelled:
     other = describe(data.source, search)
-    own, theirs = (
-        f"{_labels_of(one)} of images {list(one.image_shape)}" for one in (info, other)
-    )
+    own, theirs = (f"{_labels_of(one)} of images {list(one.image_shape)}" for one in (info, other))
     if own != theirs:
         raise UserError(f"data: has {theirs}, the run's data {own}; give data of the same kind")
     dataset = read(data.source, search)
