@@ -5,7 +5,6 @@ from pathlib import Path
 from rich.console import Console
 
 from fgspec.check.against_data import data_problems
-from fgspec.cli.arguments import then
 from fgspec.data.describe import describe
 from fgspec.data.packing import pack
 from fgspec.loading.spec_file import load
@@ -27,4 +26,3 @@ def run(spec: Path, folder: Path, overrides: list[str] | None, shard: int) -> No
     )
     label = "" if made.info.label == "class" else f", labels: {made.info.label}"
     print(f"use it with data.source: {{type: packed, path: {folder}{label}}}")
-    then("data", "check", spec, "data.source.type=packed", f"data.source.path={folder}")

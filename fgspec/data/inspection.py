@@ -123,11 +123,10 @@ def inspected(dataset: Dataset, info: DatasetInfo, batch_size: int, seed: int) -
 
 @dataclass
 class _Sums:
-    """Exact or float64 sums over pixels, per channel, that chunks are added to."""
+    """Moments of pixels per channel, in float64, that chunks are added to."""
 
     channels: int
     count: int = 0
-    total: Any = 0.0
     squares: Any = 0.0
     lowest: float = np.inf
     highest: float = -np.inf

@@ -84,7 +84,7 @@ def pack(source: Source, folder: Path, search: Search = None, shard: int = SHARD
     if counts != (info.train_examples, info.test_examples):
         raise DataError(
             f"data.source: {source} describes {info.train_examples} training and "
-            f"{info.test_examples} test examples, but {counts[0]} and {counts[1]} are read; correct "
+            f"{info.test_examples} test examples, but {counts[0]} and {counts[1]} are read; mend "
             "the source"
         )
     folder.mkdir(parents=True)
