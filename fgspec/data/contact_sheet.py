@@ -124,7 +124,7 @@ def _unit(image: NDArray[Any]) -> NDArray[Any]:
 
 
 def _cell(image: NDArray[Any], zoom: int) -> NDArray[np.uint8]:
-    """An image in red, green and blue, enlarged; of 2 or more than 4 channels the first, in grey."""
+    """An image in colours, enlarged; of 2 or more than 4 channels the first, in grey."""
     channels = image.shape[-1]
     shown = image[..., :3] if channels in (3, 4) else image[..., :1]
     pixels = np.clip(np.round(_unit(shown) * 255), 0, 255).astype(np.uint8)
