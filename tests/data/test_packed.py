@@ -156,7 +156,7 @@ def test_a_damaged_record_is_found_when_it_is_read(packed):
     _flipped(packed)
     images = read(Packed(path=str(packed), verify=False)).train_images
     assert len(images.take(np.arange(16), axis=0)) == 16
-    with pytest.raises(DataError, match="a train image of .* cannot be read"):
+    with pytest.raises(DataError, match=r"a train image of .* cannot be read"):
         images.take(np.arange(40), axis=0)
 
 

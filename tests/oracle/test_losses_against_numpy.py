@@ -177,9 +177,8 @@ def by_hand(formula, params, local):
     classifier, error = of(params["classifier"], h1)
     found = {"classifier": classifier}
     if local:
-        heads = {
-            name: of(params["heads"][name], h) for name, h in zip(("block0", "block1"), (h0, h1))
-        }
+        features = {"block0": h0, "block1": h1}
+        heads = {name: of(params["heads"][name], h) for name, h in features.items()}
         found["heads"] = {name: own for name, (own, _) in heads.items()}
         grads1, _ = pulled(blocks[1], h0, heads["block1"][1] * (z1 > 0))
         grads0, _ = pulled(blocks[0], SEEN, heads["block0"][1] * (z0 > 0))
@@ -232,7 +231,7 @@ def test_smoothing_of_zero_is_cross_entropy():
 
 
 def test_what_is_reconstructed_is_the_augmented_image():
-    """Blocks see the augmented image, so its pixels are the target; evaluation sees the clean one."""
+    """Blocks see the augmented image, so its pixels are the target; evaluation sees clean ones."""
     made = program(FORMULAS[5], "lg-bp")
     state = state_of(made)
     label = jnp.asarray(LABELS["class"])

@@ -53,7 +53,7 @@ def train(folder, monkeypatch, source, objective, rule="lg-fg-a", steps=60):
     text = SPEC.format(name=name, rule=rule, source=source, objective=objective, steps=steps)
     path = folder / f"{name}.yaml"
     path.write_text(text)
-    return path, Path(api.train(path, run_dir=folder / "runs")["run"])
+    return Path(api.train(path, run_dir=folder / "runs")["run"])
 
 
 def last(run, metric):
@@ -62,7 +62,7 @@ def last(run, metric):
 
 
 def test_regression(folder, monkeypatch, fgspec):
-    path, run = train(folder, monkeypatch, VECTOR, "squared_error")
+    run = train(folder, monkeypatch, VECTOR, "squared_error")
     errors = last(run, "valid/mean_squared_error")
     assert len(errors) == 3
     assert errors[-1] < 0.5 * errors[0]
@@ -115,7 +115,7 @@ def test_the_progress_shows_the_error_that_the_objective_names(folder, monkeypat
 
 
 def test_several_labels(folder, monkeypatch):
-    _, run = train(folder, monkeypatch, BINARY, "binary_cross_entropy")
+    run = train(folder, monkeypatch, BINARY, "binary_cross_entropy")
     assert last(run, "valid/label_error")[-1] < 0.25
     model = api.restore(run)
     with np.load(folder / "own.npz") as arrays:
@@ -129,7 +129,7 @@ def test_several_labels(folder, monkeypatch):
 
 
 def test_reconstruction(folder, monkeypatch):
-    path, run = train(folder, monkeypatch, VECTOR, "reconstruction", rule="lg-bp", steps=60)
+    run = train(folder, monkeypatch, VECTOR, "reconstruction", rule="lg-bp", steps=60)
     errors = last(run, "valid/mean_squared_error")
     assert errors[-1] < 0.6 * errors[0]
     losses = [last(run, f"local_loss/block{block}") for block in (0, 1)]
