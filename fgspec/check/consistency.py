@@ -129,6 +129,7 @@ def labels(data: Data, losses: Losses) -> Iterator[Problem]:
             continue
         own = " or ".join(LABEL_WORDS[taken] for taken in objective.takes)
         fits = [o for o in OneOf(OBJECTIVES).built_in() if kind in o.takes and o.answers]
+        fits.sort(key=lambda fitting: len(fitting.takes))  # those made for such labels first
         use = ", ".join(name for fitting in fits for name in names_of(fitting))
         beside = "" if objective is losses.objective else f"trains its classifier by {objective}, "
         message = (

@@ -56,7 +56,8 @@ def test_rows_of_labels_stay_with_their_images(tmp_path):
     """In batches, and where some examples are set aside."""
     labels = np.arange(12)[:, None] * np.array([1.0, 10.0])
     images = np.arange(12, dtype=np.uint8)[:, None, None].repeat(9, 1).reshape(12, 3, 3)
-    source = Npz(path=write(tmp_path, labels, train_images=images), labels="vector")
+    pixels = {"train_images": images, "test_images": images[-4:]}
+    source = Npz(path=write(tmp_path, labels, **pixels), labels="vector")
     dataset = divided(read(source), Validation(examples=4))
     for pixels, own in (
         (dataset.train_images, dataset.train_labels),
