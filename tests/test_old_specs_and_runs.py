@@ -32,6 +32,7 @@ NEW = (
     ("architecture", "activation"),
     ("checkpoint", "best"),
     ("compile", "ynnpack"),
+    ("data", "source", "labels"),
     ("data", "validation"),
     ("diagnostics", "noise_scale"),
     ("expect", "verified"),

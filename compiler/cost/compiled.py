@@ -170,8 +170,8 @@ def random_records(program: Program, steps: int = 1) -> dict[str, Array]:
     _, records, _ = abstract_arguments(program, Calls(steps, False))
 
     def random_array(name: str, abstract: jax.ShapeDtypeStruct) -> Any:
-        if name == "label":
-            return random.integers(0, data.classes, abstract.shape, abstract.dtype)
+        if name == "label" and jnp.issubdtype(abstract.dtype, jnp.integer):
+            return random.integers(0, data.classes or 2, abstract.shape, abstract.dtype)
         if jnp.issubdtype(abstract.dtype, jnp.integer):
             return random.integers(0, 256, abstract.shape, abstract.dtype)
         return random.random(abstract.shape, abstract.dtype)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped
 
 from compiler.estimators.site_losses import readout_of, site_losses
 from compiler.named_arrays.precision import in_full
@@ -90,7 +90,7 @@ class Context(NamedTuple):
 
     plan: Plan
     params: Params
-    labels: Int[Array, " n"]
+    labels: Shaped[Array, "n ..."]
     key: KeyData
     step: Int[Array, ""]
     noise: Noise
@@ -138,7 +138,7 @@ def make_context(
     plan: Plan,
     params: Params,
     feedback: Params,
-    labels: Int[Array, " n"],
+    labels: Shaped[Array, "n ..."],
     key: KeyData,
     step: Int[Array, ""],
     noise: Noise,
@@ -160,7 +160,7 @@ def make_context(
     return Context(plan, params, labels, key, step, noise, backward, losses, final)
 
 
-def _final(plan: Plan, params: Params, labels: Int[Array, " n"]) -> Final:
+def _final(plan: Plan, params: Params, labels: Shaped[Array, "n ..."]) -> Final:
     site, objective = plan.units[-1][1], plan.objective
     readout, readout_params = plan.readout(site), readout_of(params, plan.place(site))
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Shaped
 
 from compiler.named_arrays.precision import in_full
 from compiler.network.block import in_block
@@ -17,7 +17,9 @@ Params = Mapping[str, Any]
 Features = Float[Array, "n p g c"]
 
 
-def site_losses(plan: Plan, params: Params, feedback: Params, labels: Int[Array, " n"]) -> Any:
+def site_losses(
+    plan: Plan, params: Params, feedback: Params, labels: Shaped[Array, "n ..."]
+) -> Any:
     """A function that computes the copies of the loss at any site of a plan.
 
     Args:

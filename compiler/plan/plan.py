@@ -64,13 +64,13 @@ class Plan:
 
     @property
     def objective(self) -> Objective:
-        """The loss at every site."""
-        return working(self.experiment.losses.objective)
+        """The loss at every site, for such labels as the data have."""
+        return working(self.experiment.losses.objective.for_labels(self.data.label))
 
     @property
     def answer(self) -> Objective:
         """The loss that the classifier is trained and evaluated with."""
-        return working(self.objective.answer())
+        return _answer(self.experiment, self.data)
 
     @property
     def outputs(self) -> int:
@@ -87,7 +87,9 @@ class Plan:
         image = (*leading, *self.data.image_shape)
         return {
             "image": jax.ShapeDtypeStruct(image, jnp.dtype(self.data.pixels)),
-            "label": jax.ShapeDtypeStruct(leading, jnp.int32),
+            "label": jax.ShapeDtypeStruct(
+                (*leading, *self.data.label_shape), jnp.dtype(self.data.label_dtype)
+            ),
         }
 
     def parameters(self) -> dict[str, Any]:
@@ -356,7 +358,7 @@ def make_plan(experiment: Experiment, data: DatasetInfo) -> Plan:
         UserError: a named part of the network does not exist, nothing learns, there are more
             orthogonal samples than dimensions, or a normalization has a single value.
     """
-    answer = working(experiment.losses.objective.answer())
+    answer = _answer(experiment, data)
     network = working(experiment.architecture).network(data.image_shape, answer.outputs(data))
     per_epoch = data.train_examples // experiment.data.batch_size
     training = experiment.training
@@ -370,6 +372,11 @@ def make_plan(experiment: Experiment, data: DatasetInfo) -> Plan:
     _refuse_too_many(plan)
     _refuse_single_values(plan)
     return replace(plan, stacks=_stacks(plan))
+
+
+def _answer(experiment: Experiment, data: DatasetInfo) -> Objective:
+    """The loss that the classifier is trained and evaluated with."""
+    return working(experiment.losses.objective.answer().for_labels(data.label))
 
 
 def _stacks(plan: Plan) -> tuple[Stack, ...]:

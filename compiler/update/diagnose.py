@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Shaped
+from jaxtyping import Array, Float, Shaped
 
 from compiler.estimators.context import Context, Estimate, Noise, drawn, make_context
 from compiler.estimators.site_losses import readout_of
@@ -331,7 +331,7 @@ def _alignment(plan: Plan, params: Params, feedback: Params) -> dict[str, Float[
 
 
 def _head_accuracy(
-    plan: Plan, params: Params, features: Mapping[str, Features], labels: Int[Array, " n"]
+    plan: Plan, params: Params, features: Mapping[str, Features], labels: Shaped[Array, "n ..."]
 ) -> dict[str, Float[Array, ""]]:
     """The accuracy of every local head on the batch."""
     measures = {}

@@ -30,13 +30,16 @@ def stem(plan: Plan, image: Shaped[Array, "n h w k"]) -> Float[Array, "n p 1 f"]
 
     It has the type of `compile.precision`, and layers compute in the type of their input.
     """
+    cut = patchify(as_seen(plan, image), plan.network.grid)
+    return constrained(plan, cut.astype(plan.features_dtype))
+
+
+def as_seen(plan: Plan, image: Shaped[Array, "n h w k"]) -> Float[Array, "n h w k"]:
+    """Images as the network sees them: standardized, unless the spec says otherwise."""
     data = plan.data
     raw = ((0.0,) * len(data.mean), (1.0,) * len(data.std))
     mean, std = (data.mean, data.std) if plan.experiment.data.standardize else raw
-    dtype = plan.features_dtype
-    pixels = in_unit_interval(image).astype(plan.precise)
-    cut = patchify(standardized(pixels, mean, std), plan.network.grid)
-    return constrained(plan, cut.astype(dtype))
+    return standardized(in_unit_interval(image).astype(plan.precise), mean, std)
 
 
 @jax.named_scope("views")
@@ -48,6 +51,25 @@ def views(
     If the batch has `views`, these are used.
     """
     return stem(plan, batch["views"] if "views" in batch else pictures(plan, batch, key, step))
+
+
+def targets(
+    plan: Plan, batch: Mapping[str, Array], key: KeyData, step: Int[Array, ""]
+) -> Shaped[Array, "m ..."]:
+    """What the outputs of every row of a step are compared with, in the order of `views`."""
+
+    def images() -> Float[Array, "m h w k"]:
+        image = batch["views"] if "views" in batch else pictures(plan, batch, key, step)
+        return as_seen(plan, image)
+
+    label = batch["label"]
+    repeats = (plan.objective.views, *[1] * (label.ndim - 1))
+    return plan.objective.targets(jnp.tile(label, repeats), images)
+
+
+def answer_targets(plan: Plan, batch: Mapping[str, Array]) -> Shaped[Array, "n ..."]:
+    """What the outputs of the classifier are compared with where it sees clean images."""
+    return plan.answer.targets(batch["label"], lambda: as_seen(plan, batch["image"]))
 
 
 @in_full
@@ -93,9 +115,9 @@ def answered(
     plan: Plan, state: State, batch: Mapping[str, Array]
 ) -> tuple[Metrics, Float[Array, "n k"]]:
     """The result of `evaluated`, and the outputs of the classifier that it is computed from."""
-    answer, targets = plan.answer, batch["label"]
+    answer, wanted = plan.answer, answer_targets(plan, batch)
     logits = outputs(plan, state, batch["image"])
-    loss, metrics = in_full(answer.value)(logits, targets), answer.metrics(logits, targets)
+    loss, metrics = in_full(answer.value)(logits, wanted), answer.metrics(logits, wanted)
     count = jnp.asarray(loss.shape[0], jnp.int32)
     sums = {name: metrics[name].sum() for name in answer.reports}
     return {"loss": loss.sum(), **sums, "count": count}, logits
@@ -112,7 +134,7 @@ def heads_gradient(
     sites: tuple[Site, ...],
     params: Params,
     features: Mapping[str, Array],
-    labels: Int[Array, " m"],
+    labels: Shaped[Array, "m ..."],
 ) -> tuple[Params, Metrics]:
     """The exact gradients of heads, each from its own mean loss over the rows, and the losses.
 
@@ -139,7 +161,7 @@ def heads_gradient(
 
 @jax.named_scope("readouts")
 def classifier_gradient(
-    plan: Plan, params: Params, clean: Features, labels: Int[Array, " n"]
+    plan: Plan, params: Params, clean: Features, labels: Shaped[Array, "n ..."]
 ) -> tuple[Params, Metrics, dict[str, LayerTrace]]:
     """The classifier's exact gradient, its metrics and its trace; features get no gradient."""
 

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Shaped
 
 from compiler.estimators.context import Context, Noise, drawn, given, make_context
 from compiler.named_arrays.random_streams import KeyData, stream_code
@@ -23,7 +23,7 @@ from compiler.plan.loops import looped
 from compiler.plan.plan import Plan
 from compiler.plan.segment import Segment, Unit
 from compiler.plan.stacks import Stack
-from compiler.update.forward_passes import heads_gradient, views
+from compiler.update.forward_passes import heads_gradient, targets, views
 from compiler.update.state import State, stepped
 
 Params = Mapping[str, Any]
@@ -44,7 +44,7 @@ class Rows(NamedTuple):
     """
 
     x: Features
-    labels: Int[Array, " n"]
+    labels: Shaped[Array, "n ..."]
     key: KeyData
     step: Int[Array, ""]
     perturbations: Perturbations | None = None
@@ -96,7 +96,7 @@ def rows_of(
 ) -> Rows:
     """The rows of the next step of a state: every view of every example of a batch."""
     x = views(plan, batch, state.key, state.step)
-    labels = jnp.tile(batch["label"], plan.objective.views)
+    labels = targets(plan, batch, state.key, state.step)
     return Rows(x, labels, state.key, state.step, perturbations)
 
 

@@ -24,7 +24,7 @@ from jaxtyping import Array, Float, Int, Shaped
 from compiler.plan.loops import looped
 from compiler.plan.plan import Plan
 from compiler.plan.sharding import constrained
-from compiler.update.forward_passes import classifier_gradient, views
+from compiler.update.forward_passes import classifier_gradient, targets, views
 from compiler.update.learn import Rows, Stepping, learn
 from compiler.update.state import State, updated
 
@@ -137,7 +137,8 @@ class _Pipeline(NamedTuple):
         else:
             shape = plan.units[span.start - 1][0][-1].end.features
             x = entering[:, : prod(shape)].reshape(-1, *shape)
-        rows = Rows(constrained(plan, x), batch["label"], state.key, state.step)
+        labels = targets(plan, batch, state.key, state.step)
+        rows = Rows(constrained(plan, x), labels, state.key, state.step)
         learned = learn(plan, state, rows, Stepping(self.optimizer, state), span)
         grads, metrics, squares = dict(learned.grads), dict(learned.metrics), learned.squares
         if span.stop == len(plan.units):

@@ -20,6 +20,7 @@ from compiler.plan.sharding import everywhere, placed, shardings, traced_on
 from compiler.update.diagnose import diagnosed
 from compiler.update.examine import Seen, are_finite, examined, not_finite
 from compiler.update.forward_passes import (
+    answer_targets,
     answered,
     classifier_gradient,
     clean_features,
@@ -61,9 +62,10 @@ Given = Callable[[], Mapping[str, Any]]
 class Program:
     """The pure functions of one plan; each is compiled at its first call.
 
-    A batch has `image` [n, h, w, colours], integers in 0..255 or floats in [0, 1], and `label`
-    int32 [n]. It may also have `views` [m, h, w, colours], floats in [0, 1]: augmented images for
-    the blocks to train on, with example i of n in rows i, n + i, and so on.
+    A batch has `image` [n, h, w, colours], integers in 0..255 or floats in [0, 1], and `label`:
+    classes [n], int32; vectors [n, k], float32; or labels of 0 and 1 [n, k], int32. It may also
+    have `views` [m, h, w, colours], floats in [0, 1]: augmented images for the blocks to train on,
+    with example i of n in rows i, n + i, and so on.
 
     `compiler.compile.compile_plan` makes a program.
 
@@ -245,14 +247,13 @@ class Program:
         plan = self.plan
         rows = rows_of(plan, state, batch, perturbations)
         learned = learn(plan, state, rows, keep)
-        clean = learned.output
+        clean, wanted = learned.output, rows.labels
         if not plan.objective.answers:
             # One more pass, normalized with running statistics, so that the classifier trains on
             # the features that it sees in evaluation.
             clean = clean_features(plan, state, batch["image"])
-        classifier_grads, metrics, traces = classifier_gradient(
-            plan, state.params, clean, batch["label"]
-        )
+            wanted = answer_targets(plan, batch)
+        classifier_grads, metrics, traces = classifier_gradient(plan, state.params, clean, wanted)
         return learned._replace(
             grads={**learned.grads, **classifier_grads},
             squares=learned.squares + optax.tree.norm(classifier_grads, squared=True),

@@ -16,12 +16,14 @@ from fgspec.problems.problems import Problem, nearest
 from fgspec.spec.architectures import Architecture
 from fgspec.spec.base import Interval
 from fgspec.spec.data import Data
+from fgspec.spec.dataset_info import LABEL_WORDS
 from fgspec.spec.example_means import mixing
 from fgspec.spec.gradient import Gradient, Perturbation
-from fgspec.spec.kinds import methods_in
+from fgspec.spec.kinds import OneOf, methods_in, names_of
 from fgspec.spec.losses import Losses
 from fgspec.spec.mesh import AXES, Mesh
-from fgspec.spec.metrics import TEST, VALID, today
+from fgspec.spec.metrics import TEST, VALID, answer_of, today
+from fgspec.spec.objectives import OBJECTIVES
 from fgspec.spec.run import Checkpoint, Compile, Diagnostics, Expect, Training
 from fgspec.spec.shapes import divisors
 from fgspec.spec.start import StartFrom
@@ -117,6 +119,25 @@ def noise_scale(
         near = divisors(data.batch_size, parts)
         message = f"must divide the {data.batch_size} examples of a batch; {near}"
         yield Problem(path, message, others=(("data", "batch_size"),))
+
+
+def labels(data: Data, losses: Losses) -> Iterator[Problem]:
+    """The objective, and that of the classifier beside it, take what the labels are."""
+    kind, at = data.source.label_kind(), ("losses", "objective")
+    for objective in dict.fromkeys((losses.objective, losses.objective.answer())):
+        if kind in objective.takes:
+            continue
+        own = " or ".join(LABEL_WORDS[taken] for taken in objective.takes)
+        fits = [o for o in OneOf(OBJECTIVES).built_in() if kind in o.takes and o.answers]
+        fits.sort(key=lambda fitting: len(fitting.takes))  # those made for such labels first
+        use = ", ".join(name for fitting in fits for name in names_of(fitting))
+        beside = "" if objective is losses.objective else f"trains its classifier by {objective}, "
+        message = (
+            f"{beside}needs labels that are {own}, but those of {data.source} are "
+            f"{LABEL_WORDS[kind]}; use an objective for them, such as {use}"
+        )
+        yield Problem(at, message, others=(("data", "source"),))
+        return
 
 
 def loss_sites(architecture: Architecture, losses: Losses) -> Iterator[Problem]:
@@ -240,7 +261,7 @@ def expectation(
         return
     blocks = count[0] if count is not None else 0
     every = losses.local.every if losses.local is not None else blocks + 1
-    reported = ("loss", *losses.objective.answer().reports)
+    reported = ("loss", *answer_of(data, losses).reports)
     sets = ("train", *((VALID,) if data.validation is not None else ()), TEST)
     known = [f"{when}/{name}" for when in sets for name in reported]
     known += [*METRICS, *(f"local_loss/block{k}" for k in range(every - 1, blocks, every))]
@@ -274,6 +295,7 @@ CHECKS: tuple[Callable[..., Iterator[Problem]], ...] = (
     beginning,
     intervals,
     noise_scale,
+    labels,
     loss_sites,
     head,
     replication,

@@ -52,28 +52,47 @@ def _with_set(words: Sequence[str], takes: set[str]) -> list[str]:
 class Verbs(TyperGroup):
     """Imports the options of a verb when it is named, and its work when it is called.
 
+    A verb of two words, such as `data check`, is a verb of a group that the first word names.
+
     Attributes:
         about: the short help of every verb, in the order of `--help`.
+        groups: the help of every first word that several verbs share.
+        before: the words before those of this group, with a space after them.
     """
 
     about: ClassVar[Mapping[str, str]]
+    groups: ClassVar[Mapping[str, str]]
+    before: str = ""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Every verb."""
-        return list(self.about)
+        """Every verb, or the first word of several."""
+        own = [verb for verb in self.about if verb.startswith(self.before)]
+        return list(dict.fromkeys(verb.removeprefix(self.before).split()[0] for verb in own))
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command of one verb, or None."""
-        if cmd_name not in self.about:
+        """The command of one verb, or the group that a word begins, or None."""
+        verb = f"{self.before}{cmd_name}"
+        if verb in self.groups:
+            group = Verbs(
+                name=cmd_name,
+                help=self.groups[verb],
+                context_settings=HELP,
+                no_args_is_help=True,
+                rich_markup_mode=None,
+            )
+            group.before = f"{verb} "
+            return group
+        if verb not in self.about:
             return None
-        declared = importlib.import_module(f"fgspec.cli.verbs.{cmd_name}").run
+        module = verb.replace(" ", "_")
+        declared = importlib.import_module(f"fgspec.cli.verbs.{module}").run
 
         @functools.wraps(declared)
         def act(**given: Any) -> None:
-            importlib.import_module(f"fgspec.cli.{cmd_name}_").run(**given)
+            importlib.import_module(f"fgspec.cli.{module}_").run(**given)
 
         app = typer.Typer(add_completion=False, rich_markup_mode=None)
-        about = self.about[cmd_name]
+        about = self.about[verb]
         app.command(name=cmd_name, short_help=about, cls=Verb, context_settings=HELP)(act)
         return typer.main.get_command(app)
 
@@ -83,8 +102,9 @@ class Verbs(TyperGroup):
         Raises:
             UsageError: there is no such verb.
         """
-        if args[0] not in self.about and not args[0].startswith("-"):
-            close = get_close_matches(args[0], self.about, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(self.about)}"
+        known = self.list_commands(ctx)
+        if args[0] not in known and not args[0].startswith("-"):
+            close = get_close_matches(args[0], known, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
             ctx.fail(f"no such verb; {hint} (got {args[0]})")
         return super().resolve_command(ctx, args)

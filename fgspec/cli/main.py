@@ -26,6 +26,8 @@ VERBS = {
     "explain": "explain a spec's learning rule, or a field, a value or a method",
     "schema": "print the JSON Schema of the language for editors",
     "plan": "print layers, losses, credit routes and cost",
+    "data check": "read a spec's data once: counts, damage, statistics, pictures, speed",
+    "data pack": "write a spec's data as ArrayRecord files",
     "train": "train a spec, or resume a run",
     "launch": "train in several processes on this host, restart them if one dies",
     "eval": "evaluate a checkpoint of a run, class by class",
@@ -40,10 +42,12 @@ VERBS = {
     "bench": "measure and compare compiled updates: time, memory, FLOPs",
     "diff": "show how two specs differ and what that changes",
 }
-"""Every verb, in the order in which `--help` lists them; `fgspec.cli.<verb>` holds each."""
+"""Every verb, in the order in which `--help` lists them; `fgspec.cli.<verb>_` holds each."""
 
+GROUPS = {"data": "check the data of a spec, or pack them"}
+"""The help of every first word of verbs of two words."""
 
-Verbs.about = VERBS
+Verbs.about, Verbs.groups = VERBS, GROUPS
 
 app = typer.Typer(
     cls=Verbs,

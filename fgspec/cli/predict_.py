@@ -4,7 +4,7 @@ from pathlib import Path
 
 from fgspec.cli.arguments import ArgumentError, meant, unwritable
 from fgspec.trained.model import restore
-from fgspec.trained.prediction import as_csv, predictions
+from fgspec.trained.prediction import as_csv, columns, predictions
 from fgspec.training.logbook import write_bytes
 
 
@@ -14,5 +14,5 @@ def run(run: Path, files: list[Path], out: Path, step: str) -> None:
         raise ArgumentError(f"predict: --out {out}: cannot be written ({reason})")
     model = restore(meant(run), step)
     rows = predictions(model, files)
-    write_bytes(out, as_csv(rows))
+    write_bytes(out, as_csv(rows, columns(model)))
     print(f"step {model.step}: {len(rows)} predictions in {out}")

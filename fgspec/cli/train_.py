@@ -11,7 +11,7 @@ from fgspec.cli.arguments import ArgumentError, meant, then, with_mesh
 from fgspec.loading.spec_file import load
 from fgspec.show.lines import say
 from fgspec.show.progress import opening, waiting
-from fgspec.spec.metrics import TEST, VALID
+from fgspec.spec.metrics import TEST, VALID, is_error
 from fgspec.training.timings import START
 
 _IMPORTS = "import fgspec and the rest"
@@ -86,8 +86,13 @@ def refuse_unclear(
 
 def _ending(summary: dict[str, Any]) -> list[str]:
     metrics = summary["metrics"]
-    told = [f"{which}/{name}" for which in (VALID, TEST) for name in ("error", "loss")]
-    named = [f"{name} {metrics[name]:.4f}" for name in told if name in metrics]
+    told = [
+        name
+        for which in (VALID, TEST)
+        for name in (*filter(is_error, sorted(metrics)), f"{which}/loss")
+        if name.startswith(f"{which}/") and name in metrics
+    ]
+    named = [f"{name} {metrics[name]:.4f}" for name in told]
     early = ", stopped early" if summary.get("stopped_early") else ""
     lines = [f"done at step {summary['step']}{early}: {', '.join(named)}"]
     if best := summary.get("best"):

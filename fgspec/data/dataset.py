@@ -7,8 +7,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fgspec.spec.dataset_info import LabelKind
+
 Pixels = NDArray[np.uint8] | NDArray[np.float32]
-Labels = NDArray[np.int32]
+Labels = NDArray[np.int32] | NDArray[np.float32]
+"""Classes [N], int32; vectors [N, k], float32; or labels of 0 and 1 [N, k], int32."""
 
 
 class Images(Protocol):
@@ -62,13 +65,13 @@ class Dataset:
 
     Attributes:
         train_images: [N, H, W, C], uint8, or float32 in [0, 1].
-        train_labels: [N], int32, from 0 to classes - 1.
+        train_labels: [N], int32, from 0 to classes - 1; or what else `Labels` says.
         test_images: [M, H, W, C], like the training images.
-        test_labels: [M], int32, like the training labels.
+        test_labels: of M images, like the training labels.
         reading: how batches are made of the images.
         valid_images: [V, H, W, C], like the training images; V is 0 where none are set aside.
-        valid_labels: [V], int32, like the training labels.
-        names: of the classes, by label; empty where they have none.
+        valid_labels: of V images, like the training labels.
+        names: of the classes, by label, or of the numbers of a label; empty where they have none.
     """
 
     train_images: Images
@@ -87,7 +90,7 @@ class Dataset:
                 part.setflags(write=False)
 
 
-def checked_labels(labels: NDArray[Any], classes: int) -> Labels:
+def checked_labels(labels: NDArray[Any], classes: int) -> NDArray[np.int32]:
     """Labels as int32 [N].
 
     Args:
@@ -101,6 +104,29 @@ def checked_labels(labels: NDArray[Any], classes: int) -> Labels:
     if outside.size:
         raise ValueError(f"it has the label {outside[0]}, expected 0 to {classes - 1}")
     return labels.astype(np.int32)
+
+
+def checked_numbers(labels: NDArray[Any], kind: LabelKind) -> Labels:
+    """Labels that are no classes, [N, k]: vectors as float32, labels of 0 and 1 as int32.
+
+    Args:
+        labels: [N, k], any numbers.
+        kind: `vector` or `binary`.
+
+    Raises:
+        ValueError: a number is not finite as float32, or neither 0 nor 1.
+    """
+    if kind == "binary":
+        other = labels[(labels != 0) & (labels != 1)]
+        if other.size:
+            raise ValueError(f"it has the label {other[0]}, expected 0 or 1")
+        return labels.astype(np.int32)
+    with np.errstate(over="ignore"):
+        numbers = labels.astype(np.float32)
+    bad = labels[~np.isfinite(numbers)]
+    if bad.size:
+        raise ValueError(f"it has the number {bad[0]}, expected finite numbers that fit float32")
+    return numbers
 
 
 def spread(images: Images, most: int) -> Any:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from fgspec.data.dataset import Dataset, Images, Pixels, spread
-from fgspec.spec.dataset_info import DatasetInfo
+from fgspec.spec.dataset_info import DatasetInfo, LabelKind
 
 _MOMENT_CHUNK = 1024
 _MOMENT_VALUES = 2**23
@@ -14,27 +14,35 @@ Moments = tuple[tuple[float, ...], tuple[float, ...]]
 """Mean and standard deviation per channel."""
 
 
-def measured(name: str, dataset: Dataset, given: Moments | None = None) -> DatasetInfo:
-    """The description of what was read; labels are 0 to the greatest.
+def measured(
+    name: str, dataset: Dataset, given: Moments | None = None, label: LabelKind = "class"
+) -> DatasetInfo:
+    """The description of what was read; classes are 0 to the greatest.
 
     Args:
         name: of the data set.
         dataset: that is described.
         given: mean and deviation, where they are not to be measured on the training images.
+        label: what the label of an image is.
     """
     images = dataset.train_images
     height, width, channels = images.shape[1:]
     mean, std = given or moments_of(images)
-    greatest = max(dataset.train_labels.max(), dataset.test_labels.max(), 1)
+    labels = dataset.train_labels
+    numbers = labels.shape[1] if labels.ndim > 1 else 0
+    greatest = 0 if numbers else max(labels.max(), dataset.test_labels.max(), 1) + 1
     return DatasetInfo(
         name=name,
         image_shape=(height, width, channels),
-        classes=int(greatest) + 1,
+        classes=int(greatest),
         train_examples=len(dataset.train_labels),
         test_examples=len(dataset.test_labels),
         mean=mean,
         std=std,
         pixels="uint8" if images.dtype == np.uint8 else "float32",
+        label=label,
+        numbers=numbers,
+        label_square=float(np.square(labels, dtype=np.float64).sum() / len(labels)) * bool(numbers),
     )
 
 

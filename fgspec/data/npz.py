@@ -13,13 +13,13 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from fgspec.data.dataset import Dataset, Labels, Pixels, checked_labels
+from fgspec.data.dataset import Dataset, Labels, Pixels, checked_labels, checked_numbers
 from fgspec.data.moments import measured
 from fgspec.data.places import candidates, is_file, listed, shown
 from fgspec.data.unpacking import most_unpacked, refuse_beyond_memory
 from fgspec.errors import DataError
 from fgspec.spec import sources
-from fgspec.spec.dataset_info import DatasetInfo, is_channels_first
+from fgspec.spec.dataset_info import DatasetInfo, LabelKind, is_channels_first
 from fgspec.spec.sources import Search
 
 _MAX_CLASSES = 2**31 - 1
@@ -43,7 +43,7 @@ class Npz(sources.Npz):
     """The section with how its archive is read."""
 
     def read(self, search: Search = None) -> Dataset:
-        """The four arrays; labels are 0 to the greatest training label.
+        """The four arrays; classes are 0 to the greatest training label.
 
         Heads are read and compared first, so that nothing is unpacked that does not fit.
 
@@ -56,7 +56,7 @@ class Npz(sources.Npz):
             with zipfile.ZipFile(file) as archive:
                 members = {field: _member(archive, field, names[field]) for field in _FIELDS}
                 heads = {field: _head(archive, member) for field, member in members.items()}
-                _check_heads(heads)
+                _check_heads(heads, self.labels)
                 refuse_beyond_memory(sum(head.size for head in heads.values()))
                 arrays = {field: _array(archive, member) for field, member in members.items()}
         except _Unfit as error:
@@ -68,20 +68,19 @@ class Npz(sources.Npz):
             raise DataError(
                 f"data.source.path: {file} cannot be read: {reason}; {_SAVE}"
             ) from error
-        labels = _labels(file, "train_labels", arrays["train_labels"], _MAX_CLASSES)
-        _check_classes(file, labels)
+        train_labels, test_labels = _both_labels(file, arrays, self.labels)
         dataset = Dataset(
             train_images=_images(file, "train_images", arrays["train_images"]),
-            train_labels=labels,
+            train_labels=train_labels,
             test_images=_images(file, "test_images", arrays["test_images"]),
-            test_labels=_labels(file, "test_labels", arrays["test_labels"], int(labels.max()) + 1),
+            test_labels=test_labels,
         )
         _check_agreement(file, dataset)
         return dataset
 
     def describe(self, search: Search = None) -> DatasetInfo:
         """What is read; mean and deviation are measured on all training images."""
-        return measured(Path(self.path).stem, self.read(search))
+        return measured(Path(self.path).stem, self.read(search), label=self.labels)
 
     @classmethod
     def example(cls, folder: Path) -> Self:
@@ -253,17 +252,23 @@ def _read_head(stream: IO[bytes]) -> _Head:
     return _Head(shape, dtype)
 
 
-def _check_heads(heads: Mapping[str, _Head]) -> None:
+def _check_heads(heads: Mapping[str, _Head], kind: LabelKind) -> None:
     for part in ("train", "test"):
         images, labels = heads[f"{part}_images"], heads[f"{part}_labels"]
         _check_images(f"{part}_images", images)
-        _check_labels(f"{part}_labels", labels)
+        _check_labels(f"{part}_labels", labels, kind)
         if images.shape[0] != labels.shape[0]:
             raise _Unfit(
                 f"{part}_labels",
                 f"there are {labels.shape[0]} labels for {images.shape[0]} images, expected one "
                 "an image, along the first axis of both",
             )
+    train, test = (heads[f"{part}_labels"].shape[1:] for part in ("train", "test"))
+    if train != test:
+        raise _Unfit(
+            "test_labels",
+            f"a test label has the shape {test}, a training label {train}, expected the same",
+        )
 
 
 def _native(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -296,16 +301,40 @@ def _check_images(field: str, head: _Head) -> None:
         )
 
 
-def _check_labels(field: str, head: _Head) -> None:
+def _check_labels(field: str, head: _Head, kind: LabelKind) -> None:
+    if kind != "class":
+        _check_numbers(field, head, kind)
+        return
     if head.dtype.kind not in _INTEGERS:
         raise _Unfit(
             field,
             f"labels are {head.dtype}, expected integers from 0; save "
-            "numpy.unique(labels, return_inverse=True)[1]",
+            "numpy.unique(labels, return_inverse=True)[1], or of numbers to predict set "
+            "data.source.labels: vector",
         )
     if len(head.shape) != 1 or not head.shape[0]:
-        hint = "; of one-hot labels save labels.argmax(axis=1)" if len(head.shape) == 2 else ""
+        hint = (
+            "; of one-hot labels save labels.argmax(axis=1), or of several labels an image set "
+            "data.source.labels: binary"
+            if len(head.shape) == 2
+            else ""
+        )
         raise _Unfit(field, f"labels have shape {head.shape}, expected [N], N at least 1{hint}")
+
+
+def _check_numbers(field: str, head: _Head, kind: LabelKind) -> None:
+    """Labels that are no classes: [N, k] of numbers; [N] is one number an image."""
+    if head.dtype.kind not in f"{_INTEGERS}f{'b' * (kind == 'binary')}":
+        wanted = "numbers" if kind == "vector" else "0 and 1"
+        raise _Unfit(
+            field, f"labels are {head.dtype}, expected {wanted}; save labels.astype(numpy.float32)"
+        )
+    if len(head.shape) not in (1, 2) or 0 in head.shape:
+        raise _Unfit(
+            field,
+            f"labels have shape {head.shape}, expected [N, k], none of them 0; save "
+            "labels.reshape(len(labels), -1)",
+        )
 
 
 def _array(archive: zipfile.ZipFile, member: _Member) -> NDArray[Any]:
@@ -326,14 +355,34 @@ def _images(file: Path, field: str, array: NDArray[Any]) -> Pixels:
     return np.ascontiguousarray(array if array.ndim == 4 else array[..., np.newaxis])
 
 
-def _labels(file: Path, field: str, array: NDArray[Any], classes: int) -> Labels:
+def _both_labels(
+    file: Path, arrays: Mapping[str, NDArray[Any]], kind: LabelKind
+) -> tuple[Labels, Labels]:
+    """Those of training and of test images."""
+    names = ("train_labels", "test_labels")
+    if kind == "class":
+        train = _labels(file, names[0], arrays[names[0]], _MAX_CLASSES)
+        _check_classes(file, train)
+        return train, _labels(file, names[1], arrays[names[1]], int(train.max()) + 1)
+    train, test = (_numbers(file, name, arrays[name], kind) for name in names)
+    return train, test
+
+
+def _numbers(file: Path, field: str, array: NDArray[Any], kind: LabelKind) -> Labels:
+    try:
+        return checked_numbers(array.reshape(len(array), -1), kind)
+    except ValueError as error:
+        raise _fault(file, field, str(error)) from error
+
+
+def _labels(file: Path, field: str, array: NDArray[Any], classes: int) -> NDArray[np.int32]:
     try:
         return checked_labels(array, classes)
     except ValueError as error:
         raise _fault(file, field, str(error)) from error
 
 
-def _check_classes(file: Path, labels: Labels) -> None:
+def _check_classes(file: Path, labels: NDArray[np.int32]) -> None:
     """Every class has a training image: a network has outputs for all of them."""
     present = np.unique(labels)
     if present[-1] < 1:

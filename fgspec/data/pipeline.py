@@ -23,14 +23,14 @@ Rows = NDArray[np.intp] | None
 
 
 class Batch(TypedDict):
-    """Examples of one step: `image` [B, H, W, C], like the data set's; `label` [B], int32."""
+    """Examples of one step: `image` [B, H, W, C] and `label` of each, like the data set's."""
 
     image: Pixels
     label: Labels
 
 
 class Examples(TypedDict):
-    """Examples of a part of a data set: `image` [B, H, W, C], perhaps not read yet; `label` [B]."""
+    """Examples of a part of a data set: `image` [B, H, W, C], perhaps not read yet; `label`."""
 
     image: Images
     label: Labels
@@ -59,7 +59,7 @@ class TrainBatches:
 
     Args:
         images: [N, H, W, C].
-        labels: [N], int32.
+        labels: of N images.
         batch_size: examples a batch.
         seed: from 0 to 2**64 - 1.
         total_steps: batches of the whole run, the length of this sequence; it changes no batch.
@@ -120,7 +120,7 @@ class TrainBatches:
         """The examples at these places, in arrays of their own."""
         return {
             "image": self._images.take(chosen, axis=0),
-            "label": self._labels.take(chosen),
+            "label": self._labels.take(chosen, axis=0),
         }
 
 
@@ -200,7 +200,7 @@ def evaluation_batches(images: Images, labels: Labels, batch_size: int) -> Itera
 
     Args:
         images: [N, H, W, C].
-        labels: [N], int32.
+        labels: of N images.
         batch_size: examples a batch, at least 1.
     """
     for start in range(0, len(images), batch_size):

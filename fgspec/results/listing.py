@@ -12,7 +12,7 @@ from typing import Any
 
 from fgspec.errors import DamagedRecord, UserError
 from fgspec.problems.problems import closest, dotted, flow
-from fgspec.show.text import HEADLINE
+from fgspec.show.text import followed
 from fgspec.spec.metrics import today
 from fgspec.sweeps.expand import UNTRAINED
 from fgspec.sweeps.folder import DAMAGED, run_state
@@ -199,7 +199,7 @@ def _comparable(value: Any) -> tuple[int, Any]:
 
 def default_columns(runs: Sequence[Listed]) -> list[str]:
     """What a table shows where nothing is asked for."""
-    metrics = [name for name in HEADLINE if any(name in run.metrics for run in runs)]
+    metrics = list(followed({name for run in runs for name in run.metrics}))
     return ["run", "state", "step", *metrics, "age", "spec"]
 
 

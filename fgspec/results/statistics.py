@@ -9,6 +9,7 @@ import numpy as np
 from scipy import stats
 
 from fgspec.results.metrics import written
+from fgspec.spec.metrics import is_error
 
 CONFIDENCE = 0.95
 
@@ -29,14 +30,13 @@ RESAMPLES = 5_000
 """Of the seeds, for an interval."""
 
 LOWER = {
-    "error": True,
     "loss": True,
     "objective": True,
     "accuracy": False,
     "local_loss": True,
     "local_accuracy": False,
 }
-"""By a word of a metric's name: whether less is better."""
+"""By a word of a metric's name: whether less is better. Of errors it is."""
 
 Values = Mapping[int, float]
 """Of a metric, by seed."""
@@ -145,6 +145,8 @@ def paired(a: Values, b: Values) -> Paired:
 
 def lower_is_better(metric: str) -> bool | None:
     """Whether less of a metric is better; None if that is not known."""
+    if is_error(metric):
+        return True
     return next((LOWER[word] for word in metric.split("/") if word in LOWER), None)
 
 

@@ -20,7 +20,7 @@ from rich.text import Text
 
 from fgspec.loading.spec_file import Loaded
 from fgspec.show.lines import say
-from fgspec.show.text import HEADLINE, headline
+from fgspec.show.text import followed, headline
 from fgspec.spec.metrics import shown
 
 _RECENT = 10.0
@@ -123,10 +123,9 @@ class State:
         return [f"{rate:.3g} steps/s", f"{clock(self._now() - self._began)} elapsed", left]
 
     def metrics(self) -> list[str]:
-        """The metrics of `HEADLINE` as text, the leading one with its best value so far."""
+        """The metrics of the progress line as text, the leading one with its best value so far."""
         leading = shown(self.known)
-        followed = [name for name in HEADLINE if name in self.known]
-        texts = {name: headline({name: self.known[name]}) for name in followed}
+        texts = {name: headline({name: self.known[name]}) for name in followed(self.known)}
         if leading in texts and self._best is not None:
             texts[leading] += f" (best {self._best:.4f})"
         return list(texts.values())

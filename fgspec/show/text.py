@@ -1,6 +1,6 @@
 """Tables, quantities and metrics as text for a console."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fgspec.show.lines import say
-from fgspec.spec.metrics import today
+from fgspec.spec.metrics import TEST, VALID, is_error, today
 from fgspec.spec.run import Expect
 
 
@@ -76,14 +76,22 @@ HEADLINE = {
     "valid/error": "valid error",
     "test/error": "test error",
 }
-"""The metrics in the progress line, and their names there."""
+"""The metrics in the progress line, and their names there; beside them other errors."""
+
+
+def followed(known: Collection[str]) -> dict[str, str]:
+    """Of the metrics of a run, those in the progress line, and their names there."""
+    errors = {
+        name: name.replace("/", " ").replace("_", " ")
+        for name in sorted(known, reverse=True)
+        if name.startswith((f"{VALID}/", f"{TEST}/")) and is_error(name)
+    }
+    return {name: short for name, short in (HEADLINE | errors).items() if name in known}
 
 
 def headline(known: Mapping[str, float]) -> str:
-    """The metrics of `HEADLINE` in one line."""
-    return "  ".join(
-        f"{short} {known[name]:.4f}" for name, short in HEADLINE.items() if name in known
-    )
+    """The metrics of the progress line, in one line."""
+    return "  ".join(f"{short} {known[name]:.4f}" for name, short in followed(known).items())
 
 
 def expectation(expect: Expect | None, metrics: Mapping[str, float]) -> dict[str, Any]:

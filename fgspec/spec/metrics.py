@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from fgspec.spec.data import Data
 from fgspec.spec.losses import Losses
+from fgspec.spec.objectives import Objective
 
 TEST, VALID = "test", "valid"
 """What stands before the name of a metric of the test set and of the validation set."""
@@ -17,9 +18,23 @@ def today(metric: str) -> str:
     return f"{TEST}/{metric.removeprefix(_FORMER)}" if metric.startswith(_FORMER) else metric
 
 
+def is_error(metric: str) -> bool:
+    """Whether a metric is an error, such as `test/error` or `valid/squared_error`: less is better.
+
+    The last word of its name says so. What fgspec's own objectives are judged by are errors.
+    """
+    return metric.split("/")[-1].split("_")[-1] == "error"
+
+
 def shown(metrics: Collection[str]) -> str:
     """Of the metrics that runs have, the error that they are selected by."""
-    return f"{VALID}/error" if f"{VALID}/error" in metrics else f"{TEST}/error"
+    errors = (
+        name
+        for of in (VALID, TEST)
+        for name in sorted(metrics)
+        if name.startswith(f"{of}/") and is_error(name)
+    )
+    return next(errors, f"{TEST}/error")
 
 
 class Leading(NamedTuple):
@@ -39,6 +54,11 @@ class Leading(NamedTuple):
         return self.name.startswith(f"{TEST}/")
 
 
+def answer_of(data: Data, losses: Losses) -> Objective:
+    """The objective that the classifier of a spec is trained and evaluated by, on its labels."""
+    return losses.objective.answer().for_labels(data.source.label_kind())
+
+
 def selecting(data: Data) -> str:
     """The set that runs are evaluated on while they train: `valid` if there is one, else `test`."""
     return TEST if data.validation is None else VALID
@@ -46,5 +66,5 @@ def selecting(data: Data) -> str:
 
 def leading(data: Data, losses: Losses) -> Leading:
     """The metric that runs of a spec are selected by: its objective's headline."""
-    answer = losses.objective.answer()
+    answer = answer_of(data, losses)
     return Leading(f"{selecting(data)}/{answer.headline}", answer.lower_is_better)

@@ -1,6 +1,6 @@
 """Objectives: what is minimised at every site of a loss, one class each."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from math import log
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -10,7 +10,7 @@ from fgspec.problems.problems import Problem
 from fgspec.spec.base import PositiveFloat, PositiveInt, Resume, Unit, Values
 from fgspec.spec.coupling import Coupling
 from fgspec.spec.data import Data
-from fgspec.spec.dataset_info import DatasetInfo
+from fgspec.spec.dataset_info import DatasetInfo, LabelKind
 from fgspec.spec.kinds import Kind, table
 from fgspec.yaml.load import Path
 
@@ -20,11 +20,14 @@ OBJECTIVES = table("objective", "objectives")
 class Objective(Kind):
     """What is minimised at every site, and what it needs.
 
-    Arrays are JAX arrays: outputs of a readout [n, k], float32, and targets [n], as the data set
-    gives them. Where examples have several views, rows are views: example i of N is row i of the
-    first view and row N + i of the second.
+    Arrays are JAX arrays: outputs of a readout [n, k], float32, and targets: classes [n], int32;
+    vectors [n, k], float32; labels of 0 and 1 [n, k], int32; or what `targets` makes of an example.
+    Where examples have several views, rows are views: example i of N is row i of the first view and
+    row N + i of the second.
 
     Attributes:
+        takes: what the label of an example may be. Data with other labels are refused.
+        classifies: whether `predict` gives a class for each row.
         views: of each example, 1 or 2, differently augmented.
         answers: whether its outputs are the answer of the task. If so the classifier is the readout
             of the final loss, and is trained and evaluated by this objective. If not, the final
@@ -39,6 +42,8 @@ class Objective(Kind):
 
     table: ClassVar = OBJECTIVES
     on_resume: ClassVar = Resume.FORKS
+    takes: ClassVar[tuple[LabelKind, ...]] = ("class",)
+    classifies: ClassVar[bool] = True
     views: ClassVar[int] = 1
     answers: ClassVar[bool] = True
     compares: ClassVar[bool] = False
@@ -47,8 +52,8 @@ class Objective(Kind):
     lower_is_better: ClassVar[bool] = True
 
     def outputs(self, data: DatasetInfo) -> int:
-        """How many outputs each readout that it trains has; the data set's classes by default."""
-        return data.classes
+        """How many outputs each readout that it trains has; by default those that tell a label."""
+        return data.width
 
     def scale(self, data: DatasetInfo) -> float:
         """The loss of a model that knows nothing: a loss far beyond it has diverged."""
@@ -57,6 +62,26 @@ class Objective(Kind):
     def answer(self) -> "Objective":
         """The objective that the classifier is trained and evaluated by."""
         return self if self.answers else CrossEntropy()
+
+    def for_labels(self, label: LabelKind) -> "Objective":
+        """The objective for data whose labels are such; itself where they make no difference.
+
+        One that reports other metrics for other labels returns another object of its own.
+
+        Args:
+            label: one of `takes`.
+        """
+        return self
+
+    def targets(self, labels: Any, images: Callable[[], Any]) -> Any:
+        """What the outputs of every row are compared with: the labels by default.
+
+        Args:
+            labels: of every row, as the data set gives them.
+            images: returns what the network sees of every row, [n, height, width, colours]:
+                augmented while it trains, and standardized if the spec says so.
+        """
+        return labels
 
     def coupling(self) -> Coupling | None:
         """What makes a row's loss depend, with a gradient, on the outputs of other rows.
@@ -71,7 +96,7 @@ class Objective(Kind):
 
         Args:
             outputs: of every row.
-            targets: of every row.
+            targets: of every row, from `targets`.
             others: outputs [n, k] that what a row takes from other rows is taken from; the outputs
                 themselves if None. Finite differences give the outputs at rest, as a stop-gradient
                 stops no difference.
@@ -83,11 +108,11 @@ class Objective(Kind):
         raise self.lacks("metrics")
 
     def predict(self, outputs: Any) -> Any:
-        """The answer that outputs [n, k] stand for, [n, ...]."""
+        """The answer that outputs [n, k] stand for, [n, ...]; see `classifies`."""
         raise self.lacks("predict")
 
     def probabilities(self, outputs: Any) -> Any | None:
-        """The probability of every class, [n, classes], from outputs [n, k]; None without any."""
+        """Of every class or label, [n, k], from outputs [n, k]; None where there are none."""
         return None
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field
 
 from fgspec.problems.problems import Problem
-from fgspec.spec.base import PositiveInt, Resume, Unit
-from fgspec.spec.dataset_info import DatasetInfo
+from fgspec.spec.base import PositiveInt, Resume, Unit, Values
+from fgspec.spec.dataset_info import DatasetInfo, LabelKind
 from fgspec.spec.kinds import Kind, table
 from fgspec.yaml.load import Path
 
@@ -77,6 +77,10 @@ class Source(Kind):
     def given_moments(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
         """Mean and deviation per channel that its fields state; None where they are not stated."""
         return None
+
+    def label_kind(self) -> LabelKind:
+        """What the label of an image is; the same as `describe` says, but no file is read."""
+        return "class"
 
     def read(self, search: Search = None) -> Any:
         """The images and labels, a `fgspec.data.dataset.Dataset`.
@@ -313,7 +317,8 @@ class Npz(Source):
     """Your own arrays in a NumPy archive (`numpy.savez`): images and labels, to train and to test.
 
     Images have the shape [N, height, width] or [N, height, width, colours]: `uint8` from 0 to 255,
-    or `float32` from 0 to 1. Labels are N whole numbers, classes counted from 0.
+    or `float32` from 0 to 1. Labels are N whole numbers, classes counted from 0, unless `labels`
+    says otherwise.
     """
 
     behaviour: ClassVar[str | None] = "fgspec.data.npz:Npz"
@@ -344,6 +349,20 @@ class Npz(Source):
         description="Name of the array that holds the test labels.",
         examples=["y_test"],
     )
+    labels: Annotated[
+        LabelKind,
+        Values(
+            {
+                "class": "A class: a whole number from 0, [N].",
+                "vector": "A vector of k numbers, [N, k], for regression; [N] is read as [N, 1].",
+                "binary": "k labels that are 0 or 1 each, [N, k]: an image may have several.",
+            }
+        ),
+    ] = Field(default="class", description="What the label of an image is.")
+
+    def label_kind(self) -> LabelKind:
+        """As the field `labels` says."""
+        return self.labels
 
 
 class Synthetic(Source):

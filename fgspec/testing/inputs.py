@@ -67,10 +67,21 @@ def _check_shapes(source: Source, info: DatasetInfo, read: Dataset) -> None:
         assert pixels.dtype == np.uint8 or (pixels.min() >= 0 and pixels.max() <= 1), (
             f"{source}: pixels are outside [0, 1]"
         )
-        assert labels.dtype == np.int32, f"{source}: labels are {labels.dtype}, not int32"
-        assert labels.shape == (len(images),), f"{source}: labels and images differ in number"
-        assert labels.min() >= 0, f"{source}: a label is negative"
-        assert labels.max() < info.classes, f"{source}: a label is not below {info.classes}"
+        assert labels.dtype == np.dtype(info.label_dtype), (
+            f"{source}: labels are {labels.dtype}, not {info.label_dtype}"
+        )
+        expected = (len(images), *info.label_shape)
+        assert labels.shape == expected, (
+            f"{source}: labels have the shape {labels.shape}, not {expected}: one label an image"
+        )
+        if info.label_dtype == "int32":
+            limit = info.classes or 2
+            assert labels.min() >= 0, f"{source}: a label is negative"
+            assert labels.max() < limit, f"{source}: a label is not below {limit}"
+    assert info.label == source.label_kind(), (
+        f"{source}: describes labels of the kind {info.label}, label_kind() says "
+        f"{source.label_kind()}"
+    )
     own = type(read.train_images)
     assert isinstance(read.train_images, np.ndarray) != source.decoded, (
         f"{source}: decoded is {source.decoded}, but its images are {own.__name__}"
@@ -81,10 +92,11 @@ def _check_counts(source: Source, info: DatasetInfo, read: Dataset) -> None:
     counts = len(read.train_labels), len(read.test_labels)
     described = info.train_examples, info.test_examples
     assert counts == described, f"{source}: {counts} examples are read, {described} described"
-    classes = set(read.train_labels.tolist())
-    assert classes == set(range(info.classes)), (
-        f"{source}: training labels are {sorted(classes)}, described are {info.classes} classes"
-    )
+    if info.label == "class":
+        classes = set(read.train_labels.tolist())
+        assert classes == set(range(info.classes)), (
+            f"{source}: training labels are {sorted(classes)}, described are {info.classes} classes"
+        )
     images = _array(read.train_images)
     pixels = images / 255 if images.dtype == np.uint8 else images
     for name, found, said in (

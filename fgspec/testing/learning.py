@@ -23,14 +23,14 @@ from compiler.network.running import initial
 from compiler.objectives.replicated import fused, naive
 from compiler.plan.plan import Plan, make_plan
 from compiler.plan.stacks import stacked
-from compiler.update.forward_passes import clean_features, stem
+from compiler.update.forward_passes import answer_targets, as_seen, clean_features, stem
 from compiler.update.program import Program
 from compiler.update.state import State
 from fgspec.check.consistency import check
 from fgspec.loading.defaults import complete
 from fgspec.loading.field_errors import validate
 from fgspec.spec.backward_weights import BackwardWeights
-from fgspec.spec.dataset_info import DatasetInfo
+from fgspec.spec.dataset_info import DatasetInfo, LabelKind
 from fgspec.spec.estimators import Estimator, Exact
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.guesses import Guess, Normal
@@ -133,8 +133,7 @@ def batch_of(program: Program, seed: int = 0) -> dict[str, Any]:
     """Random images and labels."""
     rng, size = np.random.default_rng(seed), program.plan.experiment.data.batch_size
     image = rng.random((size, *program.plan.data.image_shape), np.float32)
-    label = rng.integers(0, program.plan.data.classes, size)
-    return {"image": array(image), "label": array(label, np.int32)}
+    return {"image": array(image), "label": labels_of(program.plan.data, size, rng)}
 
 
 def state_of(program: Program, seed: int = 0) -> State:
@@ -186,33 +185,62 @@ def check_objective(objective: Objective | type[Objective]) -> None:
     """Exact rules give `jax.grad` of its own loss, fused copies are naive ones, evaluation says it.
 
     Outputs of low loss have a better headline metric than those of high loss, and predict the
-    label.
+    label. All of it with each kind of label that the objective takes.
 
     Args:
         objective: an instance, or a class.
     """
     made = method_of(objective)
-    _check_rows(made)
-    _check_metrics(made)
-    _check_fusion(made)
-    for rule in ("bp", "l-bp", "lg-bp"):
-        _check_gradient(made, rule)
-    _check_evaluation(made)
+    assert made.takes, f"{made}: takes no labels; say which in takes"
+    for kind in made.takes:
+        info = info_of(kind)
+        own = working(made.for_labels(kind))
+        _check_rows(own, info)
+        _check_metrics(own, info)
+        _check_fusion(own, info)
+        for rule in ("bp", "l-bp", "lg-bp"):
+            _check_gradient(own, rule, info)
+        _check_evaluation(own, info)
 
 
-def _data_for(objective: Objective) -> dict[str, Any]:
-    return {"data": {"augment": {"type": "crop_flip", "padding": 1}}} if objective.views > 1 else {}
+def info_of(kind: LabelKind) -> DatasetInfo:
+    """The made-up data with labels of a kind."""
+    if kind == "class":
+        return INFO
+    return replace(INFO, classes=0, label=kind, numbers=3, label_square=3.0)
 
 
-def _outputs(objective: Objective, rows: int, seed: int = 0) -> tuple[Any, Any]:
-    rng, k = np.random.default_rng(seed), objective.outputs(INFO)
-    labels = rng.integers(0, INFO.classes, rows)
-    return array(rng.standard_normal((rows, k))), array(labels, np.int32)
+def labels_of(info: DatasetInfo, rows: int, rng: np.random.Generator) -> Any:
+    """Random labels, as the data have them."""
+    if info.label == "vector":
+        return array(rng.standard_normal((rows, *info.label_shape)))
+    return array(rng.integers(0, info.classes or 2, (rows, *info.label_shape)), np.int32)
 
 
-def _check_rows(objective: Objective) -> None:
+def _targets(objective: Objective, info: DatasetInfo, labels: Any) -> Any:
+    """What outputs are compared with, of random images."""
+    images = np.random.default_rng(5).standard_normal((len(labels), *info.image_shape))
+    return objective.targets(labels, lambda: array(images))
+
+
+def _data_for(objective: Objective, info: DatasetInfo) -> dict[str, Any]:
+    # Nothing reads its file: the program is compiled for what `info` describes.
+    source = {"type": "npz", "path": "law.npz", "labels": info.label}
+    data: dict[str, Any] = {} if info.label == "class" else {"source": source}
+    if objective.views > 1:
+        data["augment"] = {"type": "crop_flip", "padding": 1}
+    return {"data": data}
+
+
+def _outputs(objective: Objective, info: DatasetInfo, rows: int, seed: int = 0) -> tuple[Any, Any]:
+    rng, k = np.random.default_rng(seed), objective.outputs(info)
+    labels = labels_of(info, rows, rng)
+    return array(rng.standard_normal((rows, k))), _targets(objective, info, labels)
+
+
+def _check_rows(objective: Objective, info: DatasetInfo) -> None:
     """A row's loss is of its own outputs, unless the objective says that something couples them."""
-    outputs, labels = _outputs(objective, 6)
+    outputs, labels = _outputs(objective, info, 6)
     value = jax.jit(objective.value)
     values = value(outputs, labels)
     assert values.shape == (6,), (
@@ -233,7 +261,7 @@ def _check_rows(objective: Objective) -> None:
         f"of other rows; say compares = {reads_others}"
     )
     if not reads_others:
-        fewer = value(array(few), array(np.asarray(labels)[:3], np.int32))
+        fewer = value(array(few), labels[:3])
         gap = np.abs(np.asarray(fewer) - np.asarray(values)[:3]).max()
         assert gap < CLOSE, (
             f"{objective}: the loss of a row is another among more rows, by {gap:.1e}; fgspec "
@@ -251,51 +279,57 @@ def _check_rows(objective: Objective) -> None:
         assert objective.headline in objective.reports, (
             f"{objective}: no metric {objective.headline}"
         )
-        assert len(jax.jit(objective.predict)(outputs)) == 6, (
-            f"{objective}: predict() must give one a row"
+        answers = np.asarray(jax.jit(objective.predict)(outputs))
+        assert len(answers) == 6, f"{objective}: predict() must give one a row"
+        integers = answers.shape == (6,) and answers.dtype.kind in "iu"
+        assert integers or not objective.classifies, (
+            f"{objective}: predict() gives {answers.dtype} {list(answers.shape)}, which are no "
+            "classes; give integers [n], or say classifies = False"
         )
-    scale = objective.scale(INFO)
+    scale = objective.scale(info)
     assert np.isfinite(scale), f"{objective}: its scale is {scale}"
     assert scale > 0, f"{objective}: its scale is {scale}, must be > 0"
 
 
-def _check_metrics(objective: Objective) -> None:
+def _check_metrics(objective: Objective, info: DatasetInfo) -> None:
     """Of many outputs, those of the lowest loss are the best by the headline and the answer."""
     if not objective.answers:
         return
-    tried, classes = 500, np.arange(INFO.classes)
-    rng = np.random.default_rng(2)
+    tried, rng = 500, np.random.default_rng(2)
+    classes = np.arange(info.classes)
+    labels = array(classes, np.int32) if info.label == "class" else labels_of(info, 3, rng)
+    wanted = np.asarray(_targets(objective, info, labels))
     # Losses can be smallest at small outputs or at large ones.
-    outputs = rng.standard_normal((tried, objective.outputs(INFO))) * rng.uniform(0, 5, (tried, 1))
+    outputs = rng.standard_normal((tried, objective.outputs(info))) * rng.uniform(0, 5, (tried, 1))
     outputs = array(outputs)
     value, metrics = jax.jit(objective.value), jax.jit(objective.metrics)
-    losses = [value(outputs, array(np.full(tried, c), np.int32)) for c in classes]
+    losses = [value(outputs, array(np.repeat(one[None], tried, 0), wanted.dtype)) for one in wanted]
     right = array(np.asarray(outputs)[np.argmin(losses, 1)])
     name, less = objective.headline, objective.lower_is_better
     good, bad = (
-        np.asarray(metrics(right, array(targets, np.int32))[name], np.float64).mean()
-        for targets in (classes, np.roll(classes, 1))
+        np.asarray(metrics(right, array(targets, wanted.dtype))[name], np.float64).mean()
+        for targets in (wanted, np.roll(wanted, 1, axis=0))
     )
     assert good < bad if less else good > bad, (
         f"{objective}: its headline {name} is {good:g} on outputs of low loss and {bad:g} on the "
         f"same outputs with wrong labels, but lower_is_better is {less}; see metrics()"
     )
     answers = np.asarray(jax.jit(objective.predict)(right))
-    if answers.shape == classes.shape and answers.dtype.kind in "iu":
+    if objective.classifies and info.label == "class":
         assert np.array_equal(answers, classes), (
             f"{objective}: predict() gives {answers.tolist()} for outputs whose loss is lowest "
             f"with the labels {classes.tolist()}"
         )
 
 
-def _check_fusion(objective: Objective) -> None:
+def _check_fusion(objective: Objective, info: DatasetInfo) -> None:
     """One evaluation serves all copies of a replicated loss, for any tangent and cotangent."""
     if objective.coupling() is not None:
         return
-    rng, k = np.random.default_rng(1), objective.outputs(INFO)
+    rng, k = np.random.default_rng(1), objective.outputs(info)
     weight = array(rng.standard_normal((6, k)))
     x = array(rng.standard_normal((4, 2, 3, 2)))
-    labels = _outputs(objective, 4)[1]
+    labels = _outputs(objective, info, 4)[1]
 
     def value(readout: Any, features: Any) -> Any:
         return objective.value(features @ readout, labels)
@@ -321,8 +355,9 @@ def _check_fusion(objective: Objective) -> None:
         )
 
 
-def _check_gradient(objective: Objective, rule: str) -> None:
-    program = program_of(experiment_of(rule, _data_for(objective), losses__objective=objective))
+def _check_gradient(objective: Objective, rule: str, info: DatasetInfo) -> None:
+    data = _data_for(objective, info)
+    program = program_of(experiment_of(rule, data, losses__objective=objective), info)
     state, batch = state_of(program), batch_of(program)
     if objective.views > 1:
         image = np.asarray(batch["image"])
@@ -340,8 +375,10 @@ def _check_gradient(objective: Objective, rule: str) -> None:
 def _by_hand(plan: Plan, state: State, batch: Mapping[str, Any]) -> dict[str, Any]:
     """The gradient of the sum of all losses that count, with stopped features where they say so."""
     params, objective, answer = state.params, plan.objective, plan.answer
-    labels = jnp.tile(batch["label"], objective.views)
-    x = stem(plan, batch["views"] if "views" in batch else batch["image"])
+    image = batch["views"] if "views" in batch else batch["image"]
+    labels = jnp.concatenate([batch["label"]] * objective.views)
+    labels = objective.targets(labels, lambda: as_seen(plan, image))
+    x = stem(plan, image)
     blocks, local = plan.network.blocks, plan.experiment.losses.local is not None
 
     def read(site: Any, params: Any, features: Any) -> Any:
@@ -374,15 +411,16 @@ def _by_hand(plan: Plan, state: State, batch: Mapping[str, Any]) -> dict[str, An
         if not objective.answers:
             clean = clean_features(replace(plan, stacks=()), state, batch["image"])
         outputs = plan.network.classifier.outputs(own, jax.lax.stop_gradient(clean))[0]
-        return answer.value(outputs, batch["label"]).mean()
+        return answer.value(outputs, answer_targets(plan, batch)).mean()
 
     found = {"blocks": jax.grad(backbone)(params["blocks"])}
     found["classifier"] = jax.grad(classifier)(params["classifier"])
     return found | ({"heads": jax.grad(readouts)(params["heads"])} if "heads" in params else {})
 
 
-def _check_evaluation(objective: Objective) -> None:
-    program = program_of(experiment_of("bp", _data_for(objective), losses__objective=objective))
+def _check_evaluation(objective: Objective, info: DatasetInfo) -> None:
+    data = _data_for(objective, info)
+    program = program_of(experiment_of("bp", data, losses__objective=objective), info)
     state, batch, plan = state_of(program), batch_of(program), program.plan
     answer = plan.answer
 
@@ -390,8 +428,9 @@ def _check_evaluation(objective: Objective) -> None:
     def by_hand(state: State, batch: Any) -> dict[str, Any]:
         clean = clean_features(replace(plan, stacks=()), state, batch["image"])
         outputs = plan.network.classifier.outputs(state.params["classifier"], clean)[0]
-        named = {"loss": answer.value(outputs, batch["label"])}
-        named |= answer.metrics(outputs, batch["label"])
+        wanted = answer.targets(batch["label"], lambda: as_seen(plan, batch["image"]))
+        named = {"loss": answer.value(outputs, wanted)}
+        named |= answer.metrics(outputs, wanted)
         return {name: values.sum() for name, values in named.items()}
 
     sums = program.evaluate(state, batch)

@@ -32,7 +32,7 @@ class Evaluation:
     Attributes:
         step: updates that the model was trained for.
         metrics: the mean loss and the means of what the objective reports, as a run logs them.
-        classes: the names of the classes, by label.
+        classes: the names of the classes by label, or of the numbers of a label.
         confusion: [classes, classes], int64: how many images of each class (rows) were taken for
             each class (columns). None where the objective predicts no class.
         top: for each k, the share of images whose class is among the k with the largest outputs.
@@ -104,7 +104,8 @@ def evaluated(
             )
     outputs, answer = np.concatenate(found), program.plan.answer
     confusion, top = None, dict[int, float]()
-    if type(answer).predict is not Objective.predict and outputs.shape[1] == len(classes):
+    classifies = answer.classifies and type(answer).predict is not Objective.predict
+    if classifies and program.plan.data.label == "class" and outputs.shape[1] == len(classes):
         predicted = np.asarray(answer.predict(jnp.asarray(outputs)))
         confusion = confused(data.labels, predicted, len(classes))
         if len(classes) > TOP:

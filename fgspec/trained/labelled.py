@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fgspec.data.dataset import Images, Labels, checked_labels
+from fgspec.data.dataset import Images, Labels, checked_labels, checked_numbers
 from fgspec.data.describe import describe
 from fgspec.data.sources import read
 from fgspec.data.validation import divided
@@ -26,7 +26,7 @@ OTHER_DATA = "evaluate on what is there with --other-data (in Python: other_data
 
 @dataclass(frozen=True)
 class Labelled:
-    """Images [n, height, width, channels] and their labels [n], int32."""
+    """Images [n, height, width, channels] and their labels, like those of a data set."""
 
     images: Images
     labels: Labels
@@ -77,24 +77,37 @@ def labelled(data: Any, info: DatasetInfo, names: Sequence[str]) -> Labelled:
             f"{type(data).__name__})"
         ) from None
     images, labels = checked(images, info), np.asarray(labels)
-    if labels.ndim != 1 or labels.dtype.kind not in "iu" or len(labels) != len(images):
-        raise UserError(
-            f"labels: must be {len(images)} integers, one an image (got {labels.dtype} "
-            f"{list(labels.shape)})"
+    expected = (len(images), *info.label_shape)
+    integers = labels.dtype.kind in "iu"
+    if labels.shape != expected or not (integers or (info.numbers and labels.dtype.kind in "fb")):
+        wanted = (
+            f"{len(images)} rows of {info.numbers} numbers, a row an image"
+            if info.numbers
+            else f"{len(images)} integers, one an image"
         )
+        raise UserError(f"labels: must be {wanted} (got {labels.dtype} {list(labels.shape)})")
     if not len(labels):
         raise UserError("data: has no image; give at least one")
     try:
-        return Labelled(images, checked_labels(labels, info.classes))
+        return Labelled(
+            images,
+            checked_numbers(labels, info.label)
+            if info.numbers
+            else checked_labels(labels, info.classes),
+        )
     except ValueError as error:
         raise UserError(f"labels: {error}") from None
 
 
+def _labels_of(info: DatasetInfo) -> str:
+    if info.label == "class":
+        return f"{info.classes} classes"
+    return f"{info.numbers} {'numbers' if info.label == 'vector' else 'labels of 0 and 1'}"
+
+
 def _of_section(data: Data, search: Search, info: DatasetInfo, names: Sequence[str]) -> Labelled:
     other = describe(data.source, search)
-    own, theirs = (
-        f"{one.classes} classes of images {list(one.image_shape)}" for one in (info, other)
-    )
+    own, theirs = (f"{_labels_of(one)} of images {list(one.image_shape)}" for one in (info, other))
     if own != theirs:
         raise UserError(f"data: has {theirs}, the run's data {own}; give data of the same kind")
     dataset = read(data.source, search)

@@ -60,7 +60,8 @@ class Model:
         step: updates that it was trained for.
         spec: the run's spec, on one device.
         data: shape, classes and moments of the images that it was trained with.
-        classes: the names of the classes by label; numbers where the data have no names.
+        classes: the names of the classes by label; numbers where the data have no names. Where a
+            label is no class, the names of its numbers.
         has_names: whether they have.
         folder: the files of the run.
         program: the pure functions of the spec.
@@ -83,7 +84,7 @@ class Model:
         self.program = program
         self.state: State = checkpoint.state
         self.data: DatasetInfo = program.plan.data
-        self.classes = tuple(names) or tuple(map(str, range(self.data.classes)))
+        self.classes = tuple(names) or tuple(map(str, range(self.data.width)))
         self.has_names = bool(names)
         self._checkpoint, self._other_data = checkpoint, other_data
         self._answer = program.plan.answer
@@ -115,28 +116,35 @@ class Model:
         """
         return _on_host(unflatten(self.state.statistics))
 
-    def predict(self, images: Any) -> NDArray[np.int32]:
-        """The classes of images, [n], int32.
+    @property
+    def classifies(self) -> bool:
+        """Whether what it predicts are classes."""
+        return self._answer.classifies
+
+    def predict(self, images: Any) -> NDArray[np.int32] | NDArray[np.float32]:
+        """The answer for every image: classes [n], int32, by a run that classifies.
+
+        By others what the objective predicts: under `squared_error` with vectors as labels the
+        vectors [n, k], float32; under `binary_cross_entropy` labels of 0 and 1 [n, k], int32; under
+        `reconstruction` the standardized pixels [n, height * width * channels], float32.
 
         Raises:
             UserError: the images have another shape or dtype, or floats beyond [0, 1]; or the
-                objective predicts no class.
+                objective predicts nothing.
         """
-        return self.classes_of(self.outputs(images))
+        return self.answers_of(self.outputs(images))
 
-    def classes_of(self, outputs: Any) -> NDArray[np.int32]:
-        """The classes that outputs [n, k] stand for, [n], int32.
+    def answers_of(self, outputs: Any) -> NDArray[np.int32] | NDArray[np.float32]:
+        """The answers that outputs [n, k] stand for; see `predict`.
 
         Raises:
-            UserError: the objective predicts no class.
+            UserError: the objective predicts nothing.
         """
         found = np.asarray(self._answer.predict(jnp.asarray(outputs)))
-        if found.ndim != 1 or found.dtype.kind not in "iu":
-            raise UserError(f"{self.run}: {self._answer} predicts no class; use outputs()")
-        return found.astype(np.int32)
+        return found.astype(np.int32 if found.dtype.kind in "iub" else np.float32)
 
     def probabilities(self, images: Any) -> NDArray[np.float32]:
-        """The probability of every class, [n, classes], float32.
+        """The probability of every class, or of every label of 0 and 1, [n, k], float32.
 
         Raises:
             UserError: as `predict`, or the outputs stand for no probabilities.
@@ -179,8 +187,8 @@ class Model:
 
         Args:
             data: whose: that of a spec (as `load` returns it, or its path), of a data section, or a
-                pair of images and labels [n], integers. The run's own without it. Images are
-                standardized by the moments of the run's.
+                pair of images and labels like the run's: classes [n], integers, or numbers [n, k].
+                The run's own without it. Images are standardized by the moments of the run's.
 
         Raises:
             SpecError, DataError: the data are wrong, missing or damaged.

@@ -12,14 +12,24 @@ from fgspec.errors import UserError
 from fgspec.trained.model import Model
 from fgspec.trained.pictures import given
 
-COLUMNS: Sequence[str] = ("file", "index", "class", "probability")
+_PLACE: Sequence[str] = ("file", "index")
+
+
+def columns(model: Model) -> Sequence[str]:
+    """The columns of the table.
+
+    `index` is the image's place in an archive, empty for pictures. A model that classifies has
+    `class` and `probability`, which is empty where the objective has none. Others have a column for
+    every number that they predict: by its name where the data have names, else by its place.
+    """
+    if model.classifies:
+        return (*_PLACE, "class", "probability")
+    width = model.program.plan.answer.outputs(model.data)
+    return (*_PLACE, *(model.classes if len(model.classes) == width else map(str, range(width))))
 
 
 def predictions(model: Model, paths: Sequence[Path]) -> list[dict[str, str]]:
-    """A row an image, by `COLUMNS`, in the order of the paths.
-
-    `index` is the image's place in an archive, empty for pictures; `probability` is that of the
-    class, empty where the objective has none.
+    """A row an image, by `columns`, in the order of the paths.
 
     Args:
         model: what predicts.
@@ -29,19 +39,27 @@ def predictions(model: Model, paths: Sequence[Path]) -> list[dict[str, str]]:
         UserError, DataError: a path or an image cannot be used.
     """
     rows: list[dict[str, str]] = []
-    source = model.spec.experiment.data.source
+    source, names = model.spec.experiment.data.source, columns(model)
     for part in given(paths, source, model.data.image_shape):
         try:
             outputs = model.outputs(part.images)
         except UserError as error:
             archive = part.names[0][1] is not None
             raise UserError(f"{part.names[0][0]}: {error}") if archive else error from None
-        labels = model.classes_of(outputs)
-        shares = _shares(model, outputs, labels)
-        for (file, place), label, share in zip(part.names, labels, shares, strict=True):
-            cells = (str(file), "" if place is None else str(place), model.classes[label], share)
-            rows.append(dict(zip(COLUMNS, cells, strict=True)))
+        for (file, place), answer in zip(part.names, _answers(model, outputs), strict=True):
+            cells = (str(file), "" if place is None else str(place), *answer)
+            rows.append(dict(zip(names, cells, strict=True)))
     return rows
+
+
+def _answers(model: Model, outputs: NDArray[np.float32]) -> list[list[str]]:
+    """What is predicted for each row of outputs [n, k], as text."""
+    found = model.answers_of(outputs)
+    if not model.classifies:
+        return [[f"{number:g}" for number in row] for row in found.tolist()]
+    labels = found.astype(np.int32)
+    shares = _shares(model, outputs, labels)
+    return [[model.classes[label], share] for label, share in zip(labels, shares, strict=True)]
 
 
 def _shares(model: Model, outputs: NDArray[np.float32], labels: NDArray[np.int32]) -> list[str]:
@@ -52,10 +70,10 @@ def _shares(model: Model, outputs: NDArray[np.float32], labels: NDArray[np.int32
     return [f"{share:.6f}" for share in np.take_along_axis(shares, labels[:, None], axis=1)[:, 0]]
 
 
-def as_csv(rows: Sequence[dict[str, str]]) -> bytes:
+def as_csv(rows: Sequence[dict[str, str]], columns: Sequence[str]) -> bytes:
     """The table as a CSV file; names of files that are no text keep their bytes."""
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue().encode(errors="surrogateescape")

@@ -26,6 +26,10 @@ LIGHT = {"fgspec", "typer", "click", "shellingham", "rich", "markdown_it", "mdur
 """What `--help` may import besides Python's own modules: typer, rich, and what these import."""
 
 
+WORDS = list(dict.fromkeys(verb.split()[0] for verb in VERBS))
+"""The first words of verbs."""
+
+
 @pytest.fixture
 def spec(tmp_path, monkeypatch):
     """A spec in a folder of its own, which is the current one."""
@@ -41,7 +45,7 @@ import contextlib, io, sys
 before = set(sys.modules)
 import fgspec.cli.entry
 from fgspec.cli.main import VERBS, app
-for words in [["--help"], ["-h"], ["--version"], *([verb, "-h"] for verb in VERBS)]:
+for words in [["--help"], ["-h"], ["--version"], *([*verb.split(), "-h"] for verb in VERBS)]:
     with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()) as out:
         app(words)
     assert out.getvalue()
@@ -56,8 +60,9 @@ print([name for name in sys.modules if name == "fgspec.spec.experiment"])
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_verb_does_what_it_declares(verb):
-    declared = importlib.import_module(f"fgspec.cli.verbs.{verb}").run
-    done = importlib.import_module(f"fgspec.cli.{verb}_").run
+    module = verb.replace(" ", "_")
+    declared = importlib.import_module(f"fgspec.cli.verbs.{module}").run
+    done = importlib.import_module(f"fgspec.cli.{module}_").run
     assert [*inspect.signature(declared).parameters] == [*inspect.signature(done).parameters]
 
 
@@ -67,7 +72,7 @@ def test_version(fgspec):
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_has_help_with_an_example(fgspec, verb):
-    code, out, _ = fgspec(verb, "-h")
+    code, out, _ = fgspec(*verb.split(), "-h")
     assert (code, f"Example: fgspec {verb}" in out) == (0, True)
 
 
@@ -75,7 +80,8 @@ def test_every_verb_has_help_with_an_example(fgspec, verb):
     ("words", "line"),
     [
         (["trian", "a.yaml"], "no such verb; did you mean train? (got trian)"),
-        (["frobnicate"], f"no such verb; known: {', '.join(VERBS)} (got frobnicate)"),
+        (["frobnicate"], f"no such verb; known: {', '.join(WORDS)} (got frobnicate)"),
+        (["data", "chekc"], "no such verb; did you mean check? (got chekc)"),
         (["check", "a.yaml", "--ste", "seed=1"], "--ste (Possible options: --set)"),
     ],
 )

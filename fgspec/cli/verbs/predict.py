@@ -25,7 +25,8 @@ def run(
 ) -> None:
     """Write the predicted class of each image, and its probability, to a CSV file.
 
-    Each image has one row: file, index (in an archive), class, probability. If the run was trained
+    Each image has one row: file, index (in an archive), class, probability. A run that predicts
+    numbers instead of a class has a column for each. If the run was trained
     on an image_folder, images are decoded and resized in the same way. Otherwise they must have
     the size of the training images.
 
