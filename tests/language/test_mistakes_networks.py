@@ -161,7 +161,7 @@ MISTAKES = {
     ),
     "a pooling to more than there is": mistake(
         "architecture:\n  type: chain\n  blocks: [[{type: conv, stride: 2}, {type: average_pool, grid: [5, 2]}]]\n",
-        "a.yaml:6:67: architecture.blocks[0][1].grid: must be at most the 4x4 grid before it (got [5, 2])",
+        "a.yaml:6:65: architecture.blocks[0][1].grid: must be at most the 4x4 grid before it (got [5, 2])",
     ),
     "patches of a chain": mistake(
         "architecture:\n  type: chain\n  patches: 3\n  blocks: [[{type: conv}]]\n",
