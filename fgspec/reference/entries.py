@@ -7,7 +7,7 @@ read from the classes of the language, so that methods of installed packages are
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, NamedTuple, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -23,6 +23,18 @@ ANY = "FIELD"
 
 ITEM = 0
 """Stands in a path for an item of a list."""
+
+
+class Method(NamedTuple):
+    """A method at a place of an example.
+
+    Attributes:
+        name: that a spec calls it by.
+        kind: its class.
+    """
+
+    name: str
+    kind: type[Kind]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +55,7 @@ class Entry:
     model: type[Section]
     info: FieldInfo
     methods: tuple[str, ...] = ()
-    types: Mapping[Path, str] = field(default_factory=dict)
+    types: Mapping[Path, Method] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -86,7 +98,7 @@ class Group:
     methods: tuple[str, ...]
     entries: tuple[Entry, ...]
     all: tuple[Entry, ...]
-    types: Mapping[Path, str] = field(default_factory=dict)
+    types: Mapping[Path, Method] = field(default_factory=dict)
 
     @property
     def method(self) -> str:
@@ -121,7 +133,7 @@ class _Walk:
     seen: set[Any] = field(default_factory=set)
 
     def section(
-        self, model: type[Section], path: Path, types: Mapping[Path, str]
+        self, model: type[Section], path: Path, types: Mapping[Path, Method]
     ) -> Iterator[Group]:
         entries = tuple(
             Entry(self.file, (*path, name), model, info, types=types)
@@ -142,7 +154,7 @@ class _Walk:
                 yield from self.methods(choice.kinds(), path, entry.types)
 
     def methods(
-        self, kinds: Mapping[str, type[Kind]], path: Path, types: Mapping[Path, str]
+        self, kinds: Mapping[str, type[Kind]], path: Path, types: Mapping[Path, Method]
     ) -> Iterator[Group]:
         shared: dict[Any, dict[str, type[Kind]]] = {}
         for name, kind in kinds.items():
@@ -154,7 +166,7 @@ class _Walk:
         for (key, *_), having in shared.items():
             first, names = next(iter(having)), tuple(having)
             some = names if names != tuple(kinds) else ()
-            chosen = {**types, path: first} if some else types
+            chosen = {**types, path: Method(first, having[first])} if some else types
             model = having[first]
             entries.append(
                 Entry(self.file, (*path, key), model, model.model_fields[key], some, chosen)
@@ -167,7 +179,9 @@ class _Walk:
         for name, kind in kinds.items():
             having = tuple(e for e in entries if name in (e.methods or (name,)))
             own = tuple(e for e in having if (e.methods or tuple(kinds)) == (name,))
-            yield Group(self.file, path, kind, (name,), own, having, {**types, path: name})
+            yield Group(
+                self.file, path, kind, (name,), own, having, {**types, path: Method(name, kind)}
+            )
         for entry in entries:
             yield from self.below(entry)
 

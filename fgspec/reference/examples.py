@@ -20,7 +20,7 @@ from fgspec.loading.field_errors import validate_record
 from fgspec.loading.rules import expand_rule
 from fgspec.loading.shorthand import spelled_out, with_default_types
 from fgspec.problems.problems import MISSING, Origin, lookup
-from fgspec.reference.entries import ANY, ITEM, Entry, Group
+from fgspec.reference.entries import ANY, ITEM, Entry, Group, Method
 from fgspec.spec.base import Section
 from fgspec.spec.estimators import ESTIMATORS
 from fgspec.spec.experiment import Experiment, SpecFile
@@ -120,15 +120,16 @@ def merged(*trees: Any) -> Any:
     return found
 
 
-def placed(path: Path, value: Any, types: Mapping[Path, str], at: Path = ()) -> Any:
+def placed(path: Path, value: Any, types: Mapping[Path, Method], at: Path = ()) -> Any:
     """A value at a path, in mappings and lists, with the methods on the way."""
     if not path:
         return value
     key, *rest = path
     inner = placed(tuple(rest), value, types, (*at, key))
     if key == ITEM:
-        return [inner]
-    typed = {"type": types[at]} if at in types else {}
+        chosen = types.get((*at, key))
+        return [*(chosen.kind.listed_after if chosen is not None else ()), inner]
+    typed = {"type": types[at].name} if at in types else {}
     return {**typed, (_CHOSEN if key == ANY else key): inner}
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from math import prod
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -27,6 +27,9 @@ class AttentionLayer(UntrainedLayer):
 
     behaviour: ClassVar[str | None] = "compiler.network.attention:Attention"
     linear: ClassVar[bool] = False
+    listed_after: ClassVar[tuple[Mapping[str, Any], ...]] = (
+        {"type": "dense", "channels": 12, "groups": 2, "activation": "none"},
+    )
     type: Literal["attention"] = "attention"
 
     def end(self, start: Extent) -> Extent | Misfit:

@@ -64,10 +64,13 @@ class Section(BaseModel):
             its annotation, such as `Annotated[str, Resume.MAY_CHANGE]`. What says nothing is fixed.
             None: it is no part of a run.
         shown: fields that examples give besides those that it must have.
+        listed_after: items, as plain values, that examples list before it where it stands in a list
+            and does not fit what is there without them.
     """
 
     on_resume: ClassVar[Resume | None] = Resume.FIXED
     shown: ClassVar[tuple[str, ...]] = ()
+    listed_after: ClassVar[tuple[Mapping[str, Any], ...]] = ()
 
     model_config = ConfigDict(
         frozen=True,

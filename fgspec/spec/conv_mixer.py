@@ -23,7 +23,7 @@ class ConvMixer(PatchNetwork):
     patch. An activation and a normalization follow each, and the convolution's input is added to
     what its normalization gives. The first block also maps the pixels of patches to channels.
 
-    The defaults are ConvMixer-256/8, with 256 channels and 8 blocks.
+    The defaults are ConvMixer-256/8, with 256 channels and 8 blocks, but for the patches.
     """
 
     behaviour: ClassVar[str | None] = "compiler.network.conv_mixer:ConvMixer"
@@ -32,7 +32,7 @@ class ConvMixer(PatchNetwork):
         default=8, description="Number of blocks.", examples=[4]
     )
     patches: PositiveInt = Field(
-        default=16,
+        default=8,
         description="Patches per side of the image; there are patches^2 of them. It must divide "
         "the image's height and width.",
         examples=[4],

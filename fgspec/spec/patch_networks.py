@@ -82,12 +82,6 @@ class PreNormNetwork(PatchNetwork):
     def normalized(self, image: tuple[int, int, int]) -> Iterator[NormPlace]:
         """At the beginning of every branch, and before the classifier."""
         yield NormPlace(self.extent, (*AT, "channels"))
-        yield NormPlace(self.read, (*AT, "channels"))
-
-    @property
-    def read(self) -> Extent:
-        """What is normalized before the classifier."""
-        return self.extent
 
     def head_features(self, place: NormPlace) -> Iterator[NormPlace]:
         """See the base."""

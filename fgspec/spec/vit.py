@@ -94,8 +94,3 @@ class Vit(PreNormNetwork):
         """The tokens: with a class token a row of positions, of which it is the first."""
         tokens = super().extent
         return tokens.grid(1, self.patches**2 + 1) if self.readout == "class_token" else tokens
-
-    @property
-    def read(self) -> Extent:
-        """The class token, or all tokens."""
-        return self.extent.grid(1, 1) if self.readout == "class_token" else self.extent

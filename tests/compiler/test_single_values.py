@@ -49,7 +49,6 @@ VITS = (
 )
 PATCH_MIXERS = (
     "blocks: 2, patches: 2, channels: 4, groups: 4",
-    "blocks: 1, patches: 1, channels: 1",
     "blocks: 1, patches: 1, channels: 2",
 )
 HEADS = ("", "{type: linear}", "{type: mlp, width: 1}", "{type: mlp, width: 4}", "{type: cnn}")
