@@ -147,7 +147,7 @@ def _from_archive(
         absent = [name for name in files if name not in contents]
         if absent:
             raise ValueError(f"it lacks {archive.folder}/{absent[0]}")
-    return contents
+    return {name: contents[name] for name in files}
 
 
 def _member(members: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:

@@ -111,7 +111,9 @@ def decode(content: bytes) -> tuple[NDArray[np.uint8], Labels]:
     for name in ("X", "y"):
         if name not in heads:
             known = ", ".join(sorted(heads)) or "none"
-            raise ValueError(f"it has no variable {name}; the variables there: {known}")
+            raise ValueError(
+                f"it has no variable {name}, or is cut off; the variables there: {known}"
+            )
     images, labels = heads["X"], heads["y"]
     if images[:3] != _IMAGE or len(images) != 4:
         raise ValueError(f"its X has the shape {images}, expected (32, 32, 3, N)")

@@ -191,8 +191,9 @@ def mat(file, **variables):
 X, Y = layouts.noise(32, 32, 3, 4), np.array([[1], [10], [2], [3]], np.uint8)
 
 SVHN = {
-    "truncated": (lambda f: cut(f), "its variables cannot be"),
-    "a byte": (lambda f: change(f, at=0.5), "its variables cannot be read"),
+    "truncated": (lambda f: cut(f), "it has no variable y, or is cut off"),
+    "truncated head": (lambda f: cut(f, 0.001), "its variables cannot be listed"),
+    "a byte": (lambda f: change(f, at=0.5), "its variables cannot be"),
     "head": (lambda f: f.write_bytes(b"MATLAB 7.3" + bytes(118)), "its variables cannot be"),
     "nothing": (lambda f: f.write_bytes(b""), "its variables cannot be listed"),
     "shape": (lambda f: mat(f, X=X[:, :31], y=Y), r"X has the shape \(32, 31, 3, 4\), expected"),
@@ -202,10 +203,10 @@ SVHN = {
     ),
     "labels": (lambda f: mat(f, X=X, y=Y[:3]), r"y has the shape \(3, 1\), expected \(4, 1\)"),
     "dtype": (lambda f: mat(f, X=X.astype(np.float32), y=Y), "its X is float32"),
-    "text": (lambda f: mat(f, X=X, y=np.array([["a"]] * 4, object)), "its y is object"),
+    "text": (lambda f: mat(f, X=X, y=np.array([["a"]] * 4, object)), "and its y object, expected uint8"),
     "fractions": (lambda f: mat(f, X=X, y=Y + 0.5), "its y is not of whole numbers"),
     "label": (lambda f: mat(f, X=X, y=Y - 1), "it has the label 0, expected 1 to 10"),
-    "variable": (lambda f: mat(f, X=X, z=Y), "it has no variable y; the variables there: X, z"),
+    "variable": (lambda f: mat(f, X=X, z=Y), "it has no variable y, or is cut off; the variables there: X, z"),
     "missing": (lambda f: f.unlink(), r"test_32x32\.mat of SVHN was not found"),
 }
 
@@ -238,7 +239,7 @@ def test_other_files_than_the_published_ones_of_svhn(tmp_path):
 # -------------------------------------------------------------------------------- STL-10
 
 STL10 = {
-    "truncated": (lambda d: cut(d / "train_X.bin"), "expected a multiple of 27648"),
+    "truncated": (lambda d: cut(d / "train_X.bin", 0.55), "expected a multiple of 27648"),
     "nothing": (lambda d: (d / "test_X.bin").write_bytes(b""), "it has 0 bytes"),
     "a bit": (lambda d: change(d / "train_y.bin", at=1, by=0x40), "it has the label 66"),
     "shape": (
@@ -369,7 +370,7 @@ IMAGENET32 = {
         lambda d: cut(d / f"{TRAIN3}.npz"),
         "it is no npz archive or is cut off",
     ),
-    "a byte of npz": ("npz", lambda d: change(d / f"{TRAIN3}.npz"), "data.npy in it is damaged"),
+    "a byte of npz": ("npz", lambda d: change(d / f"{TRAIN3}.npz", at=0.1), "data.npy in it is damaged"),
     "shape of npz": (
         "npz",
         lambda d: npz(d / f"{TRAIN3}.npz", data=np.zeros((4, 12288), np.uint8)),
@@ -558,9 +559,10 @@ def broken(split, records):
 
 
 TFDS = {
-    "truncated": (lambda v: cut(v / SHARD), "is no intact ArrayRecord file"),
-    "nothing": (lambda v: (v / SHARD).write_bytes(b""), "is no intact ArrayRecord file"),
-    "a byte": (lambda v: change(v / SHARD, at=0.3), "is no intact ArrayRecord file"),
+    # A file of ArrayRecord ends with its index, without which it seems to be empty.
+    "truncated": (lambda v: cut(v / SHARD), "holds 0 records, expected 3"),
+    "nothing": (lambda v: (v / SHARD).write_bytes(b""), "holds 0 records, expected 3"),
+    "a byte": (lambda v: change(v / SHARD, at=200), "is no intact ArrayRecord file"),
     "an image": (
         lambda v: prepared(v.parents[1], records=broken),
         r"record 0 of \S+00000-of-00003 cannot be decoded",
