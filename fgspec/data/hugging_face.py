@@ -110,11 +110,12 @@ class HuggingFace(hugging_face.HuggingFace):
         names = features[self.label].get("names") or ()
         try:
             files = [folder / one["filename"] for one in state["_data_files"]]
-            if not files:
-                raise ValueError("no files")
+            # Older versions kept a choice and an order of the rows beside them.
+            if not files or any(state[name] for name in state if name.startswith("_indices")):
+                raise ValueError("its rows are not its files alone")
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(
-                f"data.source: {folder / _STATE} does not list the files of the split; {_SAVE}"
+                f"data.source: {folder / _STATE} does not list files that are the split; {_SAVE}"
             ) from error
         return _opened(folder, files, self.image, self.label, tuple(map(str, names)))
 

@@ -203,10 +203,16 @@ SVHN = {
     ),
     "labels": (lambda f: mat(f, X=X, y=Y[:3]), r"y has the shape \(3, 1\), expected \(4, 1\)"),
     "dtype": (lambda f: mat(f, X=X.astype(np.float32), y=Y), "its X is float32"),
-    "text": (lambda f: mat(f, X=X, y=np.array([["a"]] * 4, object)), "and its y object, expected uint8"),
+    "text": (
+        lambda f: mat(f, X=X, y=np.array([["a"]] * 4, object)),
+        "and its y object, expected uint8",
+    ),
     "fractions": (lambda f: mat(f, X=X, y=Y + 0.5), "its y is not of whole numbers"),
     "label": (lambda f: mat(f, X=X, y=Y - 1), "it has the label 0, expected 1 to 10"),
-    "variable": (lambda f: mat(f, X=X, z=Y), "it has no variable y, or is cut off; the variables there: X, z"),
+    "variable": (
+        lambda f: mat(f, X=X, z=Y),
+        "it has no variable y, or is cut off; the variables there: X, z",
+    ),
     "missing": (lambda f: f.unlink(), r"test_32x32\.mat of SVHN was not found"),
 }
 
@@ -370,7 +376,11 @@ IMAGENET32 = {
         lambda d: cut(d / f"{TRAIN3}.npz"),
         "it is no npz archive or is cut off",
     ),
-    "a byte of npz": ("npz", lambda d: change(d / f"{TRAIN3}.npz", at=0.1), "data.npy in it is damaged"),
+    "a byte of npz": (
+        "npz",
+        lambda d: change(d / f"{TRAIN3}.npz", at=0.1),
+        "data.npy in it is damaged",
+    ),
     "shape of npz": (
         "npz",
         lambda d: npz(d / f"{TRAIN3}.npz", data=np.zeros((4, 12288), np.uint8)),
@@ -517,7 +527,13 @@ HUGGING_FACE = {
     ),
     "state": (
         lambda d: (d / "train/state.json").write_text('{"_data_files": 3}'),
-        "does not list the files of the split",
+        "does not list files that are the split",
+    ),
+    "indices": (
+        lambda d: edited(
+            d / "train/state.json", lambda held: held.update(_indices_data_files=["i.arrow"])
+        ),
+        "does not list files that are the split",
     ),
     "info": (lambda d: (d / FEATURES).write_text("{"), "dataset_info.json cannot be read"),
     "one split": (
