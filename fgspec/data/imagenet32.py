@@ -18,7 +18,8 @@ from fgspec.data.published import Publication, check_counts, damage_reported, mi
 from fgspec.data.unpacking import refuse_beyond_memory
 from fgspec.spec import imagenet32
 from fgspec.spec.dataset_info import DatasetInfo
-from fgspec.spec.sources import IMAGENET, Search
+from fgspec.spec.imagenet32 import IMAGENET32
+from fgspec.spec.sources import Search
 
 PUBLICATION = Publication(
     imagenet32.ImageNet32.title,
@@ -67,7 +68,7 @@ class ImageNet32(imagenet32.ImageNet32):
             stop -= len(part)
         dataset = Dataset(images, labels, test_images, test_labels)
         if self.verify:
-            check_counts(PUBLICATION, looked_in[0], dataset, IMAGENET)
+            check_counts(PUBLICATION, looked_in[0], dataset, IMAGENET32)
         return dataset
 
     def measured(self, search: Search = None) -> DatasetInfo:
@@ -155,7 +156,7 @@ def _decoded(
     with damage_reported(PUBLICATION, place, None):
         content = read()
         if place.suffix != ".npz":
-            return from_batch(content, "labels", IMAGENET.classes, first=1)
+            return from_batch(content, "labels", IMAGENET32.classes, first=1)
         data, labels = arrays_of(io.BytesIO(content), "data", "labels")
         if data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != PIXELS:
             raise ValueError(
@@ -165,4 +166,4 @@ def _decoded(
             raise ValueError(
                 f"its labels are {labels.dtype} {labels.shape}, expected integers [{len(data)}]"
             )
-        return planes_to_images(data), checked_labels(labels, IMAGENET.classes, first=1)
+        return planes_to_images(data), checked_labels(labels, IMAGENET32.classes, first=1)

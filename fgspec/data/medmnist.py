@@ -18,13 +18,12 @@ from fgspec.data.unpacking import refuse_beyond_memory
 from fgspec.errors import DataError
 from fgspec.spec import medmnist
 from fgspec.spec.dataset_info import DatasetInfo
-from fgspec.spec.medmnist import SETS, MedSet
+from fgspec.spec.medmnist import SETS, SIZES, MedSet
 from fgspec.spec.sources import Search
 
 PUBLICATION = Publication(
     medmnist.MedMnist.title, ("https://zenodo.org/records/10519652",), "medmnist"
 )
-_SIZES = (28, 64, 128, 224)
 
 
 class MedMnist(medmnist.MedMnist):
@@ -76,7 +75,7 @@ class MedMnist(medmnist.MedMnist):
     @classmethod
     def recognizes(cls, place: Path) -> bool:
         """By the names of its files."""
-        names = {file_name(name, size) for name in SETS for size in _SIZES}
+        names = {file_name(name, size) for name in SETS for size in SIZES}
         return place.name in names or any(is_file(place / name) for name in names)
 
     @classmethod
@@ -95,7 +94,7 @@ class MedMnist(medmnist.MedMnist):
 
 def file_name(name: str, size: int) -> str:
     """The published name of the file of a set."""
-    return f"{name}.npz" if size == _SIZES[0] else f"{name}_{size}.npz"
+    return f"{name}.npz" if size == SIZES[0] else f"{name}_{size}.npz"
 
 
 def _refuse_sibling(file: Path, content: bytes, name: str, size: int) -> None:

@@ -1,12 +1,19 @@
 """`data.source: medmnist`."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from fgspec.problems.problems import Problem
+from fgspec.spec.base import PositiveInt, Unit, Values
 from fgspec.spec.dataset_info import DatasetInfo
 from fgspec.spec.sources import MaybePath, Published, published_path, verified
+from fgspec.yaml.load import Path
+
+SIZES = (28, 64, 128, 224)
+"""Height and width in pixels that the images were published in."""
 
 
 @dataclass(frozen=True)
@@ -220,21 +227,40 @@ class MedMnist(Published):
     type: Literal["medmnist"] = Field(
         default="medmnist", description="A set of MedMNIST, medical images."
     )
-    name: Literal[
-        "pathmnist",
-        "dermamnist",
-        "octmnist",
-        "pneumoniamnist",
-        "retinamnist",
-        "breastmnist",
-        "bloodmnist",
-        "tissuemnist",
-        "organamnist",
-        "organcmnist",
-        "organsmnist",
+    name: Annotated[
+        Literal[
+            "pathmnist",
+            "dermamnist",
+            "octmnist",
+            "pneumoniamnist",
+            "retinamnist",
+            "breastmnist",
+            "bloodmnist",
+            "tissuemnist",
+            "organamnist",
+            "organcmnist",
+            "organsmnist",
+        ],
+        Values(
+            {
+                "pathmnist": "Tissue of the colon, 9 kinds, in colour.",
+                "dermamnist": "Lesions of the skin, 7 diseases, in colour.",
+                "octmnist": "Optical coherence tomography of the retina, 4 diagnoses, grey.",
+                "pneumoniamnist": "X-rays of the chest, pneumonia or not, grey.",
+                "retinamnist": "The fundus of the eye, 5 grades of retinopathy, in colour.",
+                "breastmnist": "Ultrasound of the breast, malignant or not, grey.",
+                "bloodmnist": "Cells of the blood, 8 kinds, in colour.",
+                "tissuemnist": "Cells of the kidney, 8 kinds, grey.",
+                "organamnist": "Computed tomography, 11 organs, axial, grey.",
+                "organcmnist": "Computed tomography, 11 organs, coronal, grey.",
+                "organsmnist": "Computed tomography, 11 organs, sagittal, grey.",
+            }
+        ),
     ] = Field(description="Which of the sets.", examples=["bloodmnist"])
-    size: Literal[28, 64, 128, 224] = Field(
-        default=28, description="Height and width of the images in pixels.", examples=[64]
+    size: Annotated[PositiveInt, Unit("pixels")] = Field(
+        default=28,
+        description="Height and width of the images: 28, 64, 128 or 224.",
+        examples=[64],
     )
     path: MaybePath = published_path(
         "medmnist",
@@ -252,3 +278,9 @@ class MedMnist(Published):
     def as_published(self) -> DatasetInfo | None:
         """Nobody published mean and deviation."""
         return None
+
+    def problems(self, at: Path) -> Iterator[Problem]:
+        """The images were published in four sizes."""
+        if self.size not in SIZES:
+            known = ", ".join(map(str, SIZES))
+            yield Problem((*at, "size"), f"must be one of {known} (got {self.size})", shows=False)

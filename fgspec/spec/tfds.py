@@ -28,7 +28,7 @@ class Tfds(Source):
         description="The folder of a version, which holds `dataset_info.json`, or one above it "
         "that holds no other version. A relative path is looked for in the current directory, then "
         "in `$FGSPEC_DATA`.",
-        examples=["tensorflow_datasets/mnist/3.0.1"],
+        examples=["data/birds"],
     )
     train: str = Field(
         default="train", description="The split of the training images.", examples=["train_full"]

@@ -218,43 +218,37 @@ def encoded(pixels, kind="PNG"):
     return stream.getvalue()
 
 
-def hugging_face(folder, images=None, labels=None, names=("cat", "dog", "owl")):
-    """As `datasets.DatasetDict.save_to_disk` of version 5.2 writes it, two files a split."""
+def hugging_face(folder, images=None, labels=None, splits=("train", "test")):
+    """As `datasets.DatasetDict.save_to_disk` of version 5.2 writes it, two files a split.
+
+    The images are in the columns `image` and `img`, the labels in `label` and `fine_label`.
+    """
     import pyarrow as pa
 
-    found = []
+    found, names = [], ["cat", "dog", "owl"]
     folder.mkdir(parents=True, exist_ok=True)
-    for seed, (split, examples) in enumerate((("train", 11), ("test", 5))):
+    for seed, split in enumerate(splits):
+        examples = 11 - 6 * (seed % 2)
         pixels = noise(examples, 9, 8, 3, seed=seed) if images is None else images[split]
         own = np.arange(examples) % 3 if labels is None else labels[split]
         (folder / split).mkdir()
         halves = np.array_split(np.arange(len(own)), 2)
-        schema = pa.schema(
-            {
-                "image": pa.struct({"bytes": pa.binary(), "path": pa.string()}),
-                "label": pa.int64(),
-                "note": pa.string(),
-            }
-        )
+        image, label = pa.struct({"bytes": pa.binary(), "path": pa.string()}), pa.int64()
+        kinds = {"image": image, "label": label, "img": image, "fine_label": label}
         files = [f"data-{number:05d}-of-00002.arrow" for number in range(2)]
         for file, rows in zip(files, halves, strict=True):
-            table = pa.table(
-                {
-                    "image": [{"bytes": encoded(pixels[r]), "path": f"{r}.png"} for r in rows],
-                    "label": [None if own[r] is None else int(own[r]) for r in rows],
-                    "note": ["x"] * len(rows),
-                },
-                schema,
-            )
+            written = [{"bytes": encoded(pixels[row]), "path": f"{row}.png"} for row in rows]
+            whole = [None if own[row] is None else int(own[row]) for row in rows]
+            held = {name: written if kind == image else whole for name, kind in kinds.items()}
+            table = pa.table(held, pa.schema(kinds))
             with (
                 pa.OSFile(str(folder / split / file), "wb") as sink,
                 pa.ipc.new_stream(sink, table.schema) as stream,
             ):
                 stream.write_table(table, max_chunksize=2)
+        a_class = {"names": names, "_type": "ClassLabel"}
         features = {
-            "image": {"_type": "Image"},
-            "label": {"names": list(names), "_type": "ClassLabel"},
-            "note": {"dtype": "string", "_type": "Value"},
+            name: {"_type": "Image"} if kind == image else a_class for name, kind in kinds.items()
         }
         state = {
             "_data_files": [{"filename": file} for file in files],
@@ -269,7 +263,7 @@ def hugging_face(folder, images=None, labels=None, names=("cat", "dog", "owl")):
         (folder / split / "dataset_info.json").write_text(json.dumps(info, indent=2))
         (folder / split / "state.json").write_text(json.dumps(state, indent=2))
         found += [pixels, own]
-    (folder / "dataset_dict.json").write_text(json.dumps({"splits": ["train", "test"]}))
+    (folder / "dataset_dict.json").write_text(json.dumps({"splits": list(splits)}))
     return found
 
 
@@ -311,29 +305,36 @@ EXAMPLE = _example_class()
 
 
 def example(image, label):
+    """Under two names each."""
     made = EXAMPLE()
-    made.features.feature["image"].bytes_list.value.append(image)
-    made.features.feature["label"].int64_list.value.append(int(label))
+    for name in ("image", "img"):
+        made.features.feature[name].bytes_list.value.append(image)
+    for name in ("label", "coarse_label"):
+        made.features.feature[name].int64_list.value.append(int(label))
     made.features.feature["weight"].float_list.value.extend([0.5, 1.5])
     return made.SerializeToString()
 
 
-def tfds(folder, colours=3, labels=None, kind="PNG", records=None):
+SHARDS = {"train": (4, 3, 4), "test": (5,)}
+"""The numbers of records of the files of each split."""
+
+
+def tfds(folder, colours=3, labels=None, records=None, shards=SHARDS):
     """A version as `tfds build --file_format=array_record` prepares it, three files to train."""
     from array_record.python.array_record_module import ArrayRecordWriter
 
     version, found, splits = folder / "birds" / "2.0.1", [], []
     version.mkdir(parents=True)
-    for seed, (split, shards) in enumerate((("train", (4, 3, 4)), ("test", (5,)))):
-        examples = sum(shards)
+    for seed, (split, lengths) in enumerate(shards.items()):
+        examples = sum(lengths)
         pixels = noise(examples, 9, 8, colours, seed=seed)
         own = np.arange(examples) % 3 if labels is None else labels[split]
-        written = [example(encoded(p, kind), label) for p, label in zip(pixels, own, strict=True)]
+        written = [example(encoded(p), label) for p, label in zip(pixels, own, strict=True)]
         if records is not None:
             written = records(split, written)
         start = 0
-        for number, length in enumerate(shards):
-            name = f"birds-{split}.array_record-{number:05d}-of-{len(shards):05d}"
+        for number, length in enumerate(lengths):
+            name = f"birds-{split}.array_record-{number:05d}-of-{len(lengths):05d}"
             writer = ArrayRecordWriter(str(version / name), "group_size:1")
             for record in written[start : start + length]:
                 writer.write(record)
@@ -344,26 +345,30 @@ def tfds(folder, colours=3, labels=None, kind="PNG", records=None):
                 "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
                 "name": split,
                 "numBytes": "1",
-                "shardLengths": [str(length) for length in shards],
+                "shardLengths": [str(length) for length in lengths],
             }
         )
         found += [pixels, own]
     info = {"fileFormat": "array_record", "name": "birds", "splits": splits, "version": "2.0.1"}
     (version / "dataset_info.json").write_text(json.dumps(info))
     module = "tensorflow_datasets.core.features."
-    features = {
+    image = {
+        "pythonClassName": f"{module}image_feature.Image",
         "image": {
-            "pythonClassName": f"{module}image_feature.Image",
-            "image": {
-                "shape": {"dimensions": ["9", "8", str(colours)]},
-                "dtype": "uint8",
-                "encodingFormat": "png",
-            },
+            "shape": {"dimensions": ["9", "8", str(colours)]},
+            "dtype": "uint8",
+            "encodingFormat": "png",
         },
-        "label": {
-            "pythonClassName": f"{module}class_label_feature.ClassLabel",
-            "classLabel": {"numClasses": "3"},
-        },
+    }
+    label = {
+        "pythonClassName": f"{module}class_label_feature.ClassLabel",
+        "classLabel": {"numClasses": "3"},
+    }
+    features = {
+        "image": image,
+        "img": image,
+        "label": label,
+        "coarse_label": label,
         "weight": {
             "pythonClassName": f"{module}tensor_feature.Tensor",
             "tensor": {"shape": {"dimensions": ["2"]}, "dtype": "float32", "encoding": "none"},

@@ -523,7 +523,7 @@ HUGGING_FACE = {
     ),
     "column": (
         lambda d: edited(d / FEATURES, lambda held: held["features"].pop("label")),
-        "has no column label; the columns there: image, note",
+        "has no column label; the columns there: image, img, fine_label",
     ),
     "state": (
         lambda d: (d / "train/state.json").write_text('{"_data_files": 3}'),
@@ -616,7 +616,7 @@ TFDS = {
         lambda v: edited(
             v / "features.json", lambda held: held["featuresDict"]["features"].pop("label")
         ),
-        "has no feature label; the features there: image, weight",
+        "has no feature label; the features there: image, img, coarse_label, weight",
     ),
     "template": (
         lambda v: edited(
