@@ -71,8 +71,8 @@ def _labels(experiment: Experiment, info: DatasetInfo) -> Iterator[Problem]:
         if method.needs_labels:
             message = (
                 f"{method} reads the label of every training example, but {missing:,} of the "
-                f"{total:,} of {info.name} have none; leave them out of data.source, or use a "
-                f"{method.table.what} that reads no labels"
+                f"{total:,} of {info.name} have none; leave them out of data.source, or use "
+                f"another {method.table.what}, which reads no labels"
             )
             yield Problem((*at, "type"), message, others=(("data", "source", "type"),), shows=False)
 

@@ -1,11 +1,14 @@
 """`data.source: stl10`."""
 
-from typing import ClassVar, Literal
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from fgspec.problems.problems import Problem
 from fgspec.spec.dataset_info import DatasetInfo
 from fgspec.spec.sources import MaybePath, Published, published_path, verified
+from fgspec.yaml.load import Path
 
 # The mean and the deviation in common use; of the labelled training images.
 STL10 = DatasetInfo(
@@ -53,6 +56,17 @@ class Stl10(Published):
         examples=[True],
     )
     verify: bool = verified("MD5 digest and number of examples")
+
+    def problems(self, at: Path, losses: Any) -> Iterator[Problem]:
+        """Who trains on images without a label is known before any file is read."""
+        objective = losses.objective
+        if self.with_unlabelled and objective.needs_labels:
+            message = (
+                f"{objective} reads the label of every training example, and "
+                f"{UNLABELLED_EXAMPLES:,} of these have none; remove it, or use another objective, such as info_nce"
+            )
+            other: Path = ("losses", "objective", "type")
+            yield Problem((*at, "with_unlabelled"), message, others=(other,))
 
     def as_published(self) -> DatasetInfo | None:
         """Nobody published the mean of the images without a label."""

@@ -50,6 +50,16 @@ def test_an_objective_that_reads_labels_is_refused(tmp_path):
     assert fgspec.plan(SPEC.format(path=tmp_path, objective=CONTRASTIVE)).data.unlabelled == 7
 
 
+def test_images_without_a_label_are_refused_before_any_file_is_read():
+    text = SPEC.replace("{{type: tfds, path: {path}}}", "{{type: stl10, with_unlabelled: true}}")
+    with pytest.raises(fgspec.SpecError) as caught:
+        fgspec.load(text.format(objective="cross_entropy"))
+    told = str(caught.value)
+    assert "cross_entropy reads the label of every training example, and 100,000 of these" in told
+    assert "data.source.with_unlabelled" in told
+    fgspec.load(text.format(objective=CONTRASTIVE))
+
+
 def test_a_set_without_any_label_is_refused(tmp_path):
     prepared(tmp_path, range(11))
     with pytest.raises(fgspec.SpecError, match="so no classifier can learn"):
