@@ -19,6 +19,7 @@ from compiler.plan.plan import Plan
 from compiler.plan.segment import Site
 from compiler.plan.sharding import constrained
 from compiler.update.state import State, answering, by_name
+from fgspec.spec.dataset_info import UNLABELLED
 
 Params = Mapping[str, Any]
 Features = Float[Array, "n p g c"]
@@ -163,16 +164,28 @@ def heads_gradient(
 def classifier_gradient(
     plan: Plan, params: Params, clean: Features, labels: Shaped[Array, "n ..."]
 ) -> tuple[Params, Metrics, dict[str, LayerTrace]]:
-    """The classifier's exact gradient, its metrics and its trace; features get no gradient."""
+    """The classifier's exact gradient, its metrics and its trace; features get no gradient.
+
+    Rows without a label count for nothing. Sums over the others are divided by the number of
+    labelled rows that a batch has on average, so that over many batches gradient and metrics are
+    means over the labelled examples, however many of them a batch happens to hold.
+    """
+    data = plan.data
+    labelled = (labels != UNLABELLED) if data.unlabelled and plan.answer.needs_labels else None
+
+    def mean(by_row: Float[Array, " n"]) -> Float[Array, ""]:
+        if labelled is None:
+            return by_row.mean()
+        expected = len(by_row) * (data.train_examples - data.unlabelled) / data.train_examples
+        return jnp.where(labelled, by_row, 0).sum() / expected
 
     @in_full
     def objective(classifier_params: Params) -> tuple[Float[Array, ""], tuple[Metrics, Any]]:
         logits, traces = plan.network.classifier.outputs(classifier_params, clean)
-        loss = plan.answer.value(logits, labels).mean()
+        loss = mean(plan.answer.value(logits, labels))
         by_row = plan.answer.metrics(logits, labels)
         means = {
-            f"train/{name}": by_row[name].astype(plan.precise).mean()
-            for name in plan.answer.reports
+            f"train/{name}": mean(by_row[name].astype(plan.precise)) for name in plan.answer.reports
         }
         return loss, ({"train/loss": loss, **means}, traces)
 

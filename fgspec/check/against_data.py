@@ -27,7 +27,8 @@ def not_installed(experiment: Experiment) -> list[Problem]:
 
 def data_problems(experiment: Experiment, info: DatasetInfo) -> list[Problem]:
     """What of a spec does not fit its data set."""
-    found = [*_axes(info), *_batches(experiment, info), *_methods(experiment, info)]
+    found = [*_axes(info), *_batches(experiment, info)]
+    found += [*_labels(experiment, info), *_methods(experiment, info)]
     return found or list(_normalizations(experiment, info))
 
 
@@ -56,6 +57,24 @@ def _methods(experiment: Experiment, info: DatasetInfo) -> Iterator[Problem]:
     for at, method in methods_in(experiment):
         names = inspect.signature(method.data_problems).parameters.keys() - {"at", "info"}
         yield from method.data_problems(at, info, **{name: sections[name] for name in names})
+
+
+def _labels(experiment: Experiment, info: DatasetInfo) -> Iterator[Problem]:
+    """Some training examples have a label, and all of them where a method reads every label."""
+    missing, total = info.unlabelled, info.train_examples
+    answer = experiment.losses.objective.answer()
+    if missing and missing >= total and answer.needs_labels:
+        message = f"no training example of {info.name} has a label, so no classifier can learn"
+        yield Problem(("data", "source"), f"{message}; add labelled examples", shows=False)
+        return
+    for at, method in methods_in(experiment) if missing else ():
+        if method.needs_labels:
+            message = (
+                f"{method} reads the label of every training example, but {missing:,} of the "
+                f"{total:,} of {info.name} have none; leave them out of data.source, or use "
+                f"another {method.table.what}, which reads no labels"
+            )
+            yield Problem((*at, "type"), message, others=(("data", "source", "type"),), shows=False)
 
 
 def _batches(experiment: Experiment, info: DatasetInfo) -> Iterator[Problem]:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fgspec.spec.dataset_info import LabelKind
+from fgspec.spec.dataset_info import UNLABELLED, LabelKind
 
 Pixels = NDArray[np.uint8] | NDArray[np.float32]
 Labels = NDArray[np.int32] | NDArray[np.float32]
@@ -65,12 +65,13 @@ class Dataset:
 
     Attributes:
         train_images: [N, H, W, C], uint8, or float32 in [0, 1].
-        train_labels: [N], int32, from 0 to classes - 1; or what else `Labels` says.
+        train_labels: [N], int32, from 0 to classes - 1, or -1 (`UNLABELLED`) of an image that has
+            no label; or what else `Labels` says.
         test_images: [M, H, W, C], like the training images.
-        test_labels: of M images, like the training labels.
+        test_labels: of M images, like the training labels, none of them missing.
         reading: how batches are made of the images.
         valid_images: [V, H, W, C], like the training images; V is 0 where none are set aside.
-        valid_labels: of V images, like the training labels.
+        valid_labels: of V images, like the test labels.
         names: of the classes, by label, or of the numbers of a label; empty where they have none.
     """
 
@@ -90,20 +91,31 @@ class Dataset:
                 part.setflags(write=False)
 
 
-def checked_labels(labels: NDArray[Any], classes: int) -> NDArray[np.int32]:
-    """Labels as int32 [N].
+def labelled(labels: Labels) -> NDArray[np.bool_]:
+    """Which images have a label, [N]; only classes can be missing.
+
+    Args:
+        labels: of N images.
+    """
+    return labels != UNLABELLED if labels.ndim == 1 else np.ones(len(labels), np.bool_)
+
+
+def checked_labels(labels: NDArray[Any], classes: int, first: int = 0) -> NDArray[np.int32]:
+    """Labels as int32 [N], from 0 to classes - 1.
 
     Args:
         labels: [N], any integer dtype.
         classes: number of classes.
+        first: the label of the first class.
 
     Raises:
-        ValueError: a label is outside 0 to classes - 1.
+        ValueError: a label is outside first to first + classes - 1.
     """
-    outside = labels[(labels < 0) | (labels >= classes)]
+    last = first + classes - 1
+    outside = labels[(labels < first) | (labels > last)]
     if outside.size:
-        raise ValueError(f"it has the label {outside[0]}, expected 0 to {classes - 1}")
-    return labels.astype(np.int32)
+        raise ValueError(f"it has the label {outside[0]}, expected {first} to {last}")
+    return labels.astype(np.int32) - np.int32(first)
 
 
 def checked_numbers(labels: NDArray[Any], kind: LabelKind) -> Labels:

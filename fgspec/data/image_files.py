@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib
+import io
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +10,7 @@ from contextlib import suppress
 from functools import cache, cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,11 +134,11 @@ class Unfit(ValueError):
         self.remedy = remedy
 
 
-def decoded(file: Path, pixels: Callable[[Any], NDArray[np.uint8]]) -> NDArray[np.uint8]:
+def decoded(file: Path | bytes, pixels: Callable[[Any], NDArray[np.uint8]]) -> NDArray[np.uint8]:
     """The pixels of a file.
 
     Args:
-        file: JPEG, PNG, WEBP or BMP of 8 bits a channel.
+        file: its place, or what it holds: JPEG, PNG, WEBP or BMP of 8 bits a channel.
         pixels: makes them of an image of Pillow.
 
     Raises:
@@ -146,7 +147,7 @@ def decoded(file: Path, pixels: Callable[[Any], NDArray[np.uint8]]) -> NDArray[n
     """
     opened = imaging().open
     try:
-        with file.open("rb") as stream:
+        with _stream(file) as stream:
             head = stream.read(_PNG_HEAD)
             stream.seek(0)
             with opened(stream, formats=_FORMATS) as image:
@@ -158,6 +159,10 @@ def decoded(file: Path, pixels: Callable[[Any], NDArray[np.uint8]]) -> NDArray[n
         raise
     except Exception as error:  # a damaged file can make a decoder raise anything
         raise _explained(file, error) from error
+
+
+def _stream(file: Path | bytes) -> BinaryIO:
+    return io.BytesIO(file) if isinstance(file, bytes) else file.open("rb")
 
 
 def side_by_side(
@@ -182,13 +187,13 @@ def side_by_side(
     return images
 
 
-def _explained(file: Path, error: Exception) -> Unfit:
+def _explained(file: Path | bytes, error: Exception) -> Unfit:
     """What is wrong with a file that could not be decoded."""
     if isinstance(error, Unfit):
         return error
     if isinstance(error, imaging().UnidentifiedImageError):
         # What Pillow knows is more than what is read, and is intact in all likelihood.
-        with suppress(Exception), imaging().open(file) as image:
+        with suppress(Exception), _stream(file) as stream, imaging().open(stream) as image:
             return Unfit(f"it is {image.format}, expected {_KNOWN}", "save it as PNG")
         return Unfit(f"cannot identify image file, expected {_KNOWN}", _REPLACE)
     return Unfit(" ".join(str(error).split()) or type(error).__name__, _REPLACE)

@@ -16,6 +16,7 @@ from fgspec.data.dataset import Dataset
 from fgspec.data.image_files import ENDINGS, FROM_FILES, ImageFiles, imaging
 from fgspec.data.moments import measured
 from fgspec.data.places import candidates, is_dir, listed, shown
+from fgspec.data.published import other_set
 from fgspec.errors import DataError
 from fgspec.problems.problems import closest
 from fgspec.spec import sources
@@ -44,7 +45,12 @@ class ImageFolder(sources.ImageFolder):
                 f"data.source.path: {shown(self.path)} was not found; looked for {listed(places)}; "
                 "correct the path"
             )
-        return listed_images(root, self.train, self.test, self.size)
+        try:
+            return listed_images(root, self.train, self.test, self.size)
+        except DataError as error:
+            if other := other_set(str(self), [root]):
+                raise DataError(f"{error}; {other.removesuffix('; ')}") from error
+            raise
 
     def describe(self, search: Search = None) -> DatasetInfo:
         """What is listed; mean and deviation are given, or measured on up to 1,024 images."""
@@ -125,18 +131,18 @@ def _classes(root: Path, field: str, name: str) -> dict[str, int]:
 
 
 def _folders(folder: Path) -> list[str]:
-    with _unlisted(folder):
-        return sorted(entry.name for entry in _entries(folder) if entry.is_dir())
+    with unlisted(folder):
+        return sorted(entry.name for entry in entries(folder) if entry.is_dir())
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
+def entries(folder: Path) -> list[os.DirEntry[str]]:
     """What is in a folder and not hidden, in no order."""
-    with os.scandir(folder) as entries:
-        return [entry for entry in entries if not entry.name.startswith(".")]
+    with os.scandir(folder) as there:
+        return [entry for entry in there if not entry.name.startswith(".")]
 
 
 @contextmanager
-def _unlisted(folder: Path) -> Iterator[None]:
+def unlisted(folder: Path) -> Iterator[None]:
     """Turns what listing a folder raises into a DataError; a link may lead to itself."""
     try:
         yield
@@ -169,9 +175,9 @@ def _part(
     """The images of the classes, in the order of their names, and their labels."""
     names, sizes, labels = [], [], []
     for folder, label in classes.items():
-        with _unlisted(root / part / folder):
-            entries = _entries(root / part / folder)
-            images = (e for e in entries if e.name.lower().endswith(ENDINGS) and e.is_file())
+        with unlisted(root / part / folder):
+            there = entries(root / part / folder)
+            images = (e for e in there if e.name.lower().endswith(ENDINGS) and e.is_file())
             found = sorted((entry.name, entry.stat().st_size) for entry in images)
         names += [f"{part}/{folder}/{name}" for name, _ in found]
         sizes += [size for _, size in found]

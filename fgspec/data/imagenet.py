@@ -1,5 +1,7 @@
 """ImageNet from the folders of classes it is unpacked to."""
 
+import os
+import re
 from pathlib import Path
 from typing import Self
 
@@ -7,14 +9,15 @@ from fgspec.data.dataset import Dataset
 from fgspec.data.image_folder import listed_images, write_example
 from fgspec.data.moments import measured
 from fgspec.data.places import candidates, is_dir, usual_folders
-from fgspec.data.published import Publication, check_counts, missing
+from fgspec.data.published import Publication, check_counts, missing, other_set
 from fgspec.errors import DataError
 from fgspec.spec import sources
 from fgspec.spec.dataset_info import DatasetInfo
 from fgspec.spec.sources import IMAGENET, Search
 
-PUBLICATION = Publication("ImageNet", ("https://image-net.org/download.php",))
+PUBLICATION = Publication("ImageNet", ("https://image-net.org/download.php",), "imagenet")
 _TRAIN, _TEST = "train", "val"
+_WORDNET = re.compile(r"n[0-9]{8}")
 
 
 class ImageNet(sources.ImageNet):
@@ -31,13 +34,21 @@ class ImageNet(sources.ImageNet):
         root = next((place for place in places if is_dir(place / _TRAIN)), None)
         if root is None:
             raise missing(PUBLICATION, f"the folder {_TRAIN}/ (one folder a class)", places, None)
-        dataset = listed_images(root, _TRAIN, _TEST, IMAGENET.image_shape[0])
+        try:
+            dataset = listed_images(root, _TRAIN, _TEST, IMAGENET.image_shape[0])
+        except DataError as error:
+            if other := other_set(PUBLICATION.source, [root]):
+                raise DataError(
+                    f"data.source: {root} is not unpacked as ImageNet is; {other}"
+                    f"{PUBLICATION.remedy}"
+                ) from error
+            raise
         classes = int(dataset.train_labels[-1]) + 1
         if classes != IMAGENET.classes and (self.verify or classes > IMAGENET.classes):
             raise DataError(
                 f"data.source: {root / _TRAIN} holds {classes} classes, expected "
-                f"{IMAGENET.classes}; read other images as image_folder, or a part of these with "
-                "data.source.verify: false"
+                f"{IMAGENET.classes}; {other_set(PUBLICATION.source, [root])}read other images as "
+                "image_folder, or a part of these with data.source.verify: false"
             )
         if self.verify:
             check_counts(PUBLICATION, root, dataset, IMAGENET)
@@ -46,6 +57,15 @@ class ImageNet(sources.ImageNet):
     def measured(self, search: Search = None) -> DatasetInfo:
         """What is listed; mean and deviation are measured on up to 1,024 images."""
         return measured(IMAGENET.name, self.read(search))
+
+    @classmethod
+    def recognizes(cls, place: Path) -> bool:
+        """By a thousand folders of classes, which have the names of WordNet."""
+        folders = place / _TRAIN
+        if not is_dir(folders):
+            return False
+        names = [name for name in os.listdir(folders) if _WORDNET.fullmatch(name)]
+        return len(names) == IMAGENET.classes
 
     @classmethod
     def example(cls, folder: Path) -> Self:

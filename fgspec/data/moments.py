@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fgspec.data.dataset import Dataset, Images, Pixels, spread
+from fgspec.data.dataset import Dataset, Images, Pixels, labelled, spread
 from fgspec.spec.dataset_info import DatasetInfo, LabelKind
 
 _MOMENT_CHUNK = 1024
@@ -43,6 +43,7 @@ def measured(
         label=label,
         numbers=numbers,
         label_square=float(np.square(labels, dtype=np.float64).sum() / len(labels)) * bool(numbers),
+        unlabelled=int((~labelled(labels)).sum()),
     )
 
 

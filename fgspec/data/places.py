@@ -1,7 +1,7 @@
 """Where data files are looked for."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fgspec.errors import DataError
@@ -78,6 +78,40 @@ def usual_folders(name: str) -> tuple[Path, ...]:
     except RuntimeError:  # a container's user without a home folder, whose data are elsewhere
         cache = ()
     return tuple(folder / name for folder in (*_data_folder(), *cache))
+
+
+def published_places(
+    path: str | None, name: str, search: Sequence[Path] | None = None
+) -> tuple[Path, ...]:
+    """Where the files of a published data set are looked for.
+
+    Args:
+        path: that the spec names; None for the usual folders.
+        name: of the set's folder among those.
+        search: folders for a relative path; None means `default_search()`.
+
+    Raises:
+        DataError: the path starts with `~` and there is no such home folder.
+    """
+    return usual_folders(name) if path is None else candidates(path, search)
+
+
+def first_holding(
+    path: str | None, places: Sequence[Path], made: Sequence[str], holds: Callable[[Path], bool]
+) -> Path | None:
+    """The first folder that holds the files of a published data set; None if there is none.
+
+    Args:
+        path: that the spec names; None for the usual folders.
+        places: from `published_places`.
+        made: folders that archives and other tools make, such as `MNIST/raw`; looked for in every
+            place, and in $FGSPEC_DATA itself where the spec names no path.
+        holds: whether a folder holds the files.
+    """
+    tried = [found for place in places for found in (place, *(place / name for name in made))]
+    if path is None:
+        tried += [folder / name for folder in _data_folder() for name in made]
+    return next((place for place in tried if holds(place)), None)
 
 
 def listed(places: Sequence[Path]) -> str:

@@ -4,27 +4,82 @@ import hashlib
 import tarfile
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fgspec.data.dataset import Dataset
+from fgspec.data.moments import moments
 from fgspec.data.places import DATA_VARIABLE, listed
-from fgspec.errors import DataError
+from fgspec.errors import DataError, UserError
 from fgspec.spec.dataset_info import DatasetInfo
+from fgspec.spec.kinds import working_class
+from fgspec.spec.sources import SOURCES, Source
+
+_ROUNDED = 2e-4
+"""By which a mean of published images may differ: in print it has four digits."""
 
 
 @dataclass(frozen=True)
 class Publication:
-    """A published data set: its name for people and the pages to get it from."""
+    """A published data set.
+
+    Attributes:
+        title: its name for people.
+        pages: to get it from.
+        source: the type of `data.source` that reads it.
+    """
 
     title: str
     pages: tuple[str, ...]
+    source: str = ""
 
     @property
     def remedy(self) -> str:
         """Where to get the files, as part of an error."""
         return f"download it from {' or '.join(self.pages)}"
+
+    def advice(self, places: Sequence[Path]) -> str:
+        """What to do about files that are missing or wrong, as part of an error.
+
+        Args:
+            places: folders or archives; if they hold another published set, that is said first.
+        """
+        return f"{other_set(self.source, places)}{self.remedy}"
+
+
+def other_set(source: str, places: Sequence[Path]) -> str:
+    """What is at these places where it is another published set, and how to read it, as `...; `.
+
+    Empty if it is none that an installed source knows.
+
+    Args:
+        source: the type of `data.source` that the files were taken for.
+        places: folders or archives.
+    """
+    known: dict[str, type[Source]] = {}
+    for name in SOURCES.names():
+        with suppress(UserError):  # of a package that cannot be imported, which is not asked for
+            known[name] = working_class(cast(type[Source], SOURCES.kind(name)))
+    own = known.pop(source, None)
+    for place in places:
+        # A folder may hold many sets; one whose own file is damaged is not taken for another.
+        if own is not None and _recognizes(own, place):
+            continue
+        for name, kind in known.items():
+            if _recognizes(kind, place):
+                return f"{place} holds the files of {kind.title}: set data.source: {name}; "
+    return ""
+
+
+def _recognizes(kind: type[Source], place: Path) -> bool:
+    with suppress(OSError):  # a folder that cannot be listed
+        return kind.recognizes(place)
+    return False
 
 
 def _expected(checksum: str | None) -> str:
@@ -37,8 +92,9 @@ def missing(
     """The error for a file that is nowhere; `checksum` is its published md5, if there is one."""
     return DataError(
         f"data.source: {file} of {publication.title} was not found; looked in "
-        f"{listed(looked_in)}; {publication.remedy}{_expected(checksum)} and put it there, or "
-        f"name its place in data.source.path or ${DATA_VARIABLE}"
+        f"{listed(looked_in)}; {publication.advice(looked_in)}"
+        f"{_expected(checksum)} and put it there, or name its place in data.source.path or "
+        f"${DATA_VARIABLE}"
     )
 
 
@@ -55,7 +111,7 @@ def damage_reported(publication: Publication, file: Path, checksum: str | None) 
         reason = " ".join(str(error).split()) or "it needs more memory than there is"
         raise DataError(
             f"data.source: {file} is no intact file of {publication.title}: {reason}; "
-            f"{publication.remedy}{_expected(checksum)}"
+            f"{publication.advice([file.parent])}{_expected(checksum)}"
         ) from error
 
 
@@ -69,7 +125,8 @@ def check_md5(publication: Publication, file: Path, content: bytes, md5: str) ->
     if found != md5:
         raise DataError(
             f"data.source: the content of {file} has md5 {found}, expected {md5}; "
-            f"{publication.remedy}, or accept the file as it is with data.source.verify: false"
+            f"{publication.advice([file.parent])}, or accept the file as it is with "
+            "data.source.verify: false"
         )
 
 
@@ -86,6 +143,29 @@ def check_counts(
     if found != expected:
         raise DataError(
             f"data.source: {place} holds {found[0]} training and {found[1]} test examples, "
-            f"expected {expected[0]} and {expected[1]}; {publication.remedy}, or accept the files "
-            "as they are with data.source.verify: false"
+            f"expected {expected[0]} and {expected[1]}; {publication.advice([place])}, or "
+            "accept the files as they are with data.source.verify: false"
         )
+
+
+def check_mean(
+    publication: Publication, place: Path, images: NDArray[np.uint8], info: DatasetInfo
+) -> None:
+    """Compares the mean of the training images with the published one, where no checksum is known.
+
+    Raises:
+        DataError: they differ by more than the published mean is rounded by.
+    """
+    found = moments(images)[0]
+    if not is_mean_of(found, info):
+        shown = [", ".join(f"{value:.4f}" for value in mean) for mean in (found, info.mean)]
+        raise DataError(
+            f"data.source: the training images of {place} have the mean {shown[0]}, those of "
+            f"{publication.title} {shown[1]}; {publication.advice([place])}, or "
+            "accept the files as they are with data.source.verify: false"
+        )
+
+
+def is_mean_of(mean: Sequence[float], info: DatasetInfo) -> bool:
+    """Whether a mean per channel is that of a published set, which is rounded to four digits."""
+    return bool(np.abs(np.subtract(mean, info.mean)).max() < _ROUNDED)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fgspec.data.dataset import Dataset, Images, Reading
+from fgspec.data.dataset import Dataset, Images, Reading, labelled
 from fgspec.spec.data import Validation
 from fgspec.spec.dataset_info import DatasetInfo
 
@@ -20,7 +20,7 @@ def set_aside(validation: Validation, training: int) -> NDArray[np.intp]:
 
     Args:
         validation: how many, and by which seed.
-        training: how many training examples there are.
+        training: how many training examples with a label there are.
     """
     key = np.array([validation.seed, _STREAM], np.uint64)
     order = np.random.Generator(np.random.Philox(key=key)).permutation(training)
@@ -31,16 +31,20 @@ def described(info: DatasetInfo, validation: Validation | None) -> DatasetInfo:
     """A data set of which some training examples are set aside; mean and deviation stay."""
     if validation is None:
         return info
-    count = validation.count(info.train_examples)
+    count = validation.count(info.train_examples - info.unlabelled)
     return replace(info, train_examples=info.train_examples - count, valid_examples=count)
 
 
 def divided(dataset: Dataset, validation: Validation | None) -> Dataset:
-    """The same examples, some of the training set's in the validation set instead."""
+    """The same examples, some of the training set's in the validation set instead.
+
+    Examples without a label are never set aside: nothing could be compared with what is predicted.
+    """
     if validation is None:
         return dataset
     images, labels = dataset.train_images, dataset.train_labels
-    aside = set_aside(validation, len(labels))
+    known = np.flatnonzero(labelled(labels))
+    aside = known[set_aside(validation, len(known))]
     rest = np.setdiff1d(np.arange(len(labels)), aside)
     return replace(
         dataset,

@@ -45,6 +45,11 @@ def cost_rows(plan: Plan, compiled: CompiledUpdate, anatomy: Anatomy) -> dict[st
         "steps": f"{plan.steps:,}, {plan.steps_per_epoch:,} per epoch; {_calls(plan)}",
         "blocks": _stacks(plan),
     }
+    if unlabelled := plan.data.unlabelled:
+        rows["labels"] = (
+            f"{unlabelled:,} of {plan.data.train_examples:,} training examples have none; the "
+            "classifier learns from the others"
+        )
     if valid_examples := plan.data.valid_examples:
         rows["validation"] = (
             f"{valid_examples:,} training examples; the test set is read once, at the end"

@@ -18,6 +18,10 @@ _MOST_COLOURS = 4
 """Grey, with alpha, colours, with alpha: what a first axis holds where it is one of channels."""
 
 
+UNLABELLED = -1
+"""The label of a training image that has none."""
+
+
 def is_channels_first(image_shape: tuple[int, ...]) -> bool:
     """Whether images said to be [height, width, channels] look like [channels, height, width].
 
@@ -46,6 +50,7 @@ class DatasetInfo:
         numbers: how many numbers a label has that is no class; 0 where it is one.
         label_square: the mean, over training images, of the sum of the squared numbers of a label;
             0 where a label is a class.
+        unlabelled: number of training images that have no label; theirs is `UNLABELLED`.
     """
 
     name: str
@@ -60,6 +65,7 @@ class DatasetInfo:
     label: LabelKind = "class"
     numbers: int = 0
     label_square: float = 0.0
+    unlabelled: int = 0
 
     @property
     def width(self) -> int:

@@ -89,10 +89,13 @@ class Kind(Section):
         table: that it belongs to.
         decides: whether the numbers of a run depend on it; if not, it is no part of a spec's
             identity.
+        needs_labels: whether it reads the label of every training example, so that it cannot train
+            on examples without one.
     """
 
     behaviour: ClassVar[str | None] = None
     decides: ClassVar[bool] = True
+    needs_labels: ClassVar[bool] = False
     table: ClassVar[Table]
 
     def __str__(self) -> str:
@@ -207,6 +210,22 @@ def _working(kind: Any) -> Any:
             f"the {kind.table.what} {kind}: {kind.behaviour} cannot be imported: {why}"
         ) from error
     return full.model_construct(**{name: getattr(kind, name) for name in type(kind).model_fields})
+
+
+def working_class(kind: type[K]) -> type[K]:
+    """The class that does what the methods of a kind do: that which `behaviour` names, or itself.
+
+    Raises:
+        UserError: it cannot be imported.
+    """
+    if kind.behaviour is None:
+        return kind
+    try:
+        return plugins.named(kind.behaviour)
+    except plugins.RAISED as error:
+        raise UserError(
+            f"{kind.behaviour} cannot be imported: {plugins.reason_of(error)}"
+        ) from error
 
 
 @dataclass(frozen=True)

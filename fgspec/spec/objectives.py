@@ -38,12 +38,15 @@ class Objective(Kind):
         reports: the names of what `metrics` gives.
         headline: the one of them that tells how good a model is.
         lower_is_better: whether less of the headline is better.
+        needs_labels: whether a row's loss depends on its label, which `targets` may leave out. If
+            not, examples without a label train too; theirs is `UNLABELLED`.
     """
 
     table: ClassVar = OBJECTIVES
     on_resume: ClassVar = Resume.FORKS
     takes: ClassVar[tuple[LabelKind, ...]] = ("class",)
     classifies: ClassVar[bool] = True
+    needs_labels: ClassVar[bool] = True
     views: ClassVar[int] = 1
     answers: ClassVar[bool] = True
     compares: ClassVar[bool] = False
@@ -136,6 +139,7 @@ class InfoNce(Objective):
     """
 
     behaviour: ClassVar[str | None] = "compiler.objectives.info_nce:InfoNce"
+    needs_labels: ClassVar[bool] = False
     views: ClassVar[int] = 2
     answers: ClassVar[bool] = False
     compares: ClassVar[bool] = True

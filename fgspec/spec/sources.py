@@ -55,6 +55,7 @@ class Source(Kind):
         licence: under which the data may be used, in one line; empty for a user's own data.
         citation: whom to cite; empty for a user's own data.
         homepage: the page that describes the data; empty if there is none.
+        title: the name of published data for people; empty for a user's own data.
     """
 
     table: ClassVar = SOURCES
@@ -64,6 +65,7 @@ class Source(Kind):
     licence: ClassVar[str] = ""
     citation: ClassVar[str] = ""
     homepage: ClassVar[str] = ""
+    title: ClassVar[str] = ""
 
     def describe(self, search: Search = None) -> DatasetInfo:
         """Shapes, counts and pixel statistics, as far as possible without reading any file.
@@ -94,6 +96,15 @@ class Source(Kind):
         raise self.lacks("read")
 
     @classmethod
+    def recognizes(cls, place: File) -> bool:
+        """Whether a folder, or an archive, holds the files of this published set.
+
+        It says what there is where the files of another set are looked for, and is asked only once
+        they are missing or wrong. No error is raised, and little is read.
+        """
+        return False
+
+    @classmethod
     def example(cls, folder: File) -> Self:
         """A source with little data, for tests; one that reads files writes them into `folder`."""
         return cls()
@@ -119,6 +130,35 @@ class Digits(Source):
         return DIGITS
 
 
+MaybePath = Annotated[str | None, Resume.MAY_CHANGE]
+"""The place of published files. Another one changes no number: what is read there is compared."""
+
+
+def published_path(name: str, what: str) -> Any:
+    """The field `path` of a published set.
+
+    Args:
+        name: of its folder among the usual ones.
+        what: it names, as a sentence.
+    """
+    return Field(
+        default=None,
+        description=f"{what} A relative path is looked for in the current directory, then in "
+        f"`$FGSPEC_DATA`. null: `$FGSPEC_DATA/{name}`, then `~/.cache/fgspec/{name}`.",
+        examples=[f"data/{name}"],
+    )
+
+
+def verified(how: str) -> Any:
+    """The field `verify` of a published set; `how` says by what its files are known."""
+    return Field(
+        default=True,
+        description=f"Whether the files must be the published ones, by {how}. false: counts, mean "
+        "and standard deviation are measured on the files there are.",
+        examples=[False],
+    )
+
+
 class Published(Source):
     """Files that others have published, whose counts and digests are known.
 
@@ -138,7 +178,15 @@ class Published(Source):
         With `verify: false` it is what the files hold: another set in files of the same names has
         other counts, and would be standardized by a mean and a deviation that are not its own.
         """
-        return self.published if self.verify else self.measured(search)
+        known = self.as_published() if self.verify else None
+        return self.measured(search) if known is None else known
+
+    def as_published(self) -> DatasetInfo | None:
+        """What the published files hold of what the fields ask for.
+
+        None if nobody has published its mean and deviation: then all of it is read.
+        """
+        return self.published
 
     def measured(self, search: Search = None) -> DatasetInfo:
         """What the files hold, whatever they are; raises what `read` raises."""
@@ -150,6 +198,7 @@ class Mnist(Published):
 
     behaviour: ClassVar[str | None] = "fgspec.data.mnist:Mnist"
     published: ClassVar[DatasetInfo] = MNIST
+    title: ClassVar[str] = "MNIST"
     licence: ClassVar[str] = "none stated by its authors"
     citation: ClassVar[str] = (
         "LeCun, Bottou, Bengio and Haffner (1998), Gradient-based learning applied to document "
@@ -178,6 +227,7 @@ class Cifar10(Published):
 
     behaviour: ClassVar[str | None] = "fgspec.data.cifar10:Cifar10"
     published: ClassVar[DatasetInfo] = CIFAR10
+    title: ClassVar[str] = "CIFAR-10"
     licence: ClassVar[str] = "none stated by its authors, who ask to be cited"
     citation: ClassVar[str] = (
         "Krizhevsky (2009), Learning multiple layers of features from tiny images, University of "
@@ -286,6 +336,7 @@ class ImageNet(Published):
 
     behaviour: ClassVar[str | None] = "fgspec.data.imagenet:ImageNet"
     published: ClassVar[DatasetInfo] = IMAGENET
+    title: ClassVar[str] = "ImageNet"
     decoded: ClassVar[bool] = True
     resizes: ClassVar[bool] = True
     licence: ClassVar[str] = "non-commercial research and education, by its terms of access"

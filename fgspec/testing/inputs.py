@@ -16,10 +16,10 @@ from compiler.augment.recipes import augmented
 from compiler.named_arrays.paths import flatten, unflatten
 from compiler.named_arrays.random_streams import key_data
 from compiler.optimizers.make import make_optimizer
-from fgspec.data.dataset import Dataset
+from fgspec.data.dataset import Dataset, labelled
 from fgspec.spec.augmentations import Augmentation
 from fgspec.spec.clippings import Clipping
-from fgspec.spec.dataset_info import DatasetInfo
+from fgspec.spec.dataset_info import UNLABELLED, DatasetInfo
 from fgspec.spec.optimizers import Optimizer
 from fgspec.spec.schedules import Schedule
 from fgspec.spec.sources import Source
@@ -76,7 +76,8 @@ def _check_shapes(source: Source, info: DatasetInfo, read: Dataset) -> None:
         )
         if info.label_dtype == "int32":
             limit = info.classes or 2
-            assert labels.min() >= 0, f"{source}: a label is negative"
+            least = UNLABELLED if info.unlabelled and labels is read.train_labels else 0
+            assert labels.min() >= least, f"{source}: a label is below {least}"
             assert labels.max() < limit, f"{source}: a label is not below {limit}"
     assert info.label == source.label_kind(), (
         f"{source}: describes labels of the kind {info.label}, label_kind() says "
@@ -92,8 +93,12 @@ def _check_counts(source: Source, info: DatasetInfo, read: Dataset) -> None:
     counts = len(read.train_labels), len(read.test_labels)
     described = info.train_examples, info.test_examples
     assert counts == described, f"{source}: {counts} examples are read, {described} described"
+    unlabelled = int((~labelled(read.train_labels)).sum())
+    assert unlabelled == info.unlabelled, (
+        f"{source}: {unlabelled} training examples have no label, {info.unlabelled} described"
+    )
     if info.label == "class":
-        classes = set(read.train_labels.tolist())
+        classes = set(read.train_labels.tolist()) - {UNLABELLED}
         assert classes == set(range(info.classes)), (
             f"{source}: training labels are {sorted(classes)}, described are {info.classes} classes"
         )

@@ -253,6 +253,12 @@ def _check_rows(objective: Objective, info: DatasetInfo) -> None:
             f"{objective}: the loss of a row depends on outputs of others; say so in coupling(), "
             "or put them behind jax.lax.stop_gradient"
         )
+    _, other_labels = _outputs(objective, info, 6, seed=9)
+    reads_labels = not np.array_equal(value(outputs, other_labels), values)
+    assert objective.needs_labels == reads_labels, (
+        f"{objective}: its loss {'reads' if reads_labels else 'never reads'} the labels; say "
+        f"needs_labels = {reads_labels}"
+    )
     few, rest = np.split(np.asarray(outputs), 2)
     moved = array(np.concatenate([few, rest + 1]))
     reads_others = not np.array_equal(value(moved, labels)[:3], values[:3])

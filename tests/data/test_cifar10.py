@@ -74,9 +74,9 @@ def write_folder(parent, layout, encode):
 
 def write_archive(parent, layout, encode):
     folder = write_folder(parent / "unpacked", layout, encode)
-    with tarfile.open(parent / layout.archive, "w:gz") as archive:
+    with tarfile.open(parent / layout.file, "w:gz") as archive:
         archive.add(folder, arcname=layout.folder)
-    return parent / layout.archive
+    return parent / layout.file
 
 
 def refusal(source):

@@ -10,6 +10,7 @@ from typing import Literal, get_args, get_origin
 
 import numpy as np
 import pytest
+from data import layouts
 from data.image_folders import write
 
 from fgspec.cli.check_ import checked
@@ -117,6 +118,7 @@ def _examples(name):
     return list(dict.fromkeys(found))
 
 
+PUBLISHED = [name for name in SOURCES.names() if "verify" in SOURCES.kind(name).model_fields]
 BASE = {"fgspec": 1, "name": "base", "training": {"epochs": 20}, "data": {"batch_size": 4}}
 
 
@@ -124,9 +126,16 @@ BASE = {"fgspec": 1, "name": "base", "training": {"epochs": 20}, "data": {"batch
 def folder(tmp_path_factory):
     """A folder with the files that examples name."""
     root = tmp_path_factory.mktemp("examples")
-    for name in ("mnist", "cifar10", "imagenet"):
+    for name in PUBLISHED:
         (root / "data" / name).mkdir(parents=True)
         named(SOURCES.kind(name).behaviour).example(root / "data" / name)
+    layouts.svhn(root / "data" / "svhn", extra=True)
+    layouts.medmnist(root / "data" / "medmnist", size=64)
+    layouts.hugging_face(
+        root / "data" / "beans", splits=("train", "test", "training", "validation")
+    )
+    splits = {**layouts.SHARDS, "train_full": (3,), "validation": (2,)}
+    layouts.tfds(root / "data" / "birds", shards=splits)
     write(root / "data" / "flowers")
     write(root / "data" / "flowers", parts=("training", "test"))
     images, labels = np.zeros((24, 8, 8), np.uint8), np.arange(24) % 3
@@ -163,7 +172,11 @@ def _base(page, snippet):
     network = {"patches": 4} if network.get("type", "local_mixer") == "local_mixer" else {}
     network = {"type": "mlp"} if "source" in snippet.get("data", ()) else network
     training = {} if "steps" in snippet.get("training", ()) else BASE["training"]
-    return {**BASE, "architecture": network, "training": training}
+    source = snippet.get("data", {}).get("source")
+    data = dict(BASE["data"])
+    if isinstance(source, dict) and source.get("type") in PUBLISHED:
+        data["source"] = {"verify": False}  # the files here are not the published ones
+    return {**BASE, "architecture": network, "training": training, "data": data}
 
 
 def _laid_over(base, snippet):

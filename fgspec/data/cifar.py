@@ -1,0 +1,63 @@
+"""The two encodings in which Krizhevsky published images of 32x32 pixels, and others after him."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fgspec.data.dataset import Labels, checked_labels
+from fgspec.data.numpy_pickle import load_numpy_pickle
+
+PIXELS = 3 * 32 * 32
+"""Values of an image."""
+
+Decoded = tuple[NDArray[np.uint8], Labels]
+"""Images [N, 32, 32, 3] and labels [N]."""
+
+
+def planes_to_images(planes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """From a red, a green and a blue plane a row, [N, 3072], to [N, 32, 32, 3]."""
+    return np.ascontiguousarray(planes.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+
+
+def from_batch(content: bytes, field: str, classes: int, first: int = 0) -> Decoded:
+    """The images and labels of a pickled dictionary.
+
+    Args:
+        content: a pickle of `data`, [N, 3072] uint8, and lists of labels.
+        field: the name of the list that is read.
+        classes: number of classes.
+        first: the label of the first class.
+
+    Raises:
+        ValueError: it is damaged, or something else.
+    """
+    batch = load_numpy_pickle(content)
+    if not isinstance(batch, dict) or not {"data", field} <= batch.keys():
+        raise ValueError(f"it is no dictionary with 'data' and '{field}'")
+    data, labels = batch["data"], batch[field]
+    if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape[1:] != (PIXELS,):
+        raise ValueError(f"its 'data' is not an array of uint8 with the shape [N, {PIXELS}]")
+    if not isinstance(labels, list) or not all(type(label) is int for label in labels):
+        raise ValueError(f"its '{field}' is not a list of integers")
+    if not labels or len(labels) != len(data):
+        raise ValueError(f"it holds {len(data)} images and {len(labels)} labels")
+    return planes_to_images(data), checked_labels(np.asarray(labels), classes, first)
+
+
+def from_records(content: bytes, label_bytes: int, label: int, classes: int) -> Decoded:
+    """The images and labels of records of bytes.
+
+    Args:
+        content: records, each of labels of one byte and an image of 3072.
+        label_bytes: labels of a record.
+        label: the place of the one that is read.
+        classes: number of classes.
+
+    Raises:
+        ValueError: it is cut off, or a label is none.
+    """
+    record = label_bytes + PIXELS
+    if not content or len(content) % record:
+        raise ValueError(f"it has {len(content)} bytes, expected a multiple of {record}")
+    records = np.frombuffer(content, np.uint8).reshape(-1, record)
+    labels = checked_labels(records[:, label], classes)
+    return planes_to_images(records[:, label_bytes:]), labels

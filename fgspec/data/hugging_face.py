@@ -1,0 +1,263 @@
+"""Data sets that Hugging Face `datasets` saved to a folder; needs pyarrow, and Pillow."""
+
+import importlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fgspec.data.dataset import Dataset
+from fgspec.data.encoded_images import EncodedImages, Records, png, shape_of
+from fgspec.data.image_files import FROM_FILES
+from fgspec.data.moments import measured
+from fgspec.data.places import candidates, is_dir, is_file, listed, shown
+from fgspec.data.record_labels import checked, greatest_of
+from fgspec.errors import DataError, UserError
+from fgspec.spec import hugging_face
+from fgspec.spec.dataset_info import UNLABELLED, DatasetInfo
+from fgspec.spec.sources import Search
+
+_INFO, _STATE, _SPLITS = "dataset_info.json", "state.json", "dataset_dict.json"
+_SAVE = "save it again with dataset.save_to_disk(PATH)"
+
+
+class HuggingFace(hugging_face.HuggingFace):
+    """The section with how its files are read."""
+
+    def read(self, search: Search = None) -> Dataset:
+        """Images [N, height, width, 1 or 3] uint8, decoded when they are asked for.
+
+        Raises:
+            DataError: a split, a column or a file is missing, damaged or of another kind.
+            UserError: pyarrow or Pillow is not installed.
+        """
+        arrow()
+        root = self._located(search)
+        train, test = (self._split(root, field) for field in ("train", "test"))
+        known = test.names or train.names
+        greatest = greatest_of(train.labels, known)
+        shape = shape_of(train.records, 0, self.size)
+        parts: list[Any] = []
+        for split, field in ((train, "train"), (test, "test")):
+            where = f"data.source.{field}: {split.folder}"
+            parts.append(
+                EncodedImages(split.records, np.arange(len(split.labels)), self.size, shape)
+            )
+            parts.append(checked(split.labels, greatest, where, field == "train"))
+        train_images, train_labels, test_images, test_labels = parts
+        return Dataset(
+            train_images, train_labels, test_images, test_labels, FROM_FILES, names=known
+        )
+
+    def describe(self, search: Search = None) -> DatasetInfo:
+        """What is read; mean and deviation are measured on up to 1,024 images."""
+        return measured(Path(self.path).name, self.read(search))
+
+    @classmethod
+    def example(cls, folder: Path) -> Self:
+        """Twelve and six PNG images of noise of three classes."""
+        random = np.random.default_rng(0)
+        for split, examples in (("train", 12), ("test", 6)):
+            images = random.integers(0, 256, (examples, 8, 8, 3), np.uint8)
+            write_split(folder / split, images, np.arange(examples) % 3, ("a", "b", "c"))
+        (folder / _SPLITS).write_text(json.dumps({"splits": ["train", "test"]}))
+        return cls(path=str(folder))
+
+    def _located(self, search: Search) -> Path:
+        places = candidates(self.path, search)
+        root = next((place for place in places if is_dir(place)), None)
+        if root is None:
+            raise DataError(
+                f"data.source.path: {shown(self.path)} was not found; looked for {listed(places)}; "
+                "correct the path"
+            )
+        if is_file(root / _STATE) and not is_file(root / _SPLITS):
+            raise DataError(
+                f"data.source.path: {root} is one split alone; save all of them together: "
+                "datasets.DatasetDict(train=..., test=...).save_to_disk(PATH)"
+            )
+        return root
+
+    def _split(self, root: Path, field: str) -> "_Split":
+        name = getattr(self, field)
+        folder = root / name
+        if not is_file(folder / _STATE):
+            there = sorted(file.parent.name for file in root.glob(f"*/{_STATE}"))
+            raise DataError(
+                f"data.source.{field}: {root} has no split {name} that was saved by "
+                f"`datasets`; the splits there: {', '.join(there) or 'none'}"
+            )
+        features = _json(folder / _INFO).get("features")
+        state = _json(folder / _STATE)
+        if not isinstance(features, dict):
+            raise DataError(f"data.source: {folder / _INFO} names no features; {_SAVE}")
+        for column in ("image", "label"):
+            if getattr(self, column) not in features:
+                raise DataError(
+                    f"data.source.{column}: {folder} has no column {getattr(self, column)}; the "
+                    f"columns there: {', '.join(features) or 'none'}"
+                )
+        kind = features[self.image].get("_type")
+        if kind != "Image":
+            raise DataError(
+                f"data.source.image: the column {self.image} of {folder} is {kind}, expected "
+                "Image; save it with dataset.cast_column(COLUMN, datasets.Image())"
+            )
+        names = features[self.label].get("names") or ()
+        try:
+            files = [folder / one["filename"] for one in state["_data_files"]]
+            # Older versions kept a choice and an order of the rows beside them.
+            if not files or any(state[name] for name in state if name.startswith("_indices")):
+                raise ValueError("its rows are not its files alone")
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(
+                f"data.source: {folder / _STATE} does not list files that are the split; {_SAVE}"
+            ) from error
+        return _opened(folder, files, self.image, self.label, tuple(map(str, names)))
+
+
+@dataclass(frozen=True)
+class _Split:
+    folder: Path
+    records: Records
+    labels: NDArray[np.int64]
+    names: tuple[str, ...]
+
+
+def arrow() -> Any:
+    """The package pyarrow.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    # Apache Arrow has a release each quarter, with wheels for every platform, and is the only
+    # package that reads these files; `datasets` itself would bring forty others, and fetches data.
+    try:
+        importlib.import_module("pyarrow.ipc")
+        return importlib.import_module("pyarrow")
+    except ImportError:
+        raise UserError(
+            "data.source: reading what Hugging Face `datasets` saved needs pyarrow, which is not "
+            'installed; pip install "pyarrow>=21.0", or install fgspec with its extra '
+            "`hugging_face`"
+        ) from None
+
+
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text("utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError("it is no mapping")
+        return found
+    except (OSError, ValueError) as error:
+        raise DataError(f"data.source: {file} cannot be read: {error}; {_SAVE}") from error
+
+
+def _opened(
+    folder: Path, files: Sequence[Path], image: str, label: str, names: tuple[str, ...]
+) -> _Split:
+    """The labels of a split, and its images where they are asked for.
+
+    Raises:
+        DataError: a file is missing or damaged, or a column is of another kind.
+    """
+    encoded: list[Any] = []
+    labels: list[NDArray[np.int64]] = []
+    starts, owners = [0], list[Path]()
+    for file in files:
+        for batch in _batches(file):
+            try:
+                encoded.append(_encoded(batch, image))
+                labels.append(_labels(batch, label))
+            except (ValueError, KeyError, TypeError) as error:
+                raise _damaged(file, error) from error
+            owners.append(file)
+            starts.append(starts[-1] + batch.num_rows)
+    if not starts[-1]:
+        raise DataError(f"data.source: {folder} holds no example; {_SAVE}")
+    bounds = np.array(starts)
+
+    def batch_of(place: int) -> tuple[int, int]:
+        number = int(np.searchsorted(bounds, place, side="right")) - 1
+        return number, place - int(bounds[number])
+
+    def read(place: int) -> bytes:
+        number, row = batch_of(place)
+        content = encoded[number][row].as_py()
+        if content is None:
+            raise ValueError(f"its image is not in the file but elsewhere; {_SAVE}")
+        return content
+
+    def where(place: int) -> str:
+        return f"row {place:,} of {folder} (in {owners[batch_of(place)[0]].name})"
+
+    identity = json.dumps([[file.name, file.stat().st_size] for file in files]).encode()
+    return _Split(folder, Records(read, where, identity), np.concatenate(labels), names)
+
+
+def _batches(file: Path) -> list[Any]:
+    """The batches of rows of a file, which stays on disk until a row is taken."""
+    ipc, pa = arrow().ipc, arrow()
+    if not is_file(file):
+        raise DataError(f"data.source: {file} was not found; {_SAVE}")
+    try:
+        # A stream is what `datasets` writes; a file with an index is what others call .arrow.
+        with ipc.open_stream(pa.memory_map(str(file))) as reader:
+            return list(reader)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise _damaged(file, error) from error
+
+
+def _damaged(file: Path, error: Exception) -> DataError:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return DataError(f"data.source: {file} is no intact file of a saved split: {reason}; {_SAVE}")
+
+
+def _encoded(batch: Any, name: str) -> Any:
+    """The encoded images of a batch of rows."""
+    column = batch.column(name)
+    # Offsets that point elsewhere would be followed.
+    column.validate(full=True)
+    pa = arrow()
+    if not pa.types.is_struct(column.type) or column.type.get_field_index("bytes") < 0:
+        raise ValueError(f"its column {name} is {column.type}, expected a struct with bytes")
+    return column.field("bytes")
+
+
+def _labels(batch: Any, name: str) -> NDArray[np.int64]:
+    column = batch.column(name)
+    column.validate(full=True)
+    if not arrow().types.is_integer(column.type):
+        raise ValueError(f"its column {name} is {column.type}, expected integers")
+    return column.fill_null(UNLABELLED).to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def write_split(
+    folder: Path, images: NDArray[np.uint8], labels: NDArray[np.integer], names: Sequence[str]
+) -> None:
+    """Write a split as `save_to_disk` does, for tests.
+
+    Raises:
+        UserError: pyarrow or Pillow is not installed.
+    """
+    pa = arrow()
+    folder.mkdir(parents=True)
+    rows = {
+        "image": [{"bytes": png(pixels), "path": None} for pixels in images],
+        "label": [int(label) for label in labels],
+    }
+    kinds = pa.struct({"bytes": pa.binary(), "path": pa.string()}), pa.int64()
+    table = pa.table(rows, pa.schema(dict(zip(rows, kinds, strict=True))))
+    file = "data-00000-of-00001.arrow"
+    with pa.OSFile(str(folder / file), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as out:
+        out.write_table(table, max_chunksize=5)
+    features = {
+        "image": {"_type": "Image"},
+        "label": {"names": list(names), "_type": "ClassLabel"},
+    }
+    (folder / _INFO).write_text(json.dumps({"features": features}))
+    (folder / _STATE).write_text(json.dumps({"_data_files": [{"filename": file}]}))

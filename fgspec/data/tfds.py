@@ -1,0 +1,307 @@
+"""Data sets that TensorFlow Datasets prepared as ArrayRecord; needs array_record, and Pillow."""
+
+import importlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fgspec.data.dataset import Dataset
+from fgspec.data.encoded_images import EncodedImages, Records, png, shape_of
+from fgspec.data.example_records import make_example, parse_example
+from fgspec.data.image_files import FROM_FILES
+from fgspec.data.moments import measured
+from fgspec.data.places import candidates, is_dir, is_file, listed, shown
+from fgspec.data.record_labels import checked, greatest_of
+from fgspec.errors import DataError, UserError
+from fgspec.spec import tfds
+from fgspec.spec.dataset_info import DatasetInfo
+from fgspec.spec.sources import Search
+
+_INFO, _FEATURES = "dataset_info.json", "features.json"
+_FORMAT = "array_record"
+_TEMPLATE = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
+_PREPARE = "prepare it again with tfds build NAME --file_format=array_record"
+_DEPTH = 3
+"""Folders of name, configuration and version, below the one that TFDS keeps all data in."""
+_CHUNK = 1024
+"""Records that are read at once for their labels."""
+_RAISED = (ValueError, OSError, RuntimeError, IndexError)
+"""What the reader of a damaged file raises."""
+
+
+class Tfds(tfds.Tfds):
+    """The section with how its files are read."""
+
+    def read(self, search: Search = None) -> Dataset:
+        """Images [N, height, width, 1 or 3] uint8, decoded when they are asked for.
+
+        Raises:
+            DataError: a split, a feature or a file is missing, damaged or of another kind.
+            UserError: array_record or Pillow is not installed.
+        """
+        array_record()
+        root = self._located(search)
+        info, classes = _json(root / _INFO), self._classes(root)
+        if (found := info.get("fileFormat")) != _FORMAT:
+            raise DataError(
+                f"data.source.path: {root} was prepared as {found}, expected {_FORMAT}; {_PREPARE}"
+            )
+        names = _names(root / f"{self.label}.labels.txt", classes)
+        parts: list[Any] = []
+        shape, greatest = None, None
+        for field in ("train", "test"):
+            files, counts = self._files(root, info, field)
+            records, labels = _opened(files, counts, self.image, self.label)
+            if greatest is None or shape is None:
+                greatest = greatest_of(labels, names, classes)
+                shape = shape_of(records, 0, self.size)
+            where = f"data.source.{field}: the split {getattr(self, field)} of {root}"
+            parts.append(EncodedImages(records, np.arange(len(labels)), self.size, shape))
+            parts.append(checked(labels, greatest, where, field == "train"))
+        train_images, train_labels, test_images, test_labels = parts
+        return Dataset(
+            train_images, train_labels, test_images, test_labels, FROM_FILES, names=names
+        )
+
+    def describe(self, search: Search = None) -> DatasetInfo:
+        """What is read; mean and deviation are measured on up to 1,024 images."""
+        return measured(Path(self.path).name, self.read(search))
+
+    @classmethod
+    def example(cls, folder: Path) -> Self:
+        """Twelve and six PNG images of noise of three classes, the first ones in two files."""
+        random = np.random.default_rng(0)
+        splits = {
+            split: (
+                random.integers(0, 256, (examples, 8, 8, 3), np.uint8),
+                np.arange(examples) % 3,
+            )
+            for split, examples in (("train", 12), ("test", 6))
+        }
+        write_version(folder / "noise" / "1.0.0", splits, ("a", "b", "c"))
+        return cls(path=str(folder))
+
+    def _located(self, search: Search) -> Path:
+        places = candidates(self.path, search)
+        root = next((place for place in places if is_dir(place)), None)
+        if root is None:
+            raise DataError(
+                f"data.source.path: {shown(self.path)} was not found; looked for {listed(places)}; "
+                "correct the path"
+            )
+        if is_file(root / _INFO):
+            return root
+        below = [file for depth in range(1, _DEPTH + 1) for file in root.glob("*/" * depth + _INFO)]
+        versions = sorted(file.parent for file in below)
+        if len(versions) != 1:
+            there = ", ".join(str(version.relative_to(root)) for version in versions)
+            raise DataError(
+                f"data.source.path: {root} holds {len(versions)} prepared data sets"
+                + (f": {there}; name one of them" if versions else f"; {_PREPARE}")
+            )
+        return versions[0]
+
+    def _classes(self, root: Path) -> int:
+        """How many classes the feature of the labels declares; 0 if it declares none."""
+        features = _json(root / _FEATURES).get("featuresDict", {}).get("features", {})
+        for field, kinds in (("image", ("image",)), ("label", ("classLabel", "tensor"))):
+            name = getattr(self, field)
+            if name not in features:
+                raise DataError(
+                    f"data.source.{field}: {root} has no feature {name}; the features there: "
+                    f"{', '.join(features) or 'none'}"
+                )
+            if not any(kind in features[name] for kind in kinds):
+                found = str(features[name].get("pythonClassName", "of no kind")).rsplit(".")[-1]
+                expected = "Image" if field == "image" else "ClassLabel or a whole number"
+                raise DataError(
+                    f"data.source.{field}: the feature {name} of {root} is {found}, expected "
+                    f"{expected}; name another one"
+                )
+        declared = features[self.label].get("classLabel", {}).get("numClasses", 0)
+        return int(declared)
+
+    def _files(self, root: Path, info: dict[str, Any], field: str) -> tuple[list[Path], list[int]]:
+        """The files of a split, and how many records each holds."""
+        splits = {split.get("name"): split for split in info.get("splits", [])}
+        name = getattr(self, field)
+        if name not in splits:
+            there = ", ".join(sorted(map(str, splits))) or "none"
+            raise DataError(
+                f"data.source.{field}: {root} has no split {name}; the splits there: {there}"
+            )
+        try:
+            counts = [int(length) for length in splits[name]["shardLengths"]]
+            template = splits[name].get("filepathTemplate") or _TEMPLATE
+            values = {"DATASET": info["name"], "SPLIT": name, "FILEFORMAT": _FORMAT}
+            files = [root / _filled(template, values, n, len(counts)) for n in range(len(counts))]
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(
+                f"data.source: {root / _INFO} does not say which files the split {name} has; "
+                f"{_PREPARE}"
+            ) from error
+        if not sum(counts):
+            raise DataError(f"data.source.{field}: the split {name} of {root} has no example")
+        return files, counts
+
+
+def _filled(template: str, values: dict[str, str], shard: int, shards: int) -> str:
+    """The name of one of the files of a split."""
+    numbered = {"SHARD_INDEX": f"{shard:05d}", "NUM_SHARDS": f"{shards:05d}"}
+    numbered["SHARD_X_OF_Y"] = f"{shard:05d}-of-{shards:05d}"
+    for name, value in {**values, **numbered}.items():
+        template = template.replace(f"{{{name}}}", value)
+    if "{" in template or "/" in template:
+        raise ValueError(f"{template} is no name of a file")
+    return template
+
+
+def array_record() -> Any:
+    """The module of readers and writers of ArrayRecord.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    # Google's format and its only reader, with a release every few months; Grain brings it along
+    # but on Windows, for which there is none.
+    try:
+        return importlib.import_module("array_record.python.array_record_module")
+    except ImportError:
+        raise UserError(
+            "data.source: reading ArrayRecord needs array-record, which is not installed; pip "
+            'install "array-record>=0.8.1", or install fgspec with its extra `tfds`'
+        ) from None
+
+
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text("utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError("it is no mapping")
+        return found
+    except (OSError, ValueError) as error:
+        raise DataError(f"data.source: {file} cannot be read: {error}; {_PREPARE}") from error
+
+
+def _names(file: Path, classes: int) -> tuple[str, ...]:
+    """The names of the classes, which TFDS writes beside the files; none if they do not fit."""
+    if not is_file(file):
+        return ()
+    names = tuple(file.read_text("utf-8").splitlines())
+    return names if len(names) == classes else ()
+
+
+def _opened(
+    files: Sequence[Path], counts: Sequence[int], image: str, label: str
+) -> tuple[Records, NDArray[np.int64]]:
+    """The images of a split where they are asked for, and its labels.
+
+    Raises:
+        DataError: a file is missing or damaged, or has another number of records than was said.
+    """
+    readers: list[Any] = []
+    labels: list[int] = []
+    for file, count in zip(files, counts, strict=True):
+        reader = _reader(file, count)
+        readers.append(reader)
+        for start in range(0, count, _CHUNK):
+            stop = min(start + _CHUNK, count)
+            try:
+                for place, record in enumerate(reader.read(start, stop), start):
+                    labels.append(_label(record, label, place))
+            except _RAISED as error:
+                raise _damaged(file, error) from error
+    bounds = np.cumsum([0, *counts])
+
+    def found(place: int) -> tuple[int, int]:
+        number = int(np.searchsorted(bounds, place, side="right")) - 1
+        return number, place - int(bounds[number])
+
+    def read(place: int) -> bytes:
+        number, row = found(place)
+        (record,) = readers[number].read([row])
+        held = parse_example(record).get(image)
+        if not held or not isinstance(held[0], bytes):
+            raise ValueError(f"it has no encoded image under {image}; {_PREPARE}")
+        return held[0]
+
+    def where(place: int) -> str:
+        number, row = found(place)
+        return f"record {row:,} of {files[number]}"
+
+    identity = json.dumps([[file.name, file.stat().st_size] for file in files]).encode()
+    return Records(read, where, identity), np.array(labels, np.int64)
+
+
+def _reader(file: Path, count: int) -> Any:
+    if not is_file(file):
+        raise DataError(f"data.source: {file} was not found; {_PREPARE}")
+    try:
+        reader = array_record().ArrayRecordReader(str(file))
+        held = reader.num_records()
+    except _RAISED as error:
+        raise _damaged(file, error) from error
+    if held != count:
+        raise DataError(
+            f"data.source: {file} holds {held} records, expected {count} as {_INFO} says; "
+            f"{_PREPARE}"
+        )
+    return reader
+
+
+def _damaged(file: Path, error: Exception) -> DataError:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return DataError(f"data.source: {file} is no intact ArrayRecord file: {reason}; {_PREPARE}")
+
+
+def _label(record: bytes, name: str, place: int) -> int:
+    held = parse_example(record).get(name)
+    if not held or len(held) != 1 or not isinstance(held[0], int):
+        raise ValueError(f"record {place} has no whole number under {name}")
+    return held[0]
+
+
+def write_version(
+    folder: Path,
+    splits: dict[str, tuple[NDArray[np.uint8], NDArray[np.integer]]],
+    names: Sequence[str],
+) -> None:
+    """Write a version of a data set as TFDS does, two files a split, for tests.
+
+    Raises:
+        UserError: array_record or Pillow is not installed.
+    """
+    folder.mkdir(parents=True)
+    name, described = folder.parent.name, list[dict[str, Any]]()
+    for split, (images, labels) in splits.items():
+        halves = np.array_split(np.arange(len(labels)), 2)
+        for number, rows in enumerate(halves):
+            file = folder / _filled(
+                _TEMPLATE, {"DATASET": name, "SPLIT": split, "FILEFORMAT": _FORMAT}, number, 2
+            )
+            writer = array_record().ArrayRecordWriter(str(file), "group_size:1")
+            for row in rows:
+                example = {"image": png(images[row]), "label": int(labels[row])}
+                writer.write(make_example(example))
+            writer.close()
+        described.append({"name": split, "shardLengths": [str(len(rows)) for rows in halves]})
+    info = {"fileFormat": _FORMAT, "name": name, "splits": described, "version": folder.name}
+    (folder / _INFO).write_text(json.dumps(info))
+    classes = "tensorflow_datasets.core.features."
+    shape = {"dimensions": [str(length) for length in next(iter(splits.values()))[0].shape[1:]]}
+    features = {
+        "image": {
+            "pythonClassName": f"{classes}image_feature.Image",
+            "image": {"shape": shape, "dtype": "uint8", "encodingFormat": "png"},
+        },
+        "label": {
+            "pythonClassName": f"{classes}class_label_feature.ClassLabel",
+            "classLabel": {"numClasses": str(len(names))},
+        },
+    }
+    (folder / _FEATURES).write_text(json.dumps({"featuresDict": {"features": features}}))
+    (folder / "label.labels.txt").write_text("\n".join(names) + "\n")
