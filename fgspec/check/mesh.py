@@ -63,7 +63,7 @@ _COUPLES: tuple[_Couples, ...] = (
     ),
     _Couples(
         ("losses", "objective", "type"),
-        lambda spec: not spec.losses.objective.answers,
+        lambda spec: not spec.losses.objective.answers or spec.losses.views > 1,
         "this objective needs a second pass through all stages; use cross_entropy",
     ),
 )
