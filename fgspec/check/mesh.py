@@ -63,8 +63,13 @@ _COUPLES: tuple[_Couples, ...] = (
     ),
     _Couples(
         ("losses", "objective", "type"),
-        lambda spec: not spec.losses.objective.answers or spec.losses.views > 1,
+        lambda spec: not spec.losses.objective.answers,
         "this objective needs a second pass through all stages; use cross_entropy",
+    ),
+    _Couples(
+        ("losses", "local", "objective"),
+        lambda spec: spec.losses.views > 1,
+        "beside two views the classifier needs a second pass through all stages; use cross_entropy",
     ),
 )
 

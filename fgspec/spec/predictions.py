@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from fgspec.problems.problems import Problem
 from fgspec.spec.base import Resume
+from fgspec.spec.data import Data
 from fgspec.spec.kinds import Kind, table
 from fgspec.yaml.load import Path
 
@@ -54,18 +55,20 @@ class SumPrediction(Prediction):
     behaviour: ClassVar[str | None] = "compiler.update.predictions:SumPrediction"
     type: Literal["sum"] = "sum"
 
-    def problems(self, at: Path, losses: Any, architecture: Any) -> Iterator[Problem]:
+    def problems(self, at: Path, losses: Any, architecture: Any, data: Data) -> Iterator[Problem]:
         """There are heads that score classes, and their outputs do not depend on the batch."""
         if losses.local is None:
             message = "there are no local losses, so nothing to sum; use classifier"
             yield Problem((*at, "type"), message)
             return
-        if not losses.of_local.answers or not losses.objective.answers:
-            own = losses.objective if losses.of_local.answers else losses.of_local
-            message = f"outputs under {own} are no scores of classes; use classifier"
-            yield Problem((*at, "type"), message)
+        kind = data.source.label_kind()
+        for objective in (losses.of_local, losses.objective):
+            if not (objective.answers and objective.for_labels(kind).classifies):
+                message = f"outputs under {objective} are no scores of classes; use classifier"
+                yield Problem((*at, "type"), message)
+                break
         coupled = architecture.coupling()
         if coupled is not None:
             # Heads keep no running statistics, so their outputs would depend on the batch.
-            message = f"{coupled.name} keeps no running statistics in heads; use classifier"
+            message = f"heads keep no running statistics of {coupled.name}; use classifier"
             yield Problem((*at, "type"), message, others=(coupled.path,))
