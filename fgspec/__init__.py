@@ -68,6 +68,7 @@ BASES = {
     "Normalization": "fgspec.spec.normalizations",
     "Objective": "fgspec.spec.objectives",
     "Optimizer": "fgspec.spec.optimizers",
+    "Prediction": "fgspec.spec.predictions",
     "Rule": "fgspec.spec.rules",
     "SampleSet": "fgspec.spec.sample_sets",
     "Scale": "fgspec.spec.projections",

@@ -67,6 +67,7 @@ from fgspec.spec.layers import TrainedLayer as TrainedLayer
 from fgspec.spec.normalizations import Normalization as Normalization
 from fgspec.spec.objectives import Objective as Objective
 from fgspec.spec.optimizers import Optimizer as Optimizer
+from fgspec.spec.predictions import Prediction as Prediction
 from fgspec.spec.projections import Coefficient as Coefficient
 from fgspec.spec.projections import Granularity as Granularity
 from fgspec.spec.projections import Grouping as Grouping

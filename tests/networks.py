@@ -9,6 +9,7 @@ import numpy as np
 
 from compiler.compile import compile_plan
 from compiler.estimators.context import drawn, make_context
+from compiler.estimators.site_losses import Targets
 from compiler.named_arrays.random_streams import key_data
 from compiler.network.running import initial
 from compiler.plan.plan import make_plan
@@ -208,7 +209,8 @@ def context_of(plan, state, labels, noise=None, step=None):
     """What an estimator sees at a step of a state: its own noise unless there is another."""
     step = state.step if step is None else step
     noise = drawn(plan, state.key, step) if noise is None else noise
-    return make_context(plan, state.params, state.feedback, labels, state.key, step, noise)
+    targets = Targets(labels, labels)
+    return make_context(plan, state.params, state.feedback, targets, state.key, step, noise)
 
 
 def estimated(plan, params, x, context):

@@ -39,6 +39,8 @@ NEW = (
     ("freeze",),
     ("start_from",),
     ("gradient", "perturbation", "projection", "applies_to"),
+    ("losses", "local", "objective"),
+    ("losses", "prediction"),
     ("optimizer", "accumulate"),
     ("optimizer", "average"),
     ("optimizer", "clip"),

@@ -122,7 +122,7 @@ def samples_of(plan: Plan) -> int:
 def _activations(plan: Plan, layout: Layout) -> Iterator[Message]:
     """What blocks send across groups: inputs, tangents, errors, and sums of normalizations."""
     layers_alone = plan.estimator.isolates_layers
-    clean = 0.0 if plan.objective.answers else 1 / plan.objective.views
+    clean = 1 / plan.views if plan.reads_clean else 0.0
     noise_at_once = plan.moves_together
     pulled = layers_alone or (noise_at_once and plan.space.layerwise)
     for _, layer in every_layer(plan.network.blocks):
@@ -190,7 +190,7 @@ def _readouts(plan: Plan, layout: Layout) -> Iterator[Message]:
         plan.segments if _whole(plan, layout, plan.network.blocks[-1].end.features) else ()
     ):
         for site in segment.sites:
-            outputs = prod(plan.readout(site).layers[-1].outputs)
+            outputs = sum(map(prod, plan.readout(site).shapes))
             yield "all-reduce", "group", rows * outputs * (1 + samples_of(plan))
 
 

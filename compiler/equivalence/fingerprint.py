@@ -192,7 +192,8 @@ def _forward(plan: Plan, state: State, image: Any) -> dict[str, Known]:
         values[path] = digests(run, arguments, names)[""]
     last = features(plan.network.blocks[-1].end.features)
     for site in plan.headed_sites():
-        params_of_layer, readout = state.params["heads"][site.name], plan.readout(site)
+        params_of_layer = state.params.get("heads", {}).get(site.name, {})
+        readout = plan.readout(site)
         block = features(plan.network.block(site.block).end.features)
         values[f"heads/{site.name}"] = _read(readout, params_of_layer, block)
     values["classifier"] = _read(plan.network.classifier, state.params["classifier"], last)

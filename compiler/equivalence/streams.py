@@ -37,7 +37,7 @@ def _names(plan: Plan) -> Iterator[str]:
         yield from (f"perturbation/{name}", f"coin/{name}", f"perturbation/jacobian/{name}")
     yield from (f"initial/{path}" for path in flatten({"heads": plan.heads()}))
     yield "ntk"
-    for view in range(plan.objective.views):
+    for view in range(plan.views):
         yield from (f"augment/view{view}/{name}" for name in _augmentation(plan, view))
 
 

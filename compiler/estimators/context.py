@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped
 
-from compiler.estimators.site_losses import readout_of, site_losses
+from compiler.estimators.site_losses import Targets, readout_of, site_losses
 from compiler.named_arrays.precision import in_full
 from compiler.named_arrays.random_streams import KeyData, addresses, stream_code
 from compiler.network.block import in_block
@@ -79,7 +79,7 @@ class Context(NamedTuple):
     Attributes:
         plan: the plan.
         params: the parameters of the whole network, by section (`blocks`, `heads`, ...).
-        labels: the target of every row of the batch.
+        targets: what outputs of every row of the batch are compared with, at every loss.
         key: the raw random key of the run.
         step: the number of updates done so far.
         noise: draws perturbations, given shapes by name and the index of the sample.
@@ -90,13 +90,18 @@ class Context(NamedTuple):
 
     plan: Plan
     params: Params
-    labels: Shaped[Array, "n ..."]
+    targets: Targets
     key: KeyData
     step: Int[Array, ""]
     noise: Noise
     backward: Params
     losses: Losses
     final: Final
+
+    @property
+    def labels(self) -> Shaped[Array, "n ..."]:
+        """What the outputs of the final loss are compared with, for every row of the batch."""
+        return self.targets.final
 
     @property
     def feedback(self) -> Params:
@@ -138,7 +143,7 @@ def make_context(
     plan: Plan,
     params: Params,
     feedback: Params,
-    labels: Shaped[Array, "n ..."],
+    targets: Targets,
     key: KeyData,
     step: Int[Array, ""],
     noise: Noise,
@@ -149,19 +154,20 @@ def make_context(
         plan: the plan.
         params: all parameters, by section.
         feedback: all backward weights, as drawn at the start of the run.
-        labels: the target of every row of the batch.
+        targets: what outputs of every row of the batch are compared with, at every loss.
         key: the raw random key of the run.
         step: the number of updates done so far.
         noise: from `drawn` in a run; from `given` where the noise is known, as in tests.
     """
     backward = plan.estimator.seen_backward(feedback, params)
-    losses = site_losses(plan, params, backward, labels)
-    final = _final(plan, params, labels)
-    return Context(plan, params, labels, key, step, noise, backward, losses, final)
+    losses = site_losses(plan, params, backward, targets)
+    final = _final(plan, params, targets)
+    return Context(plan, params, targets, key, step, noise, backward, losses, final)
 
 
-def _final(plan: Plan, params: Params, labels: Shaped[Array, "n ..."]) -> Final:
-    site, objective = plan.units[-1][1], plan.objective
+def _final(plan: Plan, params: Params, targets: Targets) -> Final:
+    site = plan.units[-1][1]
+    objective, labels = plan.objective_at(site), targets.at(site)
     readout, readout_params = plan.readout(site), readout_of(params, plan.place(site))
 
     def at_loss(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -191,7 +197,7 @@ def drawn(
     perturbation, rows, repeats, guess = plan.perturbation, 1, 1, working(Normal())
     if perturbation is not None:
         rows = plan.space.rows
-        repeats = plan.objective.views if perturbation.sharing == "views" else 1
+        repeats = plan.views if perturbation.sharing == "views" else 1
         guess = guess if perturbation.guess.made else working(perturbation.guess)
 
     def one_array(name: str, stream: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:

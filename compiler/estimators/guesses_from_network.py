@@ -39,7 +39,7 @@ class Guide(NamedTuple):
 
 def _of_target(target: Target, context: Context) -> Guide:
     segments = tuple(working(target).segments(context.plan.units))
-    return Guide(segments, site_losses(context.plan, context.params, {}, context.labels))
+    return Guide(segments, site_losses(context.plan, context.params, {}, context.targets))
 
 
 def _under_heads_of(key: KeyData, context: Context) -> Guide:
@@ -49,7 +49,7 @@ def _under_heads_of(key: KeyData, context: Context) -> Guide:
     """
     plan = context.plan
     heads = initialize({"heads": plan.heads()}, key, plan.network.initialization)
-    losses = site_losses(plan, {**context.params, **heads}, {}, context.labels)
+    losses = site_losses(plan, {**context.params, **heads}, {}, context.targets)
     return Guide(tuple(working(targets.Local()).segments(plan.units)), losses)
 
 

@@ -1,7 +1,7 @@
 """The losses of a plan's sites, as functions of the features after a block."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 from jaxtyping import Array, Float, Shaped
@@ -17,9 +17,23 @@ Params = Mapping[str, Any]
 Features = Float[Array, "n p g c"]
 
 
-def site_losses(
-    plan: Plan, params: Params, feedback: Params, labels: Shaped[Array, "n ..."]
-) -> Any:
+class Targets(NamedTuple):
+    """What the outputs of every row are compared with.
+
+    Attributes:
+        final: at the final loss.
+        local: at local losses, whose objective may be another.
+    """
+
+    final: Shaped[Array, "n ..."]
+    local: Shaped[Array, "n ..."]
+
+    def at(self, site: Site) -> Shaped[Array, "n ..."]:
+        """At one loss."""
+        return self.final if site.name == "final" else self.local
+
+
+def site_losses(plan: Plan, params: Params, feedback: Params, targets: Targets) -> Any:
     """A function that computes the copies of the loss at any site of a plan.
 
     Args:
@@ -27,25 +41,23 @@ def site_losses(
         params: the parameters, with readouts under `heads` and `classifier`.
         feedback: the readouts' backward weights, in the same places. A readout without any uses its
             forward weights.
-        labels: the target of every row of the batch.
+        targets: what outputs of every row of the batch are compared with.
     """
-    objective = plan.objective
-    replicate = LOWERINGS[lowering_of(plan)]
 
     def copies(site: Site, x: Features, others: Features | None = None) -> Float[Array, "..."]:
         with jax.named_scope("losses"), in_block(site.block):
             return copies_at(site, x, others)
 
     def copies_at(site: Site, x: Features, others: Features | None) -> Float[Array, "..."]:
-        readout, place = plan.readout(site), plan.place(site)
+        readout, place, objective = plan.readout(site), plan.place(site), plan.objective_at(site)
         readout_params, readout_feedback = readout_of(params, place), readout_of(feedback, place)
 
-        def outputs(params: Params, features: Features) -> Float[Array, "n k"]:
+        def outputs(params: Params, features: Features) -> Any:
             return readout.outputs(params, features, readout_feedback)[0]
 
         @in_full
         def value(params: Params, features: Features) -> Float[Array, " n"]:
-            return objective.value(outputs(params, features), labels, others=rest)
+            return objective.value(outputs(params, features), targets.at(site), others=rest)
 
         def of_mean(params: Params, mean: Float[Array, "n f"]) -> Float[Array, " n"]:
             return value(params, mean[:, None, None])
@@ -55,19 +67,20 @@ def site_losses(
         if site.name == "final" or not readout.averages:
             return value(readout_params, entering)
         if others is None:
+            replicate = LOWERINGS[lowering_of(plan, site)]
             return replicate(of_mean, site.axes)(readout_params, entering)
         return apart(of_mean, site.axes)(readout_params, entering, readout.entering(others))
 
     return copies
 
 
-def lowering_of(plan: Plan) -> str:
-    """The name of the way in which copies of losses are computed: a key of `LOWERINGS`.
+def lowering_of(plan: Plan, site: Site) -> str:
+    """The name of the way in which copies of a loss are computed: a key of `LOWERINGS`.
 
     Where a loss mixes examples, copies cannot share one evaluation, so `auto` means `naive`.
     """
     choice = plan.experiment.compile.losses
-    return choice if choice != "auto" else "naive" if plan.rows_mixed else "fused"
+    return choice if choice != "auto" else "naive" if plan.rows_mixed(site) else "fused"
 
 
 def readout_of(tree: Any, path: tuple[str, ...]) -> Any:

@@ -67,7 +67,20 @@ def apply_block(
     feedback: Mapping[str, Any] | None = None,
     running: Mapping[str, Mapping[str, Moments]] | None = None,
 ) -> tuple[Float[Array, "n q h d"], dict[str, LayerTrace]]:
-    """The output of a block and the trace of every layer.
+    """The output of a block and the trace of every layer; arguments as of `layer_outputs`."""
+    outputs, traces = layer_outputs(block, params, x, taps, feedback, running)
+    return outputs[block.layers[-1].name], traces
+
+
+def layer_outputs(
+    block: Block,
+    params: Mapping[str, Any],
+    x: Float[Array, "n p g c"],
+    taps: Mapping[str, Float[Array, "..."]] | None = None,
+    feedback: Mapping[str, Any] | None = None,
+    running: Mapping[str, Mapping[str, Moments]] | None = None,
+) -> tuple[dict[str, Float[Array, "n q h d"]], dict[str, LayerTrace]]:
+    """The output and the trace of every layer of a block, by the layer's name.
 
     Args:
         block: the block.
@@ -98,4 +111,4 @@ def apply_block(
             outputs[name] = computed_once(outputs[name])
         if f"{name}/{OUTPUT}" in taps:
             outputs[name] += taps[f"{name}/{OUTPUT}"].astype(outputs[name].dtype)
-    return outputs[block.layers[-1].name], traces
+    return outputs, traces

@@ -11,6 +11,7 @@ from compiler.network.shapes import Layer
 from fgspec.spec import heads
 from fgspec.spec.kinds import working
 from fgspec.spec.losses import Local
+from fgspec.spec.objectives import Objective
 from fgspec.spec.shapes import INPUT, Extent, flat
 
 Layers = tuple[Layer, ...]
@@ -122,17 +123,27 @@ def final_head(network: Network, outputs: int) -> Readout:
     return replace(network.classifier, layers=(*before, giving(last, outputs)))
 
 
-def make_head(local: Local, network: Network, block: str, outputs: int) -> Readout:
+def make_head(
+    local: Local, network: Network, block: str, outputs: int, objective: Objective
+) -> Readout:
     """The readout of a local loss.
 
     Args:
         local: the section `losses.local`.
         network: the network.
         block: the name of the block before the loss.
-        outputs: the number of its outputs.
+        outputs: the number of the head's outputs.
+        objective: the loss, which may read other chains of layers than the head.
     """
     head, place = working(local.head), Place(network.block(block).end, outputs, network, block)
-    if local.aggregation == "pooled":
-        return Readout(head.pooled(place), averages=False)
-    averaged = place._replace(features=flat(place.features.width))
-    return Readout(head.averaged(averaged), network.head_norm)
+    averages = local.aggregation == "replicated"
+    if averages:
+        place = place._replace(features=flat(place.features.width))
+    chains = objective.chains(place, head.averaged(place) if averages else head.pooled(place))
+    layers: list[Layer] = []
+    for index, chain in enumerate(chains):
+        first, *rest = chain or (normalized(f"features{index}", place.features, None),)
+        layers += [replace(first, source=INPUT) if index else first, *rest]
+        ends = (*ends, layers[-1].name) if index else (layers[-1].name,)
+    norm = network.head_norm if averages else None
+    return Readout(tuple(layers), norm, averages, ends if len(chains) > 1 else ())

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from compiler.named_arrays.axes import Axis
 from compiler.named_arrays.precision import in_full, precise
-from compiler.network.block import Block, apply_block, block_params
+from compiler.network.block import Block, block_params, layer_outputs
 from compiler.network.layers import LayerTrace
 from compiler.network.norms import Moments, Norm
 from compiler.network.shapes import Layer
@@ -24,20 +24,34 @@ class Readout:
     """From features to outputs: `[normalization] [average over patches] layers`.
 
     Attributes:
-        layers: the layers; the last one has the outputs [1, 1, k].
+        layers: the layers, of one chain or of several; those of the classifier end in [1, 1, k].
         norm: the normalization of the features, or None.
         averages: whether the layers read the average over patches, with the groups concatenated,
             instead of every position.
+        ends: the last layers of the chains, by name; empty where there is one chain.
     """
 
     layers: tuple[Layer, ...]
     norm: Norm | None = None
     averages: bool = True
+    ends: tuple[str, ...] = ()
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Of the outputs of an example: for every chain [k], or [rows, columns, k]."""
+        ends = (layer.end for layer in self.layers if layer.name in self._ends)
+        return tuple((*(end[:2] if end[:2] != (1, 1) else ()), end.width) for end in ends)
+
+    @property
+    def _ends(self) -> tuple[str, ...]:
+        return self.ends or (self.layers[-1].name,)
 
     def params(self) -> dict[str, Any]:
         """A `ParamSpec` for each parameter, by layer and name; by name if there is one layer."""
         by_layer = block_params(Block("", self.layers))
-        return dict(by_layer[self.layers[0].name]) if len(self.layers) == 1 else dict(by_layer)
+        if len(self.layers) == 1:
+            return dict(by_layer.get(self.layers[0].name, {}))
+        return dict(by_layer)
 
     def mixes(self) -> frozenset[Axis]:
         """The axes along which a copy of the loss depends on features other than its own.
@@ -66,8 +80,10 @@ class Readout:
         x: Float[Array, "n p g c"],
         feedback: Mapping[str, Any] | None = None,
         running: Mapping[str, Mapping[str, Moments]] | None = None,
-    ) -> tuple[Float[Array, "n k"], dict[str, LayerTrace]]:
+    ) -> tuple[Any, dict[str, LayerTrace]]:
         """The outputs, and the trace of every layer by its name.
+
+        They are an array [n, *shape], or a tuple of them if there are several chains.
 
         Args:
             params: parameters in the structure of `params()`.
@@ -79,8 +95,13 @@ class Readout:
         entering = averaged(x) if self.averages else x
         backward = self._named(feedback) if feedback is not None else None
         block = Block("", self.layers)
-        out, traces = apply_block(block, self._named(params), entering, None, backward, running)
-        return out.reshape(x.shape[0], -1), traces
+        named = self._named(params or {})
+        by_layer, traces = layer_outputs(block, named, entering, None, backward, running)
+        outputs = tuple(
+            by_layer[name].reshape(x.shape[0], *shape)
+            for name, shape in zip(self._ends, self.shapes, strict=True)
+        )
+        return outputs if self.ends else outputs[0], traces
 
     def _named(self, tree: Mapping[str, Any]) -> Mapping[str, Any]:
         return {self.layers[0].name: tree} if len(self.layers) == 1 else tree

@@ -32,6 +32,7 @@ from fgspec.spec.experiment import Experiment
 from fgspec.spec.gradient import Perturbation
 from fgspec.spec.kinds import working
 from fgspec.spec.objectives import Objective
+from fgspec.spec.predictions import Prediction
 from fgspec.spec.scanning import stores_all, unscannable
 from fgspec.spec.shapes import Extent, ParamSpec
 from fgspec.spec.spaces import Space
@@ -64,8 +65,22 @@ class Plan:
 
     @property
     def objective(self) -> Objective:
-        """The loss at every site, for such labels as the data have."""
+        """The final loss, for such labels as the data have."""
         return working(self.experiment.losses.objective.for_labels(self.data.label))
+
+    def objective_at(self, site: Site) -> Objective:
+        """The loss at a site."""
+        return self.objective if site.name == "final" else self.local_objective
+
+    @property
+    def local_objective(self) -> Objective:
+        """The local losses, for such labels as the data have."""
+        return working(self.experiment.losses.of_local.for_labels(self.data.label))
+
+    @property
+    def views(self) -> int:
+        """How many views of each example a batch has."""
+        return self.experiment.losses.views
 
     @property
     def answer(self) -> Objective:
@@ -74,13 +89,27 @@ class Plan:
 
     @property
     def outputs(self) -> int:
-        """The number of outputs of every readout that the objective trains."""
+        """The number of outputs of the final loss's readout."""
         return self.objective.outputs(self.data)
 
     @property
     def rows(self) -> int:
         """The number of rows in a batch: views times examples."""
-        return self.experiment.data.batch_size * self.objective.views
+        return self.experiment.data.batch_size * self.views
+
+    @property
+    def prediction(self) -> Prediction:
+        """How the trained model answers."""
+        return working(self.experiment.losses.prediction)
+
+    @property
+    def reads_clean(self) -> bool:
+        """Whether the classifier learns from a pass of its own, on images as evaluation has them.
+
+        So it is where no loss reads its outputs, and rows of the batch are no plain examples.
+        """
+        final = self.units[-1][1].name == "final"
+        return not self.objective.answers or (self.views > 1 and not final)
 
     def images(self, *leading: int) -> dict[str, jax.ShapeDtypeStruct]:
         """The shapes of images and labels, with these leading axes."""
@@ -99,7 +128,8 @@ class Plan:
             "classifier": self.network.classifier.params(),
         }
         heads = self.heads()
-        trained = {site.name: heads[site.name] for site in self.headed_sites()}
+        # A readout may have no parameters, as one that gives the features themselves.
+        trained = {site.name: own for site in self.headed_sites() if (own := heads[site.name])}
         return specs | ({"heads": trained} if trained else {})
 
     def heads(self) -> dict[str, Any]:
@@ -113,7 +143,13 @@ class Plan:
             return self.network.classifier
         if site.name == "final" or local is None:
             return final_head(self.network, self.outputs)
-        return make_head(local, self.network, site.block, self.outputs)
+        return make_head(
+            local,
+            self.network,
+            site.block,
+            self.objective_at(site).outputs(self.data),
+            self.objective_at(site),
+        )
 
     def feedback(self) -> dict[str, Any]:
         """A `ParamSpec` for every backward weight, nested; empty if the estimator has none."""
@@ -320,12 +356,13 @@ class Plan:
 
     def readout_mixes(self, segment: Segment) -> frozenset[Axis]:
         """The axes that are mixed between a segment's last block and the value of its last loss."""
-        return self.readout(segment.sites[-1]).mixes() | self.rows_mixed
+        site = segment.sites[-1]
+        return self.readout(site).mixes() | self.rows_mixed(site)
 
-    @property
-    def rows_mixed(self) -> frozenset[Axis]:
-        """The axes that the loss itself mixes: the batch, for contrastive losses."""
-        return frozenset({"batch"}) if self.objective.coupling() is not None else frozenset()
+    def rows_mixed(self, site: Site) -> frozenset[Axis]:
+        """The axes that the loss itself mixes: the batch, for losses that compare examples."""
+        coupled = self.objective_at(site).coupling() is not None
+        return frozenset({"batch"}) if coupled else frozenset()
 
     def normalizations(self) -> Iterator[tuple[str, Norm, Extent]]:
         """Every normalization of blocks and readouts: its place, itself, the shape of its input."""

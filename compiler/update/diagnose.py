@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
 
 from compiler.estimators.context import Context, Estimate, Noise, drawn, make_context
-from compiler.estimators.site_losses import readout_of
+from compiler.estimators.site_losses import Targets, readout_of
 from compiler.named_arrays.paths import flatten
 from compiler.named_arrays.precision import inner
 from compiler.named_arrays.random_streams import KeyData, address
@@ -55,7 +55,7 @@ def diagnosed(
     if plan.experiment.diagnostics.noise_scale is not None:
         measures |= _noise_scale(plan, params, feedback, rows, target, keys)
     measures |= _alignment(plan, params, feedback)
-    return measures | _head_accuracy(plan, params, estimate.trace.features, rows.labels)
+    return measures | _head_accuracy(plan, params, estimate.trace.features, rows.targets)
 
 
 def estimates(
@@ -75,14 +75,14 @@ def estimates(
         return _estimate(plan, params, feedback, drawing, drawn(plan, key, step))
 
     noise = rows.noise(plan)
-    forward = make_context(plan, params, {}, rows.labels, rows.key, rows.step, noise)
+    forward = make_context(plan, params, {}, rows.targets, rows.key, rows.step, noise)
     return estimated, target_gradient(unrolled, blocks, rows.x, forward)
 
 
 def _estimate(plan: Plan, params: Params, feedback: Params, rows: Rows, noise: Noise) -> Estimate:
     """The estimate for some rows and some noise; its gradients are by block."""
     unrolled, blocks = replace(plan, stacks=()), {"blocks": params["blocks"]}
-    context = make_context(plan, params, feedback, rows.labels, rows.key, rows.step, noise)
+    context = make_context(plan, params, feedback, rows.targets, rows.key, rows.step, noise)
     estimate = plan.estimator.network_gradient(unrolled, blocks, rows.x, context)
     return estimate._replace(grads=estimate.grads["blocks"])
 
@@ -244,10 +244,11 @@ def _noise_scale(
 
     def cut(array: Shaped[Array, "m ..."]) -> Shaped[Array, "count r ..."]:
         """The rows of every slice: of each view, every `count`-th example."""
-        slices = array.reshape(plan.objective.views, size, count, *array.shape[1:])
+        slices = array.reshape(plan.views, size, count, *array.shape[1:])
         return jnp.moveaxis(slices, 2, 0).reshape(count, -1, *array.shape[1:])
 
-    x, labels, loops = cut(rows.x), cut(rows.labels), not written_out(plan)
+    x, targets = cut(rows.x), jax.tree.map(cut, rows.targets)
+    loops = not written_out(plan)
 
     def one_draw(_: None, key: KeyData) -> tuple[None, dict[str, Any]]:
         noise_of_batch = drawn(plan, key, rows.step)
@@ -265,7 +266,8 @@ def _noise_scale(
                     for name, noise in noise_of_batch(batch_shapes, sample).items()
                 }
 
-            slice_rows = rows._replace(x=x[index], labels=labels[index], key=key)
+            wanted = jax.tree.map(lambda array: array[index], targets)
+            slice_rows = rows._replace(x=x[index], targets=wanted, key=key)
             noise = noise_of_batch if shared else noise_of_slice
             return parts(_estimate(smaller, params, feedback, slice_rows, noise).grads)
 
@@ -331,15 +333,17 @@ def _alignment(plan: Plan, params: Params, feedback: Params) -> dict[str, Float[
 
 
 def _head_accuracy(
-    plan: Plan, params: Params, features: Mapping[str, Features], labels: Shaped[Array, "n ..."]
+    plan: Plan, params: Params, features: Mapping[str, Features], targets: Targets
 ) -> dict[str, Float[Array, ""]]:
     """The accuracy of every local head on the batch."""
     measures = {}
-    objective = plan.objective
-    for site in plan.headed_sites() if "accuracy" in objective.reports else ():
-        readout = plan.readout(site)
+    for site in plan.headed_sites():
+        objective, readout = plan.objective_at(site), plan.readout(site)
+        if "accuracy" not in objective.reports:
+            continue
         readout_params = readout_of(params, plan.place(site))
         entering = readout.entering(features[site.block])
-        right = objective.metrics(readout.outputs(readout_params, entering)[0], labels)["accuracy"]
+        outputs = readout.outputs(readout_params, entering)[0]
+        right = objective.metrics(outputs, targets.at(site))["accuracy"]
         measures[f"local_accuracy/{site.name}"] = right.astype(jnp.float32).mean()
     return measures

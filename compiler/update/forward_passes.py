@@ -1,14 +1,14 @@
 """Forward passes through whole networks, evaluation, and the gradients of readouts."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
 from compiler.augment.recipes import augmented
-from compiler.estimators.site_losses import site_losses
+from compiler.estimators.site_losses import Targets, readout_of, site_losses
 from compiler.named_arrays.precision import in_full, precise
 from compiler.named_arrays.random_streams import KeyData
 from compiler.network.layers import LayerTrace
@@ -54,9 +54,7 @@ def views(
     return stem(plan, batch["views"] if "views" in batch else pictures(plan, batch, key, step))
 
 
-def targets(
-    plan: Plan, batch: Mapping[str, Array], key: KeyData, step: Int[Array, ""]
-) -> Shaped[Array, "m ..."]:
+def targets(plan: Plan, batch: Mapping[str, Array], key: KeyData, step: Int[Array, ""]) -> Targets:
     """What the outputs of every row of a step are compared with, in the order of `views`."""
 
     def images() -> Float[Array, "m h w k"]:
@@ -64,8 +62,10 @@ def targets(
         return as_seen(plan, image)
 
     label = batch["label"]
-    repeats = (plan.objective.views, *[1] * (label.ndim - 1))
-    return plan.objective.targets(jnp.tile(label, repeats), images)
+    labels = jnp.tile(label, (plan.views, *[1] * (label.ndim - 1)))
+    final, local = plan.objective, plan.local_objective
+    wanted = final.targets(labels, images)
+    return Targets(wanted, wanted if local == final else local.targets(labels, images))
 
 
 def answer_targets(plan: Plan, batch: Mapping[str, Array]) -> Shaped[Array, "n ..."]:
@@ -78,7 +78,7 @@ def pictures(
     plan: Plan, batch: Mapping[str, Array], key: KeyData, step: Int[Array, ""]
 ) -> Float[Array, "m h w k"]:
     """Every view of every example, augmented, as pixels in [0, 1]."""
-    image, augment, count = batch["image"], plan.experiment.data.augment, plan.objective.views
+    image, augment, count = batch["image"], plan.experiment.data.augment, plan.views
     pixels = in_unit_interval(image)
     # Augmentation computes in float32, also where the network computes in float64.
     pixels = pixels.astype(jnp.float32) if augment.changes else pixels
@@ -104,18 +104,55 @@ def features_after(
     return precise(through([chain], params, stem(plan, image), running=running).output)
 
 
+class Trained(NamedTuple):
+    """A trained network, as a prediction (`fgspec.spec.predictions`) uses it.
+
+    Attributes:
+        plan: the plan.
+        state: the state, with the parameters that evaluation uses.
+    """
+
+    plan: Plan
+    state: State
+
+    def features(self, image: Shaped[Array, "n h w k"]) -> dict[str, Features]:
+        """The features after every block, by block."""
+        blocks, running = self.plan.network.blocks, self.state.statistics or None
+        params = by_name(self.plan, self.state).params
+        return through([blocks], params, stem(self.plan, image), running=running).features
+
+    def output(self, image: Shaped[Array, "n h w k"]) -> Features:
+        """The features after the last block; equal blocks may be scanned."""
+        return clean_features(self.plan, self.state, image)
+
+    def classifier(self, x: Features) -> Float[Array, "n k"]:
+        """The outputs of the classifier from the features after the last block."""
+        statistics, params = self.state.statistics, self.state.params["classifier"]
+        moments = of_classifier(statistics) if statistics else None
+        return self.plan.network.classifier.outputs(params, x, running=moments)[0]
+
+    def readout(self, site: Site, x: Features) -> Any:
+        """The outputs of the readout of a loss, from the features after the site's block.
+
+        Heads keep no running statistics, so where they normalize over examples, they do so over
+        those of the batch.
+        """
+        place, readout = self.plan.place(site), self.plan.readout(site)
+        if place == ("classifier",):
+            return self.classifier(x)
+        params = readout_of(by_name(self.plan, self.state).params, place)
+        return readout.outputs(params or {}, readout.entering(x))[0]
+
+
 def outputs(plan: Plan, state: State, image: Shaped[Array, "n h w k"]) -> Float[Array, "n k"]:
-    """The outputs of the classifier in evaluation."""
-    state = answering(plan, state)
-    output = clean_features(plan, state, image)
-    moments = of_classifier(state.statistics) if state.statistics else None
-    return plan.network.classifier.outputs(state.params["classifier"], output, running=moments)[0]
+    """The outputs that the answer is read from in evaluation, as `losses.prediction` says."""
+    return plan.prediction.outputs(Trained(plan, answering(plan, state)), image)
 
 
 def answered(
     plan: Plan, state: State, batch: Mapping[str, Array]
 ) -> tuple[Metrics, Float[Array, "n k"]]:
-    """The result of `evaluated`, and the outputs of the classifier that it is computed from."""
+    """The result of `evaluated`, and the outputs that it is computed from."""
     answer, wanted = plan.answer, answer_targets(plan, batch)
     logits = outputs(plan, state, batch["image"])
     loss, metrics = in_full(answer.value)(logits, wanted), answer.metrics(logits, wanted)
@@ -125,7 +162,7 @@ def answered(
 
 
 def evaluated(plan: Plan, state: State, batch: Mapping[str, Array]) -> Metrics:
-    """Sums over a batch: the classifier's loss and metrics, and `count`, the number of rows."""
+    """Sums over a batch: the answer's loss and metrics, and `count`, the number of rows."""
     return answered(plan, state, batch)[0]
 
 
@@ -135,7 +172,7 @@ def heads_gradient(
     sites: tuple[Site, ...],
     params: Params,
     features: Mapping[str, Array],
-    labels: Shaped[Array, "m ..."],
+    targets: Targets,
 ) -> tuple[Params, Metrics]:
     """The exact gradients of heads, each from its own mean loss over the rows, and the losses.
 
@@ -144,14 +181,16 @@ def heads_gradient(
         sites: the sites of these heads.
         params: parameters, with the heads under `heads`.
         features: the features of all m rows after every block; no gradient passes through them.
-        labels: the target of every row, one view after the other.
+        targets: what outputs of every row are compared with, one view after the other.
     """
     if not sites:
         return {}, {}
-    head_params = {"heads": {site.name: params["heads"][site.name] for site in sites}}
+    heads = {site.name: readout_of(params, plan.place(site)) for site in sites}
+    heads = {name: own for name, own in heads.items() if own}  # a readout may have none
+    head_params = {"heads": heads} if heads else {}
 
     def objective(heads: Params) -> tuple[Float[Array, ""], Metrics]:
-        losses, metrics = site_losses(plan, heads, {}, labels), Metrics()
+        losses, metrics = site_losses(plan, heads, {}, targets), Metrics()
         for site in sites:
             name = "train/objective" if site.name == "final" else f"local_loss/{site.name}"
             metrics[name] = losses(Site(site.name, site.block), features[site.block]).mean()

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int, Shaped
+from jaxtyping import Array, Float, Int
 
 from compiler.estimators.context import Context, Noise, drawn, given, make_context
 from compiler.named_arrays.random_streams import KeyData, stream_code
@@ -36,7 +36,7 @@ class Rows(NamedTuple):
 
     Attributes:
         x: the input of the first block.
-        labels: the target of every row.
+        targets: what outputs of every row are compared with.
         key: the raw random key of the run.
         step: the number of updates done so far.
         perturbations: perturbations to use instead of random ones, by name, with a leading axis of
@@ -44,7 +44,7 @@ class Rows(NamedTuple):
     """
 
     x: Features
-    labels: Shaped[Array, "n ..."]
+    targets: Targets
     key: KeyData
     step: Int[Array, ""]
     perturbations: Perturbations | None = None
@@ -96,8 +96,8 @@ def rows_of(
 ) -> Rows:
     """The rows of the next step of a state: every view of every example of a batch."""
     x = views(plan, batch, state.key, state.step)
-    labels = targets(plan, batch, state.key, state.step)
-    return Rows(x, labels, state.key, state.step, perturbations)
+    wanted = targets(plan, batch, state.key, state.step)
+    return Rows(x, wanted, state.key, state.step, perturbations)
 
 
 def _renamed(name: str, names: Mapping[str, str]) -> str:
@@ -211,7 +211,7 @@ def _whole(plan: Plan, state: State, rows: Rows, keep: Keep) -> Learned:
     stack_grads = grads.pop("stacks", {})
     stacks = keep_all(plan, keep, stack_grads)
     heads, metrics = heads_gradient(
-        plan, plan.headed_sites(), state.params, trace.features, rows.labels
+        plan, plan.headed_sites(), state.params, trace.features, rows.targets
     )
     squares = optax.tree.norm((stack_grads, grads, heads), squared=True)
     feedback = None if estimate.feedback is None else {"blocks": estimate.feedback}
@@ -229,7 +229,7 @@ def keep_all(plan: Plan, keep: Keep, grads: Params) -> dict[str, Any]:
 
 
 def _context(plan: Plan, params: Params, feedback: Params, rows: Rows, noise: Noise) -> Context:
-    return make_context(plan, params, feedback, rows.labels, rows.key, rows.step, noise)
+    return make_context(plan, params, feedback, rows.targets, rows.key, rows.step, noise)
 
 
 def _unit_by_unit(plan: Plan, state: State, rows: Rows, keep: Keep, span: range) -> Learned:
@@ -294,7 +294,7 @@ def _unit(
     estimate = plan.estimator.gradient(plan, segment, blocks, rows.x, context)
     trace = jax.lax.stop_gradient(estimate.trace)
     sites = tuple(site for site in segment.sites if plan.place(site)[0] == "heads")
-    heads, losses = heads_gradient(plan, sites, params, trace.features, rows.labels)
+    heads, losses = heads_gradient(plan, sites, params, trace.features, rows.targets)
     return _OfUnit(estimate.grads, heads, losses, trace.output, trace.layers)
 
 

@@ -137,13 +137,13 @@ class _Pipeline(NamedTuple):
         else:
             shape = plan.units[span.start - 1][0][-1].end.features
             x = entering[:, : prod(shape)].reshape(-1, *shape)
-        labels = targets(plan, batch, state.key, state.step)
-        rows = Rows(constrained(plan, x), labels, state.key, state.step)
+        wanted = targets(plan, batch, state.key, state.step)
+        rows = Rows(constrained(plan, x), wanted, state.key, state.step)
         learned = learn(plan, state, rows, Stepping(self.optimizer, state), span)
         grads, metrics, squares = dict(learned.grads), dict(learned.metrics), learned.squares
         if span.stop == len(plan.units):
             classifier_grads, classifier_metrics, _ = classifier_gradient(
-                plan, state.params, learned.output, rows.labels
+                plan, state.params, learned.output, wanted.final
             )
             grads, metrics = {**grads, **classifier_grads}, {**metrics, **classifier_metrics}
             squares += optax.tree.norm(classifier_grads, squared=True)

@@ -247,13 +247,15 @@ class Program:
         plan = self.plan
         rows = rows_of(plan, state, batch, perturbations)
         learned = learn(plan, state, rows, keep)
-        clean, wanted = learned.output, rows.labels
-        if not plan.objective.answers:
+        features, wanted = learned.output, rows.targets.final
+        if plan.reads_clean:
             # One more pass, normalized with running statistics, so that the classifier trains on
             # the features that it sees in evaluation.
-            clean = clean_features(plan, state, batch["image"])
+            features = clean_features(plan, state, batch["image"])
             wanted = answer_targets(plan, batch)
-        classifier_grads, metrics, traces = classifier_gradient(plan, state.params, clean, wanted)
+        classifier_grads, metrics, traces = classifier_gradient(
+            plan, state.params, features, wanted
+        )
         return learned._replace(
             grads={**learned.grads, **classifier_grads},
             squares=learned.squares + optax.tree.norm(classifier_grads, squared=True),

@@ -41,7 +41,7 @@ def perturbed(compile: Compile, gradient: Gradient) -> Iterator[Problem]:
 
 def copies(losses: Losses, compile: Compile) -> Iterator[Problem]:
     """Copies are computed together where a row moves its own loss only."""
-    coupling = losses.objective.coupling()
+    coupling = losses.coupling()
     if compile.losses == "fused" and coupling is not None:
         message = f"{coupling.name} couples the loss copies of all rows; use naive"
         yield Problem(("compile", "losses"), message, others=(coupling.path,))

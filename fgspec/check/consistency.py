@@ -20,7 +20,7 @@ from fgspec.spec.dataset_info import LABEL_WORDS
 from fgspec.spec.example_means import mixing
 from fgspec.spec.gradient import Gradient, Perturbation
 from fgspec.spec.kinds import OneOf, methods_in, names_of
-from fgspec.spec.losses import Losses
+from fgspec.spec.losses import Local, Losses
 from fgspec.spec.mesh import AXES, Mesh
 from fgspec.spec.metrics import TEST, VALID, answer_of, today
 from fgspec.spec.objectives import OBJECTIVES
@@ -122,16 +122,17 @@ def noise_scale(
 
 
 def labels(data: Data, losses: Losses) -> Iterator[Problem]:
-    """The objective, and that of the classifier beside it, take what the labels are."""
-    kind, at = data.source.label_kind(), ("losses", "objective")
-    for objective in dict.fromkeys((losses.objective, losses.objective.answer())):
+    """The objectives, and that of the classifier beside them, take what the labels are."""
+    kind, final, of_final = data.source.label_kind(), losses.objective, ("losses", "objective")
+    read = [(at, objective, "") for at, objective in (*losses.placed(), (of_final, final))]
+    read.append((of_final, final.answer(), f"trains its classifier by {final.answer()}, "))
+    for at, objective, beside in read:
         if kind in objective.takes:
             continue
         own = " or ".join(LABEL_WORDS[taken] for taken in objective.takes)
         fits = [o for o in OneOf(OBJECTIVES).built_in() if kind in o.takes and o.answers]
         fits.sort(key=lambda fitting: len(fitting.takes))  # those made for such labels first
         use = ", ".join(name for fitting in fits for name in names_of(fitting))
-        beside = "" if objective is losses.objective else f"trains its classifier by {objective}, "
         message = (
             f"{beside}needs labels that are {own}, but those of {data.source} are "
             f"{LABEL_WORDS[kind]}; use an objective for them, such as {use}"
@@ -159,6 +160,26 @@ def head(losses: Losses) -> Iterator[Problem]:
         path: Path = ("losses", "local", "head", "type")
         message = f"{local.head.reads_grid}, which aggregation replicated averages away; use pooled"
         yield Problem(path, message, others=(("losses", "local", "aggregation"),))
+
+
+def objectives(losses: Losses) -> Iterator[Problem]:
+    """Every objective stands where it can, and has what it reads."""
+    at, own, local = ("losses", "local", "objective"), losses.of_local, losses.local
+    if why := losses.objective.local_only:
+        message = f"{why}; use cross_entropy here, and losses.local.objective: {losses.objective}"
+        yield Problem(("losses", "objective", "type"), message)
+        return
+    if local is None:
+        return
+    if local.objective is not None and local.last == "local" and not losses.objective.answers:
+        message = "never read: every loss is local, with an objective of its own; use cross_entropy"
+        yield Problem(("losses", "objective", "type"), message, others=(at,))
+    if own.reads_grid and local.aggregation == "replicated":
+        message = f"{own.reads_grid}, which aggregation replicated averages away; use pooled"
+        yield Problem(("losses", "local", "aggregation"), message, others=((*at, "type"),))
+    if not own.reads_head and local.head != Local().head:
+        message = f"never read: {own} reads the features themselves; remove it"
+        yield Problem(("losses", "local", "head"), message, others=((*at, "type"),))
 
 
 def replication(
@@ -298,6 +319,7 @@ CHECKS: tuple[Callable[..., Iterator[Problem]], ...] = (
     labels,
     loss_sites,
     head,
+    objectives,
     replication,
     isolation,
     *perturbing.CHECKS,

@@ -66,6 +66,11 @@ _COUPLES: tuple[_Couples, ...] = (
         lambda spec: not spec.losses.objective.answers,
         "this objective needs a second pass through all stages; use cross_entropy",
     ),
+    _Couples(
+        ("losses", "local", "objective"),
+        lambda spec: spec.losses.views > 1,
+        "beside two views the classifier needs a second pass through all stages; use cross_entropy",
+    ),
 )
 
 

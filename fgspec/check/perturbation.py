@@ -32,7 +32,7 @@ def belongs(losses: Losses, gradient: Gradient) -> Iterator[Problem]:
     elif found.space.of_weights and found.sharing == "views":
         message = "views can share noise on features only; use batch or example"
         yield Problem((*BASE, "sharing"), message, others=(SPACE,))
-    if found.sharing == "views" and losses.objective.views == 1:
+    if found.sharing == "views" and losses.views == 1:
         message = "this objective has one view of each example; use example or batch"
         yield Problem((*BASE, "sharing"), message, others=(("losses", "objective", "type"),))
 

@@ -7,6 +7,7 @@ from compiler.plan.plan import Plan
 from compiler.plan.segment import Site
 from fgspec.explaining.equations import facts_of, shared_dimension
 from fgspec.show.bias_notes import guesses_its_target, notes
+from fgspec.spec.objectives import Objective
 
 AXES = {"batch": "example", "patch": "patch", "group": "group"}
 
@@ -14,8 +15,7 @@ AXES = {"batch": "example", "patch": "patch", "group": "group"}
 def losses(plan: Plan) -> Iterator[str]:
     """Which losses there are, and where."""
     sites = heard(plan)
-    kind = str(plan.experiment.losses.objective).replace("_", " ")
-    last = sites[-1]
+    kind, last = _called(plan.objective_at(sites[0])), sites[-1]
     if len(sites) == 1:
         yield f"There is one loss, the {kind} at the end of the network."
     else:
@@ -24,7 +24,9 @@ def losses(plan: Plan) -> Iterator[str]:
         ends = ends if every == 1 else f"after every {every} blocks"
         yield f"There are {len(sites)} losses, one {ends}: each is the {kind} of a small head."
         if last.name == "final":
-            yield "The last of them is the final loss, that of the classifier."
+            final = _called(plan.objective)
+            other = f", the {final}" if final != kind else ""
+            yield f"The last of them is the final loss, that of the classifier{other}."
     copied = [site for site in sites if len(site.axes) > 1]
     if copied and plan.moves_together:
         axes = [AXES[axis] for axis in copied[0].axes]
@@ -36,6 +38,10 @@ def losses(plan: Plan) -> Iterator[str]:
         )
     if last.name != "final" and plan.objective.answers:
         yield "The classifier reads the last block's features; no gradient goes from it to them."
+
+
+def _called(objective: Objective) -> str:
+    return str(objective).replace("_", " ")
 
 
 def heard(plan: Plan) -> list[Site]:

@@ -41,7 +41,7 @@ def _perturbation(given: Perturbation, losses: Losses, coupled: bool) -> Perturb
     spans = how.granularity is not None and how.granularity.spans
     scaled = (drawn and not spans) or bool(how.coefficient.control)
     grouping = ByNet() if drawn else cast(type[Grouping], GROUPINGS.kind(space.grouping))()
-    sharing = given.sharing or space.sharing(losses.objective.views > 1 and not coupled)
+    sharing = given.sharing or space.sharing(losses.views > 1 and not coupled)
     # Projected derivatives of single examples need noise of their own, and the other way round.
     single = sharing == "example" and given.projects
     whole = drawn and space.of_weights and not single

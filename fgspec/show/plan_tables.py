@@ -29,7 +29,7 @@ def cost_rows(plan: Plan, compiled: CompiledUpdate, anatomy: Anatomy) -> dict[st
         anatomy: the predicted cost of the step.
     """
     counted, batch = counts(plan), plan.experiment.data.batch_size
-    views = f" in {plan.objective.views} views" if plan.objective.views > 1 else ""
+    views = f" in {plan.views} views" if plan.views > 1 else ""
     predicted = mebibytes(sum(anatomy.memory.values()))
     memory = (
         f"{mebibytes(compiled.temporary_bytes)} temporary arrays (predicted {predicted}), "

@@ -10,7 +10,7 @@ class Coupling(NamedTuple):
 
     Attributes:
         name: as messages say it.
-        path: of the field that says so.
+        path: of the field that says so; that of an objective begins at the objective.
     """
 
     name: str

@@ -30,9 +30,9 @@ def mixing(architecture: Architecture, losses: Losses, gradient: Gradient) -> Mi
     coupled = architecture.coupling()
     if coupled is not None:
         return Mixing(f"{coupled.name} normalizes over the batch", coupled.path)
-    if losses.objective.compares:
-        reason = f"{losses.objective} compares the examples of the batch"
-        return Mixing(reason, ("losses", "objective", "type"))
+    for at, objective in losses.placed():
+        if objective.compares:
+            return Mixing(f"{objective} compares the examples of the batch", (*at, "type"))
     perturbation = gradient.perturbation
     if perturbation is None or not gradient.estimator.perturbs or not perturbation.projects:
         return None

@@ -1,16 +1,32 @@
 """`losses:` what is minimised, where the losses sit, and what is isolated from what."""
 
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Iterator
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
 from fgspec.spec.base import PositiveInt, Resume, Section, Unit, Values
+from fgspec.spec.coupling import Coupling
 from fgspec.spec.heads import HEADS, Head, LinearHead
 from fgspec.spec.kinds import OneOf
 from fgspec.spec.objectives import OBJECTIVES, CrossEntropy, Objective
+from fgspec.spec.predictions import PREDICTIONS, ClassifierPrediction, Prediction
+from fgspec.yaml.load import Path
 
 LossAxis = Literal["patch", "group"]
 """A named axis that a local loss can be replicated over, besides the batch."""
+
+
+class Placed(NamedTuple):
+    """An objective that some loss of a spec has.
+
+    Attributes:
+        at: its path in the spec.
+        objective: itself.
+    """
+
+    at: Path
+    objective: Objective
 
 
 class Local(Section):
@@ -21,6 +37,12 @@ class Local(Section):
     """
 
     on_resume: ClassVar = Resume.FORKS
+    objective: Annotated[Objective, OneOf(OBJECTIVES)] | None = Field(
+        default=None,
+        description="The loss function of the local losses. null: that of the final loss, "
+        "`losses.objective`.",
+        examples=["cross_entropy"],
+    )
     # These decide which heads there are, whose parameters are in the state of a run.
     every: Annotated[PositiveInt, Resume.FIXED, Unit("blocks")] = Field(
         default=1,
@@ -86,7 +108,9 @@ class Losses(Section):
     on_resume: ClassVar = Resume.FORKS
     objective: Annotated[Objective, OneOf(OBJECTIVES)] = Field(
         default=CrossEntropy(),
-        description="The loss function, the same for the final loss and for all local losses.",
+        description="The loss function of the final loss, and of the local losses too unless "
+        "`local.objective` is given. The classifier is trained and evaluated by it, or by cross "
+        "entropy if its outputs are not the answer of the task.",
     )
     local: Annotated[Local | None, Resume.FIXED] = Field(
         default=None, description="Local losses. null: there is only the final loss."
@@ -106,3 +130,37 @@ class Losses(Section):
         default="none",
         description="Where gradients stop.",
     )
+    prediction: Annotated[Prediction, OneOf(PREDICTIONS)] = Field(
+        default=ClassifierPrediction(),
+        description="How the trained model answers, and what evaluation measures. It changes "
+        "nothing that is learned.",
+        examples=["sum"],
+    )
+
+    @property
+    def of_local(self) -> Objective:
+        """The objective of local losses."""
+        own = self.local.objective if self.local is not None else None
+        return self.objective if own is None else own
+
+    def placed(self) -> Iterator[Placed]:
+        """Every objective that some loss has; that of the classifier alone is not among them."""
+        own = self.local.objective if self.local is not None else None
+        if own is not None:
+            yield Placed(("losses", "local", "objective"), own)
+        # The classifier beside a local loss of the last block trains nothing but itself.
+        if self.local is None or own is None or self.local.last != "local":
+            yield Placed(("losses", "objective"), self.objective)
+
+    @property
+    def views(self) -> int:
+        """How many views of each example a batch has."""
+        return max(objective.views for _, objective in self.placed())
+
+    def coupling(self) -> Coupling | None:
+        """What makes a row's loss depend, with a gradient, on the outputs of other rows."""
+        for at, objective in self.placed():
+            coupled = objective.coupling()
+            if coupled is not None:
+                return coupled._replace(path=(*at, *coupled.path))
+        return None

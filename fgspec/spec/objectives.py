@@ -33,6 +33,10 @@ class Objective(Kind):
             of the final loss, and is trained and evaluated by this objective. If not, the final
             loss has a head of its own, and the classifier is trained by the objective `answer()` on
             features of clean images that no gradient reaches.
+        local_only: why it cannot be the final loss, if so; it is then given as
+            `losses.local.objective`.
+        reads_head: whether its outputs are those of the head that the spec chooses.
+        reads_grid: why it cannot read features averaged over patches, if so.
         compares: whether the loss of a row reads the outputs of other rows, with their gradient or
             behind a stop-gradient, so that it is another loss in another batch.
         reports: the names of what `metrics` gives.
@@ -49,14 +53,30 @@ class Objective(Kind):
     needs_labels: ClassVar[bool] = True
     views: ClassVar[int] = 1
     answers: ClassVar[bool] = True
+    local_only: ClassVar[str] = ""
+    reads_head: ClassVar[bool] = True
+    reads_grid: ClassVar[str] = ""
     compares: ClassVar[bool] = False
     reports: ClassVar[tuple[str, ...]] = ("error", "accuracy")
     headline: ClassVar[str] = "error"
     lower_is_better: ClassVar[bool] = True
 
     def outputs(self, data: DatasetInfo) -> int:
-        """How many outputs each readout that it trains has; by default those that tell a label."""
+        """How many outputs each head that it trains has; by default those that tell a label."""
         return data.width
+
+    def chains(self, place: Any, head: tuple[Any, ...]) -> tuple[tuple[Any, ...], ...]:
+        """The chains of layers from the features to what `value` reads: by default the head alone.
+
+        A chain that ends in one position gives [n, k], another one [n, rows, columns, k]; an empty
+        chain gives the features themselves. If there are several chains, `value` gets a tuple of
+        their outputs. Names of layers must be unique among all chains.
+
+        Args:
+            place: `compiler.network.heads.Place`: the features, the outputs, the network around.
+            head: the layers of the head, which end in `outputs(data)` numbers.
+        """
+        return (head,)
 
     def scale(self, data: DatasetInfo) -> float:
         """The loss of a model that knows nothing: a loss far beyond it has diverged."""
@@ -89,8 +109,8 @@ class Objective(Kind):
     def coupling(self) -> Coupling | None:
         """What makes a row's loss depend, with a gradient, on the outputs of other rows.
 
-        A loss that couples nothing may read other rows behind a stop-gradient only; that one
-        evaluation serves all copies of a replicated loss rests on it.
+        Its path begins at this objective. A loss that couples nothing may read other rows behind a
+        stop-gradient only; that one evaluation serves all copies of a replicated loss rests on it.
         """
         return None
 
@@ -98,7 +118,7 @@ class Objective(Kind):
         """The loss of every row, [n], from the outputs [n, k] of a readout.
 
         Args:
-            outputs: of every row.
+            outputs: of every row; of other shapes if its `chains` are not the head alone.
             targets: of every row, from `targets`.
             others: outputs [n, k] that what a row takes from other rows is taken from; the outputs
                 themselves if None. Finite differences give the outputs at rest, as a stop-gradient
@@ -181,8 +201,7 @@ class InfoNce(Objective):
         """Keys that are free move the losses of all anchors."""
         # Answering for all of them is unbiased, and of large variance. Ren et al. let a row answer
         # for its own anchor (`credit: paper`), which is biased where both views share noise.
-        path: Path = ("losses", "objective", "keys")
-        return Coupling("keys: free", path) if self.keys == "free" else None
+        return Coupling("keys: free", ("keys",)) if self.keys == "free" else None
 
     def problems(self, at: Path, data: Data) -> Iterator[Problem]:
         """It compares two augmented views of several examples."""

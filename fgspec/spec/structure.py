@@ -7,4 +7,4 @@ from fgspec.spec.losses import Losses
 
 def coupling(architecture: Architecture, losses: Losses) -> Coupling | None:
     """What couples the examples of a batch, if anything does: the network or the objective."""
-    return architecture.coupling() or losses.objective.coupling()
+    return architecture.coupling() or losses.coupling()

@@ -37,6 +37,7 @@ from fgspec.spec.guesses import Guess, Normal
 from fgspec.spec.heads import Head
 from fgspec.spec.kinds import working
 from fgspec.spec.objectives import Objective
+from fgspec.spec.predictions import Prediction
 from fgspec.spec.projections import Coefficient, Granularity, Grouping, Scale
 from fgspec.spec.rules import RULES, Rule
 from fgspec.spec.sample_sets import SampleSet
@@ -185,7 +186,8 @@ def check_objective(objective: Objective | type[Objective]) -> None:
     """Exact rules give `jax.grad` of its own loss, fused copies are naive ones, evaluation says it.
 
     Outputs of low loss have a better headline metric than those of high loss, and predict the
-    label. All of it with each kind of label that the objective takes.
+    label. Forward gradients of it, over a full basis of what is perturbed, are the exact ones. All
+    of it with each kind of label that the objective takes.
 
     Args:
         objective: an instance, or a class.
@@ -198,9 +200,13 @@ def check_objective(objective: Objective | type[Objective]) -> None:
         _check_rows(own, info)
         _check_metrics(own, info)
         _check_fusion(own, info)
-        for rule in ("bp", "l-bp", "lg-bp"):
+        for rule in ("l-bp", "lg-bp") if own.local_only else ("bp", "l-bp", "lg-bp"):
             _check_gradient(own, rule, info)
         _check_evaluation(own, info)
+    # What the labels are decides nothing about which copies are credited.
+    info = info_of(made.takes[0])
+    for rule in ("lg-fg-a", "lg-fg-w"):
+        _check_forward(working(made.for_labels(made.takes[0])), rule, info)
 
 
 def info_of(kind: LabelKind) -> DatasetInfo:
@@ -217,23 +223,59 @@ def labels_of(info: DatasetInfo, rows: int, rng: np.random.Generator) -> Any:
     return array(rng.integers(0, info.classes or 2, (rows, *info.label_shape)), np.int32)
 
 
+def _losing(objective: Objective, rule: str, info: DatasetInfo) -> Program:
+    """The program of a rule with this objective; of its local losses, if it is only for those."""
+    # Nothing reads its file: the program is compiled for what `info` describes.
+    source = {"type": "npz", "path": "law.npz", "labels": info.label}
+    data: dict[str, Any] = {} if info.label == "class" else {"source": source}
+    if objective.views > 1:
+        data["augment"] = {"type": "crop_flip", "padding": 1}
+    losses: dict[str, Any] = {}
+    if objective.reads_grid:
+        losses["local"] = {"aggregation": "pooled"}
+    if objective.local_only and info.label != "class":
+        losses["objective"] = {"type": "squared_error"}
+    at = "losses__local__objective" if objective.local_only else "losses__objective"
+    tree = {"data": data, "losses": losses}
+    return program_of(experiment_of(rule, tree, **{at: objective}), info)
+
+
 def _targets(objective: Objective, info: DatasetInfo, labels: Any) -> Any:
     """What outputs are compared with, of random images."""
     images = np.random.default_rng(5).standard_normal((len(labels), *info.image_shape))
     return objective.targets(labels, lambda: array(images))
 
 
-def _data_for(objective: Objective, info: DatasetInfo) -> dict[str, Any]:
-    # Nothing reads its file: the program is compiled for what `info` describes.
-    source = {"type": "npz", "path": "law.npz", "labels": info.label}
-    data: dict[str, Any] = {} if info.label == "class" else {"source": source}
+def _batch_for(objective: Objective, program: Program) -> dict[str, Any]:
+    batch = batch_of(program)
     if objective.views > 1:
-        data["augment"] = {"type": "crop_flip", "padding": 1}
-    return {"data": data}
+        image = np.asarray(batch["image"])
+        batch["views"] = array(np.concatenate([image, image[:, ::-1]]))
+    return batch
+
+
+def _shapes(objective: Objective, info: DatasetInfo) -> tuple[tuple[int, ...], ...]:
+    """Of the outputs of a row, chain by chain, as the head of the first local loss gives them."""
+    plan = _losing(objective, "lg-bp", info).plan
+    return plan.readout(plan.units[0][1]).shapes
+
+
+def _cut(objective: Objective, info: DatasetInfo, flat: Any) -> Any:
+    """Outputs as `value` reads them, from all numbers of every row as one vector."""
+    shapes = _shapes(objective, info)
+    parts = jnp.split(flat, np.cumsum([prod(shape) for shape in shapes])[:-1], axis=-1)
+    found = [part.reshape(len(flat), *shape) for part, shape in zip(parts, shapes, strict=True)]
+    return found[0] if len(found) == 1 else tuple(found)
+
+
+def _count(objective: Objective, info: DatasetInfo) -> int:
+    """The numbers of a row's outputs, of all chains of layers together."""
+    return sum(map(prod, _shapes(objective, info)))
 
 
 def _outputs(objective: Objective, info: DatasetInfo, rows: int, seed: int = 0) -> tuple[Any, Any]:
-    rng, k = np.random.default_rng(seed), objective.outputs(info)
+    """Random outputs, all numbers of a row as one vector, and what they are compared with."""
+    rng, k = np.random.default_rng(seed), _count(objective, info)
     labels = labels_of(info, rows, rng)
     return array(rng.standard_normal((rows, k))), _targets(objective, info, labels)
 
@@ -241,12 +283,12 @@ def _outputs(objective: Objective, info: DatasetInfo, rows: int, seed: int = 0) 
 def _check_rows(objective: Objective, info: DatasetInfo) -> None:
     """A row's loss is of its own outputs, unless the objective says that something couples them."""
     outputs, labels = _outputs(objective, info, 6)
-    value = jax.jit(objective.value)
+    value = jax.jit(lambda flat, labels: objective.value(_cut(objective, info, flat), labels))
     values = value(outputs, labels)
     assert values.shape == (6,), (
         f"{objective}: value() gives {values.shape}, must be one a row, (6,)"
     )
-    slopes = jax.jit(jax.jacobian(objective.value))(outputs, labels)
+    slopes = jax.jit(jax.jacobian(value))(outputs, labels)
     off = np.abs(slopes).max(-1) * (1 - np.eye(6))
     if objective.coupling() is None:
         assert off.max() == 0, (
@@ -273,7 +315,9 @@ def _check_rows(objective: Objective, info: DatasetInfo) -> None:
             f"{objective}: the loss of a row is another among more rows, by {gap:.1e}; fgspec "
             "averages over the batch, value() must not"
         )
-    metrics = jax.jit(lambda outputs, labels: dict(objective.metrics(outputs, labels)))
+    metrics = jax.jit(
+        lambda flat, labels: dict(objective.metrics(_cut(objective, info, flat), labels))
+    )
     found = metrics(outputs, labels)
     names = tuple(found)
     assert sorted(names) == sorted(objective.reports), (
@@ -332,13 +376,13 @@ def _check_fusion(objective: Objective, info: DatasetInfo) -> None:
     """One evaluation serves all copies of a replicated loss, for any tangent and cotangent."""
     if objective.coupling() is not None:
         return
-    rng, k = np.random.default_rng(1), objective.outputs(info)
-    weight = array(rng.standard_normal((6, k)))
+    rng = np.random.default_rng(1)
+    weight = array(rng.standard_normal((6, _count(objective, info))))
     x = array(rng.standard_normal((4, 2, 3, 2)))
     labels = _outputs(objective, info, 4)[1]
 
     def value(readout: Any, features: Any) -> Any:
-        return objective.value(features @ readout, labels)
+        return objective.value(_cut(objective, info, features @ readout), labels)
 
     axes = ("patch", "group")
     error, turn = (rng.standard_normal(shape) for shape in ((4, 2, 3), x.shape))
@@ -362,12 +406,8 @@ def _check_fusion(objective: Objective, info: DatasetInfo) -> None:
 
 
 def _check_gradient(objective: Objective, rule: str, info: DatasetInfo) -> None:
-    data = _data_for(objective, info)
-    program = program_of(experiment_of(rule, data, losses__objective=objective), info)
-    state, batch = state_of(program), batch_of(program)
-    if objective.views > 1:
-        image = np.asarray(batch["image"])
-        batch["views"] = array(np.concatenate([image, image[:, ::-1]]))
+    program = _losing(objective, rule, info)
+    state, batch = state_of(program), _batch_for(objective, program)
     gradient, _ = program.gradient(state, batch)
     expected = jax.jit(partial(_by_hand, program.plan))(state, batch)
     for section, own in expected.items():
@@ -378,21 +418,39 @@ def _check_gradient(objective: Objective, rule: str, info: DatasetInfo) -> None:
         )
 
 
+def _check_forward(objective: Objective, rule: str, info: DatasetInfo) -> None:
+    """The mean of forward gradients is the exact gradient, where copies of losses are replicated.
+
+    Where losses couple rows, a derivative of each row's noise is credited with all of them.
+    """
+    program = _losing(objective, rule, info)
+    state, batch = state_of(program), _batch_for(objective, program)
+    found, exact = _mean_over_basis(program, state, batch), _exact(program, state, batch)
+    gap = distance(found, exact)
+    assert gap < 5 * CLOSE, (
+        f"{objective}: under {rule} the mean of forward gradients is off its exact gradient by "
+        f"{gap:.1e}; if a row reads others with a gradient, say so in coupling()"
+    )
+
+
 def _by_hand(plan: Plan, state: State, batch: Mapping[str, Any]) -> dict[str, Any]:
     """The gradient of the sum of all losses that count, with stopped features where they say so."""
-    params, objective, answer = state.params, plan.objective, plan.answer
+    params, answer = state.params, plan.answer
     image = batch["views"] if "views" in batch else batch["image"]
-    labels = jnp.concatenate([batch["label"]] * objective.views)
-    labels = objective.targets(labels, lambda: as_seen(plan, image))
+    labels = jnp.concatenate([batch["label"]] * plan.views)
     x = stem(plan, image)
     blocks, local = plan.network.blocks, plan.experiment.losses.local is not None
+
+    def wanted(objective: Objective) -> Any:
+        return objective.targets(labels, lambda: as_seen(plan, image))
 
     def read(site: Any, params: Any, features: Any) -> Any:
         readout, own = plan.readout(site), params
         for name in plan.place(site):
-            own = own[name]
+            own = own.get(name, {})
         outputs = readout.outputs(own, readout.entering(features))[0]
-        return objective.value(outputs, labels).mean()
+        objective = plan.objective_at(site)
+        return objective.value(outputs, wanted(objective)).mean()
 
     def backbone(own: Any) -> Any:
         total, features = jnp.zeros(()), x
@@ -413,11 +471,12 @@ def _by_hand(plan: Plan, state: State, batch: Mapping[str, Any]) -> dict[str, An
         return total
 
     def classifier(own: Any) -> Any:
-        clean = forward(blocks, params["blocks"], x).output
-        if not objective.answers:
-            clean = clean_features(replace(plan, stacks=()), state, batch["image"])
-        outputs = plan.network.classifier.outputs(own, jax.lax.stop_gradient(clean))[0]
-        return answer.value(outputs, answer_targets(plan, batch)).mean()
+        read, known = forward(blocks, params["blocks"], x).output, wanted(answer)
+        if plan.reads_clean:
+            read = clean_features(replace(plan, stacks=()), state, batch["image"])
+            known = answer_targets(plan, batch)
+        outputs = plan.network.classifier.outputs(own, jax.lax.stop_gradient(read))[0]
+        return answer.value(outputs, known).mean()
 
     found = {"blocks": jax.grad(backbone)(params["blocks"])}
     found["classifier"] = jax.grad(classifier)(params["classifier"])
@@ -425,8 +484,7 @@ def _by_hand(plan: Plan, state: State, batch: Mapping[str, Any]) -> dict[str, An
 
 
 def _check_evaluation(objective: Objective, info: DatasetInfo) -> None:
-    data = _data_for(objective, info)
-    program = program_of(experiment_of("bp", data, losses__objective=objective), info)
+    program = _losing(objective, "lg-bp" if objective.local_only else "bp", info)
     state, batch, plan = state_of(program), batch_of(program), program.plan
     answer = plan.answer
 
@@ -444,6 +502,30 @@ def _check_evaluation(objective: Objective, info: DatasetInfo) -> None:
         found, expected = float(sums[name]), float(own)
         assert abs(found - expected) <= CLOSE * max(1.0, abs(expected)), (
             f"{objective}: evaluation reports {name} {found:g}, its own is {expected:g}"
+        )
+
+
+@law
+def check_prediction(prediction: Prediction | type[Prediction]) -> None:
+    """Outputs are of their own image alone, one for each class, and evaluation measures them."""
+    made = method_of(prediction)
+    program = program_of(experiment_of("lg-bp", made.needs, losses__prediction=made))
+    state, batch, plan = state_of(program), batch_of(program), program.plan
+    outputs = np.asarray(program.outputs(state, batch["image"]))
+    wanted = (len(batch["label"]), plan.answer.outputs(plan.data))
+    assert outputs.shape == wanted, f"{made}: outputs() gives {outputs.shape}, must be {wanted}"
+    assert np.isfinite(outputs).all(), f"{made}: outputs are not finite"
+    assert np.ptp(outputs, 0).max() > 0, f"{made}: gives all images the same outputs"
+    turned = program.outputs(state, array(np.asarray(batch["image"])[::-1]))
+    gap = distance(np.asarray(turned)[::-1], outputs)
+    assert gap < CLOSE, f"{made}: outputs of an image depend on others in the batch, by {gap:.1e}"
+    named = {"loss": plan.answer.value(array(outputs), batch["label"])}
+    named |= plan.answer.metrics(array(outputs), batch["label"])
+    sums = program.evaluate(state, batch)
+    for name, values in named.items():
+        found, expected = float(sums[name]), float(values.sum())
+        assert abs(found - expected) <= CLOSE * max(1.0, abs(expected)), (
+            f"{made}: evaluation reports {name} {found:g}, that of its outputs is {expected:g}"
         )
 
 
@@ -568,8 +650,12 @@ def _mean_over_basis(program: Program, state: State, batch: Any) -> Any:
 
 
 def _basis(plan: Plan) -> tuple[dict[str, Any], int]:
-    """An orthonormal basis of every segment's space, the same for all rows that have their own."""
+    """An orthonormal basis of every segment's space.
+
+    Rows that have noise of their own have the same vectors, unless their losses are coupled.
+    """
     rows, given, total = plan.space.rows, dict[str, Any](), 0
+    rows = 0 if plan.experiment.losses.coupling() is not None else rows
     for segment in plan.segments:
         elements = plan.perturbed(segment)
         shapes = {name: e.shape[rows:] for name, e in elements.items()}

@@ -162,7 +162,9 @@ class Model:
         return None if found is None else np.asarray(found, np.float32)
 
     def outputs(self, images: Any) -> NDArray[np.float32]:
-        """The outputs of the classifier, [n, k], float32: logits under cross entropy.
+        """The outputs that the answer is read from, [n, k], float32: logits under cross entropy.
+
+        They are the classifier's, or what `losses.prediction` says.
 
         Raises:
             UserError: as `predict`.

@@ -107,10 +107,13 @@ def functions(program: Program, dataset: Dataset, calls: Calls, compiled: Any) -
 
 def scales_of(plan: Plan) -> dict[str, float]:
     """What each loss among the metrics is for a model that knows nothing."""
-    answer, objective = plan.answer.scale(plan.data), plan.objective.scale(plan.data)
+    answer = plan.answer.scale(plan.data)
     found = {f"{when}/loss": answer for when in ("train", VALID, TEST)}
-    found["train/objective"] = objective
-    return found | {f"local_loss/{site.name}": objective for site in plan.headed_sites()}
+    found["train/objective"] = plan.objective.scale(plan.data)
+    return found | {
+        f"local_loss/{site.name}": plan.objective_at(site).scale(plan.data)
+        for site in plan.headed_sites()
+    }
 
 
 def _global(program: Program, own: Arrays, size: int) -> Batch:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from compiler.estimators.context import given, make_context
+from compiler.estimators.site_losses import Targets
 from compiler.named_arrays.random_streams import key_data
 
 LAYERS = ["block0/channel", "block0/group", "block1/token", "block1/channel", "block1/group"]
@@ -123,7 +124,8 @@ def test_second_block_from_the_stored_output_of_the_first(golden, rule):
     rest = replace(plan.network, blocks=plan.network.blocks[1:])
     plan = replace(plan, segments=plan.segments[1:], network=rest)
     labels, step = jnp.asarray(arrays["label"]), jnp.zeros((), jnp.int32)
-    context = make_context(plan, params, {}, labels, key_data(0), step, given(noise or {}))
+    targets = Targets(labels, labels)
+    context = make_context(plan, params, {}, targets, key_data(0), step, given(noise or {}))
     x = jnp.asarray(arrays["state/block_0.post_1"])
     grads = networks.estimated(plan, params, x, context).grads["blocks"]
     for path, expected in _expected(arrays, rule):

@@ -14,6 +14,7 @@ from fgspec.check.against_data import data_problems
 from fgspec.loading.spec_file import loads
 from fgspec.spec.dataset_info import DatasetInfo
 from fgspec.spec.kinds import working
+from fgspec.spec.objectives import CrossEntropy
 from fgspec.spec.shapes import ACTIVATION
 
 TOKEN_NORMS = ("local_layer_norm", "layer_norm", "batch_norm", "none")
@@ -105,7 +106,10 @@ def counts(made, info):
     network = working(made.architecture).network(info.image_shape, info.classes)
     local, readouts = made.losses.local, [network.classifier]
     if local is not None:
-        heads = [make_head(local, network, block.name, info.classes) for block in network.blocks]
+        heads = [
+            make_head(local, network, block.name, info.classes, CrossEntropy())
+            for block in network.blocks
+        ]
         readouts += heads if local.last == "local" else heads[:-1]
     layers = [layer for _, layer in every_layer(network.blocks)]
     layers += [layer for readout in readouts for layer in readout.layers]

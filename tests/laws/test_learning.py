@@ -7,6 +7,7 @@ from fgspec.spec.estimators import ESTIMATORS
 from fgspec.spec.guesses import GUESSES
 from fgspec.spec.heads import HEADS
 from fgspec.spec.objectives import OBJECTIVES, InfoNce
+from fgspec.spec.predictions import PREDICTIONS
 from fgspec.spec.projections import COEFFICIENTS, GRANULARITIES, GROUPINGS, SCALES
 from fgspec.spec.rules import RULES
 from fgspec.spec.sample_sets import SAMPLE_SETS
@@ -22,6 +23,11 @@ def test_objective(name):
 
 def test_objective_whose_rows_couple():
     learning.check_objective(InfoNce(keys="free", projection=3))
+
+
+@pytest.mark.parametrize("name", PREDICTIONS.names())
+def test_prediction(name):
+    learning.check_prediction(PREDICTIONS.kind(name))
 
 
 @pytest.mark.parametrize("name", ESTIMATORS.names())

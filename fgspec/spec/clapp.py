@@ -1,0 +1,54 @@
+"""CLAPP: each patch predicts the patch below it, against one of another image."""
+
+from collections.abc import Iterator
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from fgspec.problems.problems import Problem
+from fgspec.spec.base import PositiveInt, Unit
+from fgspec.spec.coupling import Coupling
+from fgspec.spec.data import Data
+from fgspec.spec.dataset_info import DatasetInfo, LabelKind
+from fgspec.spec.objectives import Objective
+from fgspec.yaml.load import Path
+
+
+class Clapp(Objective):
+    """Contrastive local predictive hinge loss (CLAPP; Illing et al. 2021, arXiv 2010.08262).
+
+    The score of a patch's features z for the features c of a patch above it is u = z W c, with a
+    learned matrix W for each layer and each distance. The loss is half of max(0, 1 - u) where both
+    are of one image, plus half of max(0, 1 + u) where z is of another image at the same place,
+    averaged over patches and distances. No label is read.
+    """
+
+    behaviour: ClassVar[str | None] = "compiler.objectives.clapp:Clapp"
+    takes: ClassVar[tuple[LabelKind, ...]] = ("class", "vector", "binary")
+    classifies: ClassVar[bool] = False
+    answers: ClassVar[bool] = False
+    compares: ClassVar[bool] = True
+    reports: ClassVar[tuple[str, ...]] = ()
+    reads_head: ClassVar[bool] = False
+    reads_grid: ClassVar[str] = "clapp compares patches"
+    local_only: ClassVar[str] = "clapp is a loss of features inside the network"
+    type: Literal["clapp"] = "clapp"
+    steps: Annotated[PositiveInt, Unit("rows")] = Field(
+        default=1,
+        description="How far below a patch the predicted ones are: 1, 2, up to so many rows.",
+        examples=[2],
+    )
+
+    def scale(self, data: DatasetInfo) -> float:
+        """That of scores of zero."""
+        return 1.0
+
+    def coupling(self) -> Coupling | None:
+        """The patches of each image are compared with those of another."""
+        return Coupling("clapp", ("type",))
+
+    def problems(self, at: Path, data: Data) -> Iterator[Problem]:
+        """There is another image."""
+        if data.batch_size == 1:
+            message = "clapp has no other image in a batch of one example; give at least 2"
+            yield Problem(("data", "batch_size"), message, others=((*at, "type"),))
