@@ -59,6 +59,11 @@ def estimates(plan: Plan) -> Iterator[str]:
     yield f"Every block learns the gradient {target.means}."
     if tells := plan.experiment.gradient.estimator.tells:
         yield tells
+    if every := plan.experiment.gradient.exact_every:
+        yield (
+            f"One update in {every} takes the exact gradient of the same losses instead, by a "
+            "reverse pass."
+        )
     if how is None:
         return
     yield f"What is perturbed is {how.perturbed_space.where}."

@@ -7,6 +7,7 @@ from typing import Any
 from compiler.cost.by_part import Anatomy, anatomy_values, by_part
 from compiler.cost.compiled import CompiledUpdate, ynnpack
 from compiler.cost.counts import counts
+from compiler.cost.exact_updates import exact_updates
 from compiler.cost.updates_per_call import calls_of
 from compiler.equivalence.consequences import summarized
 from compiler.named_arrays.paths import flatten
@@ -51,6 +52,11 @@ def cost_rows(plan: Plan, compiled: CompiledUpdate, anatomy: Anatomy) -> dict[st
         )
     if library := ynnpack(plan):
         rows["CPU kernels"] = KERNELS[library]
+    if (exact := exact_updates(plan)) is not None:
+        rows["exact updates"] = (
+            f"one in {exact.every}: {quantity(exact.exact)} FLOPs; "
+            f"{quantity(exact.estimated)} in all others"
+        )
     if idle := plan.idle_params():
         rows["cannot learn"] = f"{few(idle)}: the normalization after it cancels it"
     if plan.experiment.start_from is not None:
@@ -162,8 +168,15 @@ def cost_values(plan: Plan, compiled: CompiledUpdate, anatomy: Anatomy) -> dict[
         "steps_per_epoch": plan.steps_per_epoch,
         "calls": calls_of(plan)._asdict(),
         "derivative": _mode(plan),
+        **_exact(plan),
         "scanned": {stack.name: len(stack.units) for stack in plan.stacks},
     }
+
+
+def _exact(plan: Plan) -> dict[str, Any]:
+    """Exact updates and their cost, where a plan has some."""
+    exact = exact_updates(plan)
+    return {} if exact is None else {"exact_updates": exact._asdict()}
 
 
 def _mode(plan: Plan) -> str | None:
