@@ -52,6 +52,7 @@ class Plan:
         stacks: equal units that are compiled as one loop; empty if all blocks are unrolled.
         steps: the number of updates of the whole run.
         steps_per_epoch: the number of updates in an epoch; an incomplete last batch is dropped.
+        fixed: the `choice` of all updates, where the host chooses a program for each of them.
     """
 
     experiment: Experiment
@@ -62,6 +63,7 @@ class Plan:
     stacks: tuple[Stack, ...]
     steps: int
     steps_per_epoch: int
+    fixed: tuple[int, bool] | None = None
 
     @property
     def objective(self) -> Objective:
@@ -135,6 +137,18 @@ class Plan:
         experiments.append(own.model_copy(update={"phases": ()}))
         plans = [_with_losses(self, experiment) for experiment in experiments]
         return tuple(zip(found, plans, strict=True))
+
+    @property
+    def chooses(self) -> bool:
+        """Whether updates differ in which gradient they take."""
+        return bool(self.phases) or self.experiment.gradient.exact_every is not None
+
+    def choice(self, step: int) -> tuple[int, bool]:
+        """The phase of the update after so many, counted from 0, and whether it is exact."""
+        phase = sum(step >= span.start for span, _ in self.phases[1:])
+        own = self.phases[phase][1] if self.phases else self
+        every = own.experiment.gradient.exact_every
+        return phase, every is not None and (step + 1) % every == 0
 
     @property
     def slot(self) -> str:

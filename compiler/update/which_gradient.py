@@ -2,7 +2,8 @@
 
 A choice is a conditional by the number of the update inside the compiled program. So calls of many
 updates, loops over blocks, pipelines and meshes need not know of it, and a run that is resumed
-takes the same branch.
+takes the same branch. Where a backend is slow inside of conditionals (`compiler.plan.loops`), the
+host chooses between programs of plans whose choice is `fixed`.
 """
 
 from collections.abc import Callable, Mapping
@@ -73,8 +74,11 @@ def network_estimate(
             moved[phase.slot] = {"blocks": estimate.feedback}
         return estimate._replace(feedback=moved)
 
-    spans, phases = zip(*plan.phases, strict=True)
-    estimate = in_turn(spans, step, [partial(branch, phase) for phase in phases])
+    if plan.fixed is not None:
+        estimate = branch(plan.phases[plan.fixed[0]][1])
+    else:
+        spans, phases = zip(*plan.phases, strict=True)
+        estimate = in_turn(spans, step, [partial(branch, phase) for phase in phases])
     new = {**feedback, **estimate.feedback} if learning else None
     return estimate._replace(feedback=new)
 
@@ -122,6 +126,8 @@ def _alternating(
     if every is None:
         return estimated()
     kept = partial(_kept, plan, context.feedback)
+    if plan.fixed is not None:
+        return kept(exact() if plan.fixed[1] else estimated())
     return one_in(every, context.step, lambda: kept(exact()), lambda: kept(estimated()))
 
 
