@@ -22,7 +22,10 @@ class ExactUpdates(NamedTuple):
 
 
 def exact_updates(plan: Plan) -> ExactUpdates | None:
-    """The exact updates of a plan, with their cost; None if there are none."""
+    """The exact updates of a plan, with their cost; None if there are none.
+
+    Of a run in phases they are those of the spec's own gradient.
+    """
     every = plan.experiment.gradient.exact_every
     if every is None:
         return None
@@ -31,4 +34,5 @@ def exact_updates(plan: Plan) -> ExactUpdates | None:
 
 def _every(plan: Plan, every: int | None) -> Plan:
     gradient = plan.experiment.gradient.model_copy(update={"exact_every": every})
-    return replace(plan, experiment=plan.experiment.model_copy(update={"gradient": gradient}))
+    update = {"gradient": gradient, "phases": ()}
+    return replace(plan, experiment=plan.experiment.model_copy(update=update))

@@ -124,6 +124,7 @@ def explain(plan: Plan) -> Explanation:
         plan.experiment.name,
         (
             " ".join(words.losses(plan)),
+            *filter(None, [" ".join(words.phases(plan))]),
             " ".join([*words.estimates(plan), words.stops(plan)]),
             *missing,
         ),
@@ -146,9 +147,9 @@ def cost_beside_backprop(plan: Plan) -> str:
         [sum(getattr(each, name).values()) for each in (own, bp)] for name in ("flops", "memory")
     )
     work, held = flops[0] / flops[1], memory[0] / memory[1]
-    exact, mean = exact_updates(plan), ""
+    exact, mean = exact_updates(plan), " This is the mean over all phases." * bool(plan.phases)
     if exact is not None:
-        mean = (
+        mean += (
             f" This is the mean: {quantity(exact.exact)} FLOPs at one update in {exact.every}, "
             f"which is exact, {quantity(exact.estimated)} at all others."
         )

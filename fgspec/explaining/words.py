@@ -85,6 +85,19 @@ def estimates(plan: Plan) -> Iterator[str]:
     )
 
 
+def phases(plan: Plan) -> Iterator[str]:
+    """What trains before the spec's own gradient does, if anything."""
+    for number, (span, phase) in enumerate(plan.phases[:-1], 1):
+        gradient = phase.experiment.gradient
+        exact = f" One in {gradient.exact_every} is exact." if gradient.exact_every else ""
+        yield (
+            f"Phase {number} is updates {span.start + 1:,} to {span.stop:,}: every block learns "
+            f"the gradient {gradient.target.means}. {gradient.estimator.tells}{exact}"
+        )
+    if plan.phases:
+        yield f"What follows is said of all updates from {plan.phases[-1][0].start + 1:,} on."
+
+
 def stops(plan: Plan) -> str:
     """Where gradients stop."""
     if plan.estimator.isolates_layers:
