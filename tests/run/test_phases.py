@@ -25,9 +25,10 @@ def test_a_run_that_is_stopped_in_every_phase_goes_on_as_if_it_was_not(tmp_path,
     whole, run = tmp_path / "whole", tmp_path / "parts"
     fgspec.train(spec, run=whole)
     for updates in (5, 7, 6):
-        with monkeypatch.context() as patch, pytest.raises(Preempted):
-            runs.stop_after(patch, updates)
+        runs.stop_after(monkeypatch, updates)
+        with pytest.raises(Preempted):
             fgspec.train(spec, run=run)
+        monkeypatch.undo()
     fgspec.train(spec, run=run)
     runs.assert_same(run, whole)
 
