@@ -28,6 +28,12 @@ from fgspec.spec.rules import RULES
 
 STEPS = 3
 CLIPPED = "type: sgd, learning_rate: 0.1, average: {decay: 0.5}, clip: {type: global_norm}"
+SECOND = "gradient: {exact_every: 2}"
+CHOOSING = """
+phases: [{steps: 1, gradient: {estimator: grape}}]
+gradient: {exact_every: 3}
+"""
+"""Three updates by three gradients, two of them with backward weights of their own."""
 KEPT = "accumulate: 2, average: {decay: 0.5}, clip: {type: block_norm, limit: 0.1}"
 """Of an optimizer, beside its moments."""
 
@@ -37,6 +43,7 @@ def agreement():
     rules, found = RULES.names(), {}
     plain, clipped = {"blocks": 2}, {"blocks": 4, "optimizer": CLIPPED}
     cases = [*((rule, plain, "4x2") for rule in rules), ("lg-fg-a", clipped, "2x4")]
+    cases += [("fa", {"blocks": 3, "more": CHOOSING}, "4x2")]
     for rule, asked, name in cases:
         wanted = meshes.trained(meshes.program(rule, **asked), STEPS)
         made = meshes.program(rule, meshes.MESHES[name], **asked)
@@ -50,7 +57,7 @@ def pipelines():
     """The same for pipelines, and what they send."""
     adam, found = f"type: adam, learning_rate: 0.001, epsilon: 0.001, {KEPT}", {}
     cases = (
-        ("stage: 3", {"rule": "lg-fg-a", "blocks": 5, "optimizer": adam}),
+        ("stage: 3", {"rule": "lg-fg-a", "blocks": 5, "optimizer": adam, "more": SECOND}),
         ("stage: 2, data: 2", {"rule": "lg-bp"}),
     )
     for mesh, asked in cases:

@@ -73,22 +73,24 @@ def test_the_objective_of_the_guide_is_known_trains_and_keeps_the_laws(tmp_path)
 
 RULE = """
 [project]
-name = "fgspec-drtp"
+name = "fgspec-sdfa"
 version = "0.1"
 [project.entry-points."fgspec.estimators"]
-drtp = "drtp:Drtp"
+sdfa = "sdfa:Sdfa"
 [project.entry-points."fgspec.rules"]
-drtp = "drtp:DrtpRule"
+sdfa = "sdfa:SdfaRule"
 """
 
 
 def test_the_rule_of_the_guide_trains(tmp_path):
-    imports = "from typing import ClassVar, Literal\n\nimport jax\n\nimport fgspec\n\n\n"
-    install(tmp_path, RULE, drtp=imports + block("python", "class Drtp("))
-    (tmp_path / "a.yaml").write_text(SPEC + "rule: drtp\n")
+    imports = (
+        "from typing import ClassVar, Literal\n\nimport jax.numpy as jnp\n\nimport fgspec\n\n\n"
+    )
+    install(tmp_path, RULE, sdfa=imports + block("python", "class Sdfa("))
+    (tmp_path / "a.yaml").write_text(SPEC + "rule: sdfa\n")
     trained = run(tmp_path, "-m", "fgspec", "train", "a.yaml")
     assert trained.returncode == 0, trained.stderr
-    assert run(tmp_path, "-m", "fgspec", "init", "b.yaml", "--rule", "drtp").returncode == 0
+    assert run(tmp_path, "-m", "fgspec", "init", "b.yaml", "--rule", "sdfa").returncode == 0
     assert run(tmp_path, "-m", "fgspec", "check", "b.yaml").returncode == 0
 
 

@@ -75,8 +75,8 @@ def _keeps(law, kind, folder):
     ("law", "place"),
     [
         ("check_objective", "squared_error:SquaredError"),
-        ("check_estimator", "drtp:Drtp"),
-        ("check_rule", "drtp:DrtpRule"),
+        ("check_estimator", "sdfa:Sdfa"),
+        ("check_rule", "sdfa:SdfaRule"),
         ("check_activation", "my_tanh:MyTanh"),
         ("check_layer", "attention:Attention"),
         ("check_architecture", "vit:Vit"),
@@ -153,7 +153,7 @@ architecture: {type: mlp, hidden: [12]}
             },
             ("+ squared_error", "+ lion", "my_tanh", "my_csv"),
         ),
-        ({"rule": "drtp"}, ("+ drtp",)),
+        ({"rule": "sdfa"}, ("+ sdfa",)),
         (
             {
                 "architecture": "{type: chain, patches: 2, blocks: [[{type: dense, channels: 4}], "

@@ -56,11 +56,20 @@ def work(program: Operations, loops: bool = True) -> Work:
             values: set[Value] = read | set(step.writes)
             moved[step.where] += sum(value.bytes for value in values)
     for step in program.steps:
-        repeats = step.times if loops else 1
-        for inner in (work(body, loops) for body in step.inner):
-            flops.update({where: repeats * count for where, count in inner.flops.items()})
-            moved.update({where: repeats * count for where, count in inner.bytes.items()})
+        for share, inner in _counted(step, loops):
+            flops.update({where: round(share * count) for where, count in inner.flops.items()})
+            moved.update({where: round(share * count) for where, count in inner.bytes.items()})
     return Work(flops, moved)
+
+
+def _counted(step: Operation, loops: bool) -> list[tuple[float, Work]]:
+    """The work of the programs that an operation runs, each with how often it counts."""
+    bodies = [work(body, loops) for body in step.inner]
+    if not step.shares:
+        return [(step.times if loops else 1, body) for body in bodies]
+    if loops:
+        return list(zip(step.shares, bodies, strict=True))
+    return [(1, max(bodies, key=lambda body: body.flops.total()))]  # XLA counts the larger branch
 
 
 def operation_flops(step: Operation) -> int:

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import jax.extend.core as jex
 
+from compiler.plan.choices import shares
+
 BODIES = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 """Parameters of JAX's equations that hold the body of a called function."""
 
@@ -54,6 +56,7 @@ class Operation(NamedTuple):
         equation: JAX's equation.
         inner: the programs that it runs.
         times: how often it runs them.
+        shares: the share of updates in which it runs each of them; empty: all of them always.
     """
 
     name: str
@@ -63,6 +66,7 @@ class Operation(NamedTuple):
     equation: Any
     inner: "list[Operations]"
     times: int = 1
+    shares: tuple[float, ...] = ()
 
 
 class Operations(NamedTuple):
@@ -115,7 +119,7 @@ def _flat(program: Any, known: _Known, around: str) -> Iterator[Operation]:
         name, where = equation.primitive.name, f"{around}/{equation.source_info.name_stack}"
         reads = [known.read(atom) for atom in equation.invars]
         body_param = next((equation.params[key] for key in BODIES if key in equation.params), None)
-        inner: tuple[list[Operations], int] = ([], 1)
+        inner: tuple[list[Operations], int, tuple[float, ...]] = ([], 1, ())
         if name in SAME:
             known.values[equation.outvars[0]] = reads[0]
             continue
@@ -139,14 +143,15 @@ def _flat(program: Any, known: _Known, around: str) -> Iterator[Operation]:
             yield Operation(name, reads, writes, where, equation, *inner)
 
 
-def _inner(equation: Any, where: str) -> tuple[list[Operations], int]:
+def _inner(equation: Any, where: str) -> tuple[list[Operations], int, tuple[float, ...]]:
     params = [equation.params[key] for key in LOOPS[equation.primitive.name]]
     programs = [
         program for param in params for program in (param if isinstance(param, tuple) else (param,))
     ]
     inner_programs = [operations(getattr(program, "jaxpr", program), where) for program in programs]
     times = equation.params.get("length", 1) if equation.primitive.name == "scan" else 1
-    return inner_programs, times
+    chosen = shares(where) if equation.primitive.name == "cond" else ()
+    return inner_programs, times, chosen
 
 
 def _value(atom: Any, given: bool = False) -> Value:

@@ -258,6 +258,7 @@ def _run(plan: Plan) -> dict[str, Print]:
         "updates": _same(plan.steps),
         "evaluated every": _same(plan.steps_of(training.evaluate_every)),
         "logged every": _same(plan.steps_of(training.log_every)),
+        **({} if not plan.phases else {"phases": _same([span for span, _ in plan.phases])}),
         **({} if training.stop_early is None else {"stops early": _same(training.stop_early)}),
     }
 

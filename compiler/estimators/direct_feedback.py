@@ -6,8 +6,7 @@ during the run as averages of the layers' Jacobians.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -50,11 +49,8 @@ class DirectFeedback(estimators.DirectFeedback):
 class LearnedDirectFeedback(estimators.LearnedDirectFeedback):
     """Direct feedback through averages of Jacobians (Bacho and Chu 2022, arXiv 2212.07282).
 
-    Normal noise u moves the outputs of all layers at once, and d is the derivative of the network's
-    outputs along it. For every layer, the product of d and its u, averaged over the batch, is one
-    unbiased sample of the layer's Jacobian. The noise of other layers and examples adds variance,
-    which the moving average (momentum) reduces. The error of a step goes through the matrices from
-    before that step.
+    The moving average (momentum) reduces the variance of `jacobian_samples`. The error of a step
+    goes through the matrices from before that step.
     """
 
     def backward_weights(self, plan: Plan) -> dict[str, ParamSpec]:
@@ -68,37 +64,63 @@ class LearnedDirectFeedback(estimators.LearnedDirectFeedback):
         self, plan: Plan, params: Params, x: Features, context: Context
     ) -> Estimate:
         """Every layer's gradient, and the matrices for the next step."""
-        (segment,), final, block_params = plan.segments, context.final, params["blocks"]
-        paths = {f"{path}/{OUTPUT}": layer for path, layer in layers_in(segment.blocks)}
-        u = context.noise({name: (x.shape[0], *layer.outputs) for name, layer in paths.items()}, 0)
-
-        def run(by: Mapping[str, Any]) -> tuple[Float[Array, "n k"], Trace]:
-            # Noise is added after the activation: the matrices replace only what follows it.
-            trace = forward(segment.blocks, block_params, x, taps=by)
-            return final.outputs(trace.output), trace
-
-        zeros = jax.tree.map(jnp.zeros_like, u)
-        outputs, d, trace = jax.jvp(run, (zeros,), (u,), has_aux=True)
-        estimate = sent_to_layers(
-            segment, block_params, trace, final.error(outputs), context.feedback
+        (segment,), block_params = plan.segments, params["blocks"]
+        sampled = jacobian_samples(segment, block_params, x, context)
+        keep, matrices = self.momentum, context.feedback
+        new_matrices = jax.tree.map(
+            lambda matrix, sample: keep * matrix + (1 - keep) * sample, matrices, sampled.jacobians
         )
-        average = partial(_averaged, d=d / x.shape[0], momentum=self.momentum)
-        matrices = flatten(context.feedback)
-        new_matrices = {
-            f"{path}/w": average(matrices[f"{path}/w"], u[f"{path}/{OUTPUT}"])
-            for path in _layers(paths)
-        }
-        return Estimate({"blocks": estimate.grads}, estimate.trace, unflatten(new_matrices))
+        estimate = sent_to_layers(segment, block_params, sampled.trace, sampled.error, matrices)
+        return Estimate({"blocks": estimate.grads}, estimate.trace, new_matrices)
 
 
-def _layers(names: Mapping[str, Any]) -> list[str]:
-    return [name.removesuffix(f"/{OUTPUT}") for name in names]
+class Sampled(NamedTuple):
+    """One sample of the Jacobian of every layer, and the forward pass that it was made with.
+
+    Attributes:
+        trace: the forward pass, without noise.
+        error: the derivative of each row's final loss with respect to its outputs.
+        jacobians: the samples [k, p, g, c] by block and layer, under `w`.
+    """
+
+    trace: Trace
+    error: Float[Array, "n k"]
+    jacobians: Params
 
 
-def _averaged(
-    matrix: Float[Array, "k p g c"], u: Features, d: Float[Array, "n k"], momentum: float
-) -> Float[Array, "k p g c"]:
-    return momentum * matrix + (1 - momentum) * jnp.einsum("nk,npgc->kpgc", d, u)
+def jacobian_samples(segment: Segment, params: Params, x: Features, context: Context) -> Sampled:
+    """Samples of what every layer's outputs do to the network's outputs, by one tangent.
+
+    Normal noise u [n, p, g, c] moves the outputs of all layers at once, and d [n, k] is the
+    derivative of the network's outputs along it. For every layer the product of d and its u,
+    averaged over the batch, is an unbiased sample of its mean Jacobian: a matrix of rank one from
+    each row. The noise of other layers and rows adds variance.
+
+    Args:
+        segment: the whole network.
+        params: parameters by block, layer and name.
+        x: the network's input.
+        context: the step, whose noise is drawn for each layer under `block/layer/output`.
+    """
+    final = context.final
+    names = {path: f"{path}/{OUTPUT}" for path, _ in layers_in(segment.blocks)}
+    shapes = {
+        names[path]: (x.shape[0], *layer.outputs) for path, layer in layers_in(segment.blocks)
+    }
+    u = context.noise(shapes, 0)
+
+    def run(by: Mapping[str, Any]) -> tuple[Float[Array, "n k"], Trace]:
+        # Noise is added after the activation: the matrices replace only what follows it.
+        trace = forward(segment.blocks, params, x, taps=by)
+        return final.outputs(trace.output), trace
+
+    zeros = jax.tree.map(jnp.zeros_like, u)
+    outputs, d, trace = jax.jvp(run, (zeros,), (u,), has_aux=True)
+    samples = {
+        f"{path}/w": jnp.einsum("nk,npgc->kpgc", d / x.shape[0], u[name])
+        for path, name in names.items()
+    }
+    return Sampled(trace, final.error(outputs), unflatten(samples))
 
 
 def sent_to_layers(

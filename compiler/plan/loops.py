@@ -17,7 +17,9 @@ SLOW_IN_LOOPS = {"cpu": "conv_general_dilated"}
 
 On a CPU, the gradient of a convolution's weights takes 75 times as long in a loop of XLA as outside
 of one, in every precision. One update of ResNet-18 in 8 blocks, batch 8: 7.4 seconds of CPU time in
-a loop of one turn, 0.44 without it.
+a loop of one turn, 0.44 without it. The same holds inside a conditional: one update of direct
+feedback through three layers of 32 channels, batch 32, took 0.45 seconds of CPU time in a branch,
+0.03 outside.
 """
 
 

@@ -32,6 +32,7 @@ from fgspec.spec.experiment import Experiment
 from fgspec.spec.gradient import Perturbation
 from fgspec.spec.kinds import working
 from fgspec.spec.objectives import Objective
+from fgspec.spec.phases import as_in, spans
 from fgspec.spec.predictions import Prediction
 from fgspec.spec.scanning import stores_all, unscannable
 from fgspec.spec.shapes import Extent, ParamSpec
@@ -52,6 +53,7 @@ class Plan:
         stacks: equal units that are compiled as one loop; empty if all blocks are unrolled.
         steps: the number of updates of the whole run.
         steps_per_epoch: the number of updates in an epoch; an incomplete last batch is dropped.
+        fixed: the `choice` of all updates, where the host chooses a program for each of them.
     """
 
     experiment: Experiment
@@ -62,6 +64,7 @@ class Plan:
     stacks: tuple[Stack, ...]
     steps: int
     steps_per_epoch: int
+    fixed: tuple[int, bool] | None = None
 
     @property
     def objective(self) -> Objective:
@@ -154,6 +157,39 @@ class Plan:
     def feedback(self) -> dict[str, Any]:
         """A `ParamSpec` for every backward weight, nested; empty if the estimator has none."""
         return unflatten(self.estimator.backward_weights(self))
+
+    @cached_property
+    def phases(self) -> "tuple[tuple[range, Plan], ...]":
+        """The updates of every phase and its plan, the spec's own gradient last.
+
+        Empty if the spec has no phases. The plan of a phase is one without phases.
+        """
+        own = self.experiment
+        if not own.phases:
+            return ()
+        found = list(spans(own.phases, self.steps_per_epoch))
+        experiments = [as_in(phase, own) for phase in own.phases]
+        found.append(range(found[-1].stop, self.steps))
+        experiments.append(own.model_copy(update={"phases": ()}))
+        plans = [_with_losses(self, experiment) for experiment in experiments]
+        return tuple(zip(found, plans, strict=True))
+
+    @property
+    def chooses(self) -> bool:
+        """Whether updates differ in which gradient they take."""
+        return bool(self.phases) or self.experiment.gradient.exact_every is not None
+
+    def choice(self, step: int) -> tuple[int, bool]:
+        """The phase of the update after so many, counted from 0, and whether it is exact."""
+        phase = sum(step >= span.start for span, _ in self.phases[1:])
+        own = self.phases[phase][1] if self.phases else self
+        every = own.experiment.gradient.exact_every
+        return phase, every is not None and (step + 1) % every == 0
+
+    @property
+    def slot(self) -> str:
+        """The place of this plan's backward weights in the state of a run that has phases."""
+        return str(self.experiment.gradient.estimator)
 
     def to_every_layer(self) -> dict[str, ParamSpec]:
         """Matrices [k, p, g, c] from the network's k outputs to the output of every layer.
@@ -282,13 +318,7 @@ class Plan:
 
     def headed_sites(self) -> tuple[Site, ...]:
         """The sites with a head that is trained, in order."""
-        guides = self.perturbation.guides if self.perturbation is not None else ()
-        # Heads do not learn if a guess needs them as they were drawn. All others learn, even if the
-        # target does not use them.
-        untrained = any(guide.reads_heads for guide in guides) and not any(
-            guide.heads_learn for guide in guides
-        )
-        read = self.target.reads_local or not untrained
+        read = self.experiment.gradient.trains_heads
         return tuple(site for site in self._headed() if read or site.name == "final")
 
     def _headed(self) -> Iterator[Site]:
@@ -315,6 +345,7 @@ class Plan:
         spec = self.experiment
         return (
             self.target.inside
+            and not spec.phases  # another phase may need all units at once
             and unscannable(spec.architecture, spec.losses, spec.gradient) is None
         )
 
@@ -400,20 +431,46 @@ def make_plan(experiment: Experiment, data: DatasetInfo) -> Plan:
     per_epoch = data.train_examples // experiment.data.batch_size
     training = experiment.training
     steps = training.steps or (training.epochs or 0) * per_epoch
-    units = _units(experiment, network)
-    segments = tuple(working(experiment.gradient.target).segments(units))
-    plan = Plan(experiment, data, network, units, segments, (), steps, per_epoch)
-    if plan.moves_together:
-        plan = replace(plan, segments=tuple(one_loss_each(segments)))
+    plan = _with_losses(Plan(experiment, data, network, (), (), (), steps, per_epoch), experiment)
     _refuse_unknown_parts(plan)
     _refuse_too_many(plan)
     _refuse_single_values(plan)
+    _refuse_unlike_phases(plan)
     return replace(plan, stacks=_stacks(plan))
 
 
 def _answer(experiment: Experiment, data: DatasetInfo) -> Objective:
     """The loss that the classifier is trained and evaluated with."""
     return working(experiment.losses.objective.answer().for_labels(data.label))
+
+
+def _with_losses(plan: Plan, experiment: Experiment) -> Plan:
+    """The plan with the units and segments of an experiment, whose network is the same."""
+    units = _units(experiment, plan.network)
+    segments = tuple(working(experiment.gradient.target).segments(units))
+    plan = replace(plan, experiment=experiment, units=units, segments=segments, stacks=())
+    return replace(plan, segments=tuple(one_loss_each(segments))) if plan.moves_together else plan
+
+
+def _refuse_unlike_phases(plan: Plan) -> None:
+    """Refuse phases that leave nothing to the spec's own gradient, or train other parameters."""
+    own = flatten(plan.parameters())
+    for index, (span, phase) in enumerate(plan.phases):
+        if not span:
+            raise UserError(
+                f"phases: last {span.start} updates, but the run has only {plan.steps}; make them "
+                "shorter, or training longer"
+            )
+        _refuse_too_many(phase)
+        other = flatten(phase.parameters())
+        if {path: spec.shape for path, spec in other.items()} != {
+            path: spec.shape for path, spec in own.items()
+        }:
+            paths = ", ".join(sorted(own.keys() ^ other.keys())[:3])
+            raise UserError(
+                f"phases.{index}.gradient: the parameters of phases must be the same, but {paths} "
+                "are not in all of them; use a gradient that trains the same heads"
+            )
 
 
 def _stacks(plan: Plan) -> tuple[Stack, ...]:
@@ -425,6 +482,7 @@ def _stacks(plan: Plan) -> tuple[Stack, ...]:
     spec, choice = plan.experiment, plan.experiment.compile.blocks
     if (
         choice == "unrolled"
+        or spec.phases  # which need the parameters in one layout
         or unscannable(spec.architecture, spec.losses, spec.gradient) is not None
     ):
         return ()

@@ -131,10 +131,14 @@ def placed(plan: Plan, state: Any) -> Any:
         axes = {path: spec.axes for path, spec in flatten(specs).items()}
         return jax.tree_util.tree_map_with_path(partial(_put, layout, stacks, axes), tree)
 
+    feedback = put(state.feedback, plan.feedback())
+    for _, phase in plan.phases:
+        if phase.slot in state.feedback:
+            feedback[phase.slot] = put(state.feedback[phase.slot], phase.feedback())
     return put(state, {})._replace(
         params=put(state.params, plan.parameters()),
         optimizer=put(state.optimizer, plan.parameters()),
-        feedback=put(state.feedback, plan.feedback()),
+        feedback=feedback,
     )
 
 

@@ -16,8 +16,7 @@ from compiler.named_arrays.random_streams import KeyData, address
 from compiler.plan.loops import scanned, written_out
 from compiler.plan.plan import Plan
 from compiler.update.learn import Rows
-from fgspec.spec.estimators import Exact
-from fgspec.spec.kinds import working
+from compiler.update.which_gradient import exact_of_target
 
 Params = Mapping[str, Any]
 Features = Float[Array, "n p g c"]
@@ -88,18 +87,11 @@ def _estimate(plan: Plan, params: Params, feedback: Params, rows: Rows, noise: N
 
 
 def target_gradient(plan: Plan, params: Params, x: Features, context: Context) -> Params:
-    """The exact gradient of the plan's target by block, whatever the plan's estimator is.
+    """The exact gradient of the plan's target by block; arguments as of `exact_of_target`.
 
-    Args:
-        plan: a plan without stacks.
-        params: the parameters of all blocks, under `blocks`.
-        x: the network's input.
-        context: the context of the step, without backward weights.
+    The plan must be one without stacks.
     """
-    segments = tuple(plan.target.segments(plan.units))
-    reverse = working(Exact())
-    estimate = reverse.network_gradient(replace(plan, segments=segments), params, x, context)
-    return estimate.grads["blocks"]
+    return exact_of_target(plan, params, x, context).grads["blocks"]
 
 
 def draws(plan: Plan) -> bool:

@@ -25,6 +25,7 @@ from compiler.plan.segment import Segment, Unit
 from compiler.plan.stacks import Stack
 from compiler.update.forward_passes import heads_gradient, targets, views
 from compiler.update.state import State, stepped
+from compiler.update.which_gradient import network_estimate, unit_estimate
 
 Params = Mapping[str, Any]
 Features = Float[Array, "n p g c"]
@@ -115,7 +116,7 @@ class Learned(NamedTuple):
         metrics: the losses of heads.
         output: the features after the last block; no gradient passes through them.
         layers: the traces of blocks that are not scanned, by path.
-        feedback: the backward weights of the next step under `blocks`, if they are learned.
+        feedback: the backward weights of the next step, as the state has them, if they are learned.
     """
 
     grads: Params
@@ -205,8 +206,11 @@ def _whole(plan: Plan, state: State, rows: Rows, keep: Keep) -> Learned:
     """The gradients from the estimator's gradient of the whole network."""
     sections = ("blocks", "stacks")
     chained = {name: state.params[name] for name in sections if name in state.params}
-    context = _context(plan, state.params, state.feedback, rows, rows.noise(plan))
-    estimate = plan.estimator.network_gradient(plan, chained, rows.x, context)
+
+    def context_of(phase: Plan, feedback: Params) -> Context:
+        return _context(phase, state.params, feedback, rows, rows.noise(phase))
+
+    estimate = network_estimate(plan, chained, rows.x, rows.step, state.feedback, context_of)
     grads, trace = dict(estimate.grads), jax.lax.stop_gradient(estimate.trace)
     stack_grads = grads.pop("stacks", {})
     stacks = keep_all(plan, keep, stack_grads)
@@ -214,9 +218,8 @@ def _whole(plan: Plan, state: State, rows: Rows, keep: Keep) -> Learned:
         plan, plan.headed_sites(), state.params, trace.features, rows.targets
     )
     squares = optax.tree.norm((stack_grads, grads, heads), squared=True)
-    feedback = None if estimate.feedback is None else {"blocks": estimate.feedback}
     return Learned(
-        {**grads, **heads}, stacks, squares, metrics, trace.output, trace.layers, feedback
+        {**grads, **heads}, stacks, squares, metrics, trace.output, trace.layers, estimate.feedback
     )
 
 
@@ -291,7 +294,7 @@ def _unit(
     """
     context = _context(plan, params, feedback, rows, noise)
     blocks = {block.name: params["blocks"][block.name] for block in segment.blocks}
-    estimate = plan.estimator.gradient(plan, segment, blocks, rows.x, context)
+    estimate = unit_estimate(plan, segment, blocks, rows.x, context)
     trace = jax.lax.stop_gradient(estimate.trace)
     sites = tuple(site for site in segment.sites if plan.place(site)[0] == "heads")
     heads, losses = heads_gradient(plan, sites, params, trace.features, rows.targets)

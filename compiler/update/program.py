@@ -1,9 +1,9 @@
 """Plan -> Program: the pure functions that a run calls, such as the jitted update."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from compiler.named_arrays.random_streams import key_data
 from compiler.network.running import moved
 from compiler.optimizers.make import learning_rate
-from compiler.plan.loops import looped
+from compiler.plan.loops import looped, written_out
 from compiler.plan.plan import Plan
 from compiler.plan.sharding import everywhere, placed, shardings, traced_on
 from compiler.update.diagnose import diagnosed
@@ -85,6 +85,8 @@ class Program:
         outputs: (State, images) -> the outputs [n, k] of the classifier; jitted.
         features: (State, images, block=NAME) -> the features [n, p, g, c] after the block; jitted.
         diagnose: (State, batch) -> measures of this step's gradient estimate; jitted.
+        by_host: whether the host chooses a program for every update, see `at`; false where one
+            program has conditionals.
         learning_rate: step -> the learning rate of the update after so many, before factors of
             parts.
     """
@@ -105,8 +107,18 @@ class Program:
             out_shardings=state_shardings and (state_shardings, replicated),
         )
         reading = partial(self._jit, out_shardings=replicated)
+        self._fixed: dict[tuple[int, bool], Program] = {}
+        self.by_host = (
+            plan.chooses
+            and plan.fixed is None
+            and written_out(plan)
+            and plan.experiment.mesh.stage == 1  # stages are at different updates at one time
+        )
         self.update: Any = donating("update", self._update)
         self.updates: Any = donating("updates", self._updates)
+        if self.by_host:
+            self.update = _ByHost(self, "update", self.update)
+            self.updates = _ByHost(self, "updates", self.updates)
         self.evaluate: Any = reading("evaluate", partial(evaluated, plan))
         self.answered: Any = reading("answered", partial(answered, plan))
         self.outputs: Any = reading("outputs", partial(outputs, plan))
@@ -114,6 +126,9 @@ class Program:
             "features", partial(features_after, plan), static_argnames="block"
         )
         self.diagnose: Any = reading("diagnose", self._diagnose)
+        if plan.phases:
+            phased = [Program(phase) for _, phase in plan.phases]
+            self.diagnose = partial(_diagnosed_in_phase, plan, phased)
         self._finite: Any = reading("finite", partial(are_finite, plan))
         self._gradient: Any = self._jit("gradient", self._gradient_of_step)
         self.learning_rate = partial(
@@ -128,6 +143,15 @@ class Program:
     def init(self, seed: int) -> State:
         """The state before the first step."""
         return self._begin(key_data(seed), dict(self.given()))
+
+    def at(self, step: int) -> "Program":
+        """The program of the update after so many: this one, unless the host has to choose."""
+        if not self.by_host:
+            return self
+        choice = self.plan.choice(step)
+        if choice not in self._fixed:
+            self._fixed[choice] = Program(replace(self.plan, fixed=choice), given=self.given)
+        return self._fixed[choice]
 
     def abstract(self) -> State:
         """The state's shapes, each with its sharding on the plan's mesh."""
@@ -168,12 +192,14 @@ class Program:
         if perturbations is not None:
             self._refuse_other(perturbations)
         if not float64:
-            return self._gradient(state, batch, perturbations)
+            program = self.at(int(state.step)) if self.by_host else self
+            return program._gradient(state, batch, perturbations)
         # With x64 JAX makes int64 numbers, which meet the int32 ones of the state.
         with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
             wide = partial(jax.tree.map, _wide)
             wide_batch = {name: _unit_interval(name, array) for name, array in batch.items()}
-            return self._wide._gradient(wide(state), wide(wide_batch), wide(perturbations))
+            program = self._wide.at(int(state.step)) if self.by_host else self._wide
+            return program._gradient(wide(state), wide(wide_batch), wide(perturbations))
 
     @cached_property
     def _wide(self) -> "Program":
@@ -215,10 +241,18 @@ class Program:
         }
 
     def perturbations(self) -> dict[str, jax.ShapeDtypeStruct]:
-        """The names and shapes of a step's perturbations, samples first; may be empty."""
-        return dict(self._perturbed)
+        """The names and shapes of a step's perturbations, samples first; may be empty.
+
+        Empty if the spec has phases, whose perturbations differ.
+        """
+        return {} if self.plan.phases else dict(self._perturbed)
 
     def _refuse_other(self, perturbations: Perturbations) -> None:
+        if self.plan.phases:
+            raise UserError(
+                "gradient: perturbations: cannot be given to a spec with phases, whose "
+                "perturbations differ; take a spec without phases"
+            )
         shapes_known = self.perturbations()
         for name in perturbations.keys() - shapes_known.keys():
             listed = ", ".join(shapes_known) or "none"
@@ -305,6 +339,59 @@ class Program:
         plan = self.plan
         named, rows = by_name(plan, state), rows_of(plan, state, batch)
         return diagnosed(plan, named.params, named.feedback, rows)
+
+
+class _ByHost(NamedTuple):
+    """An update whose program the host chooses, by the number of updates done.
+
+    Attributes:
+        program: chooses.
+        name: the function's, `update` or `updates`.
+        whole: the same with conditionals in it, which is only traced.
+    """
+
+    program: Program
+    name: str
+    whole: Any
+
+    def __call__(self, state: State, records: Records, *more: Any) -> tuple[State, Metrics]:
+        """One update, or several one by one."""
+        if self.name == "update":
+            return self.program.at(int(state.step)).update(state, records)
+        return one_by_one(
+            lambda state, record: self.program.at(int(state.step)).updates(state, record, *more),
+            state,
+            records,
+        )
+
+    def trace(self, *args: Any) -> Any:
+        """The trace of all that is chosen between."""
+        return self.whole.trace(*args)
+
+    def lower(self, *args: Any) -> Any:
+        """The first update of a run, lowered."""
+        return getattr(self.program.at(0), self.name).lower(*args)
+
+
+def one_by_one(
+    update: Callable[[State, Records], tuple[State, Metrics]], state: State, records: Records
+) -> tuple[State, Metrics]:
+    """Several updates by calls of one each; metrics have a leading axis of updates."""
+    metrics: list[Metrics] = []
+    for index in range(len(jax.tree.leaves(records)[0])):
+        record = jax.tree.map(lambda array, index=index: array[index : index + 1], records)
+        state, of_update = update(state, record)
+        metrics.append(of_update)
+    return state, jax.tree.map(lambda *values: jnp.concatenate(values), *metrics)
+
+
+def _diagnosed_in_phase(
+    plan: Plan, programs: Sequence[Program], state: State, batch: Batch
+) -> Metrics:
+    """Measures of the estimate of the phase that a state is in."""
+    phase = plan.choice(int(state.step))[0]
+    own = programs[phase]
+    return own.diagnose(state._replace(feedback=state.feedback.get(own.plan.slot, {})), batch)
 
 
 def _picked(record: Records, whole: Batch | None) -> Batch:

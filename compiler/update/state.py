@@ -31,7 +31,8 @@ class State(NamedTuple):
             `stacks` instead, with a leading axis of blocks.
         optimizer: the state of the optax transformation. With stacks: for each stack, by its name,
             the state of each of its units, and under `rest` the state of everything else.
-        feedback: backward weights, fixed or learned; empty if the estimator has none.
+        feedback: backward weights, fixed or learned; empty if the estimator has none. In a run with
+            phases those of every estimator, by its name.
         statistics: running moments of batch normalizations; empty if there are none.
         key: the raw threefry key of the run; it never changes.
     """
@@ -68,8 +69,15 @@ def start(
     initialization = plan.network.initialization
     params_by_block = initialize(plan.parameters(), key, initialization, drawn=plan.network.drawn)
     params = stacked(plan.stacks, unflatten(flatten(params_by_block) | dict(given or {})))
-    drawn = initialize(plan.feedback(), key, initialization, "feedback", all_drawn=True)
-    feedback = stacked(plan.stacks, drawn) if drawn else {}
+
+    def drawn_for(phase: Plan) -> dict[str, Any]:
+        weights = initialize(phase.feedback(), key, initialization, "feedback", all_drawn=True)
+        return stacked(phase.stacks, weights) if weights else {}
+
+    feedback = drawn_for(plan)
+    if plan.phases:
+        by_estimator = {phase.slot: drawn_for(phase) for _, phase in plan.phases}
+        feedback = {slot: weights for slot, weights in by_estimator.items() if weights}
     moments: Any = optimizer.init(rest(params))
     # Each unit of a stack has an optimizer state of its own. So its step can be in the body of the
     # scan, and LARS sees the norms of single layers.

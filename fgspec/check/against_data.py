@@ -27,7 +27,7 @@ def not_installed(experiment: Experiment) -> list[Problem]:
 
 def data_problems(experiment: Experiment, info: DatasetInfo) -> list[Problem]:
     """What of a spec does not fit its data set."""
-    found = [*_axes(info), *_batches(experiment, info)]
+    found = [*_axes(info), *_batches(experiment, info), *_phases(experiment, info)]
     found += [*_labels(experiment, info), *_methods(experiment, info)]
     return found or list(_normalizations(experiment, info))
 
@@ -75,6 +75,19 @@ def _labels(experiment: Experiment, info: DatasetInfo) -> Iterator[Problem]:
                 f"another {method.table.what}, which reads no labels"
             )
             yield Problem((*at, "type"), message, others=(("data", "source", "type"),), shows=False)
+
+
+def _phases(experiment: Experiment, info: DatasetInfo) -> Iterator[Problem]:
+    """The phases leave some updates to the spec's own gradient."""
+    per_epoch, training = info.train_examples // experiment.data.batch_size, experiment.training
+    updates = training.steps or (training.epochs or 0) * per_epoch
+    lasting = sum(phase.length(per_epoch) for phase in experiment.phases)
+    if experiment.phases and lasting >= updates > 0:
+        message = (
+            f"the phases last {lasting} updates ({per_epoch} in an epoch), but must leave some of "
+            f"the run's {updates} to the spec's own gradient; make them shorter"
+        )
+        yield Problem(("phases",), message, False)
 
 
 def _batches(experiment: Experiment, info: DatasetInfo) -> Iterator[Problem]:

@@ -18,7 +18,8 @@ def passes(
     architecture: Architecture, losses: Losses, compile: Compile, gradient: Gradient
 ) -> Iterator[Problem]:
     """Rematerialisation needs a reverse pass of its own, scans equal blocks."""
-    if compile.rematerialize != "auto" and not gradient.estimator.backward:
+    backward = gradient.estimator.backward or gradient.exact_every is not None
+    if compile.rematerialize != "auto" and not backward:
         message = "only affects estimators with a backward pass; remove it"
         path: Path = ("compile", "rematerialize")
         yield Problem(path, message, others=(("gradient", "estimator", "type"),))

@@ -6,12 +6,13 @@ spec, and nothing else.
 """
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
 from fgspec.check import compile_options as lowering
 from fgspec.check import perturbation as perturbing
+from fgspec.check import phases as phasing
 from fgspec.problems.problems import Problem, nearest
 from fgspec.spec.architectures import Architecture
 from fgspec.spec.base import Interval
@@ -24,6 +25,7 @@ from fgspec.spec.losses import Local, Losses
 from fgspec.spec.mesh import AXES, Mesh
 from fgspec.spec.metrics import TEST, VALID, answer_of, today
 from fgspec.spec.objectives import OBJECTIVES
+from fgspec.spec.phases import losses_in
 from fgspec.spec.run import Checkpoint, Compile, Diagnostics, Expect, Training
 from fgspec.spec.shapes import divisors
 from fgspec.spec.start import StartFrom
@@ -257,6 +259,14 @@ def linear_maps(architecture: Architecture, gradient: Gradient) -> Iterator[Prob
         yield Problem(place, message, False, (("gradient", "estimator", "type"),))
 
 
+def exact_steps(gradient: Gradient) -> Iterator[Problem]:
+    """Only what is estimated can be exact now and then."""
+    if gradient.exact_every is not None and gradient.estimator.always_exact:
+        message = "never read: every update of this estimator is exact; remove it"
+        path: Path = ("gradient", "exact_every")
+        yield Problem(path, message, others=(("gradient", "estimator", "type"),))
+
+
 def norm_gradient(architecture: Architecture, gradient: Gradient) -> Iterator[Problem]:
     """Only an activity-space estimate is pulled back layer by layer."""
     path = architecture.ignored_norm()
@@ -324,8 +334,10 @@ CHECKS: tuple[Callable[..., Iterator[Problem]], ...] = (
     isolation,
     *perturbing.CHECKS,
     linear_maps,
+    exact_steps,
     norm_gradient,
     *lowering.CHECKS,
+    *phasing.CHECKS,
     expectation,
     mesh_axes,
     residence,
@@ -344,12 +356,34 @@ def check(sections: Mapping[str, Any]) -> list[Problem]:
     Args:
         sections: validated sections by name; under `rule` the name of the rule, or None.
     """
+    known = {name: section for name, section in sections.items() if name != "phases"}
+    problems = _checked(sections, CHECKS) + _by_methods(known)
+    if not {"phases", "losses", "gradient"} <= sections.keys():
+        return problems
+    for index, phase in enumerate(sections["phases"]):
+        own = losses_in(phase, sections["losses"], sections["gradient"])
+        inside = {**known, "losses": own, "gradient": phase.gradient}
+        found = _checked(inside, CHECKS) + _by_methods({"gradient": phase.gradient}, inside)
+        problems += phasing.within(index, found, problems)
+    return problems
+
+
+def _checked(
+    sections: Mapping[str, Any], checks: Iterable[Callable[..., Iterator[Problem]]]
+) -> list[Problem]:
     problems: list[Problem] = []
-    for run in CHECKS:
+    for run in checks:
         names = read_by(run)
         if names <= sections.keys():
             problems += run(**{name: sections[name] for name in names})
-    for at, method in (found for name in sections for found in methods_in(sections[name], (name,))):
+    return problems
+
+
+def _by_methods(own: Mapping[str, Any], around: Mapping[str, Any] | None = None) -> list[Problem]:
+    """What the methods of some sections say of all sections, which are the same by default."""
+    problems: list[Problem] = []
+    sections = own if around is None else around
+    for at, method in (found for name in own for found in methods_in(own[name], (name,))):
         names = read_by(type(method).problems)
         if names <= sections.keys():
             problems += method.problems(at, **{name: sections[name] for name in names})

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from compiler.compile import compile_plan
 from compiler.cost.by_part import dissect
+from compiler.cost.exact_updates import exact_updates
 from compiler.plan.plan import Plan, make_plan
 from fgspec.errors import UserError
 from fgspec.explaining import words
@@ -83,6 +84,7 @@ class Explanation:
         """What the letters of the equations mean."""
         shown = " ".join(equation.show(TEXT) for equation in self.equations)
         told = dict.fromkeys(says for mark, says in LETTERS.items() if mark in shown)
+        told |= dict.fromkeys(says for equation in self.equations for says in equation.letters)
         return f"Letters: {'; '.join(told)}."
 
     def latex(self) -> str:
@@ -122,6 +124,7 @@ def explain(plan: Plan) -> Explanation:
         plan.experiment.name,
         (
             " ".join(words.losses(plan)),
+            *filter(None, [" ".join(words.phases(plan))]),
             " ".join([*words.estimates(plan), words.stops(plan)]),
             *missing,
         ),
@@ -144,7 +147,13 @@ def cost_beside_backprop(plan: Plan) -> str:
         [sum(getattr(each, name).values()) for each in (own, bp)] for name in ("flops", "memory")
     )
     work, held = flops[0] / flops[1], memory[0] / memory[1]
+    exact, mean = exact_updates(plan), " This is the mean over all phases." * bool(plan.phases)
+    if exact is not None:
+        mean += (
+            f" This is the mean: {quantity(exact.exact)} FLOPs at one update in {exact.every}, "
+            f"which is exact, {quantity(exact.estimated)} at all others."
+        )
     return (
         f"{quantity(flops[0])} FLOPs an update, {work:.2f} times those of backprop; about "
-        f"{mebibytes(memory[0])} of temporaries, {held:.2f} times backprop's."
+        f"{mebibytes(memory[0])} of temporaries, {held:.2f} times backprop's.{mean}"
     )

@@ -65,6 +65,11 @@ def estimates(plan: Plan) -> Iterator[str]:
     yield f"Every block learns the gradient {target.means}."
     if tells := plan.experiment.gradient.estimator.tells:
         yield tells
+    if every := plan.experiment.gradient.exact_every:
+        yield (
+            f"One update in {every} takes the exact gradient of the same losses instead, by a "
+            "reverse pass."
+        )
     if how is None:
         return
     yield f"What is perturbed is {how.perturbed_space.where}."
@@ -84,6 +89,19 @@ def estimates(plan: Plan) -> Iterator[str]:
         "that move it. An element is credited with the copies that it can move; it answers for "
         "these."
     )
+
+
+def phases(plan: Plan) -> Iterator[str]:
+    """What trains before the spec's own gradient does, if anything."""
+    for number, (span, phase) in enumerate(plan.phases[:-1], 1):
+        gradient = phase.experiment.gradient
+        exact = f" One in {gradient.exact_every} is exact." if gradient.exact_every else ""
+        yield (
+            f"Phase {number} is updates {span.start + 1:,} to {span.stop:,}: every block learns "
+            f"the gradient {gradient.target.means}. {gradient.estimator.tells}{exact}"
+        )
+    if plan.phases:
+        yield f"What follows is said of all updates from {plan.phases[-1][0].start + 1:,} on."
 
 
 def stops(plan: Plan) -> str:

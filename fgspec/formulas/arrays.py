@@ -69,6 +69,7 @@ def _mirrored(draws: np.ndarray) -> np.ndarray:
 
 FUNCTIONS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
     "sign": np.sign,
+    "root": np.sqrt,
     "mirrored": _mirrored,
     "inverse": np.linalg.inv,
     "inverse root": lambda matrix: np.linalg.inv(np.linalg.cholesky(matrix)),

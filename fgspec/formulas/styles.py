@@ -9,6 +9,7 @@ _NAMES = {"γ": r"\gamma", "end": r"\mathrm{end}"}
 
 
 _IN_LATEX = {
+    "root": r"\sqrt{{{}}}",
     "sign": r"\operatorname{{sign}}\left({}\right)",
     "mirrored": r"\pm {}",
     "inverse": r"\left({}\right)^{{-1}}",
@@ -16,6 +17,7 @@ _IN_LATEX = {
     "pseudo inverse": r"\left({}\right)^{{+}}",
 }
 _IN_TEXT = {
+    "root": "√{}",
     "sign": "sign({})",
     "mirrored": "±{}",
     "inverse": "({})⁻¹",

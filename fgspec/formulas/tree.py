@@ -405,8 +405,9 @@ class Function(Expr):
     """A function of an expression.
 
     Attributes:
-        name: `sign`; `mirrored`: the first half along an axis, then its opposite; or of a matrix
-            `inverse`, `inverse root` (of its Cholesky factor), `pseudo inverse`.
+        name: `sign`; `root`, of the square; `mirrored`: the first half along an axis, then its
+            opposite; or of a matrix `inverse`, `inverse root` (of its Cholesky factor), `pseudo
+            inverse`.
         of: its argument.
         axes: rows and columns of a matrix, or the axis that is mirrored.
     """
@@ -433,12 +434,14 @@ class Equation:
         right: what it stands for.
         says: the same in words.
         only: what it is for, by the values of the indices of the symbol; None for all.
+        letters: what its own letters mean, such as `t the one-hot label`.
     """
 
     left: Symbol
     right: Expr
     says: str
     only: frozenset[tuple[Any, ...]] | None = None
+    letters: tuple[str, ...] = ()
 
     def show(self, style: Any) -> str:
         """`g = ...`."""

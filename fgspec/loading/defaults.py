@@ -6,6 +6,7 @@ from fgspec.spec.architectures import Architecture
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.gradient import Gradient, Perturbation, Projection
 from fgspec.spec.losses import Local, Losses
+from fgspec.spec.phases import as_in, copied_over, last_loss
 from fgspec.spec.projections import (
     GROUPINGS,
     ByNet,
@@ -29,7 +30,12 @@ def complete(experiment: Experiment) -> Experiment:
     if losses.local is not None:
         local = _local(losses.local, gradient, experiment.architecture)
         losses = losses.model_copy(update={"local": local})
-    return experiment.model_copy(update={"gradient": gradient, "losses": losses})
+    done = experiment.model_copy(update={"gradient": gradient, "losses": losses})
+    phases = [
+        phase.model_copy(update={"gradient": complete(as_in(phase, done)).gradient})
+        for phase in experiment.phases
+    ]
+    return done.model_copy(update={"phases": tuple(phases)})
 
 
 def _perturbation(given: Perturbation, losses: Losses, coupled: bool) -> Perturbation:
@@ -61,15 +67,6 @@ def _perturbation(given: Perturbation, losses: Losses, coupled: bool) -> Perturb
 
 
 def _local(local: Local, gradient: Gradient, architecture: Architecture) -> Local:
-    """Losses are replicated over every axis, where all that is perturbed moves together.
-
-    The final loss closes the last block where something is estimated of it.
-    """
-    perturbation = gradient.perturbation
-    exact = perturbation is not None and perturbation.last_block == "exact"
-    final = exact or not gradient.target.reads_local
-    updates: dict[str, object] = {"last": local.last or ("final" if final else "local")}
-    if perturbation is not None and local.replicate is None:
-        whole = perturbation.projects or local.aggregation == "pooled"
-        updates["replicate"] = () if whole else architecture.loss_axes
-    return local.model_copy(update=updates)
+    """Which loss closes the last block, and the axes of copies."""
+    replicate = copied_over(local, gradient, architecture)
+    return local.model_copy(update={"last": last_loss(local, gradient), "replicate": replicate})

@@ -336,11 +336,13 @@ def _resolve(layer: Layer, file: str, text: str, overrides: tuple[str, ...]) -> 
     sections = valid_sections(tree, problems)
     problems += check(sections | {"rule": layer.tree.get("rule")})
     if problems or experiment is None:
-        defaults = {
-            name: section.model_dump(mode="json")
-            for name, section in sections.items()
-            if isinstance(section, Section)
-        }
+        defaults: dict[str, Any] = {}
+        for name, section in sections.items():
+            if isinstance(section, Section):
+                defaults[name] = section.model_dump(mode="json")
+            elif isinstance(section, tuple):
+                parts = [part for part in section if isinstance(part, Section)]
+                defaults[name] = [part.model_dump(mode="json") for part in parts]
         raise render(problems, layer.tree, origins, file, defaults)
     return Loaded(complete(experiment), origins, whole, file, text, overrides, ablation)
 

@@ -7,6 +7,8 @@ from typing import Any
 from compiler.cost.by_part import Anatomy, anatomy_values, by_part
 from compiler.cost.compiled import CompiledUpdate, ynnpack
 from compiler.cost.counts import counts
+from compiler.cost.exact_updates import exact_updates
+from compiler.cost.update_flops import update_flops
 from compiler.cost.updates_per_call import calls_of
 from compiler.equivalence.consequences import summarized
 from compiler.named_arrays.paths import flatten
@@ -56,6 +58,13 @@ def cost_rows(plan: Plan, compiled: CompiledUpdate, anatomy: Anatomy) -> dict[st
         )
     if library := ynnpack(plan):
         rows["CPU kernels"] = KERNELS[library]
+    if (exact := exact_updates(plan)) is not None:
+        rows["exact updates"] = (
+            f"one in {exact.every}: {quantity(exact.exact)} FLOPs; "
+            f"{quantity(exact.estimated)} in all others"
+        )
+    if plan.phases:
+        rows["phases"] = "; ".join(phase_lines(plan))
     if idle := plan.idle_params():
         rows["cannot learn"] = f"{few(idle)}: the normalization after it cancels it"
     if plan.experiment.start_from is not None:
@@ -70,6 +79,17 @@ def cost_rows(plan: Plan, compiled: CompiledUpdate, anatomy: Anatomy) -> dict[st
         share = f"{quantity(flops)} FLOPs with the classifier ({flops / total:.1%})"
         rows["local heads"] = f"{counted.head_parameters:,} parameters; {share}"
     return rows
+
+
+def phase_lines(plan: Plan) -> Iterator[str]:
+    """The phases of a run: their updates, gradient and cost."""
+    for span, phase in plan.phases:
+        gradient = phase.experiment.gradient
+        exact = f", one in {gradient.exact_every} exact" if gradient.exact_every else ""
+        yield (
+            f"{span.start + 1:,} to {span.stop:,}: {gradient.estimator}, target {gradient.target}"
+            f"{exact}, {quantity(update_flops(phase))} FLOPs"
+        )
 
 
 KERNELS = {
@@ -167,8 +187,31 @@ def cost_values(plan: Plan, compiled: CompiledUpdate, anatomy: Anatomy) -> dict[
         "steps_per_epoch": plan.steps_per_epoch,
         "calls": calls_of(plan)._asdict(),
         "derivative": _mode(plan),
+        **_exact(plan),
+        **_phases(plan),
         "scanned": {stack.name: len(stack.units) for stack in plan.stacks},
     }
+
+
+def _exact(plan: Plan) -> dict[str, Any]:
+    """Exact updates and their cost, where a plan has some."""
+    exact = exact_updates(plan)
+    return {} if exact is None else {"exact_updates": exact._asdict()}
+
+
+def _phases(plan: Plan) -> dict[str, Any]:
+    """The phases of a run, where it has some."""
+    found = [
+        {
+            "first": span.start + 1,
+            "last": span.stop,
+            "estimator": str(phase.experiment.gradient.estimator),
+            "target": str(phase.experiment.gradient.target),
+            "flops": update_flops(phase),
+        }
+        for span, phase in plan.phases
+    ]
+    return {"phases": found} if found else {}
 
 
 def _mode(plan: Plan) -> str | None:

@@ -33,11 +33,15 @@ class Estimator(Kind):
 
     Attributes:
         perturbs: whether it reads `gradient.perturbation`.
+        always_exact: whether it computes the target's exact gradient, without an estimate.
+        learns_backward: whether its backward weights learn: it returns new ones at every update.
         differentiates: whether it takes derivatives along perturbations, and no differences.
         backward: whether it sends errors backward from block to block.
         isolates_layers: whether no gradient passes between layers: the error of the final loss
             goes to every layer by itself.
         linear_maps: whether it needs maps that are linear in their input.
+        feedback_sign: 1 where matrices from the outputs to a layer stand for the Jacobian of the
+            outputs by that layer, -1 where they stand for its negative.
         couples_blocks: why the blocks cannot learn one by one, scanned or in a pipeline, if so.
         bias: what its mean differs from the target by, in a sentence; empty if it is unbiased.
         tells: how it estimates, in sentences.
@@ -47,10 +51,13 @@ class Estimator(Kind):
     table: ClassVar = ESTIMATORS
     on_resume: ClassVar = Resume.FORKS
     perturbs: ClassVar[bool] = False
+    always_exact: ClassVar[bool] = False
+    learns_backward: ClassVar[bool] = False
     differentiates: ClassVar[bool] = True
     backward: ClassVar[bool] = False
     isolates_layers: ClassVar[bool] = False
     linear_maps: ClassVar[bool] = False
+    feedback_sign: ClassVar[int] = 1
     couples_blocks: ClassVar[str] = ""
     bias: ClassVar[str] = ""
     tells: ClassVar[str] = ""
@@ -122,6 +129,7 @@ class Exact(Estimator):
     """The exact gradient, by reverse-mode differentiation (backprop)."""
 
     behaviour: ClassVar[str | None] = "compiler.estimators.exact:Exact"
+    always_exact: ClassVar[bool] = True
     backward: ClassVar[bool] = True
     tells: ClassVar[str] = "It is computed exactly, by a reverse pass."
     arrives: ClassVar[str] = "exact gradient"
@@ -280,7 +288,8 @@ class DirectFeedback(Estimator):
 
     def equations(self, facts: Facts) -> Iterator[Equation]:
         """The output error through a matrix of each layer."""
-        yield from _sent("a fixed random matrix B of its own")
+        yield output_error()
+        yield from sent_to_layers("a fixed random matrix B of its own")
 
 
 class LearnedDirectFeedback(Estimator):
@@ -292,6 +301,7 @@ class LearnedDirectFeedback(Estimator):
     """
 
     behaviour: ClassVar[str | None] = "compiler.estimators.direct_feedback:LearnedDirectFeedback"
+    learns_backward: ClassVar[bool] = True
     isolates_layers: ClassVar[bool] = True
     couples_blocks: ClassVar[str] = "its noise moves all layers at once"
     bias: ClassVar[str] = (
@@ -311,27 +321,21 @@ class LearnedDirectFeedback(Estimator):
 
     def equations(self, facts: Facts) -> Iterator[Equation]:
         """The output error through averages, and how these move."""
-        moved = Symbol("outputs moved", r"\dot y", "ẏ", (), ("n", "o"))
-        noise, every = Symbol("u", "u", "u", of.OUT.at), Domain("layers", "l", "l")
-        yield Equation(
-            moved,
-            Over(of.LAYER, every, Along(of.OUTPUTS, of.OUT, noise)),
-            "How fast the outputs change if normal noise u moves the outputs of all layers.",
-        )
+        yield moved_outputs()
         keep = Number(self.momentum, r"\beta", "β")
         rest = Number(1 - self.momentum, r"(1-\beta)", "(1-β)")
-        sample = Total(("n",), Product((moved, noise)))
         yield Equation(
-            Symbol("next feedback", r"B^{\mathrm{next}}", "B⁺", (of.LAYER,), ("o",)),
+            NEXT_FEEDBACK,
             Plus(
                 (
                     (1, Product((keep, of.FEEDBACK))),
-                    (1, Product((rest, of.one_over(facts.rows, "N"), sample))),
+                    (1, Product((rest, *jacobian_sample(facts)))),
                 )
             ),
             "The matrices of the next step: an average of what each layer does to the outputs.",
         )
-        yield from _sent("a matrix B that is a running average of its Jacobian")
+        yield output_error()
+        yield from sent_to_layers("a matrix B that is a running average of its Jacobian")
 
     def variance(self, facts: Facts, dimension: int) -> str:
         """Of the matrices."""
@@ -341,11 +345,42 @@ class LearnedDirectFeedback(Estimator):
         )
 
 
-def _sent(through: str) -> Iterator[Equation]:
-    """Direct feedback: every layer takes the output error through a matrix."""
+NEXT_FEEDBACK = Symbol("next feedback", r"B^{\mathrm{next}}", "B⁺", (of.LAYER,), ("o",))
+"""The matrix from the outputs to a layer, after a step of its own."""
+
+_NOISE = Symbol("u", "u", "u", of.OUT.at)
+_MOVED = Symbol("outputs moved", r"\dot y", "ẏ", (), ("n", "o"))
+
+
+def moved_outputs() -> Equation:
+    """The derivative of the outputs along noise at all layers."""
+    return Equation(
+        _MOVED,
+        Over(of.LAYER, Domain("layers", "l", "l"), Along(of.OUTPUTS, of.OUT, _NOISE)),
+        "How fast the outputs change if normal noise u moves the outputs of all layers.",
+        letters=("ẏ the derivative of y along u",),
+    )
+
+
+def jacobian_sample(facts: Facts) -> tuple[Expr, Expr]:
+    """The factors of one sample of a layer's mean Jacobian."""
+    return of.one_over(facts.rows, "N"), Total(("n",), Product((_MOVED, _NOISE)))
+
+
+def output_error() -> Equation:
+    """The error that direct feedback sends to every layer."""
     error = of.of_loss(of.LAST, Symbol("outputs", "y", "y"))
-    yield Equation(of.OUTPUT_ERROR, error, "The error: the derivative of the loss by the outputs.")
-    sent = Total(("o",), Product((of.FEEDBACK, of.OUTPUT_ERROR)))
+    return Equation(of.OUTPUT_ERROR, error, "The error: the derivative of the loss by the outputs.")
+
+
+def sent_to_layers(through: str, matrix: Symbol = of.FEEDBACK) -> Iterator[Equation]:
+    """Direct feedback: every layer takes the output error through a matrix of its own.
+
+    Args:
+        through: the matrix in words.
+        matrix: its symbol.
+    """
+    sent = Total(("o",), Product((matrix, of.OUTPUT_ERROR)))
     yield Equation(
         of.ERROR,
         Product((of.SLOPE_OF_ACTIVATION, sent)),

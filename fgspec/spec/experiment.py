@@ -14,6 +14,7 @@ from fgspec.spec.kinds import OneOf
 from fgspec.spec.losses import Losses
 from fgspec.spec.mesh import Mesh
 from fgspec.spec.optimizers import OPTIMIZERS, Optimizer, Sgd
+from fgspec.spec.phases import Phase
 from fgspec.spec.rules import RULES, Rule
 from fgspec.spec.run import Checkpoint, Compile, Diagnostics, Expect, Training
 from fgspec.spec.start import PartName, StartFrom
@@ -69,6 +70,13 @@ class Experiment(Section):
     )
     gradient: Gradient = Field(
         default=Gradient(), description="Which gradient the blocks learn from, and its estimator."
+    )
+    phases: tuple[Phase, ...] = Field(
+        default=(),
+        description="What the run begins with: updates under other gradients, such as a warm start "
+        "by backprop. After the last of them the spec's own `gradient` trains the rest of the run. "
+        "Losses and parameters are the same in all. Empty: no other gradient than the spec's own.",
+        examples=[[{"epochs": 5, "gradient": {"estimator": "exact"}}]],
     )
     optimizer: Annotated[Optimizer, OneOf(OPTIMIZERS)] = Field(
         default=Sgd(),

@@ -227,6 +227,13 @@ class Gradient(Section):
         description="How the gradient of the blocks is estimated. Heads and classifier always "
         "learn from their own exact gradient. The name alone stands for `{type: name}`.",
     )
+    exact_every: Annotated[PositiveInt | None, Unit("updates")] = Field(
+        default=None,
+        description="Update number n, 2 n, 3 n and so on takes the exact gradient of the target "
+        "instead of an estimate. Backward weights that learn rest at it. It costs a reverse pass. "
+        "null: no update does.",
+        examples=[100],
+    )
     # A section of its own: finite differences perturb as well, an ablation changes nothing but
     # `gradient.perturbation.guess`, and a rule without noise refuses one key instead of several.
     perturbation: Perturbation | None = Field(
@@ -234,3 +241,16 @@ class Gradient(Section):
         description="What is perturbed, and how. Only estimators that perturb read it. null: all "
         "of its fields at their defaults, or nothing if the estimator does not perturb.",
     )
+
+    @property
+    def trains_heads(self) -> bool:
+        """Whether local heads learn: not if a guess needs them as they were drawn.
+
+        All others learn, even if the target does not use them.
+        """
+        how = self.perturbation if self.estimator.perturbs else None
+        guides = how.guides if how is not None else ()
+        untrained = any(guide.reads_heads for guide in guides) and not any(
+            guide.heads_learn for guide in guides
+        )
+        return self.target.reads_local or not untrained

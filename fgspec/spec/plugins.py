@@ -26,7 +26,7 @@ class Package(NamedTuple):
     version: str
 
     def __str__(self) -> str:
-        """`fgspec-drtp 0.1`."""
+        """`fgspec-sdfa 0.1`."""
         return f"{self.name} {self.version}"
 
 

@@ -24,13 +24,16 @@ class Rule(Kind):
     settings: ClassVar[Mapping[str, Any]]
 
 
+LAYERS = {"local": None, "isolate": "layer"}
+"""Losses of rules that send the error of the final loss to every layer by itself."""
+
 _FINAL = {"local": None, "isolate": "none"}
-_LAYERS = {"local": None, "isolate": "layer"}
 _LOCAL = {"local": {}, "isolate": "none"}
 _GREEDY = {"local": {}, "isolate": "block"}
 
 
-def _reverse(target: str, estimator: str) -> dict[str, Any]:
+def reverse(target: str, estimator: str) -> dict[str, Any]:
+    """The section `gradient` of a rule that perturbs nothing by `gradient.perturbation`."""
     return {"target": target, "estimator": {"type": estimator}, "perturbation": None}
 
 
@@ -46,7 +49,7 @@ class Backprop(Rule):
     """Backprop: the exact gradient of the final loss."""
 
     title: ClassVar = "backprop"
-    settings: ClassVar = {"losses": _FINAL, "gradient": _reverse("global", "exact")}
+    settings: ClassVar = {"losses": _FINAL, "gradient": reverse("global", "exact")}
     type: Literal["bp"] = "bp"
 
 
@@ -54,7 +57,7 @@ class LocalBackprop(Rule):
     """Backprop of local losses. A block also receives the gradients of all later ones."""
 
     title: ClassVar = "backprop of local losses"
-    settings: ClassVar = {"losses": _LOCAL, "gradient": _reverse("sum", "exact")}
+    settings: ClassVar = {"losses": _LOCAL, "gradient": reverse("sum", "exact")}
     type: Literal["l-bp"] = "l-bp"
 
 
@@ -62,7 +65,7 @@ class LocalGreedyBackprop(Rule):
     """Backprop of local losses inside isolated blocks: each learns from its own loss (greedy)."""
 
     title: ClassVar = "backprop of local losses, blocks isolated"
-    settings: ClassVar = {"losses": _GREEDY, "gradient": _reverse("local", "exact")}
+    settings: ClassVar = {"losses": _GREEDY, "gradient": reverse("local", "exact")}
     type: Literal["lg-bp"] = "lg-bp"
 
 
@@ -70,7 +73,7 @@ class FeedbackAlignment(Rule):
     """Feedback alignment: errors travel through fixed random weights (Lillicrap et al. 2016)."""
 
     title: ClassVar = "feedback alignment"
-    settings: ClassVar = {"losses": _FINAL, "gradient": _reverse("global", "feedback")}
+    settings: ClassVar = {"losses": _FINAL, "gradient": reverse("global", "feedback")}
     type: Literal["fa"] = "fa"
 
 
@@ -78,7 +81,7 @@ class LocalFeedbackAlignment(Rule):
     """Feedback alignment of local losses. A block also receives the errors of all later ones."""
 
     title: ClassVar = "feedback alignment of local losses"
-    settings: ClassVar = {"losses": _LOCAL, "gradient": _reverse("sum", "feedback")}
+    settings: ClassVar = {"losses": _LOCAL, "gradient": reverse("sum", "feedback")}
     type: Literal["l-fa"] = "l-fa"
 
 
@@ -86,7 +89,7 @@ class LocalGreedyFeedbackAlignment(Rule):
     """Feedback alignment of local losses inside isolated blocks (greedy)."""
 
     title: ClassVar = "feedback alignment of local losses, blocks isolated"
-    settings: ClassVar = {"losses": _GREEDY, "gradient": _reverse("local", "feedback")}
+    settings: ClassVar = {"losses": _GREEDY, "gradient": reverse("local", "feedback")}
     type: Literal["lg-fa"] = "lg-fa"
 
 
@@ -94,7 +97,7 @@ class DirectFeedbackAlignment(Rule):
     """Direct feedback alignment: the output error goes straight to every layer (Nokland 2016)."""
 
     title: ClassVar = "direct feedback alignment"
-    settings: ClassVar = {"losses": _LAYERS, "gradient": _reverse("global", "direct_feedback")}
+    settings: ClassVar = {"losses": LAYERS, "gradient": reverse("global", "direct_feedback")}
     type: Literal["dfa"] = "dfa"
 
 
@@ -103,8 +106,8 @@ class ForwardDirectFeedbackAlignment(Rule):
 
     title: ClassVar = "direct feedback alignment through learned Jacobians"
     settings: ClassVar = {
-        "losses": _LAYERS,
-        "gradient": _reverse("global", "learned_direct_feedback"),
+        "losses": LAYERS,
+        "gradient": reverse("global", "learned_direct_feedback"),
     }
     type: Literal["fdfa"] = "fdfa"
 

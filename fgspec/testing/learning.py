@@ -539,7 +539,8 @@ def check_estimator(estimator: Estimator | type[Estimator]) -> None:
     Within three steps every array of the blocks whose exact gradient is not zero gets an estimate
     that is not zero; an estimator that says nothing of a bias has the exact gradient as its mean,
     and that of another points its way if its backward weights are the true ones;
-    equal blocks that are scanned learn what unrolled ones do; a step is a pure function.
+    equal blocks that are scanned learn what unrolled ones do; a step is a pure function; of
+    updates that are exact now and then, the others stay what they are.
 
     Args:
         estimator: an instance, or a class.
@@ -553,6 +554,8 @@ def check_estimator(estimator: Estimator | type[Estimator]) -> None:
     if made.biased():
         _check_direction(made)
     _check_scanned(made)
+    if not made.always_exact:
+        _check_exact_updates(made)
 
 
 def _settings(estimator: Estimator, target: str) -> dict[str, Any]:
@@ -617,6 +620,33 @@ def _check_pure(estimator: Estimator, program: Program) -> None:
     assert all(np.array_equal(a, b) for a, b in leaves), (
         f"{estimator}: two updates of one state differ; draw by context.noise, or key and step"
     )
+
+
+def _check_exact_updates(estimator: Estimator) -> None:
+    """The second update of two takes the exact gradient, the first one estimates as before."""
+    *_, (target, program) = _programs(estimator)
+    experiment = program.plan.experiment
+    gradient = experiment.gradient.model_copy(update={"exact_every": 2})
+    often = program_of(experiment.model_copy(update={"gradient": gradient}), program.plan.data)
+    first, batch = state_of(program), batch_of(program)
+    second = first._replace(step=first.step + 1)
+    exact = _exact(program, first, batch)
+    wanted = {"first": program.gradient(first, batch)[0]["blocks"], "second": exact}
+    for update, state in {"first": first, "second": second}.items():
+        gap = distance(often.gradient(state, batch)[0]["blocks"], wanted[update])
+        assert gap < CLOSE, (
+            f"{estimator}: under target {target} with exact_every: 2, the {update} of two updates "
+            f"is off by {gap:.1e}"
+        )
+    for update, state in {"first": first, "second": second}.items() if first.feedback else ():
+        before = flatten(state.feedback)
+        after = flatten(often.update(_copied(state), batch)[0].feedback)
+        moves = any(not np.array_equal(after[path], leaf) for path, leaf in before.items())
+        learns = estimator.learns_backward and update == "first"
+        assert moves == learns, (
+            f"{estimator}: at the {update} of two updates, of which the second is exact, its "
+            f"backward weights {'move' if moves else 'rest'}; see learns_backward"
+        )
 
 
 def _check_unbiased(estimator: Estimator, target: str, program: Program) -> None:
@@ -692,7 +722,12 @@ def _check_direction(estimator: Estimator) -> None:
         return
     state = state._replace(feedback=weights)
     exact = flatten(_exact(program, state, batch))
-    found = flatten(_mean_over_basis(program, state, batch))
+    # Noise of an estimator's own teaches its backward weights, which would be true no longer.
+    still = {name: array(np.zeros(own.shape)) for name, own in program.perturbations().items()}
+    if program.plan.perturbation is None and still:
+        found = flatten(program.gradient(state, batch, still)[0]["blocks"])
+    else:
+        found = flatten(_mean_over_basis(program, state, batch))
     for path, leaf in _without_rounding(exact).items():
         wanted, own = np.ravel(leaf), np.ravel(found[path])
         cosine = wanted @ own / max(np.linalg.norm(wanted) * np.linalg.norm(own), 1e-30)
@@ -725,7 +760,9 @@ def _true_backward_weights(plan: Plan, state: State, batch: Any) -> dict[str, An
     direct = {path: spec.shape for path, spec in plan.to_every_layer().items()}
     known: dict[str, Any] = flatten(state.params)
     if any(shape == direct.get(path) for path, shape in shapes.items()):
-        known = known | jax.jit(partial(_mean_jacobians, plan))(state, batch)
+        sign = plan.estimator.feedback_sign
+        jacobians = jax.jit(partial(_mean_jacobians, plan))(state, batch)
+        known = known | {path: sign * jacobian for path, jacobian in jacobians.items()}
     if any(path not in known or known[path].shape != shape for path, shape in shapes.items()):
         return None
     return unflatten({path: known[path] for path in shapes})

@@ -13,7 +13,7 @@ from compiler.cost.compiled import abstract_arguments, compile_update
 from compiler.cost.updates_per_call import Calls
 from compiler.plan.plan import Plan
 from compiler.plan.sharding import layout_of, spread
-from compiler.update.program import Program
+from compiler.update.program import Program, one_by_one
 from fgspec.data.dataset import Dataset, Images
 from fgspec.data.pipeline import Rows
 from fgspec.processes.join import from_own, from_whole, own_rows
@@ -73,17 +73,21 @@ def functions(program: Program, dataset: Dataset, calls: Calls, compiled: Any) -
     alone = layout_of(program.plan.experiment.mesh).devices == 1 or jax.default_backend() != "cpu"
 
     @cache
-    def of_length(steps: int) -> tuple[Any, Any]:
+    def compiled_for(own: Program, steps: int) -> tuple[Any, Any]:
         shorter = calls._replace(steps=steps)
         _, records, _ = abstract_arguments(program, shorter)
-        made = compiled if steps == calls.steps else compile_update(program, shorter).call
-        return made, records
+        known = steps == calls.steps and own == program.at(0)
+        return (compiled if known else compile_update(own, shorter).call), records
+
+    def call(state: Any, records: Any) -> Any:
+        own = program.at(int(state.step)) if program.by_host else program
+        update, like = compiled_for(own, len(next(iter(records.values()))))
+        own_records = {name: from_own(records[name], like[name]) for name in like}
+        done = update(state, own_records, whole)
+        return done if alone else jax.block_until_ready(done)
 
     def updates(state: Any, records: Any) -> Any:
-        update, like = of_length(len(next(iter(records.values()))))
-        own = {name: from_own(records[name], like[name]) for name in like}
-        done = update(state, own, whole)
-        return done if alone else jax.block_until_ready(done)
+        return one_by_one(call, state, records) if program.by_host else call(state, records)
 
     def diagnose(state: Any, records: Any) -> Any:
         own = {name: part[0] for name, part in records.items()}

@@ -35,6 +35,7 @@ from fgspec.show.progress import Reporter
 from fgspec.show.text import expectation
 from fgspec.spec.dataset_info import DatasetInfo
 from fgspec.spec.metrics import leading
+from fgspec.spec.phases import spans
 from fgspec.training import loop
 from fgspec.training.bundle import keep_bundle
 from fgspec.training.checkpoint import Checkpointer, Restored, newest
@@ -169,6 +170,12 @@ class Job:
             "learning_rate": self.program.learning_rate(step - 1),
             "examples": examples,
         }
+
+    def phase(self, step: int) -> dict[str, float]:
+        """The phase of update number `step`, counted from 1, as a metric of a run that has some."""
+        phases = self.loaded.experiment.phases
+        ended = [span.stop < step for span in spans(phases, self.per_epoch)]
+        return {"train/phase": float(1 + sum(ended))} if phases else {}
 
     def places(self, start: int, stop: int) -> NDArray[np.int32]:
         """Places in the training set of the examples of the steps after `start`, [steps, B]."""
@@ -443,6 +450,7 @@ def _logbook(job: Job, run: RunDir, restored: Restored | None) -> Iterator[_Log]
         def write(step: int, metrics: Mapping[str, float], examples: str) -> None:
             about = job.about(step, examples)
             values = {**metrics, "train/learning_rate": float(about["learning_rate"])}
+            values |= job.phase(step)
             logbook.write(step, values, about)
             followers.log(step, values)
 

@@ -57,7 +57,20 @@ def gap(made, seed=0):
     )
 
 
-RULES = ["bp", "l-bp", "lg-bp", "fa", "l-fa", "lg-fa", "dfa", "fdfa", "fg-w", "fg-a"]
+RULES = [
+    "bp",
+    "l-bp",
+    "lg-bp",
+    "fa",
+    "l-fa",
+    "lg-fa",
+    "dfa",
+    "fdfa",
+    "drtp",
+    "grape",
+    "fg-w",
+    "fg-a",
+]
 RULES += ["lg-fg-w", "lg-fg-a"]
 
 

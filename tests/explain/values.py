@@ -405,6 +405,8 @@ class Values:
         if key == "feedback":
             matrix = flatten(self.state.feedback)[f"blocks/{indices[0]}/w"]
             return Array(np.asarray(matrix), ("o", "p", "g", "c"))
+        if key == "label":
+            return Array(np.eye(self.plan.outputs)[np.asarray(self.label)], ("n", "o"))
         if key == "dimension":
             names = [n for n, title in self.titles().items() if title == indices[0]]
             return Array(np.asarray(float(sum(self.size(n) for n in names))))
@@ -434,7 +436,8 @@ class Values:
         return float(sum(prod(e.shape[rows:]) for e in self.plan.perturbed(segment).values()))
 
     def perturbation(self, name):
-        name = name if name in self.noise else f"{name}/output"
+        if self.plan.perturbation is None:  # noise of an estimator's own, one sample
+            return Array(np.asarray(self.noise[f"{name}/output"][0], np.float64), tuple("npgc"))
         noise = np.asarray(self.noise[name], np.float64)
         if name in self.layers or name in self.unit_of or name.startswith("jacobian/"):
             whole = ("n", "p", "g", "c")

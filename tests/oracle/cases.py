@@ -94,10 +94,10 @@ class Case:
 
     @property
     def kind(self):
-        """exact, feedback, direct_feedback, forward or finite_difference."""
+        """exact, feedback, direct_feedback, drtp, forward or finite_difference."""
         if self.estimator:
             return self.estimator
-        last = {"fa": "feedback", "dfa": "direct_feedback", "bp": "exact"}
+        last = {"fa": "feedback", "dfa": "direct_feedback", "bp": "exact", "drtp": "drtp"}
         return last.get(self.rule.rpartition("-")[2], "forward")
 
     @property

@@ -187,6 +187,9 @@ def expected(case, state, data, noise, rounding=None):
     grads = given.readouts()
     if case.kind == "direct_feedback":
         return grads | ren.direct_feedback(*given.first, given.feedback, given.final)
+    if case.kind == "drtp":
+        sent = {"sent": given.onehot}
+        return grads | ren.direct_feedback(*given.first, given.feedback, given.final, **sent)
     if case.kind in ("exact", "feedback"):
         back = _backward_weights(given) if case.kind == "feedback" else None
         return grads | ren.reverse(*given.first, given.parts, case.goal, back)

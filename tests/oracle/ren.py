@@ -93,12 +93,16 @@ def reverse(net, params, x, goal, parts, target, back=None):
     return added(summed(one.grads) for one in found)
 
 
-def direct_feedback(net, params, x, goal, matrices, final="classifier"):
-    """DFA: e / N through a matrix [k, p, g, c] a layer, its own ReLU and normalization (A3)."""
+def direct_feedback(net, params, x, goal, matrices, final="classifier", sent=None):
+    """DFA: e / N through a matrix [k, p, g, c] a layer, its own ReLU and normalization (A3).
+
+    DRTP (Frenkel et al. 2019) is the same with the one-hot labels `sent` in place of the error e.
+    """
     made = forward(net, params, x)
     head = Head(net, final, params, made.outputs[net.blocks[-1].name], goal)
+    sent = head.e if sent is None else sent
     g_z = {
-        layer.path: np.einsum("nk,kpgc->npgc", head.e / len(x), matrices[f"{layer.path}/w"])
+        layer.path: np.einsum("nk,kpgc->npgc", sent / len(x), matrices[f"{layer.path}/w"])
         * made.layers[layer.path].firing
         for layer in net.trained(params)
     }

@@ -22,7 +22,7 @@ import jax
 from oracle.cases import ARCHITECTURES, Case, Norm, refused
 from oracle.compare import compare
 
-REVERSE = ["bp", "l-bp", "lg-bp", "fa", "l-fa", "lg-fa", "dfa"]
+REVERSE = ["bp", "l-bp", "lg-bp", "fa", "l-fa", "lg-fa", "dfa", "drtp"]
 FORWARD = ["fg-w", "fg-a", "lg-fg-w", "lg-fg-a"]
 TARGETS = ["global", "local", "above", "sum"]
 SPACES = ["weight", "activation", "block_output"]

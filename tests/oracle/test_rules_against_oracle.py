@@ -24,7 +24,7 @@ def _under(rule, case, **words):
     return replace(case, rule=rule, **{name: w for name, w in words.items() if read.get(name, 1)})
 
 
-@pytest.mark.parametrize("rule", ["bp", "l-bp", "lg-bp", "fa", "l-fa", "lg-fa", "dfa"])
+@pytest.mark.parametrize("rule", ["bp", "l-bp", "lg-bp", "fa", "l-fa", "lg-fa", "dfa", "drtp"])
 @pytest.mark.parametrize(
     ("case", "words"),
     [

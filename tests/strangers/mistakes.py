@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import optax
 import vit
 from attention import Attention
-from drtp import Drtp, DrtpRule
 from lion import Lion
 from moons import Moons
 from my_csv import MyCsv
 from my_tanh import MyTanh
+from sdfa import Sdfa, SdfaRule
 from squared_error import SquaredError
 
 import fgspec
@@ -57,15 +57,15 @@ class Shameless(SquaredError):
     metrics = fgspec.Objective.metrics
 
 
-class Backward(Drtp):
-    """Sends the label with the wrong sign."""
+class Backward(Sdfa):
+    """Sends the error with the wrong sign."""
 
     def gradient(self, plan, segment, params, x, context):
         estimate = super().gradient(plan, segment, params, x, context)
         return estimate._replace(grads=jax.tree.map(jnp.negative, estimate.grads))
 
 
-class Silent(Drtp):
+class Silent(Sdfa):
     """Backward weights that begin at zero, and stay there."""
 
     def backward_weights(self, plan):
@@ -74,12 +74,12 @@ class Silent(Drtp):
         return jax.tree.map(lambda spec: replace(spec, role="average"), every, **leaf)
 
 
-class Local(DrtpRule):
+class Local(SdfaRule):
     """Aims at local losses that it does not have."""
 
     settings: ClassVar = {
-        **DrtpRule.settings,
-        "gradient": {**DrtpRule.settings["gradient"], "target": "local"},
+        **SdfaRule.settings,
+        "gradient": {**SdfaRule.settings["gradient"], "target": "local"},
     }
 
 
