@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 from fgspec.spec.dataset_info import LabelKind
 
 Pixels = NDArray[np.uint8] | NDArray[np.float32]
-Labels = NDArray[np.int32] | NDArray[np.float32]
+Labels = NDArray[np.int32]
+"""Classes [N]; or labels of 0 and 1 [N, k]."""
+
+AnyLabels = Labels | NDArray[np.float32]
 """Classes [N], int32; vectors [N, k], float32; or labels of 0 and 1 [N, k], int32."""
 
 
@@ -65,7 +68,7 @@ class Dataset:
 
     Attributes:
         train_images: [N, H, W, C], uint8, or float32 in [0, 1].
-        train_labels: [N], int32, from 0 to classes - 1; or what else `Labels` says.
+        train_labels: [N], int32, from 0 to classes - 1; or what else `AnyLabels` says.
         test_images: [M, H, W, C], like the training images.
         test_labels: of M images, like the training labels.
         reading: how batches are made of the images.
@@ -75,12 +78,12 @@ class Dataset:
     """
 
     train_images: Images
-    train_labels: Labels
+    train_labels: AnyLabels
     test_images: Images
-    test_labels: Labels
+    test_labels: AnyLabels
     reading: Reading = IN_MEMORY
     valid_images: Images = field(default_factory=lambda: np.zeros((0, 0, 0, 0), np.uint8))
-    valid_labels: Labels = field(default_factory=lambda: np.zeros(0, np.int32))
+    valid_labels: AnyLabels = field(default_factory=lambda: np.zeros(0, np.int32))
     names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -90,7 +93,7 @@ class Dataset:
                 part.setflags(write=False)
 
 
-def checked_labels(labels: NDArray[Any], classes: int) -> NDArray[np.int32]:
+def checked_labels(labels: NDArray[Any], classes: int) -> Labels:
     """Labels as int32 [N].
 
     Args:
@@ -106,7 +109,7 @@ def checked_labels(labels: NDArray[Any], classes: int) -> NDArray[np.int32]:
     return labels.astype(np.int32)
 
 
-def checked_numbers(labels: NDArray[Any], kind: LabelKind) -> Labels:
+def checked_numbers(labels: NDArray[Any], kind: LabelKind) -> AnyLabels:
     """Labels that are no classes, [N, k]: vectors as float32, labels of 0 and 1 as int32.
 
     Args:
