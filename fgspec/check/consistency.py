@@ -8,7 +8,7 @@ spec, and nothing else.
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from fgspec.check import compile_options as lowering
 from fgspec.check import perturbation as perturbing
@@ -24,7 +24,7 @@ from fgspec.spec.kinds import OneOf, methods_in, names_of
 from fgspec.spec.losses import Local, Losses
 from fgspec.spec.mesh import AXES, Mesh
 from fgspec.spec.metrics import TEST, VALID, answer_of, today
-from fgspec.spec.objectives import OBJECTIVES
+from fgspec.spec.objectives import OBJECTIVES, Objective
 from fgspec.spec.phases import losses_in
 from fgspec.spec.run import Checkpoint, Compile, Diagnostics, Expect, Training
 from fgspec.spec.shapes import divisors
@@ -132,7 +132,8 @@ def labels(data: Data, losses: Losses) -> Iterator[Problem]:
         if kind in objective.takes:
             continue
         own = " or ".join(LABEL_WORDS[taken] for taken in objective.takes)
-        fits = [o for o in OneOf(OBJECTIVES).built_in() if kind in o.takes and o.answers]
+        known = cast(list[type[Objective]], OneOf(OBJECTIVES).built_in())
+        fits = [fitting for fitting in known if kind in fitting.takes and fitting.answers]
         fits.sort(key=lambda fitting: len(fitting.takes))  # those made for such labels first
         use = ", ".join(name for fitting in fits for name in names_of(fitting))
         message = (

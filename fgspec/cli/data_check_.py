@@ -78,7 +78,8 @@ def lines(found: Inspection, loaded: Loaded) -> Iterator[str]:
         f"{info.name}: images of {height}x{width} pixels with {channels} "
         f"channel{'s' * (channels > 1)}, {info.pixels}; {label}"
     )
-    rows = [("set", "examples", "described", "damaged", "constant", "pixels", "images/s")]
+    rows: list[tuple[str, ...]] = []
+    rows.append(("set", "examples", "described", "damaged", "constant", "pixels", "images/s"))
     said = {"train": info.train_examples, "valid": info.valid_examples, "test": info.test_examples}
     for part in found.parts:
         pixels = f"{part.lowest:.3g} to {part.highest:.3g}"

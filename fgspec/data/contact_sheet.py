@@ -76,7 +76,7 @@ def sheet_of(dataset: Dataset, experiment: Experiment) -> Sheet:
     seen = COLUMNS if augment.changes else 0
     changed = np.zeros((0, len(shown), height, width, dataset.train_images.shape[-1]))
     if seen and shown:
-        first = np.stack([_unit(images[0]) for images in shown.values()]).astype(np.float32)
+        first: Any = np.stack([_unit(images[0]) for images in shown.values()]).astype(np.float32)
         key = key_data(experiment.seed)
         draws = [
             np.asarray(augmented(augment, views, first, key, step))

@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 from fgspec.spec.dataset_info import UNLABELLED, LabelKind
 
 Pixels = NDArray[np.uint8] | NDArray[np.float32]
-Labels = NDArray[np.int32] | NDArray[np.float32]
+Labels = NDArray[np.int32]
+"""Classes [N]; or labels of 0 and 1 [N, k]."""
+
+AnyLabels = Labels | NDArray[np.float32]
 """Classes [N], int32; vectors [N, k], float32; or labels of 0 and 1 [N, k], int32."""
 
 
@@ -66,7 +69,7 @@ class Dataset:
     Attributes:
         train_images: [N, H, W, C], uint8, or float32 in [0, 1].
         train_labels: [N], int32, from 0 to classes - 1, or -1 (`UNLABELLED`) of an image that has
-            no label; or what else `Labels` says.
+            no label; or what else `AnyLabels` says.
         test_images: [M, H, W, C], like the training images.
         test_labels: of M images, like the training labels, none of them missing.
         reading: how batches are made of the images.
@@ -76,12 +79,12 @@ class Dataset:
     """
 
     train_images: Images
-    train_labels: Labels
+    train_labels: AnyLabels
     test_images: Images
-    test_labels: Labels
+    test_labels: AnyLabels
     reading: Reading = IN_MEMORY
     valid_images: Images = field(default_factory=lambda: np.zeros((0, 0, 0, 0), np.uint8))
-    valid_labels: Labels = field(default_factory=lambda: np.zeros(0, np.int32))
+    valid_labels: AnyLabels = field(default_factory=lambda: np.zeros(0, np.int32))
     names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -91,7 +94,7 @@ class Dataset:
                 part.setflags(write=False)
 
 
-def labelled(labels: Labels) -> NDArray[np.bool_]:
+def labelled(labels: AnyLabels) -> NDArray[np.bool_]:
     """Which images have a label, [N]; only classes can be missing.
 
     Args:
@@ -100,7 +103,7 @@ def labelled(labels: Labels) -> NDArray[np.bool_]:
     return labels != UNLABELLED if labels.ndim == 1 else np.ones(len(labels), np.bool_)
 
 
-def checked_labels(labels: NDArray[Any], classes: int, first: int = 0) -> NDArray[np.int32]:
+def checked_labels(labels: NDArray[Any], classes: int, first: int = 0) -> Labels:
     """Labels as int32 [N], from 0 to classes - 1.
 
     Args:
@@ -118,7 +121,7 @@ def checked_labels(labels: NDArray[Any], classes: int, first: int = 0) -> NDArra
     return labels.astype(np.int32) - np.int32(first)
 
 
-def checked_numbers(labels: NDArray[Any], kind: LabelKind) -> Labels:
+def checked_numbers(labels: NDArray[Any], kind: LabelKind) -> AnyLabels:
     """Labels that are no classes, [N, k]: vectors as float32, labels of 0 and 1 as int32.
 
     Args:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fgspec.data.dataset import Dataset, Images, Labels
+from fgspec.data.dataset import AnyLabels, Dataset, Images
 from fgspec.data.pipeline import IdentifiedBatches, TrainBatches, train_batches
 from fgspec.errors import DataError
 from fgspec.spec.dataset_info import DatasetInfo
@@ -150,7 +150,7 @@ class _Sums:
 
 
 def _part(
-    name: str, images: Images, labels: Labels, info: DatasetInfo, names: Sequence[str]
+    name: str, images: Images, labels: AnyLabels, info: DatasetInfo, names: Sequence[str]
 ) -> Part:
     sums, damaged = _Sums(images.shape[-1]), dict[int, str]()
     seconds = 0.0
@@ -197,7 +197,7 @@ def _read(images: Images, places: NDArray[np.intp], damaged: dict[int, str]) -> 
     return np.concatenate(list(halves))
 
 
-def _numbers(labels: Labels, names: Sequence[str]) -> Iterator[Numbers]:
+def _numbers(labels: AnyLabels, names: Sequence[str]) -> Iterator[Numbers]:
     for name, column in zip(names, labels.T.astype(np.float64), strict=True):
         spread = map(float, (column.mean(), column.std(), column.min(), column.max()))
         yield Numbers(name, *spread)

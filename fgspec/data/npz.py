@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from fgspec.data.dataset import Dataset, Labels, Pixels, checked_labels, checked_numbers
+from fgspec.data.dataset import AnyLabels, Dataset, Labels, Pixels, checked_labels, checked_numbers
 from fgspec.data.moments import measured
 from fgspec.data.places import candidates, is_file, listed, shown
 from fgspec.data.unpacking import most_unpacked, refuse_beyond_memory
@@ -357,7 +357,7 @@ def _images(file: Path, field: str, array: NDArray[Any]) -> Pixels:
 
 def _both_labels(
     file: Path, arrays: Mapping[str, NDArray[Any]], kind: LabelKind
-) -> tuple[Labels, Labels]:
+) -> tuple[AnyLabels, AnyLabels]:
     """Those of training and of test images."""
     names = ("train_labels", "test_labels")
     if kind == "class":
@@ -368,21 +368,21 @@ def _both_labels(
     return train, test
 
 
-def _numbers(file: Path, field: str, array: NDArray[Any], kind: LabelKind) -> Labels:
+def _numbers(file: Path, field: str, array: NDArray[Any], kind: LabelKind) -> AnyLabels:
     try:
         return checked_numbers(array.reshape(len(array), -1), kind)
     except ValueError as error:
         raise _fault(file, field, str(error)) from error
 
 
-def _labels(file: Path, field: str, array: NDArray[Any], classes: int) -> NDArray[np.int32]:
+def _labels(file: Path, field: str, array: NDArray[Any], classes: int) -> Labels:
     try:
         return checked_labels(array, classes)
     except ValueError as error:
         raise _fault(file, field, str(error)) from error
 
 
-def _check_classes(file: Path, labels: NDArray[np.int32]) -> None:
+def _check_classes(file: Path, labels: Labels) -> None:
     """Every class has a training image: a network has outputs for all of them."""
     present = np.unique(labels)
     if present[-1] < 1:

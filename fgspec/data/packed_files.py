@@ -13,7 +13,7 @@ import grain
 import numpy as np
 from numpy.typing import NDArray
 
-from fgspec.data.dataset import Dataset, Labels, Reading
+from fgspec.data.dataset import AnyLabels, Dataset, Reading
 from fgspec.errors import DataError
 from fgspec.spec.dataset_info import DatasetInfo
 
@@ -147,7 +147,7 @@ def check_file(folder: Path, file: File, verify: bool) -> None:
         raise DataError(f"data.source: {path} cannot be read: {error.strerror}; {AGAIN}") from error
 
 
-def _labels(file: Path, info: DatasetInfo) -> dict[str, Labels]:
+def _labels(file: Path, info: DatasetInfo) -> dict[str, AnyLabels]:
     """The labels of each part."""
     counts = {"train": info.train_examples, "test": info.test_examples}
     try:

@@ -15,7 +15,7 @@ import grain.experimental
 import numpy as np
 from numpy.typing import NDArray
 
-from fgspec.data.dataset import IN_MEMORY, Dataset, Images, Labels, Pixels, Reading
+from fgspec.data.dataset import IN_MEMORY, AnyLabels, Dataset, Images, Pixels, Reading
 from fgspec.errors import DataError
 
 Rows = NDArray[np.intp] | None
@@ -26,14 +26,14 @@ class Batch(TypedDict):
     """Examples of one step: `image` [B, H, W, C] and `label` of each, like the data set's."""
 
     image: Pixels
-    label: Labels
+    label: AnyLabels
 
 
 class Examples(TypedDict):
     """Examples of a part of a data set: `image` [B, H, W, C], perhaps not read yet; `label`."""
 
     image: Images
-    label: Labels
+    label: AnyLabels
 
 
 class Chosen(TypedDict):
@@ -72,7 +72,7 @@ class TrainBatches:
     def __init__(
         self,
         images: Images,
-        labels: Labels,
+        labels: AnyLabels,
         batch_size: int,
         seed: int,
         total_steps: int,
@@ -192,7 +192,7 @@ def consumed(before: str, examples: NDArray[np.int32]) -> str:
     return hashlib.sha256(before.encode() + ids.tobytes()).hexdigest()[: len(NOTHING_CONSUMED)]
 
 
-def evaluation_batches(images: Images, labels: Labels, batch_size: int) -> Iterator[Examples]:
+def evaluation_batches(images: Images, labels: AnyLabels, batch_size: int) -> Iterator[Examples]:
     """Yields every example once, in order; the last batch may be smaller.
 
     What must be read is read by who takes it, who may need some rows alone. Nothing is padded: a

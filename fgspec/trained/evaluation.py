@@ -107,9 +107,10 @@ def evaluated(
     classifies = answer.classifies and type(answer).predict is not Objective.predict
     if classifies and program.plan.data.label == "class" and outputs.shape[1] == len(classes):
         predicted = np.asarray(answer.predict(jnp.asarray(outputs)))
-        confusion = confused(data.labels, predicted, len(classes))
+        labels = data.labels.astype(np.int32, copy=False)
+        confusion = confused(labels, predicted, len(classes))
         if len(classes) > TOP:
-            top[TOP] = among_largest(outputs, data.labels, TOP)
+            top[TOP] = among_largest(outputs, labels, TOP)
     return Evaluation(checkpoint.step, metrics, tuple(classes), confusion, top)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fgspec.data.dataset import Images, Labels, checked_labels, checked_numbers
+from fgspec.data.dataset import AnyLabels, Images, checked_labels, checked_numbers
 from fgspec.data.describe import describe
 from fgspec.data.sources import read
 from fgspec.data.validation import divided
@@ -29,7 +29,7 @@ class Labelled:
     """Images [n, height, width, channels] and their labels, like those of a data set."""
 
     images: Images
-    labels: Labels
+    labels: AnyLabels
 
 
 def own_labelled(run: RunDir, spec: Loaded, saved: str | None, other_data: bool) -> Labelled:

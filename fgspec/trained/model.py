@@ -141,7 +141,9 @@ class Model:
             UserError: the objective predicts nothing.
         """
         found = np.asarray(self._answer.predict(jnp.asarray(outputs)))
-        return found.astype(np.int32 if found.dtype.kind in "iub" else np.float32)
+        if found.dtype.kind in "iub":
+            return found.astype(np.int32)
+        return found.astype(np.float32)
 
     def probabilities(self, images: Any) -> NDArray[np.float32]:
         """The probability of every class, or of every label of 0 and 1, [n, k], float32.

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from compiler.named_arrays.random_streams import key_data
-from fgspec.data.dataset import Dataset, Images, Labels
+from fgspec.data.dataset import AnyLabels, Dataset, Images
 from fgspec.data.pipeline import (
     IdentifiedBatches,
     Rows,
@@ -190,7 +190,7 @@ class Job:
         """One pass over the validation set."""
         return self._evaluated(self.dataset.valid_images, self.dataset.valid_labels)
 
-    def _evaluated(self, images: Images, labels: Labels) -> Iterator[Any]:
+    def _evaluated(self, images: Images, labels: AnyLabels) -> Iterator[Any]:
         size = self.loaded.experiment.data.evaluation_batch_size
         return evaluation_batches(images, labels, size)
 

@@ -15,6 +15,7 @@ from data.image_folders import write
 
 from fgspec.cli.check_ import checked
 from fgspec.cli.completion import fields as completed
+from fgspec.data.packing import pack
 from fgspec.loading.from_mapping import yaml_of
 from fgspec.loading.spec_file import load, loads
 from fgspec.problems.problems import SpecError
@@ -26,7 +27,7 @@ from fgspec.spec.experiment import SpecFile
 from fgspec.spec.kinds import Kind
 from fgspec.spec.language import choices_of, sections_of
 from fgspec.spec.plugins import named
-from fgspec.spec.sources import SOURCES
+from fgspec.spec.sources import SOURCES, Synthetic
 from fgspec.spec.sweep import SweepFile
 from fgspec.sweeps.expand import load_sweep
 from fgspec.yaml.load import parse
@@ -143,6 +144,7 @@ def folder(tmp_path_factory):
     arrays = dict.fromkeys(("train_images", "test_images", "x_train", "x_test"), images)
     arrays |= dict.fromkeys(("train_labels", "test_labels", "y_train", "y_test"), labels)
     np.savez(root / "data" / "mine.npz", **arrays)
+    pack(Synthetic(image=(8, 8, 1), train_examples=24), root / "data" / "digits-packed")
     return root
 
 
