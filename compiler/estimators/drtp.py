@@ -18,9 +18,9 @@ from fgspec.spec.shapes import ParamSpec
 class Drtp(drtp.Drtp):
     """Fixed random projections of the one-hot label stand for the errors of all layers.
 
-    The error at a layer's output is B t / N, with the one-hot labels t [n, k], the layer's matrix B
-    [k, p, g, c] and N rows. The derivatives of the layer's own activation and normalization are
-    exact, and so is the gradient of the classifier.
+    The error at a layer's output is B t / N, with the one-hot labels t [n, k] (or labels that are
+    vectors), the layer's matrix B [k, p, g, c] and N rows. The derivatives of the layer's own
+    activation and normalization are exact, and so is the gradient of the classifier.
     """
 
     def backward_weights(self, plan: Plan) -> dict[str, ParamSpec]:
@@ -37,7 +37,10 @@ class Drtp(drtp.Drtp):
     ) -> Estimate:
         """Every layer's gradient, from the labels sent through the layer's matrix."""
         trace = forward(segment.blocks, params, x)
-        labels = jax.nn.one_hot(context.labels, plan.outputs, dtype=plan.precise)
+        labels = context.labels
+        if labels.ndim == 1:
+            labels = jax.nn.one_hot(labels, plan.outputs)
+        labels = labels.astype(plan.precise)
         # The authors' code adds the layers' gradients over the batch, while its loss is a mean, so
         # that its hidden layers learn N times as fast (`function.py` of their repository). Here all
         # are means, as everywhere; `optimizer.factors: {parts: {blocks: N}}` gives their update.

@@ -79,7 +79,7 @@ def network_estimate(
     else:
         spans, phases = zip(*plan.phases, strict=True)
         estimate = in_turn(spans, step, [partial(branch, phase) for phase in phases])
-    new = {**feedback, **estimate.feedback} if learning else None
+    new = {**feedback, **(estimate.feedback or {})} if learning else None
     return estimate._replace(feedback=new)
 
 

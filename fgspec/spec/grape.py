@@ -59,10 +59,11 @@ class Grape(Estimator):
     )
     arrives: ClassVar[str] = "output error through its matrix B"
     type: Literal["grape"] = "grape"
-    # The paper's rate was not at hand. The gradient of a cosine falls with the length of a matrix B,
-    # whose square is about twice the number of the layer's outputs at first, so that a step turns it
-    # by less than rate / |B|^2 radians. Three layers of 128 units, 30 epochs of `digits`: training
-    # loss 0.095 with a rate of 0.1, 0.073 with 1, 0.057 with 10, 0.060 with 30, 0.076 with 100.
+    # The paper's rate was not at hand. The gradient of a cosine falls with the length of a matrix
+    # B, whose square is at first about twice the number of the layer's outputs, so that a step
+    # turns it by less than rate / |B|^2 radians. Three layers of 128 units, 30 epochs of `digits`:
+    # training loss 0.095 with a rate of 0.1, 0.073 with 1, 0.057 with 10, 0.060 with 30, 0.076
+    # with 100.
     learning_rate: PositiveFloat = Field(
         default=10.0,
         description="How long the matrices' gradient steps on 1 - cos are: the factor of that "
