@@ -37,7 +37,7 @@ class Drtp(drtp.Drtp):
     ) -> Estimate:
         """Every layer's gradient, from the labels sent through the layer's matrix."""
         trace = forward(segment.blocks, params, x)
-        labels = context.labels
+        labels = context.targets.final
         if labels.ndim == 1:
             labels = jax.nn.one_hot(labels, plan.outputs)
         labels = labels.astype(plan.precise)

@@ -111,7 +111,7 @@ def exact_of_target(plan: Plan, params: Params, x: Features, context: Context) -
 
 def _true(context: Context) -> Context:
     """The same step without backward weights: errors travel through the forward ones."""
-    row = (context.labels, context.key, context.step, context.noise)
+    row = (context.targets, context.key, context.step, context.noise)
     return make_context(context.plan, context.params, {}, *row)
 
 

@@ -2,7 +2,7 @@
 
 import importlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -267,7 +267,7 @@ def _label(record: bytes, name: str, place: int) -> int:
 
 def write_version(
     folder: Path,
-    splits: dict[str, tuple[NDArray[np.uint8], NDArray[np.integer]]],
+    splits: Mapping[str, tuple[NDArray[np.uint8], NDArray[np.integer]]],
     names: Sequence[str],
 ) -> None:
     """Write a version of a data set as TFDS does, two files a split, for tests.

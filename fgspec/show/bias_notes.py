@@ -43,7 +43,7 @@ def guesses_its_target(plan: Plan) -> bool:
     perturbation = plan.perturbation
     if perturbation is None or not perturbation.projection.type:
         return False
-    target = plan.experiment.gradient.target.type
+    target = str(plan.experiment.gradient.target)
     own = perturbation.guess.of_target == target and perturbation.projection.type.projects
     return own and not perturbation.projection.coefficient.control
 

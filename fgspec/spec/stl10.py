@@ -63,7 +63,8 @@ class Stl10(Published):
         if self.with_unlabelled and objective.needs_labels:
             message = (
                 f"{objective} reads the label of every training example, and "
-                f"{UNLABELLED_EXAMPLES:,} of these have none; remove it, or use another objective, such as info_nce"
+                f"{UNLABELLED_EXAMPLES:,} of these have none; remove it, or use another objective, "
+                "such as info_nce"
             )
             other: Path = ("losses", "objective", "type")
             yield Problem((*at, "with_unlabelled"), message, others=(other,))
