@@ -208,7 +208,7 @@ class PlacedNormalization(Section):
     # Not fields here: fields of a base come first, and specs are printed in the order of fields.
     if TYPE_CHECKING:
         type: Any
-        gradient: Any = "exact"
+        gradient: Any = None
 
     def coupling(self, at: Path) -> Coupling | None:
         """That it couples the examples of a batch, if it does; `at` is this section's path."""

@@ -147,6 +147,18 @@ MISTAKES = {
         "architecture:\n  type: chain\n  blocks: [[{type: conv, channels: 3, adds: [input]}]]\n",
         "a.yaml:6:46: architecture.blocks[0][0].adds[0]: has the shape 8x8 of 1x1, but the layer gives 8x8 of 1x3 (got input)",
     ),
+    "heads that do not divide channels": mistake(
+        "architecture: {type: vit, channels: 10}\n",
+        "a.yaml:4:1: architecture.heads: must divide channels; nearest: 1, 2, 5 (is 3 by default; architecture.channels is 10 at a.yaml:4:37)",
+    ),
+    "a window without a middle": mistake(
+        "architecture: {type: conv_mixer, size: 4}\n",
+        "a.yaml:4:40: architecture.size: must be odd, so that the grid of patches keeps its size; nearest: 3, 5 (got 4)",
+    ),
+    "attention without queries, keys and values": mistake(
+        "architecture:\n  type: chain\n  blocks: [[{type: dense, channels: 4}, {type: attention}]]\n",
+        "a.yaml:6:48: architecture.blocks[0][1].type: reads queries, keys and values, so each group before it must have a multiple of 3 channels, not 4 (got attention)",
+    ),
     "groups that do not divide channels": mistake(
         "architecture:\n  type: chain\n  blocks: [[{type: dense, channels: 3, groups: 2}]]\n",
         "a.yaml:6:48: architecture.blocks[0][0].groups: must divide 3 channels; nearest: 1, 3 (got 2)",
