@@ -8,6 +8,7 @@ from fgspec.problems.problems import Problem
 from fgspec.spec.dataset_info import DatasetInfo, is_channels_first
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.kinds import methods_in
+from fgspec.spec.objectives import OBJECTIVES
 
 
 def refusals(experiment: Experiment) -> list[Problem]:
@@ -67,7 +68,9 @@ def _labels(experiment: Experiment, info: DatasetInfo) -> Iterator[Problem]:
         message = f"no training example of {info.name} has a label, so no classifier can learn"
         yield Problem(("data", "source"), f"{message}; add labelled examples", shows=False)
         return
-    for at, method in methods_in(experiment) if missing else ():
+    # An objective of the classifier alone leaves out the examples that have no label.
+    others = (found for found in methods_in(experiment) if found[1].table is not OBJECTIVES)
+    for at, method in (*experiment.losses.placed(), *others) if missing else ():
         if method.needs_labels:
             message = (
                 f"{method} reads the label of every training example, but {missing:,} of the "

@@ -3,13 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from fgspec.data.dataset import Labels, checked_labels
+from fgspec.data.dataset import checked_labels
 from fgspec.data.numpy_pickle import load_numpy_pickle
 
 PIXELS = 3 * 32 * 32
 """Values of an image."""
 
-Decoded = tuple[NDArray[np.uint8], Labels]
+Decoded = tuple[NDArray[np.uint8], NDArray[np.int32]]
 """Images [N, 32, 32, 3] and labels [N]."""
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fgspec.data.dataset import AnyLabels, Dataset, Images
+from fgspec.data.dataset import AnyLabels, Dataset, Images, labelled
 from fgspec.data.pipeline import IdentifiedBatches, TrainBatches, train_batches
 from fgspec.errors import DataError
 from fgspec.spec.dataset_info import DatasetInfo
@@ -161,7 +161,11 @@ def _part(
         if len(pixels):
             sums.add(pixels)
     std = np.sqrt(sums.squares / max(sums.count, 1)) * np.ones(sums.channels)
-    classes = np.bincount(labels, minlength=info.classes) if info.label == "class" else ()
+    classes = (
+        np.bincount(labels[labelled(labels)], minlength=info.classes)
+        if info.label == "class"
+        else ()
+    )
     return Part(
         name=name,
         examples=len(labels),

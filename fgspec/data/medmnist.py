@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from fgspec.data.dataset import Dataset, Labels, checked_labels
+from fgspec.data.dataset import Dataset, checked_labels
 from fgspec.data.moments import measured
 from fgspec.data.npz_members import arrays_of
 from fgspec.data.places import is_file, published_places
@@ -111,7 +111,7 @@ def _refuse_sibling(file: Path, content: bytes, name: str, size: int) -> None:
 
 def _part(
     arrays: dict[str, NDArray[np.generic]], part: str, known: MedSet, size: int
-) -> tuple[NDArray[np.uint8], Labels]:
+) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
     """The images [N, size, size, channels] and labels [N] of a part.
 
     Raises:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fgspec.data.dataset import Labels
 from fgspec.errors import DataError
 from fgspec.spec.dataset_info import UNLABELLED
 
@@ -21,7 +20,9 @@ def greatest_of(labels: NDArray[np.integer], names: Sequence[str], classes: int 
     return max(len(names), classes) - 1 if names or classes else int(labels.max())
 
 
-def checked(labels: NDArray[np.integer], greatest: int, where: str, may_lack: bool) -> Labels:
+def checked(
+    labels: NDArray[np.integer], greatest: int, where: str, may_lack: bool
+) -> NDArray[np.int32]:
     """Labels as int32 [N].
 
     Args:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fgspec.data.archived import Archive, Opened, open_archive, recognized
-from fgspec.data.dataset import Dataset, Labels, checked_labels
+from fgspec.data.dataset import Dataset, checked_labels
 from fgspec.data.moments import measured
 from fgspec.data.published import Publication, check_counts, damage_reported
 from fgspec.data.unpacking import refuse_beyond_memory
@@ -109,7 +109,7 @@ def _images(opened: Opened, names: list[str]) -> NDArray[np.uint8]:
     return images
 
 
-def _labels(opened: Opened, part: str) -> Labels:
+def _labels(opened: Opened, part: str) -> NDArray[np.int32]:
     """The labels of a part, one for each image of it."""
     name, images = f"{part}_y.bin", _count(opened, f"{part}_X.bin")
     content = opened.contents[name]

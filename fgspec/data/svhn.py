@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from fgspec.data.dataset import Dataset, Labels, checked_labels
+from fgspec.data.dataset import Dataset, checked_labels
 from fgspec.data.moments import measured
 from fgspec.data.places import first_holding, is_file, published_places
 from fgspec.data.published import Publication, check_counts, check_md5, damage_reported, missing
@@ -54,7 +54,9 @@ class Svhn(svhn.Svhn):
             check_counts(PUBLICATION, looked_in[0], dataset, info)
         return dataset
 
-    def _part(self, looked_in: tuple[Path, ...], name: str) -> tuple[NDArray[np.uint8], Labels]:
+    def _part(
+        self, looked_in: tuple[Path, ...], name: str
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
         file = looked_in[0] / name if looked_in else Path(name)
         if not is_file(file):
             raise missing(PUBLICATION, name, looked_in, MD5[name])
@@ -95,7 +97,7 @@ def _holds_any(folder: Path) -> bool:
     return any(is_file(folder / name) for name in MD5)
 
 
-def decode(content: bytes) -> tuple[NDArray[np.uint8], Labels]:
+def decode(content: bytes) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
     """The images [N, 32, 32, 3] and the digits [N] of a file of MATLAB 5.
 
     Args:

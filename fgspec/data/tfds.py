@@ -164,16 +164,14 @@ def array_record() -> Any:
     """The module of readers and writers of ArrayRecord.
 
     Raises:
-        UserError: it is not installed.
+        UserError: it is not installed, as on Windows.
     """
-    # Google's format and its only reader, with a release every few months; Grain brings it along
-    # but on Windows, for which there is none.
     try:
         return importlib.import_module("array_record.python.array_record_module")
     except ImportError:
         raise UserError(
-            "data.source: reading ArrayRecord needs array-record, which is not installed; pip "
-            'install "array-record>=0.8.1", or install fgspec with its extra `tfds`'
+            "data.source: reading ArrayRecord needs array-record, which is not installed and which "
+            'Windows does not have; pip install "array-record>=0.8.1"'
         ) from None
 
 

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fgspec.data.dataset import Dataset, Labels
+from fgspec.data.dataset import Dataset
 from fgspec.data.image_files import ENDINGS, FROM_FILES, ImageFiles, imaging
 from fgspec.data.image_folder import entries, unlisted
 from fgspec.data.moments import measured
@@ -159,7 +160,7 @@ def _sorted_into_folders(root: Path, known: dict[str, int]) -> list[tuple[str, i
     return found
 
 
-def _files(root: Path, listed: list[tuple[str, int, int]]) -> tuple[ImageFiles, Labels]:
+def _files(root: Path, listed: list[tuple[str, int, int]]) -> tuple[ImageFiles, NDArray[np.int32]]:
     names, sizes, labels = zip(*listed, strict=True)
     images = ImageFiles(root, names, np.array(sizes, np.int64), TINY_IMAGENET.image_shape[0])
     return images, np.array(labels, np.int32)

@@ -25,6 +25,7 @@ class Clapp(Objective):
 
     behaviour: ClassVar[str | None] = "compiler.objectives.clapp:Clapp"
     takes: ClassVar[tuple[LabelKind, ...]] = ("class", "vector", "binary")
+    needs_labels: ClassVar[bool] = False
     classifies: ClassVar[bool] = False
     answers: ClassVar[bool] = False
     compares: ClassVar[bool] = True

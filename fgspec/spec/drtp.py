@@ -27,6 +27,7 @@ class Drtp(Estimator):
 
     behaviour: ClassVar[str | None] = "compiler.estimators.drtp:Drtp"
     isolates_layers: ClassVar[bool] = True
+    needs_labels: ClassVar[bool] = True
     # The error of cross entropy, p - t, is -t where the network is not sure; with true Jacobians
     # for B, the product B t therefore points up the loss. Random matrices have no sign.
     feedback_sign: ClassVar[int] = -1

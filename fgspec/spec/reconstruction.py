@@ -17,6 +17,7 @@ class Reconstruction(Objective):
 
     behaviour: ClassVar[str | None] = "compiler.objectives.reconstruction:Reconstruction"
     takes: ClassVar[tuple[LabelKind, ...]] = ("class", "vector", "binary")
+    needs_labels: ClassVar[bool] = False
     classifies: ClassVar[bool] = False
     reports: ClassVar[tuple[str, ...]] = ("mean_squared_error",)
     headline: ClassVar[str] = "mean_squared_error"

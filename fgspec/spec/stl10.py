@@ -59,15 +59,15 @@ class Stl10(Published):
 
     def problems(self, at: Path, losses: Any) -> Iterator[Problem]:
         """Who trains on images without a label is known before any file is read."""
-        objective = losses.objective
-        if self.with_unlabelled and objective.needs_labels:
-            message = (
-                f"{objective} reads the label of every training example, and "
-                f"{UNLABELLED_EXAMPLES:,} of these have none; remove it, or use another objective, "
-                "such as info_nce"
-            )
-            other: Path = ("losses", "objective", "type")
-            yield Problem((*at, "with_unlabelled"), message, others=(other,))
+        for objective_at, objective in losses.placed() if self.with_unlabelled else ():
+            if objective.needs_labels:
+                message = (
+                    f"{objective} reads the label of every training example, and "
+                    f"{UNLABELLED_EXAMPLES:,} of these have none; remove it, or use another "
+                    "objective, such as info_nce"
+                )
+                other: Path = (*objective_at, "type")
+                yield Problem((*at, "with_unlabelled"), message, others=(other,))
 
     def as_published(self) -> DatasetInfo | None:
         """Nobody published the mean of the images without a label."""
