@@ -72,7 +72,7 @@ an element can move are those that it *answers for*.
 
 def main() -> None:
     """Write the page and its pictures."""
-    parts = [HEAD, "## The twelve rules\n", "The network is a LocalMixer of two blocks on MNIST.\n"]
+    parts = [HEAD, "## The rules\n", "The network is a LocalMixer of two blocks on MNIST.\n"]
     for name, kind in dict[str, Any](RULES.kinds()).items():
         spec = f"{NETWORK.format(name=name)}rule: {name}\n"
         parts += entry(name, f"`{name}`: {kind.title}", kind.__doc__, fgspec.explain(spec))

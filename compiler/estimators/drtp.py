@@ -43,5 +43,5 @@ class Drtp(drtp.Drtp):
         labels = labels.astype(plan.precise)
         # The authors' code adds the layers' gradients over the batch, while its loss is a mean, so
         # that its hidden layers learn N times as fast (`function.py` of their repository). Here all
-        # are means, as everywhere; `optimizer.factors: {parts: {blocks: N}}` gives their update.
+        # are means, as everywhere. `optimizer.factors: {parts: [{of: blocks, rate: N}]}` is theirs.
         return sent_to_layers(segment, params, trace, labels, context.feedback)
