@@ -53,19 +53,19 @@ def run(folder, *command):
 
 
 def test_the_objective_of_the_guide_is_known_trains_and_keeps_the_laws(tmp_path):
-    (tmp_path / "a.yaml").write_text(SPEC + block("yaml", "objective: squared_error"))
+    (tmp_path / "a.yaml").write_text(SPEC + block("yaml", "objective: hinge"))
     before = run(tmp_path, "-m", "fgspec", "check", "a.yaml")
     assert before.returncode == 2
-    assert "must be one of cross_entropy, info_nce" in before.stderr
-    module = block("python", "class SquaredError")
-    install(tmp_path, block("toml", "squared_error"), squared_error=module)
-    assert '"squared_error"' in run(tmp_path, "-m", "fgspec", "schema").stdout
+    assert "must be one of binary_cross_entropy, c" in before.stderr
+    module = block("python", "class Hinge")
+    install(tmp_path, block("toml", "hinge"), hinge=module)
+    assert '"hinge"' in run(tmp_path, "-m", "fgspec", "schema").stdout
     trained = run(tmp_path, "-m", "fgspec", "train", "a.yaml")
     assert trained.returncode == 0, trained.stderr
     (summary,) = (tmp_path / "runs").rglob("summary.json")
     assert json.loads(summary.read_text())["step"] == 3
     (tmp_path / "laws.py").write_text(
-        block("python", "check_objective(SquaredError)") + "\n\ntest_squared_error()\n"
+        block("python", "check_objective(Hinge)") + "\n\ntest_hinge()\n"
     )
     lawful = run(tmp_path, "laws.py")
     assert lawful.returncode == 0, lawful.stderr

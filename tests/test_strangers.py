@@ -74,7 +74,7 @@ def _keeps(law, kind, folder):
 @pytest.mark.parametrize(
     ("law", "place"),
     [
-        ("check_objective", "squared_error:SquaredError"),
+        ("check_objective", "hinge:Hinge"),
         ("check_estimator", "sdfa:Sdfa"),
         ("check_rule", "sdfa:SdfaRule"),
         ("check_activation", "my_tanh:MyTanh"),
@@ -100,7 +100,7 @@ def test_a_stranger_keeps_the_law(law, place, tmp_path):
             "headline error is 1 on outputs of low loss and 0 on",
         ),
         ("check_objective", "Least", r"predict\(\) gives .* whose loss is lowest with the labels"),
-        ("check_objective", "Shameless", r"squared_error has no metrics\(\); add it to mistakes\."),
+        ("check_objective", "Shameless", r"hinge has no metrics\(\); add it to mistakes\."),
         ("check_estimator", "Backward", "points against its exact gradient"),
         ("check_estimator", "Silent", "never learn: their estimates stay zero"),
         ("check_rule", "Local", "needs local losses"),
@@ -146,12 +146,12 @@ architecture: {type: mlp, hidden: [12]}
     [
         (
             {
-                "losses.objective": "squared_error",
+                "losses.objective": "hinge",
                 "architecture.activation": "my_tanh",
                 "optimizer": "{type: lion, learning_rate: 0.003}",
                 "training.trackers": "[my_csv]",
             },
-            ("+ squared_error", "+ lion", "my_tanh", "my_csv"),
+            ("+ hinge", "+ lion", "my_tanh", "my_csv"),
         ),
         ({"rule": "sdfa"}, ("+ sdfa",)),
         (

@@ -144,7 +144,7 @@ class Trained(NamedTuple):
         return readout.outputs(params or {}, readout.entering(x))[0]
 
 
-def outputs(plan: Plan, state: State, image: Shaped[Array, "n h w k"]) -> Float[Array, "n k"]:
+def outputs(plan: Plan, state: State, image: Shaped[Array, "n h w c"]) -> Float[Array, "n k"]:
     """The outputs that the answer is read from in evaluation, as `losses.prediction` says."""
     return plan.prediction.outputs(Trained(plan, answering(plan, state)), image)
 

@@ -8,31 +8,31 @@ import jax.numpy as jnp
 import optax
 import vit
 from attention import Attention
+from hinge import Hinge
 from lion import Lion
 from moons import Moons
 from my_csv import MyCsv
 from my_tanh import MyTanh
 from sdfa import Sdfa, SdfaRule
-from squared_error import SquaredError
 
 import fgspec
 
 
-class Summed(SquaredError):
+class Summed(Hinge):
     """One number instead of one a row."""
 
     def value(self, outputs, targets, others=None):
         return super().value(outputs, targets).sum()
 
 
-class Divided(SquaredError):
+class Divided(Hinge):
     """Divided by the batch, as if nobody averaged over it."""
 
     def value(self, outputs, targets, others=None):
         return super().value(outputs, targets) / len(outputs)
 
 
-class Swapped(SquaredError):
+class Swapped(Hinge):
     """Calls the error accuracy, and the accuracy error."""
 
     def metrics(self, outputs, targets):
@@ -40,7 +40,7 @@ class Swapped(SquaredError):
         return {"error": given["accuracy"], "accuracy": given["error"]}
 
 
-class Least(SquaredError):
+class Least(Hinge):
     """Answers with the least likely class."""
 
     def predict(self, outputs):
@@ -51,7 +51,7 @@ class Least(SquaredError):
         return {"error": ~right, "accuracy": right}
 
 
-class Shameless(SquaredError):
+class Shameless(Hinge):
     """Has no metrics."""
 
     metrics = fgspec.Objective.metrics
