@@ -17,6 +17,7 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from compiler.estimators.context import Context, Noise, drawn, given, make_context
+from compiler.estimators.site_losses import Targets
 from compiler.named_arrays.random_streams import KeyData, stream_code
 from compiler.network.layers import LayerTrace
 from compiler.plan.loops import looped
