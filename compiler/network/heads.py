@@ -140,10 +140,11 @@ def make_head(
     if averages:
         place = place._replace(features=flat(place.features.width))
     chains = objective.chains(place, head.averaged(place) if averages else head.pooled(place))
-    layers, ends = list[Layer](), tuple[str, ...]()
+    layers: list[Layer] = []
+    ends: list[str] = []
     for index, chain in enumerate(chains):
         first, *rest = chain or (normalized(f"features{index}", place.features, None),)
         layers += [replace(first, source=INPUT) if index else first, *rest]
-        ends = (*ends, layers[-1].name)
+        ends.append(layers[-1].name)
     norm = network.head_norm if averages else None
-    return Readout(tuple(layers), norm, averages, ends if len(chains) > 1 else ())
+    return Readout(tuple(layers), norm, averages, tuple(ends) if len(ends) > 1 else ())

@@ -22,7 +22,8 @@ def losses(plan: Plan) -> Iterator[str]:
         ends = "after every block"
         every = plan.experiment.losses.local.every if plan.experiment.losses.local else 1
         ends = ends if every == 1 else f"after every {every} blocks"
-        yield f"There are {len(sites)} losses, one {ends}: each is the {kind} of a small head."
+        of = "of a small head" if plan.local_objective.reads_head else "of the features there"
+        yield f"There are {len(sites)} losses, one {ends}: each is the {kind} {of}."
         if last.name == "final":
             final = _called(plan.objective)
             other = f", the {final}" if final != kind else ""
@@ -38,6 +39,8 @@ def losses(plan: Plan) -> Iterator[str]:
         )
     if last.name != "final" and plan.objective.answers:
         yield "The classifier reads the last block's features; no gradient goes from it to them."
+        if _called(plan.objective) != kind:
+            yield f"It learns by {_called(plan.objective)}."
 
 
 def _called(objective: Objective) -> str:

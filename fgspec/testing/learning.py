@@ -205,10 +205,11 @@ def check_objective(objective: Objective | type[Objective]) -> None:
         for rule in dict.fromkeys((final, "l-bp", "lg-bp")) if first else ("lg-bp",):
             _check_gradient(own, rule, info)
         _check_evaluation(own, final if first else "lg-bp", info)
-    # What the labels are decides nothing about which copies are credited.
-    info = info_of(made.takes[0])
-    for rule in ("lg-fg-a", "lg-fg-w"):
-        _check_forward(working(made.for_labels(made.takes[0])), rule, info)
+    # What the labels are decides nothing about which copies are credited. Weights are credited as
+    # activations are, but for losses that couple rows, as rows share the noise of weights.
+    own, info = working(made.for_labels(made.takes[0])), info_of(made.takes[0])
+    for rule in ("lg-fg-a",) if own.coupling() is None else ("lg-fg-a", "lg-fg-w"):
+        _check_forward(own, rule, info)
 
 
 def info_of(kind: LabelKind) -> DatasetInfo:
@@ -236,7 +237,7 @@ def _losing(objective: Objective, rule: str, info: DatasetInfo) -> Program:
     if objective.reads_grid:
         losses["local"] = {"aggregation": "pooled"}
     if objective.local_only and info.label != "class":
-        losses["objective"] = {"type": "squared_error"}
+        losses["objective"] = {"type": "reconstruction"}  # takes any labels
     at = "losses__local__objective" if objective.local_only else "losses__objective"
     tree = {"data": data, "losses": losses}
     return program_of(experiment_of(rule, tree, **{at: objective}), info)

@@ -87,6 +87,27 @@ def test_a_local_objective_that_is_the_final_one_changes_nothing():
     jax.tree.map(np.testing.assert_array_equal, *grads)
 
 
+def test_decoders_in_the_network_of_a_classifier():
+    """Local losses are compared with images, the final loss with labels."""
+    program = made("lg-bp", "{local: {objective: reconstruction, last: final}}")
+    state, batch = state_of(program), batch_of(program)
+    image = np.float64(batch["image"])
+    batch["views"] = batch["image"]  # as they are, without the crops
+    found, metrics = program.gradient(state, batch)
+    seen = ((image - 0.5) / 0.25).reshape(4, -1)
+    blocks, plan = program.plan.network.blocks, program.plan
+    features = forward(blocks, state.params["blocks"], stem(plan, batch["image"])).features
+    site = plan.units[0][1]
+    entering = np.float64(plan.readout(site).entering(features["block0"])).mean(1).reshape(4, -1)
+    head = state.params["heads"]["block0"]
+    gap = entering @ np.float64(head["w"]) + np.float64(head["b"]) - seen
+    assert metrics["local_loss/block0"] == pytest.approx((gap**2).mean(), rel=1e-5)
+    wanted = entering.T @ (2 * gap / gap.size)
+    np.testing.assert_allclose(found["heads"]["block0"]["w"], wanted, rtol=1e-4, atol=1e-6)
+    assert metrics["train/loss"] < 10
+    assert found["classifier"]["w"].shape[1] == 3
+
+
 def test_equal_blocks_under_predsim_are_scanned():
     """Of several axes, and in a loop: the same gradients as unrolled."""
     deep = MIXER.replace("blocks: 2", "blocks: 4")
