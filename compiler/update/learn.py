@@ -117,7 +117,7 @@ class Learned(NamedTuple):
         metrics: the losses of heads.
         output: the features after the last block; no gradient passes through them.
         layers: the traces of blocks that are not scanned, by path.
-        feedback: the backward weights of the next step, as the state has them, if they are learned.
+        feedback: `State.feedback` of the next step, if it changes.
     """
 
     grads: Params
