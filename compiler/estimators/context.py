@@ -15,7 +15,7 @@ from compiler.named_arrays.paths import flatten
 from compiler.named_arrays.precision import in_full
 from compiler.named_arrays.random_streams import KeyData, addresses, stream_code
 from compiler.network.block import in_block
-from compiler.network.network import Trace
+from compiler.network.network import Trace, params_of
 from compiler.plan.plan import KEPT, Plan
 from compiler.plan.segment import Site
 from compiler.plan.sharding import constrained, noise_axes
@@ -129,7 +129,7 @@ class Context(NamedTuple):
         features: dict[str, Any] = {}
         layers: dict[str, Any] = {}
         for segment in plan.segments:
-            block_params = {block.name: params["blocks"][block.name] for block in segment.blocks}
+            block_params = {block.name: params_of(block, params) for block in segment.blocks}
             entering = plan.inputs(features, x)[segment.blocks[0].name]
             estimate = gradient(plan, segment, block_params, entering, self)
             for name, grad in estimate.grads.items():

@@ -27,7 +27,7 @@ class Guided(guided.Guided):
         return {name: replace(spec, role="average") for name, spec in weights.items()}
 
     def spread(self, draws: Draws, rows: int) -> Pairs:
-        """As if the average were zero: nothing along it, and the mean of all draws but the first."""
+        """As if the average were zero: nothing along it, and the mean of the other draws."""
         zeros = {name: jnp.zeros(u.shape[1 + rows :], u.dtype) for name, u in draws.items()}
         return self.spread_around(draws, rows, zeros)
 

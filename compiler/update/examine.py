@@ -156,7 +156,7 @@ def examined(
 
 def _activations(plan: Plan, state: State, batch: Mapping[str, Array]) -> Iterator[Seen]:
     x = views(plan, batch, state.key, state.step)
-    trace = forward(plan.network.blocks, state.params["blocks"], x)
+    trace = forward(plan.network.blocks, state.params.get("blocks", {}), x)
     yield _seen("activation", "input of the network", x)
     for block in plan.network.blocks:
         for layer in block.layers:

@@ -23,8 +23,8 @@ from fgspec.formulas.tree import (
 from fgspec.spec.sample_sets import SampleSet
 
 ROOT = Symbol("length", r"\sqrt{D}", "√D", (LOSS,))
-FIRST = Symbol("first sample", r"\mathbf 1[k=1]", "1{k=1}", (), ("k",))
-OTHERS = Symbol("other samples", r"\mathbf 1[k>1]", "1{k>1}", (), ("k",))
+FIRST = Symbol("first sample", r"\mathbf 1[k=1]", "1{k=1}", (), ("k",), bare=True)
+OTHERS = Symbol("other samples", r"\mathbf 1[k>1]", "1{k>1}", (), ("k",), bare=True)
 
 
 class Guided(SampleSet):
