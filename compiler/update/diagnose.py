@@ -80,10 +80,12 @@ def estimates(
 
 
 def reordered_gradient(plan: Plan, params: Params, rows: Rows) -> Params:
-    """The exact gradient of the target by block, of the same examples in the opposite order.
+    """The exact gradient of the target by block in float32, of the examples in the opposite order.
 
     All sums over the batch are taken in another order, so it differs from the gradient by rounding
-    alone. The views of an example stay together.
+    alone. Where blocks compute with fewer digits than float32, the order of sums would not tell all
+    of it: weights and activations are rounded in the same way in any order. The views of an example
+    stay together.
 
     The arguments are those of `diagnosed`.
     """
@@ -93,13 +95,17 @@ def reordered_gradient(plan: Plan, params: Params, rows: Rows) -> Params:
         return views[:, ::-1].reshape(array.shape)
 
     x, targets = reversed_rows(rows.x), jax.tree.map(reversed_rows, rows.targets)
-    unrolled, blocks = replace(plan, stacks=()), {"blocks": params.get("blocks", {})}
-    context = make_context(plan, params, {}, targets, rows.key, rows.step, rows.noise(plan))
-    return target_gradient(unrolled, blocks, x, context)
+    compile = plan.experiment.compile.model_copy(update={"precision": plan.precise.name})
+    experiment = plan.experiment.model_copy(update={"compile": compile})
+    precise = replace(plan, stacks=(), experiment=experiment)
+    blocks, x = {"blocks": params.get("blocks", {})}, x.astype(plan.precise)
+    context = make_context(precise, params, {}, targets, rows.key, rows.step, rows.noise(precise))
+    with jax.default_matmul_precision(precise.products):
+        return target_gradient(precise, blocks, x, context)
 
 
 def _floor(target: Params, reordered: Params) -> dict[str, Float[Array, ""]]:
-    """By how much the exact gradient of every part depends on the order of its sums."""
+    """By how much the exact gradient of every part is off by rounding, relative to its length."""
     return {
         f"fg/floor/{part}": jnp.linalg.norm(reordered[part] - exact)
         / jnp.maximum(jnp.linalg.norm(exact), 1e-30)

@@ -156,7 +156,10 @@ def laid_over(loaded: Loaded, forgotten: Sequence[Path], changes: Sequence[Chang
     Raises:
         SpecError: with one line for everything that is wrong.
     """
-    layer = without(Layer(loaded.values(), dict(loaded.origins)), forgotten)
+    origins = dict(loaded.origins)
+    if any(change.keys == ("rule",) for change in changes):  # there is one rule, the new one
+        origins = {path: origin for path, origin in origins.items() if origin.kind != "rule"}
+    layer = without(Layer(loaded.values(), origins), forgotten)
     for change in changes:
         layer = changed(layer, change)
     told = (*loaded.overrides, *map(str, changes))

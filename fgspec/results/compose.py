@@ -53,7 +53,7 @@ logarithmic. A panel is a block or a layer."""
 QUALITY = {start: caption for start, (_, caption, _) in DRAWN.items()} | {
     "fg/alignment/": "Cosine between backward and forward weights",
     "fg/floor/": "Numerical floor: |t' - t| / |t| for the exact gradient t and the same gradient "
-    "t' with the examples in the opposite order",
+    "t' in float32 with the examples in the opposite order",
     "local_accuracy/": "Accuracy of a local head on a training batch",
 }
 """What the table of gradient quality shows, by the beginning of a metric's name."""

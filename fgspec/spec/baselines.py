@@ -70,11 +70,11 @@ class Baseline(Kind):
         "compile.rematerialize",
     )
     fits: ClassVar[str] = ""
-    set: dict[str, Any] = Field(
-        default={},
-        description="Fields that this baseline sets besides, by path, such as a learning rate of "
-        "its own.",
-        examples=[{"optimizer.learning_rate": 0.1}],
+    set: tuple[str, ...] = Field(
+        default=(),
+        description="Fields that this baseline sets besides, such as a learning rate of its own; "
+        "each as `--set` takes it.",
+        examples=[["optimizer.learning_rate=0.1"]],
     )
 
     def fields(self) -> Mapping[str, Any]:
@@ -94,11 +94,11 @@ class Baseline(Kind):
         raise self.lacks("fitted")
 
 
-class Backprop(Baseline):
+class BackpropEqualUpdates(Baseline):
     """Backprop of the final loss, for as many updates as the rule."""
 
     title: ClassVar[str] = "backprop, as many updates as the rule"
-    type: Literal["bp"] = "bp"
+    type: Literal["bp_equal_updates"] = "bp_equal_updates"
 
 
 class BackpropEqualMemory(Baseline):

@@ -33,8 +33,8 @@ class LowRank(Guess):
     type: Literal["low_rank"] = "low_rank"
     rank: PositiveInt = Field(
         default=1,
-        description="r: the number of columns of both factors. The larger it is, the closer the "
-        "numbers are to independent normal ones.",
+        description="How many columns both factors have, r in formulas. The larger it is, the "
+        "closer the numbers are to independent normal ones.",
         examples=[4],
     )
 

@@ -110,9 +110,9 @@ class Diagnostics(Section):
     the estimate with the exact gradient; `fg/snr/PART`, the squared norm of the gradient over the
     variance of fresh estimates; `fg/alignment/LAYER`, the cosine of backward with forward weights;
     `local_accuracy/BLOCK`, of the local heads on the training batch; and `fg/floor/PART`, the
-    numerical floor: |t' - t| / |t| of the exact gradient t and the same gradient t' with the
-    examples of the batch in the opposite order, which differ by rounding alone. What separates an
-    estimate from t by no more means nothing.
+    numerical floor: |t' - t| / |t| of the exact gradient t and the same gradient t' in float32 with
+    the examples of the batch in the opposite order, which differ by rounding alone. What separates
+    an estimate from t by no more means nothing.
 
     With `noise_scale` it has `fg/noise_scale`, of the whole gradient and below `/PART` of each
     part: tr(S) / |G|^2 in examples, the simple gradient-noise scale (McCandlish et al. 2018). G is

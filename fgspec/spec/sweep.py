@@ -162,12 +162,14 @@ class SweepFile(Section):
         "over seeds of the objective's headline, on the validation set if there is one. null: "
         "none.",
     )
-    baselines: tuple[Annotated[Baseline, OneOf(BASELINES, named=True)], ...] = Field(
-        default=(),
-        description="Baselines that are trained beside every arm. Each is made from the arm's "
-        "spec, after `--set`, and replaces what says how the blocks learn. Arms that share a "
-        "baseline share its runs.",
-        examples=[["linear_probe", "random_blocks", "bp_equal_time"]],
+    baselines: tuple[Annotated[Baseline, OneOf(BASELINES, default="bp_equal_updates")], ...] = (
+        Field(
+            default=(),
+            description="Baselines that are trained beside every arm. Each is made from the arm's "
+            "spec, after `--set`, and replaces what says how the blocks learn. Arms that share a "
+            "baseline share its runs.",
+            examples=[["linear_probe", "random_blocks", "bp_equal_time"]],
+        )
     )
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = Field(
         default=(0,),

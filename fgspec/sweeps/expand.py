@@ -14,7 +14,7 @@ from typing import Any
 from fgspec.loading.field_errors import validate_record
 from fgspec.loading.merge import Change, keys_of
 from fgspec.loading.resolved import identity
-from fgspec.loading.spec_file import Loaded, beside, laid_over, load, path_problem
+from fgspec.loading.spec_file import Loaded, beside, laid_over, load, path_problem, setting
 from fgspec.problems.problems import Origin, Problem, SpecError, flow, render
 from fgspec.spec.baselines import Baseline, ProgramCost
 from fgspec.spec.experiment import LONGEST_NAME
@@ -190,6 +190,29 @@ def _cost(
         return None
 
 
+def beside_rule(rule: Loaded, baseline: Baseline, name: str, origin: Origin) -> Loaded:
+    """The spec of a baseline that stands beside a learning rule.
+
+    Args:
+        rule: the rule's spec.
+        baseline: that is made of it.
+        name: of the new spec.
+        origin: of the fields that the baseline sets.
+
+    Raises:
+        SpecError: the language refuses it.
+    """
+    own = {
+        "rule": baseline.rule,
+        "name": name,
+        "description": baseline.title,
+        **baseline.fields(),
+    }
+    changes = [Change(keys_of(path), value, origin) for path, value in own.items()]
+    changes += [replace(setting(text), origin=origin) for text in baseline.set]
+    return laid_over(rule, [keys_of(path) for path in baseline.forgets], changes)
+
+
 def _baselines(record: SweepFile, arms: Sequence[Arm], document: Document) -> list[Arm]:
     """The baselines of every arm, or one error with the mistakes of all.
 
@@ -202,16 +225,9 @@ def _baselines(record: SweepFile, arms: Sequence[Arm], document: Document) -> li
         label = f"{arm.label}-{baseline}" if len(arms) > 1 else str(baseline)
         label = shortened(untaken(label, taken))
         origin = _origin(document, ("baselines", index))
-        own = {
-            "rule": baseline.rule,
-            "name": shortened(f"{record.name}-{label}"),
-            "description": baseline.title,
-            **baseline.fields(),
-            **baseline.set,
-        }
-        changes = [Change(keys_of(path), value, origin) for path, value in own.items()]
+        name = shortened(f"{record.name}-{label}")
         try:
-            loaded = laid_over(arm.loaded, [keys_of(path) for path in baseline.forgets], changes)
+            loaded = beside_rule(arm.loaded, baseline, name, origin)
         except SpecError as error:
             for line in error.lines:
                 wrong.setdefault(line, []).append(label)
@@ -246,15 +262,10 @@ def _problems(record: SweepFile, file: Path) -> list[Problem]:
         if (why := path_problem(base, file))
     ]
     problems += [
-        Problem(
-            ("baselines", index, "set", path),
-            f"no baseline sets {first}: it {RESERVED[first]}",
-            False,
-            at_key=True,
-        )
+        Problem(("baselines", index, "set", at), why)
         for index, baseline in enumerate(record.baselines)
-        for path in baseline.set
-        if (first := keys_of(path)[0]) in RESERVED
+        for at, text in enumerate(baseline.set)
+        if (why := _unsettable(text))
     ]
     lengths = {len(values) for values in record.zip.values()}
     if len(lengths) > 1:
@@ -276,6 +287,18 @@ def _problems(record: SweepFile, file: Path) -> list[Problem]:
         for path, draw in own.items()
         if (text := _unusable(draw))
     ]
+
+
+def _unsettable(text: str) -> str:
+    """Why a baseline cannot set what a text says; empty if it can."""
+    first = keys_of(text.partition("=")[0])[0]
+    if first in RESERVED:
+        return f"no baseline sets {first}: it {RESERVED[first]}"
+    try:
+        setting(text)
+    except SpecError as error:
+        return error.lines[0].removeprefix("--set: ")
+    return ""
 
 
 def _unusable(draw: Draw) -> str:
