@@ -45,7 +45,8 @@ class Guided(guided.Guided):
         square = sum(jnp.square(m).sum() for m in average.values())
         shrunk = jnp.where(square > 0, jax.lax.rsqrt(jnp.where(square > 0, square, 1.0)), 0.0)
         way = {name: m * shrunk for name, m in average.items()}
-        along = sum((z * way[name][None, None]).sum(-1) for name, z in vectors.items())
+        parts = [(z * way[name][None, None]).sum(-1) for name, z in vectors.items()]
+        along = sum(parts[1:], parts[0])
         length = sqrt(sum(m.size for m in average.values()))
 
         def pair(name: str) -> tuple[Float[Array, "..."], Float[Array, "..."]]:

@@ -5,7 +5,7 @@ import numpy as np
 from compiler.compile import compile_plan
 from compiler.named_arrays.paths import flatten
 from compiler.plan.plan import make_plan
-from fgspec.loading.spec_file import loads
+from fgspec.loading.spec_file import Loaded, loads
 from fgspec.problems.problems import Origin, SpecError
 from fgspec.spec.baselines import Baseline, ProgramCost
 from fgspec.spec.rules import RULES
@@ -36,19 +36,16 @@ def check_baseline(baseline: Baseline | type[Baseline]) -> None:
     Args:
         baseline: an instance, or a class whose defaults give one.
     """
-    made, origin = method_of(baseline), Origin("--set")
+    made = method_of(baseline)
     for name in RULES.names():
         rule = loads(_SPEC.format(rule=name))
-        try:
-            loaded = beside_rule(rule, made, "law", origin)
-        except SpecError as error:
-            raise AssertionError(f"{made}: is refused beside rule {name}: {error}") from error
-        experiment = loaded.experiment
+        experiment = _beside(rule, made).experiment
         assert experiment.expect is None, f"{made}: keeps what the spec of rule {name} expects"
         assert experiment.data == rule.experiment.data, f"{made}: has other data than rule {name}"
     assert made.title.rstrip("."), f"{made}: has no title"
     assert not made.title.endswith("."), f"{made}: its title ends in a full stop"
-    program = compile_plan(make_plan(experiment, INFO))
+    loaded = _beside(loads(_SPEC.format(rule="lg-fg-a")), made)
+    program = compile_plan(make_plan(loaded.experiment, INFO))
     state, batch = program.init(0), batch_of(program)
     before = {name: np.array(leaf) for name, leaf in flatten(state.params["classifier"]).items()}
     after = flatten(program.update(state, batch)[0].params["classifier"])
@@ -57,6 +54,15 @@ def check_baseline(baseline: Baseline | type[Baseline]) -> None:
     )
     if made.fits:
         _check_fit(made, Arm("law", loaded))
+
+
+def _beside(rule: Loaded, made: Baseline) -> Loaded:
+    try:
+        return beside_rule(rule, made, "law", Origin("--set"))
+    except SpecError as error:
+        raise AssertionError(
+            f"{made}: is refused beside a rule: {error}; rule {rule.rule}"
+        ) from error
 
 
 def _check_fit(made: Baseline, arm: Arm) -> None:

@@ -280,14 +280,12 @@ def test_baselines_stand_beside_the_rule_that_set_names(sweep):
 
 
 def test_arms_share_the_baselines_that_are_the_same_for_them(sweep):
-    found = sweep(
-        "grid: {rule: [dfa, fg-w], optimizer.learning_rate: [0.1, 0.2]}\nbaselines: [bp_equal_updates]\n"
-    )
-    assert labels(found)[4:] == [
-        f"dfa-learning_rate-{rate}-bp_equal_updates" for rate in (0.1, 0.2)
-    ]
+    grid = "grid: {rule: [dfa, fg-w], optimizer.learning_rate: [0.1, 0.2]}\n"
+    found = sweep(f"{grid}baselines: [bp_equal_updates]\n")
+    own = [f"dfa-learning_rate-{rate}-bp_equal_updates" for rate in (0.1, 0.2)]
+    assert labels(found)[4:] == own
     assert len(found.dropped) == 2
-    assert "trains the same as dfa-learning_rate-0.1-bp_equal_updates" in found.dropped[0]
+    assert f"trains the same as {own[0]}" in found.dropped[0]
 
 
 def test_a_baseline_has_settings_of_its_own(sweep):
@@ -314,7 +312,8 @@ def test_a_baseline_has_settings_of_its_own(sweep):
         ),
         (
             "baselines: [{type: random_blocks, set: [optimizer.momentun=0.9]}]\n",
-            "s.yaml:4:13: optimizer.momentun: unknown key of sgd; did you mean momentum? (arm random_blocks)",
+            "s.yaml:4:13: optimizer.momentun: unknown key of sgd; did you mean momentum? "
+            "(arm random_blocks)",
         ),
         (
             "baselines: [linear_probe]\noptuna: {count: 2, fields: {optimizer.learning_rate: "
