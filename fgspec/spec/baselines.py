@@ -61,6 +61,8 @@ class Baseline(Kind):
         "gradient",
         "losses.local",
         "losses.isolate",
+        "losses.prediction",
+        "phases",
         "freeze",
         "expect",
         "compile.losses",
