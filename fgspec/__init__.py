@@ -55,6 +55,7 @@ BASES = {
     "Activation": "fgspec.spec.activations",
     "Architecture": "fgspec.spec.architectures",
     "Augmentation": "fgspec.spec.augmentations",
+    "Baseline": "fgspec.spec.baselines",
     "BackwardWeights": "fgspec.spec.backward_weights",
     "Clipping": "fgspec.spec.clippings",
     "Coefficient": "fgspec.spec.projections",

@@ -54,6 +54,7 @@ from fgspec.spec.backward_weights import BackwardWeights as BackwardWeights
 from fgspec.spec.base import Resume as Resume
 from fgspec.spec.base import Unit as Unit
 from fgspec.spec.base import Values as Values
+from fgspec.spec.baselines import Baseline as Baseline
 from fgspec.spec.clippings import Clipping as Clipping
 from fgspec.spec.coupling import Coupling as Coupling
 from fgspec.spec.dataset_info import DatasetInfo as DatasetInfo

@@ -11,11 +11,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped
 
 from compiler.estimators.site_losses import Targets, readout_of, site_losses
+from compiler.named_arrays.paths import flatten
 from compiler.named_arrays.precision import in_full
 from compiler.named_arrays.random_streams import KeyData, addresses, stream_code
 from compiler.network.block import in_block
-from compiler.network.network import Trace
-from compiler.plan.plan import Plan
+from compiler.network.network import Trace, params_of
+from compiler.plan.plan import KEPT, Plan
 from compiler.plan.segment import Site
 from compiler.plan.sharding import constrained, noise_axes
 from fgspec.spec.guesses import Normal
@@ -86,6 +87,7 @@ class Context(NamedTuple):
         backward: the weights that errors travel through, by section; empty if there are none.
         losses: the copies of a site's loss, from the features after its block.
         final: what follows the last block.
+        kept: what the set of samples keeps between updates, by names of perturbed arrays.
     """
 
     plan: Plan
@@ -97,6 +99,7 @@ class Context(NamedTuple):
     backward: Params
     losses: Losses
     final: Final
+    kept: Params
 
     @property
     def labels(self) -> Shaped[Array, "n ..."]:
@@ -126,7 +129,7 @@ class Context(NamedTuple):
         features: dict[str, Any] = {}
         layers: dict[str, Any] = {}
         for segment in plan.segments:
-            block_params = {block.name: params["blocks"][block.name] for block in segment.blocks}
+            block_params = {block.name: params_of(block, params) for block in segment.blocks}
             entering = plan.inputs(features, x)[segment.blocks[0].name]
             estimate = gradient(plan, segment, block_params, entering, self)
             for name, grad in estimate.grads.items():
@@ -153,16 +156,18 @@ def make_context(
     Args:
         plan: the plan.
         params: all parameters, by section.
-        feedback: all backward weights, as drawn at the start of the run.
+        feedback: what the run keeps besides parameters, see `State.feedback`.
         targets: what outputs of every row of the batch are compared with, at every loss.
         key: the raw random key of the run.
         step: the number of updates done so far.
         noise: from `drawn` in a run; from `given` where the noise is known, as in tests.
     """
-    backward = plan.estimator.seen_backward(feedback, params)
+    drawn_backward = {name: tree for name, tree in feedback.items() if name != KEPT}
+    backward = plan.estimator.seen_backward(drawn_backward, params)
     losses = site_losses(plan, params, backward, targets)
     final = _final(plan, params, targets)
-    return Context(plan, params, targets, key, step, noise, backward, losses, final)
+    kept = flatten(feedback.get(KEPT, {}))
+    return Context(plan, params, targets, key, step, noise, backward, losses, final, kept)
 
 
 def _final(plan: Plan, params: Params, targets: Targets) -> Final:

@@ -88,7 +88,7 @@ def along_noise(
         }
 
     total = forward_gradient(
-        directions=_directions(plan, noise_shapes, context.noise),
+        directions=_directions(plan, noise_shapes, context),
         slopes=lambda u, sample: slopes(u),
         times=times,
         samples=perturbation.samples,
@@ -111,16 +111,17 @@ def _credited(along: Slopes, element: Element) -> Float[Array, "..."]:
 
 
 def _directions(
-    plan: Plan, shapes: Mapping[str, tuple[int, ...]], noise: Any
+    plan: Plan, shapes: Mapping[str, tuple[int, ...]], context: Context
 ) -> Callable[[Any], tuple[Tree, Tree]]:
     """Sample index -> (direction, partner); all samples are drawn at once if they depend."""
     perturbation = plan.perturbation
     assert perturbation is not None
-    draw = partial(noise, shapes)
+    draw = partial(context.noise, shapes)
     if perturbation.guess.set.drawn_alone:
         return one_by_one(draw, perturbation.samples)
     together = jax.vmap(draw)(jnp.arange(perturbation.samples))
-    pairs = working(perturbation.guess.set).spread(together, plan.space.rows)
+    kept = {name: array for name, array in context.kept.items() if name in shapes}
+    pairs = working(perturbation.guess.set).spread_around(together, plan.space.rows, kept)
     return lambda sample: jax.tree.map(lambda array: array[sample], pairs)
 
 

@@ -74,15 +74,16 @@ class Projected(sample_sets.Projected):
         return draws, {name: _mix(inverse, u, rows) for name, u in draws.items()}
 
 
-def _flat(u: Float[Array, "..."], rows: int) -> Float[Array, "k r d"]:
+def flat(u: Float[Array, "..."], rows: int) -> Float[Array, "k r d"]:
+    """Samples, rows that have vectors of their own, and the numbers of a vector."""
     return u.reshape(u.shape[0], prod(u.shape[1 : 1 + rows]), -1)
 
 
 def _gram(draws: Draws, rows: int) -> Float[Array, "r k k"]:
-    vectors = [_flat(u, rows) for u in draws.values()]
+    vectors = [flat(u, rows) for u in draws.values()]
     grams = [jnp.einsum("krd,jrd->rkj", u, u, precision=EXACT) for u in vectors]
     return sum(grams[1:], grams[0])
 
 
 def _mix(by: Float[Array, "r k k"], u: Any, rows: int) -> Float[Array, "..."]:
-    return jnp.einsum("rkj,jrd->krd", by, _flat(u, rows), precision=EXACT).reshape(u.shape)
+    return jnp.einsum("rkj,jrd->krd", by, flat(u, rows), precision=EXACT).reshape(u.shape)

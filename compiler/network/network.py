@@ -77,6 +77,14 @@ class Trace(NamedTuple):
     layers: dict[str, LayerTrace]
 
 
+def params_of(block: Block, params: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The parameters of a block by layer and name, from those of a network by section.
+
+    A block without any has no entry there, as empty dictionaries vanish from flat paths.
+    """
+    return params.get("blocks", {}).get(block.name, {})
+
+
 def layer_path(block: Block, layer: Layer) -> str:
     """`block0/channel`: the name of a layer in parameters, perturbations and plans."""
     return f"{block.name}/{layer.name}"
@@ -120,7 +128,7 @@ def forward(
 
     Args:
         blocks: the chain.
-        params: parameters by block, layer and name.
+        params: parameters by block, layer and name. A block without parameters may be missing.
         x: the input of the first block.
         taps: perturbations, added to pre-activations by `block/layer`, to layers' outputs by
             `block/layer/output`, and to blocks' outputs by `block`. What is not named has none.
@@ -134,7 +142,12 @@ def forward(
         backward = feedback.get(block.name) if feedback is not None else None
         with jax.named_scope("forward"), in_block(block.name):
             x, traces = apply_block(
-                block, params[block.name], x, _under(block, taps), backward, _under(block, running)
+                block,
+                params.get(block.name, {}),
+                x,
+                _under(block, taps),
+                backward,
+                _under(block, running),
             )
         x = x + taps[block.name].astype(x.dtype) if taps is not None and block.name in taps else x
         if block.layers[-1].adds and block is not blocks[-1]:

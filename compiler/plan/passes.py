@@ -8,7 +8,7 @@ import jax
 from jaxtyping import Array, Float
 
 from compiler.network.block import Block
-from compiler.network.network import Trace, forward
+from compiler.network.network import Trace, forward, params_of
 from compiler.plan.loops import scanned
 from compiler.plan.stacks import Stack
 
@@ -58,7 +58,7 @@ def through(
         for chunk in chunks:
             run: Any = partial(forward, chunk, feedback=backward.get("blocks"), running=running)
             run = jax.checkpoint(run) if recomputes else run
-            block_params = {block.name: params["blocks"][block.name] for block in chunk}
+            block_params = {block.name: params_of(block, params) for block in chunk}
             trace = run(block_params, total.output)
             features, layers = total.features | trace.features, total.layers | trace.layers
             total = Trace(trace.output, features, layers)

@@ -39,6 +39,9 @@ from fgspec.spec.shapes import Extent, ParamSpec
 from fgspec.spec.spaces import Space
 from fgspec.spec.targets import Target
 
+KEPT = "kept"
+"""The section of what a set of samples keeps between updates, beside the backward weights."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -155,8 +158,18 @@ class Plan:
         )
 
     def feedback(self) -> dict[str, Any]:
-        """A `ParamSpec` for every backward weight, nested; empty if the estimator has none."""
-        return unflatten(self.estimator.backward_weights(self))
+        """A `ParamSpec` for every array that a run keeps besides parameters, nested.
+
+        They are the backward weights of the estimator, and under `KEPT` what the set of samples
+        keeps; empty if there are none.
+        """
+        kept = {f"{KEPT}/{name}": spec for name, spec in self.kept().items()}
+        return unflatten(self.estimator.backward_weights(self) | kept)
+
+    def kept(self) -> dict[str, ParamSpec]:
+        """What the set of samples keeps from one update to the next, by `block/layer/name`."""
+        perturbation = self.perturbation
+        return {} if perturbation is None else working(perturbation.guess.set).kept(self)
 
     @cached_property
     def phases(self) -> "tuple[tuple[range, Plan], ...]":
@@ -188,8 +201,18 @@ class Plan:
 
     @property
     def slot(self) -> str:
-        """The place of this plan's backward weights in the state of a run that has phases."""
-        return str(self.experiment.gradient.estimator)
+        """The place of what this plan keeps in the state of a run that has phases.
+
+        Phases of one estimator share its backward weights.
+        """
+        estimator, perturbation = self.experiment.gradient.estimator, self.perturbation
+        keeps = perturbation is not None and perturbation.guess.set.keeps
+        return f"{estimator} {perturbation.guess.set}" if keeps else str(estimator)
+
+    @property
+    def learns_feedback(self) -> bool:
+        """Whether updates change what the run keeps besides parameters, see `feedback`."""
+        return self.estimator.learns_backward or bool(self.kept())
 
     def to_every_layer(self) -> dict[str, ParamSpec]:
         """Matrices [k, p, g, c] from the network's k outputs to the output of every layer.

@@ -91,8 +91,8 @@ def _steps(plan: Plan) -> Any:
     program = compile_plan(replace(plan, stacks=()))
 
     def lengths(state: State, batch: Any) -> dict[str, Any]:
-        new = program.update(state, batch)[0].params["blocks"]
-        step = jax.tree.map(jnp.subtract, new, state.params["blocks"])
+        new = program.update(state, batch)[0].params.get("blocks", {})
+        step = jax.tree.map(jnp.subtract, new, state.params.get("blocks", {}))
         return {layer: jnp.linalg.norm(layer_step) for layer, layer_step in by_layer(step).items()}
 
     return lengths

@@ -41,6 +41,7 @@ def diagnosed(
     estimate, parts = estimated(key, step), PARTS[plan.experiment.diagnostics.by]
     target = parts(exact)
     measures = _against(parts(estimate.grads), target)
+    measures |= _floor(target, parts(reordered_gradient(plan, params, rows)))
     keys = key[None]
     if draws(plan):
         count = jnp.arange(plan.experiment.diagnostics.samples)
@@ -67,7 +68,7 @@ def estimates(
 
     The arguments are those of `diagnosed`.
     """
-    unrolled, blocks = replace(plan, stacks=()), {"blocks": params["blocks"]}
+    unrolled, blocks = replace(plan, stacks=()), {"blocks": params.get("blocks", {})}
 
     def estimated(key: KeyData, step: Any) -> Estimate:
         drawing = rows._replace(key=key, step=step)
@@ -78,9 +79,43 @@ def estimates(
     return estimated, target_gradient(unrolled, blocks, rows.x, forward)
 
 
+def reordered_gradient(plan: Plan, params: Params, rows: Rows) -> Params:
+    """The exact gradient of the target by block in float32, of the examples in the opposite order.
+
+    All sums over the batch are taken in another order, so it differs from the gradient by rounding
+    alone. Where blocks compute with fewer digits than float32, the order of sums would not tell all
+    of it: weights and activations are rounded in the same way in any order. The views of an example
+    stay together.
+
+    The arguments are those of `diagnosed`.
+    """
+
+    def reversed_rows(array: Shaped[Array, "m ..."]) -> Shaped[Array, "m ..."]:
+        views = array.reshape(plan.objective.views, -1, *array.shape[1:])
+        return views[:, ::-1].reshape(array.shape)
+
+    x, targets = reversed_rows(rows.x), jax.tree.map(reversed_rows, rows.targets)
+    compile = plan.experiment.compile.model_copy(update={"precision": plan.precise.name})
+    experiment = plan.experiment.model_copy(update={"compile": compile})
+    precise = replace(plan, stacks=(), experiment=experiment)
+    blocks, x = {"blocks": params.get("blocks", {})}, x.astype(plan.precise)
+    context = make_context(precise, params, {}, targets, rows.key, rows.step, rows.noise(precise))
+    with jax.default_matmul_precision(precise.products):
+        return target_gradient(precise, blocks, x, context)
+
+
+def _floor(target: Params, reordered: Params) -> dict[str, Float[Array, ""]]:
+    """By how much the exact gradient of every part is off by rounding, relative to its length."""
+    return {
+        f"fg/floor/{part}": jnp.linalg.norm(reordered[part] - exact)
+        / jnp.maximum(jnp.linalg.norm(exact), 1e-30)
+        for part, exact in target.items()
+    }
+
+
 def _estimate(plan: Plan, params: Params, feedback: Params, rows: Rows, noise: Noise) -> Estimate:
     """The estimate for some rows and some noise; its gradients are by block."""
-    unrolled, blocks = replace(plan, stacks=()), {"blocks": params["blocks"]}
+    unrolled, blocks = replace(plan, stacks=()), {"blocks": params.get("blocks", {})}
     context = make_context(plan, params, feedback, rows.targets, rows.key, rows.step, noise)
     estimate = plan.estimator.network_gradient(unrolled, blocks, rows.x, context)
     return estimate._replace(grads=estimate.grads["blocks"])
@@ -107,7 +142,7 @@ def flat(tree: Params) -> Float[Array, " d"]:
 
 def by_block(tree: Params) -> dict[str, Float[Array, " d"]]:
     """All numbers of each block as one vector."""
-    return {block: flat(block_tree) for block, block_tree in tree.items()}
+    return {block: flat(block_tree) for block, block_tree in tree.items() if block_tree}
 
 
 def by_layer(tree: Params) -> dict[str, Float[Array, " d"]]:
@@ -309,7 +344,7 @@ def mean_over_examples(found: Moments, size: int, count: int) -> ExampleMoments:
 
 def _alignment(plan: Plan, params: Params, feedback: Params) -> dict[str, Float[Array, ""]]:
     """The cosine between the backward and the forward weights of every layer."""
-    forward = flatten(params["blocks"])
+    forward = flatten(params.get("blocks", {}))
     backward = flatten(plan.estimator.seen_backward(feedback, params).get("blocks", {}))
     if any(
         path not in forward or weights.shape != forward[path].shape

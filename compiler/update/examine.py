@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool
 
 from compiler.named_arrays.paths import flatten
 from compiler.network.network import forward
-from compiler.plan.plan import Plan
+from compiler.plan.plan import KEPT, Plan
 from compiler.plan.sharding import traced_on
 from compiler.plan.stacks import Stack
 from compiler.update.forward_passes import views
@@ -58,7 +58,8 @@ def _watched(plan: Plan, state: State) -> Iterator[_Watched]:
             yield _Watched(tuple(f"parameter {name}" for name in _of_units(stack, path)), array)
     others = {
         "running statistics": state.statistics,
-        "backward weights": state.feedback,
+        "backward weights": {k: tree for k, tree in state.feedback.items() if k != KEPT},
+        "kept for perturbations": state.feedback.get(KEPT, {}),
         "optimizer": state.optimizer,
     }
     for kind, tree in others.items():
@@ -155,7 +156,7 @@ def examined(
 
 def _activations(plan: Plan, state: State, batch: Mapping[str, Array]) -> Iterator[Seen]:
     x = views(plan, batch, state.key, state.step)
-    trace = forward(plan.network.blocks, state.params["blocks"], x)
+    trace = forward(plan.network.blocks, state.params.get("blocks", {}), x)
     yield _seen("activation", "input of the network", x)
     for block in plan.network.blocks:
         for layer in block.layers:

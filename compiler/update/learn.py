@@ -20,6 +20,7 @@ from compiler.estimators.context import Context, Noise, drawn, given, make_conte
 from compiler.estimators.site_losses import Targets
 from compiler.named_arrays.random_streams import KeyData, stream_code
 from compiler.network.layers import LayerTrace
+from compiler.network.network import params_of
 from compiler.plan.loops import looped
 from compiler.plan.plan import Plan
 from compiler.plan.segment import Segment, Unit
@@ -117,7 +118,7 @@ class Learned(NamedTuple):
         metrics: the losses of heads.
         output: the features after the last block; no gradient passes through them.
         layers: the traces of blocks that are not scanned, by path.
-        feedback: the backward weights of the next step, as the state has them, if they are learned.
+        feedback: `State.feedback` of the next step, if it changes.
     """
 
     grads: Params
@@ -294,7 +295,7 @@ def _unit(
         noise: the source of its perturbations.
     """
     context = _context(plan, params, feedback, rows, noise)
-    blocks = {block.name: params["blocks"][block.name] for block in segment.blocks}
+    blocks = {block.name: params_of(block, params) for block in segment.blocks}
     estimate = unit_estimate(plan, segment, blocks, rows.x, context)
     trace = jax.lax.stop_gradient(estimate.trace)
     sites = tuple(site for site in segment.sites if plan.place(site)[0] == "heads")

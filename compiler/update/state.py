@@ -31,8 +31,9 @@ class State(NamedTuple):
             `stacks` instead, with a leading axis of blocks.
         optimizer: the state of the optax transformation. With stacks: for each stack, by its name,
             the state of each of its units, and under `rest` the state of everything else.
-        feedback: backward weights, fixed or learned; empty if the estimator has none. In a run with
-            phases those of every estimator, by its name.
+        feedback: backward weights, fixed or learned, and under `KEPT` what the set of samples keeps
+            between updates; empty if there are none. In a run with phases those of every phase, by
+            its `Plan.slot`.
         statistics: running moments of batch normalizations; empty if there are none.
         key: the raw threefry key of the run; it never changes.
     """

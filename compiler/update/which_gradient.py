@@ -15,10 +15,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from compiler.estimators.context import Context, Estimate, make_context
+from compiler.named_arrays.paths import flatten, unflatten
 from compiler.network.layers import LayerTrace
 from compiler.network.network import Trace
 from compiler.plan.choices import in_turn, one_in
-from compiler.plan.plan import Plan
+from compiler.plan.plan import KEPT, Plan
 from compiler.plan.segment import Segment
 from fgspec.spec.estimators import Exact
 from fgspec.spec.kinds import working
@@ -62,16 +63,16 @@ def network_estimate(
 
     if not plan.phases:
         estimate = of(plan, feedback)
-        new = estimate.feedback
-        return estimate._replace(feedback=None if new is None else {"blocks": new})
-    learning = {phase.slot for _, phase in plan.phases if phase.estimator.learns_backward}
+        return estimate._replace(feedback=_moved(plan, feedback, estimate))
+    learning = {phase.slot for _, phase in plan.phases if phase.learns_feedback}
 
     def branch(phase: Plan) -> Estimate:
         own = feedback.get(phase.slot, {})
         estimate = _kept(phase, own.get("blocks", {}), of(phase, own))
         moved = {slot: feedback[slot] for slot in learning}
-        if estimate.feedback is not None:
-            moved[phase.slot] = {"blocks": estimate.feedback}
+        new = _moved(phase, own, estimate)
+        if new is not None:
+            moved[phase.slot] = new
         return estimate._replace(feedback=moved)
 
     if plan.fixed is not None:
@@ -81,6 +82,26 @@ def network_estimate(
         estimate = in_turn(spans, step, [partial(branch, phase) for phase in phases])
     new = {**feedback, **(estimate.feedback or {})} if learning else None
     return estimate._replace(feedback=new)
+
+
+def _moved(plan: Plan, feedback: Params, estimate: Estimate) -> dict[str, Any] | None:
+    """What a run keeps besides parameters after an update; None if an update changes none of it.
+
+    Args:
+        plan: the plan, or that of a phase.
+        feedback: what it keeps before the update, see `Plan.feedback`.
+        estimate: the gradient of the update, with the new backward weights of the blocks.
+    """
+    if not plan.learns_feedback:
+        return None
+    new = dict(feedback)
+    if estimate.feedback is not None:
+        new["blocks"] = estimate.feedback
+    if KEPT in feedback and plan.perturbation is not None:
+        samples = working(plan.perturbation.guess.set)
+        kept, grads = flatten(feedback[KEPT]), flatten(estimate.grads["blocks"])
+        new[KEPT] = unflatten(samples.next_kept(kept, grads))
+    return new
 
 
 def unit_estimate(

@@ -80,6 +80,7 @@ def samples(gradient: Gradient) -> Iterator[Problem]:
             yield Problem(SAMPLES if found.samples > 1 else SET, message, others=(GUESS,))
         return
     places = {"set": SET, "type": GUESS, "samples": SAMPLES, "estimator": ESTIMATOR}
+    places |= {"space": SPACE, "sharing": (*BASE, "sharing")}
     misfits = list(own.misfits(found, gradient.estimator))
     for field, message, other in misfits:
         yield Problem(places[field], message, others=(places[other],))

@@ -10,20 +10,23 @@ import jax
 import typer
 from rich.console import Console
 
+from compiler.compile import compile_plan
+from compiler.cost.by_part import dissect
 from compiler.cost.update_flops import update_flops
 from fgspec import api
 from fgspec.check.against_data import not_installed
 from fgspec.cli.arguments import ArgumentError, nested, then
 from fgspec.errors import UserError
 from fgspec.loading.resolved import resolved_text
-from fgspec.loading.spec_file import load
+from fgspec.loading.spec_file import Loaded, load
 from fgspec.problems.problems import SpecError, nearest
 from fgspec.processes.stopping import advise, deferred, told
+from fgspec.spec.baselines import ProgramCost
 from fgspec.spec.kinds import working
 from fgspec.spec.metrics import leading
 from fgspec.sweeps.engine import Site, Watch, outcome, run_all
 from fgspec.sweeps.engines import ENGINES, SweepEngine
-from fgspec.sweeps.expand import Search, Sweep, load_sweep, of_arms
+from fgspec.sweeps.expand import Search, Sweep, fitted, load_sweep, of_arms
 from fgspec.sweeps.folder import Found, Planned, SweepDir, fail, locked, record, status
 from fgspec.sweeps.live import followed
 from fgspec.sweeps.search import (
@@ -60,7 +63,7 @@ def run(
 ) -> None:
     """What `fgspec sweep` does."""
     where = chosen(on, jobs, resources, retries)
-    sweep = load_sweep(file, overrides or ())
+    sweep = fitted(load_sweep(file, overrides or ()), _program_cost)
     costs = costs_of(sweep)
     print("\n".join(plan_lines(sweep, costs)), flush=True)
     if write is not None:
@@ -91,6 +94,17 @@ def _write(sweep: Sweep, folder: Path) -> None:
             f"sweep: --write {folder}: cannot be written ({reason}); choose another folder"
         ) from None
     print(f"specs of all arms: {folder}")
+
+
+def _program_cost(loaded: Loaded) -> ProgramCost:
+    """What the program of a spec costs, from its trace."""
+    loaded.refuse(not_installed(loaded.experiment))
+    plan = api.plan(loaded)
+
+    def temporary_bytes() -> int:
+        return sum(dissect(compile_plan(plan)).memory.values())
+
+    return ProgramCost(update_flops(plan), plan.steps, temporary_bytes)
 
 
 def costs_of(sweep: Sweep) -> dict[str, tuple[int, int]]:

@@ -9,8 +9,8 @@ _NAMES = {"γ": r"\gamma", "end": r"\mathrm{end}"}
 
 
 _IN_LATEX = {
-    "root": r"\sqrt{{{}}}",
     "sign": r"\operatorname{{sign}}\left({}\right)",
+    "root": r"\sqrt{{{}}}",
     "mirrored": r"\pm {}",
     "inverse": r"\left({}\right)^{{-1}}",
     "inverse root": r"\left({}\right)^{{-1/2}}",

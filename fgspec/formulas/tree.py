@@ -405,7 +405,7 @@ class Function(Expr):
     """A function of an expression.
 
     Attributes:
-        name: `sign`; `root`, of the square; `mirrored`: the first half along an axis, then its
+        name: `sign`; `root`: of each number; `mirrored`: the first half along an axis, then its
             opposite; or of a matrix `inverse`, `inverse root` (of its Cholesky factor), `pseudo
             inverse`.
         of: its argument.

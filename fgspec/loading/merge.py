@@ -1,7 +1,7 @@
 """Layers of a spec: plain values and where each comes from, laid over each other."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,6 +92,24 @@ def _shared_with(value: dict[str, Any], old: dict[str, Any], path: Path) -> dict
         return {name: field for name, field in old.items() if name not in replaced - value.keys()}
     known = [] if kind == "none" else known_keys(path, kind)
     return {name: field for name, field in old.items() if name in known and name != "type"}
+
+
+def without(layer: Layer, paths: Sequence[Path]) -> Layer:
+    """`layer` without the fields at some paths, which return to what is below it."""
+    tree, origins = dict(layer.tree), dict(layer.origins)
+    for path in paths:
+        tree = _without(tree, path)
+        _forget(origins, path)
+    return Layer(tree, origins)
+
+
+def _without(tree: Any, path: Path) -> Any:
+    first, *rest = path
+    if not isinstance(tree, Mapping) or first not in tree:
+        return tree
+    if not rest:
+        return {key: value for key, value in tree.items() if key != first}
+    return {**tree, first: _without(tree[first], tuple(rest))}
 
 
 def _forget(origins: dict[Path, Origin], path: Path) -> None:

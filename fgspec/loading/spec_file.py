@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from fgspec.check.consistency import check
 from fgspec.loading.defaults import complete
 from fgspec.loading.field_errors import valid_sections, validate, validate_section
-from fgspec.loading.merge import Change, Layer, changed, keys_of, merge
+from fgspec.loading.merge import Change, Layer, changed, keys_of, merge, without
 from fgspec.loading.retired import without_retired
 from fgspec.loading.rules import expand_rule
 from fgspec.loading.shorthand import spelled_out, with_default_types
@@ -143,6 +143,27 @@ def load(
     for change in [*changes, *map(setting, overrides)]:
         layer = changed(layer, change)
     return _resolve(layer, str(path), document.text, (*map(str, changes), *overrides))
+
+
+def laid_over(loaded: Loaded, forgotten: Sequence[Path], changes: Sequence[Change]) -> Loaded:
+    """A resolved spec with some fields as if nothing set them, and others set anew.
+
+    Args:
+        loaded: the spec.
+        forgotten: fields that return to their defaults, or to what a rule among the changes says.
+        changes: fields that are set, over all else.
+
+    Raises:
+        SpecError: with one line for everything that is wrong.
+    """
+    origins = dict(loaded.origins)
+    if any(change.keys == ("rule",) for change in changes):  # there is one rule, the new one
+        origins = {path: origin for path, origin in origins.items() if origin.kind != "rule"}
+    layer = without(Layer(loaded.values(), origins), forgotten)
+    for change in changes:
+        layer = changed(layer, change)
+    told = (*loaded.overrides, *map(str, changes))
+    return _resolve(layer, loaded.file, loaded.text, told)
 
 
 def loads(text: str, file: str = "<text>", overrides: Sequence[str] = ()) -> Loaded:

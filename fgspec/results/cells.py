@@ -136,7 +136,10 @@ def _refuse_unknown(what: str, asked: Sequence[str], there: Collection[str]) -> 
 
 
 def _arms(file: Path) -> tuple[Arm, ...]:
-    return load_sweep(file).arms if is_sweep(file) else (Arm(file.stem, load(file)),)
+    """The arms of a file. Baselines are none of a table's cells; `fgspec sweep` trains them."""
+    if not is_sweep(file):
+        return (Arm(file.stem, load(file)),)
+    return tuple(arm for arm in load_sweep(file).arms if arm.baseline is None)
 
 
 def _scaled(cell: Cell, asked: Asked) -> Arm:

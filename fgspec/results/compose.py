@@ -52,6 +52,8 @@ logarithmic. A panel is a block or a layer."""
 
 QUALITY = {start: caption for start, (_, caption, _) in DRAWN.items()} | {
     "fg/alignment/": "Cosine between backward and forward weights",
+    "fg/floor/": "Numerical floor: |t' - t| / |t| for the exact gradient t and the same gradient "
+    "t' in float32 with the examples in the opposite order",
     "local_accuracy/": "Accuracy of a local head on a training batch",
 }
 """What the table of gradient quality shows, by the beginning of a metric's name."""
@@ -92,7 +94,7 @@ def compose(
     sections += _quality(arms, over, costs, draws)
     sections += _cost(arms, metric, over.of_whole_runs, costs, draws)
     sections += _pictures(pictures or {})
-    sections += [*_changes(arms, base), _runs(arms, metric)]
+    sections += [*_descriptions(arms), *_changes(arms, base), _runs(arms, metric)]
     return [*sections, *_failed(failed), *_left_out(collected)]
 
 
@@ -301,6 +303,14 @@ def _spent(arm: ArmResult, over: Abscissa, costs: Costs) -> float | None:
     ]
     known = [float(end[0]) for end in ends if end is not None]
     return float(np.mean(known)) if known else None
+
+
+def _descriptions(arms: Sequence[ArmResult]) -> list[Section]:
+    """What each arm is about, where that is not the same for all: for example, baselines."""
+    rows = tuple((arm.label, arm.loaded.experiment.description) for arm in arms)
+    differ = len({description for _, description in rows}) > 1
+    table = Table("descriptions", ("arm", "description"), rows)
+    return [Section("What the arms are", (table,))] * differ
 
 
 def _changes(arms: Sequence[ArmResult], base: ArmResult) -> list[Section]:

@@ -49,11 +49,13 @@ class Architecture(Kind):
     Attributes:
         loss_axes: the axes that a local loss can be replicated over: those that the features after
             a block have.
+        trains_blocks: whether its blocks have parameters. If not, only readouts learn.
     """
 
     table: ClassVar = ARCHITECTURES
     on_resume: ClassVar = Resume.FIXED
     loss_axes: ClassVar[tuple[LossAxis, ...]] = ()
+    trains_blocks: ClassVar[bool] = True
 
     def holding(self, module: Any) -> "Architecture":
         """The same with a module in hand as its network.

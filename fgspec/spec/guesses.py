@@ -27,7 +27,8 @@ class Guess(Kind):
         isotropic: whether its numbers are independent and normal.
         stored: what of it is kept until its derivative is known, if not the numbers.
         kurtosis: such that E|<g, u> u|^2 = (d + kurtosis - 1) |g|^2 for d numbers; the fourth
-            moment of one number where they are independent. Only drawn guesses have one.
+            moment of one number where they are independent. Only drawn guesses have one; if it
+            differs between arrays, this is that of vectors, see `kurtosis_of`.
     """
 
     table: ClassVar = GUESSES
@@ -46,6 +47,10 @@ class Guess(Kind):
         description="How the K samples of one update relate to each other; K is "
         "`gradient.perturbation.samples`. Only drawn guesses read it.",
     )
+
+    def kurtosis_of(self, shape: tuple[int, ...]) -> float:
+        """Its kurtosis at an array of this shape; the same for all by default."""
+        return self.kurtosis
 
     def draw(self, key: Any, rows: tuple[int, ...], shape: tuple[int, ...]) -> Any:
         """Random directions of zero mean and unit variance, float32 [*rows, *shape].

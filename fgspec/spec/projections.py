@@ -45,6 +45,7 @@ class Scale(Kind):
         bias: what is estimated with it, if not the target.
         varies: what it does to the variance of an estimate along noise, in a sentence.
         reads_square: whether it reads the squared length of the guess.
+        reads_kurtosis: whether it reads the kurtosis of the guess, one for all arrays.
     """
 
     table: ClassVar = SCALES
@@ -55,6 +56,7 @@ class Scale(Kind):
     bias: ClassVar[str] = ""
     varies: ClassVar[str] = ""
     reads_square: ClassVar[bool] = False
+    reads_kurtosis: ClassVar[bool] = False
 
     def scale(self, group: Any, samples: int, kurtosis: float) -> Any:
         """The factor of one group, in the shape of its derivatives.
@@ -127,6 +129,7 @@ class Optimal(Scale):
 
     behaviour: ClassVar[str | None] = "compiler.estimators.projections:Optimal"
     of_unit_noise: ClassVar[bool] = True
+    reads_kurtosis: ClassVar[bool] = True
     bias: ClassVar[str] = "estimates the target times the scale of least mean squared error"
     varies: ClassVar[str] = "The scale s multiplies it by s²; the mean squared error is (1-s) |t|²."
     type: Literal["optimal"] = "optimal"

@@ -109,7 +109,10 @@ class Diagnostics(Section):
     The log then has, for each part of the gradient: `fg/cosine/PART` and `fg/norm_ratio/PART`, of
     the estimate with the exact gradient; `fg/snr/PART`, the squared norm of the gradient over the
     variance of fresh estimates; `fg/alignment/LAYER`, the cosine of backward with forward weights;
-    and `local_accuracy/BLOCK`, of the local heads on the training batch.
+    `local_accuracy/BLOCK`, of the local heads on the training batch; and `fg/floor/PART`, the
+    numerical floor: |t' - t| / |t| of the exact gradient t and the same gradient t' in float32 with
+    the examples of the batch in the opposite order, which differ by rounding alone. What separates
+    an estimate from t by no more means nothing.
 
     With `noise_scale` it has `fg/noise_scale`, of the whole gradient and below `/PART` of each
     part: tr(S) / |G|^2 in examples, the simple gradient-noise scale (McCandlish et al. 2018). G is
@@ -123,7 +126,7 @@ class Diagnostics(Section):
     every: Interval | None = Field(
         default=None,
         description="How often to measure, on the training batch of that update. One measurement "
-        "costs an exact gradient and 1 + `samples` estimates. null: never.",
+        "costs two exact gradients and 1 + `samples` estimates. null: never.",
         examples=[{"epochs": 1}],
     )
     samples: Annotated[int, Field(ge=2, le=10_000), Unit("estimates")] = Field(

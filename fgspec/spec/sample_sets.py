@@ -30,6 +30,8 @@ class SampleSet(Kind):
         drawn_alone: whether each sample is drawn by itself, and can be drawn again.
         fits: whether there must be no more samples than numbers that move together.
         bias: what its mean is, if it is not the target.
+        keeps: what it keeps from one update to the next, in words; empty if nothing. The blocks
+            then learn together, not one by one, scanned or in a pipeline.
     """
 
     table: ClassVar = SAMPLE_SETS
@@ -37,6 +39,7 @@ class SampleSet(Kind):
     drawn_alone: ClassVar[bool] = False
     fits: ClassVar[bool] = False
     bias: ClassVar[str] = ""
+    keeps: ClassVar[str] = ""
 
     def spread(
         self, draws: Mapping[str, Any], rows: int
@@ -49,10 +52,44 @@ class SampleSet(Kind):
         """
         raise self.lacks("spread")
 
+    def kept(self, plan: Any) -> dict[str, Any]:
+        """The arrays that it keeps from one update to the next, none by default.
+
+        Args:
+            plan: `compiler.plan.plan.Plan`.
+
+        Returns:
+            `fgspec.ParamSpec` by the names of the arrays that are perturbed, such as
+            `block0/dense/w`. They begin as their `role` says: at zero for `average`.
+        """
+        return {}
+
+    def spread_around(
+        self, draws: Mapping[str, Any], rows: int, kept: Mapping[str, Any]
+    ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        """Directions and partners where arrays are kept; those of `spread` by default.
+
+        Args:
+            draws: as for `spread`.
+            rows: as for `spread`.
+            kept: the arrays that are kept, by the names of the draws.
+        """
+        return self.spread(draws, rows)
+
+    def next_kept(self, kept: Mapping[str, Any], estimate: Mapping[str, Any]) -> dict[str, Any]:
+        """The arrays that it keeps for the next update; the same by default.
+
+        Args:
+            kept: those of this update.
+            estimate: the estimated gradient of the weights of all blocks, by `block/layer/name`.
+        """
+        return dict(kept)
+
     def misfits(self, perturbation: Any, estimator: Any) -> Iterator[tuple[str, str, str]]:
         """What does not fit the set: (field to change, message, field that takes part).
 
-        Fields are `set`, `type` or `samples` of the perturbation, or `estimator`.
+        Fields are `set`, `type`, `samples`, `space` or `sharing` of the perturbation, or
+        `estimator`.
         """
         yield from ()
 

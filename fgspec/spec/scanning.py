@@ -14,6 +14,8 @@ def unscannable(architecture: Architecture, losses: Losses, gradient: Gradient) 
         return f"{coupled.name} keeps statistics of every layer"
     if estimator.couples_blocks:
         return estimator.couples_blocks
+    if estimator.perturbs and perturbation is not None and perturbation.guess.set.keeps:
+        return perturbation.guess.set.keeps
     if not gradient.target.reads_local and losses.local is not None:
         return "heads beside a global target read the features of every block"
     if not gradient.target.reads_local and estimator.backward:

@@ -5,7 +5,9 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field
 
 from fgspec.spec.base import PositiveInt, Section, Seed, Unit, Values
+from fgspec.spec.baselines import BASELINES, Baseline
 from fgspec.spec.experiment import Name, Version
+from fgspec.spec.kinds import OneOf
 
 FieldPath = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.\w+|\[\d+\])*$")]
 """A field of a spec, such as optimizer.learning_rate, or an item of a list, such as hidden.0."""
@@ -107,6 +109,8 @@ class SweepFile(Section):
     `arms`.
 
     With `optuna` there is one base and none of these: optuna chooses the arms.
+
+    Beside each arm stand its `baselines`, which are arms, too.
     """
 
     on_resume: ClassVar = None  # a sweep is no run
@@ -157,6 +161,15 @@ class SweepFile(Section):
         description="Arms that optuna chooses, by the metric that runs are selected by: the mean "
         "over seeds of the objective's headline, on the validation set if there is one. null: "
         "none.",
+    )
+    baselines: tuple[Annotated[Baseline, OneOf(BASELINES, default="bp_equal_updates")], ...] = (
+        Field(
+            default=(),
+            description="Baselines that are trained beside every arm. Each is made from the arm's "
+            "spec, after `--set`, and replaces what says how the blocks learn. Arms that share a "
+            "baseline share its runs.",
+            examples=[["linear_probe", "random_blocks", "bp_equal_time"]],
+        )
     )
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = Field(
         default=(0,),

@@ -6,15 +6,17 @@ import math
 import random
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fgspec.loading.field_errors import validate_record
 from fgspec.loading.merge import Change, keys_of
 from fgspec.loading.resolved import identity
-from fgspec.loading.spec_file import Loaded, beside, load, path_problem
+from fgspec.loading.spec_file import Loaded, beside, laid_over, load, path_problem, setting
 from fgspec.problems.problems import Origin, Problem, SpecError, flow, render
+from fgspec.spec.baselines import Baseline, ProgramCost
 from fgspec.spec.experiment import LONGEST_NAME
 from fgspec.spec.sweep import Draw, Optuna, Random, Settings, SweepFile
 from fgspec.yaml.load import Document, YamlError, read
@@ -39,11 +41,32 @@ class Arm:
         label: its name among the others.
         loaded: the spec, with the first seed.
         drawn: what was drawn for it at random, as `--set` takes it.
+        baseline: that it is, if it is one.
+        rule: the spec that it is a baseline of.
+        says: what a baseline was fitted to, in words.
     """
 
     label: str
     loaded: Loaded
     drawn: tuple[str, ...] = ()
+    baseline: Baseline | None = None
+    rule: Loaded | None = None
+    says: str = ""
+
+    @property
+    def fits(self) -> str:
+        """What of its rule's program it must still be fitted to, in words; empty if nothing."""
+        return "" if self.baseline is None or self.says else self.baseline.fits
+
+    def over(self, fields: Mapping[str, Any]) -> Loaded:
+        """The arm's spec with further fields, by path.
+
+        Raises:
+            SpecError: the language refuses them.
+        """
+        origin = self.loaded.origins.get(("name",), Origin("--set"))
+        changes = [Change(keys_of(path), value, origin) for path, value in fields.items()]
+        return laid_over(self.loaded, (), changes)
 
 
 @dataclass(frozen=True)
@@ -125,8 +148,95 @@ def load_sweep(path: str | Path, overrides: Sequence[str] = ()) -> Sweep:
     if record.optuna is not None:
         return _searched(record, record.optuna, document, file, overrides)
     arms = _resolved(record, document, file, overrides)
-    kept, dropped = _distinct(arms)
+    kept, dropped = _distinct([*arms, *_baselines(record, arms, document)])
     return Sweep(record.name, document.text, kept, record.seeds, dropped)
+
+
+def fitted(sweep: Sweep, cost: Callable[[Loaded], ProgramCost]) -> Sweep:
+    """A sweep whose baselines are fitted to what their rules cost.
+
+    Args:
+        sweep: of `load_sweep`.
+        cost: of the program of a spec.
+
+    Returns:
+        The sweep, without the baselines that cannot be had, which its `dropped` names.
+
+    Raises:
+        SpecError: a program cannot be made.
+    """
+    arms, lines = list[Arm](), list[str]()
+    for arm in sweep.arms:
+        if not arm.fits or arm.baseline is None or arm.rule is None:
+            arms.append(arm)
+            continue
+        found = arm.baseline.fitted(cost(arm.rule), partial(_cost, cost, arm))
+        if found.fields is None:
+            lines.append(f"{arm.label} is left out: {found.says}")
+            continue
+        description = f"{arm.baseline.title}: {found.says}"
+        loaded = arm.over({**found.fields, "description": description})
+        arms.append(replace(arm, loaded=loaded, says=found.says))
+    kept, dropped = _distinct(arms)
+    return replace(sweep, arms=kept, dropped=(*sweep.dropped, *lines, *dropped))
+
+
+def _cost(
+    cost: Callable[[Loaded], ProgramCost], arm: Arm, fields: Mapping[str, Any]
+) -> ProgramCost | None:
+    try:
+        return cost(arm.over(fields))
+    except SpecError:
+        return None
+
+
+def beside_rule(rule: Loaded, baseline: Baseline, name: str, origin: Origin) -> Loaded:
+    """The spec of a baseline that stands beside a learning rule.
+
+    Args:
+        rule: the rule's spec.
+        baseline: that is made of it.
+        name: of the new spec.
+        origin: of the fields that the baseline sets.
+
+    Raises:
+        SpecError: the language refuses it.
+    """
+    own = {
+        "rule": baseline.rule,
+        "name": name,
+        "description": baseline.title,
+        **baseline.fields(),
+    }
+    changes = [Change(keys_of(path), value, origin) for path, value in own.items()]
+    changes += [replace(setting(text), origin=origin) for text in baseline.set]
+    return laid_over(rule, [keys_of(path) for path in baseline.forgets], changes)
+
+
+def _baselines(record: SweepFile, arms: Sequence[Arm], document: Document) -> list[Arm]:
+    """The baselines of every arm, or one error with the mistakes of all.
+
+    They are made from resolved specs, so what `--set` says of the rule is not said of them.
+    """
+    found, wrong, taken = list[Arm](), dict[str, list[str]](), dict[str, int]()
+    for arm in arms:
+        taken.setdefault(arm.label, 1)
+    for arm, (index, baseline) in itertools.product(arms, enumerate(record.baselines)):
+        label = f"{arm.label}-{baseline}" if len(arms) > 1 else str(baseline)
+        label = shortened(untaken(label, taken))
+        origin = _origin(document, ("baselines", index))
+        name = shortened(f"{record.name}-{label}")
+        try:
+            loaded = beside_rule(arm.loaded, baseline, name, origin)
+        except SpecError as error:
+            for line in error.lines:
+                wrong.setdefault(line, []).append(label)
+            continue
+        found.append(Arm(label, loaded, (), baseline, arm.loaded))
+    if wrong:
+        count = len(arms) * (len(record.baselines) + 1)
+        raise SpecError([of_arms(line, labels, count) for line, labels in wrong.items()])
+    return found
 
 
 def _problems(record: SweepFile, file: Path) -> list[Problem]:
@@ -151,6 +261,12 @@ def _problems(record: SweepFile, file: Path) -> list[Problem]:
         for at, base in enumerate(record.base)
         if (why := path_problem(base, file))
     ]
+    problems += [
+        Problem(("baselines", index, "set", at), why)
+        for index, baseline in enumerate(record.baselines)
+        for at, text in enumerate(baseline.set)
+        if (why := _unsettable(text))
+    ]
     lengths = {len(values) for values in record.zip.values()}
     if len(lengths) > 1:
         told = ", ".join(f"{path} has {len(v)}" for path, v in record.zip.items())
@@ -160,7 +276,7 @@ def _problems(record: SweepFile, file: Path) -> list[Problem]:
     if record.optuna is not None:
         problems += [
             Problem((name,), "optuna chooses every arm; use another sweep for these", False)
-            for name in ("arms", "grid", "zip", "random")
+            for name in ("arms", "grid", "zip", "random", "baselines")
             if getattr(record, name)
         ]
         if len(record.base) > 1:
@@ -171,6 +287,18 @@ def _problems(record: SweepFile, file: Path) -> list[Problem]:
         for path, draw in own.items()
         if (text := _unusable(draw))
     ]
+
+
+def _unsettable(text: str) -> str:
+    """Why a baseline cannot set what a text says; empty if it can."""
+    first = keys_of(text.partition("=")[0])[0]
+    if first in RESERVED:
+        return f"no baseline sets {first}: it {RESERVED[first]}"
+    try:
+        setting(text)
+    except SpecError as error:
+        return error.lines[0].removeprefix("--set: ")
+    return ""
 
 
 def _unusable(draw: Draw) -> str:
@@ -362,7 +490,8 @@ def _distinct(arms: Sequence[Arm]) -> tuple[tuple[Arm, ...], tuple[str, ...]]:
     kept: dict[str, Arm] = {}
     dropped = []
     for arm in arms:
-        same = kept.setdefault(trained(arm.loaded), arm)
+        # What is still to be fitted will train something else than what it is like so far.
+        same = kept.setdefault(f"{trained(arm.loaded)} {arm.fits}", arm)
         if same is not arm:
             dropped.append(f"{arm.label} is left out: it trains the same as {same.label}")
     return tuple(kept.values()), tuple(dropped)

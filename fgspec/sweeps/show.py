@@ -37,7 +37,8 @@ def plan_lines(sweep: Sweep, costs: Mapping[str, tuple[int, int]]) -> list[str]:
     count = arms * seeds
     rows.append((f"{count} run{'s' * (count > 1)}", "", "", "", quantity(total)))
     drawn = [f"{arm.label}: {', '.join(arm.drawn)}" for arm in sweep.arms if arm.drawn]
-    return [head, *columns(rows), *drawn, *sweep.dropped]
+    fits = [f"{arm.label}: {arm.says}" for arm in sweep.arms if arm.says]
+    return [head, *columns(rows), *drawn, *fits, *sweep.dropped]
 
 
 def status_lines(found: Sequence[Found]) -> list[str]:

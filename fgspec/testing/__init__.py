@@ -4,6 +4,7 @@ A law is a function that raises AssertionError with the reason. It takes a class
 an instance by its defaults or its `example`, or an instance; neither need be installed.
 """
 
+from fgspec.testing.baselines import check_baseline
 from fgspec.testing.inputs import (
     check_augmentation,
     check_clipping,
@@ -42,6 +43,7 @@ __all__ = [
     "check_architecture",
     "check_augmentation",
     "check_backward_weights",
+    "check_baseline",
     "check_clipping",
     "check_coefficient",
     "check_engine",

@@ -46,6 +46,35 @@ def test_exact_rules_agree_with_themselves(rule):
     assert not [name for name in found if "snr" in name or "alignment" in name]
 
 
+@pytest.mark.parametrize(
+    ("precision", "least", "most"), [("float32", 1e-8, 2e-6), ("bfloat16", 1e-4, 0.1)]
+)
+@pytest.mark.parametrize("rule", ["dfa", "lg-bp"])
+def test_the_floor_is_about_the_error_of_rounding(rule, precision, least, most):
+    """Which is measured here against the same gradient in float64."""
+    more = f"diagnostics: {{every: {{steps: 1}}}}\ncompile: {{precision: {precision}}}"
+    made = networks.program(rule, architecture=MLP, batch=32, more=more)
+    state, batch = networks.state_of(made), networks.batch_of(32)
+    found = jax.tree.map(float, made.diagnose(state, batch))
+    losses = "" if rule == "dfa" else "losses: {local: {}, isolate: block}\n"
+    target = "global" if rule == "dfa" else "local"
+    exact = networks.program(
+        "", architecture=MLP, batch=32, more=f"{losses}gradient: {{target: {target}}}"
+    )
+    true, _ = exact.gradient(state._replace(feedback={}), batch, float64=True)
+    rounded, _ = networks.program(
+        "",
+        architecture=MLP,
+        batch=32,
+        more=f"{losses}gradient: {{target: {target}}}\ncompile: {{precision: {precision}}}",
+    ).gradient(state._replace(feedback={}), batch)
+    for block in ("block0", "block1"):
+        wanted, own = (_flat(tree["blocks"][block]).astype(np.float64) for tree in (true, rounded))
+        error = np.linalg.norm(own - wanted) / np.linalg.norm(wanted)
+        assert least < found[f"fg/floor/{block}"] < most
+        assert error / 10 < found[f"fg/floor/{block}"] < 10 * error
+
+
 REPLICATED = networks.MIXER % networks.LOCAL_NORM
 
 

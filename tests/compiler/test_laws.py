@@ -107,6 +107,8 @@ CELLS = {
     "local control variate": "space: block_output, projection: {grouping: block}, "
     "control_variate: local",
     "orthogonal": "space: weight, guess: {type: normal, set: orthogonal}",
+    "guided by a random average": "space: weight, guess: {set: guided}",
+    "low rank": "space: weight, guess: {type: low_rank, rank: 2}",
 }
 
 

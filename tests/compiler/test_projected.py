@@ -122,7 +122,7 @@ def test_a_control_variate_keeps_the_mean(control):
     assert networks.distance(_gradient(made), _gradient(exact)) > 1e-3
 
 
-@pytest.mark.parametrize("kind", ["orthogonal", "projected"])
+@pytest.mark.parametrize("kind", ["orthogonal", "projected", "coordinates"])
 @pytest.mark.parametrize("space", ["weight", "activation", "block_output"])
 def test_as_many_directions_as_dimensions_leave_nothing_out(kind, space):
     size = {"weight": 4 * 3 + 3 + 3 * 2 + 2, "activation": 5, "block_output": 5}[space]

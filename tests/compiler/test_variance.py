@@ -15,7 +15,9 @@ from compiler.estimators.projections import Group
 from compiler.named_arrays.random_streams import address, key_data
 from compiler.update.diagnose import flat, moments
 from fgspec.spec.guesses import GUESSES
+from fgspec.spec.guided import Guided
 from fgspec.spec.kinds import working
+from fgspec.spec.low_rank import LowRank
 from fgspec.spec.projections import COEFFICIENTS, SCALES
 from fgspec.spec.sample_sets import SAMPLE_SETS
 
@@ -67,6 +69,8 @@ SECOND_MOMENTS = {
     "independent": (1, lambda k: 1 + (D + 1) / k),
     "antithetic": (1, lambda k: 1 + (D + 1) / (k / 2)),
     "orthogonal": (1, lambda k: D / k),
+    "coordinates": (1, lambda k: D / k),
+    "guided": (1, lambda k: 1 + (D + 1) / (k - 1)),
 }
 """By set: E<g, t> / |t|^2 and E|g|^2 / |t|^2 of K normal draws; `projected` is K / D for both."""
 
@@ -82,6 +86,41 @@ def test_mean_and_second_moment_of_sets(kind, samples):
     mean, power = (share, share) if kind == "projected" else (1, SECOND_MOMENTS[kind][1](samples))
     assert abs(_z(found @ GRADIENT, mean * SIZE)) < 4
     assert abs(_z(np.square(found).sum(1), power * SIZE)) < 4
+
+
+@pytest.mark.parametrize("rank", [1, 3])
+@pytest.mark.parametrize("shape", [(2, 4), (4, 2, 1)])
+def test_variance_of_low_rank_guesses(rank, shape):
+    """d + 1 + 2 (m + n + 1) / r times the square of the gradient, whatever the gradient is."""
+    m, n = shape[-2:]
+    guess = working(LowRank(rank=rank))
+    u = guess.draw(address(key_data(3), "law"), (TRIALS,), shape)
+    assert u.shape == (TRIALS, *shape)
+    matrices = np.asarray(u, np.float64).reshape(-1, m, n)
+    assert (np.linalg.matrix_rank(matrices[:50], tol=1e-4) == min(rank, m, n)).all()
+    flat_u = np.asarray(u, np.float64).reshape(1, TRIALS, D)
+    found = _along(flat_u, flat_u)
+    assert abs(_z(found @ GRADIENT, SIZE)) < 4
+    expected = (D + 2 + 2 * (m + n + 1) / rank) * SIZE
+    assert abs(_z(np.square(found).sum(1), expected)) < 4
+    assert guess.kurtosis_of(shape) == 3 + 2 * (m + n + 1) / rank
+
+
+@pytest.mark.parametrize("samples", [2, 6])
+def test_what_lies_along_the_average_is_exact(samples):
+    """And across it there are K - 1 normal samples in a space of D - 1."""
+    draws, average = _drawn("normal", samples), np.random.default_rng(6).standard_normal(D)
+    kept = {"a": jnp.asarray(average[:5], jnp.float32), "b": jnp.asarray(average[5:], jnp.float32)}
+    parts = {"a": draws[..., :5], "b": draws[..., 5:]}
+    pairs = working(Guided()).spread_around(parts, 1, kept)
+    u, v = (np.concatenate([np.asarray(p["a"]), np.asarray(p["b"])], -1) for p in pairs)
+    found, way = _along(u, v), average / np.linalg.norm(average)
+    along = GRADIENT @ way
+    np.testing.assert_allclose(found @ way, along, rtol=1e-4, atol=1e-4)
+    across = SIZE - along**2
+    assert abs(_z(found @ GRADIENT, SIZE)) < 4
+    assert abs(_z(np.square(found).sum(1), along**2 + across * (1 + D / (samples - 1)))) < 4
+    np.testing.assert_allclose(np.linalg.norm(u[0], axis=-1), D**0.5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("guess", ["normal", "rademacher"])

@@ -117,6 +117,20 @@ CASES = {
         LOCAL,
         "forward",
     ),
+    "coordinates": (
+        "sum",
+        "space: activation, samples: 2, guess: {type: normal, set: coordinates}",
+        MLP,
+        LOCAL,
+        "finite_difference",
+    ),
+    "guided": (
+        "global",
+        "space: weight, samples: 3, guess: {type: low_rank, set: {type: guided, momentum: 0.5}}",
+        MLP,
+        "{}",
+        "forward",
+    ),
     "projected": (
         "local",
         "space: weight, samples: 2, guess: {type: normal, set: projected}",

@@ -412,6 +412,16 @@ class Values:
             return Array(np.asarray(float(sum(self.size(n) for n in names))))
         if key == "length":
             return Array(np.sqrt(self.together(indices[0])))
+        if key == "together":
+            return Array(np.asarray(self.together(indices[0])))
+        if key == "average":
+            average = flatten(self.state.feedback)[f"kept/{indices[0]}"]
+            return Array(np.asarray(average, np.float64), self.axes("W", indices[0]))
+        if key in ("first sample", "other samples"):
+            first = np.arange(self.plan.perturbation.samples) == 0
+            return Array((first if key == "first sample" else ~first).astype(float), ("k",))
+        if key == "coordinate":
+            return self.coordinate(*indices)
         assert key == "coin", key
         shape = () if self.plan.perturbation.projection.granularity.whole else (len(self.x),)
         toss = [
@@ -434,6 +444,24 @@ class Values:
         (segment,) = [s for s in self.plan.segments if s.sites[-1] == self.sites[unit]]
         rows = self.plan.space.rows
         return float(sum(prod(e.shape[rows:]) for e in self.plan.perturbed(segment).values()))
+
+    def coordinate(self, unit, name):
+        """Unit vectors: a 1 where the first draw of the loss's arrays has its K largest numbers."""
+        (segment,) = [s for s in self.plan.segments if s.sites[-1] == self.sites[unit]]
+        names, rows = list(self.plan.perturbed(segment)), self.plan.space.rows
+        first = {own: self.noise[own][0] for own in names}
+        lead = first[name].shape[:rows]
+        scores = np.concatenate([part.reshape(*lead, -1) for part in first.values()], -1)
+        order = np.argsort(-scores, -1)
+        start = sum(first[own].size for own in names[: names.index(name)]) // max(1, prod(lead))
+        size = first[name].size // max(1, prod(lead))
+        found = np.zeros((self.plan.perturbation.samples, *lead, size))
+        for k, *at in np.ndindex(*found.shape[:-1]):
+            place = order[(*at, k)] - start
+            if 0 <= place < size:
+                found[(k, *at, place)] = 1
+        key = self.plan.perturbation.perturbed_space.array.key
+        return Array(found.reshape(-1, *first[name].shape), ("k", *self.axes(key, name)))
 
     def perturbation(self, name):
         if self.plan.perturbation is None:  # noise of an estimator's own, one sample

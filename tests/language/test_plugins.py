@@ -174,7 +174,7 @@ def test_editors_and_messages_know_what_a_package_offers(others, fgspec):
     ]
     assert refused("gradient: {estimator: forward, perturbation: {guess: {type: x}}}\n") == [
         "a.yaml:4:61: gradient.perturbation.guess.type: must be one of above, fixed_ntk, global, "
-        "jacobian, local, normal, ntk, rademacher, sphere, uniform (got x)"
+        "jacobian, local, low_rank, normal, ntk, rademacher, sphere, uniform (got x)"
     ]
     assert refused("losses: {objective: {type: hinge, margen: 1}}\n") == [
         "a.yaml:4:35: losses.objective.margen: unknown key of hinge; did you mean margin?"

@@ -258,3 +258,71 @@ def test_a_sweep_without_a_base_is_told(sweep, head, line):
     with pytest.raises(SpecError) as error:
         sweep("", head=head)
     assert list(error.value.lines) == [line.replace("{here}", Path.cwd().name)]
+
+
+BASELINES = "baselines: [linear_probe, random_blocks, bp_equal_updates, bp_equal_memory]\n"
+
+
+def test_baselines_stand_beside_the_rule_that_set_names(sweep):
+    found = sweep(BASELINES, "rule=dfa", "optimizer.learning_rate=0.3")
+    names = ["linear_probe", "random_blocks", "bp_equal_updates", "bp_equal_memory"]
+    assert labels(found) == ["s", *names]
+    specs = {arm.label: arm.loaded.experiment for arm in found.arms}
+    assert str(specs["s"].gradient.estimator) == "direct_feedback"
+    for name in names:
+        assert specs[name].name == f"s-{name}"
+        assert str(specs[name].gradient.estimator) == "exact"
+        assert specs[name].losses.isolate == "none"
+        assert specs[name].optimizer.learning_rate == 0.3
+    assert str(specs["linear_probe"].architecture) == "linear"
+    assert specs["random_blocks"].freeze == ("blocks",)
+    assert found.arms[3].loaded.rule == "bp"
+
+
+def test_arms_share_the_baselines_that_are_the_same_for_them(sweep):
+    grid = "grid: {rule: [dfa, fg-w], optimizer.learning_rate: [0.1, 0.2]}\n"
+    found = sweep(f"{grid}baselines: [bp_equal_updates]\n")
+    own = [f"dfa-learning_rate-{rate}-bp_equal_updates" for rate in (0.1, 0.2)]
+    assert labels(found)[4:] == own
+    assert len(found.dropped) == 2
+    assert f"trains the same as {own[0]}" in found.dropped[0]
+
+
+def test_a_baseline_has_settings_of_its_own(sweep):
+    found = sweep(
+        "baselines:\n  - type: bp_equal_updates\n    set: [optimizer.learning_rate=0.5]\n",
+        "optimizer.learning_rate=0.3",
+    )
+    assert [arm.loaded.experiment.optimizer.learning_rate for arm in found.arms] == [0.3, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (
+            "baselines: [linear_prob]\n",
+            "s.yaml:4:13: baselines[0]: must be one of bp_equal_memory, bp_equal_time, "
+            "bp_equal_updates, linear_probe, random_blocks; did you mean linear_probe? "
+            "(got linear_prob)",
+        ),
+        (
+            "baselines: [{type: random_blocks, set: [seed=1]}]\n",
+            "s.yaml:4:41: baselines[0].set[0]: no baseline sets seed: it belongs in `seeds`, "
+            'which all arms share (got "seed=1")',
+        ),
+        (
+            "baselines: [{type: random_blocks, set: [optimizer.momentun=0.9]}]\n",
+            "s.yaml:4:13: optimizer.momentun: unknown key of sgd; did you mean momentum? "
+            "(arm random_blocks)",
+        ),
+        (
+            "baselines: [linear_probe]\noptuna: {count: 2, fields: {optimizer.learning_rate: "
+            "{low: 0.1, high: 0.2}}}\n",
+            "s.yaml:4:12: baselines: optuna chooses every arm; use another sweep for these",
+        ),
+    ],
+)
+def test_mistakes_in_baselines(sweep, text, line):
+    with pytest.raises(SpecError) as error:
+        sweep(text)
+    assert str(error.value) == line

@@ -3,13 +3,14 @@
 import pytest
 
 from fgspec.spec.augmentations import AUGMENTATIONS
+from fgspec.spec.baselines import BASELINES
 from fgspec.spec.clippings import CLIPPINGS
 from fgspec.spec.optimizers import OPTIMIZERS
 from fgspec.spec.schedules import SCHEDULES
 from fgspec.spec.sources import SOURCES
 from fgspec.spec.trackers import TRACKERS
 from fgspec.sweeps.engines import ENGINES
-from fgspec.testing import inputs
+from fgspec.testing import baselines, inputs
 
 
 @pytest.mark.parametrize("name", SOURCES.names())
@@ -46,3 +47,8 @@ def test_tracker(name, tmp_path):
 @pytest.mark.parametrize("name", ENGINES.names())
 def test_engine(name):
     inputs.check_engine(ENGINES.kind(name))
+
+
+@pytest.mark.parametrize("name", BASELINES.names())
+def test_baseline(name):
+    baselines.check_baseline(BASELINES.kind(name))
