@@ -22,7 +22,11 @@ def losses(plan: Plan) -> Iterator[str]:
         ends = "after every block"
         every = plan.experiment.losses.local.every if plan.experiment.losses.local else 1
         ends = ends if every == 1 else f"after every {every} blocks"
-        yield f"There are {len(sites)} losses, one {ends}: each is the {kind} of a small head."
+        bare = plan.objective_at(sites[0]).reads_features
+        what = f"each is the {kind} of a small head"
+        if bare:
+            what = f"each is that of {kind}, from the features themselves, without a head"
+        yield f"There are {len(sites)} losses, one {ends}: {what}."
         if last.name == "final":
             final = _called(plan.objective)
             other = f", the {final}" if final != kind else ""
@@ -36,8 +40,17 @@ def losses(plan: Plan) -> Iterator[str]:
             f"after {copied[0].block}. All copies have the same value, but each of them only sees "
             "its own features change."
         )
+    if plan.rows_each > plan.views:
+        yield (
+            f"{kind.capitalize()} makes {plan.rows_each} rows of every example, of its image and "
+            "its label."
+        )
     if last.name != "final" and plan.objective.answers:
-        yield "The classifier reads the last block's features; no gradient goes from it to them."
+        read = "features after every block but the first" if plan.network.read else ""
+        read = read or "last block's features"
+        yield f"The classifier reads the {read}; no gradient goes from it to them."
+    if plan.prediction.says:
+        yield plan.prediction.says
 
 
 def _called(objective: Objective) -> str:
