@@ -43,7 +43,7 @@ MISTAKES = {
     ),
     "stages of rows that the classifier does not see": mistake(
         f"rule: lg-bp\narchitecture: {{type: mlp}}\n{LOCAL}}}}}\nmesh: {{stage: 2}}\n",
-        "a.yaml:6:29: losses.local.objective: this objective needs a second pass through all stages; use cross_entropy, or mesh.stage: 1 (got {type: forward_forward}; mesh.stage is 2 at a.yaml:7:15)",
+        "a.yaml:6:29: losses.local.objective: beside more rows than examples the classifier needs a second pass through all stages; use cross_entropy, or mesh.stage: 1 (got {type: forward_forward}; mesh.stage is 2 at a.yaml:7:15)",
     ),
 }
 

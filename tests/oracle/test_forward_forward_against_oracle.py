@@ -94,7 +94,8 @@ def of_steps(program, state, batch, steps):
     """Of some steps the pixels of all rows, their targets, and the labels that are in them."""
 
     def one_step(step):
-        return rows(program.plan, batch, state.key, step)
+        images, targets = rows(program.plan, batch, state.key, step)
+        return images, targets.local
 
     images, targets = jax.jit(jax.vmap(one_step))(np.asarray(steps, np.int32))
     pixels = np.asarray(images, np.float64).reshape(*targets.shape, -1, images.shape[-1])
