@@ -42,6 +42,7 @@ NEW = (
     ("gradient", "exact_every"),
     ("gradient", "perturbation", "projection", "applies_to"),
     ("losses", "local", "objective"),
+    ("losses", "classifier_reads"),
     ("losses", "prediction"),
     ("optimizer", "accumulate"),
     ("optimizer", "average"),

@@ -108,6 +108,26 @@ class Byol(augmentations.Byol):
         return _where(draw("solarize", ()) < SOLARIZE[view], colour.solarize(x), x)
 
 
+def draws(key: KeyData, prefix: str, step: Int[Array, ""] | int, index: Int[Array, " n"]) -> Draw:
+    """Uniform numbers by name, for every image by its index in the whole batch.
+
+    So they do not depend on how the batch is split over devices, or on other draws.
+
+    Args:
+        key: the raw random key of the run.
+        prefix: what the names of the streams begin with.
+        step: the number of updates done so far.
+        index: of every image.
+    """
+
+    def draw(name: str, shape: tuple[int, ...]) -> Float[Array, "n ..."]:
+        stream = address(key, f"{prefix}/{name}", step)
+        keys = jax.vmap(lambda example: jax.random.fold_in(stream, example))(index)
+        return jax.vmap(lambda stream: jax.random.uniform(stream, shape, jnp.float32))(keys)
+
+    return draw
+
+
 def augmented(
     spec: Augmentation,
     views: int,
@@ -132,13 +152,9 @@ def augmented(
     """
     index = first + jnp.arange(images.shape[0], dtype=jnp.int32)
     change = working(spec).apply
-
-    def draw_of(view: int) -> Draw:
-        def draw(name: str, shape: tuple[int, ...]) -> Float[Array, "n ..."]:
-            stream = address(key, f"augment/view{view}/{name}", step)
-            keys = jax.vmap(lambda example: jax.random.fold_in(stream, example))(index)
-            return jax.vmap(lambda stream: jax.random.uniform(stream, shape, jnp.float32))(keys)
-
-        return draw
-
-    return jnp.concatenate([change(images, draw_of(view), view) for view in range(views)])
+    return jnp.concatenate(
+        [
+            change(images, draws(key, f"augment/view{view}", step, index), view)
+            for view in range(views)
+        ]
+    )

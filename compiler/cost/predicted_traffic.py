@@ -122,7 +122,7 @@ def samples_of(plan: Plan) -> int:
 def _activations(plan: Plan, layout: Layout) -> Iterator[Message]:
     """What blocks send across groups: inputs, tangents, errors, and sums of normalizations."""
     layers_alone = plan.estimator.isolates_layers
-    clean = 1 / plan.views if plan.reads_clean else 0.0
+    clean = 1 / plan.rows_each if plan.reads_clean else 0.0
     noise_at_once = plan.moves_together
     pulled = layers_alone or (noise_at_once and plan.space.layerwise)
     for _, layer in every_layer(plan.network.blocks):

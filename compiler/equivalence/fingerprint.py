@@ -190,7 +190,7 @@ def _forward(plan: Plan, state: State, image: Any) -> dict[str, Known]:
         names = ("params", f"input from {layer.source}", f"adds {layer.adds}")
         arguments = (params.get(path, {}), features(layer.inputs), added_outputs)
         values[path] = digests(run, arguments, names)[""]
-    last = features(plan.network.blocks[-1].end.features)
+    last = features(plan.network.classified_shape)
     for site in plan.headed_sites():
         params_of_layer = state.params.get("heads", {}).get(site.name, {})
         readout = plan.readout(site)

@@ -1,6 +1,6 @@
 """The random streams that an update reads, by name."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
@@ -11,6 +11,8 @@ from compiler.named_arrays.paths import flatten
 from compiler.named_arrays.random_streams import stream_code
 from compiler.network.network import every_layer
 from compiler.plan.plan import Plan
+from compiler.update.forward_passes import ROWS
+from fgspec.spec.augmentations import Draw
 from fgspec.spec.kinds import working
 
 
@@ -37,18 +39,25 @@ def _names(plan: Plan) -> Iterator[str]:
         yield from (f"perturbation/{name}", f"coin/{name}", f"perturbation/jacobian/{name}")
     yield from (f"initial/{path}" for path in flatten({"heads": plan.heads()}))
     yield "ntk"
+    augment, objective = working(plan.experiment.data.augment), plan.preparing
     for view in range(plan.views):
-        yield from (f"augment/view{view}/{name}" for name in _augmentation(plan, view))
+        changes = _asked(plan, lambda image, _, draw, view=view: augment.apply(image, draw, view))
+        yield from (f"augment/view{view}/{name}" for name in changes)
+    rows = _asked(
+        plan, lambda image, label, draw: objective.prepared(image, label, plan.data, draw)
+    )
+    yield from (f"{ROWS}/{name}" for name in rows)
 
 
-def _augmentation(plan: Plan, view: int) -> list[str]:
-    """The names of the random choices of a view's augmentation."""
-    augment, names = working(plan.experiment.data.augment), []
+def _asked(plan: Plan, change: Callable[[Any, Any, Draw], Any]) -> list[str]:
+    """The names of the random choices of a change of images and labels."""
+    names: list[str] = []
 
     def draw(name: str, shape: tuple[int, ...]) -> Any:
         names.append(name)
         return jnp.zeros((1, *shape))
 
     image = jax.ShapeDtypeStruct((1, *plan.data.image_shape), jnp.float32)
-    jax.eval_shape(lambda image: augment.apply(image, draw, view), image)
+    label = jax.ShapeDtypeStruct((1,), jnp.int32)
+    jax.eval_shape(lambda image, label: change(image, label, draw), image, label)
     return names

@@ -59,17 +59,21 @@ def site_losses(plan: Plan, params: Params, feedback: Params, targets: Targets) 
         def value(params: Params, features: Features) -> Float[Array, " n"]:
             return objective.value(outputs(params, features), targets.at(site), others=rest)
 
-        def of_mean(params: Params, mean: Float[Array, "n f"]) -> Float[Array, " n"]:
-            return value(params, mean[:, None, None])
-
         entering = readout.entering(constrained(plan, x))
+        whole = not readout.averages
+        shape = entering.shape[1:] if whole else (1, 1, -1)
+
+        def of_merged(params: Params, merged: Float[Array, "n f"]) -> Float[Array, " n"]:
+            return value(params, merged.reshape(len(merged), *shape))
+
         rest = None if others is None else outputs(readout_params, readout.entering(others))
-        if site.name == "final" or not readout.averages:
+        if site.name == "final" or not readout.copied:
             return value(readout_params, entering)
         if others is None:
             replicate = LOWERINGS[lowering_of(plan, site)]
-            return replicate(of_mean, site.axes)(readout_params, entering)
-        return apart(of_mean, site.axes)(readout_params, entering, readout.entering(others))
+            return replicate(of_merged, site.axes, whole)(readout_params, entering)
+        at_rest = readout.entering(others)
+        return apart(of_merged, site.axes, whole)(readout_params, entering, at_rest)
 
     return copies
 

@@ -40,21 +40,20 @@ def _layer(
     activation: Activation,
     begins: bool = False,
     grouped: bool = False,
+    first: bool = False,
 ) -> Layer:
-    """A layer with the normalizations around it.
+    """A layer with the normalizations around it; `first` says that it is in the first block.
 
     The first layer of a block is normalized once, whether `begin_block`, `before_linear` or both
     ask for it. A second normalization would change only how often epsilon is added, and the arrays
     of Ren et al. show one.
     """
-    places = norm.placement
-    before = "before_linear" in places or (begins and "begin_block" in places)
     return Layer(
         name,
         working(kind),
         start,
-        before=_norm(norm, before, grouped),
-        after=_norm(norm, "after_linear" in places, grouped),
+        before=_norm(norm, norm.before(begins, first), grouped),
+        after=_norm(norm, "after_linear" in norm.placement, grouped),
         activation=activation,
     )
 
@@ -112,7 +111,8 @@ class LocalMixer(architectures.LocalMixer):
         norm, activation = self.normalization, working(self.activation)
         dense = layers.DenseLayer(channels=hidden, groups=end.groups)
         grouped = layers.GroupedLayer(channels=end.width)
-        channel = _layer("channel", dense, start, norm, activation, begins)
+        # Only the first block begins with this layer; all others begin with that of tokens.
+        channel = _layer("channel", dense, start, norm, activation, begins, first=begins)
         return channel, _layer("group", grouped, channel.end, norm, activation, grouped=True)
 
     def _mixed(self, start: Extent, end: Extent, hidden: int) -> tuple[Layer, ...]:
@@ -136,8 +136,16 @@ class Mlp(architectures.Mlp):
         norm, activation = self.normalization, working(self.activation)
         extents = [flat(width) for width in (image[0] * image[1] * image[2], *self.hidden)]
         dense_layers = [
-            _layer("dense", layers.DenseLayer(channels=end.width), start, norm, activation, True)
-            for start, end in itertools.pairwise(extents)
+            _layer(
+                "dense",
+                layers.DenseLayer(channels=end.width),
+                start,
+                norm,
+                activation,
+                begins=True,
+                first=not index,
+            )
+            for index, (start, end) in enumerate(itertools.pairwise(extents))
         ]
         return Network(
             blocks=tuple(

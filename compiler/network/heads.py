@@ -136,6 +136,8 @@ def make_head(
         objective: the loss, which may read other chains of layers than the head.
     """
     head, place = working(local.head), Place(network.block(block).end, outputs, network, block)
+    if objective.reads_features:
+        return Readout((normalized("features", place.features, None),), averages=False, bare=True)
     averages = local.aggregation == "replicated"
     if averages:
         place = place._replace(features=flat(place.features.width))

@@ -1,7 +1,7 @@
 """A network as data (a chain of blocks and a classifier), and its forward pass."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import jax
@@ -13,13 +13,15 @@ from compiler.named_arrays.precision import precise
 from compiler.named_arrays.random_streams import KeyData
 from compiler.network.activations import Relu
 from compiler.network.block import Block, apply_block, in_block, is_trained
+from compiler.network.extend import full
 from compiler.network.layers import LayerTrace
 from compiler.network.norms import Moments, Norm
-from compiler.network.readout import Readout
+from compiler.network.readout import Readout, averaged
 from compiler.network.shapes import Layer, LayerParams
 from fgspec.spec.activations import Activation
 from fgspec.spec.initializations import Initialization
 from fgspec.spec.kinds import working
+from fgspec.spec.shapes import flat
 
 Drawn = Callable[[KeyData], Mapping[str, Float[Array, "..."]]]
 """Raw key of the run -> initial parameters by `blocks/block/layer/name`."""
@@ -33,7 +35,9 @@ class Network:
         blocks: the blocks in order; the first reads the image, cut into its grid of positions.
         head_norm: normalizes the features that heads average.
         auxiliary_norm: follows the hidden layers of heads.
-        classifier: the readout after the last block.
+        classifier: the readout after the last block, or of several blocks.
+        read: the blocks whose features the classifier reads together; empty: the last block.
+        read_norm: normalizes the average over positions of each of them.
         initialization: draws the initial parameters.
         activation: the activation of the hidden layers of heads.
         drawn: computes initial parameters of blocks that `initialization` does not draw.
@@ -46,6 +50,8 @@ class Network:
     initialization: Initialization
     activation: Activation = field(default_factory=Relu)
     drawn: Drawn | None = None
+    read: tuple[str, ...] = ()
+    read_norm: Norm | None = None
 
     def __post_init__(self) -> None:
         """Replace sections of a spec by the classes that compute, as in `Layer`."""
@@ -57,6 +63,32 @@ class Network:
         """The rows and columns of positions that an image is cut into."""
         start = self.blocks[0].start
         return (start.rows, start.columns)
+
+    def classified(self, features: Mapping[str, Float[Array, "n p g c"]]) -> Float[Array, "n ..."]:
+        """What the classifier reads, from the features after every block, by block."""
+        if not self.read:
+            return features[self.blocks[-1].name]
+        each = [averaged(precise(features[name])) for name in self.read]
+        norm = self.read_norm
+        return jnp.concatenate([x if norm is None else norm(x) for x in each], -1)
+
+    @property
+    def classified_shape(self) -> tuple[int, int, int]:
+        """The shape of what the classifier reads of one example."""
+        if not self.read:
+            return self.blocks[-1].end.features
+        return (1, 1, sum(self.block(name).end.width for name in self.read))
+
+    def reading(self, names: tuple[str, ...]) -> "Network":
+        """The same with a linear classifier of the features after several blocks.
+
+        Each of them is normalized as the last block's were before the classifier.
+        """
+        width = sum(self.block(name).end.width for name in names)
+        first, last = self.classifier.layers[0], self.classifier.layers[-1]
+        linear = full("linear", flat(width), last.end.width)
+        classifier = replace(self.classifier, layers=(linear,), averages=True)
+        return replace(self, classifier=classifier, read=names, read_norm=first.before)
 
     def block(self, name: str) -> Block:
         """The block with this name."""

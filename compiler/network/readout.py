@@ -29,12 +29,19 @@ class Readout:
         averages: whether the layers read the average over patches, with the groups concatenated,
             instead of every position.
         ends: the last layers of the chains, by name; empty where there is one chain.
+        bare: whether the outputs are the features themselves.
     """
 
     layers: tuple[Layer, ...]
     norm: Norm | None = None
     averages: bool = True
     ends: tuple[str, ...] = ()
+    bare: bool = False
+
+    @property
+    def copied(self) -> bool:
+        """Whether its loss can have copies that each see their own features change."""
+        return self.averages or self.bare
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -58,13 +65,13 @@ class Readout:
 
         A normalization of the features mixes its axes. A normalization among the layers mixes only
         examples, because patches and groups have been averaged and concatenated before it. Without
-        an average, the layers mix all patches and groups.
+        an average, layers mix all patches and groups.
         """
         mixed: set[Axis] = set(self.norm.mixes) if self.norm is not None else set()
         norms = [n for layer in self.layers for n in (layer.before, layer.after) if n is not None]
         if any(norm.running for norm in norms):
             mixed.add("batch")
-        if not self.averages:
+        if not self.copied:
             mixed.update(("patch", "group"))
         return frozenset(mixed)
 

@@ -26,6 +26,10 @@ def _average(x: Float[Array, "n p g c"]) -> Float[Array, "n f"]:
     return x.mean(1).reshape(x.shape[0], -1)
 
 
+def _merged(x: Float[Array, "n p g c"], whole: bool) -> Float[Array, "n f"]:
+    return x.reshape(x.shape[0], -1) if whole else _average(x)
+
+
 def copy_axes(axes: tuple[Axis, ...]) -> tuple[Axis, ...]:
     """The axes of the copies of a loss replicated over `axes`: batch, then patch, then group."""
     return ("batch", *(axis for axis in ACTIVATION[1:3] if axis in axes))
@@ -35,7 +39,7 @@ def _spread(value: Float[Array, " n"], shape: tuple[int, ...]) -> Float[Array, "
     return jnp.broadcast_to(value.reshape(-1, *[1] * (len(shape) - 1)), shape)
 
 
-def fused(value: Value, axes: tuple[Axis, ...]) -> Replicated:
+def fused(value: Value, axes: tuple[Axis, ...], whole: bool = False) -> Replicated:
     """All copies at the cost of one loss; exact for every tangent and every cotangent.
 
     With delta [n, g, c], the derivative of the loss with respect to the averaged features, the
@@ -45,6 +49,8 @@ def fused(value: Value, axes: tuple[Axis, ...]) -> Replicated:
     Args:
         value: the loss of each row, see `compiler.objectives`.
         axes: the replicated axes: patch, group, both or none.
+        whole: whether the loss reads all features, flattened, instead of averaged ones. Then delta
+            is [n, p, g, c], and there is no division by P.
     """
     copied = copy_axes(axes)
 
@@ -53,21 +59,22 @@ def fused(value: Value, axes: tuple[Axis, ...]) -> Replicated:
 
     @jax.custom_jvp
     def copies(readout: Any, x: Float[Array, "n p g c"]) -> Float[Array, "..."]:
-        return _spread(value(readout, _average(x)), shape(x))
+        return _spread(value(readout, _merged(x, whole)), shape(x))
 
     def tangent(primals: tuple[Any, Any], tangents: tuple[Any, Any]) -> tuple[Any, Any]:
         (readout, x), (d_readout, dx) = primals, tangents
-        mean = _average(x)
-        loss, pull = jax.vjp(lambda features: value(readout, features), mean)
+        merged = _merged(x, whole)
+        loss, pull = jax.vjp(lambda features: value(readout, features), merged)
         tangent_out = jnp.zeros(shape(x), loss.dtype)
         if not isinstance(dx, SymbolicZero):
             (delta,) = pull(jnp.ones_like(loss))
-            delta = delta.reshape(x.shape[0], 1, *x.shape[2:]) / x.shape[1]
+            delta = delta.reshape(x.shape[0], -1, *x.shape[2:])
+            delta = delta if whole else delta / x.shape[1]
             tangent_out += sum_to((dx * delta).sum(-1), ACTIVATION[:3], copied)
         leaves = jax.tree.leaves(d_readout, is_leaf=lambda t: isinstance(t, SymbolicZero))
         if not all(isinstance(leaf, SymbolicZero) for leaf in leaves):
             filled = jax.tree.map(_dense_tangent, d_readout, readout, is_leaf=_is_zero)
-            _, readout_tangent = jax.jvp(lambda r: value(r, mean), (readout,), (filled,))
+            _, readout_tangent = jax.jvp(lambda r: value(r, merged), (readout,), (filled,))
             tangent_out += _spread(readout_tangent, shape(x))
         return _spread(loss, shape(x)), tangent_out
 
@@ -83,8 +90,12 @@ def _dense_tangent(tangent: Any, primal: Any) -> Any:
     return jnp.zeros_like(primal) if _is_zero(tangent) else tangent
 
 
-def apart(value: Value, axes: tuple[Axis, ...]) -> Callable[..., Float[Array, "..."]]:
+def apart(
+    value: Value, axes: tuple[Axis, ...], whole: bool = False
+) -> Callable[..., Float[Array, "..."]]:
     """Each copy evaluated by itself, with its own features from `x` and the rest from `others`.
+
+    The arguments are those of `fused`.
 
     Returns:
         A function (readout, x, others) -> copies.
@@ -96,7 +107,7 @@ def apart(value: Value, axes: tuple[Axis, ...]) -> Callable[..., Float[Array, ".
         masks = jnp.eye(sizes[0] * sizes[1], dtype=bool).reshape(-1, *sizes)
 
         def one_copy(mask: Any) -> Float[Array, " n"]:
-            return value(readout, _average(jnp.where(mask[None, :, :, None], x, others)))
+            return value(readout, _merged(jnp.where(mask[None, :, :, None], x, others), whole))
 
         rows = jax.lax.map(one_copy, masks).T
         copied = [size for size, axis in zip(sizes, ACTIVATION[1:3], strict=True) if axis in axes]
@@ -105,13 +116,13 @@ def apart(value: Value, axes: tuple[Axis, ...]) -> Callable[..., Float[Array, ".
     return copies
 
 
-def naive(value: Value, axes: tuple[Axis, ...]) -> Replicated:
+def naive(value: Value, axes: tuple[Axis, ...], whole: bool = False) -> Replicated:
     """Each copy evaluated by itself, with stop-gradients: slow, but a check for `fused`."""
-    copies = apart(value, axes)
+    copies = apart(value, axes, whole)
     return lambda readout, x: copies(readout, x, jax.lax.stop_gradient(x))
 
 
-LOWERINGS: dict[str, Callable[[Value, tuple[Axis, ...]], Replicated]] = {
+LOWERINGS: dict[str, Callable[[Value, tuple[Axis, ...], bool], Replicated]] = {
     "fused": fused,
     "naive": naive,
 }

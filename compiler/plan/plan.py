@@ -35,7 +35,7 @@ from fgspec.spec.objectives import Objective
 from fgspec.spec.phases import as_in, spans
 from fgspec.spec.predictions import Prediction
 from fgspec.spec.scanning import stores_all, unscannable
-from fgspec.spec.shapes import Extent, ParamSpec
+from fgspec.spec.shapes import Extent, ParamSpec, flat
 from fgspec.spec.spaces import Space
 from fgspec.spec.targets import Target
 
@@ -100,8 +100,18 @@ class Plan:
 
     @property
     def rows(self) -> int:
-        """The number of rows in a batch: views times examples."""
-        return self.experiment.data.batch_size * self.views
+        """How many rows a batch has: those of every example, times the examples."""
+        return self.experiment.data.batch_size * self.rows_each
+
+    @property
+    def rows_each(self) -> int:
+        """How many rows each example has."""
+        return self.experiment.losses.rows
+
+    @property
+    def preparing(self) -> Objective:
+        """The objective that makes the rows of a batch."""
+        return working(self.experiment.losses.preparing)
 
     @property
     def prediction(self) -> Prediction:
@@ -115,7 +125,9 @@ class Plan:
         So it is where no loss reads its outputs, and rows of the batch are no plain examples.
         """
         final = self.units[-1][1].name == "final"
-        return not self.objective.answers or (self.views > 1 and not final)
+        if self.network.read:
+            return True
+        return not self.objective.answers or (self.rows_each > 1 and not final)
 
     def images(self, *leading: int) -> dict[str, jax.ShapeDtypeStruct]:
         """The shapes of images and labels, with these leading axes."""
@@ -423,6 +435,10 @@ class Plan:
         network = self.network
         layers = list(every_layer(network.blocks))
         layers += [(f"classifier/{layer.name}", layer) for layer in network.classifier.layers]
+        if network.read_norm is not None:
+            for name in network.read:
+                extent = flat(network.block(name).end.width)
+                yield f"classifier, after {name},", network.read_norm, extent
         for chain, site in self.units:
             head = self.readout(site)
             layers += [(f"the head of {site.block}, {layer.name},", layer) for layer in head.layers]
@@ -451,6 +467,8 @@ def make_plan(experiment: Experiment, data: DatasetInfo) -> Plan:
     """
     answer = _answer(experiment, data)
     network = working(experiment.architecture).network(data.image_shape, answer.outputs(data))
+    if experiment.losses.classifier_reads == "after_first":
+        network = network.reading(tuple(block.name for block in network.blocks[1:]))
     per_epoch = data.train_examples // experiment.data.batch_size
     training = experiment.training
     steps = training.steps or (training.epochs or 0) * per_epoch

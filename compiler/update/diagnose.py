@@ -270,8 +270,8 @@ def _noise_scale(
     shared = perturbation is not None and perturbation.sharing == "batch"
 
     def cut(array: Shaped[Array, "m ..."]) -> Shaped[Array, "count r ..."]:
-        """The rows of every slice: of each view, every `count`-th example."""
-        slices = array.reshape(plan.views, size, count, *array.shape[1:])
+        """The rows of every slice: those of every `count`-th example."""
+        slices = array.reshape(plan.rows_each, size, count, *array.shape[1:])
         return jnp.moveaxis(slices, 2, 0).reshape(count, -1, *array.shape[1:])
 
     x, targets = cut(rows.x), jax.tree.map(cut, rows.targets)

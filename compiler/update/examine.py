@@ -163,7 +163,8 @@ def _activations(plan: Plan, state: State, batch: Mapping[str, Array]) -> Iterat
             path = f"{block.name}/{layer.name}"
             yield _seen("activation", f"input of {path}", trace.layers[path].input)
         yield _seen("activation", f"output of {block.name}", trace.features[block.name])
-    logits, _ = plan.network.classifier.outputs(state.params["classifier"], trace.output)
+    read = plan.network.classified(trace.features)
+    logits, _ = plan.network.classifier.outputs(state.params["classifier"], read)
     yield _seen("activation", "output of classifier", logits)
 
 

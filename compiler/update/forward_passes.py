@@ -1,13 +1,13 @@
 """Forward passes through whole networks, evaluation, and the gradients of readouts."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
-from compiler.augment.recipes import augmented
+from compiler.augment.recipes import augmented, draws
 from compiler.estimators.site_losses import Targets, readout_of, site_losses
 from compiler.named_arrays.precision import in_full, precise
 from compiler.named_arrays.random_streams import KeyData
@@ -47,25 +47,64 @@ def as_seen(plan: Plan, image: Shaped[Array, "n h w k"]) -> Float[Array, "n h w 
 def views(
     plan: Plan, batch: Mapping[str, Array], key: KeyData, step: Int[Array, ""]
 ) -> Float[Array, "m p 1 f"]:
-    """The input of the first block at a step: every view of every example, augmented.
+    """The input of the first block at a step: all rows of every example.
 
     If the batch has `views`, these are used.
     """
-    return stem(plan, batch["views"] if "views" in batch else pictures(plan, batch, key, step))
+    return stem(plan, rows(plan, batch, key, step)[0])
+
+
+@jax.named_scope("views")
+def rows(
+    plan: Plan, batch: Mapping[str, Array], key: KeyData, step: Int[Array, ""]
+) -> tuple[Float[Array, "m h w k"], Targets]:
+    """The images of a step's rows, in [0, 1], and what the outputs of each are compared with.
+
+    If the batch has `views`, these are the images.
+    """
+    objective, labels = plan.preparing, _labels(plan, batch)
+
+    def draw(name: str, shape: tuple[int, ...]) -> Float[Array, "n ..."]:
+        return draws(key, ROWS, step, jnp.arange(len(labels), dtype=jnp.int32))(name, shape)
+
+    as_given = "views" in batch and objective.variants == 1
+    images = batch["views"] if as_given else pictures(plan, batch, key, step)
+    images, labels = objective.prepared(images, labels, plan.data, draw)
+    images = batch.get("views", images)
+    return images, _targets(plan, labels, lambda: images)
+
+
+ROWS = "rows"
+"""What the names of the random streams begin with that an objective prepares rows by."""
 
 
 def targets(plan: Plan, batch: Mapping[str, Array], key: KeyData, step: Int[Array, ""]) -> Targets:
-    """What the outputs of every row of a step are compared with, in the order of `views`."""
+    """What the outputs of rows are compared with, where every view is a row, as in a pipeline.
+
+    Images are computed only if a target is made of them.
+    """
 
     def images() -> Float[Array, "m h w k"]:
-        image = batch["views"] if "views" in batch else pictures(plan, batch, key, step)
-        return as_seen(plan, image)
+        return batch["views"] if "views" in batch else pictures(plan, batch, key, step)
 
+    return _targets(plan, _labels(plan, batch), images)
+
+
+def _labels(plan: Plan, batch: Mapping[str, Array]) -> Shaped[Array, "m ..."]:
+    """The label of every view, in the order of `pictures`."""
     label = batch["label"]
-    labels = jnp.tile(label, (plan.views, *[1] * (label.ndim - 1)))
+    return jnp.tile(label, (plan.views, *[1] * (label.ndim - 1)))
+
+
+def _targets(
+    plan: Plan, labels: Shaped[Array, "m ..."], images: Callable[[], Float[Array, "m h w k"]]
+) -> Targets:
+    def seen() -> Float[Array, "m h w k"]:
+        return as_seen(plan, images())
+
     final, local = plan.objective, plan.local_objective
-    wanted = final.targets(labels, images)
-    return Targets(wanted, wanted if local == final else local.targets(labels, images))
+    wanted = final.targets(labels, seen)
+    return Targets(wanted, wanted if local == final else local.targets(labels, seen))
 
 
 def answer_targets(plan: Plan, batch: Mapping[str, Array]) -> Shaped[Array, "n ..."]:
@@ -88,16 +127,27 @@ def pictures(
 def clean_features(
     plan: Plan, state: State, image: Shaped[Array, "n h w k"]
 ) -> Float[Array, "n p g c"]:
-    """The features after the last block in evaluation, from images that are not augmented."""
+    """What the classifier reads in evaluation, from images that are not augmented."""
+    image = plan.preparing.neutral(in_unit_interval(image), plan.data)
+    if plan.network.read:
+        return plan.network.classified(_every_block(plan, state, image))
     # None means that no layer has running moments; in an empty dictionary layers would miss theirs.
     running = state.statistics or None
     return through(plan.parts(), state.params, stem(plan, image), running=running).output
+
+
+def _every_block(plan: Plan, state: State, image: Shaped[Array, "n h w k"]) -> dict[str, Features]:
+    """The features after every block in evaluation, by block; none are scanned."""
+    blocks, running = plan.network.blocks, state.statistics or None
+    params = by_name(plan, state).params
+    return through([blocks], params, stem(plan, image), running=running).features
 
 
 def features_after(
     plan: Plan, state: State, image: Shaped[Array, "n h w k"], block: str
 ) -> Float[Array, "n p g c"]:
     """The features after one block in evaluation, at least float32."""
+    image = plan.preparing.neutral(in_unit_interval(image), plan.data)
     blocks, running = plan.network.blocks, state.statistics or None
     chain = blocks[: blocks.index(plan.network.block(block)) + 1]
     params = by_name(plan, answering(plan, state)).params
@@ -116,17 +166,15 @@ class Trained(NamedTuple):
     state: State
 
     def features(self, image: Shaped[Array, "n h w k"]) -> dict[str, Features]:
-        """The features after every block, by block."""
-        blocks, running = self.plan.network.blocks, self.state.statistics or None
-        params = by_name(self.plan, self.state).params
-        return through([blocks], params, stem(self.plan, image), running=running).features
+        """The features after every block, by block, of images as they are given."""
+        return _every_block(self.plan, self.state, image)
 
     def output(self, image: Shaped[Array, "n h w k"]) -> Features:
-        """The features after the last block; equal blocks may be scanned."""
+        """What the classifier reads, of images as evaluation shows them to the network."""
         return clean_features(self.plan, self.state, image)
 
     def classifier(self, x: Features) -> Float[Array, "n k"]:
-        """The outputs of the classifier from the features after the last block."""
+        """The outputs of the classifier from what it reads."""
         statistics, params = self.state.statistics, self.state.params["classifier"]
         moments = of_classifier(statistics) if statistics else None
         return self.plan.network.classifier.outputs(params, x, running=moments)[0]

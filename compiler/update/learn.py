@@ -25,7 +25,7 @@ from compiler.plan.loops import looped
 from compiler.plan.plan import Plan
 from compiler.plan.segment import Segment, Unit
 from compiler.plan.stacks import Stack
-from compiler.update.forward_passes import heads_gradient, targets, views
+from compiler.update.forward_passes import heads_gradient, rows, stem
 from compiler.update.state import State, stepped
 from compiler.update.which_gradient import network_estimate, unit_estimate
 
@@ -97,10 +97,9 @@ def rows_of(
     batch: Mapping[str, Array],
     perturbations: Perturbations | None = None,
 ) -> Rows:
-    """The rows of the next step of a state: every view of every example of a batch."""
-    x = views(plan, batch, state.key, state.step)
-    wanted = targets(plan, batch, state.key, state.step)
-    return Rows(x, wanted, state.key, state.step, perturbations)
+    """The rows of the next step of a state, those of every example of a batch."""
+    images, wanted = rows(plan, batch, state.key, state.step)
+    return Rows(stem(plan, images), wanted, state.key, state.step, perturbations)
 
 
 def _renamed(name: str, names: Mapping[str, str]) -> str:

@@ -48,7 +48,7 @@ def _axes(info: DatasetInfo) -> Iterator[Problem]:
 
 def _normalizations(experiment: Experiment, info: DatasetInfo) -> Iterator[Problem]:
     """Whatever is normalized has more than one value."""
-    batch = experiment.data.batch_size * experiment.losses.views
+    batch = experiment.data.batch_size * experiment.losses.rows
     yield from experiment.architecture.single_values(info.image_shape, experiment.losses, batch)
 
 

@@ -180,9 +180,28 @@ def objectives(losses: Losses) -> Iterator[Problem]:
     if own.reads_grid and local.aggregation == "replicated":
         message = f"{own.reads_grid}, which aggregation replicated averages away; use pooled"
         yield Problem(("losses", "local", "aggregation"), message, others=((*at, "type"),))
-    if not own.reads_head and local.head != Local().head:
-        message = f"never read: {own} reads the features themselves; remove it"
-        yield Problem(("losses", "local", "head"), message, others=((*at, "type"),))
+    unread = ("head",) * (not own.reads_head) + ("aggregation",) * own.reads_features
+    for field in unread:
+        if getattr(local, field) != getattr(Local(), field):
+            message = f"never read: {own} reads the features themselves; remove it"
+            yield Problem(("losses", "local", field), message, others=((*at, "type"),))
+
+
+def classifier(architecture: Architecture, losses: Losses, gradient: Gradient) -> Iterator[Problem]:
+    """A classifier of several blocks teaches none of them, and sees each example by itself."""
+    at: Path = ("losses", "classifier_reads")
+    if losses.classifier_reads == "last":
+        return
+    taught = losses.local is None or losses.local.last == "final"
+    count, coupled = architecture.block_count(), architecture.coupling()
+    if taught or not gradient.target.reads_local:
+        message = "blocks learn from the classifier, which then reads only the last; use last"
+        yield Problem(at, message, others=(("losses", "local"),))
+    elif coupled is not None:
+        message = f"{coupled.name} keeps running statistics for the last block only; use last"
+        yield Problem(at, message, others=(coupled.path,))
+    elif count is not None and count[0] < 2:
+        yield Problem(at, "there is no block after the first; use last", others=(count[1],))
 
 
 def replication(
@@ -331,6 +350,7 @@ CHECKS: tuple[Callable[..., Iterator[Problem]], ...] = (
     loss_sites,
     head,
     objectives,
+    classifier,
     replication,
     isolation,
     *perturbing.CHECKS,

@@ -68,8 +68,14 @@ _COUPLES: tuple[_Couples, ...] = (
     ),
     _Couples(
         ("losses", "local", "objective"),
-        lambda spec: spec.losses.views > 1,
-        "beside two views the classifier needs a second pass through all stages; use cross_entropy",
+        lambda spec: spec.losses.rows > 1,
+        "beside more rows than examples the classifier needs a second pass through all stages; use "
+        "cross_entropy",
+    ),
+    _Couples(
+        ("losses", "classifier_reads"),
+        lambda spec: spec.losses.classifier_reads != "last",
+        "the classifier reads features of several stages; use last",
     ),
 )
 

@@ -144,7 +144,8 @@ def explain(plan: Plan) -> Explanation:
 def cost_beside_backprop(plan: Plan) -> str:
     """FLOPs and temporaries of an update, beside those of the same spec under backprop."""
     spec = plan.experiment
-    losses = spec.losses.model_copy(update={"local": None, "isolate": "none"})
+    final = {"local": None, "isolate": "none", "classifier_reads": "last"}
+    losses = spec.losses.model_copy(update=final)
     as_backprop = {"losses": losses, "gradient": Gradient(), "freeze": ()}
     other = make_plan(spec.model_copy(update=as_backprop), plan.data)
     own, bp = (dissect(compile_plan(p)) for p in (plan, other))

@@ -22,7 +22,9 @@ def losses(plan: Plan) -> Iterator[str]:
         ends = "after every block"
         every = plan.experiment.losses.local.every if plan.experiment.losses.local else 1
         ends = ends if every == 1 else f"after every {every} blocks"
-        of = "of a small head" if plan.local_objective.reads_head else "of the features there"
+        own = plan.local_objective
+        headed = own.reads_head and not own.reads_features
+        of = "of a small head" if headed else "of the features there"
         yield f"There are {len(sites)} losses, one {ends}: each is the {kind} {of}."
         if last.name == "final":
             final = _called(plan.objective)
@@ -37,10 +39,19 @@ def losses(plan: Plan) -> Iterator[str]:
             f"after {copied[0].block}. All copies have the same value, but each of them only sees "
             "its own features change."
         )
+    if plan.rows_each > plan.views:
+        yield (
+            f"{kind.capitalize()} makes {plan.rows_each} rows of every example, of its image and "
+            "its label."
+        )
     if last.name != "final" and plan.objective.answers:
-        yield "The classifier reads the last block's features; no gradient goes from it to them."
+        read = "features after every block but the first" if plan.network.read else ""
+        read = read or "last block's features"
+        yield f"The classifier reads the {read}; no gradient goes from it to them."
         if _called(plan.objective) != kind:
             yield f"It learns by {_called(plan.objective)}."
+    if plan.prediction.says:
+        yield plan.prediction.says
 
 
 def _called(objective: Objective) -> str:

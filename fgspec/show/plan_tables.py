@@ -31,7 +31,7 @@ def cost_rows(plan: Plan, compiled: CompiledUpdate, anatomy: Anatomy) -> dict[st
         anatomy: the predicted cost of the step.
     """
     counted, batch = counts(plan), plan.experiment.data.batch_size
-    views = f" in {plan.views} views" if plan.views > 1 else ""
+    rows = f" in {plan.rows_each} rows each" if plan.rows_each > 1 else ""
     predicted = mebibytes(sum(anatomy.memory.values()))
     memory = (
         f"{mebibytes(compiled.temporary_bytes)} temporary arrays (predicted {predicted}), "
@@ -42,7 +42,7 @@ def cost_rows(plan: Plan, compiled: CompiledUpdate, anatomy: Anatomy) -> dict[st
         "parameters": f"{counted.parameters:,}",
         "FLOPs per step": f"{quantity(sum(anatomy.flops.values()))} (XLA counts {xla})",
         "memory": memory,
-        "loss copies": f"{counted.losses:,} for a batch of {batch}{views}",
+        "loss copies": f"{counted.losses:,} for a batch of {batch}{rows}",
         "perturbed elements": f"{counted.perturbed:,}" if counted.perturbed else "none",
         "steps": f"{plan.steps:,}, {plan.steps_per_epoch:,} per epoch; {_calls(plan)}",
         "blocks": _stacks(plan),

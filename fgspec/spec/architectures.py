@@ -316,7 +316,7 @@ class LocalMixer(Normalized):
             inner = end.grouped(hidden, end.groups)
             wide: Path = (*AT, "channels" if self.hidden is None else "hidden")
             entering: Path = (*AT, "patches") if first else (*AT, "channels")
-            for place in norm.around(start, inner, wide, first):
+            for place in norm.around(start, inner, wide, first, first=first):
                 yield place._replace(field=entering) if place.extent is start else place
             yield from norm.around(inner, end, (*AT, "groups"), grouped=True)
             start, first = end, False
@@ -410,9 +410,9 @@ class Mlp(Normalized):
 
     def normalized(self, image: tuple[int, int, int]) -> Iterator[NormPlace]:
         """Around every layer, and before the classifier."""
-        start = NormPlace(flat(math.prod(image)), ("data", "source"))
-        for end in self.ends(image):
-            for place in self.normalization.around(start.extent, end.extent, end.field, True):
+        start, norm = NormPlace(flat(math.prod(image)), ("data", "source")), self.normalization
+        for index, end in enumerate(self.ends(image)):
+            for place in norm.around(start.extent, end.extent, end.field, True, first=not index):
                 yield start if place.extent is start.extent else place
             start = end
         if self.normalization.reads("classifier"):

@@ -130,6 +130,23 @@ class Losses(Section):
         default="none",
         description="Where gradients stop.",
     )
+    # It decides the shape of the classifier.
+    classifier_reads: Annotated[
+        Literal["last", "after_first"],
+        Resume.FIXED,
+        Values(
+            {
+                "last": "The features after the last block.",
+                "after_first": "The features after every block but the first, each averaged over "
+                "positions and normalized by itself, then concatenated (Hinton 2022, section 3.3). "
+                "No gradient goes from the classifier to them.",
+            }
+        ),
+    ] = Field(
+        default="last",
+        description="Which features the classifier reads.",
+        examples=["after_first"],
+    )
     prediction: Annotated[Prediction, OneOf(PREDICTIONS)] = Field(
         default=ClassifierPrediction(),
         description="How the trained model answers, and what evaluation measures. It changes "
@@ -156,6 +173,16 @@ class Losses(Section):
     def views(self) -> int:
         """How many views of each example a batch has."""
         return max(objective.views for _, objective in self.placed())
+
+    @property
+    def preparing(self) -> Objective:
+        """The objective that makes the rows of a batch: the one that makes most of an example."""
+        return max((own for _, own in self.placed()), key=lambda own: own.variants)
+
+    @property
+    def rows(self) -> int:
+        """How many rows of a batch each example has."""
+        return self.views * self.preparing.variants
 
     def coupling(self) -> Coupling | None:
         """What makes a row's loss depend, with a gradient, on the outputs of other rows."""

@@ -158,8 +158,8 @@ class GroupNorm(Normalization):
     type: Literal["group_norm"] = "group_norm"
 
 
-Placement = Literal["begin_block", "before_linear", "after_linear"]
-"""Where a normalization stands (Ren et al. 2022, table 6)."""
+Placement = Literal["begin_block", "between_blocks", "before_linear", "after_linear"]
+"""Where a normalization stands (Ren et al. 2022, table 6; `between_blocks`: Hinton 2022)."""
 
 
 def _single(
@@ -230,7 +230,7 @@ class TokenNormalization(PlacedNormalization):
     on_resume: ClassVar = Resume.FIXED
     type: Annotated[Normalization, OneOf(NORMALIZATIONS, named=True, only="on_tokens")] = Field(
         default=LocalLayerNorm(),
-        description="Which numbers are brought to mean 0 and variance 1 together.",
+        description="Which numbers are normalized together, and how.",
     )
     # A list, as the first paper's code normalizes at all three places at once.
     placement: Annotated[
@@ -238,6 +238,8 @@ class TokenNormalization(PlacedNormalization):
         Values(
             {
                 "begin_block": "Before the first layer of every block.",
+                "between_blocks": "Before the first layer of every block but the first, which "
+                "reads the image as it is (Hinton 2022).",
                 "before_linear": "Before every linear layer.",
                 "after_linear": "After every linear layer, before its activation.",
             }
@@ -271,7 +273,8 @@ class TokenNormalization(PlacedNormalization):
     # 1e-5, and none at the quickstart's 1e-2.
     epsilon: Annotated[float, Field(gt=0, le=1)] = Field(
         default=1e-5,
-        description="Added to the variance that is divided by. Where the input can be constant, as "
+        description="Added to the variance, or to the squared length, whose root is divided by. "
+        "Where the input can be constant, as "
         "in a blank patch, the gradient is multiplied by up to 1/sqrt(epsilon).",
         examples=[0.01],
     )
@@ -281,7 +284,13 @@ class TokenNormalization(PlacedNormalization):
         return self.readout if isinstance(self.readout, bool) else readout in self.readout
 
     def around(
-        self, start: Extent, end: Extent, field: Path, begins: bool = False, grouped: bool = False
+        self,
+        start: Extent,
+        end: Extent,
+        field: Path,
+        begins: bool = False,
+        grouped: bool = False,
+        first: bool = False,
     ) -> Iterator[NormPlace]:
         """What is normalized before and after a map.
 
@@ -291,11 +300,23 @@ class TokenNormalization(PlacedNormalization):
             field: that decides the shapes.
             begins: whether the map begins a block.
             grouped: whether it maps each group by itself.
+            first: whether it is in the first block.
         """
-        if "before_linear" in self.placement or (begins and "begin_block" in self.placement):
+        if self.before(begins, first):
             yield NormPlace(start, field, grouped)
         if "after_linear" in self.placement:
             yield NormPlace(end, field, grouped)
+
+    def before(self, begins: bool, first: bool) -> bool:
+        """Whether the input of a map is normalized.
+
+        Args:
+            begins: whether the map begins a block.
+            first: whether it is in the first block.
+        """
+        between = begins and not first and "between_blocks" in self.placement
+        begun = begins and "begin_block" in self.placement
+        return "before_linear" in self.placement or begun or between
 
     def problems(self, at: Path) -> Iterator[Problem]:
         """A normalization that is not there has no options, and one that is there stands somewhere.

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from fgspec.problems.problems import Problem
+from fgspec.spec.augmentations import Draw
 from fgspec.spec.base import PositiveFloat, PositiveInt, Resume, Unit, Values
 from fgspec.spec.coupling import Coupling
 from fgspec.spec.data import Data
@@ -22,13 +23,16 @@ class Objective(Kind):
 
     Arrays are JAX arrays: outputs of a readout [n, k], float32, and targets: classes [n], int32;
     vectors [n, k], float32; labels of 0 and 1 [n, k], int32; or what `targets` makes of an example.
-    Where examples have several views, rows are views: example i of N is row i of the first view and
-    row N + i of the second.
+    Where examples have several rows, example i of N has the rows i, N + i, and so on: first those
+    of its first view, then those of its second.
 
     Attributes:
         takes: what the label of an example may be. Data with other labels are refused.
         classifies: whether `predict` gives a class for each row.
         views: of each example, 1 or 2, differently augmented.
+        variants: rows that `prepared` makes of each view.
+        writes_labels: whether `prepared` writes labels into images, and `goodness_of` says how well
+            the one that an image holds fits it.
         answers: whether its outputs are the answer of the task. If so the classifier is the readout
             of the final loss, and is trained and evaluated by this objective. If not, the final
             loss has a head of its own, and the classifier is trained by the objective `answer()` on
@@ -36,6 +40,8 @@ class Objective(Kind):
         local_only: why it cannot be the final loss, if so; it is then given as
             `losses.local.objective`.
         reads_head: whether its outputs are those of the head that the spec chooses.
+        reads_features: whether a local loss reads the features after its block themselves, those of
+            all positions, neither normalized nor averaged. Its copies do so too.
         reads_grid: why it cannot read features averaged over patches, if so.
         compares: whether the loss of a row reads the outputs of other rows, with their gradient or
             behind a stop-gradient, so that it is another loss in another batch.
@@ -52,9 +58,12 @@ class Objective(Kind):
     classifies: ClassVar[bool] = True
     needs_labels: ClassVar[bool] = True
     views: ClassVar[int] = 1
+    variants: ClassVar[int] = 1
+    writes_labels: ClassVar[bool] = False
     answers: ClassVar[bool] = True
     local_only: ClassVar[str] = ""
     reads_head: ClassVar[bool] = True
+    reads_features: ClassVar[bool] = False
     reads_grid: ClassVar[str] = ""
     compares: ClassVar[bool] = False
     reports: ClassVar[tuple[str, ...]] = ("error", "accuracy")
@@ -105,6 +114,48 @@ class Objective(Kind):
                 augmented while it trains, and standardized if the spec says so.
         """
         return labels
+
+    def prepared(self, images: Any, labels: Any, data: DatasetInfo, draw: Draw) -> tuple[Any, Any]:
+        """The rows that blocks train on, and the label of every row, which `targets` is given.
+
+        By default every view of an example is a row.
+
+        Args:
+            images: all views of all examples, augmented: [v, h, w, colours], numbers in [0, 1].
+            labels: the label of each of them, [v, ...].
+            data: the data set.
+            draw: gives the random numbers of a step for each of them; see `Draw`.
+
+        Returns:
+            Images [m, h, w, colours] and labels [m, ...], with m = v * variants.
+        """
+        return images, labels
+
+    def neutral(self, images: Any, data: DatasetInfo) -> Any:
+        """Images [n, h, w, colours] as evaluation shows them to the network, unchanged by default.
+
+        They have numbers in [0, 1]. Where `prepared` writes labels into images, this writes what
+        stands for none.
+        """
+        return images
+
+    def labelled(self, images: Any, labels: Any, data: DatasetInfo) -> Any:
+        """Images with labels written into them; needed where it `writes_labels`.
+
+        Args:
+            images: [n, h, w, colours], numbers in [0, 1].
+            labels: that each image gets, right or wrong, int32 [n].
+            data: the data set.
+        """
+        raise self.lacks("labelled")
+
+    def goodness_of(self, outputs: Any) -> Any:
+        """How well the label that an image holds fits it, [n]; needed where it `writes_labels`.
+
+        Args:
+            outputs: what `value` reads.
+        """
+        raise self.lacks("goodness_of")
 
     def coupling(self) -> Coupling | None:
         """What makes a row's loss depend, with a gradient, on the outputs of other rows.

@@ -19,12 +19,14 @@ class Prediction(Kind):
     classifier is trained with.
 
     Attributes:
+        says: how the model answers, in a sentence; empty if the classifier does it.
         needs: fields of a spec with local losses that it can stand in, nested, such as an
             objective; its law is tested there.
     """
 
     table: ClassVar = PREDICTIONS
     on_resume: ClassVar = Resume.FORKS
+    says: ClassVar[str] = ""
     needs: ClassVar[Mapping[str, Any]] = {}
 
     def outputs(self, trained: Any, image: Any) -> Any:
@@ -53,6 +55,9 @@ class SumPrediction(Prediction):
     """
 
     behaviour: ClassVar[str | None] = "compiler.update.predictions:SumPrediction"
+    says: ClassVar[str] = (
+        "The answer is read from the sum of the outputs of all readouts that a block learns from."
+    )
     type: Literal["sum"] = "sum"
 
     def problems(self, at: Path, losses: Any, architecture: Any, data: Data) -> Iterator[Problem]:

@@ -23,7 +23,7 @@ from compiler.network.running import initial
 from compiler.objectives.replicated import fused, naive
 from compiler.plan.plan import KEPT, Plan, make_plan
 from compiler.plan.stacks import stacked
-from compiler.update.forward_passes import answer_targets, as_seen, clean_features, stem
+from compiler.update.forward_passes import answer_targets, as_seen, clean_features, rows, stem
 from compiler.update.program import Program
 from compiler.update.state import State
 from fgspec.check.consistency import check
@@ -441,6 +441,9 @@ def _by_hand(plan: Plan, state: State, batch: Mapping[str, Any]) -> dict[str, An
     params, answer = state.params, plan.answer
     image = batch["views"] if "views" in batch else batch["image"]
     labels = jnp.concatenate([batch["label"]] * plan.views)
+    if plan.rows_each > plan.views:
+        image, targets = rows(plan, batch, state.key, state.step)
+        labels = targets.local
     x = stem(plan, image)
     blocks, local = plan.network.blocks, plan.experiment.losses.local is not None
 

@@ -44,7 +44,7 @@ MISTAKES = {
     ),
     "two views in a pipeline": mistake(
         "rule: lg-bp\ndata: {augment: byol}\narchitecture: {type: mlp, hidden: [4, 4], normalization: none}\nlosses: {local: {objective: info_nce}}\nmesh: {stage: 2}\n",
-        "a.yaml:7:29: losses.local.objective: beside two views the classifier needs a second pass through all stages; use cross_entropy, or mesh.stage: 1 (got {type: info_nce}; mesh.stage is 2 at a.yaml:8:15)",
+        "a.yaml:7:29: losses.local.objective: beside more rows than examples the classifier needs a second pass through all stages; use cross_entropy, or mesh.stage: 1 (got {type: info_nce}; mesh.stage is 2 at a.yaml:8:15)",
     ),
     "a sum over no heads": mistake(
         "losses: {prediction: sum}\n",
