@@ -22,9 +22,7 @@ def losses(plan: Plan) -> Iterator[str]:
         ends = "after every block"
         every = plan.experiment.losses.local.every if plan.experiment.losses.local else 1
         ends = ends if every == 1 else f"after every {every} blocks"
-        own = plan.local_objective
-        headed = own.reads_head and not own.reads_features
-        of = "of a small head" if headed else "of the features there"
+        of = "of a small head" if plan.local_objective.reads_head else "of the features there"
         yield f"There are {len(sites)} losses, one {ends}: each is the {kind} {of}."
         if last.name == "final":
             final = _called(plan.objective)
