@@ -129,6 +129,8 @@ def _labels(found: Inspection) -> Iterator[tuple[str, ...]]:
     for label in order:
         share = f"{parts[0].classes[label] / total:.2%}"
         yield (names[label], *(f"{part.classes[label]:,}" for part in parts), share)
+    if found.info.unlabelled:
+        yield ("no label", *(f"{part.examples - sum(part.classes):,}" for part in parts), "")
 
 
 def _of_sheet(found: Inspection, drawn: Sheet, sheet: Path) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Training images without a label: who may train on them, and what the classifier learns."""
 
+import re
 from dataclasses import replace
 
 import jax
@@ -11,11 +12,16 @@ from data import layouts
 import fgspec
 from compiler.compile import compile_plan
 from compiler.plan.plan import make_plan
+from fgspec.cli import data_check_
+from fgspec.data.describe import describe
+from fgspec.data.inspection import inspected
+from fgspec.data.packing import pack
 from fgspec.data.pipeline import fingerprint
 from fgspec.data.sources import read
 from fgspec.data.validation import described, divided
 from fgspec.loading.spec_file import loads
 from fgspec.spec.data import Validation
+from fgspec.spec.packed import Packed
 from fgspec.spec.tfds import Tfds
 
 SPEC = """
@@ -77,6 +83,20 @@ def test_only_labelled_examples_are_set_aside(tmp_path):
     info = described(replace(networks.INFO, train_examples=11, unlabelled=7), validation)
     assert (info.train_examples, info.valid_examples, info.unlabelled) == (9, 2, 7)
     assert fingerprint(parts, 2, 0) != fingerprint(whole, 2, 0)
+
+
+def test_images_without_a_label_are_counted_packed_and_drawn(tmp_path, capsys):
+    labels, source = prepared(tmp_path / "d"), Tfds(path=str(tmp_path / "d"))
+    found = inspected(read(source), describe(source), batch_size=4, seed=0)
+    assert (found.parts[0].classes, found.parts[0].examples) == ((2, 1, 1), 11)
+    pack(source, tmp_path / "p")
+    again = Packed(path=str(tmp_path / "p"))
+    assert read(again).train_labels.tolist() == labels
+    assert describe(again).unlabelled == 7
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(SPEC.format(path=tmp_path / "d", objective=CONTRASTIVE))
+    data_check_.run(spec, None, tmp_path / "sheet.png", as_json=False)
+    assert re.search(r"no label +7 +0", capsys.readouterr().out)
 
 
 def softmax(outputs):
