@@ -8,6 +8,9 @@ program are not counted.
 """
 
 from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import islice
 from typing import Any, NamedTuple
 
 from compiler.cost.fusion import Fused, fused, fusible
@@ -68,20 +71,33 @@ def _place(time: int, needed: list[set[int]], placed: dict[int, None]) -> None:
 
 
 def _peak(lean: Fused) -> Peak:
+    working = [_working(step) for step, _ in lean.steps]
+    sizes = [size for size, _ in _moments(lean, working)]
+    if not sizes or max(sizes) == 0:
+        return Peak(0, Counter())
+    # A second walk counts causes once. Counting them at every new maximum takes time that grows
+    # with the square of a program's length, as memory grows throughout a forward pass.
+    size, causes = next(islice(_moments(lean, working), sizes.index(max(sizes)), None))
+    return Peak(size, causes())
+
+
+def _moments(lean: Fused, working: list[Peak]) -> Iterator[tuple[int, Callable[[], Counter[str]]]]:
+    """For every step the bytes in use, and what counts them by scope before the next step.
+
+    Args:
+        lean: the program.
+        working: the memory that every step needs besides operands and results.
+    """
     last = {value: time for time, (_, read) in enumerate(lean.steps) for value in read}
     live: dict[Value, str] = {}
-    taken, most = 0, Peak(0, Counter())
+    taken = 0
     for time, (step, read) in enumerate(lean.steps):
         dead = [value for value in read if last[value] == time and value in live]
-        working = _working(step)
         written = _written(step, lean)
         reused = min(sum(value.bytes for value in dead), written) if _in_place(step) else 0
-        if taken + written - reused + working.bytes > most.bytes:
-            causes = Counter[str]()
-            for value, where in live.items():
-                causes[where] += value.bytes
-            causes[step.where] += written - reused
-            most = Peak(taken + written - reused + working.bytes, causes + working.causes)
+        added = Counter({step.where: written - reused})
+        size = taken + written - reused + working[time].bytes
+        yield size, partial(_causes, live, added, working[time].causes)
         for value in step.writes:
             if value in last and value not in lean.results:
                 live[value] = step.where
@@ -89,7 +105,15 @@ def _peak(lean: Fused) -> Peak:
         for value in dead:
             taken -= value.bytes
             del live[value]
-    return most
+
+
+def _causes(live: dict[Value, str], added: Counter[str], working: Counter[str]) -> Counter[str]:
+    """Bytes in use by scope."""
+    causes = Counter[str]()
+    for value, where in live.items():
+        causes[where] += value.bytes
+    causes.update(added)
+    return causes + working
 
 
 def _late(lean: Fused) -> Fused:

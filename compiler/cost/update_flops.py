@@ -13,14 +13,19 @@ from compiler.update.program import Program
 from fgspec.spec.mesh import Mesh
 
 
-@lru_cache(maxsize=256)
 def flops_by_scope(plan: Plan) -> Mapping[str, int]:
     """FLOPs of one update on one device, by scope, such as `forward/block0`.
 
     All blocks of a stack are under the scope of its first block. Nothing is compiled.
     """
+    # Without its mesh a plan is traced once for all meshes that it is predicted for.
     experiment = plan.experiment.model_copy(update={"mesh": Mesh()})
-    program = Program(replace(plan, experiment=experiment))
+    return _flops_by_scope(replace(plan, experiment=experiment))
+
+
+@lru_cache(maxsize=256)
+def _flops_by_scope(plan: Plan) -> Mapping[str, int]:
+    program = Program(plan)
     batch = plan.images(plan.experiment.data.batch_size)
     traced = program.update.trace(program.abstract(), batch)
     flops = Counter[str]()
