@@ -218,8 +218,9 @@ class Plan:
         Phases of one estimator share its backward weights.
         """
         estimator, perturbation = self.experiment.gradient.estimator, self.perturbation
-        keeps = perturbation is not None and perturbation.guess.set.keeps
-        return f"{estimator} {perturbation.guess.set}" if keeps else str(estimator)
+        if perturbation is None or not perturbation.guess.set.keeps:
+            return str(estimator)
+        return f"{estimator} {perturbation.guess.set}"
 
     @property
     def learns_feedback(self) -> bool:
