@@ -124,13 +124,13 @@ def _labels(found: Inspection) -> Iterator[tuple[str, ...]]:
     if len(names) > _MOST:
         order = sorted(order, key=lambda label: parts[0].classes[label])[:_MOST]
     shown = f"class (the rarest {_MOST} of {len(names)})" if len(names) > _MOST else "class"
-    yield (shown, *(part.name for part in parts), "share of train")
+    yield (shown, *(part.name for part in parts), "share of labels")
     total = max(sum(parts[0].classes), 1)
     for label in order:
         share = f"{parts[0].classes[label] / total:.2%}"
         yield (names[label], *(f"{part.classes[label]:,}" for part in parts), share)
-    if found.info.unlabelled:
-        yield ("no label", *(f"{part.examples - sum(part.classes):,}" for part in parts), "")
+    if any(part.unlabelled for part in parts):
+        yield ("no label", *(f"{part.unlabelled:,}" for part in parts), "")
 
 
 def _of_sheet(found: Inspection, drawn: Sheet, sheet: Path) -> Iterator[str]:

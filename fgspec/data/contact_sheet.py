@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from compiler.augment.recipes import augmented
 from compiler.named_arrays.random_streams import key_data
-from fgspec.data.dataset import Dataset
+from fgspec.data.dataset import Dataset, labelled
 from fgspec.errors import DataError
 from fgspec.spec.experiment import Experiment
 
@@ -95,7 +95,7 @@ def sheet_of(dataset: Dataset, experiment: Experiment) -> Sheet:
 def _places(labels: NDArray[Any]) -> dict[int, NDArray[np.intp]]:
     """The places of the images of each row, by class; by -1, -2, ... where there are no classes."""
     if labels.ndim == 1:
-        present = np.unique(labels)
+        present = np.unique(labels[labelled(labels)])
         chosen = present[_spread(len(present), ROWS)]
         members = {int(label): np.flatnonzero(labels == label) for label in chosen}
         return {label: own[_spread(len(own), COLUMNS)] for label, own in members.items()}

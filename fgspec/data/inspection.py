@@ -49,6 +49,7 @@ class Part:
         highest: likewise.
         constant: images whose pixels are all the same.
         classes: examples of each class; empty where labels are no classes.
+        unlabelled: examples without a label.
         numbers: of labels that are no classes.
         seconds: that reading all images took.
     """
@@ -62,6 +63,7 @@ class Part:
     highest: float
     constant: int
     classes: tuple[int, ...]
+    unlabelled: int
     numbers: tuple[Numbers, ...]
     seconds: float
 
@@ -176,6 +178,7 @@ def _part(
         highest=sums.highest,
         constant=sums.constant,
         classes=tuple(map(int, classes)),
+        unlabelled=int((~has_label).sum()),
         numbers=() if info.label == "class" else tuple(_numbers(labels, names)),
         seconds=seconds,
     )

@@ -19,6 +19,7 @@ class Reconstruction(Objective):
     takes: ClassVar[tuple[LabelKind, ...]] = ("class", "vector", "binary")
     needs_labels: ClassVar[bool] = False
     classifies: ClassVar[bool] = False
+    needs_labels: ClassVar[bool] = False
     reports: ClassVar[tuple[str, ...]] = ("mean_squared_error",)
     headline: ClassVar[str] = "mean_squared_error"
     type: Literal["reconstruction"] = "reconstruction"

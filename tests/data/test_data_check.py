@@ -8,9 +8,12 @@ from data import image_folders
 from PIL import Image
 
 from fgspec.data.contact_sheet import sheet_of
+from fgspec.data.dataset import Dataset
 from fgspec.data.digits import Digits
 from fgspec.data.image_folder import ImageFolder
+from fgspec.data.inspection import inspected
 from fgspec.loading.spec_file import load, loads
+from fgspec.spec.dataset_info import DatasetInfo
 
 SPEC = """
 fgspec: 1
@@ -164,3 +167,15 @@ def test_pack_writes_what_the_spec_reads_then(write, fgspec):
 def test_another_ending_of_the_sheet_is_refused(write, fgspec):
     code, _, err = fgspec("data", "check", write("digits"), "--sheet", "sheet.gif")
     assert (code, "must end in .png" in err) == (2, True)
+
+
+def test_images_without_a_label_are_counted_apart():
+    info = DatasetInfo("few", (2, 2, 1), 3, 6, 2, (0.5,), (0.5,), unlabelled=2)
+    images = np.arange(24, dtype=np.uint8).reshape(6, 2, 2, 1)
+    dataset = Dataset(images, np.array([0, -1, 2, 1, -1, 2], np.int32), images[:2],
+                      np.array([0, 1], np.int32))  # fmt: skip
+    train, test = inspected(dataset, info, 2, 0).parts
+    assert (train.classes, train.unlabelled) == ((1, 1, 2), 2)
+    assert (test.classes, test.unlabelled) == ((1, 1, 0), 0)
+    text = SPEC.format(source="digits", batch=2, losses="", more="")
+    assert sheet_of(dataset, loads(text).experiment).rows == (0, 1, 2)

@@ -225,7 +225,8 @@ def test_smoothing_of_zero_is_cross_entropy():
     plain = Formula("{type: cross_entropy}", "class", CLASSES, None)
     outputs = jnp.asarray(np.random.default_rng(1).standard_normal((N, CLASSES)), jnp.float32)
     ours, theirs = (
-        program(one, "bp").plan.objective.value(outputs, LABELS["class"]) for one in (none, plain)
+        program(one, "bp").plan.objective.value(outputs, jnp.asarray(LABELS["class"]))
+        for one in (none, plain)
     )
     np.testing.assert_allclose(ours, theirs, rtol=1e-6)
 
@@ -235,8 +236,8 @@ def test_what_is_reconstructed_is_the_augmented_image():
     made = program(FORMULAS[5], "lg-bp")
     state = state_of(made)
     label = jnp.asarray(LABELS["class"])
-    views = 1 - IMAGES
-    _, metrics = made.gradient(state, {"image": IMAGES, "views": views, "label": label})
+    image, views = jnp.asarray(IMAGES), jnp.asarray(1 - IMAGES)
+    _, metrics = made.gradient(state, {"image": image, "views": views, "label": label})
     _, clean = made.gradient(state, {"image": views, "label": label})
     assert float(metrics["train/loss"]) == pytest.approx(float(clean["train/loss"]), rel=1e-6)
     of_clean = made.evaluate(state, {"image": jnp.asarray(IMAGES), "label": label})
