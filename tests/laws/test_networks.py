@@ -14,9 +14,8 @@ from fgspec.spec.attention import EmbeddingLayer
 from fgspec.spec.initializations import INITIALIZATIONS
 from fgspec.spec.kinds import working
 from fgspec.spec.layers import LAYERS, TokenLayer, TrainedLayer
-from fgspec.spec.normalizations import NORMALIZATIONS, Normalization, PreNormalization
+from fgspec.spec.normalizations import NORMALIZATIONS, Normalization
 from fgspec.spec.shapes import ParamSpec
-from fgspec.spec.vit import Vit
 from fgspec.testing import networks
 
 
@@ -56,12 +55,6 @@ def test_initialization(name):
 @pytest.mark.parametrize("name", ARCHITECTURES.names())
 def test_architecture(name):
     networks.check_architecture(ARCHITECTURES.kind(name))
-
-
-def test_vision_transformer_without_class_token_and_scales():
-    plain = PreNormalization(affine=False)
-    more = {"readout": "mean", "positions": "sinusoidal", "normalization": plain}
-    networks.check_architecture(Vit.example().model_copy(update=more))
 
 
 class Attention(TrainedLayer):
