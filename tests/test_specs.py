@@ -43,7 +43,7 @@ def _distinct():
     """The first spec of every kind of architecture with its own losses and gradient.
 
     Of the contrastive specs, whose rules are tested by themselves, specs/contrastive.yaml steps.
-    Of each network under GrAPE the spec with exact updates steps: it computes what the others do.
+    Of each network under GrAPE the spec with exact updates steps: it computes all that others do.
     The supervised ImageNet cells have the rules of the other columns and take 28 TFLOPs a step; one
     of them trains on files in tests/data/test_image_folder.py.
     """

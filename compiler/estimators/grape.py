@@ -49,7 +49,7 @@ class Grape(grape.Grape):
         length, towards = _length(matrix), sample / _length(sample)
         unit = matrix / length
         cosine = inner(unit.reshape(-1), towards.reshape(-1))
-        return matrix + self.learning_rate / length * (towards - cosine * unit)
+        return matrix + self.alignment_rate / length * (towards - cosine * unit)
 
 
 def _length(matrix: Matrix) -> Float[Array, ""]:

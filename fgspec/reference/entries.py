@@ -11,7 +11,7 @@ from typing import Annotated, Any, NamedTuple, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from fgspec.spec.base import Section, Values
+from fgspec.spec.base import Like, Section, Values
 from fgspec.spec.experiment import SpecFile
 from fgspec.spec.kinds import TABLES, Kind, OneOf
 from fgspec.spec.language import choices_of, sections_of
@@ -71,6 +71,11 @@ class Entry:
     def choices(self) -> list[OneOf]:
         """The tables that its value comes from."""
         return choices_of(self.info)
+
+    @property
+    def like(self) -> str:
+        """The path at which what it holds is described; empty if it is described here."""
+        return next((part.path for part in self.info.metadata if isinstance(part, Like)), "")
 
     @property
     def below(self) -> Path:
@@ -146,6 +151,8 @@ class _Walk:
     def below(self, entry: Entry) -> Iterator[Group]:
         """What the value of a field can hold."""
         path = entry.below
+        if entry.like:
+            return
         for model in sections_of(entry.info.annotation):
             if issubclass(model, Section) and self._new(path, model):
                 yield from self.section(model, path, entry.types)

@@ -42,7 +42,10 @@ def found(asked: str) -> list[Found]:
         return _values(asked, entries or _ending_in(path), value.strip())
     if entries:
         return list(entries)
-    whole: list[Found] = [*_ending_in(path), *_methods(path)] if path else []
+    methods = _methods(path) if path else []
+    # A rule may have the name of the estimator that it is made of; whoever asks means the whole.
+    rules = [group for group in methods if group.path == ("rule",)]
+    whole: list[Found] = [*_ending_in(path), *(rules or methods)] if path else []
     meant = dict.fromkeys(map(_typed, whole))
     if len(meant) == 1:
         return _once(whole)
@@ -57,6 +60,10 @@ def _entries() -> list[Entry]:
 
 def _at(path: str) -> list[Entry]:
     """The fields at a path; `type` of a method is the field that it stands in."""
+    for entry in _entries():
+        start = f"{place(entry.path)}."
+        if entry.like and path.startswith(start):
+            return _at(f"{entry.like}.{path.removeprefix(start)}")
     parent = path.removesuffix(".type")
     same = [entry for entry in _entries() if place(entry.path) == path]
     return same or [e for e in _entries() if place(e.path) == parent and e.choices]

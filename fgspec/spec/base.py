@@ -35,6 +35,17 @@ class Unit:
     name: str
 
 
+@dataclass(frozen=True)
+class Like:
+    """What a field holds is described at another path; stands in the field's annotation.
+
+    Attributes:
+        path: of a section of the same class, such as `gradient`.
+    """
+
+    path: str
+
+
 UNIT = "x-unit"
 """The keyword of the JSON Schema that holds the unit of a field."""
 

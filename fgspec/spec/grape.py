@@ -64,7 +64,7 @@ class Grape(Estimator):
     # turns it by less than rate / |B|^2 radians. Three layers of 128 units, 30 epochs of `digits`:
     # training loss 0.095 with a rate of 0.1, 0.073 with 1, 0.057 with 10, 0.060 with 30, 0.076
     # with 100.
-    learning_rate: PositiveFloat = Field(
+    alignment_rate: PositiveFloat = Field(
         default=10.0,
         description="How long the matrices' gradient steps on 1 - cos are: the factor of that "
         "gradient. It does not follow the optimizer's schedule.",
@@ -89,7 +89,7 @@ class Grape(Estimator):
             "The cosine of the layer's matrix with the sample, over all their elements.",
             letters=("c the cosine of B and Ĵ",),
         )
-        rate = Number(self.learning_rate, r"\eta", "η")
+        rate = Number(self.alignment_rate, r"\eta", "η")
         own = Ratio(Product((cosine, of.FEEDBACK)), _length(of.FEEDBACK))
         uphill = Plus(((1, Ratio(sample, _length(sample))), (-1, own)))
         step = Product((Ratio(rate, _length(of.FEEDBACK)), uphill))
@@ -97,7 +97,7 @@ class Grape(Estimator):
             NEXT_FEEDBACK,
             Plus(((1, of.FEEDBACK), (1, step))),
             "The matrix takes a gradient step on 1 - c. The next update begins with it.",
-            letters=("η the learning rate of B",),
+            letters=("η the alignment rate",),
         )
         yield output_error()
         yield from sent_to_layers("its matrix B, after that step", NEXT_FEEDBACK)
@@ -106,7 +106,7 @@ class Grape(Estimator):
         """Of the matrices."""
         return (
             "For given noise it has none. The noise of an update turns the matrices, by little if "
-            "their learning rate is small."
+            "their alignment rate is small."
         )
 
 

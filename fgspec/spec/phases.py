@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from fgspec.spec.architectures import Architecture
-from fgspec.spec.base import PositiveInt, Resume, Section, Unit
+from fgspec.spec.base import Like, PositiveInt, Resume, Section, Unit
 from fgspec.spec.gradient import Gradient
 from fgspec.spec.losses import Local, LossAxis, Losses
 
@@ -31,7 +31,7 @@ class Phase(Section):
         description="How many updates it lasts. null: give `epochs` instead.",
         examples=[1000],
     )
-    gradient: Gradient = Field(
+    gradient: Annotated[Gradient, Like("gradient")] = Field(
         default=Gradient(),
         description="The section `gradient` of this phase. Where gradients stop follows from it, "
         "not from `losses.isolate`.",

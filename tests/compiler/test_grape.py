@@ -11,7 +11,7 @@ from compiler.update.forward_passes import stem
 
 RATE = 0.3
 MLP = "{type: mlp, hidden: [6, 5]}"
-MORE = f"gradient: {{estimator: {{learning_rate: {RATE}}}}}"
+MORE = f"gradient: {{estimator: {{alignment_rate: {RATE}}}}}"
 BLOCKS = ("block0", "block1")
 
 
@@ -77,7 +77,7 @@ def _cosine(a, b):
 def test_steps_turn_random_matrices_to_the_jacobians_and_keep_their_length():
     """In a linear network, whose Jacobians are products of its weights; parameters rest."""
     linear = "{type: mlp, hidden: [6, 5], activation: none}"
-    more = "gradient: {estimator: {learning_rate: 0.5}}"
+    more = "gradient: {estimator: {alignment_rate: 0.5}}"
     made = networks.program("grape", architecture=linear, more=more, batch=16)
     state, batch = networks.state_of(made), networks.batch_of(16)
     x = stem(made.plan, batch["image"])

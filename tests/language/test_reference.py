@@ -220,6 +220,7 @@ def test_explain_knows_rules_by_name(name):
     ("asked", "answer"),
     [
         ("learning_rate", "optimizer.learning_rate"),
+        ("phases[0].gradient.target", "gradient.target"),
         ("guess.type=sphere", "gradient.perturbation.guess: sphere"),
         ("guess=sphere", "gradient.perturbation.guess: sphere"),
         ("architecture.blocks[0][1].size", "architecture.blocks.size (for "),
