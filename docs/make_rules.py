@@ -11,6 +11,7 @@ import fgspec
 from fgspec.explaining.explanation import Explanation
 from fgspec.spec.guesses import GUESSES
 from fgspec.spec.rules import RULES
+from fgspec.spec.sample_sets import SAMPLE_SETS
 from fgspec.spec.targets import TARGETS
 
 DOCS = Path(__file__).parent
@@ -36,13 +37,26 @@ gradient:
 training: {{epochs: 1}}
 """
 
+SETS = """
+fgspec: 1
+name: {name}
+data: {{source: {{type: mnist}}, batch_size: 64, augment: none}}
+architecture: {{type: mlp, hidden: [64, 64]}}
+gradient:
+  target: global
+  estimator: {{type: finite_difference}}
+  perturbation: {{space: weight, samples: 4, guess: {{type: normal, set: {name}}}}}
+training: {{epochs: 1}}
+"""
+
 HEAD = """# Learning rules: words, equations, pictures
 
 <!-- Written by `python docs/make_rules.py`: change that, or the methods' own words. -->
 
-Every rule on one small network, then every target with every guess of Fournier et al. (2023). All
-text, equations and pictures come from `fgspec.explain`, and the tests evaluate the same equations
-on small networks: they give the gradient that the program computes. For a spec of your own:
+Every rule on one small network, then every target with every guess of Fournier et al. (2023), and
+every set of samples. All text, equations and pictures come from `fgspec.explain`, and the tests
+evaluate the same equations on small networks: they give the gradient that the program computes. For
+a spec of your own:
 
 ```sh
 fgspec explain my_spec.yaml --picture rule.svg
@@ -82,7 +96,21 @@ def main() -> None:
         spec = CHAIN.format(name=f"{target}-{guess}", target=target, guess=guess, isolate=isolate)
         title = f"Target `{target}`, guess `{guess}`"
         parts += entry(f"{target}_{guess}", title, "", fgspec.explain(spec))
+    parts += ["## Sets of samples\n", SAMPLES]
+    for name, kind in dict[str, Any](SAMPLE_SETS.kinds()).items():
+        about = kind.__doc__.splitlines()[0]
+        parts += [f"### `{name}`\n", f"{about}\n", f"{_equations(name)}\n"]
     (DOCS / "rules.md").write_text("\n".join(parts))
+
+
+SAMPLES = """How $K$ directions of one update are made from $K$ draws $\\omega$. Weights are perturbed, and
+what is estimated along a direction is a difference of losses; under `forward` it is a derivative.
+"""
+
+
+def _equations(name: str) -> str:
+    """A set of samples in words and equations, without the paragraph on losses."""
+    return fgspec.explain(SETS.format(name=name)).markdown().split("\n\n", 1)[1]
 
 
 GRID = """The network is a perceptron of three blocks on MNIST. Outputs of blocks are estimated,
