@@ -178,7 +178,7 @@ def _part(
         highest=sums.highest,
         constant=sums.constant,
         classes=tuple(map(int, classes)),
-        unlabelled=int((~has_label).sum()),
+        unlabelled=int((~labelled(labels)).sum()),
         numbers=() if info.label == "class" else tuple(_numbers(labels, names)),
         seconds=seconds,
     )
