@@ -18,6 +18,8 @@ from fgspec.spec.rules import RULES
 from fgspec.sweeps.expand import load_sweep
 
 SHRUNKEN = {
+    "linear": ["data.batch_size=8"],
+    "conv_net": ["data.batch_size=8"],
     "local_mixer": ["architecture.channels=32", "data.batch_size=8"],
     "resnet18": ["architecture.blocks=2", "architecture.width=0.05", "data.batch_size=8"],
     # 10 units: the last 7 are a block of their own in the specs of AugLocal.
@@ -63,8 +65,9 @@ def _ids(path):
 
 def test_there_are_specs_of_every_rule():
     rules = {path.stem for path in SPECS if path.parent == ROOT / "specs" / "quickstart"}
-    assert rules == {rule.replace("-", "_") for rule in RULES.names()}
-    rules -= {"fdfa", "drtp", "grape"}  # which are not of the paper
+    named = {rule.replace("-", "_") for rule in RULES.names()}
+    assert rules >= named
+    rules = named - {"fdfa", "drtp", "grape"}  # which are not of the paper
     for column in ("mnist_s_1_1", "mnist_m_1_16", "cifar10_m_8_16", "imagenet_l_32_64"):
         folder = ROOT / "specs" / "ren2022" / "table3" / column
         assert {p.stem for p in SPECS if p.parent == folder} == rules
@@ -81,7 +84,7 @@ def test_is_valid_and_says_how_to_run_it(path):
     assert data_problems(loaded.experiment, info) == []
     header = [line for line in path.read_text().splitlines() if line.startswith("#")]
     assert f"fgspec train {path.relative_to(ROOT)}" in " ".join(header)
-    assert counts(make_plan(loaded.experiment, info)).parameters > 1000
+    assert counts(make_plan(loaded.experiment, info)).parameters > 600
 
 
 @pytest.mark.parametrize("path", SWEEPS, ids=_ids)
@@ -93,7 +96,7 @@ def test_every_arm_of_a_sweep_is_valid(path):
         info = describe(experiment.data.source)
         assert refusals(experiment) == []
         assert data_problems(experiment, info) == []
-        assert counts(make_plan(experiment, info)).parameters > 1000
+        assert counts(make_plan(experiment, info)).parameters > 600
     header = " ".join(line for line in path.read_text().splitlines() if line.startswith("#"))
     table = path.relative_to(ROOT / "specs").with_suffix("")
     known = (

@@ -138,8 +138,8 @@ MISTAKES = {
         f"a.yaml:4:19: optimizer.type: must be one of {names(OPTIMIZERS)} (got [sgd])",
     ),
     "an unknown data set": mistake(
-        "data: {source: {type: svhn}}\n",
-        f"a.yaml:4:23: data.source.type: must be one of {names(SOURCES)} (got svhn)",
+        "data: {source: {type: lsun}}\n",
+        f"a.yaml:4:23: data.source.type: must be one of {names(SOURCES)} (got lsun)",
     ),
     "an unknown architecture": mistake(
         "architecture: {type: resnet}\n",

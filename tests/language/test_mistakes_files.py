@@ -147,7 +147,7 @@ MISTAKES = {
     ),
     "a setting of an unknown path": mistake(
         "",
-        "--set: a: unknown key; known: fgspec, name, description, seed, data, architecture, losses, gradient, optimizer, start_from, freeze, training, mesh, checkpoint, diagnostics, compile, expect, extends, rule, ablation",
+        "--set: a: unknown key; known: fgspec, name, description, seed, data, architecture, losses, gradient, phases, optimizer, start_from, freeze, training, mesh, checkpoint, diagnostics, compile, expect, extends, rule, ablation",
         sets=["a.b.c=3"],
     ),
     "a setting of a misspelled path": mistake(

@@ -32,7 +32,7 @@ MISTAKES = {
     ),
     "a key one level too high": mistake(
         "gradient: {samples: 4}\n",
-        "a.yaml:4:12: gradient.samples: unknown key; did you mean gradient.perturbation.samples or diagnostics.samples?",
+        "a.yaml:4:12: gradient.samples: unknown key; did you mean gradient.perturbation.samples or phases.gradient.perturbation.samples or diagnostics.samples?",
     ),
     "a key at the root": mistake(
         "learning_rate: 0.1\n",
@@ -45,8 +45,8 @@ MISTAKES = {
     ),
     "a key that is not a name": mistake(
         "\"a\\nb\": 3\n'': 4\n",
-        'a.yaml:4:1: "a\\nb": unknown key; known: fgspec, name, description, seed, data, architecture, losses, gradient, optimizer, start_from, freeze, training, mesh, checkpoint, diagnostics, compile, expect, extends, rule, ablation',
-        'a.yaml:5:1: "": unknown key; known: fgspec, name, description, seed, data, architecture, losses, gradient, optimizer, start_from, freeze, training, mesh, checkpoint, diagnostics, compile, expect, extends, rule, ablation',
+        'a.yaml:4:1: "a\\nb": unknown key; known: fgspec, name, description, seed, data, architecture, losses, gradient, phases, optimizer, start_from, freeze, training, mesh, checkpoint, diagnostics, compile, expect, extends, rule, ablation',
+        'a.yaml:5:1: "": unknown key; known: fgspec, name, description, seed, data, architecture, losses, gradient, phases, optimizer, start_from, freeze, training, mesh, checkpoint, diagnostics, compile, expect, extends, rule, ablation',
     ),
     "a key like the type beside it": mistake(
         "optimizer: {type: sgd, sgd: {}}\n",
@@ -103,7 +103,7 @@ MISTAKES = {
     "another key for the version": mistake(
         "version: 1\nname: a\ntraining: {epochs: 2}\n",
         "a.yaml:1:1: fgspec: missing; add fgspec:",
-        "a.yaml:1:1: version: unknown key; known: fgspec, name, description, seed, data, architecture, losses, gradient, optimizer, start_from, freeze, training, mesh, checkpoint, diagnostics, compile, expect, extends, rule, ablation",
+        "a.yaml:1:1: version: unknown key; known: fgspec, name, description, seed, data, architecture, losses, gradient, phases, optimizer, start_from, freeze, training, mesh, checkpoint, diagnostics, compile, expect, extends, rule, ablation",
         head="",
     ),
     "no name": mistake(

@@ -111,7 +111,7 @@ MISTAKES = {
     ),
     "overlapping pairs by their old name": mistake(
         "architecture: {type: mlp, hidden: [8, 6]}\nlosses: {local: {overlap: true}}\n",
-        "a.yaml:5:18: losses.local.overlap: unknown key; known: every, last, replicate, aggregation, head",
+        "a.yaml:5:18: losses.local.overlap: unknown key; known: objective, every, last, replicate, aggregation, head",
     ),
     "a derivative of a rule that takes none": mistake(
         "rule: bp\narchitecture: {type: mlp, hidden: [8, 6]}\ncompile: {directional: reverse}\n",

@@ -115,7 +115,7 @@ def paper(net, shapes, x_shape, readout, wanted):
     masks = influenced(plain, shapes, x_shape, readout, wanted)
     return {
         path: np.broadcast_to(mask.any((-3, -2), keepdims=True), mask.shape)
-        if path.rpartition("/")[2] in ("w", "b", "scale", "shift", "token", "positions")
+        if path.count("/") == 2  # block, layer, name; a layer of a LocalMixer is called token, too
         else mask
         for path, mask in masks.items()
     }
