@@ -25,6 +25,12 @@ from fgspec.spec.kinds import Table, working
 from fgspec.spec.objectives import OBJECTIVES
 from fgspec.yaml.load import parse
 
+OWN = (
+    "binary_cross_entropy, clapp, cross_entropy, forward_forward, info_nce, label_smoothing, "
+    "predsim, reconstruction, squared_error"
+)
+"""The objectives of fgspec."""
+
 METHODS = '''
 """Methods that are written down but compute nothing yet."""
 
@@ -169,7 +175,7 @@ def test_editors_and_messages_know_what_a_package_offers(others, fgspec):
     assert (code, json.loads(out)) == (0, language_schema())
     assert "Distance that costs nothing." in out
     assert refused("losses: {objective: hing}\n") == [
-        "a.yaml:4:21: losses.objective.type: must be one of binary_cross_entropy, clapp, cross_entropy, forward_forward, info_nce, label_smoothing, predsim, reconstruction, squared_error, hinge; "
+        f"a.yaml:4:21: losses.objective.type: must be one of {OWN}, hinge; "
         "did you mean hinge? (got hing)"
     ]
     assert refused("gradient: {estimator: forward, perturbation: {guess: {type: x}}}\n") == [
@@ -440,7 +446,7 @@ def test_nothing_of_a_package_is_left_when_it_is_gone(others):
     others.remove("fgspec-others")
     assert "hinge" not in OBJECTIVES.names()
     assert refused("losses: {objective: hinge}\n") == [
-        "a.yaml:4:21: losses.objective.type: must be one of binary_cross_entropy, clapp, cross_entropy, forward_forward, info_nce, label_smoothing, predsim, reconstruction, squared_error (got hinge)"
+        f"a.yaml:4:21: losses.objective.type: must be one of {OWN} (got hinge)"
     ]
 
 
