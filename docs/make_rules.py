@@ -103,9 +103,9 @@ def main() -> None:
     (DOCS / "rules.md").write_text("\n".join(parts))
 
 
-SAMPLES = """How $K$ directions of one update are made from $K$ draws $\\omega$. Weights are perturbed,
-and what is estimated along a direction is a difference of losses; under `forward` it is a
-derivative.
+SAMPLES = """How $K$ directions of one update are made from $K$ draws $\\omega$. Weights are
+perturbed, and what is estimated along a direction is a difference of losses; under `forward` it
+is a derivative.
 """
 
 

@@ -360,7 +360,7 @@ def test_a_package_that_is_broken_hides_no_message(packages):
 
 def test_the_reference_has_what_a_package_offers(others, fgspec):
     """With its fields, an example, and the rules under which a spec may name it."""
-    code, out, err = fgspec("explain", "objective.margin")
+    code, out, err = fgspec("explain", "losses.objective.margin")
     assert (code, err) == (0, "")
     assert out.splitlines()[:2] == [
         "losses.objective.margin (for hinge)",
