@@ -207,7 +207,11 @@ def render(
         place, value = _place(origins, problem, file), value_at(problem.path)
         told = problem.shows and value is not MISSING
         extra = [_value(value, origins.get(problem.path))] if told else []
-        extra += [_other(path, value_at(path), origins.get(path)) for path in problem.others]
+        # The path of another value may lead through a section that the spec leaves out.
+        others = [(path, value_at(path)) for path in problem.others]
+        extra += [
+            _other(path, other, origins.get(path)) for path, other in others if other is not MISSING
+        ]
         detail = f" ({'; '.join(extra)})" if extra else ""
         label = f"{dotted(problem.path)}: " if problem.path else ""
         key = (1, "", 0, 0) if isinstance(place, str) else (0, place.file, place.line, place.column)

@@ -367,7 +367,7 @@ def test_the_reference_has_what_a_package_offers(others, fgspec):
         "  Distance that costs nothing.",
     ]
     assert "  default    1.0\n" in out
-    code, out, _ = fgspec("explain", "objective.over=mean")
+    code, out, _ = fgspec("explain", "losses.objective.over=mean")
     assert (code, out.splitlines()[:2]) == (
         0,
         ["losses.objective.over: mean (for hinge)", "  Its mean."],
