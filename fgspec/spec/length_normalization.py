@@ -16,4 +16,5 @@ class LengthNormalization(Normalization):
     behaviour: ClassVar[str | None] = "compiler.network.length_normalization:LengthNormalization"
     on_tokens: ClassVar[bool] = True
     over: ClassVar[tuple[Axis, ...]] = ("patch", "group", "channel")
+    unit_length: ClassVar[bool] = True
     type: Literal["length"] = "length"

@@ -42,6 +42,7 @@ class Normalization(Kind):
         reads_parts: whether channels are cut into `normalization.parts` first.
         on_tokens: whether networks of patches or vectors offer it, such as local_mixer and vit.
         on_grids: whether networks of convolutions and `chain` offer it.
+        unit_length: whether the squares of what it gives add up to 1, instead of 1 in the mean.
         over: the axes that statistics are taken over.
         over_in_group: the same at layers that map each group by itself; None if `over`.
         over_whole: the same before the classifier and in auxiliary heads, where `parts` may not
@@ -53,6 +54,7 @@ class Normalization(Kind):
     normalizes: ClassVar[bool] = True
     couples_examples: ClassVar[bool] = False
     reads_parts: ClassVar[bool] = False
+    unit_length: ClassVar[bool] = False
     on_tokens: ClassVar[bool] = False
     on_grids: ClassVar[bool] = False
     over: ClassVar[tuple[Axis, ...]] = ()

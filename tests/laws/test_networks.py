@@ -139,11 +139,13 @@ def test_what_is_wrong_is_said():
         networks.check_activation(Nothing)
 
 
-def test_built_in_normalizations_have_mean_square_one():
+def test_built_in_normalizations_have_mean_square_one_or_length_one():
     x = jnp.asarray(np.random.default_rng(0).normal(1, 3, (4, 6, 2, 8)), jnp.float32)
     for kind in NORMALIZATIONS.kinds().values():
         made = working(kind())
         if made.normalizes:
             norm = Norm(made.over, 1e-9, how=made)
             places = tuple(["batch", "patch", "group", "channel"].index(axis) for axis in norm.over)
-            np.testing.assert_allclose(jnp.square(norm(x)).mean(places), 1, rtol=1e-3)
+            squares = jnp.square(norm(x))
+            told = squares.sum(places) if made.unit_length else squares.mean(places)
+            np.testing.assert_allclose(told, 1, rtol=1e-3)
