@@ -29,6 +29,7 @@ SHRUNKEN = {
     "vgg": ["architecture.width=0.05", "data.batch_size=8"],
     "mlp": ["architecture.hidden=[16, 8]", "data.batch_size=8"],
     "chain": ["data.batch_size=8"],
+    "linear": ["data.batch_size=8"],
     "vit": [
         "architecture.blocks=2",
         "architecture.patches=2",
@@ -42,7 +43,7 @@ SHRUNKEN = {
 
 
 def _distinct():
-    """The first spec of every kind of architecture with its own losses and gradient.
+    """The first spec of every kind of architecture with its own losses, gradient and freeze.
 
     Of the contrastive specs, whose rules are tested by themselves, specs/contrastive.yaml steps.
     Of each network under GrAPE the spec with exact updates steps: it computes all that others do.
@@ -55,7 +56,8 @@ def _distinct():
         if not done and "table4" not in path.parts and "imagenet_l_32_64" not in path.parts:
             experiment = load(path).experiment
             kind = experiment.architecture.type
-            found.setdefault((kind, experiment.losses, experiment.gradient), path)
+            decides = (kind, experiment.losses, experiment.gradient, experiment.freeze)
+            found.setdefault(decides, path)
     return list(found.values())
 
 
@@ -169,7 +171,8 @@ def test_takes_a_step_when_shrunken(path):
         state, metrics = program.update(state, batch)
     after = jax.device_get(flatten(state.params))
     assert np.isfinite(float(metrics["train/loss"]))
-    assert [path for path in after if np.array_equal(after[path], before[path])] == []
+    still = {path for path in after if np.array_equal(after[path], before[path])}
+    assert still == program.plan.frozen
 
 
 def test_quickstart_learns_the_digits(tmp_path):
