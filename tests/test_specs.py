@@ -29,7 +29,6 @@ SHRUNKEN = {
     "vgg": ["architecture.width=0.05", "data.batch_size=8"],
     "mlp": ["architecture.hidden=[16, 8]", "data.batch_size=8"],
     "chain": ["data.batch_size=8"],
-    "linear": ["data.batch_size=8"],
     "vit": [
         "architecture.blocks=2",
         "architecture.patches=2",
