@@ -182,7 +182,7 @@ def _backward_weights(given):
 
 
 def expected(case, state, data, noise, rounding=None):
-    """The oracle's gradient; `rounding`: a generator of errors in Gram matrices."""
+    """The oracle's gradient; `rounding`: of errors in Gram matrices and in losses, a generator."""
     given = Given(case, state, data, noise)
     grads = given.readouts()
     if case.kind == "direct_feedback":
@@ -197,7 +197,7 @@ def expected(case, state, data, noise, rounding=None):
         return grads | _projected(given, rounding)
     how = {"credit": case.credit, "ignore_norm": case.norm.gradient == "ignored"}
     how |= {} if case.replicate is None else {"replicate": case.replicate}
-    how |= {"epsilon": STEP} if case.kind == "finite_difference" else {}
+    how |= {"epsilon": STEP, "rounding": rounding} if case.kind == "finite_difference" else {}
     where = (given.noise, case.where, given.parts, case.goal)
     return grads | ren.perturbed(*given.first, *where, **how)
 
@@ -293,7 +293,7 @@ def _place(path):
 
 
 def conditioning(case, state, data, noise, wanted):
-    """How far float32 rounding moves the oracle's gradient: of parameters, of Gram matrices."""
+    """How far rounding of parameters, Gram matrices and losses moves the oracle's gradient."""
     rng = np.random.default_rng(case.seed + 3)
 
     def rounded(leaf):

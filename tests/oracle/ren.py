@@ -117,7 +117,8 @@ def perturbed(net, params, x, goal, noise, space, parts, target, **how):
             pre-activations [k, n or 1, p, g, c] (activation) or, by block, of its output.
         parts, target: see `units` and `segments`; every loss of a segment is perturbed by itself.
         how: replicate (axes), credit (influenced, paper), ignore_norm, epsilon (of finite
-            differences; None: tangents).
+            differences; None: tangents), rounding (a generator of errors in the losses whose
+            difference is taken).
     """
     entering, at, found = inputs(net, params, x), ends(parts), []
     samples = len(next(iter(noise.values())))
@@ -148,7 +149,8 @@ def _sample(chain, params, x, goal, noise, readout, space, how):
         d = head.copies(made.tangents[last])
         d = d.sum(joint, keepdims=True) if joint else d
     else:
-        d = _difference(chain, params, x, noise, head, how["epsilon"], joint)
+        rounding = how.get("rounding")
+        d = _difference(chain, params, x, noise, head, how["epsilon"], joint, rounding)
     route = getattr(routes, how.get("credit", "influenced"))
     shapes = tuple((path, np.shape(value)) for path, value in params.items())
     masks, estimates = route(chain, shapes, x.shape, readout, tuple(noise)), {}
@@ -174,12 +176,16 @@ def pulled_back(chain, params, x, made, estimates, space, ignore_norm=False):
     )
 
 
-def _difference(chain, params, x, noise, head, eps, joint):
+def _difference(chain, params, x, noise, head, eps, joint, rounding=None):
     """(l(eps u) - l(0)) / eps for every copy: times u it is the paper's eps u / eps^2."""
     moved = {path: params[path] + eps * u for path, u in noise.items() if path in params}
     shift = {path: eps * u for path, u in noise.items() if path not in params}
     output = forward(chain, params | moved, x, shift=shift).outputs[chain.blocks[-1].name]
-    return (head.moved_copies(output, joint) - head.loss[:, None, None]) / eps
+    moved, still = head.moved_copies(output, joint), head.loss[:, None, None]
+    if rounding is not None:
+        # Each of the two losses is rounded by itself, so a small difference keeps few digits.
+        moved, still = (v * (1 + 6e-8 * rounding.uniform(-1, 1, v.shape)) for v in (moved, still))
+    return (moved - still) / eps
 
 
 def of_readout(net, path, params, features, goal):
