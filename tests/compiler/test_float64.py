@@ -77,6 +77,7 @@ ORACLE = [
     small("mixed", target="global", guess="local", space="weight"),
     small("mixer", target="above", guess="jacobian", space="block_output"),
     small("conv", target="sum", guess="normal", space="weight", control="local"),
+    small("mixer", estimator="finite_difference", objective="info_nce", target="local"),
     Case(rule="lg-fg-a", sizes=(3, 2, 2, 3), norm=Norm("local_layer_norm", epsilon=0.1)),
 ]
 
