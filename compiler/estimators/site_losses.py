@@ -50,7 +50,8 @@ def site_losses(plan: Plan, params: Params, feedback: Params, targets: Targets) 
 
     def copies_at(site: Site, x: Features, others: Features | None) -> Float[Array, "..."]:
         readout, place, objective = plan.readout(site), plan.place(site), plan.objective_at(site)
-        readout_params, readout_feedback = readout_of(params, place), readout_of(feedback, place)
+        readout_params = readout_of(params, place)
+        readout_feedback = readout_of(feedback, place) or None  # None: uses its forward weights
 
         def outputs(params: Params, features: Features) -> Any:
             return readout.outputs(params, features, readout_feedback)[0]
@@ -88,7 +89,7 @@ def lowering_of(plan: Plan, site: Site) -> str:
 
 
 def readout_of(tree: Any, path: tuple[str, ...]) -> Any:
-    """The value at `path` in nested dictionaries, or None."""
+    """The values at `path` in nested dictionaries; empty where a readout has none."""
     for name in path:
-        tree = tree.get(name, {})
-    return tree or None
+        tree = tree.get(name) or {}
+    return tree

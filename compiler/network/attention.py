@@ -32,7 +32,7 @@ class Attention(attention.AttentionLayer):
 class Embedding(attention.EmbeddingLayer):
     """A linear map of every patch, a class token, and a vector for every position."""
 
-    def apply(self, params: Params, x: X, start: Extent) -> Float[Array, "n q g d"]:
+    def apply(self, params: Params, x: X, start: Extent) -> Float[Array, "n q h d"]:
         """One matrix product; then what is the same for all examples is put before and added."""
         end, flat = self.ends(start), x.reshape(*x.shape[:2], -1)
         tokens = (flat @ params["w"].reshape(flat.shape[-1], -1)).reshape(

@@ -189,7 +189,7 @@ class Trained(NamedTuple):
         if place == ("classifier",):
             return self.classifier(x)
         params = readout_of(by_name(self.plan, self.state).params, place)
-        return readout.outputs(params or {}, readout.entering(x))[0]
+        return readout.outputs(params, readout.entering(x))[0]
 
 
 def outputs(plan: Plan, state: State, image: Shaped[Array, "n h w c"]) -> Float[Array, "n k"]:

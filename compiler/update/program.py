@@ -52,7 +52,7 @@ from fgspec.errors import UserError
 
 Params = Mapping[str, Any]
 Batch = Mapping[str, Array]
-Records = Mapping[str, Array]
+Records = Mapping[str, Array | np.ndarray]
 Perturbations = Mapping[str, Float[Array, "..."]]
 Metrics = dict[str, Array]
 Given = Callable[[], Mapping[str, Any]]
