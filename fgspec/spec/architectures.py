@@ -98,6 +98,10 @@ class Architecture(Kind):
         """What makes an example's features depend on other examples of the batch, if anything."""
         return None
 
+    def head_coupling(self, local: Local) -> Coupling | None:
+        """What in the heads of local losses makes examples depend on each other, if anything."""
+        return self.coupling()
+
     def single_values(
         self, image: tuple[int, int, int], losses: Losses, batch: int
     ) -> Iterator[Problem]:
@@ -211,6 +215,12 @@ class Normalized(Architecture):
     def coupling(self) -> Coupling | None:
         """Its normalization, if that couples examples."""
         return self.normalization.coupling((*AT, "normalization"))
+
+    def head_coupling(self, local: Local) -> Coupling | None:
+        """Its normalization, where heads or what they read are normalized too."""
+        pooled = local.aggregation == "pooled"
+        features = () if pooled else tuple(self.head_features(NormPlace(flat(1), AT)))
+        return self.coupling() if features or local.head.normalizes(pooled) else None
 
     def ignored_norm(self) -> Path | None:
         """As its normalization says."""

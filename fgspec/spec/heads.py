@@ -32,6 +32,14 @@ class Head(Kind):
         """
         yield from ()
 
+    def normalizes(self, pooled: bool) -> bool:
+        """Whether layers of its own are normalized as those of the network are.
+
+        Args:
+            pooled: whether it reads all positions.
+        """
+        return True
+
     def averaged(self, place: Any) -> tuple[Any, ...]:
         """Its layers on features averaged over patches (`losses.local.aggregation: replicated`).
 
@@ -61,6 +69,10 @@ class LinearHead(Head):
         """The features, where they are pooled."""
         if pooled:
             yield features, None
+
+    def normalizes(self, pooled: bool) -> bool:
+        """Only features that it pools itself."""
+        return pooled
 
 
 class MlpHead(Head):

@@ -72,7 +72,7 @@ class SumPrediction(Prediction):
                 message = f"outputs under {objective} are no scores of classes; use classifier"
                 yield Problem((*at, "type"), message)
                 break
-        coupled = architecture.coupling()
+        coupled = architecture.head_coupling(losses.local)
         if coupled is not None:
             # Heads keep no running statistics, so their outputs would depend on the batch.
             message = f"heads keep no running statistics of {coupled.name}; use classifier"

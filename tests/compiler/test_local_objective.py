@@ -163,3 +163,13 @@ def test_the_answer_is_the_sum_of_readouts(last, tmp_path):
     assert (model.predict(images) == total.argmax(1)).all()
     error = (total.argmax(1) != labels).mean()
     assert model.evaluate().metrics["test/error"] == pytest.approx(error, abs=1e-6)
+
+
+def test_a_sum_of_linear_heads_reads_no_other_image_under_batch_norm(tmp_path):
+    """Linear heads normalize nothing themselves, and blocks have running statistics."""
+    network = "{type: conv_net, channels: [3, 4]}"
+    text = MONO.replace("LAST", "final").replace("{type: mlp, hidden: [12, 10]}", network)
+    model = api.restore(api.train(api.load(text), run_dir=tmp_path)["run"])
+    images = Digits().read().test_images[:6]
+    alone = np.concatenate([model.outputs(image[None]) for image in images])
+    np.testing.assert_allclose(model.outputs(images), alone, rtol=1e-4, atol=1e-5)
