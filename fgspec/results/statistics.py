@@ -1,12 +1,12 @@
 """Means over seeds, differences of pairs, and when a winner may be named."""
 
+import importlib
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from fgspec.results.metrics import written
 from fgspec.spec.metrics import is_error
@@ -124,6 +124,7 @@ def paired(a: Values, b: Values) -> Paired:
     if _equal(differences, first, second):
         return Paired(pairs, mean, None, "all differences are equal")
     effect = mean / float(differences.std(ddof=1))
+    stats = _stats()
     # BCa is not defined where leaving out any one pair changes nothing it can measure.
     for method in ("BCa", "percentile"):
         with warnings.catch_warnings():
@@ -176,7 +177,9 @@ def compared(best: Values, other: Values, lower: bool) -> PairedTest:
     nearer = first + (1 if lower else -1) * step / (2 * pairs)
     # Twice the one-sided p is the two-sided p, as which arm looks best was seen in the same
     # numbers; it is 1 where the arm is not ahead on the seeds that both have.
-    one_sided = stats.ttest_rel(nearer, second, alternative="less" if lower else "greater").pvalue
+    one_sided = (
+        _stats().ttest_rel(nearer, second, alternative="less" if lower else "greater").pvalue
+    )
     return PairedTest(min(1.0, 2 * float(one_sided)), mean / float(differences.std(ddof=1)), pairs)
 
 
@@ -297,3 +300,8 @@ def _equal(differences: np.ndarray, *values: np.ndarray) -> bool:
 def _resolution(*values: np.ndarray) -> float:
     # Metrics are computed in float32, so that 0.3 - 0.2 and 0.2 - 0.1 differ in the eighth digit.
     return 4 * float(np.finfo(np.float32).eps) * max(float(np.abs(own).max()) for own in values)
+
+
+def _stats() -> Any:
+    """`scipy.stats`. Its import takes a second, for which no run should wait that only trains."""
+    return importlib.import_module("scipy.stats")
