@@ -24,6 +24,7 @@ class Clapp(Objective):
     """
 
     behaviour: ClassVar[str | None] = "compiler.objectives.clapp:Clapp"
+    title: ClassVar[str] = "CLAPP hinge loss"
     takes: ClassVar[tuple[LabelKind, ...]] = ("class", "vector", "binary")
     needs_labels: ClassVar[bool] = False
     classifies: ClassVar[bool] = False

@@ -28,6 +28,11 @@ class ForwardForward(Objective):
     """
 
     behaviour: ClassVar[str | None] = "compiler.objectives.forward_forward:ForwardForward"
+    title: ClassVar[str] = "goodness loss"
+    makes: ClassVar[str] = (
+        "Every example has two rows: its image with its own label written into it, and the same "
+        "image with a wrong label."
+    )
     variants: ClassVar[int] = 2
     answers: ClassVar[bool] = False
     reads_head: ClassVar[bool] = False

@@ -18,6 +18,7 @@ class LabelSmoothing(Objective):
     """
 
     behaviour: ClassVar[str | None] = "compiler.objectives.label_smoothing:LabelSmoothing"
+    title: ClassVar[str] = "smoothed cross entropy"
     type: Literal["label_smoothing"] = "label_smoothing"
     smoothing: Fraction = Field(
         default=0.1,

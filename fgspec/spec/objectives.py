@@ -27,6 +27,8 @@ class Objective(Kind):
     of its first view, then those of its second.
 
     Attributes:
+        title: what it is called in sentences and pictures; its name, with spaces, if empty.
+        makes: which rows `prepared` makes of an example, as a sentence; needed with `variants`.
         takes: what the label of an example may be. Data with other labels are refused.
         classifies: whether `predict` gives a class for each row.
         views: of each example, 1 or 2, differently augmented.
@@ -54,6 +56,8 @@ class Objective(Kind):
 
     table: ClassVar = OBJECTIVES
     on_resume: ClassVar = Resume.FORKS
+    title: ClassVar[str] = ""
+    makes: ClassVar[str] = ""
     takes: ClassVar[tuple[LabelKind, ...]] = ("class",)
     classifies: ClassVar[bool] = True
     needs_labels: ClassVar[bool] = True
@@ -69,6 +73,18 @@ class Objective(Kind):
     reports: ClassVar[tuple[str, ...]] = ("error", "accuracy")
     headline: ClassVar[str] = "error"
     lower_is_better: ClassVar[bool] = True
+
+    def called(self) -> str:
+        """What it is called in sentences and pictures."""
+        return self.title or str(self).replace("_", " ")
+
+    def reading(self) -> str:
+        """What a local loss is a loss of, such as `the features there`."""
+        return "a head of its own" if self.reads_head else "the features there"
+
+    def readout(self) -> str:
+        """What the final readout is called that it trains: by default a classifier if it is one."""
+        return "classifier" if self.classifies else "readout"
 
     def outputs(self, data: DatasetInfo) -> int:
         """How many outputs each head that it trains has; by default those that tell a label."""
@@ -210,6 +226,7 @@ class InfoNce(Objective):
     """
 
     behaviour: ClassVar[str | None] = "compiler.objectives.info_nce:InfoNce"
+    title: ClassVar[str] = "InfoNCE loss"
     needs_labels: ClassVar[bool] = False
     views: ClassVar[int] = 2
     answers: ClassVar[bool] = False

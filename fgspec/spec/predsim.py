@@ -26,6 +26,7 @@ class Predsim(Objective):
     """
 
     behaviour: ClassVar[str | None] = "compiler.objectives.predsim:Predsim"
+    title: ClassVar[str] = "prediction and similarity loss"
     answers: ClassVar[bool] = False
     compares: ClassVar[bool] = True
     local_only: ClassVar[str] = "predsim is a loss of features inside the network"
@@ -35,6 +36,10 @@ class Predsim(Objective):
         description="The weight of the similarity loss; the prediction loss has the rest.",
         examples=[0.5],
     )
+
+    def reading(self) -> str:
+        """Similarities are of features."""
+        return "a head of its own and the features there"
 
     def scale(self, data: DatasetInfo) -> float:
         """That of a uniform guess, and of features whose similarities are far from the labels'."""

@@ -16,13 +16,17 @@ class Reconstruction(Objective):
     """
 
     behaviour: ClassVar[str | None] = "compiler.objectives.reconstruction:Reconstruction"
+    title: ClassVar[str] = "reconstruction error"
     takes: ClassVar[tuple[LabelKind, ...]] = ("class", "vector", "binary")
     needs_labels: ClassVar[bool] = False
     classifies: ClassVar[bool] = False
-    needs_labels: ClassVar[bool] = False
     reports: ClassVar[tuple[str, ...]] = ("mean_squared_error",)
     headline: ClassVar[str] = "mean_squared_error"
     type: Literal["reconstruction"] = "reconstruction"
+
+    def readout(self) -> str:
+        """It gives back the image."""
+        return "decoder"
 
     def outputs(self, data: DatasetInfo) -> int:
         """One for every colour of every pixel."""
