@@ -87,6 +87,14 @@ class Predsim(predsim.Predsim):
         prediction = CrossEntropy().value(scores, targets)
         return (1 - self.beta) * prediction + self.beta * jnp.square(gaps).mean(-1)
 
+    def quantities(
+        self, outputs: Outputs, targets: Int[Array, " n"]
+    ) -> Mapping[Any, tuple[Array, str]]:
+        """Outputs of the head, features and one-hot labels."""
+        scores, rows = outputs
+        labels = jax.nn.one_hot(targets, scores.shape[-1])
+        return {"o": (scores, "nc"), "f": (rows, "nd"), "t": (labels, "nc")}
+
     def predict(self, outputs: Outputs) -> Int[Array, " n"]:
         """The class with the largest output of the head."""
         return outputs[0].argmax(-1)

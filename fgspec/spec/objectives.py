@@ -1,11 +1,21 @@
 """Objectives: what is minimised at every site of a loss, one class each."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import log
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from fgspec.formulas import losses as of
+from fgspec.formulas.tree import (
+    Equation,
+    Function,
+    Number,
+    Product,
+    Ratio,
+    Symbol,
+    Total,
+)
 from fgspec.problems.problems import Problem
 from fgspec.spec.augmentations import Draw
 from fgspec.spec.base import PositiveFloat, PositiveInt, Resume, Unit, Values
@@ -193,6 +203,28 @@ class Objective(Kind):
         """
         raise self.lacks("value")
 
+    def formulas(self) -> Iterable[Equation]:
+        """The loss of a row as equations, the last of which is for `fgspec.formulas.losses.LOSS`.
+
+        By default there are none. The law of objectives evaluates them: they give `value`.
+        """
+        return ()
+
+    def quantities(self, outputs: Any, targets: Any) -> Mapping[Any, tuple[Any, str]]:
+        """What the letters of its formulas stand for that no formula defines.
+
+        By default the outputs are o and what they are compared with is t.
+
+        Args:
+            outputs: as `value` reads them.
+            targets: of every row, from `targets`.
+
+        Returns:
+            Numbers with a letter for each of their axes, by the key of a symbol, or by its key and
+            what its index stands for, such as `("z", 1)`. Sums over the index run over these.
+        """
+        return {"o": (outputs, "nc"), "t": (targets, "nc")}
+
     def metrics(self, outputs: Any, targets: Any) -> Mapping[str, Any]:
         """What else tells how good outputs are, by the names of `reports`: each [n], one a row."""
         raise self.lacks("metrics")
@@ -211,6 +243,12 @@ class CrossEntropy(Objective):
 
     behaviour: ClassVar[str | None] = "compiler.objectives.cross_entropy:CrossEntropy"
     type: Literal["cross_entropy"] = "cross_entropy"
+
+    def formulas(self) -> Iterable[Equation]:
+        """The softmax, then the loss."""
+        yield of.softmax()
+        says = "The loss is the negative log probability of the label, in nats."
+        yield Equation(of.LOSS, of.cross_entropy(), says, letters=(of.ONE_HOT,))
 
     def scale(self, data: DatasetInfo) -> float:
         """The entropy of a uniform guess."""
@@ -256,6 +294,41 @@ class InfoNce(Objective):
         default="stopped",
         description="Whether gradients flow through the keys (Ren et al. 2022, figure 4).",
     )
+
+    def formulas(self) -> Iterable[Equation]:
+        """Projections of length one, their similarities, then the loss."""
+        unit = Symbol("unit", "u", "u", (), ("n", "c"))
+        alike = Symbol("alike", "s", "s", (), ("n", "m"))
+        other = Symbol("other view", r"\mathbf 1[m=n^{+}]", "1{m=n⁺}", bare=True)
+        apart = Symbol("apart", r"\mathbf 1[m\neq n]", "1{m≠n}", bare=True)
+        yield Equation(
+            unit,
+            Ratio(of.OUTPUT, of.length(of.OUTPUT, "d")),
+            "Projections are scaled to length one.",
+            letters=("o output c of row n, a view of an image",),
+        )
+        yield Equation(
+            alike,
+            Ratio(of.inner(unit), Number(self.temperature, r"\tau", "τ")),
+            "The similarity of two views is the cosine over the temperature.",
+            letters=(f"τ the temperature, {self.temperature:g}",),
+        )
+        exp = Function("exp", alike)
+        yield Equation(
+            of.LOSS,
+            of.minus(
+                of.log(
+                    Ratio(
+                        Total(("m",), Product((other, exp))), Total(("m",), Product((apart, exp)))
+                    )
+                )
+            ),
+            "The other view of the image must be told from all views of the batch.",
+            letters=(
+                "n⁺ the other view of the image of row n",
+                "1{} is 1 where this holds, else 0",
+            ),
+        )
 
     def outputs(self, data: DatasetInfo) -> int:
         """Of the projection."""

@@ -43,6 +43,7 @@ from fgspec.spec.rules import RULES, Rule
 from fgspec.spec.sample_sets import SampleSet
 from fgspec.spec.spaces import Space
 from fgspec.spec.targets import Target
+from fgspec.testing.formulas import evaluated
 from fgspec.testing.law import array, law, method_of
 
 INFO = DatasetInfo(
@@ -199,6 +200,7 @@ def check_objective(objective: Objective | type[Objective]) -> None:
         own = working(made.for_labels(kind))
         _check_rows(own, info)
         _check_metrics(own, info)
+        _check_formulas(own, info)
         _check_fusion(own, info)
         # What a rule does to the loss does not depend on its labels; a program takes seconds.
         first, final = kind == made.takes[0], "lg-bp" if own.local_only else "bp"
@@ -373,6 +375,17 @@ def _check_metrics(objective: Objective, info: DatasetInfo) -> None:
             f"{objective}: predict() gives {answers.tolist()} for outputs whose loss is lowest "
             f"with the labels {classes.tolist()}"
         )
+
+
+def _check_formulas(objective: Objective, info: DatasetInfo) -> None:
+    """The formulas of an objective, if it has any, give its value."""
+    if not tuple(objective.formulas()):
+        return
+    flat, targets = _outputs(objective, info, 6, seed=3)
+    outputs = _cut(objective, info, flat)
+    value = jax.jit(objective.value)(outputs, targets)
+    gap = distance(evaluated(objective, outputs, targets), np.asarray(value, np.float64))
+    assert gap < CLOSE, f"{objective}: formulas() give another loss than value(), by {gap:.1e}"
 
 
 def _check_fusion(objective: Objective, info: DatasetInfo) -> None:
