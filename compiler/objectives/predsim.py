@@ -52,8 +52,8 @@ class Deviation(layers.Layer):
 def similarities(rows: Float[Array, "n d"]) -> Float[Array, "n n"]:
     """The cosine of all pairs of rows, after each row's own mean is subtracted.
 
-    A row whose numbers are all equal has similarity 0 to all, and no derivative: the authors divide
-    by a length plus 1e-8, which differs from the length only where it is next to nothing.
+    A row whose numbers are all equal has similarity 0 to all, and no derivative, instead of a
+    division by zero.
     """
     centred = rows - rows.mean(-1, keepdims=True)
     length = _root(jnp.square(centred).sum(-1, keepdims=True))

@@ -17,7 +17,7 @@ class LabelSmoothing(Objective):
     """Cross entropy with smoothed labels, in nats (Szegedy et al. 2016, arXiv 1512.00567).
 
     With K classes, the right class has the probability 1 - smoothing + smoothing / K, and every
-    other class smoothing / K (their section 7). The losses of evaluations are smoothed too.
+    other class smoothing / K. The losses of evaluations are smoothed too.
     """
 
     behaviour: ClassVar[str | None] = "compiler.objectives.label_smoothing:LabelSmoothing"
