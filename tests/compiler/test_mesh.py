@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from compiler.cost.predicted_traffic import predicted_traffic
+from fgspec import api
 from fgspec.spec.rules import RULES
 
 TESTS = Path(__file__).parents[1]
@@ -94,3 +96,33 @@ def test_local_greedy_forward_gradients_send_no_errors_between_groups(findings):
     }
     assert min(sums["bp"]) > features
     assert max(sums["lg-fg-a"]) < 0.3 * features
+
+
+def _sent(rule, more=""):
+    text = f"""
+fgspec: 1
+name: sent
+rule: {rule}
+data: {{source: {{type: mnist}}, batch_size: 32}}
+architecture: {{type: local_mixer, blocks: 2, patches: 2, channels: 8, groups: 2}}
+training: {{steps: 8}}
+mesh: {{data: 4, group: 2}}
+{more}
+"""
+    return predicted_traffic(api.plan(text, here=False))
+
+
+def test_what_is_sent_is_the_mean_over_updates():
+    """Of estimated and exact ones, and of those of all phases."""
+    exact, estimated = _sent("lg-bp"), _sent("lg-fg-w")
+    assert exact["all-reduce", "data"] > 2 * estimated["all-reduce", "data"]
+    shares = {
+        "gradient: {exact_every: 4}": 1 / 4,
+        "gradient: {exact_every: 1}": 1,
+        "phases: [{steps: 2, gradient: {target: local}}]": 1 / 4,
+        "phases: [{steps: 4, gradient: {target: local}}]\ngradient: {exact_every: 2}": 3 / 4,
+    }
+    for more, share in shares.items():
+        for key, sent in _sent("lg-fg-w", more).items():
+            wanted = share * exact[key] + (1 - share) * estimated[key]
+            assert sent == pytest.approx(wanted, abs=1), (more, key)
