@@ -26,7 +26,9 @@ from compiler.cost.updates_per_call import Calls
 from compiler.estimators.context import drawn
 from compiler.plan.sharding import devices_of, layout_of, traced_on
 from compiler.update.program import Program
+from fgspec.spec.architectures import ARCHITECTURES
 from fgspec.spec.rules import RULES
+from fgspec.testing.law import method_of
 
 STEPS = 3
 CLIPPED = "type: sgd, learning_rate: 0.1, average: {decay: 0.5}, clip: {type: global_norm}"
@@ -139,7 +141,27 @@ def traffic():
     return found
 
 
-FINDINGS = (agreement, noise, traffic, pipelines, elastic)
+def groups():
+    """The same for every other network whose channels fall into groups, such as heads.
+
+    Groups are spread over two devices. Each is as small as its `example`.
+    """
+    rule, found = "lg-fg-a", {}
+    for name in ARCHITECTURES.names():
+        made = method_of(ARCHITECTURES.kind(name))
+        if "group" not in made.loss_axes:
+            continue
+        fields = made.model_dump(mode="json")
+        # The normalization of a few nearly equal numbers would blow up what is rounded otherwise.
+        fields["normalization"]["epsilon"] = 1.0
+        asked = {"architecture": json.dumps(fields).replace("{", "{{").replace("}", "}}")}
+        wanted = meshes.trained(meshes.program(rule, **asked), STEPS)
+        spread = meshes.program(rule, meshes.MESHES["4x2"], **asked)
+        found[name] = meshes.difference(meshes.trained(spread, STEPS), wanted)
+    return found
+
+
+FINDINGS = (agreement, groups, noise, traffic, pipelines, elastic)
 
 if __name__ == "__main__":
     asked = sys.argv[1:] or [find.__name__ for find in FINDINGS]

@@ -11,7 +11,7 @@ from fgspec.spec.architectures import ACTIVATION, AT, INITIALIZATION
 from fgspec.spec.base import PositiveInt, Unit
 from fgspec.spec.initializations import AnyInitialization, KaimingUniform
 from fgspec.spec.layers import Window
-from fgspec.spec.normalizations import GridNormalization, NormPlace
+from fgspec.spec.normalizations import GridNormalization, LayerNorm, NormPlace
 from fgspec.spec.patch_networks import Blocks, PatchNetwork, groups_of_channels, patches_per_side
 from fgspec.yaml.load import Path
 
@@ -51,6 +51,11 @@ class ConvMixer(PatchNetwork):
     def example(cls) -> Self:
         """See the base."""
         return cls(blocks=2, patches=2, channels=4, groups=2, size=3)
+
+    def deepened(self, blocks: int) -> Self | None:
+        """As its field says."""
+        normalization = GridNormalization(type=LayerNorm())
+        return self.model_copy(update={"blocks": blocks, "normalization": normalization})
 
     def normalized(self, image: tuple[int, int, int]) -> Iterator[NormPlace]:
         """After every activation."""

@@ -1,7 +1,7 @@
 """What networks have in common that keep the patches and the channels of an image in all blocks."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import Field
 
@@ -64,6 +64,10 @@ class PatchNetwork(Normalized):
     def block_count(self) -> tuple[int, Path] | None:
         """As its field says."""
         return self.blocks, (*AT, "blocks")
+
+    def deepened(self, blocks: int) -> Self | None:
+        """As its field says."""
+        return self.model_copy(update={"blocks": blocks})
 
     def axis_sizes(self, axis: Axis) -> Iterator[tuple[Path, int]]:
         """Groups and patches."""

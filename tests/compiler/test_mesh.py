@@ -37,6 +37,12 @@ def test_every_rule_gives_the_same_answer_on_any_mesh(findings):
     assert {case: d for case, d in findings["agreement"].items() if not d < 2e-4} == {}
 
 
+def test_every_network_with_groups_gives_the_same_answer_on_groups_of_devices(findings):
+    """A vision transformer among them, whose groups are the heads of attention."""
+    assert "vit" in findings["groups"]
+    assert {case: d for case, d in findings["groups"].items() if not d < 2e-4} == {}
+
+
 def test_noise_has_the_same_bits_and_is_drawn_where_it_is_used(findings):
     wanted = {"same": True, "sent": 0, "part": [8, 4, 4, 4]}
     assert findings["noise"] == {"rademacher": wanted, "normal": wanted}
