@@ -93,9 +93,14 @@ def _method(group: Group, width: int) -> Iterator[str]:
         yield from _text(paragraph, width)
     for equation in formulas(group):
         yield ""
-        indents = {"initial_indent": _INDENT * 2, "subsequent_indent": _INDENT * 4}
-        shown = equation.show(TEXT)
-        yield from wrap(shown, width, break_long_words=False, break_on_hyphens=False, **indents)
+        yield from wrap(
+            equation.show(TEXT),
+            width,
+            initial_indent=_INDENT * 2,
+            subsequent_indent=_INDENT * 4,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
         letters = f" Letters: {'; '.join(equation.letters)}." if equation.letters else ""
         yield from _text(f"{equation.says}{letters}", width)
     if named := rules_with(group):

@@ -53,10 +53,11 @@ class Line(NamedTuple):
 
 def formulas(group: Group) -> tuple[Equation, ...]:
     """The equations of a method, with its fields at their defaults; none if it gives none."""
+    kind = group.model
     # Most kinds have none, and need not be made to know it.
-    if not group.method or group.model.formulas is Kind.formulas:
+    if not group.method or not issubclass(kind, Kind) or kind.formulas is Kind.formulas:
         return ()
-    made = group.model.model_validate({"type": group.method, **needed(group.model, more=False)})
+    made = kind.model_validate({"type": group.method, **needed(kind, more=False)})
     return tuple(made.formulas())
 
 
