@@ -18,7 +18,7 @@ FILES = IdxSet(
     ),
     FASHION_MNIST,
     made=("FashionMNIST/raw", "raw", "fashion-mnist", "data/fashion"),
-    # As torchvision states them (torchvision/datasets/mnist.py).
+    # The digests are those of torchvision (torchvision/datasets/mnist.py).
     packed_md5={
         "train-images-idx3-ubyte": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
         "train-labels-idx1-ubyte": "25c81989df183df01b3e8a0aad5dffbe",
@@ -41,7 +41,7 @@ FILES = IdxSet(
 
 
 class FashionMnist(fashion_mnist.FashionMnist):
-    """The section with how its files are read."""
+    """The fields of this source, and how its files are read."""
 
     def read(self, search: Search = None) -> Dataset:
         """Images [N, 28, 28, 1] uint8, of the four files.
@@ -52,16 +52,16 @@ class FashionMnist(fashion_mnist.FashionMnist):
         return FILES.read(self.path, search, self.verify)
 
     def measured(self, search: Search = None) -> DatasetInfo:
-        """What is read."""
+        """Describe what was read."""
         return measured(FASHION_MNIST.name, self.read(search))
 
     @classmethod
     def recognizes(cls, place: Path) -> bool:
-        """By the mean of the training images."""
+        """Recognize the data set by the mean of its training images."""
         return FILES.recognizes(place)
 
     @classmethod
     def example(cls, folder: Path) -> Self:
-        """Four files of 20 and 10 images of noise, which are not the published ones."""
+        """Write stand-ins for the four files, with 20 training and 10 test images of noise."""
         FILES.write(folder)
         return cls(path=str(folder), verify=False)

@@ -16,7 +16,7 @@ FILES = IdxSet(
     Publication(kmnist.Kmnist.title, (kmnist.Kmnist.homepage,), "kmnist"),
     KMNIST,
     made=("KMNIST/raw", "raw"),
-    # As torchvision states them (torchvision/datasets/mnist.py).
+    # The digests are those of torchvision (torchvision/datasets/mnist.py).
     packed_md5={
         "train-images-idx3-ubyte": "bdb82020997e1d708af4cf47b453dcf7",
         "train-labels-idx1-ubyte": "e144d726b3acfaa3e44228e80efcd344",
@@ -28,7 +28,7 @@ FILES = IdxSet(
 
 
 class Kmnist(kmnist.Kmnist):
-    """The section with how its files are read."""
+    """The fields of this source, and how its files are read."""
 
     def read(self, search: Search = None) -> Dataset:
         """Images [N, 28, 28, 1] uint8, of the four files.
@@ -39,16 +39,16 @@ class Kmnist(kmnist.Kmnist):
         return FILES.read(self.path, search, self.verify)
 
     def measured(self, search: Search = None) -> DatasetInfo:
-        """What is read."""
+        """Describe what was read."""
         return measured(KMNIST.name, self.read(search))
 
     @classmethod
     def recognizes(cls, place: Path) -> bool:
-        """By the mean of the training images."""
+        """Recognize the data set by the mean of its training images."""
         return FILES.recognizes(place)
 
     @classmethod
     def example(cls, folder: Path) -> Self:
-        """Four files of 20 and 10 images of noise, which are not the published ones."""
+        """Write stand-ins for the four files, with 20 training and 10 test images of noise."""
         FILES.write(folder)
         return cls(path=str(folder), verify=False)

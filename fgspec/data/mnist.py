@@ -19,8 +19,8 @@ FILES = IdxSet(
     ),
     MNIST,
     made=("MNIST/raw", "raw"),
-    # Of the unpacked files: the same bytes are in circulation gzipped in more than one way, so the
-    # md5 of a .gz file says less.
+    # These are the digests of the unpacked files. The same files are distributed gzipped in more
+    # than one way, so digests of .gz files would refuse intact ones.
     md5={
         "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
         "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
@@ -31,7 +31,7 @@ FILES = IdxSet(
 
 
 class Mnist(sources.Mnist):
-    """The section with how its files are read."""
+    """The fields of this source, and how its files are read."""
 
     def read(self, search: Search = None) -> Dataset:
         """Images [N, 28, 28, 1] uint8, of the four files.
@@ -42,16 +42,16 @@ class Mnist(sources.Mnist):
         return FILES.read(self.path, search, self.verify)
 
     def measured(self, search: Search = None) -> DatasetInfo:
-        """What is read."""
+        """Describe what was read."""
         return measured(MNIST.name, self.read(search))
 
     @classmethod
     def recognizes(cls, place: Path) -> bool:
-        """By the mean of the training images."""
+        """Recognize the data set by the mean of its training images."""
         return FILES.recognizes(place)
 
     @classmethod
     def example(cls, folder: Path) -> Self:
-        """Four files of 20 and 10 images of noise, which are not the published ones."""
+        """Write stand-ins for the four files, with 20 training and 10 test images of noise."""
         FILES.write(folder)
         return cls(path=str(folder), verify=False)
