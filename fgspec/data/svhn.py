@@ -135,6 +135,6 @@ def decode(content: bytes) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
     if planes.dtype != np.uint8 or classes.dtype.kind not in "iuf":
         raise ValueError(f"its X is {planes.dtype} and its y {classes.dtype}, expected uint8")
     if classes.dtype.kind == "f" and not np.array_equal(classes, np.round(classes)):
-        raise ValueError("its y has numbers that are not integers")
+        raise ValueError("its y has numbers that are not whole")
     digits = (checked_labels(classes, SVHN.classes, first=1) + 1) % SVHN.classes
     return np.ascontiguousarray(planes.transpose(3, 0, 1, 2)), digits

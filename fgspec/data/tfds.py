@@ -118,7 +118,7 @@ class Tfds(tfds.Tfds):
                 )
             if not any(kind in features[name] for kind in kinds):
                 kind = str(features[name].get("pythonClassName", "unknown")).rsplit(".")[-1]
-                expected = "Image" if field == "image" else "ClassLabel or an integer"
+                expected = "Image" if field == "image" else "ClassLabel or a whole number"
                 raise DataError(
                     f"data.source.{field}: the feature {name} of {root} has the type {kind}, "
                     f"expected {expected}; name another feature"
@@ -263,7 +263,7 @@ def _damaged(file: Path, error: Exception) -> DataError:
 def _label(record: bytes, name: str, place: int) -> int:
     held = parse_example(record).get(name)
     if not held or len(held) != 1 or not isinstance(held[0], int):
-        raise ValueError(f"record {place} has no integer in the feature {name}")
+        raise ValueError(f"record {place} has no whole number in the feature {name}")
     return held[0]
 
 
