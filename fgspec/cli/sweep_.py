@@ -27,7 +27,7 @@ from fgspec.spec.metrics import leading
 from fgspec.sweeps.engine import Site, Watch, outcome, run_all
 from fgspec.sweeps.engines import ENGINES, SweepEngine
 from fgspec.sweeps.expand import Search, Sweep, fitted, load_sweep, of_arms
-from fgspec.sweeps.folder import Found, Planned, SweepDir, fail, locked, record, status
+from fgspec.sweeps.folder import Planned, RunStatus, SweepDir, fail, locked, record, status
 from fgspec.sweeps.live import followed
 from fgspec.sweeps.search import (
     Arms,
@@ -168,7 +168,7 @@ def _engine(name: str) -> type[SweepEngine]:
 
 def train_all(
     sweep: Sweep, costs: dict[str, tuple[int, int]], run_dir: Path, where: Where
-) -> list[Found]:
+) -> list[RunStatus]:
     """Run what is not done yet, a line for each run; what there is of every run afterwards.
 
     Raises:
@@ -199,7 +199,7 @@ def _refuse_others(folder: SweepDir, where: Where) -> None:
 
 def _train(
     folder: SweepDir, lock: int, planned: list[Planned], todo: list[Planned], where: Where
-) -> list[Found]:
+) -> list[RunStatus]:
     """Run what is to be done of a locked sweep; what there is of every run afterwards."""
     for one in todo:
         folder.failure(one).unlink(missing_ok=True)
@@ -214,7 +214,7 @@ def _train(
     return status(folder, planned)
 
 
-def search_all(sweep: Sweep, search: Search, run_dir: Path, where: Where) -> list[Found]:
+def search_all(sweep: Sweep, search: Search, run_dir: Path, where: Where) -> list[RunStatus]:
     """Let optuna choose arms and run them, until there are as many as the sweep asks for.
 
     As many arms are chosen at once as keep all jobs busy. What was chosen and is not trained comes
@@ -231,7 +231,11 @@ def search_all(sweep: Sweep, search: Search, run_dir: Path, where: Where) -> lis
     with locked(folder, _say) as lock:
         _say(f"sweep {folder.path}")
         _refuse_others(folder, where)
-        choices, arms, found = remembered(folder, drawn)[: drawn.count], Arms(sweep), list[Found]()
+        choices, arms, found = (
+            remembered(folder, drawn)[: drawn.count],
+            Arms(sweep),
+            list[RunStatus](),
+        )
         if choices:
             _say(f"{len(choices)} of {drawn.count} arms were chosen already")
         while True:

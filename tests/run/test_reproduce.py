@@ -8,7 +8,7 @@ import runs
 from benchmarks.variance_laws import KINDS, Layer, Point, law, simulate
 from fgspec.loading.spec_file import load
 from fgspec.results.cells import Asked, cells_of, comparison, table_at, unverified
-from fgspec.sweeps.folder import Found, Planned
+from fgspec.sweeps.folder import Planned, RunStatus
 
 ROOT = Path(__file__).parents[2]
 SPECS = ROOT / "specs"
@@ -76,7 +76,7 @@ def test_the_papers_number_stands_beside_the_mean_over_seeds(tmp_path):
 
     def found(seed, state, error):
         planned = Planned("c.small", seed, "small", "", 25)
-        return Found(planned, state, None, 25, {"test/error": error})
+        return RunStatus(planned, state, None, 25, {"test/error": error})
 
     done = [found(0, "done", 0.0300), found(1, "done", 0.0320)]
     assert comparison(cells, done)[2].split() == ["small", "2.66%", "3.10%", "±", "0.14", "+0.44"]
