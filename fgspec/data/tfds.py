@@ -175,7 +175,7 @@ def array_record() -> Any:
     except ImportError:
         raise UserError(
             "data.source: reading ArrayRecord needs array-record, which is not installed; run "
-            'pip install "array-record>=0.8.1" (it does not exist for Windows)'
+            'pip install "array-record>=0.8.1" (it is not available for Windows)'
         ) from None
 
 

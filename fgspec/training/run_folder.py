@@ -191,17 +191,17 @@ def _no_run(path: Path) -> str:
 
 
 def refuse_unwritable(folder: Path) -> None:
-    """Raise unless files can be written in a folder, or it can be made: soon, not once compiled.
+    """Refuse a folder that cannot be written or created, before anything is compiled.
 
     Raises:
-        UserError: it cannot.
+        UserError: the folder cannot be written or created.
     """
     try:
         there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
         with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:
-        reason, what = error.strerror or str(error), "written" if folder.is_dir() else "made"
+        reason, what = error.strerror or str(error), "written" if folder.is_dir() else "created"
         raise UserError(f"{folder}: cannot be {what} ({reason}); choose another folder") from None
 
 

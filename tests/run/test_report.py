@@ -311,7 +311,7 @@ VERDICTS = {
         "optim/grad_norm",
         {"a": A, "b": B},
     ),
-    "No winner is named: there are not two arms": ("test/error", {"a": A, "b": {}}),
+    "No winner is named: fewer than two arms": ("test/error", {"a": A, "b": {}}),
     "No winner is named: test/error of b is not a finite number.": (
         "test/error",
         {"a": A, "b": B | {3: float("nan")}},

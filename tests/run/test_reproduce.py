@@ -101,12 +101,16 @@ def test_numbers_that_nobody_verified_have_a_star(tmp_path):
 def test_names_that_are_in_no_table_are_told(fgspec):
     name = "ren2022/table3"
     for arguments, line in {
-        ("ren2022/tabel3",): "ren2022/tabel3: no table of this name below specs/; did you mean "
+        ("ren2022/tabel3",): "ren2022/tabel3: there is no such table in specs/; did you mean "
         "ren2022/table3?",
-        (name, "--columns", "mnist_s_1"): "--columns mnist_s_1: not in this table; did you mean "
+        (name, "--columns", "mnist_s_1"): "--columns mnist_s_1: is not in this table; did you mean "
         "mnist_s_1_1?",
-        (name, "--rows", "lg_bo"): "--rows lg_bo: not in this table; did you mean lg_bp?",
-        (name, "--specs", "s"): "--specs s: no such folder; give the one named specs of a checkout",
+        (name, "--rows", "lg_bo"): "--rows lg_bo: is not in this table; did you mean lg_bp?",
+        (
+            name,
+            "--specs",
+            "s",
+        ): "--specs s: no such folder; give the folder `specs` of fgspec's repository",
         (name, "--seeds", "a"): "--seeds a: must be whole numbers, such as 0,1,2",
     }.items():
         assert fgspec("reproduce", *arguments) == (2, "", f"reproduce: {line}\n")

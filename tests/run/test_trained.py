@@ -153,7 +153,9 @@ def test_labels_of_another_kind_are_refused(model):
     ):
         with pytest.raises(UserError, match=said):
             model.evaluate((images, labels))
-    with pytest.raises(UserError, match=r"10 classes of images \[32, 32, 3\], the run's data 10 "):
+    with pytest.raises(
+        UserError, match=r"10 classes of images \[32, 32, 3\], but the run's data have 10 "
+    ):
         model.evaluate(Data(source=Cifar10()))
     with pytest.raises(UserError, match="must be a spec"):
         model.evaluate(3)
