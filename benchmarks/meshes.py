@@ -34,14 +34,15 @@ fgspec: 1
 name: meshes
 rule: {rule}
 data: {{source: {{type: synthetic, image: [8, 8, 3]}}, batch_size: {batch}}}
-architecture:
-  {{type: local_mixer, blocks: {blocks}, patches: 2, channels: {channels}, groups: 8,
-    normalization: {{epsilon: 1.0}}}}
+architecture: {architecture}
 optimizer: {{{optimizer}}}
 training: {{steps: 50}}
 mesh: {{{mesh}}}
 {more}
 """
+MIXER = """
+  {{type: local_mixer, blocks: {blocks}, patches: 2, channels: {channels}, groups: 8,
+    normalization: {{epsilon: 1.0}}}}"""
 MESHES = {
     "8x1": "data: 8",
     "4x2": "data: 4, group: 2",
@@ -49,6 +50,7 @@ MESHES = {
     "1x8": "group: 8",
 }
 DEFAULTS = {
+    "architecture": MIXER,
     "blocks": 2,
     "channels": 32,
     "optimizer": "type: sgd, learning_rate: 0.1",
@@ -57,8 +59,13 @@ DEFAULTS = {
 
 
 def program(rule: str, mesh: str = "", **asked: Any) -> Program:
-    """The program of a small LocalMixer on a mesh; `DEFAULTS` are what may be asked for."""
-    text = SPEC.format(rule=rule, mesh=mesh, batch=BATCH, **DEFAULTS | asked)
+    """The program of a small network on a mesh, a LocalMixer if no other is asked for.
+
+    `DEFAULTS` are what may be asked for.
+    """
+    given = DEFAULTS | asked
+    given["architecture"] = given["architecture"].format(**given)
+    text = SPEC.format(rule=rule, mesh=mesh, batch=BATCH, **given)
     experiment = loads(text).experiment
     return compile_plan(make_plan(experiment, describe(experiment.data.source)))
 

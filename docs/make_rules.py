@@ -4,6 +4,7 @@ python docs/make_rules.py
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,8 @@ is a derivative.
 
 def _equations(name: str) -> str:
     """A set of samples in words and equations, without the paragraph on losses."""
-    return fgspec.explain(SETS.format(name=name)).markdown().split("\n\n", 1)[1]
+    found = replace(fgspec.explain(SETS.format(name=name)), losses=())
+    return found.markdown().split("\n\n", 1)[1]
 
 
 GRID = """The network is a perceptron of three blocks on MNIST. Outputs of blocks are estimated,
@@ -136,7 +138,8 @@ def entry(file: str, title: str, about: str | None, found: Explanation) -> Itera
     if about:
         yield f"{about.splitlines()[0]}\n"
     yield f"![{found.name}: blocks, losses and what each layer learns from](pictures/{file}.svg)\n"
-    yield f"{found.markdown()}\n"
+    # Formulas of losses are those of the reference; here they would stand at every rule.
+    yield f"{replace(found, losses=()).markdown()}\n"
 
 
 if __name__ == "__main__":

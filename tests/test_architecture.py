@@ -141,6 +141,12 @@ def test_check_waits_for_neither_jax_nor_scikit_learn():
     assert found.stdout.splitlines()[-1] == "[]"
 
 
+def test_training_does_not_wait_for_the_statistics_of_reports():
+    code = "import sys, fgspec.api, fgspec.cli.train_; print('scipy.stats' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "False\n"
+
+
 def test_public_names():
     """Verbs, a base for every table, and what methods are made of; the stub says the same."""
     assert all(getattr(fgspec, name) is not None for name in fgspec.__all__)

@@ -8,6 +8,7 @@ errors.
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from math import prod
 
 from compiler.cost.pipeline_stages import stages
@@ -20,6 +21,7 @@ from compiler.network.shapes import Layer
 from compiler.plan.plan import Plan
 from compiler.plan.segment import Segment
 from compiler.plan.sharding import Layout, layout_of
+from fgspec.spec.estimators import Exact
 from fgspec.spec.shapes import INPUT, ParamSpec
 
 Traffic = Counter[tuple[str, str]]
@@ -67,15 +69,45 @@ def varying(segment: Segment) -> list[Layer]:
 
 
 def predicted_traffic(plan: Plan) -> Traffic:
-    """The bytes that each device sends in an update, by collective and axes of the mesh."""
+    """The bytes that each device sends in an update, by collective and axes of the mesh.
+
+    Where updates differ in which gradient they take, this is the mean over all updates of the run.
+    """
     layout = layout_of(plan.experiment.mesh)
-    sizes, traffic = dict(layout.sizes), Traffic()
-    for messages in (_gradients, _activations, _readouts, _stages):
-        for kind, axes, size in messages(plan, layout):
-            devices = prod(sizes[axis] for axis in axes.split(","))
-            if devices > 1 and size:
-                traffic[kind, axes] += sent(kind, size, devices)
-    return traffic
+    sizes, mean = dict(layout.sizes), dict[tuple[str, str], float]()
+    for share, taken in _gradients_taken(plan):
+        for messages in (_gradients, _activations, _readouts, _stages):
+            for kind, axes, size in messages(taken, layout):
+                devices = prod(sizes[axis] for axis in axes.split(","))
+                if devices > 1 and size:
+                    bytes_sent = share * sent(kind, size, devices)
+                    mean[kind, axes] = mean.get((kind, axes), 0.0) + bytes_sent
+    return Traffic({key: round(size) for key, size in mean.items()})
+
+
+def _gradients_taken(plan: Plan) -> Iterator[tuple[float, Plan]]:
+    """For every gradient that updates take, their share of all updates, and its plan."""
+    if plan.fixed is not None:
+        phase, exact = plan.fixed
+        own = plan.phases[phase][1] if plan.phases else plan
+        yield 1.0, _exact(own) if exact else own
+        return
+    lasting = sum(len(span) for span, _ in plan.phases)
+    for share, own in [(len(span) / lasting, own) for span, own in plan.phases] or [(1.0, plan)]:
+        every = own.experiment.gradient.exact_every
+        exactly = 0.0 if every is None else 1 / every
+        yield share * (1 - exactly), own
+        if exactly:
+            yield share * exactly, _exact(own)
+
+
+def _exact(plan: Plan) -> Plan:
+    """The plan of the exact gradient of a plan's target."""
+    as_exact = {"estimator": Exact(), "perturbation": None, "exact_every": None}
+    gradient = plan.experiment.gradient.model_copy(update=as_exact)
+    experiment = plan.experiment.model_copy(update={"gradient": gradient, "phases": ()})
+    segments = tuple(plan.target.segments(plan.units))
+    return replace(plan, experiment=experiment, segments=segments)
 
 
 def on_each(layout: Layout, axes: Sequence[Axis | None], shape: tuple[int, ...]) -> float:

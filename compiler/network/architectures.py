@@ -8,6 +8,7 @@ from compiler.network.block import Block
 from compiler.network.extend import averaging, full
 from compiler.network.network import Network
 from compiler.network.norms import Norm
+from compiler.network.patch_networks import cut
 from compiler.network.readout import Readout
 from compiler.network.shapes import Layer
 from fgspec.spec import architectures, layers
@@ -80,9 +81,7 @@ class LocalMixer(architectures.LocalMixer):
 
     def network(self, image: Image, outputs: int) -> Network:
         """The network for images (height, width, colours) and so many outputs."""
-        height, width, colours = image
-        side, norm = self.patches, self.normalization
-        start = Extent(side, side, 1, height // side * (width // side) * colours)
+        start, norm = cut(image, self.patches), self.normalization
         hidden, groups = self.hidden or self.channels, self.groups
         end = start.grouped(self.channels, groups)
         first = self._channels(start, end, hidden, begins=True)

@@ -1,15 +1,15 @@
 """The ConvMixer (Trockman and Kolter 2022, arXiv 2201.09792)."""
 
-from compiler.network.block import Block
 from compiler.network.conv_nets import grid_norm, over_all
 from compiler.network.extend import averaging, full, normalized
 from compiler.network.network import Network
+from compiler.network.patch_networks import alike, cut
 from compiler.network.readout import Readout
 from compiler.network.shapes import Layer
 from fgspec.spec import conv_mixer
 from fgspec.spec.kinds import working
 from fgspec.spec.layers import DenseLayer, DepthwiseLayer
-from fgspec.spec.shapes import INPUT, Extent
+from fgspec.spec.shapes import Extent
 
 Image = tuple[int, int, int]
 
@@ -19,14 +19,10 @@ class ConvMixer(conv_mixer.ConvMixer):
 
     def network(self, image: Image, outputs: int) -> Network:
         """The network for images (height, width, colours) and so many outputs."""
-        side, pool = self.patches, averaging("pool", self.extent)
-        cut = Extent(side, side, 1, image[0] // side * (image[1] // side) * image[2])
-        first = self._map("embed", cut)
-        blocks = [Block("block0", (*first, *self._layers(first[-1].name)))]
-        later = tuple(self._layers(INPUT))
-        blocks += [Block(f"block{index}", later) for index in range(1, self.blocks)]
+        pool = averaging("pool", self.extent)
+        first = self._map("embed", cut(image, self.patches))
         return Network(
-            blocks=tuple(blocks),
+            blocks=alike(self.blocks, first, self._layers),
             head_norm=None,
             auxiliary_norm=over_all(grid_norm(self.normalization)),
             classifier=Readout((pool, full("linear", pool.end, outputs)), averages=False),

@@ -1,14 +1,14 @@
 """The MLP-Mixer (Tolstikhin et al. 2021, arXiv 2105.01601)."""
 
 from compiler.network.activations import NoActivation
-from compiler.network.block import Block
 from compiler.network.network import Network
+from compiler.network.patch_networks import alike, cut
 from compiler.network.pre_norm import branch, readouts
 from compiler.network.shapes import Layer
 from fgspec.spec import mlp_mixer
 from fgspec.spec.kinds import working
 from fgspec.spec.layers import DenseLayer, TokenLayer
-from fgspec.spec.shapes import INPUT, Extent
+from fgspec.spec.shapes import INPUT
 
 Image = tuple[int, int, int]
 
@@ -18,15 +18,10 @@ class MlpMixer(mlp_mixer.MlpMixer):
 
     def network(self, image: Image, outputs: int) -> Network:
         """The network for images (height, width, colours) and so many outputs."""
-        side = self.patches
-        cut = Extent(side, side, 1, image[0] // side * (image[1] // side) * image[2])
         dense = DenseLayer(channels=self.channels, groups=self.groups)
-        embed = Layer("embed", dense, cut, activation=NoActivation())
-        blocks = [Block("block0", (embed, *self._layers("embed")))]
-        later = tuple(self._layers(INPUT))
-        blocks += [Block(f"block{index}", later) for index in range(1, self.blocks)]
+        embed = Layer("embed", dense, cut(image, self.patches), activation=NoActivation())
         return Network(
-            blocks=tuple(blocks),
+            blocks=alike(self.blocks, (embed,), self._layers),
             initialization=working(self.initialization),
             activation=working(self.activation),
             **readouts(self.normalization, self.extent, outputs),

@@ -1,15 +1,15 @@
 """The vision transformer (Dosovitskiy et al. 2021, arXiv 2010.11929)."""
 
 from compiler.network.activations import NoActivation
-from compiler.network.block import Block
 from compiler.network.network import Network
+from compiler.network.patch_networks import alike, cut
 from compiler.network.pre_norm import branch, readouts
 from compiler.network.shapes import Layer
 from fgspec.spec import vit
 from fgspec.spec.attention import AttentionLayer, EmbeddingLayer
 from fgspec.spec.kinds import working
 from fgspec.spec.layers import DenseLayer
-from fgspec.spec.shapes import INPUT, Extent
+from fgspec.spec.shapes import INPUT
 
 Image = tuple[int, int, int]
 
@@ -19,8 +19,7 @@ class Vit(vit.Vit):
 
     def network(self, image: Image, outputs: int) -> Network:
         """The network for images (height, width, colours) and so many outputs."""
-        side, first = self.patches, self.readout == "class_token"
-        cut = Extent(side, side, 1, image[0] // side * (image[1] // side) * image[2])
+        first, start = self.readout == "class_token", cut(image, self.patches)
         tokens = EmbeddingLayer(
             channels=self.channels,
             groups=self.heads,
@@ -28,12 +27,9 @@ class Vit(vit.Vit):
             positions=self.positions,
         )
         # Without a bias, as in equation 1.
-        embed = Layer("embed", tokens, cut, activation=NoActivation(), bias=False)
-        blocks = [Block("block0", (embed, *self._layers("embed")))]
-        later = tuple(self._layers(INPUT))
-        blocks += [Block(f"block{index}", later) for index in range(1, self.blocks)]
+        embed = Layer("embed", tokens, start, activation=NoActivation(), bias=False)
         return Network(
-            blocks=tuple(blocks),
+            blocks=alike(self.blocks, (embed,), self._layers),
             initialization=working(self.initialization),
             activation=working(self.activation),
             **readouts(self.normalization, self.extent, outputs, first),

@@ -53,6 +53,20 @@ class Clapp(clapp.Clapp):
             total += losses.mean((1, 2)) / (2 * self.steps)
         return total
 
+    def quantities(
+        self, outputs: Outputs, targets: Int[Array, " n"]
+    ) -> Mapping[Any, tuple[Array, str]]:
+        """For every distance: features below, those of the next image, and what is predicted."""
+        z, predicted = outputs
+        found: dict[Any, tuple[Array, str]] = {}
+        for step in range(1, self.steps + 1):
+            columns = slice((step - 1) * z.shape[-1], step * z.shape[-1])
+            below, expected = z[:, step:], predicted[:, :-step, :, columns]
+            next_image = jnp.concatenate([below[1:], below[:1]])
+            for key, part in (("z", below), ("other z", next_image), ("v", expected)):
+                found[key, step] = (part.reshape(len(z), -1, z.shape[-1]), "npc")
+        return found
+
     def metrics(self, outputs: Outputs, targets: Int[Array, " n"]) -> Mapping[str, Array]:
         """No metrics: no output scores classes."""
         return {}

@@ -1,6 +1,7 @@
 """The goodness of Forward-Forward (Hinton 2022): see `docs/losses.md`."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -73,6 +74,13 @@ class ForwardForward(forward_forward.ForwardForward):
         """
         beyond = self.goodness_of(outputs) - self.threshold
         return jax.nn.softplus(jnp.where(targets > 0, -beyond, beyond))
+
+    def quantities(
+        self, outputs: Float[Array, "n ..."], targets: Int[Array, " n"]
+    ) -> Mapping[Any, tuple[Array, str]]:
+        """All activations of a row, and 1 for a positive row, -1 for a negative one."""
+        signs = jnp.where(targets > 0, 1, -1)
+        return {"h": (outputs.reshape(len(outputs), -1), "nc"), "sign of row": (signs, "n")}
 
     def metrics(
         self, outputs: Float[Array, "n ..."], targets: Int[Array, " n"]

@@ -1,6 +1,7 @@
 """InfoNCE: the contrastive loss of two augmented views (van den Oord et al. 2018)."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -36,6 +37,14 @@ class InfoNce(objectives.InfoNce):
         apart = jnp.where(rows[:, None] == rows[None], -jnp.inf, logits)
         positive = (rows + outputs.shape[0] // 2) % outputs.shape[0]
         return -jnp.take_along_axis(jax.nn.log_softmax(apart), positive[:, None], axis=-1)[:, 0]
+
+    def quantities(
+        self, outputs: Float[Array, "n k"], targets: Int[Array, " n"]
+    ) -> Mapping[Any, tuple[Array, str]]:
+        """The outputs, which rows are two views of one image, and which are not the same row."""
+        same = jnp.eye(len(outputs))
+        other = jnp.roll(same, len(outputs) // 2, axis=1)
+        return {"o": (outputs, "nc"), "other view": (other, "nm"), "apart": (1 - same, "nm")}
 
     def metrics(
         self, outputs: Float[Array, "n k"], targets: Int[Array, " n"]

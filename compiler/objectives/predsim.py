@@ -52,8 +52,8 @@ class Deviation(layers.Layer):
 def similarities(rows: Float[Array, "n d"]) -> Float[Array, "n n"]:
     """The cosine of all pairs of rows, after each row's own mean is subtracted.
 
-    A row whose numbers are all equal has similarity 0 to all, and no derivative: the authors divide
-    by a length plus 1e-8, which differs from the length only where it is next to nothing.
+    A row whose numbers are all equal has similarity 0 to all, and no derivative, instead of a
+    division by zero.
     """
     centred = rows - rows.mean(-1, keepdims=True)
     length = _root(jnp.square(centred).sum(-1, keepdims=True))
@@ -86,6 +86,14 @@ class Predsim(predsim.Predsim):
         gaps = similarities(rows) - similarities(labels)
         prediction = CrossEntropy().value(scores, targets)
         return (1 - self.beta) * prediction + self.beta * jnp.square(gaps).mean(-1)
+
+    def quantities(
+        self, outputs: Outputs, targets: Int[Array, " n"]
+    ) -> Mapping[Any, tuple[Array, str]]:
+        """Outputs of the head, features and one-hot labels."""
+        scores, rows = outputs
+        labels = jax.nn.one_hot(targets, scores.shape[-1])
+        return {"o": (scores, "nc"), "f": (rows, "nd"), "t": (labels, "nc")}
 
     def predict(self, outputs: Outputs) -> Int[Array, " n"]:
         """The class with the largest output of the head."""

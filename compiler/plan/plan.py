@@ -483,7 +483,7 @@ def make_plan(experiment: Experiment, data: DatasetInfo) -> Plan:
 
 def _answer(experiment: Experiment, data: DatasetInfo) -> Objective:
     """The loss that the classifier is trained and evaluated with."""
-    return working(experiment.losses.objective.answer().for_labels(data.label))
+    return working(experiment.losses.answering.for_labels(data.label))
 
 
 def _with_losses(plan: Plan, experiment: Experiment) -> Plan:

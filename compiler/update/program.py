@@ -52,7 +52,8 @@ from fgspec.errors import UserError
 
 Params = Mapping[str, Any]
 Batch = Mapping[str, Array]
-Records = Mapping[str, Array | np.ndarray]
+Records = Mapping[str, Array]
+GivenRecords = Mapping[str, Array | np.ndarray]
 Perturbations = Mapping[str, Float[Array, "..."]]
 Metrics = dict[str, Array]
 Given = Callable[[], Mapping[str, Any]]
@@ -354,7 +355,7 @@ class _ByHost(NamedTuple):
     name: str
     whole: Any
 
-    def __call__(self, state: State, records: Records, *more: Any) -> tuple[State, Metrics]:
+    def __call__(self, state: State, records: GivenRecords, *more: Any) -> tuple[State, Metrics]:
         """One update, or several one by one."""
         if self.name == "update":
             return self.program.at(int(state.step)).update(state, records)
@@ -374,7 +375,7 @@ class _ByHost(NamedTuple):
 
 
 def one_by_one(
-    update: Callable[[State, Records], tuple[State, Metrics]], state: State, records: Records
+    update: Callable[[State, Any], tuple[State, Metrics]], state: State, records: GivenRecords
 ) -> tuple[State, Metrics]:
     """Several updates by calls of one each; metrics have a leading axis of updates."""
     metrics: list[Metrics] = []

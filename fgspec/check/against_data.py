@@ -8,7 +8,6 @@ from fgspec.problems.problems import Problem
 from fgspec.spec.dataset_info import DatasetInfo, is_channels_first
 from fgspec.spec.experiment import Experiment
 from fgspec.spec.kinds import methods_in
-from fgspec.spec.objectives import OBJECTIVES
 
 
 def refusals(experiment: Experiment) -> list[Problem]:
@@ -63,15 +62,13 @@ def _methods(experiment: Experiment, info: DatasetInfo) -> Iterator[Problem]:
 def _labels(experiment: Experiment, info: DatasetInfo) -> Iterator[Problem]:
     """Some training examples have a label, and all of them where a method reads every label."""
     missing, total = info.unlabelled, info.train_examples
-    answer = experiment.losses.objective.answer()
-    if missing and missing >= total and answer.needs_labels:
+    if missing and missing >= total and experiment.losses.answering.needs_labels:
         message = f"no training example of {info.name} has a label, so no classifier can learn"
         yield Problem(("data", "source"), f"{message}; add labelled examples", shows=False)
         return
-    # An objective of the classifier alone leaves out the examples that have no label.
-    others = (found for found in methods_in(experiment) if found[1].table is not OBJECTIVES)
-    for at, method in (*experiment.losses.placed(), *others) if missing else ():
-        if method.needs_labels:
+    for at, method in methods_in(experiment) if missing else ():
+        # An objective of the classifier alone leaves out the examples that have no label.
+        if method.needs_labels and not experiment.losses.only_answers(at):
             message = (
                 f"{method} reads the label of every training example, but {missing:,} of the "
                 f"{total:,} of {info.name} have none; leave them out of data.source, or use "

@@ -9,8 +9,9 @@ from rich.text import Text
 
 from fgspec import api
 from fgspec.cli.arguments import ArgumentError, unwritable
-from fgspec.explaining.explanation import Explanation
+from fgspec.explaining.explanation import Explanation, letters_of
 from fgspec.formulas.styles import TEXT
+from fgspec.formulas.tree import Equation
 from fgspec.loading.spec_file import load
 from fgspec.training.logbook import write_text
 
@@ -58,12 +59,22 @@ def _print(found: Explanation) -> None:
     for paragraph in found.paragraphs:
         say(paragraph)
         say("")
-    for equation in found.equations:
-        console.print(Text(f"    {equation.show(TEXT)}", "bold"), soft_wrap=True)
-        say(equation.says, 8)
+
+    def show(equations: Sequence[Equation]) -> None:
+        for equation in equations:
+            console.print(Text(f"    {equation.show(TEXT)}", "bold"), soft_wrap=True)
+            say(equation.says, 8)
+
+    show(found.equations)
     if found.equations:
         say("")
         say(found.letters())
+    for title, equations in found.losses:
+        say("")
+        say(f"{title}:")
+        show(equations)
+        say("")
+        say(letters_of(equations))
     say("")
     say(f"Bias. {found.bias}")
     say(f"Variance. {found.variance}")

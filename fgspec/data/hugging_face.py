@@ -3,59 +3,32 @@
 import importlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fgspec.data.dataset import Dataset
-from fgspec.data.encoded_images import EncodedImages, Records, png, shape_of
-from fgspec.data.image_files import FROM_FILES
-from fgspec.data.moments import measured
-from fgspec.data.places import candidates, is_dir, is_file, listed, shown
-from fgspec.data.record_labels import checked, greatest_of
+from fgspec.data.encoded_images import Records, png
+from fgspec.data.places import folder_at, is_file
+from fgspec.data.splits import Split, SplitSource, identity_of, locating, mapping_in
 from fgspec.errors import DataError, UserError
 from fgspec.spec import hugging_face
-from fgspec.spec.dataset_info import UNLABELLED, DatasetInfo
+from fgspec.spec.dataset_info import UNLABELLED
 from fgspec.spec.sources import Search
 
 _INFO, _STATE, _SPLITS = "dataset_info.json", "state.json", "dataset_dict.json"
 _SAVE = "save it again with dataset.save_to_disk(PATH)"
 
 
-class HuggingFace(hugging_face.HuggingFace):
+class HuggingFace(SplitSource, hugging_face.HuggingFace):
     """The fields of this source, and how its files are read."""
 
-    def read(self, search: Search = None) -> Dataset:
-        """Images [N, height, width, 1 or 3] uint8, decoded when a batch needs them.
-
-        Raises:
-            DataError: a split, a column or a file is missing, damaged or of the wrong type.
-            UserError: pyarrow or Pillow is not installed.
-        """
+    def splits(self, search: Search) -> tuple[Split, Split]:
+        """See the base; needs pyarrow and Pillow."""
         arrow()
         root = self._located(search)
-        train, test = (self._split(root, field) for field in ("train", "test"))
-        names = test.names or train.names
-        greatest = greatest_of(train.labels, names)
-        shape = shape_of(train.records, 0, self.size)
-        parts: list[Any] = []
-        for split, field in ((train, "train"), (test, "test")):
-            where = f"data.source.{field}: {split.folder}"
-            parts.append(
-                EncodedImages(split.records, np.arange(len(split.labels)), self.size, shape)
-            )
-            parts.append(checked(split.labels, greatest, where, field == "train"))
-        train_images, train_labels, test_images, test_labels = parts
-        return Dataset(
-            train_images, train_labels, test_images, test_labels, FROM_FILES, names=names
-        )
-
-    def describe(self, search: Search = None) -> DatasetInfo:
-        """Describe what was read; mean and deviation are measured on up to 1,024 images."""
-        return measured(Path(self.path).name, self.read(search))
+        return self._split(root, "train"), self._split(root, "test")
 
     @classmethod
     def example(cls, folder: Path) -> Self:
@@ -68,13 +41,7 @@ class HuggingFace(hugging_face.HuggingFace):
         return cls(path=str(folder))
 
     def _located(self, search: Search) -> Path:
-        places = candidates(self.path, search)
-        root = next((place for place in places if is_dir(place)), None)
-        if root is None:
-            raise DataError(
-                f"data.source.path: {shown(self.path)} was not found; looked for {listed(places)}; "
-                "correct the path"
-            )
+        root = folder_at(self.path, search)
         if is_file(root / _STATE) and not is_file(root / _SPLITS):
             raise DataError(
                 f"data.source.path: {root} holds a single split; save all splits together with "
@@ -82,7 +49,7 @@ class HuggingFace(hugging_face.HuggingFace):
             )
         return root
 
-    def _split(self, root: Path, field: str) -> "_Split":
+    def _split(self, root: Path, field: str) -> Split:
         name = getattr(self, field)
         folder = root / name
         if not is_file(folder / _STATE):
@@ -91,8 +58,8 @@ class HuggingFace(hugging_face.HuggingFace):
                 f"data.source.{field}: {root} has no split {name} that `datasets` saved; the "
                 f"splits there: {', '.join(there) or 'none'}"
             )
-        features = _json(folder / _INFO).get("features")
-        state = _json(folder / _STATE)
+        features = mapping_in(folder / _INFO, _SAVE).get("features")
+        state = mapping_in(folder / _STATE, _SAVE)
         if not isinstance(features, dict):
             raise DataError(f"data.source: {folder / _INFO} names no features; {_SAVE}")
         for column in ("image", "label"):
@@ -121,14 +88,6 @@ class HuggingFace(hugging_face.HuggingFace):
         return _opened(folder, files, self.image, self.label, tuple(map(str, names)))
 
 
-@dataclass(frozen=True)
-class _Split:
-    folder: Path
-    records: Records
-    labels: NDArray[np.int64]
-    names: tuple[str, ...]
-
-
 def arrow() -> Any:
     """The package pyarrow.
 
@@ -149,19 +108,9 @@ def arrow() -> Any:
         ) from None
 
 
-def _json(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_text("utf-8"))
-        if not isinstance(content, dict):
-            raise ValueError("it is not a JSON object")
-        return content
-    except (OSError, ValueError) as error:
-        raise DataError(f"data.source: {file} cannot be read: {error}; {_SAVE}") from error
-
-
 def _opened(
     folder: Path, files: Sequence[Path], image: str, label: str, names: tuple[str, ...]
-) -> _Split:
+) -> Split:
     """Read the labels of a split, and open its images, which are decoded later.
 
     Raises:
@@ -169,7 +118,7 @@ def _opened(
     """
     encoded: list[Any] = []
     labels: list[NDArray[np.int64]] = []
-    starts, owners = [0], list[Path]()
+    rows, owners = list[int](), list[Path]()
     for file in files:
         for batch in _batches(file):
             try:
@@ -178,27 +127,23 @@ def _opened(
             except (ValueError, KeyError, TypeError) as error:
                 raise _damaged(file, error) from error
             owners.append(file)
-            starts.append(starts[-1] + batch.num_rows)
-    if not starts[-1]:
+            rows.append(batch.num_rows)
+    if not sum(rows):
         raise DataError(f"data.source: {folder} holds no examples; {_SAVE}")
-    bounds = np.array(starts)
-
-    def batch_of(place: int) -> tuple[int, int]:
-        number = int(np.searchsorted(bounds, place, side="right")) - 1
-        return number, place - int(bounds[number])
+    place_of = locating(rows)
 
     def read(place: int) -> bytes:
-        number, row = batch_of(place)
+        number, row = place_of(place)
         content = encoded[number][row].as_py()
         if content is None:
             raise ValueError(f"its image is stored outside of the file; {_SAVE}")
         return content
 
     def where(place: int) -> str:
-        return f"row {place:,} of {folder} (in {owners[batch_of(place)[0]].name})"
+        return f"row {place:,} of {folder} (in {owners[place_of(place)[0]].name})"
 
-    identity = json.dumps([[file.name, file.stat().st_size] for file in files]).encode()
-    return _Split(folder, Records(read, where, identity), np.concatenate(labels), names)
+    records = Records(read, where, identity_of(files))
+    return Split(str(folder), records, np.concatenate(labels), names)
 
 
 def _batches(file: Path) -> list[Any]:

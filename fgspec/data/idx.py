@@ -7,12 +7,13 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fgspec.data.dataset import Dataset, checked_labels
-from fgspec.data.moments import moments
+from fgspec.data.moments import measured, moments
 from fgspec.data.places import first_holding, is_file, published_places
 from fgspec.data.published import (
     Publication,
@@ -26,7 +27,7 @@ from fgspec.data.published import (
 from fgspec.data.unpacking import TOO_MANY, Bounded, most_unpacked, refuse_beyond_memory
 from fgspec.errors import DataError
 from fgspec.spec.dataset_info import DatasetInfo
-from fgspec.spec.sources import Search
+from fgspec.spec.sources import Published, Search
 
 NAMES = (
     "train-images-idx3-ubyte",
@@ -183,6 +184,39 @@ class IdxSet:
         examples = info.train_examples if name.startswith("train") else info.test_examples
         axes = (examples, *info.image_shape[:2]) if "idx3" in name else (examples,)
         return _header_size(len(axes)) + math.prod(axes)
+
+
+class IdxSource(Published):
+    """The section of a set in four IDX files, with how they are read.
+
+    Attributes:
+        files: of the set.
+    """
+
+    files: ClassVar[IdxSet]
+
+    def read(self, search: Search = None) -> Dataset:
+        """Images [N, height, width, 1] uint8, of the four files.
+
+        Raises:
+            DataError: a file is missing, damaged or not the published one.
+        """
+        return self.files.read(self.path, search, self.verify)
+
+    def measured(self, search: Search = None) -> DatasetInfo:
+        """Describe what was read."""
+        return measured(self.files.info.name, self.read(search))
+
+    @classmethod
+    def recognizes(cls, place: Path) -> bool:
+        """Recognize the data set by the mean of its training images."""
+        return cls.files.recognizes(place)
+
+    @classmethod
+    def example(cls, folder: Path) -> Self:
+        """Write stand-ins for the four files, with 20 training and 10 test images of noise."""
+        cls.files.write(folder)
+        return cls.model_validate({"path": str(folder), "verify": False})
 
 
 def _holds_any(folder: Path) -> bool:

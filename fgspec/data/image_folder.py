@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fgspec.data.dataset import Dataset
 from fgspec.data.image_files import ENDINGS, FROM_FILES, ImageFiles, imaging
 from fgspec.data.moments import measured
-from fgspec.data.places import candidates, is_dir, listed, shown
+from fgspec.data.places import folder_at
 from fgspec.data.published import other_set
 from fgspec.errors import DataError
 from fgspec.problems.problems import closest
@@ -38,13 +38,7 @@ class ImageFolder(sources.ImageFolder):
             DataError: a folder is missing, or the class folders do not fit.
             UserError: Pillow is not installed.
         """
-        places = candidates(self.path, search)
-        root = next((place for place in places if is_dir(place)), None)
-        if root is None:
-            raise DataError(
-                f"data.source.path: {shown(self.path)} was not found; looked for {listed(places)}; "
-                "correct the path"
-            )
+        root = folder_at(self.path, search)
         try:
             return listed_images(root, self.train, self.test, self.size)
         except DataError as error:

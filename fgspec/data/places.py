@@ -114,6 +114,22 @@ def first_holding(
     return next((place for place in tried if holds(place)), None)
 
 
+def folder_at(path: str, search: Sequence[Path] | None) -> Path:
+    """The folder that a path of a spec means; see `candidates`.
+
+    Raises:
+        DataError: there is none.
+    """
+    places = candidates(path, search)
+    for place in places:
+        if is_dir(place):
+            return place
+    raise DataError(
+        f"data.source.path: {shown(path)} was not found; looked for {listed(places)}; "
+        "correct the path"
+    )
+
+
 def listed(places: Sequence[Path]) -> str:
     """The places, as part of an error message."""
     nowhere = f"no folder, because there is no home folder and ${DATA_VARIABLE} is not set"

@@ -9,16 +9,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from fgspec.data.dataset import Dataset
-from fgspec.data.encoded_images import EncodedImages, Records, png, shape_of
+from fgspec.data.encoded_images import Records, png
 from fgspec.data.example_records import make_example, parse_example
-from fgspec.data.image_files import FROM_FILES
-from fgspec.data.moments import measured
-from fgspec.data.places import candidates, is_dir, is_file, listed, shown
-from fgspec.data.record_labels import checked, greatest_of
+from fgspec.data.places import folder_at, is_file
+from fgspec.data.splits import Split, SplitSource, identity_of, locating, mapping_in
 from fgspec.errors import DataError, UserError
 from fgspec.spec import tfds
-from fgspec.spec.dataset_info import DatasetInfo
 from fgspec.spec.sources import Search
 
 _INFO, _FEATURES = "dataset_info.json", "features.json"
@@ -33,44 +29,27 @@ _RAISED = (ValueError, OSError, RuntimeError, IndexError)
 """The exceptions that reading a damaged file raises."""
 
 
-class Tfds(tfds.Tfds):
+class Tfds(SplitSource, tfds.Tfds):
     """The fields of this source, and how its files are read."""
 
-    def read(self, search: Search = None) -> Dataset:
-        """Images [N, height, width, 1 or 3] uint8, decoded when a batch needs them.
-
-        Raises:
-            DataError: a split, a feature or a file is missing, damaged or of the wrong type.
-            UserError: array_record or Pillow is not installed.
-        """
+    def splits(self, search: Search) -> tuple[Split, Split]:
+        """See the base; needs array_record and Pillow."""
         array_record()
         root = self._located(search)
-        info, classes = _json(root / _INFO), self._classes(root)
+        info, classes = mapping_in(root / _INFO, _PREPARE), self._classes(root)
         if (prepared := info.get("fileFormat")) != _FORMAT:
             raise DataError(
                 f"data.source.path: {root} was prepared as {prepared}, expected {_FORMAT}; "
                 f"{_PREPARE}"
             )
         names = _names(root / f"{self.label}.labels.txt", classes)
-        parts: list[Any] = []
-        shape, greatest = None, None
-        for field in ("train", "test"):
-            files, counts = self._files(root, info, field)
-            records, labels = _opened(files, counts, self.image, self.label)
-            if greatest is None or shape is None:
-                greatest = greatest_of(labels, names, classes)
-                shape = shape_of(records, 0, self.size)
-            where = f"data.source.{field}: the split {getattr(self, field)} of {root}"
-            parts.append(EncodedImages(records, np.arange(len(labels)), self.size, shape))
-            parts.append(checked(labels, greatest, where, field == "train"))
-        train_images, train_labels, test_images, test_labels = parts
-        return Dataset(
-            train_images, train_labels, test_images, test_labels, FROM_FILES, names=names
-        )
 
-    def describe(self, search: Search = None) -> DatasetInfo:
-        """Describe what was read; mean and deviation are measured on up to 1,024 images."""
-        return measured(Path(self.path).name, self.read(search))
+        def split(field: str) -> Split:
+            records, labels = _opened(*self._files(root, info, field), self.image, self.label)
+            where = f"the split {getattr(self, field)} of {root}"
+            return Split(where, records, labels, names, classes)
+
+        return split("train"), split("test")
 
     @classmethod
     def example(cls, folder: Path) -> Self:
@@ -87,13 +66,7 @@ class Tfds(tfds.Tfds):
         return cls(path=str(folder))
 
     def _located(self, search: Search) -> Path:
-        places = candidates(self.path, search)
-        root = next((place for place in places if is_dir(place)), None)
-        if root is None:
-            raise DataError(
-                f"data.source.path: {shown(self.path)} was not found; looked for {listed(places)}; "
-                "correct the path"
-            )
+        root = folder_at(self.path, search)
         if is_file(root / _INFO):
             return root
         below = [file for depth in range(1, _DEPTH + 1) for file in root.glob("*/" * depth + _INFO)]
@@ -108,7 +81,9 @@ class Tfds(tfds.Tfds):
 
     def _classes(self, root: Path) -> int:
         """How many classes the labels' feature declares; 0 if it declares none."""
-        features = _json(root / _FEATURES).get("featuresDict", {}).get("features", {})
+        features = (
+            mapping_in(root / _FEATURES, _PREPARE).get("featuresDict", {}).get("features", {})
+        )
         for field, kinds in (("image", ("image",)), ("label", ("classLabel", "tensor"))):
             name = getattr(self, field)
             if name not in features:
@@ -179,16 +154,6 @@ def array_record() -> Any:
         ) from None
 
 
-def _json(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_text("utf-8"))
-        if not isinstance(content, dict):
-            raise ValueError("it is not a JSON object")
-        return content
-    except (OSError, ValueError) as error:
-        raise DataError(f"data.source: {file} cannot be read: {error}; {_PREPARE}") from error
-
-
 def _names(file: Path, classes: int) -> tuple[str, ...]:
     """The class names that TFDS writes beside the files; empty if their number is another."""
     if not is_file(file):
@@ -217,14 +182,10 @@ def _opened(
                     labels.append(_label(record, label, place))
             except _RAISED as error:
                 raise _damaged(file, error) from error
-    bounds = np.cumsum([0, *counts])
-
-    def shard_of(place: int) -> tuple[int, int]:
-        number = int(np.searchsorted(bounds, place, side="right")) - 1
-        return number, place - int(bounds[number])
+    place_of = locating(counts)
 
     def read(place: int) -> bytes:
-        number, row = shard_of(place)
+        number, row = place_of(place)
         (record,) = readers[number].read([row])
         held = parse_example(record).get(image)
         if not held or not isinstance(held[0], bytes):
@@ -232,11 +193,10 @@ def _opened(
         return held[0]
 
     def where(place: int) -> str:
-        number, row = shard_of(place)
+        number, row = place_of(place)
         return f"record {row:,} of {files[number]}"
 
-    identity = json.dumps([[file.name, file.stat().st_size] for file in files]).encode()
-    return Records(read, where, identity), np.array(labels, np.int64)
+    return Records(read, where, identity_of(files)), np.array(labels, np.int64)
 
 
 def _reader(file: Path, count: int) -> Any:

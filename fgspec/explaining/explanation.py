@@ -1,6 +1,7 @@
 """A spec explained: words, equations, bias, variance, cost and picture in one object."""
 
 import html
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from compiler.compile import compile_plan
@@ -62,6 +63,8 @@ class Explanation:
         name: of the spec.
         paragraphs: the rule in words.
         equations: the same as equations; none where the estimator gives no formula.
+        losses: for every kind of loss what it is called and its equations; those are left out that
+            give none.
         bias: what its mean is.
         variance: how much it varies for one batch.
         cost: what an update costs beside backprop.
@@ -71,6 +74,7 @@ class Explanation:
     name: str
     paragraphs: tuple[str, ...]
     equations: tuple[Equation, ...]
+    losses: tuple[tuple[str, tuple[Equation, ...]], ...]
     bias: str
     variance: str
     cost: str
@@ -82,6 +86,11 @@ class Explanation:
         for equation in self.equations:
             parts += [f"    {equation.show(TEXT)}", f"        {equation.says}"]
         parts += ["", self.letters()] if self.equations else []
+        for title, equations in self.losses:
+            parts += ["", f"{title}:"]
+            for equation in equations:
+                parts += [f"    {equation.show(TEXT)}", f"        {equation.says}"]
+            parts += ["", letters_of(equations)]
         parts += ["", f"Bias: {self.bias}", f"Variance: {self.variance}", f"Cost: {self.cost}"]
         return "\n".join(parts)
 
@@ -89,12 +98,12 @@ class Explanation:
         """What the letters of the equations mean."""
         shown = " ".join(equation.show(TEXT) for equation in self.equations)
         told = dict.fromkeys(says for mark, says in LETTERS.items() if mark in shown)
-        told |= dict.fromkeys(says for equation in self.equations for says in equation.letters)
-        return f"Letters: {'; '.join(told)}."
+        return letters_of(self.equations, told)
 
     def latex(self) -> str:
         """The equations as LaTeX."""
-        lines = [rf"  {e.show(LATEX).replace(' = ', ' &= ', 1)} \\" for e in self.equations]
+        every = [*self.equations, *(e for _, equations in self.losses for e in equations)]
+        lines = [rf"  {e.show(LATEX).replace(' = ', ' &= ', 1)} \\" for e in every]
         return "\n".join([r"\begin{align}", *lines, r"\end{align}"])
 
     def markdown(self) -> str:
@@ -102,6 +111,11 @@ class Explanation:
         parts = [*self.paragraphs]
         for equation in self.equations:
             parts += [equation.says, f"$$\n{equation.show(LATEX)}\n$$"]
+        for title, equations in self.losses:
+            parts.append(f"**{title}.**")
+            for equation in equations:
+                parts += [equation.says, f"$$\n{equation.show(LATEX)}\n$$"]
+            parts.append(letters_of(equations))
         parts += [f"**Bias.** {self.bias}", f"**Variance.** {self.variance}"]
         return "\n\n".join([*parts, f"**Cost.** {self.cost}"])
 
@@ -114,6 +128,22 @@ class Explanation:
     def __str__(self) -> str:
         """As plain text."""
         return self.text()
+
+
+def letters_of(equations: Sequence[Equation], told: Iterable[str] = ()) -> str:
+    """What the letters of equations mean, by what these say and what is told besides."""
+    own = (says for equation in equations for says in equation.letters)
+    return f"Letters: {'; '.join(dict.fromkeys([*told, *own]))}."
+
+
+def losses_of(plan: Plan) -> Iterator[tuple[str, tuple[Equation, ...]]]:
+    """What every kind of loss of a plan is called, and its equations."""
+    objectives = [plan.objective_at(site) for site in words.heard(plan)]
+    if plan.units[-1][1].name != "final" or not plan.objective.answers:
+        objectives.append(plan.answer)
+    for title, objective in {objective.called(): objective for objective in objectives}.items():
+        if equations := tuple(objective.formulas()):
+            yield f"The {title}", equations
 
 
 def explain(plan: Plan) -> Explanation:
@@ -134,6 +164,7 @@ def explain(plan: Plan) -> Explanation:
             *missing,
         ),
         equations,
+        tuple(losses_of(plan)),
         words.bias(plan),
         words.variance(plan),
         cost_beside_backprop(plan),

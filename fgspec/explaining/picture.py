@@ -7,6 +7,7 @@ import html
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from textwrap import wrap
 
 from compiler.network.block import Block
 from compiler.network.shapes import Layer
@@ -22,6 +23,8 @@ ROW, LINE, GAP = 22, 15, 30
 """Height of a layer's line, of the line below it, and between two blocks."""
 LETTERS = 33
 """Of a layer's line, at most."""
+NARROW, STEP = 15, 16
+"""Letters of a line beside a loss, at most, and its height."""
 
 _STYLE = """
 .fx { --ink: #1f2328; --faint: #59636e; --paper: #ffffff; --card: #f3f5f8; --line: #b9c1ca;
@@ -83,6 +86,7 @@ def picture(plan: Plan) -> str:
             _between(canvas, plan, runs[index - 1][-1], blocks[0])
         _card(canvas, plan, blocks)
     _readout(canvas, plan)
+    _answer(canvas, plan)
     _legend(canvas, plan)
     high = canvas.y + 8
     body = "\n".join(canvas.parts)
@@ -101,9 +105,9 @@ def picture(plan: Plan) -> str:
 def _title(canvas: _Canvas, plan: Plan) -> None:
     name = plan.experiment.name
     canvas.text(12, canvas.y + 14, _cut(name, 52), "title")
-    canvas.text(
-        12, canvas.y + 31, _cut(f"input, {_shape(plan.network.blocks[0].start)}", 52), "small"
-    )
+    rows = f"; {plan.rows_each} rows of every example" if plan.rows_each > 1 else ""
+    what = f"input, {_shape(plan.network.blocks[0].start)}{rows}"
+    canvas.text(12, canvas.y + 31, _cut(what, 52), "small")
     canvas.y += 38
     _arrow(canvas, 18)
 
@@ -240,13 +244,19 @@ def _site(plan: Plan, block: Block) -> Site | None:
 
 def _loss(canvas: _Canvas, plan: Plan, site: Site, bottom: float, alike: int) -> None:
     """A loss beside the end of its block, with its copies."""
-    x, high = CARD + 24, 58
+    unit = [s for _, s in plan.units].index(site)
+    copies = words.sizes(plan, site)[1:]
+    lines = wrap(plan.objective_at(site).called(), NARROW)
+    if copies:
+        names = ", ".join(words.AXES[axis] for axis in site.axes[1:])
+        lines += [f"{'×'.join(map(str, copies))} copies", _cut(names, 13)]
+    else:
+        lines.append("per row" if plan.rows_each > 1 else "per example")
+    x, high = CARD + 24, 10 + STEP * (1 + len(lines))
     wide = WIDTH - x - 8
     top = bottom - high
-    unit = [s for _, s in plan.units].index(site)
     canvas.line(CARD + 10, top + 20, x - 7, top + 20, "wire")
     canvas.parts.append(f'<path d="M{x:g} {top + 20:g} l-7 -4 v8 Z" class="tip"/>')
-    copies = words.sizes(plan, site)[1:]
     shadows = 2 if copies else 0
     for shift in range(shadows, 0, -1):
         canvas.box(x + 3 * shift, top - 3 * shift, wide - 6, high, "loss")
@@ -255,14 +265,8 @@ def _loss(canvas: _Canvas, plan: Plan, site: Site, bottom: float, alike: int) ->
     )
     canvas.box(x, top, wide - 6, high, "loss")
     canvas.text(x + 8, top + 17, "ℓ of each" if alike > 1 else f"loss ℓ{unit}", "lossy")
-    if copies:
-        names = [words.AXES[axis] for axis in site.axes[1:]]
-        short = "×".join(map(str, copies))
-        canvas.text(x + 8, top + 34, f"{short} copies", "lossy")
-        canvas.text(x + 8, top + 50, _cut(", ".join(names), 13), "small")
-    else:
-        canvas.text(x + 8, top + 34, "one value", "lossy")
-        canvas.text(x + 8, top + 50, "per example", "small")
+    for number, line in enumerate(lines, 1):
+        canvas.text(x + 8, top + 17 + STEP * number, line, "small")
 
 
 def _between(canvas: _Canvas, plan: Plan, before: Block, after: Block) -> None:
@@ -294,19 +298,38 @@ def _readout(canvas: _Canvas, plan: Plan) -> None:
     number = len(plan.units) - 1
     final = plan.units[number][1].name == "final"
     _way(canvas, plan, [number] if final and not plan.estimator.isolates_layers else [])
-    answers = plan.objective.answers
+    objective = plan.objective if final else plan.answer
+    lines = [*wrap(objective.called(), NARROW)]
+    high = 12 + STEP * (1 + max(len(lines), 1))
     top = canvas.y
-    canvas.box(10, top, CARD, 44, "card")
-    canvas.text(20, top + 18, "classifier" if answers or not final else "final head", "title")
+    canvas.box(10, top, CARD, high, "card")
+    canvas.text(20, top + 18, words.readout(plan) if final else objective.readout(), "title")
+    if read := plan.network.read:
+        name = read[0] if len(read) == 1 else f"{read[0]} … {read[-1]}"
+        canvas.text(CARD + 2, top + 18, f"reads {name}", "small", end=True)
     canvas.text(20, top + 35, "exact gradient of its own loss", "flowing")
     x = CARD + 24
     canvas.line(CARD + 10, top + 22, x - 7, top + 22, "wire")
     canvas.parts.append(f'<path d="M{x:g} {top + 22:g} l-7 -4 v8 Z" class="tip"/>')
     wide = WIDTH - x - 14
-    canvas.box(x, top, wide, 44, "loss")
-    name = f"final loss ℓ{number}" if final else "final loss"
-    canvas.text(x + 8, top + 18, name, "lossy")
-    canvas.text(x + 8, top + 35, "per example", "small")
+    canvas.box(x, top, wide, high, "loss")
+    # No block learns from a loss without a number.
+    canvas.text(x + 8, top + 18, f"final loss ℓ{number}" if final else "own loss", "lossy")
+    for row, line in enumerate(lines, 1):
+        canvas.text(x + 8, top + 18 + STEP * row, line, "small")
+    canvas.y = top + high
+
+
+def _answer(canvas: _Canvas, plan: Plan) -> None:
+    """What a trained model answers by, if that is not the readout above alone."""
+    if not (short := plan.prediction.short):
+        return
+    top = canvas.y + 10
+    canvas.box(10, top, WIDTH - 24, 44, "card")
+    canvas.text(20, top + 18, "answer", "title")
+    if not plan.prediction.reads_classifier:
+        canvas.text(WIDTH - 24, top + 18, f"not by the {plan.answer.readout()}", "small", end=True)
+    canvas.text(20, top + 35, _cut(short, 54), "plain")
     canvas.y = top + 44
 
 

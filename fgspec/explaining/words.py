@@ -7,7 +7,6 @@ from compiler.plan.plan import Plan
 from compiler.plan.segment import Site
 from fgspec.explaining.equations import facts_of, shared_dimension
 from fgspec.show.bias_notes import guesses_its_target, notes
-from fgspec.spec.objectives import Objective
 
 AXES = {"batch": "example", "patch": "patch", "group": "group"}
 
@@ -15,19 +14,20 @@ AXES = {"batch": "example", "patch": "patch", "group": "group"}
 def losses(plan: Plan) -> Iterator[str]:
     """Which losses there are, and where."""
     sites = heard(plan)
-    kind, last = _called(plan.objective_at(sites[0])), sites[-1]
+    first, last = plan.objective_at(sites[0]), sites[-1]
+    kind = first.called()
     if len(sites) == 1:
         yield f"There is one loss, the {kind} at the end of the network."
     else:
         ends = "after every block"
         every = plan.experiment.losses.local.every if plan.experiment.losses.local else 1
         ends = ends if every == 1 else f"after every {every} blocks"
-        of = "of a small head" if plan.local_objective.reads_head else "of the features there"
-        yield f"There are {len(sites)} losses, one {ends}: each is the {kind} {of}."
+        of = first.reading()
+        yield f"There are {len(sites)} losses, one {ends}: each is the {kind} of {of}."
         if last.name == "final":
-            final = _called(plan.objective)
+            final = plan.objective.called()
             other = f", the {final}" if final != kind else ""
-            yield f"The last of them is the final loss, that of the classifier{other}."
+            yield f"The last of them is the final loss, that of the {readout(plan)}{other}."
     copied = [site for site in sites if len(site.axes) > 1]
     if copied and plan.moves_together:
         axes = [AXES[axis] for axis in copied[0].axes]
@@ -38,22 +38,23 @@ def losses(plan: Plan) -> Iterator[str]:
             "its own features change."
         )
     if plan.rows_each > plan.views:
-        yield (
-            f"{kind.capitalize()} makes {plan.rows_each} rows of every example, of its image and "
-            "its label."
-        )
-    if last.name != "final" and plan.objective.answers:
+        rows = f"Every example has {plan.rows_each} rows, made of its image and its label."
+        yield plan.preparing.makes or rows
+    if last.name != "final" or not plan.objective.answers:
         read = "features after every block but the first" if plan.network.read else ""
         read = read or "last block's features"
-        yield f"The classifier reads the {read}; no gradient goes from it to them."
-        if _called(plan.objective) != kind:
-            yield f"It learns by {_called(plan.objective)}."
+        yield (f"The {plan.answer.readout()} reads the {read}; no gradient goes from it to them.")
+        if plan.answer.called() != kind:
+            yield f"It learns by {plan.answer.called()}."
+    if not plan.prediction.reads_classifier:
+        yield f"The {plan.answer.readout()} does not give the answer."
     if plan.prediction.says:
         yield plan.prediction.says
 
 
-def _called(objective: Objective) -> str:
-    return str(objective).replace("_", " ")
+def readout(plan: Plan) -> str:
+    """What the readout of the final loss is called."""
+    return plan.objective.readout() if plan.objective.answers else "final head"
 
 
 def heard(plan: Plan) -> list[Site]:

@@ -43,6 +43,12 @@ class Array:
         kept = tuple(axis for axis in self.axes if axis not in axes)
         return Array(self.numbers.sum(gone), kept)
 
+    def mean(self, axes: Sequence[str]) -> "Array":
+        """Averaged over axes."""
+        gone = tuple(self.axes.index(axis) for axis in axes)
+        kept = tuple(axis for axis in self.axes if axis not in axes)
+        return Array(self.numbers.mean(gone), kept)
+
     def total_but(self, axes: Sequence[str]) -> "Array":
         """Summed over all other axes."""
         return self.total([axis for axis in self.axes if axis not in axes])
@@ -70,6 +76,12 @@ def _mirrored(draws: np.ndarray) -> np.ndarray:
 FUNCTIONS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
     "sign": np.sign,
     "root": np.sqrt,
+    "square": np.square,
+    "exp": np.exp,
+    "log": np.log,
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "softplus": lambda x: np.logaddexp(0, x),
+    "positive part": lambda x: np.maximum(0, x),
     "mirrored": _mirrored,
     "inverse": np.linalg.inv,
     "inverse root": lambda matrix: np.linalg.inv(np.linalg.cholesky(matrix)),

@@ -78,6 +78,8 @@ class Evaluation:
         if not named:
             found, own = self.values.leaf(symbol.key, place), symbol.axes
             # A leaf's axes have the names that its symbol shows where it is not renamed.
+            if len(own) == len(found.axes) and set(own) != set(found.axes):
+                return found.renamed(dict(zip(found.axes, own, strict=True)))
             names = dict(zip(("n",), own, strict=False)) if own == ("m",) else {}
             return found.renamed({**names, **({"k": "i"} if own == ("i",) else {})})
         (equation,) = [e for e in named if e.only is None or place in e.only]

@@ -11,6 +11,12 @@ _NAMES = {"γ": r"\gamma", "end": r"\mathrm{end}"}
 _IN_LATEX = {
     "sign": r"\operatorname{{sign}}\left({}\right)",
     "root": r"\sqrt{{{}}}",
+    "square": r"\left({}\right)^{{2}}",
+    "exp": r"\exp\left({}\right)",
+    "log": r"\log\left({}\right)",
+    "sigmoid": r"\operatorname{{sigmoid}}\left({}\right)",
+    "softplus": r"\operatorname{{softplus}}\left({}\right)",
+    "positive part": r"\max\left(0, {}\right)",
     "mirrored": r"\pm {}",
     "inverse": r"\left({}\right)^{{-1}}",
     "inverse root": r"\left({}\right)^{{-1/2}}",
@@ -18,6 +24,12 @@ _IN_LATEX = {
 }
 _IN_TEXT = {
     "root": "√{}",
+    "square": "({})²",
+    "exp": "exp({})",
+    "log": "log({})",
+    "sigmoid": "sigmoid({})",
+    "softplus": "softplus({})",
+    "positive part": "max(0, {})",
     "sign": "sign({})",
     "mirrored": "±{}",
     "inverse": "({})⁻¹",
@@ -65,6 +77,10 @@ class Latex:
     def sum(self, under: str, body: str) -> str:
         """A sum sign."""
         return rf"\sum_{{{under}}} {body}"
+
+    def mean(self, under: str, body: str) -> str:
+        """A mean, written as a sum is."""
+        return rf"\operatorname*{{mean}}_{{{under}}} {body}"
 
     def partial(self, of: str, by: str) -> str:
         """A derivative."""
@@ -118,6 +134,10 @@ class Text:
         """A sum sign."""
         return f"Σ_{{{under}}} {body}" if len(under) > 1 else f"Σ_{under} {body}"
 
+    def mean(self, under: str, body: str) -> str:
+        """A mean, written as a sum is."""
+        return f"mean_{under} {body}"
+
     def partial(self, of: str, by: str) -> str:
         """A derivative."""
         return f"∂{of}/∂{by}"
@@ -132,7 +152,9 @@ class Text:
 
     def function(self, name: str, of: str, axes: Sequence[str]) -> str:
         """By its name, or a matrix with its mark and indices."""
-        shown = _IN_TEXT[name].format(of)
+        form = _IN_TEXT[name]
+        # A mark before what it is of needs brackets where that is more than one word.
+        shown = form.format(self.brackets(of) if form.endswith("{}") and " " in of else of)
         return f"[{shown}][{''.join(axes)}]" if len(axes) > 1 else shown
 
     def equation(self, left: str, right: str) -> str:

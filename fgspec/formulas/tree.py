@@ -210,6 +210,28 @@ class Total(Expr):
 
 
 @dataclass(frozen=True)
+class Mean(Expr):
+    """The mean over axes.
+
+    Attributes:
+        axes: that are averaged over.
+        body: of the mean.
+    """
+
+    axes: tuple[str, ...]
+    body: Expr
+
+    def show(self, style: Any) -> str:
+        """The word `mean` in place of a sum sign."""
+        body = self.body.show(style)
+        return style.mean(",".join(self.axes), style.brackets(body) if self.body.loose else body)
+
+    def value(self, at: Any, bound: Bound) -> Any:
+        """The mean."""
+        return self.body.value(at, bound).mean(self.axes)
+
+
+@dataclass(frozen=True)
 class Over(Expr):
     """The sum over what an index stands for.
 
@@ -405,8 +427,9 @@ class Function(Expr):
     """A function of an expression.
 
     Attributes:
-        name: `sign`; `root`: of each number; `mirrored`: the first half along an axis, then its
-            opposite; or of a matrix `inverse`, `inverse root` (of its Cholesky factor), `pseudo
+        name: of each number `sign`, `root`, `square`, `exp`, `log`, `sigmoid`, `softplus`,
+            `positive part` (the larger of 0 and it); `mirrored`: the first half along an axis, then
+            its opposite; or of a matrix `inverse`, `inverse root` (of its Cholesky factor), `pseudo
             inverse`.
         of: its argument.
         axes: rows and columns of a matrix, or the axis that is mirrored.

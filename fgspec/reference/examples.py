@@ -133,7 +133,7 @@ def placed(path: Path, value: Any, types: Mapping[Path, Method], at: Path = ()) 
     return {**typed, (_CHOSEN if key == ANY else key): inner}
 
 
-def _needed(model: type[Section], but: str = "", more: bool = True) -> dict[str, Any]:
+def needed(model: type[Section], but: str = "", more: bool = True) -> dict[str, Any]:
     """Values of the fields that a section must have; those of a whole file are in `BASE`."""
     if issubclass(model, SpecFile | SweepFile):
         return {}
@@ -181,7 +181,7 @@ def _set(entry: Entry, path: Path, value: Any) -> Tree:
     """A tree with a value and what must stand beside it, or what makes it plainer if that fits."""
     trees = []
     for more in (True, False):
-        beside = _needed(entry.model, entry.name, more)
+        beside = needed(entry.model, entry.name, more)
         around = [placed(entry.path[:-1], beside, entry.types)] if beside else []
         trees.append(merged(*around, placed(path, value, entry.types)))
     return next((tree for tree in trees if snippet(tree, entry.file) is not None), trees[-1])
@@ -198,7 +198,7 @@ def _only_in_lists(annotation: Any, value: Any, listed: bool = False) -> bool:
 def method_example(group: Group) -> Any:
     """A tree that names a method, with the fields that it must have."""
     alone = set(group.model.model_fields) == {"type"}
-    value = group.method if alone else {"type": group.method, **_needed(group.model)}
+    value = group.method if alone else {"type": group.method, **needed(group.model)}
     return placed(group.path, value, group.types)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from fgspec.formulas.styles import LATEX
 from fgspec.loading.from_mapping import yaml_of
 from fgspec.reference.entries import Entry, Group, language
 from fgspec.reference.examples import examples, method_example, snippet
@@ -11,6 +12,7 @@ from fgspec.reference.words import (
     default,
     facts,
     first_sentence,
+    formulas,
     lines,
     nested,
     place,
@@ -122,6 +124,11 @@ class _Page:
         if group.method:
             yield f"## `{place(group.path)}: {group.method}` {anchor}"
             yield from group.model.about()
+            for equation in formulas(group):
+                yield equation.says
+                yield f"$$\n{equation.show(LATEX)}\n$$"
+                if equation.letters:
+                    yield f"{'; '.join(equation.letters)}."
             if named := rules_with(group):
                 yield named
             if told := settings_of(group.model):

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from textwrap import wrap
 from typing import Any
 
+from fgspec.formulas.styles import TEXT
 from fgspec.loading.from_mapping import yaml_of
 from fgspec.problems.problems import flow
 from fgspec.reference.entries import Entry, Group, language
@@ -12,6 +13,7 @@ from fgspec.reference.find import Found, Value
 from fgspec.reference.words import (
     facts,
     first_sentence,
+    formulas,
     lines,
     nested,
     place,
@@ -89,6 +91,13 @@ def _method(group: Group, width: int) -> Iterator[str]:
     yield f"{place(group.path)}: {group.method}"
     for paragraph in group.model.about():
         yield from _text(paragraph, width)
+    for equation in formulas(group):
+        yield ""
+        indents = {"initial_indent": _INDENT * 2, "subsequent_indent": _INDENT * 4}
+        shown = equation.show(TEXT)
+        yield from wrap(shown, width, break_long_words=False, break_on_hyphens=False, **indents)
+        letters = f" Letters: {'; '.join(equation.letters)}." if equation.letters else ""
+        yield from _text(f"{equation.says}{letters}", width)
     if named := rules_with(group):
         yield from _text(named, width)
     if told := settings_of(group.model):

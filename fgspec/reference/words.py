@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic.fields import FieldInfo
 
+from fgspec.formulas.tree import Equation
 from fgspec.problems.problems import dotted, flow
 from fgspec.reference.entries import Entry, Group
-from fgspec.reference.examples import all_examples, readers, setters
+from fgspec.reference.examples import all_examples, needed, readers, setters
 from fgspec.spec.base import Resume, Section, Unit, Values
 from fgspec.spec.kinds import Kind, OneOf
 from fgspec.spec.language import sections_of
@@ -48,6 +49,15 @@ class Line(NamedTuple):
     value: str
     about: str
     method: bool = False
+
+
+def formulas(group: Group) -> tuple[Equation, ...]:
+    """The equations of a method, with its fields at their defaults; none if it gives none."""
+    # Most kinds have none, and need not be made to know it.
+    if not group.method or group.model.formulas is Kind.formulas:
+        return ()
+    made = group.model.model_validate({"type": group.method, **needed(group.model, more=False)})
+    return tuple(made.formulas())
 
 
 def place(path: Path) -> str:

@@ -1,12 +1,12 @@
 """Means over seeds, paired differences, and the rule by which a winner is named."""
 
+import importlib
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from fgspec.results.metrics import written
 from fgspec.spec.metrics import is_error
@@ -125,6 +125,7 @@ def paired(a: Values, b: Values) -> Paired:
     if _equal(differences, first, second):
         return Paired(pairs, mean, None, "all differences are equal")
     effect = mean / float(differences.std(ddof=1))
+    stats = _stats()
     # BCa is not defined if leaving out a pair never changes the mean measurably.
     for method in ("BCa", "percentile"):
         with warnings.catch_warnings():
@@ -178,7 +179,9 @@ def compared(best: Values, other: Values, lower: bool) -> PairedTest:
     nearer = first + (1 if lower else -1) * step / (2 * pairs)
     # The two-sided p, twice the one-sided one, is needed because the same numbers decided which arm
     # looks best. It is 1 if that arm is not ahead on the seeds that both have.
-    one_sided = stats.ttest_rel(nearer, second, alternative="less" if lower else "greater").pvalue
+    one_sided = (
+        _stats().ttest_rel(nearer, second, alternative="less" if lower else "greater").pvalue
+    )
     return PairedTest(min(1.0, 2 * float(one_sided)), mean / float(differences.std(ddof=1)), pairs)
 
 
@@ -299,3 +302,8 @@ def _equal(differences: np.ndarray, *values: np.ndarray) -> bool:
 def _resolution(*values: np.ndarray) -> float:
     # Metrics are computed in float32, so 0.3 - 0.2 and 0.2 - 0.1 differ in the eighth digit.
     return 4 * float(np.finfo(np.float32).eps) * max(float(np.abs(own).max()) for own in values)
+
+
+def _stats() -> Any:
+    """The module `scipy.stats`, whose import takes a second, which training need not wait for."""
+    return importlib.import_module("scipy.stats")

@@ -101,12 +101,18 @@ class State:
         self._began = now()
         self._recent = deque([(self._began, start)])
 
-    def take(self, step: int, known: Mapping[str, float]) -> None:
-        """Take note that `step` is done; `known` has the last value of each metric."""
+    def take(self, step: int, known: Mapping[str, float], away: float = 0.0) -> None:
+        """Take note that a step is done.
+
+        Args:
+            step: the number of steps done.
+            known: the last value of each metric.
+            away: the seconds spent so far on anything but updates, such as evaluations.
+        """
         self.step, self.known = step, dict(known)
         if (value := known.get(shown(known))) is not None:
             self._best = value if self._best is None else min(value, self._best)
-        self._recent.append((self._now(), step))
+        self._recent.append((self._now() - away, step))
         while self._recent[-1][0] - self._recent[1][0] > _RECENT:
             self._recent.popleft()
 
@@ -116,11 +122,15 @@ class State:
         return f"step {self.step}/{self.total}", epochs
 
     def timed(self) -> list[str]:
-        """The recent rate, the elapsed time and the time left, as text."""
+        """The recent rate of updates, the elapsed time and the time left, as text.
+
+        The time left is that of the steps so far, evaluations included, for as many as remain.
+        """
         (before, first), (last, step) = self._recent[0], self._recent[-1]
         rate = (step - first) / max(last - before, 1e-9)
-        left = f"{clock((self.total - self.step) / rate)} left" if rate else "-:-- left"
-        return [f"{rate:.3g} steps/s", f"{clock(self._now() - self._began)} elapsed", left]
+        elapsed, done = self._now() - self._began, self.step - self._start
+        left = f"{clock((self.total - self.step) * elapsed / done)} left" if done else "-:-- left"
+        return [f"{rate:.3g} steps/s", f"{clock(elapsed)} elapsed", left]
 
     def metrics(self) -> list[str]:
         """The metrics of the progress line as text, the leading one with its best value so far."""
@@ -245,9 +255,9 @@ class Reporter:
         kind = _Cell if console.is_jupyter and not console.quiet else _Bar if seen else _Lines
         self._way = kind(self._state, console)
 
-    def show(self, step: int, known: Mapping[str, float]) -> None:
-        """Show that `step` is done; `known` has the last value of each metric."""
-        self._state.take(step, known)
+    def show(self, step: int, known: Mapping[str, float], away: float = 0.0) -> None:
+        """Show that a step is done; see `State.take`."""
+        self._state.take(step, known, away)
         self._way.show()
 
     def close(self) -> None:

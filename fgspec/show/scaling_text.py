@@ -72,7 +72,8 @@ def mesh_rows(plan: Plan) -> dict[str, str]:
     rules = ", ".join(f"{rule.axis} over {rule.over}" for rule in mesh.rules)
     traffic = sorted(predicted_traffic(plan).items(), key=lambda item: -item[1])
     sent = (f"{mebibytes(size)} by {kind} over {axes}" for (kind, axes), size in traffic)
-    rows = {"mesh": f"{shape}; {rules}", "sent by each": "; ".join(sent) or "nothing"}
+    mean = " (mean over all updates)" if plan.chooses else ""
+    rows = {"mesh": f"{shape}; {rules}", "sent by each": ("; ".join(sent) or "nothing") + mean}
     if mesh.stage > 1:
         share = utilisation(plan, calls_of(plan).steps)
         rows["pipeline"] = f"{mesh.stage} stages; each computes {share:.0%} of the time on average"

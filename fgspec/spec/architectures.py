@@ -27,6 +27,7 @@ from fgspec.spec.layers import (
 from fgspec.spec.losses import Local, LossAxis, Losses
 from fgspec.spec.normalizations import (
     GridNormalization,
+    LayerNorm,
     NoNormalization,
     NormPlace,
     TokenNormalization,
@@ -92,6 +93,14 @@ class Architecture(Kind):
 
     def block_count(self) -> tuple[int, Path] | None:
         """How many blocks there are and the field that says so; None if the data decides."""
+        return None
+
+    def deepened(self, blocks: int) -> Self | None:
+        """The network with so many blocks, those in the middle equal; None if it cannot have them.
+
+        The law of architectures compares equal blocks that are scanned with unrolled ones. So it
+        has no normalization that couples examples, whose statistics keep blocks from being scanned.
+        """
         return None
 
     def coupling(self) -> Coupling | None:
@@ -294,6 +303,10 @@ class LocalMixer(Normalized):
         """See the base."""
         return cls(blocks=2, patches=2, channels=8, groups=2)
 
+    def deepened(self, blocks: int) -> Self | None:
+        """In its first stage."""
+        return self.model_copy(update={"blocks": blocks})
+
     def block_count(self) -> tuple[int, Path] | None:
         """Those of all stages."""
         later = sum(stage.blocks for stage in self.stages)
@@ -414,6 +427,10 @@ class Mlp(Normalized):
         """See the base."""
         return cls(hidden=(4, 3))
 
+    def deepened(self, blocks: int) -> Self | None:
+        """Of the width of its first layer."""
+        return self.model_copy(update={"hidden": self.hidden[:1] * blocks})
+
     def block_count(self) -> tuple[int, Path] | None:
         """The hidden layers."""
         return len(self.hidden), (*AT, "hidden")
@@ -473,6 +490,13 @@ class ConvNet(Normalized):
     def example(cls) -> Self:
         """See the base."""
         return cls(channels=(2, 3), downsample=(0,))
+
+    def deepened(self, blocks: int) -> Self | None:
+        """Of the channels of its first convolution; only this one halves the grid, if any does."""
+        halved = tuple(index for index in self.downsample if index == 0)
+        channels, norm = self.channels[:1] * blocks, GridNormalization(type=LayerNorm())
+        update = {"channels": channels, "downsample": halved, "normalization": norm}
+        return self.model_copy(update=update)
 
     def block_count(self) -> tuple[int, Path] | None:
         """The convolutions."""

@@ -1,8 +1,11 @@
 """Binary cross entropy: of images with several labels, and of classes as one-hot labels."""
 
+from collections.abc import Iterable
 from math import log
 from typing import ClassVar, Literal
 
+from fgspec.formulas import losses as of
+from fgspec.formulas.tree import Equation, Function, Plus, Product, Total
 from fgspec.spec.dataset_info import DatasetInfo, LabelKind
 from fgspec.spec.objectives import Objective
 
@@ -23,6 +26,16 @@ class BinaryCrossEntropy(Objective):
     def for_labels(self, label: LabelKind) -> Objective:
         """Of several labels it has other metrics and another answer."""
         return ManyBinaryCrossEntropy() if label == "binary" else self
+
+    def formulas(self) -> Iterable[Equation]:
+        """The negative log likelihood of every label, summed."""
+        likely = Function("sigmoid", of.OUTPUT)
+        one = Product((of.LABEL, of.log(likely)))
+        zero = Product((of.rest(of.LABEL), of.log(of.rest(likely))))
+        says = "The loss is the negative log likelihood of all labels, in nats."
+        letters = (*of.O_AND_T, "sigmoid(x) = 1/(1 + exp(-x))")
+        value = of.minus(Total(("c",), Plus(((1, one), (1, zero)))))
+        yield Equation(of.LOSS, value, says, letters=letters)
 
     def scale(self, data: DatasetInfo) -> float:
         """The loss where every label has the probability 1/2."""

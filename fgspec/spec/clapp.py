@@ -1,10 +1,26 @@
 """CLAPP: each patch predicts the patch below it, against one of another image."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from fgspec.formulas import losses as of
+from fgspec.formulas.notation import one_over
+from fgspec.formulas.tree import (
+    Domain,
+    Equation,
+    Expr,
+    Function,
+    Index,
+    Mean,
+    Number,
+    Over,
+    Plus,
+    Product,
+    Symbol,
+    Total,
+)
 from fgspec.problems.problems import Problem
 from fgspec.spec.base import PositiveInt, Unit
 from fgspec.spec.coupling import Coupling
@@ -24,6 +40,7 @@ class Clapp(Objective):
     """
 
     behaviour: ClassVar[str | None] = "compiler.objectives.clapp:Clapp"
+    title: ClassVar[str] = "CLAPP hinge loss"
     takes: ClassVar[tuple[LabelKind, ...]] = ("class", "vector", "binary")
     needs_labels: ClassVar[bool] = False
     classifies: ClassVar[bool] = False
@@ -39,6 +56,30 @@ class Clapp(Objective):
         description="How far below a patch the predicted ones are: 1, 2, up to so many rows.",
         examples=[2],
     )
+
+    def formulas(self) -> Iterable[Equation]:
+        """Hinge losses of scores, averaged over patches and distances."""
+        step, axes = Index("k"), ("n", "p", "c")
+        expected = Symbol("v", "v", "v", (step,), axes)
+        half = Number(1 / 2, r"\tfrac12", "1/2")
+        hinges: list[tuple[int, Expr]] = []
+        for key, letters, sign in (("z", ("z", "z"), -1), ("other z", (r"\tilde z", "z̃"), 1)):
+            below = Symbol(key, *letters, (step,), axes)
+            score = Total(("c",), Product((below, expected)))
+            hinge = Function("positive part", Plus(((1, Number(1)), (sign, score))))
+            hinges.append((1, Product((half, hinge))))
+        over = Over(step, Domain("steps", "k", "k"), Mean(("p",), Plus(tuple(hinges))))
+        yield Equation(
+            of.LOSS,
+            Product((one_over(self.steps, "K"), over)),
+            "A patch must predict the one below it, and not that of another image.",
+            letters=(
+                "z the features of row n that are k rows below patch p",
+                "z̃ those of another image at the same place",
+                "v what patch p predicts of them, W_k times its features",
+                f"K how far below, {self.steps}",
+            ),
+        )
 
     def scale(self, data: DatasetInfo) -> float:
         """That of scores of zero."""

@@ -11,8 +11,8 @@ from fgspec.spec.architectures import ACTIVATION, AT, INITIALIZATION
 from fgspec.spec.base import PositiveInt, Unit
 from fgspec.spec.initializations import AnyInitialization, KaimingUniform
 from fgspec.spec.layers import Window
-from fgspec.spec.normalizations import GridNormalization, NormPlace
-from fgspec.spec.patch_networks import PatchNetwork
+from fgspec.spec.normalizations import GridNormalization, LayerNorm, NormPlace
+from fgspec.spec.patch_networks import Blocks, PatchNetwork, groups_of_channels, patches_per_side
 from fgspec.yaml.load import Path
 
 
@@ -28,26 +28,14 @@ class ConvMixer(PatchNetwork):
 
     behaviour: ClassVar[str | None] = "compiler.network.conv_mixer:ConvMixer"
     type: Literal["conv_mixer"] = "conv_mixer"
-    blocks: Annotated[int, Field(ge=1, le=10_000)] = Field(
-        default=8, description="Number of blocks.", examples=[4]
-    )
-    patches: PositiveInt = Field(
-        default=8,
-        description="Patches per side of the image; there are patches^2 of them. It must divide "
-        "the image's height and width.",
-        examples=[4],
-    )
+    blocks: Blocks = Field(default=8, description="Number of blocks.", examples=[4])
+    patches: PositiveInt = patches_per_side()
     channels: Annotated[PositiveInt, Unit("channels")] = Field(
         default=256,
         description="Channels of every patch; `groups` must divide them.",
         examples=[64],
     )
-    groups: PositiveInt = Field(
-        default=1,
-        description="Groups that the channels fall into. Local losses can have a copy for each; "
-        "the network computes the same.",
-        examples=[4],
-    )
+    groups: PositiveInt = groups_of_channels()
     size: Annotated[Window, Unit("positions")] = Field(
         default=9,
         description="Side of the square windows of the convolutions, an odd number.",
@@ -63,6 +51,11 @@ class ConvMixer(PatchNetwork):
     def example(cls) -> Self:
         """See the base."""
         return cls(blocks=2, patches=2, channels=4, groups=2, size=3)
+
+    def deepened(self, blocks: int) -> Self | None:
+        """As its field says."""
+        normalization = GridNormalization(type=LayerNorm())
+        return self.model_copy(update={"blocks": blocks, "normalization": normalization})
 
     def normalized(self, image: tuple[int, int, int]) -> Iterator[NormPlace]:
         """After every activation."""

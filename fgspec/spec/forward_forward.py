@@ -1,11 +1,13 @@
 """The goodness of Forward-Forward: a local loss of a block's own activations (Hinton 2022)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from math import log, prod
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from fgspec.formulas import losses as of
+from fgspec.formulas.tree import Equation, Function, Mean, Number, Product, Symbol, Total
 from fgspec.problems.problems import Problem
 from fgspec.spec.base import PositiveFloat, Values
 from fgspec.spec.dataset_info import DatasetInfo
@@ -28,6 +30,11 @@ class ForwardForward(Objective):
     """
 
     behaviour: ClassVar[str | None] = "compiler.objectives.forward_forward:ForwardForward"
+    title: ClassVar[str] = "goodness loss"
+    makes: ClassVar[str] = (
+        "Every example has two rows: its image with its own label written into it, and the same "
+        "image with a wrong label."
+    )
     variants: ClassVar[int] = 2
     answers: ClassVar[bool] = False
     reads_head: ClassVar[bool] = False
@@ -51,6 +58,31 @@ class ForwardForward(Objective):
             }
         ),
     ] = Field(default="sum", description="How the squares of a block's activations are added up.")
+
+    def formulas(self) -> Iterable[Equation]:
+        """The goodness, then the loss."""
+        good = Symbol("goodness", "G", "G", (), ("n",))
+        active = Symbol("h", "h", "h", (), ("n", "c"))
+        sign = Symbol("sign of row", "s", "s", (), ("n",))
+        threshold = Number(self.threshold, r"\theta", "θ")
+        added, what = (Total, "sum") if self.goodness == "sum" else (Mean, "mean")
+        yield Equation(
+            good,
+            added(("c",), of.square(active)),
+            f"The goodness of a row is the {what} of the squares of the block's activations.",
+            letters=("h activation c of row n",),
+        )
+        yield Equation(
+            of.LOSS,
+            Function("softplus", Product((sign, of.difference(threshold, good)))),
+            "The loss is low if the goodness is above the threshold for an image with its own "
+            "label, and below it for one with another label.",
+            letters=(
+                "s 1 for a row with its own label, -1 with another",
+                f"θ the threshold, {self.threshold:g}",
+                "softplus(x) = log(1 + exp(x))",
+            ),
+        )
 
     def outputs(self, data: DatasetInfo) -> int:
         """Never read: the loss reads features, however many there are."""

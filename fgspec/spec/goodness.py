@@ -22,6 +22,8 @@ class GoodnessPrediction(Prediction):
         "To answer, the network is run once for every label, which is written into the image. The "
         "answer is the label with the largest sum of goodness after all blocks but the first."
     )
+    short: ClassVar[str] = "the label of the largest goodness, of all tried"
+    reads_classifier: ClassVar[bool] = False
     type: Literal["goodness"] = "goodness"
 
     def problems(self, at: Path, losses: Any, architecture: Any) -> Iterator[Problem]:

@@ -4,11 +4,17 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from fgspec.spec.base import PositiveInt, Resume, Unit
-from fgspec.spec.sources import Source
+from fgspec.spec.base import Resume
+from fgspec.spec.saved_splits import (
+    SavedSplits,
+    Size,
+    size_of_images,
+    test_split,
+    training_split,
+)
 
 
-class HuggingFace(Source):
+class HuggingFace(SavedSplits):
     """A data set saved by Hugging Face `datasets`: `dataset.save_to_disk(PATH)`.
 
     The set must have a column of images and one of labels: a `ClassLabel`, or whole numbers from 0.
@@ -17,7 +23,6 @@ class HuggingFace(Source):
     """
 
     behaviour: ClassVar[str | None] = "fgspec.data.hugging_face:HuggingFace"
-    decoded: ClassVar[bool] = True
 
     type: Literal["hugging_face"] = Field(
         default="hugging_face", description="A data set saved by Hugging Face `datasets`."
@@ -27,19 +32,10 @@ class HuggingFace(Source):
         "relative path is looked for in the current directory, then in `$FGSPEC_DATA`.",
         examples=["data/beans"],
     )
-    train: str = Field(
-        default="train", description="The split of the training images.", examples=["training"]
-    )
-    test: str = Field(
-        default="test", description="The split of the test images.", examples=["validation"]
-    )
+    train: str = training_split("training")
+    test: str = test_split()
     image: str = Field(default="image", description="The column of the images.", examples=["img"])
     label: str = Field(
         default="label", description="The column of the labels.", examples=["fine_label"]
     )
-    size: Annotated[PositiveInt | None, Unit("pixels")] = Field(
-        default=None,
-        description="Height and width that the central square of each image is resized to. null: "
-        "images stay as they are, and must all have one size.",
-        examples=[64],
-    )
+    size: Size = size_of_images()

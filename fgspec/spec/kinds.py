@@ -7,7 +7,7 @@ of a method asks the object, and nobody asks which method it is.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar, Self, TypeVar, cast, get_args
@@ -16,6 +16,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from fgspec.errors import UserError
+from fgspec.formulas.tree import Equation
 from fgspec.problems.problems import Problem
 from fgspec.spec import plugins
 from fgspec.spec.base import Section, enum_descriptions
@@ -122,6 +123,13 @@ class Kind(Section):
     def base(cls) -> "type[Kind]":
         """The class that all methods of its table derive from."""
         return next(above for above in cls.__mro__ if Kind in above.__bases__)
+
+    def formulas(self) -> Iterable[Equation]:
+        """What it computes, as equations, if that depends on nothing else of a spec.
+
+        `fgspec explain` and the reference show them. By default there are none.
+        """
+        return ()
 
     def options(self) -> dict[str, Any]:
         """Its fields besides `type`, as plain values."""

@@ -170,6 +170,15 @@ class Losses(Section):
             yield Placed(("losses", "objective"), self.objective)
 
     @property
+    def answering(self) -> Objective:
+        """The objective that the classifier is trained and evaluated by."""
+        return self.objective.answer()
+
+    def only_answers(self, at: Path) -> bool:
+        """Whether the method at a path is an objective that trains the classifier alone."""
+        return at == ("losses", "objective") and at not in {own.at for own in self.placed()}
+
+    @property
     def views(self) -> int:
         """How many views of each example a batch has."""
         return max(objective.views for _, objective in self.placed())

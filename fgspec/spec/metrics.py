@@ -56,7 +56,7 @@ class Leading(NamedTuple):
 
 def answer_of(data: Data, losses: Losses) -> Objective:
     """The objective that the classifier of a spec is trained and evaluated by, on its labels."""
-    return losses.objective.answer().for_labels(data.source.label_kind())
+    return losses.answering.for_labels(data.source.label_kind())
 
 
 def selecting(data: Data) -> str:

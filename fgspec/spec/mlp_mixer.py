@@ -10,7 +10,7 @@ from fgspec.spec.architectures import AT, INITIALIZATION
 from fgspec.spec.base import PositiveInt, Unit
 from fgspec.spec.initializations import AnyInitialization, Lecun
 from fgspec.spec.normalizations import PreNormalization
-from fgspec.spec.patch_networks import PreNormNetwork
+from fgspec.spec.patch_networks import Blocks, PreNormNetwork, groups_of_channels, patches_per_side
 from fgspec.spec.shapes import Axis
 from fgspec.yaml.load import Path
 
@@ -27,26 +27,14 @@ class MlpMixer(PreNormNetwork):
 
     behaviour: ClassVar[str | None] = "compiler.network.mlp_mixer:MlpMixer"
     type: Literal["mlp_mixer"] = "mlp_mixer"
-    blocks: Annotated[int, Field(ge=1, le=10_000)] = Field(
-        default=8, description="Number of blocks.", examples=[4]
-    )
-    patches: PositiveInt = Field(
-        default=8,
-        description="Patches per side of the image; there are patches^2 of them. It must divide "
-        "the image's height and width.",
-        examples=[4],
-    )
+    blocks: Blocks = Field(default=8, description="Number of blocks.", examples=[4])
+    patches: PositiveInt = patches_per_side()
     channels: Annotated[PositiveInt, Unit("channels")] = Field(
         default=512,
         description="Channels of every patch; `groups` must divide them.",
         examples=[128],
     )
-    groups: PositiveInt = Field(
-        default=1,
-        description="Groups that the channels fall into. Local losses can have a copy for each; "
-        "the network computes the same.",
-        examples=[4],
-    )
+    groups: PositiveInt = groups_of_channels()
     token_hidden: Annotated[PositiveInt | None, Unit("positions")] = Field(
         default=None,
         description="Positions between the two layers over patches. null: half of `channels`.",

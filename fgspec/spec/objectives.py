@@ -1,11 +1,21 @@
 """Objectives: what is minimised at every site of a loss, one class each."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import log
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from fgspec.formulas import losses as of
+from fgspec.formulas.tree import (
+    Equation,
+    Function,
+    Number,
+    Product,
+    Ratio,
+    Symbol,
+    Total,
+)
 from fgspec.problems.problems import Problem
 from fgspec.spec.augmentations import Draw
 from fgspec.spec.base import PositiveFloat, PositiveInt, Resume, Unit, Values
@@ -27,6 +37,8 @@ class Objective(Kind):
     of its first view, then those of its second.
 
     Attributes:
+        title: what it is called in sentences and pictures; its name, with spaces, if empty.
+        makes: which rows `prepared` makes of an example, as a sentence; needed with `variants`.
         takes: what the label of an example may be. Data with other labels are refused.
         classifies: whether `predict` gives a class for each row.
         views: of each example, 1 or 2, differently augmented.
@@ -54,6 +66,8 @@ class Objective(Kind):
 
     table: ClassVar = OBJECTIVES
     on_resume: ClassVar = Resume.FORKS
+    title: ClassVar[str] = ""
+    makes: ClassVar[str] = ""
     takes: ClassVar[tuple[LabelKind, ...]] = ("class",)
     classifies: ClassVar[bool] = True
     needs_labels: ClassVar[bool] = True
@@ -69,6 +83,18 @@ class Objective(Kind):
     reports: ClassVar[tuple[str, ...]] = ("error", "accuracy")
     headline: ClassVar[str] = "error"
     lower_is_better: ClassVar[bool] = True
+
+    def called(self) -> str:
+        """What it is called in sentences and pictures."""
+        return self.title or str(self).replace("_", " ")
+
+    def reading(self) -> str:
+        """What a local loss is a loss of, such as `the features there`."""
+        return "a head of its own" if self.reads_head else "the features there"
+
+    def readout(self) -> str:
+        """What the final readout is called that it trains: by default a classifier if it is one."""
+        return "classifier" if self.classifies else "readout"
 
     def outputs(self, data: DatasetInfo) -> int:
         """How many outputs each head that it trains has; by default those that tell a label."""
@@ -177,6 +203,28 @@ class Objective(Kind):
         """
         raise self.lacks("value")
 
+    def formulas(self) -> Iterable[Equation]:
+        """The loss of a row as equations, the last of which is for `fgspec.formulas.losses.LOSS`.
+
+        By default there are none. The law of objectives evaluates them: they give `value`.
+        """
+        return ()
+
+    def quantities(self, outputs: Any, targets: Any) -> Mapping[Any, tuple[Any, str]]:
+        """What the letters of its formulas stand for that no formula defines.
+
+        By default the outputs are o and what they are compared with is t.
+
+        Args:
+            outputs: as `value` reads them.
+            targets: of every row, from `targets`.
+
+        Returns:
+            Numbers with a letter for each of their axes, by the key of a symbol, or by its key and
+            what its index stands for, such as `("z", 1)`. Sums over the index run over these.
+        """
+        return {"o": (outputs, "nc"), "t": (targets, "nc")}
+
     def metrics(self, outputs: Any, targets: Any) -> Mapping[str, Any]:
         """What else tells how good outputs are, by the names of `reports`: each [n], one a row."""
         raise self.lacks("metrics")
@@ -196,6 +244,12 @@ class CrossEntropy(Objective):
     behaviour: ClassVar[str | None] = "compiler.objectives.cross_entropy:CrossEntropy"
     type: Literal["cross_entropy"] = "cross_entropy"
 
+    def formulas(self) -> Iterable[Equation]:
+        """The softmax, then the loss."""
+        yield of.softmax()
+        says = "The loss is the negative log probability of the label, in nats."
+        yield Equation(of.LOSS, of.cross_entropy(), says, letters=(of.ONE_HOT,))
+
     def scale(self, data: DatasetInfo) -> float:
         """The entropy of a uniform guess."""
         return log(data.classes)
@@ -210,6 +264,7 @@ class InfoNce(Objective):
     """
 
     behaviour: ClassVar[str | None] = "compiler.objectives.info_nce:InfoNce"
+    title: ClassVar[str] = "InfoNCE loss"
     needs_labels: ClassVar[bool] = False
     views: ClassVar[int] = 2
     answers: ClassVar[bool] = False
@@ -239,6 +294,41 @@ class InfoNce(Objective):
         default="stopped",
         description="Whether gradients flow through the keys (Ren et al. 2022, figure 4).",
     )
+
+    def formulas(self) -> Iterable[Equation]:
+        """Projections of length one, their similarities, then the loss."""
+        unit = Symbol("unit", "u", "u", (), ("n", "c"))
+        alike = Symbol("alike", "s", "s", (), ("n", "m"))
+        other = Symbol("other view", r"\mathbf 1[m=n^{+}]", "1{m=n⁺}", bare=True)
+        apart = Symbol("apart", r"\mathbf 1[m\neq n]", "1{m≠n}", bare=True)
+        yield Equation(
+            unit,
+            Ratio(of.OUTPUT, of.length(of.OUTPUT, "d")),
+            "Projections are scaled to length one.",
+            letters=("o output c of row n, a view of an image",),
+        )
+        yield Equation(
+            alike,
+            Ratio(of.inner(unit), Number(self.temperature, r"\tau", "τ")),
+            "The similarity of two views is the cosine over the temperature.",
+            letters=(f"τ the temperature, {self.temperature:g}",),
+        )
+        exp = Function("exp", alike)
+        yield Equation(
+            of.LOSS,
+            of.minus(
+                of.log(
+                    Ratio(
+                        Total(("m",), Product((other, exp))), Total(("m",), Product((apart, exp)))
+                    )
+                )
+            ),
+            "The other view of the image must be told from all views of the batch.",
+            letters=(
+                "n⁺ the other view of the image of row n",
+                "1{} is 1 where this holds, else 0",
+            ),
+        )
 
     def outputs(self, data: DatasetInfo) -> int:
         """Of the projection."""

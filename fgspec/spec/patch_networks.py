@@ -1,7 +1,9 @@
 """What networks have in common that keep the patches and the channels of an image in all blocks."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+
+from pydantic import Field
 
 from fgspec.problems.problems import Problem
 from fgspec.spec.architectures import AT, Normalized, equal_patches
@@ -10,6 +12,29 @@ from fgspec.spec.losses import LossAxis
 from fgspec.spec.normalizations import NormPlace
 from fgspec.spec.shapes import Axis, Extent, divisors
 from fgspec.yaml.load import Path
+
+Blocks = Annotated[int, Field(ge=1, le=10_000)]
+"""A number of blocks."""
+
+
+def patches_per_side() -> Any:
+    """The field of the patches."""
+    return Field(
+        default=8,
+        description="Patches per side of the image; there are patches^2 of them. It must divide "
+        "the image's height and width.",
+        examples=[4],
+    )
+
+
+def groups_of_channels() -> Any:
+    """The field of the groups."""
+    return Field(
+        default=1,
+        description="Groups that the channels fall into. Local losses can have a copy for each; "
+        "the network computes the same.",
+        examples=[4],
+    )
 
 
 class PatchNetwork(Normalized):
@@ -39,6 +64,10 @@ class PatchNetwork(Normalized):
     def block_count(self) -> tuple[int, Path] | None:
         """As its field says."""
         return self.blocks, (*AT, "blocks")
+
+    def deepened(self, blocks: int) -> Self | None:
+        """As its field says."""
+        return self.model_copy(update={"blocks": blocks})
 
     def axis_sizes(self, axis: Axis) -> Iterator[tuple[Path, int]]:
         """Groups and patches."""

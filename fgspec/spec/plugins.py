@@ -6,8 +6,14 @@ or when the whole language is asked for.
 
 import importlib
 from collections.abc import Mapping
-from functools import lru_cache
-from importlib.metadata import EntryPoint, PackageNotFoundError, distributions, version
+from functools import cache, lru_cache
+from importlib.metadata import (
+    Distribution,
+    EntryPoint,
+    PackageNotFoundError,
+    entry_points,
+    version,
+)
 from typing import Any, NamedTuple
 
 from fgspec.errors import UserError
@@ -34,30 +40,39 @@ def package_of(point: EntryPoint) -> Package:
     """The distribution that an entry point belongs to."""
     if point.dist is None:
         return Package(point.value.partition(":")[0], "of unknown version")
-    return Package(point.dist.name, point.dist.version)
+    return _package(point.dist)
+
+
+@cache
+def _package(dist: Distribution) -> Package:
+    """Both words are parsed anew whenever they are asked for, which takes a millisecond."""
+    return Package(dist.name, dist.version)
 
 
 @lru_cache(maxsize=1)
 def _groups() -> Mapping[str, Mapping[str, tuple[EntryPoint, ...]]]:
     """Entry points by group and name, fgspec's own first."""
-    # One package may lie on the path twice; Python imports the first.
-    packages = {dist.name: dist for dist in reversed(list(distributions()))}
-    points = [
-        point
-        for dist in packages.values()
-        for point in dist.entry_points
-        if point.group.startswith(PREFIX)
-    ]
+    # Of a package that lies on the path twice, these are the points of the first, which Python
+    # imports.
+    installed = entry_points()
+    groups = sorted(group for group in installed.groups if group.startswith(PREFIX))
+    points = [point for group in groups for point in installed.select(group=group)]
     found: dict[str, dict[str, tuple[EntryPoint, ...]]] = {}
-    for point in sorted(points, key=lambda p: (package_of(p).name != OWN, p.name)):
+    for point in sorted(points, key=_rank):
         alike = found.setdefault(point.group, {})
         alike[point.name] = (*alike.get(point.name, ()), point)
     return found
 
 
+def _rank(point: EntryPoint) -> tuple[bool, str, str]:
+    owner = package_of(point).name
+    return owner != OWN, point.name, owner
+
+
 def forget() -> None:
     """Read what is installed anew, when it is next asked for."""
     _groups.cache_clear()
+    _package.cache_clear()
 
 
 def names(group: str) -> tuple[str, ...]:

@@ -20,6 +20,8 @@ class Prediction(Kind):
 
     Attributes:
         says: how the model answers, in a sentence; empty if the classifier does it.
+        short: the same in at most 50 letters, for a picture.
+        reads_classifier: whether the outputs of the classifier are among what it reads.
         needs: fields of a spec with local losses that it can stand in, nested, such as an
             objective; its law is tested there.
     """
@@ -27,6 +29,8 @@ class Prediction(Kind):
     table: ClassVar = PREDICTIONS
     on_resume: ClassVar = Resume.FORKS
     says: ClassVar[str] = ""
+    short: ClassVar[str] = ""
+    reads_classifier: ClassVar[bool] = True
     needs: ClassVar[Mapping[str, Any]] = {}
 
     def outputs(self, trained: Any, image: Any) -> Any:
@@ -58,6 +62,7 @@ class SumPrediction(Prediction):
     says: ClassVar[str] = (
         "The answer is read from the sum of the outputs of all readouts that a block learns from."
     )
+    short: ClassVar[str] = "the sum of the outputs of these heads"
     type: Literal["sum"] = "sum"
 
     def problems(self, at: Path, losses: Any, architecture: Any, data: Data) -> Iterator[Problem]:

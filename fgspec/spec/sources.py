@@ -170,6 +170,7 @@ class Published(Source):
 
     # Not a field here: fields of a base come first, and specs are printed in the order of fields.
     if TYPE_CHECKING:
+        path: Any
         verify: Any
 
     def describe(self, search: Search = None) -> DatasetInfo:

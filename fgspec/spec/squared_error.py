@@ -1,7 +1,10 @@
 """Squared error, of classes as one-hot vectors and of vectors: regression."""
 
+from collections.abc import Iterable
 from typing import ClassVar, Literal
 
+from fgspec.formulas import losses as of
+from fgspec.formulas.tree import Equation, Number, Product, Total
 from fgspec.spec.dataset_info import DatasetInfo, LabelKind
 from fgspec.spec.objectives import Objective
 
@@ -22,6 +25,13 @@ class SquaredError(Objective):
     def for_labels(self, label: LabelKind) -> Objective:
         """Of vectors it has other metrics and another answer."""
         return VectorSquaredError() if label == "vector" else self
+
+    def formulas(self) -> Iterable[Equation]:
+        """Half the squared distance."""
+        half = Number(1 / 2, r"\tfrac12", "1/2")
+        distance = Total(("c",), of.square(of.difference(of.OUTPUT, of.LABEL)))
+        says = "The loss is half the squared distance of the outputs from the label."
+        yield Equation(of.LOSS, Product((half, distance)), says, letters=of.O_AND_T)
 
     def scale(self, data: DatasetInfo) -> float:
         """The loss of outputs that are all zero."""

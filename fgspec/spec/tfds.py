@@ -4,11 +4,17 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from fgspec.spec.base import PositiveInt, Resume, Unit
-from fgspec.spec.sources import Source
+from fgspec.spec.base import Resume
+from fgspec.spec.saved_splits import (
+    SavedSplits,
+    Size,
+    size_of_images,
+    test_split,
+    training_split,
+)
 
 
-class Tfds(Source):
+class Tfds(SavedSplits):
     """A data set that TensorFlow Datasets prepared as ArrayRecord.
 
     `tfds build NAME --file_format=array_record` prepares one. It must have a feature `Image` and a
@@ -19,7 +25,6 @@ class Tfds(Source):
     """
 
     behaviour: ClassVar[str | None] = "fgspec.data.tfds:Tfds"
-    decoded: ClassVar[bool] = True
 
     type: Literal["tfds"] = Field(
         default="tfds", description="A data set that TensorFlow Datasets prepared as ArrayRecord."
@@ -30,19 +35,10 @@ class Tfds(Source):
         "in `$FGSPEC_DATA`.",
         examples=["data/birds"],
     )
-    train: str = Field(
-        default="train", description="The split of the training images.", examples=["train_full"]
-    )
-    test: str = Field(
-        default="test", description="The split of the test images.", examples=["validation"]
-    )
+    train: str = training_split("train_full")
+    test: str = test_split()
     image: str = Field(default="image", description="The feature of the images.", examples=["img"])
     label: str = Field(
         default="label", description="The feature of the labels.", examples=["coarse_label"]
     )
-    size: Annotated[PositiveInt | None, Unit("pixels")] = Field(
-        default=None,
-        description="Height and width that the central square of each image is resized to. null: "
-        "images stay as they are, and must all have one size.",
-        examples=[64],
-    )
+    size: Size = size_of_images()

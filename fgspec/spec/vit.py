@@ -9,7 +9,7 @@ from fgspec.spec.architectures import INITIALIZATION
 from fgspec.spec.base import PositiveInt, Unit, Values
 from fgspec.spec.initializations import AnyInitialization, Lecun
 from fgspec.spec.normalizations import PreNormalization
-from fgspec.spec.patch_networks import PreNormNetwork
+from fgspec.spec.patch_networks import Blocks, PreNormNetwork, patches_per_side
 from fgspec.spec.shapes import Extent
 
 
@@ -28,15 +28,10 @@ class Vit(PreNormNetwork):
     behaviour: ClassVar[str | None] = "compiler.network.vit:Vit"
     counts_groups: ClassVar[str] = "heads"
     type: Literal["vit"] = "vit"
-    blocks: Annotated[int, Field(ge=1, le=10_000)] = Field(
+    blocks: Blocks = Field(
         default=12, description="Number of blocks, the depth of the transformer.", examples=[4]
     )
-    patches: PositiveInt = Field(
-        default=8,
-        description="Patches per side of the image; there are patches^2 of them. It must divide "
-        "the image's height and width.",
-        examples=[4],
-    )
+    patches: PositiveInt = patches_per_side()
     channels: Annotated[PositiveInt, Unit("channels")] = Field(
         default=192,
         description="Channels of every token, the width of the transformer; `heads` must divide "

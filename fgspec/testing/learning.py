@@ -44,6 +44,7 @@ from fgspec.spec.rules import RULES, Rule
 from fgspec.spec.sample_sets import SampleSet
 from fgspec.spec.spaces import Space
 from fgspec.spec.targets import Target
+from fgspec.testing.formulas import evaluated
 from fgspec.testing.law import array, law, method_of
 
 INFO = DatasetInfo(
@@ -202,6 +203,7 @@ def check_objective(objective: Objective | type[Objective]) -> None:
         own = working(made.for_labels(kind))
         _check_rows(own, info)
         _check_metrics(own, info)
+        _check_formulas(own, info)
         _check_fusion(own, info)
         # Rules do not depend on labels, so other kinds of labels are checked with one rule only,
         # because compiling a program takes seconds.
@@ -379,6 +381,19 @@ def _check_metrics(objective: Objective, info: DatasetInfo) -> None:
             f"{objective}: predict() returns {answers.tolist()} for outputs whose loss is lowest "
             f"with the labels {classes.tolist()}"
         )
+
+
+def _check_formulas(objective: Objective, info: DatasetInfo) -> None:
+    """The formulas of an objective, if it has any, give its value."""
+    if not tuple(objective.formulas()):
+        return
+    flat, targets = _outputs(objective, info, 6, seed=3)
+    value = jax.jit(objective.value)
+    for size in (1.0, 0.3):  # large numbers alone would not tell a softplus from its limit
+        outputs = _cut(objective, info, flat * size)
+        expected = np.asarray(value(outputs, targets), np.float64)
+        gap = distance(evaluated(objective, outputs, targets), expected)
+        assert gap < CLOSE, f"{objective}: formulas() give another loss than value(), by {gap:.1e}"
 
 
 def _check_fusion(objective: Objective, info: DatasetInfo) -> None:

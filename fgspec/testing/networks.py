@@ -23,6 +23,7 @@ from compiler.network.norms import Norm
 from compiler.network.running import initial
 from compiler.network.shapes import Layer as PlannedLayer
 from compiler.plan.plan import make_plan
+from compiler.plan.stacks import stacked
 from fgspec.check.against_data import data_problems
 from fgspec.loading.defaults import complete
 from fgspec.loading.spec_file import loads
@@ -196,6 +197,8 @@ def check_architecture(architecture: Architecture | type[Architecture]) -> None:
 
     Forward gradients of every rule, over a full basis of perturbations, equal the exact gradient.
 
+    Equal blocks, if `deepened` gives any, learn the same whether scanned or unrolled.
+
     Raises:
         AssertionError: the law is broken.
     """
@@ -241,6 +244,31 @@ def check_architecture(architecture: Architecture | type[Architecture]) -> None:
     )
     if trains:
         check_forward_rules(made)
+    deep = made.deepened(3)
+    if deep is not None:
+        _check_scanned(deep)
+
+
+def _check_scanned(made: Architecture) -> None:
+    """Equal blocks that are scanned learn what unrolled ones do.
+
+    Under backprop, which goes through all of them; that other estimators are scanned as well is the
+    law of estimators.
+    """
+    experiment, batch = _experiment(made, "bp"), _batch()
+    unrolled, scanned = (
+        compile_plan(make_plan(experiment.model_copy(update={"compile": how}), INFO))
+        for how in (
+            experiment.compile.model_copy(update={"blocks": blocks})
+            for blocks in ("unrolled", "scanned")
+        )
+    )
+    stacks, state = scanned.plan.stacks, _state(unrolled)
+    assert stacks, f"{made}: deepened() gives no equal blocks in a row, which can be scanned"
+    params = jax.jit(partial(stacked, stacks))(state.params)
+    found = scanned.gradient(_state(scanned)._replace(params=params), batch)[0]
+    gap = _distance(found, unrolled.gradient(state, batch)[0])
+    assert gap < 1e-4, f"{made}: scanned blocks learn something else, by {gap:.1e}"
 
 
 def _check_axes(made: Architecture, network: Network) -> None:

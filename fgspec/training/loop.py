@@ -139,6 +139,8 @@ class Window:
     started: float = field(default_factory=time.perf_counter)
     waited: float = 0.0
     timed: int = 0
+    away: float = 0.0
+    """Seconds spent on anything but updates, since the loop began."""
 
     def add(self, metrics: Mapping[str, Any], waited: float, count: int) -> None:
         """Keep the metrics of `count` steps and the seconds they waited for their batches."""
@@ -178,7 +180,9 @@ class Window:
         jax.block_until_ready(state)
         before = time.perf_counter()
         yield
-        self.started += time.perf_counter() - before
+        spent = time.perf_counter() - before
+        self.started += spent
+        self.away += spent
 
     def resume(self, values: Mapping[str, list[float]]) -> None:
         """Take up the steps of a window that a checkpoint interrupted."""
@@ -192,13 +196,14 @@ class Outlets:
     Attributes:
         write: (step, metrics, hash of the examples consumed) -> a line of the logbook.
         save: (step, state, what else must survive) -> a checkpoint.
-        show: (step, metrics known so far) -> progress for a person.
+        show: (step, metrics known so far, seconds spent on anything but updates) -> progress for a
+            person.
         stopping: whether the run was told to stop.
     """
 
     write: Callable[[int, Mapping[str, float], str], None]
     save: Callable[[int, Any, Mapping[str, Any]], None]
-    show: Callable[[int, Mapping[str, float]], None]
+    show: Callable[[int, Mapping[str, float], float], None]
     stopping: Callable[[], bool]
 
 
@@ -386,7 +391,7 @@ def train(
         if stopping or early or best or timetable.due(step, timetable.checkpoint_every):
             with window.paused(state):
                 save(window.values(), at_end=at_end)
-        outlets.show(step, known)
+        outlets.show(step, known, window.away)
         if stopping:
             raise stopped()
     return state

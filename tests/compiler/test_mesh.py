@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from compiler.cost.predicted_traffic import predicted_traffic
+from fgspec import api
 from fgspec.spec.rules import RULES
 
 TESTS = Path(__file__).parents[1]
@@ -33,6 +35,12 @@ def findings():
 def test_every_rule_gives_the_same_answer_on_any_mesh(findings):
     assert len(findings["agreement"]) == len(RULES.names()) + 2
     assert {case: d for case, d in findings["agreement"].items() if not d < 2e-4} == {}
+
+
+def test_every_network_with_groups_gives_the_same_answer_on_groups_of_devices(findings):
+    """A vision transformer among them, whose groups are the heads of attention."""
+    assert "vit" in findings["groups"]
+    assert {case: d for case, d in findings["groups"].items() if not d < 2e-4} == {}
 
 
 def test_noise_has_the_same_bits_and_is_drawn_where_it_is_used(findings):
@@ -94,3 +102,33 @@ def test_local_greedy_forward_gradients_send_no_errors_between_groups(findings):
     }
     assert min(sums["bp"]) > features
     assert max(sums["lg-fg-a"]) < 0.3 * features
+
+
+def _sent(rule, more=""):
+    text = f"""
+fgspec: 1
+name: sent
+rule: {rule}
+data: {{source: {{type: mnist}}, batch_size: 32}}
+architecture: {{type: local_mixer, blocks: 2, patches: 2, channels: 8, groups: 2}}
+training: {{steps: 8}}
+mesh: {{data: 4, group: 2}}
+{more}
+"""
+    return predicted_traffic(api.plan(text, here=False))
+
+
+def test_what_is_sent_is_the_mean_over_updates():
+    """Of estimated and exact ones, and of those of all phases."""
+    exact, estimated = _sent("lg-bp"), _sent("lg-fg-w")
+    assert exact["all-reduce", "data"] > 2 * estimated["all-reduce", "data"]
+    shares = {
+        "gradient: {exact_every: 4}": 1 / 4,
+        "gradient: {exact_every: 1}": 1,
+        "phases: [{steps: 2, gradient: {target: local}}]": 1 / 4,
+        "phases: [{steps: 4, gradient: {target: local}}]\ngradient: {exact_every: 2}": 3 / 4,
+    }
+    for more, share in shares.items():
+        for key, sent in _sent("lg-fg-w", more).items():
+            wanted = share * exact[key] + (1 - share) * estimated[key]
+            assert sent == pytest.approx(wanted, abs=1), (more, key)

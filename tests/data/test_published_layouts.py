@@ -112,8 +112,9 @@ def test_idx_files_of_another_set_are_named_by_their_mean(tmp_path, asked, there
 
 def test_unpacked_fashion_mnist_is_known_by_counts_and_mean(tmp_path, monkeypatch):
     idx_set_of_mean(tmp_path / "d", MEANS["fashion_mnist"], packed=False)
-    small = replace(fashion_mnist.FILES.info, train_examples=100, test_examples=100)
-    monkeypatch.setattr(fashion_mnist, "FILES", replace(fashion_mnist.FILES, info=small))
+    files = fashion_mnist.FashionMnist.files
+    small = replace(files.info, train_examples=100, test_examples=100)
+    monkeypatch.setattr(fashion_mnist.FashionMnist, "files", replace(files, info=small))
     assert len(read(FashionMnist(path="d")).train_labels) == 100
     (tmp_path / "e").mkdir()
     idx_set_of_mean(tmp_path / "e" / "raw", 99.0, packed=False)

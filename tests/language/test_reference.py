@@ -16,6 +16,7 @@ from data.image_folders import write
 from fgspec.cli.check_ import checked
 from fgspec.cli.completion import fields as completed
 from fgspec.data.packing import pack
+from fgspec.formulas.styles import LATEX
 from fgspec.loading.from_mapping import yaml_of
 from fgspec.loading.spec_file import load, loads
 from fgspec.problems.problems import SpecError
@@ -66,6 +67,15 @@ def _words(annotation):
         yield from get_args(annotation)
     for part in get_args(annotation):
         yield from _words(part)
+
+
+def test_formulas_are_on_a_page():
+    having = [m for m in CLASSES if issubclass(m, Kind) and m.formulas is not Kind.formulas]
+    assert having
+    for kind in having:
+        for equation in kind().formulas():
+            assert equation.says in TEXT
+            assert equation.show(LATEX) in TEXT
 
 
 @pytest.mark.parametrize(("model", "name"), FIELDS)

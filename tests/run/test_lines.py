@@ -100,6 +100,18 @@ def test_progress_is_as_wide_as_its_terminal(width, lines):
     assert max(map(len, state_of().drawn(20, "#", "-"))) <= 20
 
 
+def test_a_long_evaluation_does_not_slow_the_rate_of_updates():
+    """20 steps, one a second, then 80 seconds of evaluation: the next 20 take as long again."""
+    now = [0.0]
+    state = State(40, 0, 20, now=lambda: now[0])
+    for step in range(1, 20):
+        now[0] = step
+        state.take(step, {})
+    now[0] = 100.0
+    state.take(20, {}, away=80.0)
+    assert state.timed() == ["1 steps/s", "1:40 elapsed", "1:40 left"]
+
+
 def test_progress_in_a_file_is_plain_lines():
     def run(console):
         reporter = Reporter(24, 0, console, 12)

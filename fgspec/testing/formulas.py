@@ -1,0 +1,57 @@
+"""Formulas of an objective, evaluated in NumPy from its outputs."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from fgspec.formulas.arrays import Array
+from fgspec.formulas.evaluation import Evaluation
+from fgspec.formulas.losses import LOSS
+from fgspec.formulas.tree import Bound, Domain, Index
+from fgspec.spec.objectives import Objective
+
+
+class _Quantities:
+    """The quantities of an objective as a source of values; see `fgspec.formulas.evaluation`."""
+
+    def __init__(self, given: Mapping[Any, tuple[Any, str]]) -> None:
+        self.given = {
+            key: Array(np.asarray(numbers, np.float64), tuple(axes))
+            for key, (numbers, axes) in given.items()
+        }
+
+    def leaf(self, key: str, indices: tuple[Any, ...]) -> Array:
+        """The quantity of a symbol."""
+        return self.given[(key, *indices) if indices else key]
+
+    def members(self, domain: Domain, index: Index, bound: Bound) -> Sequence[Any]:
+        """What the index of quantities stands for."""
+        return sorted({key[1] for key in self.given if isinstance(key, tuple)})
+
+    def derived(self, index: str, place: Any) -> Bound:
+        """Nothing follows from an index."""
+        return {}
+
+    def at(self, index: Index, bound: Bound) -> Any:
+        """What an index stands for."""
+        return bound[index.name] + index.shift
+
+    def jacobian(self, of: Any, by: Any, through: str) -> None:
+        """A loss has no derivative in it."""
+
+    def moved(self, loss: Any, directions: Any, step: float) -> Array:
+        """A loss has no difference in it."""
+        raise NotImplementedError
+
+
+def evaluated(objective: Objective, outputs: Any, targets: Any) -> np.ndarray:
+    """The loss of every row by the formulas of an objective, [n], in float64.
+
+    Args:
+        objective: with formulas.
+        outputs: as `value` reads them.
+        targets: of every row.
+    """
+    values = _Quantities(objective.quantities(outputs, targets))
+    return Evaluation(tuple(objective.formulas()), values).solve(LOSS).spread("n")
