@@ -187,10 +187,10 @@ class IdxSet:
 
 
 class IdxSource(Published):
-    """The section of a set in four IDX files, with how they are read.
+    """A source with four IDX files, and how they are read.
 
     Attributes:
-        files: of the set.
+        files: the published files of the data set.
     """
 
     files: ClassVar[IdxSet]

@@ -115,10 +115,10 @@ def first_holding(
 
 
 def folder_at(path: str, search: Sequence[Path] | None) -> Path:
-    """The folder that a path of a spec means; see `candidates`.
+    """The folder that a path in a spec means; see `candidates`.
 
     Raises:
-        DataError: there is none.
+        DataError: there is no such folder.
     """
     places = candidates(path, search)
     for place in places:

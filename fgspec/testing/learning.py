@@ -384,7 +384,7 @@ def _check_metrics(objective: Objective, info: DatasetInfo) -> None:
 
 
 def _check_formulas(objective: Objective, info: DatasetInfo) -> None:
-    """The formulas of an objective, if it has any, give its value."""
+    """The formulas of an objective, if it has any, evaluate to its value."""
     if not tuple(objective.formulas()):
         return
     flat, targets = _outputs(objective, info, 6, seed=3)
@@ -393,7 +393,7 @@ def _check_formulas(objective: Objective, info: DatasetInfo) -> None:
         outputs = _cut(objective, info, flat * size)
         expected = np.asarray(value(outputs, targets), np.float64)
         gap = distance(evaluated(objective, outputs, targets), expected)
-        assert gap < CLOSE, f"{objective}: formulas() give another loss than value(), by {gap:.1e}"
+        assert gap < CLOSE, f"{objective}: the loss of formulas() differs from value() by {gap:.1e}"
 
 
 def _check_fusion(objective: Objective, info: DatasetInfo) -> None:

@@ -250,10 +250,10 @@ def check_architecture(architecture: Architecture | type[Architecture]) -> None:
 
 
 def _check_scanned(made: Architecture) -> None:
-    """Equal blocks that are scanned learn what unrolled ones do.
+    """Equal blocks learn the same whether they are scanned or unrolled.
 
-    Under backprop, which goes through all of them; that other estimators are scanned as well is the
-    law of estimators.
+    This is checked under backprop, which passes through all blocks. The law of estimators checks
+    it for other estimators.
     """
     experiment, batch = _experiment(made, "bp"), _batch()
     unrolled, scanned = (
@@ -264,11 +264,13 @@ def _check_scanned(made: Architecture) -> None:
         )
     )
     stacks, state = scanned.plan.stacks, _state(unrolled)
-    assert stacks, f"{made}: deepened() gives no equal blocks in a row, which can be scanned"
+    assert stacks, f"{made}: deepened() has no consecutive equal blocks that can be scanned"
     params = jax.jit(partial(stacked, stacks))(state.params)
-    found = scanned.gradient(_state(scanned)._replace(params=params), batch)[0]
-    gap = _distance(found, unrolled.gradient(state, batch)[0])
-    assert gap < 1e-4, f"{made}: scanned blocks learn something else, by {gap:.1e}"
+    gradient = scanned.gradient(_state(scanned)._replace(params=params), batch)[0]
+    gap = _distance(gradient, unrolled.gradient(state, batch)[0])
+    assert gap < 1e-4, (
+        f"{made}: gradients of scanned blocks differ from those of unrolled ones by {gap:.1e}"
+    )
 
 
 def _check_axes(made: Architecture, network: Network) -> None:
