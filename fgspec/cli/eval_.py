@@ -24,7 +24,8 @@ def run(
         check_writable(confusion)
         if reason := why_unwritable(confusion):
             raise ArgumentError(
-                f"eval: --confusion {confusion}: cannot be written ({reason}); choose another folder"
+                f"eval: --confusion {confusion}: cannot be written ({reason}); choose another "
+                "folder"
             )
     model = restore(run, step, overrides=overrides or (), other_data=other_data)
     found = model.evaluate(data)
