@@ -100,7 +100,7 @@ def _places(labels: NDArray[Any]) -> dict[int, NDArray[np.intp]]:
         present = np.unique(labels[labelled(labels)])
         chosen = present[_spread(len(present), ROWS)]
         members = {int(label): np.flatnonzero(labels == label) for label in chosen}
-        return {label: of[_spread(len(of), COLUMNS)] for label, of in members.items()}
+        return {label: at[_spread(len(at), COLUMNS)] for label, at in members.items()}
     every = _spread(len(labels), ROWS * COLUMNS)
     rows = [every[start : start + COLUMNS] for start in range(0, len(every), COLUMNS)]
     return {-1 - number: row for number, row in enumerate(rows)}

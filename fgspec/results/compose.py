@@ -107,7 +107,7 @@ def result(arms: Sequence[ArmResult], metric: str) -> tuple[str, ...]:
             "The arms were compared on the test set, so the best one's test result is optimistic. "
             "Set data.validation to compare arms on held-out training examples."
         )
-    results = [(arm, over) for arm in arms if (over := summary(arm.values(metric))) is not None]
+    results = [(arm, mean) for arm in arms if (mean := summary(arm.values(metric))) is not None]
     lower = lower_is_better(metric)
     if which != VALID or lower is None or not results:
         return (best_arm,)

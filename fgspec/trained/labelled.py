@@ -107,7 +107,9 @@ def _labels_of(info: DatasetInfo) -> str:
 
 def _of_section(data: Data, search: Search, info: DatasetInfo, names: Sequence[str]) -> Labelled:
     other = describe(data.source, search)
-    own, theirs = (f"{_labels_of(of)} of images {list(of.image_shape)}" for of in (info, other))
+    own, theirs = (
+        f"{_labels_of(each)} of images {list(each.image_shape)}" for each in (info, other)
+    )
     if own != theirs:
         raise UserError(
             f"data: has {theirs}, but the run's data have {own}; give data of the same kind"
