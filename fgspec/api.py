@@ -1,4 +1,4 @@
-"""The verbs of fgspec for Python: like the command line, where language and compiler meet.
+"""The verbs of fgspec for Python, which the command line calls too.
 
 import fgspec
 
@@ -137,7 +137,7 @@ __all__ = [
 ]
 
 Spec = Loaded | str | Path | Mapping[str, Any]
-"""A spec as `load` returns it, or what `load` takes."""
+"""A spec that `load` returned, or anything that `load` takes."""
 
 SPECS = "the path of a YAML file, YAML text, a mapping, or what fgspec.load returns"
 
@@ -147,19 +147,19 @@ def load(spec: Spec, overrides: Sequence[str] = ()) -> Loaded:
 
     Args:
         spec: the path of a YAML file; YAML text, which has more than one line or begins with `{`;
-            or a mapping of the same. Only a file can extend another.
+            or a mapping with the same content. Only a file can extend another.
         overrides: `path=value` strings as given to `--set`.
 
     Raises:
-        SpecError: with one line for everything that is wrong.
-        UserError: an argument is something else, or the spec is loaded already and `overrides`
-            would change it.
+        SpecError: the spec is wrong; there is one line for each mistake.
+        UserError: an argument has the wrong type, or `overrides` are given for a spec that is
+            already loaded.
     """
     return _loaded(spec, overrides, "load: spec")
 
 
 def _loaded(spec: Spec, overrides: Sequence[str] = (), name: str = "spec") -> Loaded:
-    """The spec that an argument stands for, whatever it is; `name` is that of the argument."""
+    """The spec that an argument stands for; `name` is the argument's name in errors."""
     refuse_no_overrides(f"{name.partition(':')[0]}: overrides", overrides)
     if isinstance(spec, Loaded):
         if overrides:
@@ -175,17 +175,18 @@ def _loaded(spec: Spec, overrides: Sequence[str] = (), name: str = "spec") -> Lo
 
 
 def plan(spec: Spec, *, here: bool = True) -> Plan:
-    """Shapes, named axes, loss sites and credit routes of a spec.
+    """Plan a spec: shapes, named axes, where losses are, and which losses each element learns from.
 
     Args:
         spec: the spec.
-        here: whether its devices must be here; if not, its mesh stays as the spec says, -1 too.
+        here: whether this machine must have the devices of its mesh. If False, the mesh is kept as
+            the spec says, including sizes of -1.
 
     Raises:
         SpecError: the spec is wrong, breaks its contract, does not fit its data, or is not
             supported.
         DataError, UserError: files of an `npz` or `image_folder` are missing or cannot be read.
-        UserError: JAX was told to use devices that are not here.
+        UserError: JAX was told to use devices that this machine does not have.
     """
     loaded = _loaded(spec, name="plan: spec")
     loaded.refuse([*broken(loaded), *refusals(loaded.experiment)])
@@ -202,7 +203,7 @@ def plan(spec: Spec, *, here: bool = True) -> Plan:
 
 
 def _refuse_at(loaded: Loaded, message: str) -> None:
-    """Raise what the compiler says of a field with the field's place; it knows no places."""
+    """Raise an error of the compiler with the field's place in the file, if it names a field."""
     name, _, text = message.partition(": ")
     path = keys_of(name)
     if text and lookup(loaded.values(), path) is not MISSING:
@@ -210,7 +211,7 @@ def _refuse_at(loaded: Loaded, message: str) -> None:
 
 
 def _on_devices(loaded: Loaded) -> Experiment:
-    """The experiment on the devices that there are."""
+    """The experiment on the devices of this machine, or of all processes that were joined."""
     devices = jax.device_count()
     loaded.refuse(device_problems(loaded.experiment, devices, jax.default_backend()))
     mesh = fill(loaded.experiment.mesh, devices)
@@ -219,16 +220,16 @@ def _on_devices(loaded: Loaded) -> Experiment:
 
 
 def compile(spec: Spec, *, network: Any = None) -> Program:
-    """The pure functions of a spec; see `compiler.update.program.Program`.
+    """Compile a spec to pure functions; see `compiler.update.program.Program`.
 
     Args:
         spec: the spec.
-        network: the Flax NNX module of a spec whose architecture is `{type: flax}`, without a
-            `module`. Training begins at its parameters, whatever the seed; it is not changed.
+        network: a Flax NNX module for a spec whose architecture is `{type: flax}`, without a
+            `module`. Training begins with its parameters, whatever the seed. It is not changed.
 
     Raises:
         SpecError, DataError: as `plan`.
-        UserError: a network is given to a spec that has one.
+        UserError: a network is given for a spec that already has one.
     """
     loaded = _loaded(spec, name="compile: spec")
     planned = plan(loaded := loaded if network is None else _with_network(loaded, network))
@@ -236,22 +237,22 @@ def compile(spec: Spec, *, network: Any = None) -> Program:
 
 
 def _with_network(loaded: Loaded, network: Any) -> Loaded:
-    """The spec with a module in hand as its architecture."""
+    """The spec with a given Flax module as its architecture."""
     own = working(loaded.experiment.architecture).holding(network)
     return replace(loaded, experiment=loaded.experiment.model_copy(update={"architecture": own}))
 
 
 def diff(a: Spec, b: Spec) -> list[Difference]:
-    """The fields in which two resolved specs differ, with both values and origins.
+    """The fields in which two resolved specs differ, with both values and their origins.
 
     Raises:
-        SpecError: either is wrong.
+        SpecError: one of the specs is wrong.
     """
     return differences(_loaded(a, name="diff: a"), _loaded(b, name="diff: b"))
 
 
 def explain(spec: Spec) -> Explanation:
-    """A spec's learning rule: in words, as equations, with bias, variance, cost and a picture.
+    """Explain a spec's learning rule: words, equations, bias, variance, cost and a picture.
 
     Raises:
         SpecError, DataError: as `plan`.
@@ -260,15 +261,16 @@ def explain(spec: Spec) -> Explanation:
 
 
 def compare(a: Spec, b: Spec, probe: Probing | None = None) -> Comparison:
-    """The fields in which two specs differ, and what of their computations that changes.
+    """Show how two specs differ, and which parts of the computation this changes.
 
     Args:
         a: a spec.
-        b: another.
-        probe: how to measure what their estimates are worth on a batch of their data, if at all.
+        b: the spec to compare it with.
+        probe: how to measure the quality of their gradient estimates on a batch of their data; None
+            measures nothing.
 
     Raises:
-        SpecError, DataError: as `plan`, of either.
+        SpecError, DataError: as `plan`, for either spec.
     """
     left, right = _loaded(a, name="compare: a"), _loaded(b, name="compare: b")
     found = of_fields(left, right)
@@ -282,10 +284,10 @@ def compare(a: Spec, b: Spec, probe: Probing | None = None) -> Comparison:
 
 
 def refuse_untold(spec: Loaded) -> None:
-    """Raise what a spec changes in consequence that its contract does not tell, if it tells any.
+    """Refuse a spec that changes more parts of the computation than its contract lists.
 
     Raises:
-        SpecError: it touches more than `ablation.touches` lists.
+        SpecError: it changes parts that `ablation.touches` does not list.
     """
     if spec.ablation is not None and spec.ablation.touches is not None:
         found = compare(base(spec), spec).consequences
@@ -308,42 +310,43 @@ def train(
     timings: Timings | None = None,
     track: str | Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Train a spec in a new folder below `run_dir`, or go on with the run at `resume`.
+    """Train a spec in a new folder below `run_dir`, or resume the run at `resume`.
 
-    Where `jax.distributed.initialize` has joined many processes, all of them must call this alike;
-    only process 0 writes and prints.
+    If `jax.distributed.initialize` has joined several processes, all of them must call this with
+    the same arguments. Only process 0 writes and prints.
 
     Args:
-        spec: what to train; with `resume` it may be left out, and may differ from the run's in
-            fields that say so: `x-resume` in the schema.
+        spec: the spec to train. With `resume` it may be left out; if it is given, it may differ
+            from the run's spec in the fields that allow it (`x-resume` in the schema).
         run_dir: the folder of all runs.
-        run: the folder of the run, instead of a new one; if it has begun, it is gone on with.
-        resume: the folder of a run that has begun.
-        overrides: `path=value` strings as given to `--set`, over the spec at a path, or over that
-            of the run to resume: `["training.epochs=500"]` makes it longer.
-        fork: whether a new run begins at the last checkpoint of `resume`, under another spec; it
-            records where it comes from.
-        console: where to show the cost table and the progress; by default in a notebook, and
-            nowhere else.
-        profile: how many updates to trace, after some to warm up, into the run's folder.
-        network: refused. A run is resumed and compared by what is on disk, so its module must be
-            registered; `compile` takes one in hand.
-        break_lock: whether to take the run away from a process of another host, which is gone.
-        timings: counts where the time goes until the first update is done; shown on the console
-            then.
-        track: names of trackers, such as `["tensorboard"]`, that follow the run beside those of
-            `training.trackers`; also one string with commas.
+        run: the folder of the run, instead of a new one. If the run exists, it is resumed.
+        resume: the folder of an existing run.
+        overrides: `path=value` strings as given to `--set`. They change the spec, or that of the
+            run to resume: `["training.epochs=500"]` makes it longer.
+        fork: whether to begin a new run at the last checkpoint of `resume`, with another spec. The
+            new run records where it comes from.
+        console: where the cost table and the progress are shown. By default they are shown in a
+            notebook, and nowhere else.
+        profile: how many updates to trace, after a few to warm up. Traces go to the run's folder.
+        network: always refused. A run is resumed from what is on disk, so its Flax module must be
+            registered. `compile` takes a module.
+        break_lock: whether to take over a run that a process on another host has locked; use it
+            only if that process has ended.
+        timings: measures where the time goes until the first update is done, and shows it on the
+            console.
+        track: names of trackers to use in addition to `training.trackers`, such as
+            `["tensorboard"]`, or one string with commas.
 
     Returns:
-        What `summary.json` holds, and `run`, the run's folder; metrics in process 0 alone.
+        The content of `summary.json`, and `run`, the run's folder. Only process 0 gets metrics.
 
     Raises:
         SpecError, DataError: as `plan`.
-        ResumeError: the run cannot be resumed, or another process trains it.
-        RunError: a number is no longer finite, a loss diverged, memory runs out, or the folder
+        ResumeError: the run cannot be resumed, or another process is training it.
+        RunError: a number is no longer finite, a loss diverged, memory ran out, or the folder
             cannot be written.
-        UserError: more updates are to be traced than the run has, an argument is of another kind,
-            or JAX was told to compile nothing.
+        UserError: `profile` is larger than the number of updates, an argument has the wrong type,
+            or JAX was told not to compile.
         Preempted: the process was told to stop; the state is saved.
     """
     for name, path in {"run_dir": run_dir, "run": run or "", "resume": resume or ""}.items():
@@ -351,11 +354,12 @@ def train(
     more = names_of(track)
     if network is not None:
         raise UserError(
-            "network= is for fgspec.compile: a run is resumed from its folder, so register the "
-            f"module in the entry points {MODULES} and name it in architecture.module"
+            "train: network: is only for fgspec.compile, because a run is resumed from its folder; "
+            f"register the module under the entry points {MODULES} and name it in "
+            "architecture.module"
         )
     if fork and resume is None:
-        raise UserError("fork: needs the run to start from; give resume=RUN")
+        raise UserError("train: fork: needs the run to start from; give resume=RUN")
     refuse_interpreting()
     parts = Timings() if timings is None else timings
     with parts.part("read the spec"):
@@ -364,10 +368,10 @@ def train(
     console = console or _notebook()
     console = console if is_first() else Console(quiet=True)
     with Writer(partial(say, console), breaking=break_lock) as writer:
-        place = at if fork else begun or at  # the parent of a fork is read and never written
+        place = at if fork else begun or at  # the parent of a fork is read, but never written
         if place is not None and (place == at or place.is_dir()):
             advise("nothing is lost; repeat the command to resume")
-            writer.take(place)  # before anything is read, as its former writer may still write it
+            writer.take(place)  # before anything is read, because a writer may still be active
         with parts.part("read the spec"):
             course = find(given, at, begun, over, fork, more)
         course.loaded.refuse(not_installed(course.loaded.experiment))
@@ -389,14 +393,14 @@ def train(
 
 
 def _notebook() -> Console:
-    """The output of the cell in a notebook; elsewhere nothing is shown unless asked for."""
+    """The output of the cell in a notebook; outside of notebooks a console that shows nothing."""
     console = Console()
     console.quiet = not console.is_jupyter
     return console
 
 
 def names_of(track: str | Sequence[str]) -> tuple[str, ...]:
-    """The trackers that `track=` names, or `--track` with commas between them."""
+    """The names of trackers in `track=` or `--track`, which may be separated by commas."""
     given = [track] if isinstance(track, str) else track
     refuse_no_texts("train: track", given, '["tensorboard"]')
     names = (name.strip() for one in given for name in one.split(","))
@@ -409,7 +413,7 @@ def _writable(place: Path) -> str:
 
 
 def _given(spec: Spec | None, overrides: Sequence[str]) -> tuple[Loaded | None, Sequence[str]]:
-    """The spec to train, if one is named, and what is set over that of the run to resume."""
+    """The spec to train, or None, and the overrides of the spec of the run to resume."""
     if spec is None:
         refuse_no_overrides("train: overrides", overrides)
         return None, overrides
@@ -424,27 +428,27 @@ def _prepared(
     parts: Timings,
     tell: Callable[[str], None],
 ) -> Job:
-    """Everything that a run needs; its update is compiled and what it costs is shown."""
+    """Prepare everything that a run needs: compile its update, and show its cost."""
     loaded = course.loaded
     with parts.part("plan, and read the data"):
         program, dataset = _with_data(loaded)
     if course.run is not None and course.before is not None:
         refuse_length(course.run, course.before, program.plan, course.run.last_step())
     if course.run is None and course.parent is None:
-        program.given()  # before anything is compiled, as it may not fit
+        program.given()  # read `start_from` before anything is compiled, because it may not fit
     timetable = _timetable(program.plan)
     if profile > timetable.total:
         raise UserError(
-            f"profile: {profile} steps are more than the {timetable.total} of the run; give fewer"
+            f"train: profile: the run has only {timetable.total} steps; trace fewer (got {profile})"
         )
     tell("compiling")
-    with parts.part("trace the update"):  # once to choose how many of them a call makes
+    with parts.part("trace the update"):  # to choose how many updates a call makes
         calls = calls_of(program.plan)
     calls = calls._replace(steps=1) if profile else calls
     with parts.part("trace the update"):
         lowered = lower_update(program, calls)
-    # XLA compiles outside of Python's lock, so that what it costs is counted meanwhile, and the
-    # first state is made; not by several processes, which must ask for the same in the same order.
+    # XLA releases Python's GIL while it compiles. Meanwhile the cost is counted and the first state
+    # is made. Several processes do not do this, as all must run the same programs in one order.
     begins = course.run is None and course.parent is None and jax.process_count() == 1
     with ThreadPoolExecutor(2) as beside:
         made = beside.submit(compiled_update, program, lowered)
@@ -459,7 +463,7 @@ def _prepared(
     for line in said + cache.lines():
         say(console, line)
     called = functions(program, dataset, calls, compiled.call)
-    if first is not None:  # that of the spec's seed, which the run asks for once
+    if first is not None:  # the run asks for it only once, with the spec's seed
         called = replace(called, init=lambda seed: first.result())
     traces = profile and is_first()
     traced = Profile(profile, lambda: scopes(compiled.call.as_text())) if traces else None
@@ -476,22 +480,22 @@ def evaluate(
     other_data: bool = False,
     step: Step = NEWEST,
 ) -> dict[str, float]:
-    """One pass over the test set with a checkpoint of a run, on one device.
+    """Evaluate a checkpoint of a run on the test set, on one device.
 
-    `restore(run).evaluate()` tells more: every class, and what is confused.
+    `restore(run).evaluate()` returns more: the accuracy of every class, and the confusion matrix.
 
     Args:
-        run: its folder.
-        overrides: `path=value` strings as given to `--set`, of fields of `data.source`.
-        other_data: whether its data may be others than those that it was trained with.
+        run: the folder of the run.
+        overrides: `path=value` strings as given to `--set`, for fields of `data.source`.
+        other_data: whether the data may differ from those that the run was trained with.
         step: which checkpoint; see `restore`.
 
     Returns:
         `test/loss`, `test/error`, `test/accuracy`, and the `step` of the checkpoint.
 
     Raises:
-        ResumeError: there is no checkpoint that can be trusted, or the data are others.
-        DataError: its data are missing or damaged.
+        ResumeError: there is no intact checkpoint, or the data differ.
+        DataError: the data are missing or damaged.
         RunError: a loss is not finite.
     """
     refuse_no_path("evaluate: run", run, "the folder of a run")
@@ -501,18 +505,18 @@ def evaluate(
 
 
 def metrics(run: str | Path) -> dict[str, list[float | None]]:
-    """The log of a run as columns, such as `pandas.DataFrame(fgspec.metrics(RUN))`.
+    """The log of a run as columns, for `pandas.DataFrame(fgspec.metrics(RUN))`.
 
     Args:
-        run: its folder; the run may be training.
+        run: the folder of the run, which may still be training.
 
     Returns:
-        `step`, `time` (seconds since 1970-01-01 UTC), `epoch` and `learning_rate` as far as the
-        log has them, then every metric; one value a line of the log, None where it has none.
+        `step`, `time` (seconds since 1970-01-01 UTC), `epoch` and `learning_rate` if the log has
+        them, then every metric. Each column has one value per line of the log, or None.
 
     Raises:
-        ResumeError: it is no run, or its log is damaged.
-        UserError: `run` is no path.
+        ResumeError: it is not the folder of a run, or its log is damaged.
+        UserError: `run` is not a path.
     """
     refuse_no_path("metrics: run", run, "the folder of a run")
     return columns_of(rundir.reopen(Path(run))[0])
@@ -524,20 +528,20 @@ def report(
     against: str | None = None,
     x: str = "updates",
 ) -> Report:
-    """Runs and sweeps beside each other: means over seeds, verdict, tables and figures.
+    """Compare runs and sweeps: means over seeds, the best arm, tables and figures.
 
     Figures need matplotlib; without it the report has none.
 
     Args:
-        runs: folders of runs or of sweeps, or what stands for them: names below `runs`, `latest`.
-        metric: that arms are judged by; the objective's headline if None, of the validation set if
-            all runs have one, else of the test set.
-        against: the label of the arm that differences are to; the first if None.
-        x: what curves are drawn over: updates, epochs, flops or seconds.
+        runs: folders of runs or sweeps, or short names for them: a name below `runs`, or `latest`.
+        metric: the metric by which arms are compared. None means the objective's main metric, on
+            the validation set if all runs have one, otherwise on the test set.
+        against: the label of the arm that differences are taken to; None means the first.
+        x: the horizontal axis of curves: updates, epochs, flops or seconds.
 
     Raises:
-        UserError: there is no run, or no such metric, arm or axis; or an argument is no path.
-        ResumeError: a path is no run, or all runs are damaged.
+        UserError: there is no run, or no such metric, arm or axis, or an argument is not a path.
+        ResumeError: a path is not the folder of a run, or all runs are damaged.
     """
     for path in runs:
         refuse_no_path("report: runs", path, "the folder of a run or of a sweep")
@@ -548,15 +552,15 @@ def report(
 
 
 def replay(bundle: str | Path) -> Replay:
-    """The steps up to where a run broke once more, on one device, and what the last computes.
+    """Repeat the steps up to where a run broke, on one device, and inspect the last one.
 
     Args:
-        bundle: the folder that the run kept when it broke.
+        bundle: the folder that the run saved when it broke.
 
     Raises:
-        UserError: there is no bundle.
-        ResumeError: it was changed, or the code it needs was.
-        DataError: its data are missing, or not those of the run.
+        UserError: there is no such folder.
+        ResumeError: the folder was changed, or the code that it needs was.
+        DataError: the data are missing, or differ from those of the run.
     """
     kept = read_bundle(Path(bundle))
     found, loaded = rundir.reopen(kept.run.path)
@@ -569,14 +573,16 @@ def replay(bundle: str | Path) -> Replay:
         else:
             restored = newest(found.checkpoints, began, program.abstract())
             if restored is None:
-                raise ResumeError(f"{bundle}: its checkpoint is missing; copy it from the run")
+                raise ResumeError(
+                    f"{bundle}: its checkpoint is missing; copy it from the folder of the run"
+                )
             state = restored.state
         data = read_record(found.provenance)["hashes"]["data"]
         return replayed(kept, program, dataset, state, data)
 
 
 def _with_data(loaded: Loaded) -> tuple[Program, Dataset]:
-    """The program and the data of a spec; the sizes are those found in the files."""
+    """The program and the data of a spec, with the numbers of examples found in the files."""
     planned, data = plan(loaded), loaded.experiment.data
     dataset = divided(read(data.source, loaded.search), data.validation)
     info = replace(
@@ -585,7 +591,7 @@ def _with_data(loaded: Loaded) -> tuple[Program, Dataset]:
         test_examples=len(dataset.test_labels),
         valid_examples=len(dataset.valid_labels),
     )
-    if data.validation is not None:  # what was described was all of the training images
+    if data.validation is not None:  # the description was of all training images
         mean, std = data.source.given_moments() or moments_of(dataset.train_images)
         info = replace(info, mean=mean, std=std)
     loaded.refuse(data_problems(loaded.experiment, info))

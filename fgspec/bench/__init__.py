@@ -1,1 +1,1 @@
-"""How long compiled updates take, side by side."""
+"""Measures the time of compiled updates side by side."""

@@ -1,7 +1,8 @@
-"""How long compiled updates take, side by side: every round gives each of them a turn.
+"""Measures the time of compiled updates side by side: in every round each of them has a turn.
 
-What disturbs a machine for a while affects all of them, and a ratio within a round says more than a
-quotient of two medians: on a shared machine times scatter by half, such ratios by a tenth.
+Other load on the machine affects all of them. So the ratio of two times within a round is more
+precise than the ratio of two medians: on a shared machine times vary by half, such ratios by a
+tenth.
 """
 
 import math
@@ -17,7 +18,7 @@ import numpy as np
 from fgspec.training.out_of_memory import enough_memory
 
 TURN = 0.2
-"""Seconds that a turn is meant to take; at least `FEWEST` calls, at most `MOST`."""
+"""The seconds that a turn should take; it has at least `FEWEST` and at most `MOST` calls."""
 
 FEWEST, MOST = 2, 2000
 SCHEMA_VERSION = 1
@@ -27,14 +28,14 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True)
 class Subject:
-    """A compiled update that is to be measured.
+    """A compiled update to measure.
 
     Attributes:
-        name: what tables call it.
-        call: (state, batch) -> (state, metrics); may take the state's buffers for its result.
-        state: before the first call; it is copied, so that it outlives the measurement.
+        name: its name in tables.
+        call: (state, batch) -> (state, metrics); it may reuse the state's buffers for its result.
+        state: the state before the first call. It is copied, and so still usable afterwards.
         batch: any tree of arrays, on the device.
-        steps: updates that one call makes.
+        steps: how many updates one call makes.
     """
 
     name: str
@@ -46,12 +47,12 @@ class Subject:
 
 @dataclass(frozen=True)
 class Measured:
-    """What became of a subject.
+    """The measurement of a subject.
 
     Attributes:
-        seconds: an update took, in each round.
-        calls: that a turn had, besides one to warm up.
-        finite: whether all metrics of the last call were.
+        seconds: the seconds per update, for each round.
+        calls: how many calls a turn had, besides one to warm up.
+        finite: whether all metrics of the last call were finite.
     """
 
     seconds: list[float]
@@ -60,7 +61,7 @@ class Measured:
 
 
 def timed(function: Callable[[], Any]) -> tuple[Any, float]:
-    """What `function` returns, and the seconds it took."""
+    """The result of `function`, and the seconds that it took."""
     began = time.perf_counter()
     result = function()
     return result, time.perf_counter() - began
@@ -69,15 +70,15 @@ def timed(function: Callable[[], Any]) -> tuple[Any, float]:
 def measure(
     subjects: Sequence[Subject], rounds: int, clock: Clock = time.perf_counter
 ) -> list[Measured]:
-    """Measure subjects in turns; the first of a round is another each time.
+    """Measure subjects in turns; each round starts with another subject.
 
     Args:
-        subjects: whose updates are compiled.
-        rounds: turns of each.
-        clock: in seconds.
+        subjects: the subjects, with compiled updates.
+        rounds: how many turns each subject has.
+        clock: a clock in seconds.
 
     Raises:
-        RunError: a subject does not fit into memory beside the others.
+        RunError: the subjects together do not fit into memory.
     """
     runners = [_Runner(subject, clock) for subject in subjects]
     seconds: list[list[float]] = [[] for _ in runners]
@@ -86,23 +87,23 @@ def measure(
             chosen = (turn + index) % len(runners)
             seconds[chosen].append(runners[chosen].turn())
     return [
-        Measured(own, runner.calls, runner.finite())
-        for own, runner in zip(seconds, runners, strict=True)
+        Measured(times, runner.calls, runner.finite())
+        for times, runner in zip(seconds, runners, strict=True)
     ]
 
 
 class _Runner:
-    """Calls one update again and again, each call with the state that the last one left."""
+    """Calls one update repeatedly; each call gets the state that the previous one returned."""
 
     def __init__(self, subject: Subject, clock: Clock) -> None:
         self._subject, self._clock = subject, clock
         self._state = jax.tree.map(jnp.copy, subject.state)
-        self._run(1)  # the first call allocates
+        self._run(1)  # the first call allocates memory
         quickest = max(min(self._run(1), self._run(1), self._run(1)), 1e-9)
         self.calls = min(max(math.ceil(TURN / quickest), FEWEST), MOST)
 
     def turn(self) -> float:
-        """Seconds that an update takes, after a call that brings its data near again."""
+        """The seconds per update, measured after one call that fills the caches again."""
         self._run(1)
         return self._run(self.calls) / (self.calls * self._subject.steps)
 
@@ -122,7 +123,7 @@ class _Runner:
 
 
 def spread(values: Sequence[float]) -> dict[str, Any]:
-    """Median, quartiles and all values, one a round."""
+    """The median, the quartiles and all values, one per round."""
     low, middle, high = np.quantile(np.asarray(values, np.float64), (0.25, 0.5, 0.75)).tolist()
     return {
         "median": middle,
@@ -136,17 +137,17 @@ def times(measured: Measured, reference: Measured, examples: int) -> dict[str, A
     """The times of a subject as JSON.
 
     Args:
-        measured: the subject.
-        reference: what its times are divided by, round by round.
-        examples: in an update.
+        measured: the measurement of the subject.
+        reference: the measurement that its times are divided by, round by round.
+        examples: how many examples an update has.
     """
     pairs = zip(measured.seconds, reference.seconds, strict=True)
-    own = spread(measured.seconds)
+    step_time = spread(measured.seconds)
     return {
         "calls_per_round": measured.calls,
         "finite": measured.finite,
-        "step_time_s": own,
-        "ratio": spread([mine / other for mine, other in pairs]),
-        "steps_per_s": 1 / own["median"],
-        "examples_per_s": examples / own["median"],
+        "step_time_s": step_time,
+        "ratio": spread([time / other for time, other in pairs]),
+        "steps_per_s": 1 / step_time["median"],
+        "examples_per_s": examples / step_time["median"],
     }

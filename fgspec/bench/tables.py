@@ -10,9 +10,9 @@ def lines(results: Mapping[str, Any]) -> list[str]:
     """The results as text: a table of times, a table of costs, and notes.
 
     Args:
-        results: with the keys `rounds`, `against`, `environment` and `specs`.
+        results: a mapping with the keys `rounds`, `against`, `environment` and `specs`.
     """
-    found, environment = results["specs"], results["environment"]
+    specs, environment = results["specs"], results["environment"]
     devices = ", ".join(f"{d['count']} x {d['kind']}" for d in environment["devices"])
     machine = f"jax {environment['packages']['jax']} on {devices}, {environment['cpus']} CPU cores"
     against = f"ratio to {results['against']}"
@@ -30,27 +30,27 @@ def lines(results: Mapping[str, Any]) -> list[str]:
             "XLA counts",
         )
     ]
-    for one in found:
-        took, ratio, compiling = one["step_time_s"], one["ratio"], one["compile_s"]
-        pace = (_three(one["steps_per_s"]), _three(one["examples_per_s"]))
-        milliseconds = _cells(took, lambda seconds: _three(seconds * 1e3))
-        speed.append((one["name"], *milliseconds, *_cells(ratio, "{:.2f}".format), *pace))
-        memory = [mebibytes(one["memory"][f"{kind}_bytes"]) for kind in ("temporary", "argument")]
-        flops = [quantity(one["flops"][by]) for by in ("plan", "xla")]
+    for spec in specs:
+        step_time, ratio, compiling = spec["step_time_s"], spec["ratio"], spec["compile_s"]
+        pace = (_three(spec["steps_per_s"]), _three(spec["examples_per_s"]))
+        milliseconds = _cells(step_time, lambda seconds: _three(seconds * 1e3))
+        speed.append((spec["name"], *milliseconds, *_cells(ratio, "{:.2f}".format), *pace))
+        memory = [mebibytes(spec["memory"][f"{kind}_bytes"]) for kind in ("temporary", "argument")]
+        flops = [quantity(spec["flops"][by]) for by in ("plan", "xla")]
         compiled = [f"{compiling[part]:.2f} s" for part in ("lowering", "xla")]
-        cost.append((one["name"], *compiled, *memory, *flops))
+        cost.append((spec["name"], *compiled, *memory, *flops))
     odd = [
-        f"note: {one['name']}: a loss is not finite on these random images; on real data a step "
-        "may take another time"
-        for one in found
-        if not one["finite"]
+        f"note: {spec['name']}: a loss is not finite on these random images; on real data a step "
+        "may be faster or slower"
+        for spec in specs
+        if not spec["finite"]
     ]
     head = f"medians and quartiles over {results['rounds']} rounds, on random images; {machine}"
     return [head, "", *columns(speed), "", *columns(cost), *odd]
 
 
 def _three(value: float) -> str:
-    """Three digits, and no exponent: `6.31`, `2,250`, `0.0042`."""
+    """A number with three digits and no exponent: `6.31`, `2,250`, `0.0042`."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 

@@ -47,7 +47,7 @@ def run(
     loaded = _checked(paths, overrides or [])
     names = _distinct([one.experiment.name for one in loaded])
     with no_compilation_cache(), Console(stderr=True).status("compiling") as status:
-        lower_update(api.compile(loaded[0]))  # the first tracing of a process takes longer
+        lower_update(api.compile(loaded[0]))  # the first trace of a process takes longer
         ready = [prepared(one, name) for one, name in zip(loaded, names, strict=True)]
         status.update("measuring")
         measured = measure([subject for subject, _ in ready], rounds)
@@ -71,20 +71,25 @@ def run(
 
 
 def _refuse_files(json_file: Path | None, plot_file: Path | None) -> None:
-    """Raise before anything is measured if the results could not be written."""
+    """Refuse files that cannot be written, before anything is measured."""
     for option, path in (("--json", json_file), ("--plot", plot_file)):
         if path is not None and (path.is_dir() or not path.parent.is_dir()):
-            raise ArgumentError(f"bench: {option} {path}: is a folder, or lies in none")
+            raise ArgumentError(
+                f"bench: {option} {path}: is a folder, or is in a folder that does not exist; give "
+                "another file name"
+            )
         if path is not None and (reason := unwritable(path)):
-            raise ArgumentError(f"bench: {option} {path}: cannot be written ({reason})")
+            raise ArgumentError(
+                f"bench: {option} {path}: cannot be written ({reason}); choose another folder"
+            )
     if plot_file is not None:
         if plot_file.suffix.lower() != ".png":
-            raise ArgumentError(f"bench: --plot {plot_file}: give a name that ends in .png")
+            raise ArgumentError(f"bench: --plot {plot_file}: must end in .png")
         plotting("bench: --plot")
 
 
 def _ordered(specs: list[Path], against: Path | None) -> tuple[list[Path], int]:
-    """All specs to measure, and which of them ratios are to."""
+    """All specs to measure, and the index of the one that ratios refer to."""
     if against is None:
         return specs, 0
     resolved = [path.resolve() for path in specs]
@@ -94,7 +99,7 @@ def _ordered(specs: list[Path], against: Path | None) -> tuple[list[Path], int]:
 
 
 def _checked(paths: list[Path], overrides: list[str]) -> list[Loaded]:
-    """Every spec, or one error with the mistakes of all."""
+    """All specs, or a single error with the mistakes of all of them."""
     found, wrong = [], []
     for path in paths:
         try:
@@ -107,7 +112,7 @@ def _checked(paths: list[Path], overrides: list[str]) -> list[Loaded]:
 
 
 def _distinct(names: list[str]) -> list[str]:
-    """`a`, `a (2)` for specs of the same name."""
+    """Names without duplicates: `a` and `a (2)` for two specs with the name `a`."""
     before = [names[:index].count(name) for index, name in enumerate(names)]
     return [
         f"{name} ({count + 1})" if count else name
@@ -116,7 +121,7 @@ def _distinct(names: list[str]) -> list[str]:
 
 
 def prepared(loaded: Loaded, name: str) -> tuple[Subject, dict[str, Any]]:
-    """A compiled spec and what is known of it before it runs, as JSON.
+    """Compile a spec; returns it with what is known about it before it runs, as JSON.
 
     Raises:
         RunError: it does not fit into memory.

@@ -24,7 +24,7 @@ from fgspec.show.text import columns
 from fgspec.training.logbook import write_bytes
 
 _MOST = 20
-"""Classes that are listed, and damaged images."""
+"""The largest number of classes, and of damaged images, that are listed."""
 
 
 def run(spec: Path, overrides: list[str] | None, sheet: Path, as_json: bool) -> None:
@@ -32,7 +32,9 @@ def run(spec: Path, overrides: list[str] | None, sheet: Path, as_json: bool) -> 
     if sheet.suffix != ".png":
         raise ArgumentError(f"data check: --sheet {sheet}: must end in .png")
     if reason := unwritable(sheet):
-        raise ArgumentError(f"data check: --sheet {sheet}: cannot be written ({reason})")
+        raise ArgumentError(
+            f"data check: --sheet {sheet}: cannot be written ({reason}); choose another folder"
+        )
     loaded = load(spec, overrides or ())
     data, console = loaded.experiment.data, Console(stderr=True)
     with waiting("reading everything", console):
@@ -56,7 +58,7 @@ def run(spec: Path, overrides: list[str] | None, sheet: Path, as_json: bool) -> 
 
 
 def _counted(info: Any, dataset: Any) -> Any:
-    """The description with the counts of what was read."""
+    """The description with the numbers of examples that were read."""
     return replace(
         info,
         train_examples=len(dataset.train_labels),
@@ -66,13 +68,13 @@ def _counted(info: Any, dataset: Any) -> Any:
 
 
 def lines(found: Inspection, loaded: Loaded) -> Iterator[str]:
-    """What was found, for people."""
+    """The findings as lines of text."""
     info, data = found.info, loaded.experiment.data
     height, width, channels = info.image_shape
     label = {
         "class": f"{info.classes} classes",
-        "vector": f"a vector of {info.numbers} numbers an image",
-        "binary": f"{info.numbers} labels of 0 or 1 an image",
+        "vector": f"a vector of {info.numbers} numbers per image",
+        "binary": f"{info.numbers} labels of 0 or 1 per image",
     }[info.label]
     yield (
         f"{info.name}: images of {height}x{width} pixels with {channels} "
@@ -80,23 +82,27 @@ def lines(found: Inspection, loaded: Loaded) -> Iterator[str]:
     )
     rows: list[tuple[str, ...]] = []
     rows.append(("set", "examples", "described", "damaged", "constant", "pixels", "images/s"))
-    said = {"train": info.train_examples, "valid": info.valid_examples, "test": info.test_examples}
+    described_as = {
+        "train": info.train_examples,
+        "valid": info.valid_examples,
+        "test": info.test_examples,
+    }
     for part in found.parts:
         pixels = f"{part.lowest:.3g} to {part.highest:.3g}"
-        counts = (part.examples, said[part.name], len(part.damaged), part.constant)
+        counts = (part.examples, described_as[part.name], len(part.damaged), part.constant)
         rows.append((part.name, *(f"{n:,}" for n in counts), pixels, f"{part.examples_per_s:,.0f}"))
     yield from columns(rows)
     yield from columns(_moments(found, data.standardize))
     yield from columns(list(_labels(found)))
     if found.batches_per_s is not None:
         yield (
-            f"training batches of {found.batch_size}: {found.batches_per_s:,.1f} a second, "
+            f"training batches of {found.batch_size}: {found.batches_per_s:,.1f} per second, "
             f"{found.batches_per_s * found.batch_size:,.0f} examples/s"
         )
 
 
 def _moments(found: Inspection, standardized: bool) -> list[tuple[str, ...]]:
-    """Means and deviations per channel, beside those that images are standardized by."""
+    """Means and deviations per channel, beside those by which images are standardized."""
     channels = [f"channel {channel}" for channel in range(len(found.info.mean))]
     rows = [("of pixels from 0 to 1", *channels)]
     used = "used to standardize" if standardized else "described, not used"
@@ -109,7 +115,7 @@ def _moments(found: Inspection, standardized: bool) -> list[tuple[str, ...]]:
 
 
 def _labels(found: Inspection) -> Iterator[tuple[str, ...]]:
-    """Examples of every class, or the numbers of labels; of many classes the rarest."""
+    """The examples of every class, or only of the rarest classes; or the numbers of labels."""
     parts, names = found.parts, found.names
     if found.info.label != "class":
         yield ("number of the label", *(f"{part.name} mean, std, range" for part in parts))
@@ -135,9 +141,9 @@ def _labels(found: Inspection) -> Iterator[tuple[str, ...]]:
 
 def _of_sheet(found: Inspection, drawn: Sheet, sheet: Path) -> Iterator[str]:
     rows = [found.names[row] for row in drawn.rows if row >= 0]
-    of = f"rows are the classes {', '.join(rows)}" if rows else "rows are no classes"
+    of = f"rows are the classes {', '.join(rows)}" if rows else "rows are not classes"
     views = (
-        f"; the {drawn.views} on the right are augmented views of a row's first image"
+        f"; the {drawn.views} on the right are augmented versions of a row's first image"
         if drawn.views
         else ""
     )
@@ -146,17 +152,17 @@ def _of_sheet(found: Inspection, drawn: Sheet, sheet: Path) -> Iterator[str]:
 
 def _damage(found: Inspection, source: str) -> str:
     every = [(part, place) for part in found.parts for place in part.damaged]
-    told = "; ".join(_told(part, place) for part, place in every[:_MOST])
+    reasons = "; ".join(_reason(part, place) for part, place in every[:_MOST])
     more = f"; and {len(every) - _MOST} more" if len(every) > _MOST else ""
-    return f"data.source: {found.damaged} images of {source} cannot be read: {told}{more}"
+    return f"data.source: {found.damaged} images of {source} cannot be read: {reasons}{more}"
 
 
-def _told(part: Part, place: int) -> str:
+def _reason(part: Part, place: int) -> str:
     return f"{part.name} image {place}: {part.damaged[place].removeprefix('data.source: ')}"
 
 
 def _plain(found: Inspection, sheet: Path) -> dict[str, Any]:
-    """All of it as plain values."""
+    """The findings as plain values."""
     parts = {}
     for part in found.parts:
         own = {name: value for name, value in asdict(part).items() if name != "name"}

@@ -22,7 +22,7 @@ def run(spec: Path, folder: Path, overrides: list[str] | None, shard: int) -> No
     counts = f"{made.info.train_examples:,} training and {made.info.test_examples:,} test images"
     print(
         f"{folder}: {counts} in {made.files} files, {mebibytes(made.bytes)} for "
-        f"{mebibytes(made.pixels)} of pixels; read again and compared with {source}"
+        f"{mebibytes(made.pixels)} of pixels; they were read again and compared with {source}"
     )
     label = "" if made.info.label == "class" else f", labels: {made.info.label}"
     print(f"use it with data.source: {{type: packed, path: {folder}{label}}}")

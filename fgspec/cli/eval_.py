@@ -23,7 +23,10 @@ def run(
     if confusion is not None:
         check_writable(confusion)
         if reason := why_unwritable(confusion):
-            raise ArgumentError(f"eval: --confusion {confusion}: cannot be written ({reason})")
+            raise ArgumentError(
+                f"eval: --confusion {confusion}: cannot be written ({reason}); choose another "
+                "folder"
+            )
     model = restore(run, step, overrides=overrides or (), other_data=other_data)
     found = model.evaluate(data)
     if confusion is not None:

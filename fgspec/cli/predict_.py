@@ -11,7 +11,9 @@ from fgspec.training.logbook import write_bytes
 def run(run: Path, files: list[Path], out: Path, step: str) -> None:
     """What `fgspec predict` does."""
     if reason := unwritable(out):
-        raise ArgumentError(f"predict: --out {out}: cannot be written ({reason})")
+        raise ArgumentError(
+            f"predict: --out {out}: cannot be written ({reason}); choose another folder"
+        )
     model = restore(meant(run), step)
     rows = predictions(model, files)
     write_bytes(out, as_csv(rows, columns(model)))

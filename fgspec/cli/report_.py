@@ -11,7 +11,7 @@ from fgspec.results.collect import Collected, collect, unended
 from fgspec.results.report import Report, Reporter
 
 EVERY = 5
-"""Seconds between two looks at the runs with --watch."""
+"""Seconds between two updates with --watch."""
 
 
 def run(
@@ -26,7 +26,9 @@ def run(
     paths = [meant(path) for path in paths]
     reporter = Reporter(paths, api.plan, metric=metric, against=against, x=x, option="--")
     if out is not None and (reason := unwritable(out / "report.html")):
-        raise ArgumentError(f"report: --out {out}: cannot be written ({reason})")
+        raise ArgumentError(
+            f"report: --out {out}: cannot be written ({reason}); choose another folder"
+        )
     if reporter.no_figures:
         print(reporter.no_figures)
     folder = out or paths[0]
@@ -37,11 +39,11 @@ def run(
 
 
 def _watch(reporter: Reporter, folder: Path) -> None:
-    """Write whenever a run has logged, until every run has ended, or Ctrl-C."""
+    """Write the report whenever a run has logged, until all runs have ended or Ctrl-C."""
     advise("the report has what was logged until now")
     seen = None
     while True:
-        # Asked first, so that the last writing has what the last run logged.
+        # Counted before the runs are read, so that the last report has all that was logged.
         running = unended(reporter.paths)
         if collected := _collected(reporter, running):
             runs = [run for arm in collected.arms for run in (*arm.runs, *arm.others)]
@@ -55,11 +57,11 @@ def _watch(reporter: Reporter, folder: Path) -> None:
 
 
 def _collected(reporter: Reporter, running: int) -> Collected | None:
-    """What there is; nothing while the first run of a sweep has not begun."""
+    """The runs so far; None as long as the first run of a sweep has not begun."""
     try:
         return collect(reporter.paths)
     except ResumeError:
-        raise  # a wrong path, or nothing but damaged runs
+        raise  # a path is wrong, or all runs are damaged
     except UserError:
         if not running:
             raise
@@ -67,7 +69,7 @@ def _collected(reporter: Reporter, running: int) -> Collected | None:
 
 
 def _write(report: Report, folder: Path, refresh: int | None = None) -> None:
-    """Write all files, and say what is in them."""
+    """Write all files of the report, and print its result."""
     written = report.write(folder, refresh)
     for run in report.left_out:
         print(f"left out: {run.reason}")

@@ -42,7 +42,7 @@ def run(
     found = train_all(sweep, costs, run_dir, where)
     print("\n".join(comparison(cells, found)))
     if budget != 1:
-        print(f"at {budget:g} of the paper's epochs, one at least")
+        print(f"trained for {budget:g} times the paper's epochs, but at least one")
     if any(one.state == "done" for one in found):
         then("report", run_dir / sweep.name)
     if any(one.state != "done" for one in found):

@@ -27,7 +27,7 @@ from fgspec.spec.metrics import leading
 from fgspec.sweeps.engine import Site, Watch, outcome, run_all
 from fgspec.sweeps.engines import ENGINES, SweepEngine
 from fgspec.sweeps.expand import Search, Sweep, fitted, load_sweep, of_arms
-from fgspec.sweeps.folder import Found, Planned, SweepDir, fail, locked, record, status
+from fgspec.sweeps.folder import Planned, RunStatus, SweepDir, fail, locked, record, status
 from fgspec.sweeps.live import followed
 from fgspec.sweeps.search import (
     Arms,
@@ -47,7 +47,7 @@ AT_HAND = "processes"
 """The engine of `--jobs` without `--on`."""
 
 GOES_ON = "repeat the sweep's command to finish all runs"
-"""Said when a sweep in this process is stopped."""
+"""The advice when a sweep in this process is stopped."""
 
 
 def run(
@@ -97,7 +97,7 @@ def _write(sweep: Sweep, folder: Path) -> None:
 
 
 def _program_cost(loaded: Loaded) -> ProgramCost:
-    """What the program of a spec costs, from its trace."""
+    """The cost of a spec's program, from its trace."""
     loaded.refuse(not_installed(loaded.experiment))
     plan = api.plan(loaded)
 
@@ -108,35 +108,35 @@ def _program_cost(loaded: Loaded) -> ProgramCost:
 
 
 def costs_of(sweep: Sweep) -> dict[str, tuple[int, int]]:
-    """FLOPs of an update and updates of a run, of every arm by its label.
+    """For every arm's label, the FLOPs of an update and the number of updates of a run.
 
     Raises:
-        SpecError: what `fgspec.api.plan` refuses of any arm, before one is trained.
+        SpecError: `fgspec.api.plan` refuses an arm; so this is known before any arm is trained.
     """
-    found, wrong = dict[str, tuple[int, int]](), dict[str, list[str]]()
+    costs, wrong = dict[str, tuple[int, int]](), dict[str, list[str]]()
     for arm in sweep.arms:
         try:
             api.refuse_untold(arm.loaded)
             arm.loaded.refuse(not_installed(arm.loaded.experiment))
             plan = api.plan(arm.loaded)
-            found[arm.label] = (update_flops(plan), plan.steps)
+            costs[arm.label] = (update_flops(plan), plan.steps)
         except UserError as error:
             for line in str(error).splitlines():
                 wrong.setdefault(line, []).append(arm.label)
     if wrong:
         raise SpecError([of_arms(line, arms, len(sweep.arms)) for line, arms in wrong.items()])
-    return found
+    return costs
 
 
 @dataclass(frozen=True)
 class Where:
-    """Where runs are trained, as the command line says.
+    """Where runs are trained, according to the command line.
 
     Attributes:
-        engine: a name of `ENGINES`; None for this process.
-        jobs: runs at a time, if that was said.
-        resources: what a run asks for.
-        retries: further tries of a run that died.
+        engine: the name of an engine in `ENGINES`; None for this process.
+        jobs: how many runs are trained at a time, if it was given.
+        resources: the resources that each run asks for.
+        retries: how often a run is tried again after its process died.
     """
 
     engine: str | None = None
@@ -148,10 +148,10 @@ class Where:
 def chosen(
     on: str | None, jobs: int | None, resources: Sequence[str] | None, retries: int = 1
 ) -> Where:
-    """Where runs are to be trained.
+    """Where runs are trained, from the options of the command line.
 
     Raises:
-        ArgumentError: there is no such engine, or a resource is no name and value.
+        ArgumentError: there is no such engine, or a resource is not given as NAME=VALUE.
     """
     if on is not None and on not in ENGINES.names():
         raise ArgumentError(f"--on: {nearest(on, ENGINES.names())} (got {on})")
@@ -168,12 +168,12 @@ def _engine(name: str) -> type[SweepEngine]:
 
 def train_all(
     sweep: Sweep, costs: dict[str, tuple[int, int]], run_dir: Path, where: Where
-) -> list[Found]:
-    """Run what is not done yet, a line for each run; what there is of every run afterwards.
+) -> list[RunStatus]:
+    """Train all runs that are not done, and print a line for each; returns the status of all runs.
 
     Raises:
-        Preempted: told to stop; says what has become of the runs.
-        UserError: the engine cannot be used as asked.
+        Preempted: the sweep was told to stop; the message says what happens to the runs.
+        UserError: the engine cannot be used as requested.
     """
     folder = SweepDir(run_dir / sweep.name)
     with locked(folder, _say) as lock:
@@ -191,7 +191,7 @@ def _say(line: str) -> None:
 
 
 def _refuse_others(folder: SweepDir, where: Where) -> None:
-    """Raise if another engine still trains runs of the sweep."""
+    """Raise if another engine is still training runs of the sweep."""
     for name in ENGINES.names():
         if name != where.engine and _engine(name).outlives:
             working(_engine(name)()).refuse_under_way(folder)
@@ -199,8 +199,8 @@ def _refuse_others(folder: SweepDir, where: Where) -> None:
 
 def _train(
     folder: SweepDir, lock: int, planned: list[Planned], todo: list[Planned], where: Where
-) -> list[Found]:
-    """Run what is to be done of a locked sweep; what there is of every run afterwards."""
+) -> list[RunStatus]:
+    """Train the runs of `todo` in a locked sweep; returns the status of all its runs."""
     for one in todo:
         folder.failure(one).unlink(missing_ok=True)
     if where.engine is None:
@@ -214,11 +214,11 @@ def _train(
     return status(folder, planned)
 
 
-def search_all(sweep: Sweep, search: Search, run_dir: Path, where: Where) -> list[Found]:
-    """Let optuna choose arms and run them, until there are as many as the sweep asks for.
+def search_all(sweep: Sweep, search: Search, run_dir: Path, where: Where) -> list[RunStatus]:
+    """Let optuna choose arms and train them, until there are as many as the sweep asks for.
 
-    As many arms are chosen at once as keep all jobs busy. What was chosen and is not trained comes
-    first, so that a search goes on where it was stopped.
+    Enough arms are chosen at a time to keep all jobs busy. Arms that were chosen but not trained
+    come first, so that a search continues where it was stopped.
 
     Raises:
         Preempted, UserError: as `train_all`.
@@ -231,7 +231,11 @@ def search_all(sweep: Sweep, search: Search, run_dir: Path, where: Where) -> lis
     with locked(folder, _say) as lock:
         _say(f"sweep {folder.path}")
         _refuse_others(folder, where)
-        choices, arms, found = remembered(folder, drawn)[: drawn.count], Arms(sweep), list[Found]()
+        choices, arms, found = (
+            remembered(folder, drawn)[: drawn.count],
+            Arms(sweep),
+            list[RunStatus](),
+        )
         if choices:
             _say(f"{len(choices)} of {drawn.count} arms were chosen already")
         while True:
@@ -252,7 +256,7 @@ def search_all(sweep: Sweep, search: Search, run_dir: Path, where: Where) -> lis
 
 
 def _add(arms: Arms, search: Search, values: Mapping[str, Any]) -> None:
-    """One more arm; one that cannot be trained is left out and counts as failed."""
+    """Add an arm. An arm that cannot be trained is left out, and its trial counts as failed."""
     number = len(arms.labels) + 1
     try:
         arm = search.arm(number, values)
@@ -265,7 +269,7 @@ def _add(arms: Arms, search: Search, values: Mapping[str, Any]) -> None:
 
 
 def _train_here(folder: SweepDir, todo: list[Planned], say: Callable[[str], None]) -> None:
-    """One after the other; a run that fails, whatever by, keeps no other from being trained."""
+    """Train runs one after the other; if one fails for any reason, the others are still trained."""
     for planned in todo:
         (found,) = status(folder, [planned])
         try:
@@ -279,14 +283,14 @@ def _train_here(folder: SweepDir, todo: list[Planned], say: Callable[[str], None
         except Exception as error:
             fail(folder, planned, _reason(error, folder.log(planned)))
         advise(GOES_ON)
-        if told():  # while the run was at its end, which it reached
+        if told():  # the request to stop came while the run was ending
             raise Preempted(f"stopped after {planned}; {GOES_ON}")
-        jax.clear_caches()  # compiled programs of many runs would take all maps of memory
+        jax.clear_caches()  # compiled programs of many runs would use up all memory mappings
         say(outcome(*status(folder, [planned])))
 
 
 def _reason(error: Exception, log: Path) -> str:
-    """Why a run failed; the traceback of a defect, which no user can mend, goes into its log."""
+    """Why a run failed. The traceback of an unexpected error is written to the run's log."""
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, OSError) and error.strerror:

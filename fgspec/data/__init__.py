@@ -1,1 +1,1 @@
-"""Data sources and the batches made from them; no JAX here."""
+"""Data sources, and the batches that are made from them. This package does not import JAX."""

@@ -1,4 +1,4 @@
-"""Sets that were published as one tar archive: read from it, or from the folder it unpacks to."""
+"""Data sets published as one tar archive, read from the archive or from its unpacked folder."""
 
 import gzip
 import io
@@ -10,7 +10,7 @@ from typing import Any
 
 from fgspec.data.places import first_holding, is_dir, is_file, published_places
 from fgspec.data.published import Publication, check_md5, damage_reported, missing
-from fgspec.data.unpacking import Bounded, most_unpacked, refuse_beyond_memory
+from fgspec.data.unpacking import TOO_MANY, Bounded, most_unpacked, refuse_beyond_memory
 from fgspec.spec.sources import Search
 
 _CHUNK = 1 << 20
@@ -21,12 +21,12 @@ class Archive:
     """A published archive.
 
     Attributes:
-        file: its name.
-        file_md5: its md5.
-        folder: name of the folder in it.
-        files: names of the files that are read, in order.
-        md5: md5 of the unpacked files, as far as published.
-        fold: bytes that one compressed byte may become.
+        file: the name of the archive.
+        file_md5: the MD5 digest of the archive.
+        folder: the name of the folder in it.
+        files: the names of the files that are read, in order.
+        md5: the MD5 digests of the unpacked files, where they are published.
+        fold: how many bytes one compressed byte may unpack to, at most.
     """
 
     file: str
@@ -37,24 +37,24 @@ class Archive:
     fold: int = 20
 
     def at(self, place: Path) -> Path | None:
-        """The unpacked folder or the archive that a place is, or holds; None if it is neither."""
-        for found in (place / self.folder, place):
-            if found.name == self.folder and is_dir(found):
-                return found
-        for found in (place / self.file, place):
-            if found.name == self.file and is_file(found):
-                return found
+        """The unpacked folder or the archive at or in a place; None if there is neither."""
+        for folder in (place / self.folder, place):
+            if folder.name == self.folder and is_dir(folder):
+                return folder
+        for file in (place / self.file, place):
+            if file.name == self.file and is_file(file):
+                return file
         return None
 
 
 @dataclass(frozen=True)
 class Opened:
-    """What was read of an archive.
+    """What was read from an archive.
 
     Attributes:
-        archive: which of the published ones.
-        place: of its folder or of itself.
-        contents: of its files, by name.
+        archive: which of the published archives it is.
+        place: the path of the archive, or of its unpacked folder.
+        contents: the bytes of its files, by file name.
     """
 
     archive: Archive
@@ -70,24 +70,24 @@ def open_archive(
     verify: bool,
     wanted: Collection[str] | None = None,
 ) -> Opened:
-    """The files of the first of the published archives that is there, unpacked or not.
+    """Read the files of the first published archive that is found, unpacked or not.
 
     Args:
-        publication: of the set; its `source` names the usual folder.
-        archives: that were published, the preferred ones first.
-        path: that the spec names, of the archive, its folder, or a folder that holds one of them;
-            None for the usual folders.
-        search: folders for a relative path.
-        verify: whether md5 digests must be the published ones.
-        wanted: names of the files that are read; None for all.
+        publication: the data set; its `source` names the usual folder.
+        archives: the published archives, the preferred ones first.
+        path: the path in the spec: of the archive, of its unpacked folder, or of a folder that
+            holds one of them. None means the usual folders.
+        search: the folders in which a relative path is looked for.
+        verify: whether MD5 digests must be the published ones.
+        wanted: the names of the files to read; None means all.
 
     Raises:
-        DataError: there is none, or a file is missing, damaged or not the published one.
+        DataError: no archive was found, or a file is missing, damaged or not the published one.
     """
     places = published_places(path, publication.source, search)
     holder = first_holding(path, places, (), lambda place: recognized(archives, place))
     if holder is None:
-        # $FGSPEC_DATA itself may be where another tool unpacked archives.
+        # Another tool may have unpacked archives into $FGSPEC_DATA itself.
         holder = first_holding(path, (), ("",), lambda place: recognized(archives, place))
     if holder is None:
         names = ", ".join(f"{archive.file} or {archive.folder}/" for archive in archives)
@@ -102,7 +102,7 @@ def open_archive(
 
 
 def recognized(archives: Sequence[Archive], place: Path) -> bool:
-    """Whether a place is one of these archives or folders, or holds one."""
+    """Whether a place is, or contains, one of these archives or its unpacked folder."""
     return any(archive.at(place) is not None for archive in archives)
 
 
@@ -134,25 +134,26 @@ def _from_archive(
     with damage_reported(publication, file, archive.file_md5):
         stream = gzip.GzipFile(fileobj=io.BytesIO(packed))
         most = most_unpacked(len(packed), archive.fold)
-        unpacked: Any = Bounded(stream, most, "and no images do")
-        # In the archive's own order: going back in a gzip stream means unpacking it again.
+        unpacked: Any = Bounded(stream, most, TOO_MANY)
+        # Members are read in the archive's order: going back in a gzip stream would unpack it
+        # from its start again.
         with tarfile.open(fileobj=unpacked, mode="r|") as members:
             for member in members:
                 name = PurePosixPath(member.name)
                 if name.parent.name == archive.folder and name.name in files:
                     contents[name.name] = _member(members, member)
-        # A tar ends before its gzip stream does, whose end holds the checksum of all before it.
+        # Read on to the end of the gzip stream, where its checksum is: the tar ends before it.
         while unpacked.read(_CHUNK):
             pass
         absent = [name for name in files if name not in contents]
         if absent:
-            raise ValueError(f"it lacks {archive.folder}/{absent[0]}")
+            raise ValueError(f"it does not contain {archive.folder}/{absent[0]}")
     return {name: contents[name] for name in files}
 
 
 def _member(members: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    # A sparse file of a few bytes may say that it is as long as it likes.
+    # A sparse file can claim any length while it takes up a few bytes.
     if not member.isreg() or member.issparse():
-        raise ValueError(f"{member.name} in it is no plain file")
+        raise ValueError(f"its member {member.name} is not a regular file")
     content = members.extractfile(member)
     return content.read() if content is not None else b""

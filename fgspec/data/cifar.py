@@ -1,4 +1,4 @@
-"""The two encodings in which Krizhevsky published images of 32x32 pixels, and others after him."""
+"""The two encodings in which CIFAR, and other sets after it, publish images of 32x32 pixels."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,14 +7,14 @@ from fgspec.data.dataset import checked_labels
 from fgspec.data.numpy_pickle import load_numpy_pickle
 
 PIXELS = 3 * 32 * 32
-"""Values of an image."""
+"""Bytes of an image: one for each channel of each pixel."""
 
 Decoded = tuple[NDArray[np.uint8], NDArray[np.int32]]
 """Images [N, 32, 32, 3] and labels [N]."""
 
 
 def planes_to_images(planes: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """From a red, a green and a blue plane a row, [N, 3072], to [N, 32, 32, 3]."""
+    """Turn rows of a red, a green and a blue plane, [N, 3072], into images, [N, 32, 32, 3]."""
     return np.ascontiguousarray(planes.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
 
 
@@ -22,20 +22,20 @@ def from_batch(content: bytes, field: str, classes: int, first: int = 0) -> Deco
     """The images and labels of a pickled dictionary.
 
     Args:
-        content: a pickle of `data`, [N, 3072] uint8, and lists of labels.
-        field: the name of the list that is read.
-        classes: number of classes.
+        content: a pickled dictionary with `data`, [N, 3072] uint8, and lists of labels.
+        field: the key of the list of labels to read.
+        classes: the number of classes.
         first: the label of the first class.
 
     Raises:
-        ValueError: it is damaged, or something else.
+        ValueError: the pickle is damaged, or does not have these contents.
     """
     batch = load_numpy_pickle(content)
     if not isinstance(batch, dict) or not {"data", field} <= batch.keys():
-        raise ValueError(f"it is no dictionary with 'data' and '{field}'")
+        raise ValueError(f"it is not a dictionary with the keys 'data' and '{field}'")
     data, labels = batch["data"], batch[field]
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape[1:] != (PIXELS,):
-        raise ValueError(f"its 'data' is not an array of uint8 with the shape [N, {PIXELS}]")
+        raise ValueError(f"its 'data' is not a uint8 array of the shape [N, {PIXELS}]")
     if not isinstance(labels, list) or not all(type(label) is int for label in labels):
         raise ValueError(f"its '{field}' is not a list of integers")
     if not labels or len(labels) != len(data):
@@ -44,16 +44,16 @@ def from_batch(content: bytes, field: str, classes: int, first: int = 0) -> Deco
 
 
 def from_records(content: bytes, label_bytes: int, label: int, classes: int) -> Decoded:
-    """The images and labels of records of bytes.
+    """The images and labels of a binary file of records.
 
     Args:
-        content: records, each of labels of one byte and an image of 3072.
-        label_bytes: labels of a record.
-        label: the place of the one that is read.
-        classes: number of classes.
+        content: the records; each has one or more labels of one byte, then 3,072 bytes of pixels.
+        label_bytes: how many labels a record has.
+        label: the index of the label to read.
+        classes: the number of classes.
 
     Raises:
-        ValueError: it is cut off, or a label is none.
+        ValueError: the file is cut off, or a label is not one of the classes.
     """
     record = label_bytes + PIXELS
     if not content or len(content) % record:

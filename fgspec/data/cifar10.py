@@ -32,7 +32,7 @@ class Layout(Archive):
 
 
 class Cifar10(sources.Cifar10):
-    """The section with how its files are read."""
+    """The fields of this source, and how its files are read."""
 
     def read(self, search: Search = None) -> Dataset:
         """Images [N, 32, 32, 3] uint8.
@@ -59,17 +59,17 @@ class Cifar10(sources.Cifar10):
         return dataset
 
     def measured(self, search: Search = None) -> DatasetInfo:
-        """What is read."""
+        """Describe what was read."""
         return measured(CIFAR10.name, self.read(search))
 
     @classmethod
     def recognizes(cls, place: Path) -> bool:
-        """By the names of its archives and folders."""
+        """Recognize the data set by the names of its archives and folders."""
         return recognized(LAYOUTS, place)
 
     @classmethod
     def example(cls, folder: Path) -> Self:
-        """The binary version with 10 images of noise a file, which are not the published ones."""
+        """Write a stand-in for the binary version, with 10 noise images per file."""
         random, layout = np.random.default_rng(0), LAYOUTS[1]
         (folder / layout.folder).mkdir()
         for name in layout.files:

@@ -16,8 +16,8 @@ from fgspec.spec.dataset_info import DatasetInfo
 from fgspec.spec.sources import Search
 
 PUBLICATION = Publication(cifar100.Cifar100.title, (cifar100.Cifar100.homepage,), "cifar100")
-# Digests as torchvision states them (torchvision/datasets/cifar.py), and of the binary version as
-# MindSpore does (mindspore's Cifar100 download).
+# The digests are those of torchvision (torchvision/datasets/cifar.py); that of the binary version
+# is from MindSpore's download of Cifar100.
 PYTHON = Archive(
     file="cifar-100-python.tar.gz",
     file_md5="eb9058c3a382ffc7106e4002c42a8d85",
@@ -36,11 +36,11 @@ BINARY = Archive(
 )
 ARCHIVES = (PYTHON, BINARY)
 _COARSE, _FINE = 0, 1
-"""Places of the two labels in a record of the binary version."""
+"""Indices of the two labels in a record of the binary version."""
 
 
 class Cifar100(cifar100.Cifar100):
-    """The section with how its files are read."""
+    """The fields of this source, and how its files are read."""
 
     def read(self, search: Search = None) -> Dataset:
         """Images [N, 32, 32, 3] uint8.
@@ -65,17 +65,17 @@ class Cifar100(cifar100.Cifar100):
         return from_records(content, 2, _FINE if self.labels == "fine" else _COARSE, self.classes)
 
     def measured(self, search: Search = None) -> DatasetInfo:
-        """What is read."""
+        """Describe what was read."""
         return measured(CIFAR100.name, self.read(search))
 
     @classmethod
     def recognizes(cls, place: Path) -> bool:
-        """By the names of its archives and folders."""
+        """Recognize the data set by the names of its archives and folders."""
         return recognized(ARCHIVES, place)
 
     @classmethod
     def example(cls, folder: Path) -> Self:
-        """The binary version with 100 and 40 images of noise, which are not the published ones."""
+        """Write a stand-in for the binary version, with 100 and 40 noise images."""
         random = np.random.default_rng(0)
         (folder / BINARY.folder).mkdir()
         for name, examples in zip(BINARY.files, (100, 40), strict=True):

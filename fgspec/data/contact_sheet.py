@@ -1,4 +1,4 @@
-"""One picture of a data set: images of each class, and augmented views as training sees them."""
+"""One picture of a data set: images of each class, and augmented images as training sees them."""
 
 import struct
 import zlib
@@ -16,10 +16,10 @@ from fgspec.spec.experiment import Experiment
 
 ROWS = 10
 COLUMNS = 6
-"""Rows of the sheet, and images in a row; as many augmented views follow in each row."""
+"""Rows of the sheet, and images in a row. Up to as many augmented images follow in each row."""
 
 _LEAST_SIDE = 48
-"""Pixels that a side of an image has at least; smaller images are enlarged by a whole number."""
+"""Pixels; images with a shorter side are enlarged by a whole factor until it is this long."""
 
 _GAP = 4
 _BACKGROUND = 255
@@ -31,9 +31,10 @@ class Sheet:
 
     Attributes:
         pixels: [height, width, 3], uint8.
-        rows: the class of each row, by label; -1 where rows are of no class.
-        images: in a row.
-        views: augmented views of the row's first image that follow in it; 0 without augmentation.
+        rows: the label of each row's class; negative where the data set has no classes.
+        images: how many images a row has.
+        views: how many augmented versions of its first image follow in a row; 0 without
+            augmentation.
     """
 
     pixels: NDArray[np.uint8]
@@ -44,7 +45,7 @@ class Sheet:
     def png(self) -> bytes:
         """The sheet as a PNG file."""
         height, width, _ = self.pixels.shape
-        # Each row of a PNG begins with the number of its filter; 0 is none.
+        # Each row of a PNG begins with the number of its filter; 0 stands for no filter.
         rows = np.concatenate([np.zeros((height, 1), np.uint8), self.pixels.reshape(height, -1)], 1)
         head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)  # 8 bits, colours
         parts = ((b"IHDR", head), (b"IDAT", zlib.compress(rows.tobytes())), (b"IEND", b""))
@@ -57,14 +58,15 @@ def _chunk(name: bytes, content: bytes) -> bytes:
 
 
 def sheet_of(dataset: Dataset, experiment: Experiment) -> Sheet:
-    """Training images of up to ten classes, and augmented views of the first of each row.
+    """Make a sheet of training images of up to ten classes, with augmented versions of some.
 
-    Classes are spread evenly over all of them, images over those of their class. Images that
-    cannot be read are left out. Where labels are no classes, so are the rows.
+    If there are more classes, evenly spaced ones are shown, and so are the images of a class.
+    Images that cannot be read are left out. If labels are not classes, rows are not either. Each
+    row ends with augmented versions of its first image.
 
     Args:
-        dataset: divided as the spec says.
-        experiment: says how images are augmented, and by which seed.
+        dataset: the data set, after the spec's validation set was set aside.
+        experiment: the spec, which says how images are augmented, and with which seed.
     """
     labels = dataset.train_labels
     rows = _places(labels)
@@ -93,29 +95,30 @@ def sheet_of(dataset: Dataset, experiment: Experiment) -> Sheet:
 
 
 def _places(labels: NDArray[Any]) -> dict[int, NDArray[np.intp]]:
-    """The places of the images of each row, by class; by -1, -2, ... where there are no classes."""
+    """The indices of the images of each row, by label; by -1, -2, ... if there are no classes."""
     if labels.ndim == 1:
         present = np.unique(labels[labelled(labels)])
         chosen = present[_spread(len(present), ROWS)]
         members = {int(label): np.flatnonzero(labels == label) for label in chosen}
-        return {label: own[_spread(len(own), COLUMNS)] for label, own in members.items()}
+        return {label: at[_spread(len(at), COLUMNS)] for label, at in members.items()}
     every = _spread(len(labels), ROWS * COLUMNS)
     rows = [every[start : start + COLUMNS] for start in range(0, len(every), COLUMNS)]
     return {-1 - number: row for number, row in enumerate(rows)}
 
 
 def _spread(count: int, most: int) -> NDArray[np.intp]:
+    """Up to `most` evenly spaced numbers from 0 to count - 1."""
     return np.linspace(0, count - 1, min(count, most)).round().astype(np.intp)
 
 
 def _readable(dataset: Dataset, places: NDArray[np.intp]) -> list[NDArray[Any]]:
-    found = []
+    images = []
     for place in places:
         try:
-            found.append(np.asarray(dataset.train_images.take(np.array([place]), axis=0))[0])
-        except DataError:  # the inspection lists it
+            images.append(np.asarray(dataset.train_images.take(np.array([place]), axis=0))[0])
+        except DataError:  # the inspection reports it
             continue
-    return found
+    return images
 
 
 def _unit(image: NDArray[Any]) -> NDArray[Any]:
@@ -124,7 +127,7 @@ def _unit(image: NDArray[Any]) -> NDArray[Any]:
 
 
 def _cell(image: NDArray[Any], zoom: int) -> NDArray[np.uint8]:
-    """An image in colours, enlarged; of 2 or more than 4 channels the first, in grey."""
+    """An enlarged RGB image; of 2 or more than 4 channels only the first is shown, in grey."""
     channels = image.shape[-1]
     shown = image[..., :3] if channels in (3, 4) else image[..., :1]
     pixels = np.clip(np.round(_unit(shown) * 255), 0, 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Images and labels, as every source hands them over."""
+"""The images and labels of a data set, in the form that every source returns."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,7 +18,10 @@ AnyLabels = Labels | NDArray[np.float32]
 
 
 class Images(Protocol):
-    """Images [N, H, W, C], uint8, or float32 in [0, 1]: an array, or what reads them when taken."""
+    """Images [N, H, W, C], uint8, or float32 in [0, 1].
+
+    Either an array, or an object that reads images from files when they are taken.
+    """
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -35,11 +38,11 @@ class Images(Protocol):
         ...
 
     def take(self, indices: NDArray[np.integer], /, axis: int) -> Any:
-        """The images at these places, [B, H, W, C], in an array of their own; `axis` is 0."""
+        """The images with these indices, copied to a new array [B, H, W, C]; `axis` must be 0."""
         ...
 
     def __getitem__(self, part: slice, /) -> "Images":
-        """A range of the images, not read yet where these are not."""
+        """A range of the images; nothing is read from files yet."""
         ...
 
 
@@ -48,9 +51,9 @@ class Reading:
     """How the images of a source become batches.
 
     Attributes:
-        threads: that make batches, each a whole one.
-        ahead: batches that are made before they are asked for; they bound the memory.
-        evidence: from images to an array that is another where the images are others.
+        threads: how many threads make batches; each makes whole ones.
+        ahead: how many batches are made before they are needed, which bounds the memory.
+        evidence: a function from images to an array that differs if the images differ.
     """
 
     threads: int
@@ -58,24 +61,26 @@ class Reading:
     evidence: Callable[[Any], NDArray[Any]]
 
 
-# Grain's own default would hold up to 500 batches; a thread and four of them hide the copying.
+# By default Grain would hold up to 500 batches. One thread and four batches suffice to copy images
+# from memory while a step runs.
 IN_MEMORY = Reading(threads=1, ahead=4, evidence=lambda images: images)
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A training set, a test set and perhaps a validation set; arrays are read-only.
+    """A training set, a test set and perhaps a validation set. Arrays are read-only.
 
     Attributes:
         train_images: [N, H, W, C], uint8, or float32 in [0, 1].
-        train_labels: [N], int32, from 0 to classes - 1, or -1 (`UNLABELLED`) of an image that has
-            no label; or what else `AnyLabels` says.
+        train_labels: classes [N], int32, from 0 to classes - 1, or -1 (`UNLABELLED`) for an image
+            without a label; or one of the other forms of `AnyLabels`.
         test_images: [M, H, W, C], like the training images.
-        test_labels: of M images, like the training labels, none of them missing.
-        reading: how batches are made of the images.
-        valid_images: [V, H, W, C], like the training images; V is 0 where none are set aside.
-        valid_labels: of V images, like the test labels.
-        names: of the classes, by label, or of the numbers of a label; empty where they have none.
+        test_labels: the labels of M images, like the training labels, but none is missing.
+        reading: how the images become batches.
+        valid_images: [V, H, W, C], like the training images; V is 0 without a validation set.
+        valid_labels: the labels of V images, like the test labels.
+        names: the names of the classes, by label, or of the numbers of a label; empty if they have
+            none.
     """
 
     train_images: Images
@@ -88,31 +93,31 @@ class Dataset:
     names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Locks the arrays: batches that are views of them must not change them."""
+        """Make the arrays read-only: a batch may be a view of them, and must not change them."""
         for part in vars(self).values():
             if isinstance(part, np.ndarray):
                 part.setflags(write=False)
 
 
 def labelled(labels: AnyLabels) -> NDArray[np.bool_]:
-    """Which images have a label, [N]; only classes can be missing.
+    """Which images have a label, [N]. Only labels that are classes can be missing.
 
     Args:
-        labels: of N images.
+        labels: the labels of N images.
     """
     return labels != UNLABELLED if labels.ndim == 1 else np.ones(len(labels), np.bool_)
 
 
 def checked_labels(labels: NDArray[Any], classes: int, first: int = 0) -> Labels:
-    """Labels as int32 [N], from 0 to classes - 1.
+    """Check labels, and convert them to int32 [N], from 0 to classes - 1.
 
     Args:
         labels: [N], any integer dtype.
-        classes: number of classes.
+        classes: the number of classes.
         first: the label of the first class.
 
     Raises:
-        ValueError: a label is outside first to first + classes - 1.
+        ValueError: a label is not from `first` to `first + classes - 1`.
     """
     last = first + classes - 1
     outside = labels[(labels < first) | (labels > last)]
@@ -122,14 +127,15 @@ def checked_labels(labels: NDArray[Any], classes: int, first: int = 0) -> Labels
 
 
 def checked_numbers(labels: NDArray[Any], kind: LabelKind) -> AnyLabels:
-    """Labels that are no classes, [N, k]: vectors as float32, labels of 0 and 1 as int32.
+    """Check labels that are not classes, [N, k]; vectors become float32, zeros and ones int32.
 
     Args:
         labels: [N, k], any numbers.
         kind: `vector` or `binary`.
 
     Raises:
-        ValueError: a number is not finite as float32, or neither 0 nor 1.
+        ValueError: of a vector: a number is not finite as float32; of binary labels: a label is
+            neither 0 nor 1.
     """
     if kind == "binary":
         other = labels[(labels != 0) & (labels != 1)]
@@ -145,6 +151,6 @@ def checked_numbers(labels: NDArray[Any], kind: LabelKind) -> AnyLabels:
 
 
 def spread(images: Images, most: int) -> Any:
-    """Up to `most` of the images, evenly spread over all, in order: the same at every call."""
+    """Up to `most` evenly spaced images, in order; the same ones at every call."""
     places = np.linspace(0, len(images) - 1, min(most, len(images)))
     return images.take(places.round().astype(np.int32), axis=0)

@@ -1,4 +1,4 @@
-"""What a plan needs to know of a data set, as far as possible without reading it."""
+"""Describes a data set for a plan, without reading its images where that is possible."""
 
 from fgspec.spec.dataset_info import DatasetInfo
 from fgspec.spec.kinds import working
@@ -10,11 +10,11 @@ def describe(source: Source, search: Search = None) -> DatasetInfo:
 
     Args:
         source: the source as the spec gives it.
-        search: folders in which a relative path is looked for; None means the current directory,
-            then $FGSPEC_DATA.
+        search: the folders in which a relative path is looked for; None means the current
+            directory, then $FGSPEC_DATA.
 
     Raises:
-        DataError: files that must be read for it are missing or not what they should be.
+        DataError: files that must be read for the description are missing or damaged.
         UserError: the source needs a package that is not installed.
     """
     return working(source).describe(search)

@@ -1,4 +1,4 @@
-"""Images that are encoded in records of larger files, decoded when a batch needs them."""
+"""Images stored encoded in records of larger files, and decoded when a batch needs them."""
 
 import hashlib
 import io
@@ -15,18 +15,18 @@ from fgspec.data.image_files import Unfit, central_square, decoded, imaging, sid
 from fgspec.errors import DataError
 
 _SAMPLED = 32
-"""Images of a set that are decoded for its evidence."""
+"""How many images of a set are decoded to compute its evidence."""
 
 
 @dataclass(frozen=True)
 class Records:
-    """Where encoded images are.
+    """Where encoded images are stored.
 
     Attributes:
-        read: the bytes of the image of a record, JPEG, PNG, WEBP or BMP; may be called from many
-            threads. It raises ValueError, OSError or RuntimeError where a record is damaged.
-        where: names a record for an error.
-        identity: bytes that are others where the files are others.
+        read: returns the bytes of a record's image: JPEG, PNG, WEBP or BMP. It may be called from
+            many threads. It raises ValueError, OSError or RuntimeError if a record is damaged.
+        where: returns the name of a record for an error message.
+        identity: bytes that differ if the files differ.
     """
 
     read: Callable[[int], bytes]
@@ -34,7 +34,7 @@ class Records:
     identity: bytes
 
     def decoded(self, place: int, pixels: Callable[[Any], NDArray[np.uint8]]) -> NDArray[np.uint8]:
-        """What `pixels` makes of the image of a record.
+        """The pixels of a record's image, as `pixels` returns them for the opened image.
 
         Raises:
             DataError: the record or its image is damaged, or `pixels` raises `Unfit`.
@@ -59,10 +59,10 @@ class EncodedImages:
     """Images [N, height, width, channels], uint8, that are decoded when they are taken.
 
     Attributes:
-        records: that hold them.
-        places: of the records of these images, [N].
-        side: height and width that central squares are resized to; None if images are kept as they
-            are, all of one size.
+        records: the records that hold the images.
+        places: the indices of the images' records, [N].
+        side: the height and width that central squares are resized to; None if images are not
+            resized, and all have one size.
         image_shape: height, width (pixels), channels: 1 for grey images, else 3.
     """
 
@@ -86,7 +86,7 @@ class EncodedImages:
         return len(self.places)
 
     def take(self, indices: NDArray[np.integer], /, axis: int) -> NDArray[np.uint8]:
-        """The images at these places, [B, height, width, channels]; `axis` must be 0.
+        """The images with these indices, [B, height, width, channels]; `axis` must be 0.
 
         Raises:
             DataError: a record is damaged, or its image has another size.
@@ -105,9 +105,9 @@ class EncodedImages:
 
     @cached_property
     def evidence(self) -> NDArray[np.uint8]:
-        """A SHA-256, [32], of the files' identity, the records' places, and 32 images.
+        """A SHA-256, [32], of the files' identity, the records' indices, and 32 images.
 
-        The 32 are evenly spread, as all would take as long as an epoch.
+        The 32 images are evenly spaced. Decoding all of them would take as long as an epoch.
         """
         digest = hashlib.sha256(self.records.identity)
         digest.update(self.places.astype("<i8").tobytes())
@@ -124,38 +124,39 @@ class EncodedImages:
             raise Unfit(
                 f"it has {image.size[1]}x{image.size[0]} pixels, expected {height}x{width} like "
                 "the first",
-                "give data.source.size, to which the central square of each is resized",
+                "set data.source.size, to which the central square of each image is resized",
             )
         return np.asarray(image.convert("L" if channels == 1 else "RGB")).reshape(self.image_shape)
 
 
 def _grey(square: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The one channel of a grey image that was given three."""
+    """One channel of a grey image that was converted to RGB."""
     return square[..., :1]
 
 
 def shape_of(records: Records, place: int, side: int | None) -> tuple[int, int, int]:
-    """Height, width and channels of the images of records, as that of one of them says.
+    """Height, width and channels of the images, taken from one of them.
 
     Args:
-        records: that hold the images.
-        place: of the record that is looked at.
-        side: that central squares are resized to; None if images are kept as they are.
+        records: the records that hold the images.
+        place: the index of the record to look at.
+        side: the height and width that central squares are resized to; None if images are not
+            resized.
 
     Raises:
         DataError: the record is damaged.
         UserError: Pillow is not installed.
     """
-    found: list[tuple[int, int, int]] = []
+    shapes: list[tuple[int, int, int]] = []
 
     def look(image: Any) -> NDArray[np.uint8]:
         grey = image.mode in ("1", "L", "LA")
         width, height = image.size if side is None else (side, side)
-        found.append((height, width, 1 if grey else 3))
+        shapes.append((height, width, 1 if grey else 3))
         return np.zeros(0, np.uint8)
 
     records.decoded(place, look)
-    return found[0]
+    return shapes[0]
 
 
 def png(pixels: NDArray[np.uint8]) -> bytes:

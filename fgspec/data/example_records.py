@@ -1,8 +1,8 @@
-"""`tf.train.Example`, the message that TensorFlow Datasets keeps each example in.
+"""Reads `tf.train.Example`, the message in which TensorFlow Datasets stores each example.
 
 The message is a map from names of features to lists of bytes, floats or integers
-(tensorflow/core/example/example.proto and feature.proto). Floats are skipped: no image or label is
-kept in them.
+(tensorflow/core/example/example.proto and feature.proto). Floats are skipped, because neither
+images nor labels are stored as floats.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,26 +16,26 @@ _MOST_BITS = 64
 
 
 def parse_example(content: bytes) -> dict[str, list[bytes] | list[int]]:
-    """The features of an example: lists of bytes, or of integers.
+    """The features of an example by name: lists of bytes, or of integers.
 
     Raises:
-        ValueError: it is damaged.
+        ValueError: the message is damaged.
     """
-    found: dict[str, list[bytes] | list[int]] = {}
+    values: dict[str, list[bytes] | list[int]] = {}
     for features in _messages(content, _FEATURES):
         for entry in _messages(features, _ENTRY):
             name = b"".join(_messages(entry, _KEY)).decode("utf-8")
             for value in _messages(entry, _VALUE):
                 for number, held in _fields(value):
                     if number == _BYTES_LIST and isinstance(held, bytes):
-                        found[name] = list(_messages(held, 1))
+                        values[name] = list(_messages(held, 1))
                     elif number == _INT64_LIST and isinstance(held, bytes):
-                        found[name] = list(_integers(held))
-    return found
+                        values[name] = list(_integers(held))
+    return values
 
 
 def make_example(features: Mapping[str, bytes | int]) -> bytes:
-    """An example of one value a feature, for tests."""
+    """An example with one value per feature, for tests."""
     entries = b""
     for name, value in features.items():
         if isinstance(value, bytes):
@@ -59,14 +59,14 @@ def _varint(value: int) -> bytes:
 
 
 def _messages(content: bytes, number: int) -> Iterator[bytes]:
-    """What the fields of this number hold, of those that have a length."""
-    for found, held in _fields(content):
-        if found == number and isinstance(held, bytes):
+    """The contents of the length-delimited fields with this number."""
+    for field, held in _fields(content):
+        if field == number and isinstance(held, bytes):
             yield held
 
 
 def _integers(content: bytes) -> Iterator[int]:
-    """The integers of a list, packed or one by one."""
+    """The integers of a list, which are stored packed or one by one."""
     for number, held in _fields(content):
         if number == 1 and isinstance(held, bytes):
             start = 0
@@ -82,7 +82,7 @@ def _signed(value: int) -> int:
 
 
 def _fields(content: bytes) -> Iterator[tuple[int, bytes | int]]:
-    """Number and value of every field."""
+    """The number and the value of every field."""
     start = 0
     while start < len(content):
         tag, start = _read_varint(content, start)
@@ -97,12 +97,12 @@ def _fields(content: bytes) -> Iterator[tuple[int, bytes | int]]:
             length = 8 if wire == _EIGHT_BYTES else 4
         else:
             raise ValueError(
-                f"it is no tf.train.Example: byte {start - 1} has the wire type {wire}"
+                f"it is not a tf.train.Example: byte {start - 1} has the wire type {wire}"
             )
         if start + length > len(content):
             raise ValueError(
-                f"it is no tf.train.Example or is cut off: a field ends at byte {start + length} "
-                f"of {len(content)}"
+                "it is not a tf.train.Example or is cut off: a field ends at byte "
+                f"{start + length} of {len(content)}"
             )
         yield number, content[start : start + length]
         start += length
@@ -113,10 +113,10 @@ def _read_varint(content: bytes, start: int) -> tuple[int, int]:
     value = 0
     for shift in range(0, _MOST_BITS, 7):
         if start >= len(content):
-            raise ValueError("it is no tf.train.Example or is cut off: it ends within a number")
+            raise ValueError("it is not a tf.train.Example or is cut off: it ends within a number")
         byte = content[start]
         start += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             return value % 2**_MOST_BITS, start
-    raise ValueError("it is no tf.train.Example: a number has more than 64 bits")
+    raise ValueError("it is not a tf.train.Example: a number has more than 64 bits")

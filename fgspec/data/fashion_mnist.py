@@ -9,7 +9,7 @@ from fgspec.spec.fashion_mnist import FASHION_MNIST
 
 
 class FashionMnist(IdxSource, fashion_mnist.FashionMnist):
-    """The section with how its files are read."""
+    """The fields of this source, and how its files are read."""
 
     files: ClassVar = IdxSet(
         Publication(
@@ -19,7 +19,7 @@ class FashionMnist(IdxSource, fashion_mnist.FashionMnist):
         ),
         FASHION_MNIST,
         made=("FashionMNIST/raw", "raw", "fashion-mnist", "data/fashion"),
-        # As torchvision states them (torchvision/datasets/mnist.py).
+        # The digests are those of torchvision (torchvision/datasets/mnist.py).
         packed_md5={
             "train-images-idx3-ubyte": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
             "train-labels-idx1-ubyte": "25c81989df183df01b3e8a0aad5dffbe",

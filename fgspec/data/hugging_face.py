@@ -1,4 +1,4 @@
-"""Data sets that Hugging Face `datasets` saved to a folder; needs pyarrow, and Pillow."""
+"""Reads data sets that Hugging Face `datasets` saved to a folder; needs pyarrow and Pillow."""
 
 import importlib
 import json
@@ -22,7 +22,7 @@ _SAVE = "save it again with dataset.save_to_disk(PATH)"
 
 
 class HuggingFace(SplitSource, hugging_face.HuggingFace):
-    """The section with how its files are read."""
+    """The fields of this source, and how its files are read."""
 
     def splits(self, search: Search) -> tuple[Split, Split]:
         """See the base; needs pyarrow and Pillow."""
@@ -32,7 +32,7 @@ class HuggingFace(SplitSource, hugging_face.HuggingFace):
 
     @classmethod
     def example(cls, folder: Path) -> Self:
-        """Twelve and six PNG images of noise of three classes."""
+        """Write 12 training and 6 test images of noise, as PNG, of three classes."""
         random = np.random.default_rng(0)
         for split, examples in (("train", 12), ("test", 6)):
             images = random.integers(0, 256, (examples, 8, 8, 3), np.uint8)
@@ -44,7 +44,7 @@ class HuggingFace(SplitSource, hugging_face.HuggingFace):
         root = folder_at(self.path, search)
         if is_file(root / _STATE) and not is_file(root / _SPLITS):
             raise DataError(
-                f"data.source.path: {root} is one split alone; save all of them together: "
+                f"data.source.path: {root} holds a single split; save all splits together with "
                 "datasets.DatasetDict(train=..., test=...).save_to_disk(PATH)"
             )
         return root
@@ -55,8 +55,8 @@ class HuggingFace(SplitSource, hugging_face.HuggingFace):
         if not is_file(folder / _STATE):
             there = sorted(file.parent.name for file in root.glob(f"*/{_STATE}"))
             raise DataError(
-                f"data.source.{field}: {root} has no split {name} that was saved by "
-                f"`datasets`; the splits there: {', '.join(there) or 'none'}"
+                f"data.source.{field}: {root} has no split {name} that `datasets` saved; the "
+                f"splits there: {', '.join(there) or 'none'}"
             )
         features = mapping_in(folder / _INFO, _SAVE).get("features")
         state = mapping_in(folder / _STATE, _SAVE)
@@ -71,18 +71,19 @@ class HuggingFace(SplitSource, hugging_face.HuggingFace):
         kind = features[self.image].get("_type")
         if kind != "Image":
             raise DataError(
-                f"data.source.image: the column {self.image} of {folder} is {kind}, expected "
-                "Image; save it with dataset.cast_column(COLUMN, datasets.Image())"
+                f"data.source.image: the column {self.image} of {folder} has the type {kind}, "
+                "expected Image; cast it with dataset.cast_column(COLUMN, datasets.Image()) and "
+                "save the data set again"
             )
         names = features[self.label].get("names") or ()
         try:
-            files = [folder / one["filename"] for one in state["_data_files"]]
-            # Older versions kept a choice and an order of the rows beside them.
+            files = [folder / file["filename"] for file in state["_data_files"]]
+            # Older versions stored a selection and an order of the rows in separate files.
             if not files or any(state[name] for name in state if name.startswith("_indices")):
-                raise ValueError("its rows are not its files alone")
+                raise ValueError("it selects some rows of its files")
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(
-                f"data.source: {folder / _STATE} does not list files that are the split; {_SAVE}"
+                f"data.source: {folder / _STATE} does not list the files of the split; {_SAVE}"
             ) from error
         return _opened(folder, files, self.image, self.label, tuple(map(str, names)))
 
@@ -93,15 +94,16 @@ def arrow() -> Any:
     Raises:
         UserError: it is not installed.
     """
-    # Apache Arrow has a release each quarter, with wheels for every platform, and is the only
-    # package that reads these files; `datasets` itself would bring forty others, and fetches data.
+    # pyarrow is the only package that reads these files besides `datasets`, which would bring forty
+    # other packages, and downloads data. It is released each quarter, with wheels for every
+    # platform.
     try:
         importlib.import_module("pyarrow.ipc")
         return importlib.import_module("pyarrow")
     except ImportError:
         raise UserError(
             "data.source: reading what Hugging Face `datasets` saved needs pyarrow, which is not "
-            'installed; pip install "pyarrow>=21.0", or install fgspec with its extra '
+            'installed; run pip install "pyarrow>=21.0", or install fgspec with its extra '
             "`hugging_face`"
         ) from None
 
@@ -109,10 +111,10 @@ def arrow() -> Any:
 def _opened(
     folder: Path, files: Sequence[Path], image: str, label: str, names: tuple[str, ...]
 ) -> Split:
-    """The labels of a split, and its images where they are asked for.
+    """Read the labels of a split, and open its images, which are decoded later.
 
     Raises:
-        DataError: a file is missing or damaged, or a column is of another kind.
+        DataError: a file is missing or damaged, or a column has the wrong type.
     """
     encoded: list[Any] = []
     labels: list[NDArray[np.int64]] = []
@@ -127,14 +129,14 @@ def _opened(
             owners.append(file)
             rows.append(batch.num_rows)
     if not sum(rows):
-        raise DataError(f"data.source: {folder} holds no example; {_SAVE}")
+        raise DataError(f"data.source: {folder} holds no examples; {_SAVE}")
     place_of = locating(rows)
 
     def read(place: int) -> bytes:
         number, row = place_of(place)
         content = encoded[number][row].as_py()
         if content is None:
-            raise ValueError(f"its image is not in the file but elsewhere; {_SAVE}")
+            raise ValueError(f"its image is stored outside of the file; {_SAVE}")
         return content
 
     def where(place: int) -> str:
@@ -145,12 +147,12 @@ def _opened(
 
 
 def _batches(file: Path) -> list[Any]:
-    """The batches of rows of a file, which stays on disk until a row is taken."""
+    """The record batches of a file; their data stay on disk until a row is taken."""
     ipc, pa = arrow().ipc, arrow()
     if not is_file(file):
         raise DataError(f"data.source: {file} was not found; {_SAVE}")
     try:
-        # A stream is what `datasets` writes; a file with an index is what others call .arrow.
+        # `datasets` writes Arrow's stream format. Other files named .arrow have an index.
         with ipc.open_stream(pa.memory_map(str(file))) as reader:
             return list(reader)
     except (pa.ArrowException, OSError, ValueError) as error:
@@ -159,17 +161,21 @@ def _batches(file: Path) -> list[Any]:
 
 def _damaged(file: Path, error: Exception) -> DataError:
     reason = " ".join(str(error).split()) or type(error).__name__
-    return DataError(f"data.source: {file} is no intact file of a saved split: {reason}; {_SAVE}")
+    return DataError(
+        f"data.source: {file} is not an intact file of a saved split: {reason}; {_SAVE}"
+    )
 
 
 def _encoded(batch: Any, name: str) -> Any:
     """The encoded images of a batch of rows."""
     column = batch.column(name)
-    # Offsets that point elsewhere would be followed.
+    # Without this check, offsets of a damaged file could point outside of its buffers.
     column.validate(full=True)
     pa = arrow()
     if not pa.types.is_struct(column.type) or column.type.get_field_index("bytes") < 0:
-        raise ValueError(f"its column {name} is {column.type}, expected a struct with bytes")
+        raise ValueError(
+            f"its column {name} has the type {column.type}, expected a struct with bytes"
+        )
     return column.field("bytes")
 
 
@@ -177,7 +183,7 @@ def _labels(batch: Any, name: str) -> NDArray[np.int64]:
     column = batch.column(name)
     column.validate(full=True)
     if not arrow().types.is_integer(column.type):
-        raise ValueError(f"its column {name} is {column.type}, expected integers")
+        raise ValueError(f"its column {name} has the type {column.type}, expected integers")
     return column.fill_null(UNLABELLED).to_numpy(zero_copy_only=False).astype(np.int64)
 
 

@@ -1,4 +1,4 @@
-"""Sets of images in four IDX files, as MNIST was published and sets in its place are."""
+"""Data sets in four IDX files: MNIST, and its replacements such as Fashion-MNIST."""
 
 import gzip
 import io
@@ -24,7 +24,7 @@ from fgspec.data.published import (
     is_mean_of,
     missing,
 )
-from fgspec.data.unpacking import Bounded, most_unpacked, refuse_beyond_memory
+from fgspec.data.unpacking import TOO_MANY, Bounded, most_unpacked, refuse_beyond_memory
 from fgspec.errors import DataError
 from fgspec.spec.dataset_info import DatasetInfo
 from fgspec.spec.sources import Published, Search
@@ -35,7 +35,7 @@ NAMES = (
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 )
-"""Of the four files."""
+"""The names of the four files."""
 
 _UNSIGNED_BYTE = 0x08
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -46,14 +46,14 @@ class IdxSet:
     """A set of images that was published in the four files.
 
     Attributes:
-        publication: what it is, and where it is from.
-        info: what the published files hold.
-        made: folders that archives and other tools make around the files.
-        md5: of the unpacked files, by name, as far as known. Of files without one, counts and the
-            mean of the training images are compared.
-        packed_md5: of the gzipped files, by name, as far as known and as far as one way of packing
-            is in circulation.
-        names: of the classes; empty if they have none.
+        publication: the title of the data set, and where to get it.
+        info: what the published files contain.
+        made: the folders that archives and other tools put around the files.
+        md5: the MD5 digests of the unpacked files, by file name. If none are known, counts and the
+            mean of the training images are compared instead.
+        packed_md5: the MD5 digests of the gzipped files, by file name. It has only files that are
+            distributed in one packed form.
+        names: the names of the classes; empty if they have none.
     """
 
     publication: Publication
@@ -64,12 +64,12 @@ class IdxSet:
     names: tuple[str, ...] = ()
 
     def read(self, path: str | None, search: Search, verify: bool) -> Dataset:
-        """Images [N, height, width, 1] uint8, of the four files.
+        """Read the four files; images are [N, height, width, 1] uint8.
 
         Args:
-            path: that the spec names; None for the usual folders.
-            search: folders for a relative path.
-            verify: whether they must be the published ones.
+            path: the path in the spec; None means the usual folders.
+            search: the folders in which a relative path is looked for.
+            verify: whether the files must be the published ones.
 
         Raises:
             DataError: a file is missing, damaged or not the published one.
@@ -85,7 +85,7 @@ class IdxSet:
             if len(images) != len(labels):
                 raise DataError(
                     f"data.source: {looked_in[0]} holds {len(images)} images and {len(labels)} "
-                    f"labels in its {part} files, expected one label an image; "
+                    f"labels in its {part} files, expected one label per image; "
                     f"{self.publication.remedy}"
                 )
         dataset = Dataset(
@@ -103,7 +103,7 @@ class IdxSet:
         return dataset
 
     def recognizes(self, place: Path) -> bool:
-        """Whether a folder holds these files, known by the mean of the training images."""
+        """Whether a folder holds these files, judged by the mean of the training images."""
         tried = (place, *(place / name for name in self.made))
         folder = next((folder for folder in tried if _holds_any(folder)), None)
         file = None if folder is None else found(folder, NAMES[0])
@@ -112,11 +112,11 @@ class IdxSet:
         try:
             images = parse_idx(self._content(file, NAMES[0], 3, True), 3)
             return is_mean_of(moments(images[..., np.newaxis])[0], self.info)
-        except Exception:  # damaged or of another size: not known to be these files
+        except Exception:  # a damaged file, or one of another size, is not recognized
             return False
 
     def write(self, folder: Path) -> None:
-        """Four files of 20 and 10 images of noise, which are not the published ones."""
+        """Write stand-ins for the four files, with 20 training and 10 test images of noise."""
         random = np.random.default_rng(0)
         for name in NAMES:
             examples = 20 if name.startswith("train") else 10
@@ -128,7 +128,7 @@ class IdxSet:
             (folder / name).write_bytes(header + values.tobytes())
 
     def _array(self, looked_in: Sequence[Path], name: str, verify: bool) -> NDArray[np.uint8]:
-        """One file's images [N, height, width, 1] or labels [N], both uint8."""
+        """The images [N, height, width, 1] or labels [N] of one file, uint8."""
         file, md5 = found(looked_in[0], name), self.md5.get(name)
         packed_md5 = self.packed_md5.get(name)
         expected = f"{md5} unpacked" if md5 else packed_md5 and f"{packed_md5} gzipped"
@@ -151,32 +151,35 @@ class IdxSet:
         return array[..., np.newaxis] if array.ndim == 3 else array
 
     def _content(self, file: Path, name: str, axes: int, verify: bool) -> bytes:
-        """The bytes of a file, unpacked if they are packed.
+        """The bytes of a file, unpacked if it is gzipped.
 
         Raises:
-            OSError, EOFError, ValueError, zlib.error: they cannot be had, or are too many.
+            OSError, EOFError, ValueError, zlib.error: the file cannot be read, or is too large.
         """
         size, published = file.stat().st_size, self._published_size(name)
-        # What is larger is not the published file, and may be meant to fill the memory.
+        # A larger file is not the published one, and could be made to fill the memory.
         if verify and size > published:
             raise ValueError(f"it has {size:,} bytes, expected at most {published:,}")
         refuse_beyond_memory(size)
         content = file.read_bytes()
         if not is_packed(content):
             return content
-        most, why = most_unpacked(len(content)), "and no images do"
+        most, why = most_unpacked(len(content)), TOO_MANY
         if verify:
-            most, why = published, "and the published file does not"
+            most, why = published, "the size of the published file"
         stream = Bounded(gzip.GzipFile(fileobj=io.BytesIO(content)), most, why)
-        head = stream.read(_header_size(axes))
-        size = math.prod(idx_shape(head, axes))
-        if len(head) + size > most:
-            raise ValueError(f"its head says that {size:,} bytes follow, more than it may hold")
-        # One more than there should be: the checksum of what is unpacked is compared at its end.
-        return head + stream.read(size + 1)
+        header = stream.read(_header_size(axes))
+        size = math.prod(idx_shape(header, axes))
+        if len(header) + size > most:
+            raise ValueError(
+                f"its header announces {size:,} bytes of data, expected at most "
+                f"{most - len(header):,}"
+            )
+        # Reading one byte more reaches the end, where gzip compares the checksum.
+        return header + stream.read(size + 1)
 
     def _published_size(self, name: str) -> int:
-        """Bytes of a published file, unpacked."""
+        """The size in bytes of a published file, unpacked."""
         info = self.info
         examples = info.train_examples if name.startswith("train") else info.test_examples
         axes = (examples, *info.image_shape[:2]) if "idx3" in name else (examples,)
@@ -184,10 +187,10 @@ class IdxSet:
 
 
 class IdxSource(Published):
-    """The section of a set in four IDX files, with how they are read.
+    """A source with four IDX files, and how they are read.
 
     Attributes:
-        files: of the set.
+        files: the published files of the data set.
     """
 
     files: ClassVar[IdxSet]
@@ -201,17 +204,17 @@ class IdxSource(Published):
         return self.files.read(self.path, search, self.verify)
 
     def measured(self, search: Search = None) -> DatasetInfo:
-        """What is read."""
+        """Describe what was read."""
         return measured(self.files.info.name, self.read(search))
 
     @classmethod
     def recognizes(cls, place: Path) -> bool:
-        """By the mean of the training images."""
+        """Recognize the data set by the mean of its training images."""
         return cls.files.recognizes(place)
 
     @classmethod
     def example(cls, folder: Path) -> Self:
-        """Four files of 20 and 10 images of noise, which are not the published ones."""
+        """Write stand-ins for the four files, with 20 training and 10 test images of noise."""
         cls.files.write(folder)
         return cls.model_validate({"path": str(folder), "verify": False})
 
@@ -222,7 +225,7 @@ def _holds_any(folder: Path) -> bool:
 
 def found(folder: Path, name: str) -> Path | None:
     """The file of this name in a folder, gzipped or not; None if there is none."""
-    # Some mirrors write a dot: train-images.idx3-ubyte.
+    # Some mirrors write a dot in place of a hyphen: train-images.idx3-ubyte.
     names = (
         other
         for written in (name, name.replace("-idx", ".idx"))
@@ -232,7 +235,7 @@ def found(folder: Path, name: str) -> Path | None:
 
 
 def is_packed(content: bytes) -> bool:
-    """Whether these are bytes of a gzip file."""
+    """Whether these are the bytes of a gzip file."""
     return content.startswith(_GZIP_MAGIC)
 
 
@@ -241,10 +244,10 @@ def _header_size(axes: int) -> int:
 
 
 def idx_shape(content: bytes, axes: int) -> tuple[int, ...]:
-    """The shape that the head of an IDX file says; see `parse_idx`.
+    """The shape in the header of an IDX file; see `parse_idx`.
 
     Raises:
-        ValueError: it is no head of so many axes, or is cut off.
+        ValueError: it is not a header with this number of axes, or is cut off.
     """
     start = bytes((0, 0, _UNSIGNED_BYTE, axes))
     if not content.startswith(start):
@@ -256,18 +259,19 @@ def idx_shape(content: bytes, axes: int) -> tuple[int, ...]:
 
 
 def parse_idx(content: bytes, axes: int) -> NDArray[np.uint8]:
-    """Decodes an IDX file of unsigned bytes.
+    """Decode an IDX file of unsigned bytes.
 
     Args:
-        content: two zero bytes, the type 0x08, the number of axes, each axis's length as a
+        content: two zero bytes, the type 0x08, the number of axes, the length of each axis as a
             big-endian uint32, then the data in C order.
-        axes: the number of axes there must be.
+        axes: the number of axes that the file must have.
 
     Returns:
-        uint8, with the shape that the file gives.
+        The data as uint8, with the shape that the file states.
 
     Raises:
-        ValueError: the start is another, an axis is 0, or the length disagrees with the axes.
+        ValueError: the file starts differently, an axis has the length 0, or the file's length does
+            not match its shape.
     """
     shape, header = idx_shape(content, axes), _header_size(axes)
     size = header + math.prod(shape)

@@ -1,4 +1,4 @@
-"""Images in files, decoded when a batch needs them; needs Pillow, of the extra `images`."""
+"""Images in files, decoded when a batch needs them; needs Pillow, from the extra `images`."""
 
 import hashlib
 import importlib
@@ -19,33 +19,33 @@ from fgspec.data.dataset import Reading, spread
 from fgspec.errors import DataError, UserError
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
-"""Of the files that are taken for images; what is in them decides how they are decoded."""
+"""Endings of the file names of images. How a file is decoded depends on its content alone."""
 
-# No others, so that flaws in the decoders of Pillow's many other formats are no concern.
+# Only these formats are read, so that flaws in Pillow's many other decoders cannot be used.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 _EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
 _KNOWN = "JPEG, PNG, WEBP or BMP"
-_EXPECTED_DEPTH = "expected 8 bits a channel"
-_SAVE_8 = "save it with 8 bits a channel"
+_EXPECTED_DEPTH = "expected 8 bits per channel"
+_SAVE_8 = "save it with 8 bits per channel"
 _REPLACE = "put an intact copy in its place"
 _SAMPLED = 32
-"""Images of a set that are decoded for its evidence."""
+"""How many images of a set are decoded to compute its evidence."""
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_HEAD, _PNG_DEPTH = 26, 24
-"""Bytes of a PNG up to its colour type, and the place of the one that holds bits a channel."""
+"""Bytes of a PNG up to its colour type, and the index of the byte with the bits per channel."""
 
 
 class ImageFiles:
     """Images [N, size, size, 3], uint8, that are decoded when they are taken.
 
-    Of every image the central square is resized by bicubic interpolation, antialiased. Any of its
-    methods may be called from many threads; images are decoded on all cores.
+    The central square of every image is resized by antialiased bicubic interpolation. All methods
+    may be called from many threads. Images are decoded on all cores.
 
     Args:
-        root: the folder that names start from.
-        names: of the files, N of them.
-        sizes: of the files in bytes, [N].
-        size: height and width in pixels.
+        root: the folder that file names are relative to.
+        names: the names of the N files.
+        sizes: the sizes of the files in bytes, [N].
+        size: the height and width of the resized images, in pixels.
 
     Raises:
         UserError: Pillow is not installed.
@@ -73,7 +73,7 @@ class ImageFiles:
         return len(self._names)
 
     def take(self, indices: NDArray[np.integer], /, axis: int) -> NDArray[np.uint8]:
-        """The images at these places, [B, size, size, 3]; `axis` must be 0."""
+        """The images with these indices, [B, size, size, 3]; `axis` must be 0."""
         if axis != 0:
             raise ValueError(f"images are taken along axis 0, not {axis}")
         return side_by_side(lambda place: self._decoded(self._names[place]), indices, self.shape)
@@ -86,9 +86,9 @@ class ImageFiles:
     def evidence(self) -> NDArray[np.uint8]:
         """A SHA-256, [32], of the names and sizes of all files and the pixels of 32 of them.
 
-        The 32 are evenly spread, as all would be 190 GB of ImageNet. Times of change do not count:
-        copies do not keep them. An image that is replaced by another file of the same name and
-        size goes unseen elsewhere; another decoder that makes other pixels does not.
+        The 32 images are evenly spaced; all images of ImageNet would be 190 GB. Modification times
+        are not used, because copies do not keep them. So a replaced image of the same name and size
+        is noticed only if it is one of the 32. A decoder that returns different pixels is noticed.
         """
         digest = hashlib.sha256("\n".join(self._names).encode("utf-8", "surrogateescape"))
         digest.update(self._sizes.tobytes())
@@ -96,20 +96,20 @@ class ImageFiles:
         return np.frombuffer(digest.digest(), np.uint8)
 
     def stored_side(self) -> int | None:
-        """The shorter side in pixels of the images as they are in the files, the median of a few.
+        """The shorter side of the images in the files, in pixels: the median of 32 images.
 
-        None if none of these can be read.
+        None if none of them can be read.
         """
         places = spread(np.arange(len(self)), _SAMPLED)
-        found = (self._shorter_side(self._root / self._names[place]) for place in places)
-        sides = [side for side in found if side is not None]
+        shorter = (self._shorter_side(self._root / self._names[place]) for place in places)
+        sides = [side for side in shorter if side is not None]
         return int(np.median(sides)) if sides else None
 
     def _shorter_side(self, file: Path) -> int | None:
         try:
             with self._imaging.open(file, formats=_FORMATS) as image:
                 return min(image.size)
-        except Exception:  # a damaged file is told of when it is decoded
+        except Exception:  # a damaged file is reported when it is decoded
             return None
 
     def _decoded(self, name: str) -> NDArray[np.uint8]:
@@ -118,8 +118,8 @@ class ImageFiles:
             return decoded(file, self._square)
         except Unfit as fault:
             raise DataError(
-                f"data.source: {file} cannot be decoded: {fault}; {fault.remedy}, or remove it, "
-                "and start a new run"
+                f"data.source: {file} cannot be decoded: {fault}; {fault.remedy}, or remove the "
+                "file, and start a new run"
             ) from fault
 
     def _square(self, image: Any) -> NDArray[np.uint8]:
@@ -127,7 +127,7 @@ class ImageFiles:
 
 
 class Unfit(ValueError):
-    """Why a file cannot be decoded, or its picture not be used, and what to do about it."""
+    """Says why a file cannot be decoded or its image cannot be used, and what to do about it."""
 
     def __init__(self, reason: str, remedy: str) -> None:
         super().__init__(reason)
@@ -135,14 +135,14 @@ class Unfit(ValueError):
 
 
 def decoded(file: Path | bytes, pixels: Callable[[Any], NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """The pixels of a file.
+    """The pixels of an image file.
 
     Args:
-        file: its place, or what it holds: JPEG, PNG, WEBP or BMP of 8 bits a channel.
-        pixels: makes them of an image of Pillow.
+        file: the file's path or its bytes: JPEG, PNG, WEBP or BMP with 8 bits per channel.
+        pixels: a function that returns the pixels of an opened Pillow image.
 
     Raises:
-        Unfit: it is something else, or damaged; or `pixels` raises it.
+        Unfit: the file has another format or is damaged, or `pixels` raises it.
         UserError: Pillow is not installed.
     """
     opened = imaging().open
@@ -170,12 +170,12 @@ def side_by_side(
     indices: NDArray[np.integer],
     shape: tuple[int, ...],
 ) -> NDArray[np.uint8]:
-    """Images made on all cores, [B, height, width, channels].
+    """Make images on all cores, [B, height, width, channels].
 
     Args:
-        image: makes the one at a place.
-        indices: the places, [B].
-        shape: of all images, of any number.
+        image: a function that makes the image with an index.
+        indices: the indices of the images, [B].
+        shape: [N, height, width, channels]; N is not used.
     """
     images = np.empty((len(indices), *shape[1:]), np.uint8)
 
@@ -183,7 +183,7 @@ def side_by_side(
         images[place] = image(indices[place])
 
     for _ in _decoders().map(fill, range(len(indices))):
-        pass  # waits, and raises what a thread raised
+        pass  # waits for all threads, and raises what a thread raised
     return images
 
 
@@ -192,7 +192,7 @@ def _explained(file: Path | bytes, error: Exception) -> Unfit:
     if isinstance(error, Unfit):
         return error
     if isinstance(error, imaging().UnidentifiedImageError):
-        # What Pillow knows is more than what is read, and is intact in all likelihood.
+        # If Pillow can open it as another of its formats, the file is most likely intact.
         with suppress(Exception), _stream(file) as stream, imaging().open(stream) as image:
             return Unfit(f"it is {image.format}, expected {_KNOWN}", "save it as PNG")
         return Unfit(f"cannot identify image file, expected {_KNOWN}", _REPLACE)
@@ -200,21 +200,21 @@ def _explained(file: Path | bytes, error: Exception) -> Unfit:
 
 
 def _check_depth(head: bytes) -> None:
-    """Refuse PNG files of 16 bits a channel.
+    """Refuse PNG files with 16 bits per channel.
 
-    Pillow says RGB of them as of any other, and keeps the upper 8 bits: images whose values lie in
-    the lower ones become black.
+    Pillow opens them as RGB without a warning, and keeps only the upper 8 bits. Images whose values
+    use only the lower bits become black.
     """
     if head.startswith(_PNG) and head[_PNG_DEPTH : _PNG_DEPTH + 1] == b"\x10":
-        raise Unfit(f"its pixels are of 16 bits a channel, {_EXPECTED_DEPTH}", _SAVE_8)
+        raise Unfit(f"its pixels have 16 bits per channel, {_EXPECTED_DEPTH}", _SAVE_8)
 
 
 def central_square(image: Any, size: int) -> NDArray[np.uint8]:
-    """The central square of an image of Pillow in RGB, resized, [size, size, 3]."""
+    """The central square of a Pillow image, resized and in RGB, [size, size, 3]."""
     width, height = image.size
     side = min(width, height)
     left, top = (width - side) / 2, (height - side) / 2
-    if image.mode in ("P", "PA"):  # whose transparency RGB cannot take
+    if image.mode in ("P", "PA"):  # a palette with transparency cannot become RGB in one step
         image = image.convert("RGBA")
     square = image.convert("RGB").resize(
         (size, size), resample=3, box=(left, top, left + side, top + side)
@@ -222,20 +222,20 @@ def central_square(image: Any, size: int) -> NDArray[np.uint8]:
     return np.asarray(square)
 
 
-# Pillow has a release each quarter, with wheels for every platform and security fixes that name
-# what they concern, may be called from many threads, and comes with matplotlib anyway.
+# Pillow is released each quarter, with wheels for every platform and documented security fixes. It
+# may be called from many threads, and is installed with matplotlib anyway.
 def imaging() -> ModuleType:
-    """Pillow's module of images.
+    """The module `PIL.Image` of Pillow.
 
     Raises:
-        UserError: it is not installed.
+        UserError: Pillow is not installed.
     """
     try:
         return importlib.import_module("PIL.Image")
     except ImportError:
         raise UserError(
             "data.source: reading images needs Pillow, which is not installed; "
-            'pip install "pillow>=12.0", or install fgspec with its extra `images`'
+            'run pip install "pillow>=12.0", or install fgspec with its extra `images`'
         ) from None
 
 
@@ -246,13 +246,14 @@ def _cores() -> int:
 
 @cache
 def _decoders() -> ThreadPoolExecutor:
-    """Threads that all images of this process share; decoding leaves Python's lock."""
+    """The threads that decode all images of this process; decoding releases Python's GIL."""
     return ThreadPoolExecutor(_cores(), thread_name_prefix="decode")
 
 
 FROM_FILES = Reading(threads=2, ahead=2, evidence=lambda images: images.evidence)
-"""Two batches are made at a time, so that no core waits for the last images of one.
+"""Two batches are made at a time, so that no core waits for the last images of a batch.
 
-A thread of Grain makes a whole batch: one for every core would hold as many, 308 MB each at 2,048
-images of 224 pixels. So cores share the images of a batch instead.
+Each thread of Grain makes a whole batch. With a thread per core there would be as many batches in
+memory, of 308 MB each with 2,048 images of 224x224 pixels. So all cores share the images of one
+batch.
 """

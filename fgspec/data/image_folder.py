@@ -1,4 +1,4 @@
-"""Image files in a folder for each class, listed but not read."""
+"""Lists image files in one folder per class; the images are read later."""
 
 import logging
 import os
@@ -25,17 +25,17 @@ from fgspec.spec.sources import Search
 
 _KINDS = ", ".join(ENDINGS)
 _ENLARGED = 2
-"""By which the side of images must grow to be told of."""
+"""The factor from which on a note says that images are enlarged."""
 
 
 class ImageFolder(sources.ImageFolder):
-    """The section with how its folders are listed."""
+    """The fields of this source, and how its folders are listed."""
 
     def read(self, search: Search = None) -> Dataset:
-        """Images [N, size, size, 3] uint8, decoded when they are asked for.
+        """Images [N, size, size, 3] uint8, decoded when a batch needs them.
 
         Raises:
-            DataError: a folder is missing, or classes are not as they should be.
+            DataError: a folder is missing, or the class folders do not fit.
             UserError: Pillow is not installed.
         """
         root = folder_at(self.path, search)
@@ -47,20 +47,20 @@ class ImageFolder(sources.ImageFolder):
             raise
 
     def describe(self, search: Search = None) -> DatasetInfo:
-        """What is listed; mean and deviation are given, or measured on up to 1,024 images."""
+        """Describe what was listed; mean and deviation are given, or measured on 1,024 images."""
         dataset = self.read(search)
         _tell_of_enlarging(dataset.train_images, self.size)
         return measured(Path(self.path).name, dataset, self.given_moments())
 
     @classmethod
     def example(cls, folder: Path) -> Self:
-        """Three classes of four and two PNG files."""
+        """Write three classes, each with four training and two test images, as PNG."""
         write_example(folder, {"train": 4, "val": 2}, 3)
         return cls(path=str(folder), size=8)
 
 
 def listed_images(root: Path, train: str, test: str, size: int) -> Dataset:
-    """The images of ROOT/TRAIN/CLASS/ and ROOT/TEST/CLASS/; classes are those of TRAIN, sorted.
+    """The images of ROOT/TRAIN/CLASS/ and ROOT/TEST/CLASS/; classes are TRAIN's folders, sorted.
 
     Raises:
         DataError, UserError: as `ImageFolder.read`.
@@ -74,7 +74,7 @@ def listed_images(root: Path, train: str, test: str, size: int) -> Dataset:
         close = closest(unknown, known)
         raise DataError(
             f"data.source.test: {root / test} has the class {unknown}, which {root / train} lacks"
-            + (f"; did you mean {close}?" if close else "; remove it, or add it there")
+            + (f"; did you mean {close}?" if close else "; remove the folder, or add it there")
         )
     train_images, train_labels = _part(root, train, known, size)
     test_images, test_labels = _part(root, test, {name: known[name] for name in tested}, size)
@@ -90,38 +90,41 @@ def listed_images(root: Path, train: str, test: str, size: int) -> Dataset:
 
 
 def _composed(name: str) -> str:
-    """A name as it looks: accents may be part of a letter, or follow it (macOS writes those)."""
+    """A name in Unicode's form NFC, in which names that look alike are equal.
+
+    An accent may be part of a letter, or a character that follows it, as macOS writes it.
+    """
     return unicodedata.normalize("NFC", name)
 
 
 def _twins(field: str, folder: Path, name: str, other_folder: Path, other: str) -> DataError:
     return DataError(
         f"data.source.{field}: the class {name!a} of {folder} and {other!a} of "
-        f"{other_folder} look alike but are written by different characters; rename one like the "
-        "other, or join their images"
+        f"{other_folder} look alike but consist of different Unicode characters; give both the "
+        "same name, or move their images into one folder"
     )
 
 
 def _classes(root: Path, field: str, name: str) -> dict[str, int]:
-    """The labels of the folders in ROOT/NAME; there are at least two, but for a test."""
+    """The labels of the folders in ROOT/NAME: at least two for training, at least one for tests."""
     folder = root / name
     if not folder.is_dir():
         there = ", ".join(_folders(root)) or "none"
         raise DataError(
             f"data.source.{field}: {root} holds no folder {name}; the folders there: {there}"
         )
-    found, least = _folders(folder), 2 if field == "train" else 1
-    if len(found) < least:
+    classes, least = _folders(folder), 2 if field == "train" else 1
+    if len(classes) < least:
         raise DataError(
-            f"data.source.{field}: {folder} holds {len(found)} folders of classes, expected at "
-            f"least {least}; put the images of each class into a folder of its name"
+            f"data.source.{field}: {folder} holds {len(classes)} class folders, expected at "
+            f"least {least}; put the images of each class into a folder named after the class"
         )
     looks: dict[str, str] = {}
-    for own in found:
-        twin = looks.setdefault(_composed(own), own)
-        if twin != own:
-            raise _twins(field, folder, own, folder, twin)
-    return {name: label for label, name in enumerate(found)}
+    for spelled in classes:
+        twin = looks.setdefault(_composed(spelled), spelled)
+        if twin != spelled:
+            raise _twins(field, folder, spelled, folder, twin)
+    return {name: label for label, name in enumerate(classes)}
 
 
 def _folders(folder: Path) -> list[str]:
@@ -130,14 +133,14 @@ def _folders(folder: Path) -> list[str]:
 
 
 def entries(folder: Path) -> list[os.DirEntry[str]]:
-    """What is in a folder and not hidden, in no order."""
+    """The entries of a folder that are not hidden, in no particular order."""
     with os.scandir(folder) as there:
         return [entry for entry in there if not entry.name.startswith(".")]
 
 
 @contextmanager
 def unlisted(folder: Path) -> Iterator[None]:
-    """Turns what listing a folder raises into a DataError; a link may lead to itself."""
+    """Turn errors of listing a folder into a DataError; for example, a link may lead to itself."""
     try:
         yield
     except OSError as error:
@@ -151,15 +154,15 @@ def _tell_of_enlarging(images: Any, size: int) -> None:
     stored = images.stored_side()
     if stored is not None and size >= _ENLARGED * stored:
         _say(
-            f"note: data.source.size: images of {stored} pixels a side are enlarged to {size}: "
-            f"{(size / stored) ** 2:.0f} times the pixels, and about as many times the work of an "
-            f"update; use data.source.size: {stored} to keep them as they are"
+            f"note: data.source.size: images with sides of {stored} pixels are enlarged to {size} "
+            f"pixels, so an update costs about {(size / stored) ** 2:.0f} times as much; use "
+            f"data.source.size: {stored} to keep their size"
         )
 
 
 @cache
 def _say(line: str) -> None:
-    """Once a process, as every arm of a sweep describes its data."""
+    """Log a line once per process, because every arm of a sweep describes its data."""
     logging.getLogger("fgspec").warning(line)
 
 
@@ -172,16 +175,21 @@ def _part(
         with unlisted(root / part / folder):
             there = entries(root / part / folder)
             images = (e for e in there if e.name.lower().endswith(ENDINGS) and e.is_file())
-            found = sorted((entry.name, entry.stat().st_size) for entry in images)
-        names += [f"{part}/{folder}/{name}" for name, _ in found]
-        sizes += [size for _, size in found]
-        labels += [label] * len(found)
+            files = sorted((entry.name, entry.stat().st_size) for entry in images)
+        names += [f"{part}/{folder}/{name}" for name, _ in files]
+        sizes += [size for _, size in files]
+        labels += [label] * len(files)
     made = ImageFiles(root, tuple(names), np.array(sizes, np.int64), size)
     return made, np.array(labels, np.int32)
 
 
 def write_example(folder: Path, images: Mapping[str, int], classes: int) -> None:
-    """Write PNG files of noise, so many for each class of each part, for tests.
+    """Write PNG files of noise, for tests.
+
+    Args:
+        folder: the folder to write to.
+        images: how many images each class has, by the name of the part.
+        classes: how many classes there are.
 
     Raises:
         UserError: Pillow is not installed.

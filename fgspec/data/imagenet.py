@@ -1,4 +1,4 @@
-"""ImageNet from the folders of classes it is unpacked to."""
+"""ImageNet, unpacked into one folder per class."""
 
 import os
 import re
@@ -21,10 +21,10 @@ _WORDNET = re.compile(r"n[0-9]{8}")
 
 
 class ImageNet(sources.ImageNet):
-    """The section with how its folders are listed."""
+    """The fields of this source, and how its folders are listed."""
 
     def read(self, search: Search = None) -> Dataset:
-        """Images [N, 224, 224, 3] uint8, decoded when they are asked for.
+        """Images [N, 224, 224, 3] uint8, decoded when a batch needs them.
 
         Raises:
             DataError: a folder is missing, or classes or counts are not the published ones.
@@ -33,13 +33,13 @@ class ImageNet(sources.ImageNet):
         places = usual_folders("imagenet") if self.path is None else candidates(self.path, search)
         root = next((place for place in places if is_dir(place / _TRAIN)), None)
         if root is None:
-            raise missing(PUBLICATION, f"the folder {_TRAIN}/ (one folder a class)", places, None)
+            raise missing(PUBLICATION, f"the folder {_TRAIN}/ (one folder per class)", places, None)
         try:
             dataset = listed_images(root, _TRAIN, _TEST, IMAGENET.image_shape[0])
         except DataError as error:
             if other := other_set(PUBLICATION.source, [root]):
                 raise DataError(
-                    f"data.source: {root} is not unpacked as ImageNet is; {other}"
+                    f"data.source: {root} does not have the folders of ImageNet; {other}"
                     f"{PUBLICATION.remedy}"
                 ) from error
             raise
@@ -47,20 +47,20 @@ class ImageNet(sources.ImageNet):
         if classes != IMAGENET.classes and (self.verify or classes > IMAGENET.classes):
             raise DataError(
                 f"data.source: {root / _TRAIN} holds {classes} classes, expected "
-                f"{IMAGENET.classes}; {other_set(PUBLICATION.source, [root])}read other images as "
-                "image_folder, or a part of these with data.source.verify: false"
+                f"{IMAGENET.classes}; {other_set(PUBLICATION.source, [root])}use the source "
+                "image_folder for other images, or data.source.verify: false for a part of these"
             )
         if self.verify:
             check_counts(PUBLICATION, root, dataset, IMAGENET)
         return dataset
 
     def measured(self, search: Search = None) -> DatasetInfo:
-        """What is listed; mean and deviation are measured on up to 1,024 images."""
+        """Describe what was listed; mean and deviation are measured on up to 1,024 images."""
         return measured(IMAGENET.name, self.read(search))
 
     @classmethod
     def recognizes(cls, place: Path) -> bool:
-        """By a thousand folders of classes, which have the names of WordNet."""
+        """Recognize ImageNet by a thousand class folders with the IDs of WordNet."""
         folders = place / _TRAIN
         if not is_dir(folders):
             return False
@@ -69,6 +69,6 @@ class ImageNet(sources.ImageNet):
 
     @classmethod
     def example(cls, folder: Path) -> Self:
-        """A part of ImageNet: two classes of two and one PNG files."""
+        """Write two classes, each with two training images and one test image, as PNG."""
         write_example(folder, {_TRAIN: 2, _TEST: 1}, 2)
         return cls(path=str(folder), verify=False)

@@ -34,9 +34,9 @@ ARCHIVES = (
     "Imagenet32_train_npz.zip",
     "Imagenet32_val_npz.zip",
 )
-# Bytes, as TFDS states them (datasets/imagenet_resized/checksums.tsv).
+# In bytes, from TFDS (datasets/imagenet_resized/checksums.tsv).
 SIZES = {"Imagenet32_train_npz.zip": 3_580_435_279, "Imagenet32_val_npz.zip": 139_697_668}
-# What archives unpack to, and the name that readers beside torchvision's give to all batches.
+# The folders that archives unpack to, and one that other tools put all batches into.
 _FOLDERS = (*(Path(name).stem for name in ARCHIVES), "imagenet-32-batches-py")
 _MADE = ("imagenet32", "Imagenet32", *_FOLDERS)
 
@@ -44,7 +44,7 @@ _Open = Callable[[], bytes]
 
 
 class ImageNet32(imagenet32.ImageNet32):
-    """The section with how its files are read."""
+    """The fields of this source, and how its files are read."""
 
     def read(self, search: Search = None) -> Dataset:
         """Images [N, 32, 32, 3] uint8.
@@ -59,8 +59,8 @@ class ImageNet32(imagenet32.ImageNet32):
         test_images, test_labels = _decoded(batches, TEST, looked_in)
         train = [_decoded(batches, name, looked_in) for name in TRAIN]
         labels = np.concatenate([labels for _, labels in train])
-        # Filled as batches are given up: memory is taken where it is written to, so that never
-        # much more than one copy of all images is there.
+        # Each batch is freed once it is copied. The memory of `np.empty` is taken only when it is
+        # written to, so there is never much more than one copy of all images.
         images, stop = np.empty((len(labels), *test_images.shape[1:]), np.uint8), len(labels)
         while train:
             part, _ = train.pop()
@@ -72,17 +72,17 @@ class ImageNet32(imagenet32.ImageNet32):
         return dataset
 
     def measured(self, search: Search = None) -> DatasetInfo:
-        """What is read."""
+        """Describe what was read."""
         return measured(PUBLICATION.source, self.read(search))
 
     @classmethod
     def recognizes(cls, place: Path) -> bool:
-        """By the names of its batches and archives."""
+        """Recognize the data set by the names of its batches and archives."""
         return any(_holds_any(folder) for folder in (place, *(place / name for name in _MADE)))
 
     @classmethod
     def example(cls, folder: Path) -> Self:
-        """Batches of 6 images of noise of 3 classes, which are not the published ones."""
+        """Write stand-ins for the batches, each with 6 noise images of 3 classes."""
         random = np.random.default_rng(0)
         for name in (*TRAIN, TEST):
             data = random.integers(0, 256, (6, PIXELS), np.uint8)
@@ -108,16 +108,16 @@ def _holds_any(place: Path) -> bool:
 
 
 def _batches(root: Path, verify: bool) -> dict[str, tuple[Path, _Open]]:
-    """Where each batch that is there is read: its place, and what gives its bytes."""
-    found: dict[str, tuple[Path, _Open]] = {}
+    """The path of each batch that exists, and a function that returns its bytes."""
+    batches: dict[str, tuple[Path, _Open]] = {}
     for holder in _holders(root):
         if holder.suffix == ".zip" and is_file(holder):
             here = _of_archive(holder, verify)
         else:
             files = (holder / f"{name}{end}" for name in (*TRAIN, TEST) for end in ("", ".npz"))
             here = {file.stem: (file, _of_file(file)) for file in files if is_file(file)}
-        found = here | found
-    return found
+        batches = here | batches
+    return batches
 
 
 def _of_file(file: Path) -> _Open:
@@ -129,7 +129,7 @@ def _of_file(file: Path) -> _Open:
 
 
 def _of_archive(file: Path, verify: bool) -> dict[str, tuple[Path, _Open]]:
-    found: dict[str, tuple[Path, _Open]] = {}
+    batches: dict[str, tuple[Path, _Open]] = {}
     with damage_reported(PUBLICATION, file, None):
         size = file.stat().st_size
         if verify and size != SIZES.get(file.name, size):
@@ -137,19 +137,19 @@ def _of_archive(file: Path, verify: bool) -> dict[str, tuple[Path, _Open]]:
         try:
             archive = zipfile.ZipFile(file)
         except zipfile.BadZipFile as error:
-            raise ValueError(f"it is no zip archive or is cut off ({error})") from error
+            raise ValueError(f"it is not a zip archive or is cut off ({error})") from error
         for info in archive.infolist():
             name = PurePosixPath(info.filename).stem
             if name in (*TRAIN, TEST):
                 place = file / info.filename
-                found[name] = (place, lambda info=info: member(archive, info))
-    return found
+                batches[name] = (place, lambda info=info: member(archive, info))
+    return batches
 
 
 def _decoded(
     batches: dict[str, tuple[Path, _Open]], name: str, looked_in: tuple[Path, ...]
 ) -> Decoded:
-    """The images and labels of a batch, pickled or in an archive of NumPy."""
+    """The images and labels of a batch, which is a pickle or an .npz archive."""
     if name not in batches:
         raise missing(PUBLICATION, f"{name} or {name}.npz", looked_in, None)
     place, read = batches[name]

@@ -1,4 +1,4 @@
-"""One pass over a data set: how much there is, what is damaged, statistics, how fast it is read."""
+"""Reads a whole data set once: counts, damaged images, statistics, and the speed of reading."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,15 +18,15 @@ _AT_ONCE = 32 * 2**20
 """Bytes of pixels that are read at a time."""
 
 _SECONDS = 3.0
-"""That batches are read for, to tell how many examples a second a run would get."""
+"""Seconds for which batches are read, to measure how many a run would get per second."""
 
 _FEWEST = 2
-"""Batches that are read whatever the time; the first waits for threads to start."""
+"""Batches that are read however long they take; the first one waits for threads to start."""
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """Of one number of a label, over the examples of a part: its mean, deviation and range."""
+    """The mean, standard deviation and range of one number of the labels in a part."""
 
     name: str
     mean: float
@@ -41,17 +41,17 @@ class Part:
 
     Attributes:
         name: `train`, `valid` or `test`.
-        examples: labels, and so examples.
-        damaged: why images could not be read, by place; such images are in no other number here.
-        mean: per channel, of pixels scaled to [0, 1].
-        std: likewise.
-        lowest: pixel of all, scaled to [0, 1].
-        highest: likewise.
-        constant: images whose pixels are all the same.
-        classes: examples of each class; empty where labels are no classes.
-        unlabelled: examples without a label.
-        numbers: of labels that are no classes.
-        seconds: that reading all images took.
+        examples: the number of labels, which is the number of examples.
+        damaged: why images could not be read, by index. Statistics of pixels leave them out.
+        mean: the mean of the pixels per channel, scaled to [0, 1].
+        std: their standard deviation per channel, scaled likewise.
+        lowest: the lowest pixel value, scaled to [0, 1].
+        highest: the highest pixel value, scaled to [0, 1].
+        constant: how many images consist of equal pixels.
+        classes: how many examples each class has; empty if labels are not classes.
+        unlabelled: how many examples have no label.
+        numbers: the statistics of labels that are not classes.
+        seconds: how long it took to read all images.
     """
 
     name: str
@@ -69,7 +69,7 @@ class Part:
 
     @property
     def examples_per_s(self) -> float:
-        """How many images a second were read, one batch after the other."""
+        """How many images were read per second, one batch after the other."""
         return self.examples / max(self.seconds, 1e-9)
 
 
@@ -79,11 +79,11 @@ class Inspection:
 
     Attributes:
         info: the description that a plan is made from.
-        names: of classes, or of the numbers of a label.
-        parts: training, validation and test set, as far as there are any.
-        batch_size: examples in a batch of training.
-        batches_per_s: batches a second that training would be given, as it reads them ahead; None
-            if some image is damaged.
+        names: the names of the classes, or of the numbers of a label.
+        parts: the training, validation and test set; those without examples are left out.
+        batch_size: how many examples a training batch has.
+        batches_per_s: how many batches per second training would get, read ahead of the step; None
+            if an image is damaged.
     """
 
     info: DatasetInfo
@@ -99,13 +99,13 @@ class Inspection:
 
 
 def inspected(dataset: Dataset, info: DatasetInfo, batch_size: int, seed: int) -> Inspection:
-    """Read everything once, and training batches for some seconds more.
+    """Read every image once, and then training batches for some seconds.
 
     Args:
-        dataset: divided as the spec says.
-        info: its description.
-        batch_size: examples in a batch of training.
-        seed: of the order of training examples.
+        dataset: the data set, after the spec's validation set was set aside.
+        info: the description of the data set.
+        batch_size: how many examples a training batch has.
+        seed: the seed of the order of training examples.
     """
     sets = {
         "train": (dataset.train_images, dataset.train_labels),
@@ -125,7 +125,7 @@ def inspected(dataset: Dataset, info: DatasetInfo, batch_size: int, seed: int) -
 
 @dataclass
 class _Sums:
-    """Moments of pixels per channel, in float64, that chunks are added to."""
+    """Running moments of pixels per channel, in float64."""
 
     channels: int
     count: int = 0
@@ -136,7 +136,7 @@ class _Sums:
     mean: Any = field(init=False, default=0.0)
 
     def add(self, images: NDArray[Any]) -> None:
-        """Chan's update of mean and squared deviations, which loses no digits to large sums."""
+        """Add a chunk of images, by Chan's stable update of the mean and squared deviations."""
         scale = 255.0 if images.dtype == np.uint8 else 1.0
         pixels = images.reshape(-1, self.channels).astype(np.float64) / scale
         count, mean = len(pixels), pixels.mean(0)
@@ -192,14 +192,14 @@ def _chunks(images: Images) -> Iterator[NDArray[np.intp]]:
 
 
 def _read(images: Images, places: NDArray[np.intp], damaged: dict[int, str]) -> NDArray[Any]:
-    """The images at these places that can be read; why others cannot is added to `damaged`."""
+    """The images with these indices that can be read; `damaged` gets why the others cannot."""
     try:
         return np.asarray(images.take(places, axis=0))
     except DataError as error:
         if len(places) == 1:
             damaged[int(places[0])] = str(error)
             return np.zeros((0, *images.shape[1:]), images.dtype)
-    # Halves, as one damaged image among thousands must not make each of them be read alone.
+    # Try each half, so that one damaged image among thousands does not make all be read one by one.
     halves = (_read(images, half, damaged) for half in np.array_split(places, 2))
     return np.concatenate(list(halves))
 
@@ -211,8 +211,8 @@ def _numbers(labels: AnyLabels, names: Sequence[str]) -> Iterator[Numbers]:
 
 
 def _batches_per_s(dataset: Dataset, batch_size: int, seed: int) -> float:
-    """Batches a second as training reads them: whole batches, shuffled, ahead of the step."""
-    steps = 10**6  # more than some seconds can read
+    """Batches per second as training reads them: whole batches, shuffled, ahead of the step."""
+    steps = 10**6  # more than can be read in the time
     batches = TrainBatches(
         dataset.train_images, dataset.train_labels, batch_size, seed, total_steps=steps
     )

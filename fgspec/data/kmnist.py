@@ -9,13 +9,13 @@ from fgspec.spec.kmnist import KMNIST
 
 
 class Kmnist(IdxSource, kmnist.Kmnist):
-    """The section with how its files are read."""
+    """The fields of this source, and how its files are read."""
 
     files: ClassVar = IdxSet(
         Publication(kmnist.Kmnist.title, (kmnist.Kmnist.homepage,), "kmnist"),
         KMNIST,
         made=("KMNIST/raw", "raw"),
-        # As torchvision states them (torchvision/datasets/mnist.py).
+        # The digests are those of torchvision (torchvision/datasets/mnist.py).
         packed_md5={
             "train-images-idx3-ubyte": "bdb82020997e1d708af4cf47b453dcf7",
             "train-labels-idx1-ubyte": "e144d726b3acfaa3e44228e80efcd344",

@@ -27,7 +27,7 @@ PUBLICATION = Publication(
 
 
 class MedMnist(medmnist.MedMnist):
-    """The section with how its file is read."""
+    """The fields of this source, and how its file is read."""
 
     def read(self, search: Search = None) -> Dataset:
         """Images [N, size, size, 1 or 3] uint8.
@@ -69,18 +69,18 @@ class MedMnist(medmnist.MedMnist):
         return DatasetInfo(self.name, shape, len(known.labels), examples, test, moments, moments)
 
     def measured(self, search: Search = None) -> DatasetInfo:
-        """What is read."""
+        """Describe what was read."""
         return measured(self.name, self.read(search))
 
     @classmethod
     def recognizes(cls, place: Path) -> bool:
-        """By the names of its files."""
+        """Recognize the data set by the names of its files."""
         names = {file_name(name, size) for name in SETS for size in SIZES}
         return place.name in names or any(is_file(place / name) for name in names)
 
     @classmethod
     def example(cls, folder: Path) -> Self:
-        """30 and 10 images of noise, which are not the published ones."""
+        """Write a stand-in for the file, with 24 training, 8 validation and 8 test images."""
         random, known = np.random.default_rng(0), SETS["bloodmnist"]
         arrays: dict[str, NDArray[np.uint8]] = {}
         for part, examples in (("train", 24), ("val", 8), ("test", 8)):
@@ -93,12 +93,12 @@ class MedMnist(medmnist.MedMnist):
 
 
 def file_name(name: str, size: int) -> str:
-    """The published name of the file of a set."""
+    """The published file name of a set."""
     return f"{name}.npz" if size == SIZES[0] else f"{name}_{size}.npz"
 
 
 def _refuse_sibling(file: Path, content: bytes, name: str, size: int) -> None:
-    """Raise a DataError if a file is that of another set of MedMNIST."""
+    """Raise a DataError if the file belongs to another set of MedMNIST."""
     found = hashlib.md5(content, usedforsecurity=False).hexdigest()
     for other, known in SETS.items():
         for side, md5 in known.md5.items():
@@ -115,10 +115,10 @@ def _part(
     """The images [N, size, size, channels] and labels [N] of a part.
 
     Raises:
-        ValueError: they are something else.
+        ValueError: an array has another dtype or shape.
     """
     images, labels = arrays[f"{part}_images"], arrays[f"{part}_labels"]
-    # Grey images have no axis of channels.
+    # Grey images have no channel axis.
     shape = (size, size, known.channels) if known.channels > 1 else (size, size)
     if images.dtype != np.uint8 or images.shape[1:] != shape or not len(images):
         raise ValueError(

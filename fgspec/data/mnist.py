@@ -9,7 +9,7 @@ from fgspec.spec.sources import MNIST
 
 
 class Mnist(IdxSource, sources.Mnist):
-    """The section with how its files are read."""
+    """The fields of this source, and how its files are read."""
 
     files: ClassVar = IdxSet(
         Publication(
@@ -19,8 +19,8 @@ class Mnist(IdxSource, sources.Mnist):
         ),
         MNIST,
         made=("MNIST/raw", "raw"),
-        # Of the unpacked files: the same bytes are in circulation gzipped in more than one way, so
-        # the md5 of a .gz file says less.
+        # These are the digests of the unpacked files. The same files are distributed gzipped in
+        # more than one way, so digests of .gz files would refuse intact ones.
         md5={
             "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
             "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",

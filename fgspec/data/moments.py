@@ -1,4 +1,4 @@
-"""A data set described by what was read, where no one has published its mean and deviation."""
+"""Describes a data set by what was read, if its mean and deviation are not published."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from fgspec.spec.dataset_info import DatasetInfo, LabelKind
 _MOMENT_CHUNK = 1024
 _MOMENT_VALUES = 2**23
 _SAMPLED = 1024
-"""Images that mean and deviation are taken of, where images are decoded for each batch."""
+"""How many images are used for mean and deviation, if images are decoded for each batch."""
 
 Moments = tuple[tuple[float, ...], tuple[float, ...]]
 """Mean and standard deviation per channel."""
@@ -17,12 +17,12 @@ Moments = tuple[tuple[float, ...], tuple[float, ...]]
 def measured(
     name: str, dataset: Dataset, given: Moments | None = None, label: LabelKind = "class"
 ) -> DatasetInfo:
-    """The description of what was read; classes are 0 to the greatest.
+    """Describe a data set that was read; classes are numbered from 0 to the greatest label.
 
     Args:
-        name: of the data set.
-        dataset: that is described.
-        given: mean and deviation, where they are not to be measured on the training images.
+        name: the name of the data set.
+        dataset: the data set to describe.
+        given: mean and deviation; None measures them on the training images.
         label: what the label of an image is.
     """
     images = dataset.train_images
@@ -48,14 +48,15 @@ def measured(
 
 
 def moments_of(images: Images) -> Moments:
-    """Mean and standard deviation per channel; of images that are read when taken, of 1,024."""
+    """Mean and standard deviation per channel; images in files are sampled, 1,024 of them."""
     return moments(images if isinstance(images, np.ndarray) else spread(images, _SAMPLED))
 
 
 def moments(images: Pixels) -> Moments:
-    """Mean and standard deviation per channel of pixels in [0, 1], in float64.
+    """Mean and standard deviation per channel of pixels scaled to [0, 1], in float64.
 
-    Works on a chunk of images at a time, as the whole in float64 takes 8 bytes a pixel.
+    Images are processed in chunks, because float64 takes 8 bytes per value. Where a channel is
+    constant, its deviation is given as 1.
     """
     scale = 255.0 if images.dtype == np.uint8 else 1.0
     pixels = images[..., 0].size

@@ -1,4 +1,4 @@
-"""A data set of one's own in a NumPy archive."""
+"""Reads the user's own data set from a NumPy archive."""
 
 import difflib
 import math
@@ -25,30 +25,31 @@ from fgspec.spec.sources import Search
 _MAX_CLASSES = 2**31 - 1
 _FIELDS = ("train_images", "train_labels", "test_images", "test_labels")
 _START = b"PK\x03\x04"
-# Those that NumPy writes. Others unpack to more than thousandfold, and zipfile's LZMA takes up to
-# 4 GiB for a dictionary before it unpacks anything.
+# The methods that NumPy writes with. Others can unpack to more than a thousand times their size,
+# and zipfile's LZMA takes up to 4 GiB for a dictionary before it unpacks anything.
 _PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _INTEGERS = "iu"
-"""Kinds of dtypes; NumPy counts spans of time among its integers too."""
-# A head is a Python literal, which NumPy gives to Python's own reader.
-_HEADLESS = (ValueError, TypeError, SyntaxError, RecursionError, TokenError)
+"""The kinds of integer dtypes. `np.issubdtype` would count time spans among the integers too."""
+# A header is a Python literal, which NumPy passes to Python's own parser.
+_HEADER_ERRORS = (ValueError, TypeError, SyntaxError, RecursionError, TokenError)
 _SAVE = "write it again with numpy.savez"
 _FOLD = 300
-"""Bytes that one may become: drawings in black and white pack 116 to 1 (dSprites), zeros 1,030."""
+"""How many bytes one may unpack to; black-and-white drawings (dSprites) reach 116, zeros 1,030."""
 _LOST_SCALE = 100
-"""Times that the brightest pixels of two parts of a data set may differ."""
+"""The factor from which on the brightest pixels of two parts must have different scales."""
 
 
 class Npz(sources.Npz):
-    """The section with how its archive is read."""
+    """The fields of this source, and how its archive is read."""
 
     def read(self, search: Search = None) -> Dataset:
-        """The four arrays; classes are 0 to the greatest training label.
+        """Read the four arrays; classes are numbered from 0 to the greatest training label.
 
-        Heads are read and compared first, so that nothing is unpacked that does not fit.
+        The arrays' headers are read and compared first, so that arrays that do not fit are never
+        unpacked.
 
         Raises:
-            DataError: the archive or an array is missing, or not what `Npz` says it must be.
+            DataError: the archive or an array is missing, or is not as `Npz` describes it.
         """
         file = _located(self.path, search)
         names = {field: getattr(self, field) for field in _FIELDS}
@@ -63,7 +64,7 @@ class Npz(sources.Npz):
             raise _fault(file, error.field, str(error)) from error
         except DataError:
             raise
-        except Exception as error:  # a damaged archive can make its readers raise anything
+        except Exception as error:  # reading a damaged archive can raise any exception
             reason = " ".join(str(error).split()) or type(error).__name__
             raise DataError(
                 f"data.source.path: {file} cannot be read: {reason}; {_SAVE}"
@@ -79,12 +80,12 @@ class Npz(sources.Npz):
         return dataset
 
     def describe(self, search: Search = None) -> DatasetInfo:
-        """What is read; mean and deviation are measured on all training images."""
+        """Describe what was read; mean and deviation are measured on all training images."""
         return measured(Path(self.path).stem, self.read(search), label=self.labels)
 
     @classmethod
     def example(cls, folder: Path) -> Self:
-        """An archive of 24 and 6 float images of three classes."""
+        """Write an archive of 24 training and 6 test images of three classes, as float32."""
         random = np.random.default_rng(0)
         sizes, arrays = {"train": 24, "test": 6}, dict[str, NDArray[Any]]()
         for part, examples in sizes.items():
@@ -95,14 +96,15 @@ class Npz(sources.Npz):
 
 
 def images_in(file: Path, names: Sequence[str]) -> Pixels:
-    """The images of an archive; labels are not needed.
+    """Read the images of an archive, which needs no labels.
 
     Args:
         file: the archive.
-        names: of the array, [N, H, W] or [N, H, W, C], uint8 or float32: the first that is there.
+        names: possible names of the array, [N, H, W] or [N, H, W, C], uint8 or float32. The first
+            name that the archive has is used.
 
     Raises:
-        DataError: the archive or the array is missing, or not what it must be.
+        DataError: the archive or the array is missing, or has the wrong dtype or shape.
     """
     try:
         with zipfile.ZipFile(file) as archive:
@@ -124,11 +126,11 @@ def images_in(file: Path, names: Sequence[str]) -> Pixels:
 
 @dataclass(frozen=True)
 class _Head:
-    """What an array's head says of it.
+    """The header of an array.
 
     Attributes:
-        shape: of the array.
-        dtype: of its numbers.
+        shape: the shape of the array.
+        dtype: the dtype of its numbers.
     """
 
     shape: tuple[int, ...]
@@ -136,17 +138,17 @@ class _Head:
 
     @property
     def size(self) -> int:
-        """Bytes of the array."""
+        """The size of the array in bytes."""
         return math.prod(self.shape) * self.dtype.itemsize
 
     @property
     def per_image(self) -> tuple[int, ...]:
-        """Height, width and channels, of heads of images."""
+        """Height, width and channels, if it is the header of an array of images."""
         return (*self.shape[1:], 1)[:3]
 
 
 class _Unfit(ValueError):
-    """An array is not what it must be."""
+    """An array does not have the required form."""
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(reason)
@@ -155,7 +157,7 @@ class _Unfit(ValueError):
 
 @dataclass(frozen=True)
 class _Member:
-    """An array of the archive: the field that names it, its name, its place."""
+    """An array of the archive: the field that names it, its name, and its entry in the archive."""
 
     field: str
     name: str
@@ -192,7 +194,7 @@ def _member(archive: zipfile.ZipFile, field: str, name: str) -> _Member:
     arrays = [other.removesuffix(".npy") for other in names if other.endswith(".npy")]
     if name not in arrays:
         if name in names:
-            raise _Unfit(field, f"{name!r} is a file that is no array; {_SAVE}")
+            raise _Unfit(field, f"{name!r} is a file, but not an array; {_SAVE}")
         near = difflib.get_close_matches(name, arrays, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         known = ", ".join(sorted(arrays)) or "none"
@@ -201,38 +203,40 @@ def _member(archive: zipfile.ZipFile, field: str, name: str) -> _Member:
         raise _Unfit(field, f"there are {arrays.count(name)} arrays {name!r}; {_SAVE}")
     info = archive.getinfo(f"{name}.npy")
     if info.compress_type not in _PACKINGS:
-        raise _Unfit(field, f"array {name!r} is packed in a way that NumPy does not use; {_SAVE}")
+        raise _Unfit(
+            field, f"array {name!r} is compressed by a method that NumPy does not use; {_SAVE}"
+        )
     if info.file_size > most_unpacked(info.compress_size, _FOLD):
         raise _Unfit(
             field,
-            f"array {name!r} is {info.compress_size:,} bytes that claim to be "
-            f"{info.file_size:,}, which no images are; {_SAVE}, unpacked",
+            f"array {name!r} has {info.compress_size:,} bytes that claim to unpack to "
+            f"{info.file_size:,}, too many for images; {_SAVE}, which does not compress",
         )
     return _Member(field, name, info)
 
 
 def _head(archive: zipfile.ZipFile, member: _Member) -> _Head:
-    """What the head says, if it agrees with how long the member is."""
+    """The header of an array, after comparing it with the size of the archive's entry."""
     with archive.open(member.info) as stream:
         try:
             head = _read_head(stream)
-        except _HEADLESS as error:
+        except _HEADER_ERRORS as error:
             raise _Unfit(
                 member.field,
-                f"array {member.name!r} has no head that can be read ({error}); {_SAVE}",
+                f"the header of array {member.name!r} cannot be read ({error}); {_SAVE}",
             ) from error
         start = stream.tell()
     if head.dtype.hasobject:
         raise _Unfit(
             member.field,
-            f"array {member.name!r} is not plain numbers (Object arrays cannot be loaded without "
-            "pickles, which can run code); save uint8 or float32",
+            f"array {member.name!r} holds Python objects instead of numbers (they are pickled, and "
+            "loading a pickle can run code); save an array of numbers, such as uint8 or float32",
         )
     if start + head.size != member.info.file_size:
         raise _Unfit(
             member.field,
-            f"the head of array {member.name!r} says {shown(str(head.shape))} of {head.dtype}, but "
-            f"{member.info.file_size - start:,} bytes follow; {_SAVE}",
+            f"the header of array {member.name!r} announces {shown(str(head.shape))} of "
+            f"{head.dtype}, but {member.info.file_size - start:,} bytes follow; {_SAVE}",
         )
     return head
 
@@ -244,11 +248,11 @@ def _read_head(stream: IO[bytes]) -> _Head:
     elif version == (2, 0):
         shape, _, dtype = npy.read_array_header_2_0(stream)
     else:
-        # Version 3 only adds names of fields beyond ASCII, and images have no named fields.
+        # Version 3 only adds non-ASCII names of fields, and images have no named fields.
         raise ValueError(f"format {version[0]}.{version[1]} is not 1.0 or 2.0")
-    # True is an int to Python and to NumPy.
+    # `isinstance` would accept True as an int.
     if not all(type(length) is int and length >= 0 for length in shape):
-        raise ValueError(f"the shape {shape} is not of counts")
+        raise ValueError(f"the shape {shape} does not consist of lengths")
     return _Head(shape, dtype)
 
 
@@ -261,18 +265,19 @@ def _check_heads(heads: Mapping[str, _Head], kind: LabelKind) -> None:
             raise _Unfit(
                 f"{part}_labels",
                 f"there are {labels.shape[0]} labels for {images.shape[0]} images, expected one "
-                "an image, along the first axis of both",
+                "label per image, along the first axis",
             )
     train, test = (heads[f"{part}_labels"].shape[1:] for part in ("train", "test"))
     if train != test:
         raise _Unfit(
             "test_labels",
-            f"a test label has the shape {test}, a training label {train}, expected the same",
+            f"a test label has the shape {test}, a training label {train}; save both with the same "
+            "shape",
         )
 
 
 def _native(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The same numbers in this machine's order of bytes."""
+    """The same dtype in this machine's byte order."""
     return dtype.newbyteorder("=")
 
 
@@ -281,23 +286,23 @@ def _check_images(field: str, head: _Head) -> None:
         cast = "uint8" if head.dtype.kind in _INTEGERS else "float32"
         raise _Unfit(
             field,
-            f"images are {head.dtype}, expected uint8, or float32 from 0 to 1; if that is what "
-            f'they hold, save images.astype("{cast}")',
+            f"images are {head.dtype}, expected uint8, or float32 from 0 to 1; if their values are "
+            f'in that range, save images.astype("{cast}")',
         )
     if len(head.shape) not in (3, 4) or 0 in head.shape:
         raise _Unfit(
             field,
-            f"images have shape {head.shape}, expected [N, H, W] or [N, H, W, C], none of them 0; "
-            "save images.reshape(N, H, W, C)",
+            f"images have shape {head.shape}, expected [N, H, W] or [N, H, W, C] with every length "
+            "at least 1; save images.reshape(N, H, W, C)",
         )
     if is_channels_first(head.per_image):
         channels, rows, columns = head.per_image
         raise _Unfit(
             field,
             f"images have shape {head.shape}, which looks like {channels} channels of {rows}x"
-            f"{columns} pixels with the channels first; channels come last: save "
-            f"numpy.moveaxis(images, 1, -1), or, if each is {channels} rows of {rows} pixels with "
-            f"{columns} channels, images.swapaxes(1, 2)",
+            f"{columns} pixels with the channels first, but channels must come last; save "
+            f"numpy.moveaxis(images, 1, -1), or images.swapaxes(1, 2) if each image has {channels} "
+            f"rows of {rows} pixels with {columns} channels",
         )
 
 
@@ -309,13 +314,13 @@ def _check_labels(field: str, head: _Head, kind: LabelKind) -> None:
         raise _Unfit(
             field,
             f"labels are {head.dtype}, expected integers from 0; save "
-            "numpy.unique(labels, return_inverse=True)[1], or of numbers to predict set "
-            "data.source.labels: vector",
+            "numpy.unique(labels, return_inverse=True)[1], or, if the labels are numbers to "
+            "predict, set data.source.labels: vector",
         )
     if len(head.shape) != 1 or not head.shape[0]:
         hint = (
-            "; of one-hot labels save labels.argmax(axis=1), or of several labels an image set "
-            "data.source.labels: binary"
+            "; for one-hot labels save labels.argmax(axis=1), or, if an image has several labels, "
+            "set data.source.labels: binary"
             if len(head.shape) == 2
             else ""
         )
@@ -323,7 +328,7 @@ def _check_labels(field: str, head: _Head, kind: LabelKind) -> None:
 
 
 def _check_numbers(field: str, head: _Head, kind: LabelKind) -> None:
-    """Labels that are no classes: [N, k] of numbers; [N] is one number an image."""
+    """Check the header of labels that are not classes: [N, k]; [N] is one number per image."""
     if head.dtype.kind not in f"{_INTEGERS}f{'b' * (kind == 'binary')}":
         wanted = "numbers" if kind == "vector" else "0 and 1"
         raise _Unfit(
@@ -332,7 +337,7 @@ def _check_numbers(field: str, head: _Head, kind: LabelKind) -> None:
     if len(head.shape) not in (1, 2) or 0 in head.shape:
         raise _Unfit(
             field,
-            f"labels have shape {head.shape}, expected [N, k], none of them 0; save "
+            f"labels have shape {head.shape}, expected [N, k] with both at least 1; save "
             "labels.reshape(len(labels), -1)",
         )
 
@@ -340,9 +345,9 @@ def _check_numbers(field: str, head: _Head, kind: LabelKind) -> None:
 def _array(archive: zipfile.ZipFile, member: _Member) -> NDArray[Any]:
     with archive.open(member.info) as stream:
         array = npy.read_array(stream, allow_pickle=False)
-        # The checksum is compared at the end alone, which is one read further.
+        # zipfile compares the checksum only at the end, which this read reaches.
         if stream.read(1):
-            raise ValueError(f"array {member.name!r} goes on after its end")
+            raise ValueError(f"array {member.name!r} has data after its end")
     return array.astype(_native(array.dtype), copy=False)
 
 
@@ -350,15 +355,17 @@ def _images(file: Path, field: str, array: NDArray[Any]) -> Pixels:
     if array.dtype == np.float32:
         lowest, highest = array.min(), array.max()
         if not (lowest >= 0 and highest <= 1):
-            found = "NaN" if np.isnan(lowest) else f"values from {lowest:g} to {highest:g}"
-            raise _fault(file, field, f"float images hold {found}, expected 0 to 1")
+            values = "NaN" if np.isnan(lowest) else f"values from {lowest:g} to {highest:g}"
+            raise _fault(
+                file, field, f"float images hold {values}, expected 0 to 1; scale them to [0, 1]"
+            )
     return np.ascontiguousarray(array if array.ndim == 4 else array[..., np.newaxis])
 
 
 def _both_labels(
     file: Path, arrays: Mapping[str, NDArray[Any]], kind: LabelKind
 ) -> tuple[AnyLabels, AnyLabels]:
-    """Those of training and of test images."""
+    """The labels of the training images and of the test images."""
     names = ("train_labels", "test_labels")
     if kind == "class":
         train = _labels(file, names[0], arrays[names[0]], _MAX_CLASSES)
@@ -383,7 +390,7 @@ def _labels(file: Path, field: str, array: NDArray[Any], classes: int) -> Labels
 
 
 def _check_classes(file: Path, labels: Labels) -> None:
-    """Every class has a training image: a network has outputs for all of them."""
+    """Check that every class has a training image, because the network has an output for it."""
     present = np.unique(labels)
     if present[-1] < 1:
         raise _fault(file, "train_labels", "all labels are 0, expected at least two classes")
@@ -393,8 +400,8 @@ def _check_classes(file: Path, labels: Labels) -> None:
             file,
             "train_labels",
             f"labels go up to {present[-1]}, but there are {len(present)} classes: no image has "
-            f"the label {absent}; leave out images without a label, and number the others without "
-            "gaps: numpy.searchsorted(numpy.unique(train_labels), labels)",
+            f"the label {absent}; leave out images without a label, and number the classes without "
+            "gaps by numpy.searchsorted(numpy.unique(train_labels), labels)",
         )
 
 
@@ -405,15 +412,15 @@ def _check_agreement(file: Path, dataset: Dataset) -> None:
             file,
             "test_images",
             f"a test image is {test.dtype} {test.shape[1:]}, a training image {train.dtype} "
-            f"{train.shape[1:]}, expected the same",
+            f"{train.shape[1:]}; save both with the same dtype and shape",
         )
-    # One part was divided by 255 before it was stored, and the other was not.
+    # Most likely one part was divided by 255 before it was stored, and the other was not.
     brightest = {"train": float(train.max()), "test": float(test.max())}
     low, high = sorted(brightest, key=lambda part: brightest[part])
     if 0 < brightest[low] * _LOST_SCALE <= brightest[high]:
         raise _fault(
             file,
             f"{low}_images",
-            f"the brightest pixel is {brightest[low]:g}, that of {high}_images "
-            f"{brightest[high]:g}, expected one scale for both; divide both by the same number",
+            f"the brightest pixel is {brightest[low]:g}, but that of {high}_images is "
+            f"{brightest[high]:g}, so their scales differ; divide both by the same number",
         )

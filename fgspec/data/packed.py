@@ -1,4 +1,4 @@
-"""The source that reads what `fgspec data pack` wrote."""
+"""The source `packed`, which reads what `fgspec data pack` wrote."""
 
 from pathlib import Path
 from typing import Self
@@ -14,17 +14,17 @@ from fgspec.spec.sources import Search, Synthetic
 
 
 class Packed(packed.Packed):
-    """The section with how its files are read."""
+    """The fields of this source, and how its files are read."""
 
     def describe(self, search: Search = None) -> DatasetInfo:
-        """What was packed; only the record is read."""
+        """Describe what was packed; only the record is read."""
         return self._contents(search)[1].info
 
     def read(self, search: Search = None) -> Dataset:
-        """Images [N, H, W, C], read when they are asked for.
+        """Images [N, H, W, C], read when a batch needs them.
 
         Raises:
-            DataError: a file is missing, damaged or another than was packed.
+            DataError: a file is missing or damaged, or has changed since it was packed.
         """
         folder, contents = self._contents(search)
         return read_packed(folder, contents, self.verify)
@@ -41,14 +41,14 @@ class Packed(packed.Packed):
         contents = Contents.read(folder / RECORD)
         if contents.info.label != self.labels:
             raise DataError(
-                f"data.source.labels: {self.labels}, but the labels of {folder} are "
-                f"{contents.info.label}; set data.source.labels: {contents.info.label}"
+                f"data.source.labels: {folder} has labels of the kind {contents.info.label}, not "
+                f"{self.labels}; set data.source.labels: {contents.info.label}"
             )
         return folder, contents
 
     @classmethod
     def example(cls, folder: Path) -> Self:
-        """Made-up images of three classes, packed."""
+        """Pack made-up images of three classes."""
         made_up = Synthetic(image=(6, 5, 2), classes=3, train_examples=24, test_examples=6)
         pack(made_up, folder / "packed")
         return cls(path=str(folder / "packed"))

@@ -1,4 +1,4 @@
-"""The files of a packed set: images in ArrayRecord files, labels, a record of what they hold."""
+"""The files of a packed set: images in ArrayRecord files, labels, and a record that lists them."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ from fgspec.errors import DataError
 from fgspec.spec.dataset_info import DatasetInfo
 
 RECORD = "dataset.json"
-"""Written last: a folder that has it is whole."""
+"""The name of the record. It is written last, so a folder that has it is complete."""
 
 LABELS = "labels.npz"
 PARTS = ("train", "test")
@@ -32,11 +32,11 @@ class File:
     """A file of a packed set.
 
     Attributes:
-        name: of the file.
-        bytes: its size.
-        sha256: of its content, in hex.
+        name: the file name.
+        bytes: the size of the file.
+        sha256: the SHA-256 of its content, in hex.
         part: `train` or `test`; empty for labels.
-        records: images in it, in order; 0 for labels.
+        records: how many images it has; 0 for labels.
     """
 
     name: str
@@ -48,12 +48,12 @@ class File:
 
 @dataclass(frozen=True)
 class Contents:
-    """What the record of a packed set says.
+    """The contents of a packed set's record.
 
     Attributes:
         info: the description of the source that was packed.
-        files: all files, those of a part in the order of its images.
-        names: of the classes, by label; empty where they have none.
+        files: all files; those of a part are in the order of its images.
+        names: the names of the classes, by label; empty if they have none.
     """
 
     info: DatasetInfo
@@ -61,17 +61,21 @@ class Contents:
     names: tuple[str, ...]
 
     def text(self, about: Mapping[str, Any]) -> str:
-        """As JSON, with more that is only kept for people."""
+        """The record as JSON.
+
+        Args:
+            about: more entries for human readers, such as the licence.
+        """
         said = {"format": FORMAT, "version": VERSION, **about, "info": asdict(self.info)}
         files = [asdict(file) for file in self.files]
         return json.dumps(said | {"names": list(self.names), "files": files}, indent=1) + "\n"
 
     @classmethod
     def read(cls, file: Path) -> Self:
-        """Those of the record in a file.
+        """Read the record from a file.
 
         Raises:
-            DataError: it is missing, damaged, or of another version.
+            DataError: the record is missing, damaged, or of another version.
         """
         try:
             said = json.loads(file.read_text("utf-8"))
@@ -81,7 +85,7 @@ class Contents:
                     f"{said['version']!r}, expected {FORMAT!r} of version {VERSION}; {AGAIN}"
                 )
             lists = ((k, tuple(v) if isinstance(v, list) else v) for k, v in said["info"].items())
-            files = tuple(File(**one) for one in said["files"])
+            files = tuple(File(**file) for file in said["files"])
             return cls(DatasetInfo(**dict[str, Any](lists)), files, tuple(said["names"]))
         except DataError:
             raise
@@ -91,20 +95,20 @@ class Contents:
             ) from error
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise DataError(
-                f"data.source.path: {file} is no record of a packed set ({error}); {AGAIN}"
+                f"data.source.path: {file} is not the record of a packed set ({error}); {AGAIN}"
             ) from error
 
 
 def read_packed(folder: Path, contents: Contents, verify: bool) -> Dataset:
-    """The images and labels of a packed set; images are read when they are asked for.
+    """Open a packed set; its images are read when a batch needs them.
 
     Args:
-        folder: that holds it.
-        contents: of its record.
-        verify: whether the digests of files are compared, or their sizes alone.
+        folder: the folder of the packed set.
+        contents: the contents of its record.
+        verify: whether the digests of files are compared, or only their sizes.
 
     Raises:
-        DataError: a file is missing, damaged or another than was packed.
+        DataError: a file is missing or damaged, or has changed since it was packed.
     """
     for file in contents.files:
         check_file(folder, file, verify)
@@ -126,10 +130,10 @@ def digest_of(file: Path) -> str:
 
 
 def check_file(folder: Path, file: File, verify: bool) -> None:
-    """Raise unless a file is there, of the size and, if asked, of the digest that it had.
+    """Compare a file's size, and if asked its digest, with those in the record.
 
     Raises:
-        DataError: it is not.
+        DataError: the file is missing, or they differ.
     """
     path = folder / file.name
     try:
@@ -152,28 +156,28 @@ def _labels(file: Path, info: DatasetInfo) -> dict[str, AnyLabels]:
     counts = {"train": info.train_examples, "test": info.test_examples}
     try:
         with np.load(file, allow_pickle=False) as arrays:
-            found = {part: arrays[part] for part in PARTS}
-    except Exception as error:  # a damaged archive can make its readers raise anything
+            labels_of = {part: arrays[part] for part in PARTS}
+    except Exception as error:  # reading a damaged archive can raise any exception
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"data.source: {file} cannot be read: {reason}; {AGAIN}") from error
-    for part, labels in found.items():
-        said = np.dtype(info.label_dtype), (counts[part], *info.label_shape)
-        if (labels.dtype, labels.shape) != said:
+    for part, labels in labels_of.items():
+        dtype, shape = np.dtype(info.label_dtype), (counts[part], *info.label_shape)
+        if (labels.dtype, labels.shape) != (dtype, shape):
             raise DataError(
                 f"data.source: the {part} labels of {file} are {labels.dtype} {labels.shape}, "
-                f"expected {said[0]} {said[1]}; {AGAIN}"
+                f"expected {dtype} {shape}; {AGAIN}"
             )
-    return found
+    return labels_of
 
 
 class PackedImages:
-    """Images [N, H, W, C] in ArrayRecord files, a record of raw pixels each.
+    """Images [N, H, W, C] in ArrayRecord files; each record has the raw pixels of one image.
 
     Args:
-        folder: that holds the files.
-        contents: of it.
+        folder: the folder of the files.
+        contents: the contents of its record.
         part: `train` or `test`.
-        places: of the images in the part, [N]; all of them if None.
+        places: the indices of the images in the part, [N]; None means all of them.
     """
 
     def __init__(
@@ -199,7 +203,7 @@ class PackedImages:
         return PackedImages(self._folder, self._contents, self._part, self._places[part])
 
     def take(self, indices: NDArray[np.integer], /, axis: int) -> NDArray[Any]:
-        """The images at these places; `axis` must be 0.
+        """The images with these indices, [B, H, W, C]; `axis` must be 0.
 
         Raises:
             DataError: a record is damaged.
@@ -209,17 +213,17 @@ class PackedImages:
         places = self._places[indices]
         try:
             records = self._records.__getitems__(places.tolist()) if len(places) else []
-        except Exception as error:  # whatever its C++ code raises
+        except Exception as error:  # the C++ code may raise any exception
             reason = " ".join(str(error).split()) or type(error).__name__
             raise DataError(
-                f"data.source: a {self._part} image of {self._folder}, one of those from "
-                f"{places.min()} to {places.max()}, cannot be read: {reason}; {AGAIN}"
+                f"data.source: one of the {self._part} images {places.min()} to {places.max()} of "
+                f"{self._folder} cannot be read: {reason}; {AGAIN}"
             ) from error
         return np.stack([self._image(record) for record in records]) if records else self._none
 
     @property
     def evidence(self) -> NDArray[np.uint8]:
-        """A SHA-256, [32], of the digests of the files and the places of these images."""
+        """A SHA-256, [32], of the digests of the files and the indices of these images."""
         digest = hashlib.sha256("\n".join(file.sha256 for file in self._files).encode())
         digest.update(self._places.astype("<i8").data)
         return np.frombuffer(digest.digest(), np.uint8)
@@ -246,4 +250,4 @@ class PackedImages:
 
 
 FROM_RECORDS = Reading(threads=2, ahead=2, evidence=lambda images: images.evidence)
-"""As for image files: an image that is read costs no processor, but waits."""
+"""Two threads, as for image files: reading waits for the disk, and takes little processor time."""

@@ -1,4 +1,4 @@
-"""Any source's images and labels in ArrayRecord files, compared with the source once written."""
+"""Writes the images and labels of any source to ArrayRecord files, and compares them afterwards."""
 
 import os
 import shutil
@@ -28,13 +28,13 @@ from fgspec.spec.kinds import working
 from fgspec.spec.sources import Search, Source
 
 SHARD = 256 * 2**20
-"""Bytes of pixels in a file, about."""
+"""The approximate number of bytes of pixels in a file."""
 
 _AT_ONCE = 64 * 2**20
 """Bytes of pixels that are read at a time."""
 
-# A group of one record is read without its neighbours. zstd at its third level is what the library
-# does by default; it is lossless.
+# With groups of one record, each record can be read without its neighbours. Compression is the
+# library's default, zstd at level 3, which is lossless.
 _OPTIONS = "group_size:1,zstd:3"
 
 
@@ -43,11 +43,11 @@ class PackedSet:
     """What was written.
 
     Attributes:
-        folder: that holds it.
+        folder: the folder of the packed set.
         info: the description of the data.
-        files: ArrayRecord files and that of the labels.
-        bytes: of these files.
-        pixels: bytes that the images have in memory.
+        files: how many files there are: the ArrayRecord files, and that of the labels.
+        bytes: the size of these files.
+        pixels: the size of the images in memory, in bytes.
     """
 
     folder: Path
@@ -58,19 +58,19 @@ class PackedSet:
 
 
 def pack(source: Source, folder: Path, search: Search = None, shard: int = SHARD) -> PackedSet:
-    """Write all images and labels of a source, and compare them with it once they are written.
+    """Write all images and labels of a source, then read them again and compare.
 
-    If it fails, or is interrupted, what was written is removed.
+    If this fails or is interrupted, the folder is removed.
 
     Args:
-        source: of the data.
-        folder: made for them; must not exist.
-        search: folders in which a relative path of the source is looked for.
-        shard: bytes of pixels in a file, about.
+        source: the source of the data.
+        folder: the folder to create; it must not exist.
+        search: the folders in which a relative path of the source is looked for.
+        shard: the approximate number of bytes of pixels in a file.
 
     Raises:
-        DataError: the source's data are missing or damaged, or what was written is not what was
-            read.
+        DataError: the source's data are missing or damaged, or what is read again differs from
+            them.
         UserError: the folder exists.
     """
     if folder.exists():
@@ -79,12 +79,12 @@ def pack(source: Source, folder: Path, search: Search = None, shard: int = SHARD
     info, dataset = made.describe(search), made.read(search)
     images = {"train": dataset.train_images, "test": dataset.test_images}
     labels = {"train": dataset.train_labels, "test": dataset.test_labels}
-    # Sources may describe more than they know; what is read counts.
+    # A source's description can be wrong, so compare it with what was read.
     counts = len(labels["train"]), len(labels["test"])
     if counts != (info.train_examples, info.test_examples):
         raise DataError(
             f"data.source: {source} describes {info.train_examples} training and "
-            f"{info.test_examples} test examples, but {counts[0]} and {counts[1]} are read; mend "
+            f"{info.test_examples} test examples, but reads {counts[0]} and {counts[1]}; correct "
             "the source"
         )
     folder.mkdir(parents=True)
@@ -103,18 +103,18 @@ def pack(source: Source, folder: Path, search: Search = None, shard: int = SHARD
 
 
 def _about(source: Source) -> dict[str, Any]:
-    """What the record says of where the images come from, for people."""
+    """The origin of the images, which the record states for human readers."""
     said = {"source": source.named(), "licence": source.licence, "citation": source.citation}
     return {name: value for name, value in said.items() if value}
 
 
 def _bytes_of(images: Images) -> int:
-    """Of the pixels of one image."""
+    """The size of one image in memory."""
     return int(np.prod(images.shape[1:])) * images.dtype.itemsize
 
 
 def _parts(images: Images, most: int) -> Iterator[NDArray[Any]]:
-    """All images in order, in arrays of at most so many bytes, but for a larger single image."""
+    """All images in order, in arrays of up to `most` bytes, or of one image if it is larger."""
     count = max(1, most // _bytes_of(images))
     for start in range(0, len(images), count):
         stop = min(start + count, len(images))
@@ -141,12 +141,12 @@ def _file(path: Path, part: str = "", records: int = 0) -> File:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
+    """Write a file completely, or not at all."""
     partial = path.with_suffix(".partial")
     with partial.open("w", encoding="utf-8") as stream:
         stream.write(text)
         stream.flush()
-        with suppress(OSError):  # some file systems cannot
+        with suppress(OSError):  # some file systems do not support it
             os.fsync(stream.fileno())
     partial.replace(path)
 
@@ -156,19 +156,19 @@ def _compare(
     images: Mapping[str, Images],
     labels: Mapping[str, NDArray[Any]],
 ) -> None:
-    """Read all of it again, as a run would.
+    """Read the packed set as a run would, and compare it with the source.
 
     Raises:
-        DataError: something is another than it was in the source.
+        DataError: an image or a label differs from that in the source.
     """
     again = read_packed(folder, Contents.read(folder / RECORD), verify=True)
     written = {"train": again.train_images, "test": again.test_images}
-    found = {"train": again.train_labels, "test": again.test_labels}
+    written_labels = {"train": again.train_labels, "test": again.test_labels}
     for part in PARTS:
-        same = np.array_equal(found[part], labels[part])
+        same = np.array_equal(written_labels[part], labels[part])
         pairs = zip(_parts(images[part], _AT_ONCE), _parts(written[part], _AT_ONCE), strict=True)
-        if not same or not all(np.array_equal(own, read) for own, read in pairs):
+        if not same or not all(np.array_equal(source, read) for source, read in pairs):
             raise DataError(
-                f"data.source: the {part} examples of {folder} are not those of the source once "
-                "they are read again; check the disk, and pack the set again"
+                f"data.source: the {part} examples read back from {folder} differ from those of "
+                "the source; check the disk, and pack the set again"
             )

@@ -1,7 +1,7 @@
-"""Batches addressed by step, so that a position in the data is one number.
+"""Batches by step number, so that a single number is a position in the data.
 
-A record that Grain reads is a whole batch: Grain costs about 20 us of Python a record, which is
-dear for one image and nothing for a batch.
+Grain reads whole batches as its records. It needs about 20 us of Python per record, which is much
+for an image and negligible for a batch.
 """
 
 import hashlib
@@ -19,27 +19,27 @@ from fgspec.data.dataset import IN_MEMORY, AnyLabels, Dataset, Images, Pixels, R
 from fgspec.errors import DataError
 
 Rows = NDArray[np.intp] | None
-"""Places in a batch; None is all."""
+"""Indices of rows of a batch; None means all."""
 
 
 class Batch(TypedDict):
-    """Examples of one step: `image` [B, H, W, C] and `label` of each, like the data set's."""
+    """The examples of one step: `image` [B, H, W, C], and `label` in the form of the data set."""
 
     image: Pixels
     label: AnyLabels
 
 
 class Examples(TypedDict):
-    """Examples of a part of a data set: `image` [B, H, W, C], perhaps not read yet; `label`."""
+    """Examples of a part of a data set: `image` [B, H, W, C], possibly not read yet; `label`."""
 
     image: Images
     label: AnyLabels
 
 
 class Chosen(TypedDict):
-    """Examples of one step by their places in the training set: `index` [B], int32.
+    """The examples of one step, as indices into the training set: `index` [B], int32.
 
-    Beside them `examples`, the places of the whole batch, of which `index` may be some rows.
+    `examples` has the indices of the whole batch, of which `index` may have only some rows.
     """
 
     index: NDArray[np.int32]
@@ -47,23 +47,25 @@ class Chosen(TypedDict):
 
 
 class Identified(Batch):
-    """A batch, and `examples` [B]: places in the training set of the whole batch."""
+    """A batch with `examples` [B], the indices of the whole batch in the training set."""
 
     examples: NDArray[np.int32]
 
 
 class TrainBatches:
-    """The batches of a training run; a batch is a function of the seed and the step alone.
+    """The batches of a training run; a batch depends only on the seed and the step.
 
-    Each epoch is a permutation of the examples, drawn anew; its partial last batch is dropped.
+    Each epoch visits the examples in a new random order. A last batch that is not full is dropped.
 
     Args:
         images: [N, H, W, C].
-        labels: of N images.
-        batch_size: examples a batch.
+        labels: the labels of N images.
+        batch_size: how many examples a batch has.
         seed: from 0 to 2**64 - 1.
-        total_steps: batches of the whole run, the length of this sequence; it changes no batch.
-        rows: places in every batch that are read here, where other processes read the others.
+        total_steps: the number of batches of the whole run, which is the length of this sequence.
+            It does not change any batch.
+        rows: the indices of the rows of every batch that this process reads, if other processes
+            read the others; None means all.
 
     Raises:
         DataError: a batch is larger than the data set.
@@ -89,7 +91,7 @@ class TrainBatches:
         self._batch_size = batch_size
         self._total_steps = total_steps
         self._rows = rows
-        # Two, as prefetching reaches into the next epoch while the present one is still read.
+        # Keep two orders, because prefetching begins the next epoch while this one is still read.
         self._order = lru_cache(maxsize=2)(lambda epoch: epoch_order(len(images), seed, epoch))
 
     def __len__(self) -> int:
@@ -97,27 +99,27 @@ class TrainBatches:
         return self._total_steps
 
     def __getitem__(self, index: int) -> Batch:
-        """The batch of step `index`, from 0 to `len(self) - 1`, in arrays of its own."""
+        """The batch of step `index`, from 0 to `len(self) - 1`, in new arrays."""
         if not 0 <= index < self._total_steps:
             raise IndexError(f"step {index} of a run of {self._total_steps} steps")
         return self.of(self.chosen(index))
 
     def chosen(self, index: int) -> NDArray[np.int32]:
-        """The places in the training set of the examples of step `index` that are read, [B]."""
+        """The examples of step `index` that this process reads, as indices, [B]."""
         return self.read_of(self.examples(index))
 
     def examples(self, index: int) -> NDArray[np.int32]:
-        """The places of all examples of step `index`, those that others read too."""
+        """All examples of step `index` as indices, including those that other processes read."""
         epoch, position = divmod(index, self.steps_per_epoch)
         start = position * self._batch_size
         return self._order(epoch)[start : start + self._batch_size].astype(np.int32)
 
     def read_of(self, examples: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Those of a batch's examples that are read here."""
+        """The examples of a batch that this process reads."""
         return examples if self._rows is None else examples[self._rows]
 
     def of(self, chosen: NDArray[np.int32]) -> Batch:
-        """The examples at these places, in arrays of their own."""
+        """The examples with these indices, in new arrays."""
         return {
             "image": self._images.take(chosen, axis=0),
             "label": self._labels.take(chosen, axis=0),
@@ -125,10 +127,10 @@ class TrainBatches:
 
 
 class IdentifiedBatches:
-    """Training batches that carry the places of their examples.
+    """Training batches that carry the indices of their examples.
 
-    What a step consumed is so known from the batch that reached it: one that was lost or came
-    twice on the way is noticed.
+    The run so knows which examples a step consumed from the batch that it got, and notices a batch
+    that was lost or delivered twice.
     """
 
     def __init__(self, batches: TrainBatches) -> None:
@@ -153,13 +155,13 @@ def epoch_order(examples: int, seed: int, epoch: int) -> NDArray[np.intp]:
 def train_batches(
     batches: TrainBatches | IdentifiedBatches, start_step: int, reading: Reading = IN_MEMORY
 ) -> grain.DatasetIterator[Any]:
-    """Iterates over the training batches from `start_step` on, without reading those before.
+    """Iterate over the training batches from `start_step` on, without reading earlier ones.
 
-    Threads read ahead; `close()` of the iterator ends them.
+    Threads read ahead; the iterator's `close()` stops them.
 
     Raises:
         IndexError: `start_step` is not from 0 to the number of steps.
-        DataError: from `next`: an image is damaged.
+        DataError: `next` raises it if an image is damaged.
     """
     ahead = grain.ReadOptions(num_threads=reading.threads, prefetch_buffer_size=reading.ahead)
     source: Any = batches
@@ -169,39 +171,39 @@ def train_batches(
 
 
 def chosen_examples(batches: TrainBatches, start_step: int) -> Iterator[Chosen]:
-    """What `train_batches` gives, as places in a training set that is elsewhere already."""
+    """The batches of `train_batches` as indices, for a training set that is on the device."""
     for step in range(start_step, len(batches)):
         examples = batches.examples(step)
         yield {"index": batches.read_of(examples), "examples": examples}
 
 
 NOTHING_CONSUMED = "0" * 32
-"""The hash of no examples."""
+"""The hash before any example was consumed."""
 
 
 def consumed(before: str, examples: NDArray[np.int32]) -> str:
-    """The hash of all examples that a run consumed, in their order, after a batch more.
+    """The hash of all examples that a run has consumed in order, updated by one batch.
 
-    A run of any number of processes on any mesh has the same hash at the same step.
+    At the same step, runs with any number of processes and any mesh have the same hash.
 
     Args:
         before: the hash before the batch.
-        examples: [B], places in the training set of the whole batch.
+        examples: [B], the indices of the whole batch in the training set.
     """
     ids = np.ascontiguousarray(examples, np.dtype("<i4"))
     return hashlib.sha256(before.encode() + ids.tobytes()).hexdigest()[: len(NOTHING_CONSUMED)]
 
 
 def evaluation_batches(images: Images, labels: AnyLabels, batch_size: int) -> Iterator[Examples]:
-    """Yields every example once, in order; the last batch may be smaller.
+    """Yield every example once, in order; the last batch may be smaller.
 
-    What must be read is read by who takes it, who may need some rows alone. Nothing is padded: a
-    smaller last batch is compiled once more.
+    Images in files are read by the caller, who may need only some rows. Nothing is padded, so a
+    smaller last batch is compiled separately.
 
     Args:
         images: [N, H, W, C].
-        labels: of N images.
-        batch_size: examples a batch, at least 1.
+        labels: the labels of N images.
+        batch_size: how many examples a batch has, at least 1.
     """
     for start in range(0, len(images), batch_size):
         part = slice(start, start + batch_size)
@@ -209,11 +211,11 @@ def evaluation_batches(images: Images, labels: AnyLabels, batch_size: int) -> It
 
 
 def fingerprint(dataset: Dataset, batch_size: int, seed: int) -> str:
-    """A SHA-256 in hex that changes with anything that could change a batch of some step.
+    """A SHA-256 in hex that changes with everything that could change a batch.
 
-    Covers contents, shapes and dtypes of images and labels, batch size, seed, and the order of the
-    first epoch, as NumPy may change between its versions how a permutation is drawn. Of images in
-    files, not all contents: `ImageFiles.evidence`.
+    It covers the contents, shapes and dtypes of images and labels, the batch size, the seed, and
+    the order of the first epoch, because another version of NumPy may draw other permutations. For
+    images in files it covers only part of the contents, see `ImageFiles.evidence`.
     """
     parts = _evidence(dataset)
     order = epoch_order(len(dataset.train_labels), seed, epoch=0)
@@ -226,17 +228,17 @@ def fingerprint(dataset: Dataset, batch_size: int, seed: int) -> str:
 
 
 def part_digests(dataset: Dataset) -> dict[str, str]:
-    """A SHA-256 in hex of each part of a data set, to say which of them is another."""
-    found: dict[str, str] = {}
+    """A SHA-256 in hex of each part of a data set, to tell which of them has changed."""
+    digests: dict[str, str] = {}
     for name, (part, contents) in _evidence(dataset).items():
         digest = hashlib.sha256(json.dumps([part.dtype.str, part.shape]).encode())
         digest.update(np.ascontiguousarray(contents).data)
-        found[name] = digest.hexdigest()
-    return found
+        digests[name] = digest.hexdigest()
+    return digests
 
 
 def _evidence(dataset: Dataset) -> dict[str, tuple[Any, NDArray[Any]]]:
-    """Each part of a data set, and an array that is another where its contents are."""
+    """Each part of a data set, and an array that differs if its contents differ."""
     evidence = dataset.reading.evidence
     parts = {
         "train_images": (dataset.train_images, evidence(dataset.train_images)),

@@ -1,4 +1,4 @@
-"""Where data files are looked for."""
+"""The folders in which data files are looked for."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -8,22 +8,22 @@ from fgspec.errors import DataError
 
 DATA_VARIABLE = "FGSPEC_DATA"
 _LONGEST = 200
-"""Letters of a path that are shown; what is wrong with one of thousands is seen in its ends."""
+"""Characters of a path that are shown; of a longer path, only its two ends."""
 
 
 def shown(path: str | Path) -> str:
-    """A path as an error shows it, shortened if it is very long."""
+    """A path for an error message, shortened if it is very long."""
     text, half = str(path), _LONGEST // 2
     if len(text) <= _LONGEST:
         return text
-    return f"{text[:half]}...{text[-half:]} ({len(text)} letters)"
+    return f"{text[:half]}...{text[-half:]} ({len(text)} characters)"
 
 
 def _expanded(path: str, field: str) -> Path:
-    """With the home folder that `~` stands for.
+    """A path with `~` replaced by the home folder.
 
     Raises:
-        DataError: there is none.
+        DataError: there is no such home folder.
     """
     try:
         return Path(path).expanduser()
@@ -41,19 +41,19 @@ def _data_folder() -> tuple[Path, ...]:
 
 
 def default_search() -> tuple[Path, ...]:
-    """The folders in which a relative path is looked for: the current one, then $FGSPEC_DATA."""
+    """The folders for relative paths: the current directory, then $FGSPEC_DATA."""
     return (Path.cwd(), *_data_folder())
 
 
 def candidates(path: str, search: Sequence[Path] | None = None) -> tuple[Path, ...]:
-    """All places that a path of a spec may mean, in the order they are tried.
+    """All places that a path in a spec may mean, in the order in which they are tried.
 
     Args:
-        path: absolute, relative or starting with `~`.
-        search: folders for a relative path; None means `default_search()`.
+        path: an absolute or relative path, or one that starts with `~`.
+        search: the folders for a relative path; None means `default_search()`.
 
     Raises:
-        DataError: it starts with `~` and there is no such home folder.
+        DataError: the path starts with `~` and there is no such home folder.
     """
     expanded = _expanded(path, "data.source.path")
     if expanded.is_absolute():
@@ -62,7 +62,7 @@ def candidates(path: str, search: Sequence[Path] | None = None) -> tuple[Path, .
 
 
 def is_file(place: Path) -> bool:
-    """Whether there is a file; a name that no file can have, such as one too long, is none's."""
+    """Whether there is a file. False for impossible names, such as one that is too long."""
     return os.path.isfile(place)
 
 
@@ -72,10 +72,10 @@ def is_dir(place: Path) -> bool:
 
 
 def usual_folders(name: str) -> tuple[Path, ...]:
-    """The folders that hold a published data set when the spec names none."""
+    """The folders in which a published data set is looked for if the spec names no path."""
     try:
         cache = (Path.home() / ".cache" / "fgspec",)
-    except RuntimeError:  # a container's user without a home folder, whose data are elsewhere
+    except RuntimeError:  # in containers, users may have no home folder
         cache = ()
     return tuple(folder / name for folder in (*_data_folder(), *cache))
 
@@ -83,12 +83,12 @@ def usual_folders(name: str) -> tuple[Path, ...]:
 def published_places(
     path: str | None, name: str, search: Sequence[Path] | None = None
 ) -> tuple[Path, ...]:
-    """Where the files of a published data set are looked for.
+    """The places in which the files of a published data set are looked for.
 
     Args:
-        path: that the spec names; None for the usual folders.
-        name: of the set's folder among those.
-        search: folders for a relative path; None means `default_search()`.
+        path: the path in the spec; None means the usual folders.
+        name: the name of the data set's folder within the usual folders.
+        search: the folders for a relative path; None means `default_search()`.
 
     Raises:
         DataError: the path starts with `~` and there is no such home folder.
@@ -102,23 +102,23 @@ def first_holding(
     """The first folder that holds the files of a published data set; None if there is none.
 
     Args:
-        path: that the spec names; None for the usual folders.
-        places: from `published_places`.
-        made: folders that archives and other tools make, such as `MNIST/raw`; looked for in every
-            place, and in $FGSPEC_DATA itself where the spec names no path.
-        holds: whether a folder holds the files.
+        path: the path in the spec; None means the usual folders.
+        places: the places from `published_places`.
+        made: folders that archives and other tools create, such as `MNIST/raw`. They are looked for
+            in every place, and in $FGSPEC_DATA itself if the spec names no path.
+        holds: returns whether a folder holds the files.
     """
-    tried = [found for place in places for found in (place, *(place / name for name in made))]
+    tried = [folder for place in places for folder in (place, *(place / name for name in made))]
     if path is None:
         tried += [folder / name for folder in _data_folder() for name in made]
     return next((place for place in tried if holds(place)), None)
 
 
 def folder_at(path: str, search: Sequence[Path] | None) -> Path:
-    """The folder that a path of a spec means; see `candidates`.
+    """The folder that a path in a spec means; see `candidates`.
 
     Raises:
-        DataError: there is none.
+        DataError: there is no such folder.
     """
     places = candidates(path, search)
     for place in places:
@@ -131,5 +131,6 @@ def folder_at(path: str, search: Sequence[Path] | None) -> Path:
 
 
 def listed(places: Sequence[Path]) -> str:
-    """The places as one line of an error."""
-    return ", ".join(map(shown, places)) or f"no place: no home folder, no ${DATA_VARIABLE}"
+    """The places, as part of an error message."""
+    nowhere = f"no folder, because there is no home folder and ${DATA_VARIABLE} is not set"
+    return ", ".join(map(shown, places)) or nowhere

@@ -1,4 +1,4 @@
-"""What is said and checked of data files that others publish: origin, damage, checksum."""
+"""Checks published data files, and makes the errors that say where to get intact ones."""
 
 import hashlib
 import tarfile
@@ -21,7 +21,7 @@ from fgspec.spec.kinds import working_class
 from fgspec.spec.sources import SOURCES, Source
 
 _ROUNDED = 2e-4
-"""By which a mean of published images may differ: in print it has four digits."""
+"""How much a mean may differ from the published one, which is rounded to four digits."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Publication:
     """A published data set.
 
     Attributes:
-        title: its name for people.
-        pages: to get it from.
+        title: its name in messages.
+        pages: the web pages to get it from.
         source: the type of `data.source` that reads it.
     """
 
@@ -40,37 +40,39 @@ class Publication:
 
     @property
     def remedy(self) -> str:
-        """Where to get the files, as part of an error."""
+        """Where to get the files, as part of an error message."""
         return f"download it from {' or '.join(self.pages)}"
 
     def advice(self, places: Sequence[Path]) -> str:
-        """What to do about files that are missing or wrong, as part of an error.
+        """What to do about missing or wrong files, as part of an error message.
 
         Args:
-            places: folders or archives; if they hold another published set, that is said first.
+            places: folders or archives. If they hold another published data set, the message says
+                so first.
         """
         return f"{other_set(self.source, places)}{self.remedy}"
 
 
 def other_set(source: str, places: Sequence[Path]) -> str:
-    """What is at these places where it is another published set, and how to read it, as `...; `.
+    """Says if these places hold another published data set, and how to read that one.
 
-    Empty if it is none that an installed source knows.
+    The text ends in `; `. It is empty if no installed source recognizes the files.
 
     Args:
-        source: the type of `data.source` that the files were taken for.
+        source: the type of `data.source` that was asked to read the files.
         places: folders or archives.
     """
-    known: dict[str, type[Source]] = {}
+    others: dict[str, type[Source]] = {}
     for name in SOURCES.names():
-        with suppress(UserError):  # of a package that cannot be imported, which is not asked for
-            known[name] = working_class(cast(type[Source], SOURCES.kind(name)))
-    own = known.pop(source, None)
+        with suppress(UserError):  # a package that cannot be imported is not needed here
+            others[name] = working_class(cast(type[Source], SOURCES.kind(name)))
+    asked = others.pop(source, None)
     for place in places:
-        # A folder may hold many sets; one whose own file is damaged is not taken for another.
-        if own is not None and _recognizes(own, place):
+        # A folder may hold several sets. If it has files of this one, they are damaged, and it is
+        # not mistaken for another set.
+        if asked is not None and _recognizes(asked, place):
             continue
-        for name, kind in known.items():
+        for name, kind in others.items():
             if _recognizes(kind, place):
                 return f"{place} holds the files of {kind.title}: set data.source: {name}; "
     return ""
@@ -89,7 +91,14 @@ def _expected(checksum: str | None) -> str:
 def missing(
     publication: Publication, file: str, looked_in: Sequence[Path], checksum: str | None
 ) -> DataError:
-    """The error for a file that is nowhere; `checksum` is its published md5, if there is one."""
+    """The error for a file that was not found.
+
+    Args:
+        publication: the data set.
+        file: the name of the file.
+        looked_in: the places in which it was looked for.
+        checksum: its published MD5 digest, if there is one.
+    """
     return DataError(
         f"data.source: {file} of {publication.title} was not found; looked in "
         f"{listed(looked_in)}; {publication.advice(looked_in)}"
@@ -100,23 +109,23 @@ def missing(
 
 @contextmanager
 def damage_reported(publication: Publication, file: Path, checksum: str | None) -> Iterator[None]:
-    """Turns what reading or decoding `file` raises into a DataError that names it.
+    """Turn errors of reading or decoding `file` into a DataError that names it.
 
     Raises:
-        DataError: the body raised one of the errors of damaged or unreadable files.
+        DataError: the file is damaged or cannot be read.
     """
     try:
         yield
     except (OSError, EOFError, ValueError, MemoryError, zlib.error, tarfile.TarError) as error:
         reason = " ".join(str(error).split()) or "it needs more memory than there is"
         raise DataError(
-            f"data.source: {file} is no intact file of {publication.title}: {reason}; "
+            f"data.source: {file} is not an intact file of {publication.title}: {reason}; "
             f"{publication.advice([file.parent])}{_expected(checksum)}"
         ) from error
 
 
 def check_md5(publication: Publication, file: Path, content: bytes, md5: str) -> None:
-    """Compares the checksum of `content`, which came from `file`, with the published one.
+    """Compare the MD5 digest of `content`, which was read from `file`, with the published one.
 
     Raises:
         DataError: they differ.
@@ -133,7 +142,7 @@ def check_md5(publication: Publication, file: Path, content: bytes, md5: str) ->
 def check_counts(
     publication: Publication, place: Path, dataset: Dataset, info: DatasetInfo
 ) -> None:
-    """Compares the numbers of examples with the published ones.
+    """Compare the numbers of examples with the published ones.
 
     Raises:
         DataError: they differ.
@@ -151,21 +160,21 @@ def check_counts(
 def check_mean(
     publication: Publication, place: Path, images: NDArray[np.uint8], info: DatasetInfo
 ) -> None:
-    """Compares the mean of the training images with the published one, where no checksum is known.
+    """Compare the mean of the training images with the published one, if no digest is known.
 
     Raises:
-        DataError: they differ by more than the published mean is rounded by.
+        DataError: the difference cannot be explained by the rounding of the published mean.
     """
     found = moments(images)[0]
     if not is_mean_of(found, info):
         shown = [", ".join(f"{value:.4f}" for value in mean) for mean in (found, info.mean)]
         raise DataError(
-            f"data.source: the training images of {place} have the mean {shown[0]}, those of "
-            f"{publication.title} {shown[1]}; {publication.advice([place])}, or "
+            f"data.source: the training images of {place} have the mean {shown[0]}, but those of "
+            f"{publication.title} have {shown[1]}; {publication.advice([place])}, or "
             "accept the files as they are with data.source.verify: false"
         )
 
 
 def is_mean_of(mean: Sequence[float], info: DatasetInfo) -> bool:
-    """Whether a mean per channel is that of a published set, which is rounded to four digits."""
+    """Whether a mean per channel equals that of a published set, rounded to four digits."""
     return bool(np.abs(np.subtract(mean, info.mean)).max() < _ROUNDED)

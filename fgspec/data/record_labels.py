@@ -1,4 +1,4 @@
-"""Labels of examples that other libraries stored, some of which may have none."""
+"""Checks labels that other libraries stored, some of which may be missing."""
 
 from collections.abc import Sequence
 
@@ -10,12 +10,12 @@ from fgspec.spec.dataset_info import UNLABELLED
 
 
 def greatest_of(labels: NDArray[np.integer], names: Sequence[str], classes: int = 0) -> int:
-    """The greatest label there may be.
+    """The greatest label that an image may have.
 
     Args:
-        labels: of the training images, [N].
-        names: of the classes; empty if they have none.
-        classes: how many classes were declared; 0 if that is not known.
+        labels: the labels of the training images, [N].
+        names: the names of the classes; empty if they have none.
+        classes: how many classes were declared; 0 if this is not known.
     """
     return max(len(names), classes) - 1 if names or classes else int(labels.max())
 
@@ -23,16 +23,16 @@ def greatest_of(labels: NDArray[np.integer], names: Sequence[str], classes: int 
 def checked(
     labels: NDArray[np.integer], greatest: int, where: str, may_lack: bool
 ) -> NDArray[np.int32]:
-    """Labels as int32 [N].
+    """Check labels, and convert them to int32 [N].
 
     Args:
-        labels: [N]; -1 where there is none.
-        greatest: label there may be.
-        where: field and place of the labels, with which an error begins.
+        labels: [N]; -1 where an image has no label.
+        greatest: the greatest label that an image may have.
+        where: the field and place of the labels, with which an error begins.
         may_lack: whether labels may be missing.
 
     Raises:
-        DataError: a label is out of range, or missing where it must not be.
+        DataError: a label is out of range, or is missing although it may not be.
     """
     least = UNLABELLED if may_lack else 0
     outside = labels[(labels < least) | (labels > greatest)]
@@ -40,7 +40,7 @@ def checked(
         raise DataError(
             f"{where} has the label {outside[0]}, expected 0 to {greatest}; correct the labels"
             if outside[0] != UNLABELLED
-            else f"{where} has {(labels == UNLABELLED).sum():,} images without a label, and test "
-            "images need one; name another split"
+            else f"{where} has {(labels == UNLABELLED).sum():,} images without a label, but test "
+            "images need one; set data.source.test to another split"
         )
     return labels.astype(np.int32)

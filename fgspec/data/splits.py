@@ -1,4 +1,4 @@
-"""Data sets that other libraries saved as two splits of encoded images, with labels beside them."""
+"""Reads data sets that other libraries saved as splits of encoded images and labels."""
 
 import json
 from bisect import bisect_right
@@ -27,11 +27,11 @@ class Split:
     """One split.
 
     Attributes:
-        where: it is, for an error.
+        where: the place of the split, for errors.
         records: its images.
-        labels: of them, [N]; -1 where there is none.
-        names: of the classes; empty if they have none.
-        classes: how many classes were declared; 0 if that is not known.
+        labels: the labels of its images, [N]; -1 if an image has none.
+        names: the names of the classes; empty if they have none.
+        classes: how many classes were declared; 0 if this is not known.
     """
 
     where: str
@@ -42,18 +42,18 @@ class Split:
 
 
 class SplitSource(SavedSplits):
-    """A section of saved splits with how they are read."""
+    """A source with saved splits, and how they are read."""
 
     def splits(self, search: Search) -> tuple[Split, Split]:
-        """The splits of training and of test images; see `read`."""
+        """The splits of the training images and of the test images; see `read`."""
         raise self.lacks("splits")
 
     def read(self, search: Search = None) -> Dataset:
-        """Images [N, height, width, 1 or 3] uint8, decoded when they are asked for.
+        """Images [N, height, width, 1 or 3] uint8, decoded when a batch needs them.
 
         Raises:
-            DataError: a split, a part of it or a file is missing, damaged or of another kind.
-            UserError: a package that it needs is not installed.
+            DataError: a split, a column or a file is missing, damaged or of the wrong type.
+            UserError: a package that the source needs is not installed.
         """
         train, test = self.splits(search)
         names, classes = test.names or train.names, max(train.classes, test.classes)
@@ -67,30 +67,30 @@ class SplitSource(SavedSplits):
         return Dataset(*parts, FROM_FILES, names=names)
 
     def describe(self, search: Search = None) -> DatasetInfo:
-        """What is read; mean and deviation are measured on up to 1,024 images."""
+        """Describe what was read; mean and deviation are measured on up to 1,024 images."""
         return measured(Path(self.path).name, self.read(search))
 
 
 def mapping_in(file: Path, remedy: str) -> dict[str, Any]:
-    """The mapping that a JSON file holds.
+    """Read a JSON object from a file.
 
     Raises:
-        DataError: it cannot be read, or is no mapping; the error ends with the remedy.
+        DataError: it cannot be read, or is not a JSON object; the error ends with the remedy.
     """
     try:
-        found = json.loads(file.read_text("utf-8"))
-        if not isinstance(found, dict):
-            raise ValueError("it is no mapping")
-        return found
+        content = json.loads(file.read_text("utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError("it is not a JSON object")
+        return content
     except (OSError, ValueError) as error:
         raise DataError(f"data.source: {file} cannot be read: {error}; {remedy}") from error
 
 
 def locating(counts: Iterable[int]) -> Callable[[int], tuple[int, int]]:
-    """A function from the number of a row to the part that holds it, and its number there.
+    """Make a function that returns the part that contains a row, and the row's index in it.
 
     Args:
-        counts: the rows of every part.
+        counts: how many rows each part has.
     """
     starts = [0, *accumulate(counts)]
 
@@ -102,5 +102,5 @@ def locating(counts: Iterable[int]) -> Callable[[int], tuple[int, int]]:
 
 
 def identity_of(files: Sequence[Path]) -> bytes:
-    """Names and sizes of files, as bytes."""
+    """The names and sizes of files, as bytes."""
     return json.dumps([[file.name, file.stat().st_size] for file in files]).encode()

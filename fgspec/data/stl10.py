@@ -19,7 +19,7 @@ from fgspec.spec.stl10 import STL10, UNLABELLED_EXAMPLES
 
 PUBLICATION = Publication(stl10.Stl10.title, (stl10.Stl10.homepage,), "stl10")
 _TRAIN, _TEST, _MORE = "train", "test", "unlabeled_X.bin"
-# As torchvision states them (torchvision/datasets/stl10.py).
+# The digests are those of torchvision (torchvision/datasets/stl10.py).
 BINARY = Archive(
     file="stl10_binary.tar.gz",
     file_md5="91f7769df0f17e558f3565bffb0c7dfb",
@@ -38,7 +38,7 @@ _PIXELS = 3 * _SIDE * _SIDE
 
 
 class Stl10(stl10.Stl10):
-    """The section with how its files are read."""
+    """The fields of this source, and how its files are read."""
 
     def read(self, search: Search = None) -> Dataset:
         """Images [N, 96, 96, 3] uint8; the labelled training images come first.
@@ -61,17 +61,17 @@ class Stl10(stl10.Stl10):
         return dataset
 
     def measured(self, search: Search = None) -> DatasetInfo:
-        """What is read."""
+        """Describe what was read."""
         return measured(STL10.name, self.read(search))
 
     @classmethod
     def recognizes(cls, place: Path) -> bool:
-        """By the name of its archive or folder."""
+        """Recognize the data set by the name of its archive or folder."""
         return recognized((BINARY,), place)
 
     @classmethod
     def example(cls, folder: Path) -> Self:
-        """20 labelled, 30 other and 10 test images of noise, which are not the published ones."""
+        """Write stand-ins for the files: 20 labelled, 30 unlabelled and 10 test images of noise."""
         random, made = np.random.default_rng(0), folder / BINARY.folder
         made.mkdir()
         for name, examples in (("train_X.bin", 20), ("test_X.bin", 10), (_MORE, 30)):
@@ -84,10 +84,10 @@ class Stl10(stl10.Stl10):
 
 
 def _count(opened: Opened, name: str) -> int:
-    """The number of images of a file.
+    """The number of images in a file.
 
     Raises:
-        DataError: it is cut off.
+        DataError: the file is cut off.
     """
     content, md5 = opened.contents[name], opened.archive.md5.get(name)
     with damage_reported(PUBLICATION, opened.place / name, md5):
@@ -97,7 +97,7 @@ def _count(opened: Opened, name: str) -> int:
 
 
 def _images(opened: Opened, names: list[str]) -> NDArray[np.uint8]:
-    """The images of these files; colour planes of columns become rows of colours."""
+    """The images of these files, which store three colour planes column by column."""
     counts = [_count(opened, name) for name in names]
     with damage_reported(PUBLICATION, opened.place / names[-1], None):
         refuse_beyond_memory(sum(counts) * _PIXELS)
@@ -110,10 +110,10 @@ def _images(opened: Opened, names: list[str]) -> NDArray[np.uint8]:
 
 
 def _labels(opened: Opened, part: str) -> NDArray[np.int32]:
-    """The labels of a part, one for each image of it."""
+    """The labels of a part, one per image."""
     name, images = f"{part}_y.bin", _count(opened, f"{part}_X.bin")
     content = opened.contents[name]
     with damage_reported(PUBLICATION, opened.place / name, opened.archive.md5.get(name)):
         if len(content) != images:
-            raise ValueError(f"it has {len(content)} labels, expected {images}, one an image")
+            raise ValueError(f"it has {len(content)} labels, expected {images}, one per image")
         return checked_labels(np.frombuffer(content, np.uint8), STL10.classes, first=1)

@@ -21,7 +21,7 @@ from fgspec.spec.svhn import EXTRA_EXAMPLES, SVHN
 
 PUBLICATION = Publication(svhn.Svhn.title, (svhn.Svhn.homepage,), "svhn")
 TRAIN, TEST, EXTRA = "train_32x32.mat", "test_32x32.mat", "extra_32x32.mat"
-# As torchvision states them (torchvision/datasets/svhn.py).
+# The digests are those of torchvision (torchvision/datasets/svhn.py).
 MD5 = {
     TRAIN: "e26dedcc434d2e4c54c9b2d4a06d8373",
     TEST: "eb5a983be6a315427106f1b164d9cef3",
@@ -32,10 +32,10 @@ _IMAGE = SVHN.image_shape
 
 
 class Svhn(svhn.Svhn):
-    """The section with how its files are read."""
+    """The fields of this source, and how its files are read."""
 
     def read(self, search: Search = None) -> Dataset:
-        """Images [N, 32, 32, 3] uint8; the label of a digit is the digit.
+        """Images [N, 32, 32, 3] uint8; the label of an image is its digit.
 
         Raises:
             DataError: a file is missing, damaged or not the published one.
@@ -69,17 +69,17 @@ class Svhn(svhn.Svhn):
             return decode(content)
 
     def measured(self, search: Search = None) -> DatasetInfo:
-        """What is read."""
+        """Describe what was read."""
         return measured(SVHN.name, self.read(search))
 
     @classmethod
     def recognizes(cls, place: Path) -> bool:
-        """By the names of its files."""
+        """Recognize the data set by the names of its files."""
         return any(_holds_any(folder) for folder in (place, *(place / name for name in _MADE)))
 
     @classmethod
     def example(cls, folder: Path) -> Self:
-        """Files of 20 and 10 images of noise, which are not the published ones."""
+        """Write stand-ins for the files, with 20 training and 10 test images of noise."""
         random = np.random.default_rng(0)
         for name, examples in ((TRAIN, 20), (TEST, 10)):
             images = random.integers(0, 256, (*_IMAGE, examples), np.uint8)
@@ -89,7 +89,7 @@ class Svhn(svhn.Svhn):
 
 
 def _matlab() -> Any:
-    # Its import takes a good tenth of a second, which a spec that is only checked need not wait.
+    # Importing scipy.io takes over a tenth of a second, which checking a spec does not need.
     return importlib.import_module("scipy.io")
 
 
@@ -98,32 +98,34 @@ def _holds_any(folder: Path) -> bool:
 
 
 def decode(content: bytes) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """The images [N, 32, 32, 3] and the digits [N] of a file of MATLAB 5.
+    """The images [N, 32, 32, 3] and the digits [N] of a MATLAB 5 file.
 
     Args:
-        content: with the variables `X`, uint8 [32, 32, 3, N], and `y`, from 1 to 10, [N, 1].
+        content: a file with the variables `X`, uint8 [32, 32, 3, N], and `y`, from 1 to 10, [N, 1].
 
     Raises:
-        ValueError: it is damaged, or something else.
+        ValueError: the file is damaged, or has other contents.
     """
     try:
-        heads = {name: shape for name, shape, _ in _matlab().whosmat(io.BytesIO(content))}
-    except Exception as error:  # a damaged file can make its reader raise anything
+        shapes = {name: shape for name, shape, _ in _matlab().whosmat(io.BytesIO(content))}
+    except Exception as error:  # reading a damaged file can raise any exception
         raise ValueError(f"its variables cannot be listed ({error or 'it is cut off'})") from error
     for name in ("X", "y"):
-        if name not in heads:
-            known = ", ".join(sorted(heads)) or "none"
+        if name not in shapes:
+            there = ", ".join(sorted(shapes)) or "none"
             raise ValueError(
-                f"it has no variable {name}, or is cut off; the variables there: {known}"
+                f"it has no variable {name}, or is cut off; the variables there: {there}"
             )
-    images, labels = heads["X"], heads["y"]
+    images, labels = shapes["X"], shapes["y"]
     if images[:3] != _IMAGE or len(images) != 4:
         raise ValueError(f"its X has the shape {images}, expected (32, 32, 3, N)")
     if labels not in ((images[3], 1), (1, images[3])) or not images[3]:
         raise ValueError(f"its y has the shape {labels}, expected ({images[3]}, 1)")
     size = int(np.prod(images))
     if size > most_unpacked(len(content)):
-        raise ValueError(f"its X has {size:,} bytes, packed in {len(content):,}; no images are")
+        raise ValueError(
+            f"its X claims to unpack from {len(content):,} to {size:,} bytes, too many for images"
+        )
     refuse_beyond_memory(2 * size)
     try:
         arrays = _matlab().loadmat(io.BytesIO(content), variable_names=["X", "y"])
@@ -133,6 +135,6 @@ def decode(content: bytes) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
     if planes.dtype != np.uint8 or classes.dtype.kind not in "iuf":
         raise ValueError(f"its X is {planes.dtype} and its y {classes.dtype}, expected uint8")
     if classes.dtype.kind == "f" and not np.array_equal(classes, np.round(classes)):
-        raise ValueError("its y is not of whole numbers")
+        raise ValueError("its y has numbers that are not whole")
     digits = (checked_labels(classes, SVHN.classes, first=1) + 1) % SVHN.classes
     return np.ascontiguousarray(planes.transpose(3, 0, 1, 2)), digits

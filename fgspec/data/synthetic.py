@@ -10,12 +10,13 @@ _SEED = 0
 
 
 class Synthetic(sources.Synthetic):
-    """The section with how its images are made."""
+    """The fields of this source, and how its images are made."""
 
     def read(self, search: Search = None) -> Dataset:
-        """Images [N, *image], uint8, each its class's random template plus noise.
+        """Images [N, *image], uint8: each is the random template of its class plus noise.
 
-        Classes are balanced. The same for every seed of an experiment. For benchmarks only.
+        Classes are balanced. The images are the same for every seed of an experiment. They are only
+        meant for benchmarks.
         """
         random = np.random.default_rng(_SEED)
         templates = random.integers(0, 128, (self.classes, *self.image), dtype=np.uint8)

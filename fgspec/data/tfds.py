@@ -1,4 +1,4 @@
-"""Data sets that TensorFlow Datasets prepared as ArrayRecord; needs array_record, and Pillow."""
+"""Reads data that TensorFlow Datasets prepared as ArrayRecord; needs array_record and Pillow."""
 
 import importlib
 import json
@@ -22,24 +22,25 @@ _FORMAT = "array_record"
 _TEMPLATE = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
 _PREPARE = "prepare it again with tfds build NAME --file_format=array_record"
 _DEPTH = 3
-"""Folders of name, configuration and version, below the one that TFDS keeps all data in."""
+"""Levels of folders below the data folder of TFDS: name, configuration and version."""
 _CHUNK = 1024
-"""Records that are read at once for their labels."""
+"""How many records are read at a time to get their labels."""
 _RAISED = (ValueError, OSError, RuntimeError, IndexError)
-"""What the reader of a damaged file raises."""
+"""The exceptions that reading a damaged file raises."""
 
 
 class Tfds(SplitSource, tfds.Tfds):
-    """The section with how its files are read."""
+    """The fields of this source, and how its files are read."""
 
     def splits(self, search: Search) -> tuple[Split, Split]:
         """See the base; needs array_record and Pillow."""
         array_record()
         root = self._located(search)
         info, classes = mapping_in(root / _INFO, _PREPARE), self._classes(root)
-        if (found := info.get("fileFormat")) != _FORMAT:
+        if (prepared := info.get("fileFormat")) != _FORMAT:
             raise DataError(
-                f"data.source.path: {root} was prepared as {found}, expected {_FORMAT}; {_PREPARE}"
+                f"data.source.path: {root} was prepared as {prepared}, expected {_FORMAT}; "
+                f"{_PREPARE}"
             )
         names = _names(root / f"{self.label}.labels.txt", classes)
 
@@ -52,7 +53,7 @@ class Tfds(SplitSource, tfds.Tfds):
 
     @classmethod
     def example(cls, folder: Path) -> Self:
-        """Twelve and six PNG images of noise of three classes, the first ones in two files."""
+        """Write 12 training and 6 test images of noise, as PNG, of three classes."""
         random = np.random.default_rng(0)
         splits = {
             split: (
@@ -74,12 +75,12 @@ class Tfds(SplitSource, tfds.Tfds):
             there = ", ".join(str(version.relative_to(root)) for version in versions)
             raise DataError(
                 f"data.source.path: {root} holds {len(versions)} prepared data sets"
-                + (f": {there}; name one of them" if versions else f"; {_PREPARE}")
+                + (f": {there}; set the path to one of them" if versions else f"; {_PREPARE}")
             )
         return versions[0]
 
     def _classes(self, root: Path) -> int:
-        """How many classes the feature of the labels declares; 0 if it declares none."""
+        """How many classes the labels' feature declares; 0 if it declares none."""
         features = (
             mapping_in(root / _FEATURES, _PREPARE).get("featuresDict", {}).get("features", {})
         )
@@ -91,11 +92,11 @@ class Tfds(SplitSource, tfds.Tfds):
                     f"{', '.join(features) or 'none'}"
                 )
             if not any(kind in features[name] for kind in kinds):
-                found = str(features[name].get("pythonClassName", "of no kind")).rsplit(".")[-1]
+                kind = str(features[name].get("pythonClassName", "unknown")).rsplit(".")[-1]
                 expected = "Image" if field == "image" else "ClassLabel or a whole number"
                 raise DataError(
-                    f"data.source.{field}: the feature {name} of {root} is {found}, expected "
-                    f"{expected}; name another one"
+                    f"data.source.{field}: the feature {name} of {root} has the type {kind}, "
+                    f"expected {expected}; name another feature"
                 )
         declared = features[self.label].get("classLabel", {}).get("numClasses", 0)
         return int(declared)
@@ -120,38 +121,41 @@ class Tfds(SplitSource, tfds.Tfds):
                 f"{_PREPARE}"
             ) from error
         if not sum(counts):
-            raise DataError(f"data.source.{field}: the split {name} of {root} has no example")
+            raise DataError(
+                f"data.source.{field}: the split {name} of {root} has no examples; name another "
+                "split"
+            )
         return files, counts
 
 
 def _filled(template: str, values: dict[str, str], shard: int, shards: int) -> str:
-    """The name of one of the files of a split."""
+    """The name of one file of a split."""
     numbered = {"SHARD_INDEX": f"{shard:05d}", "NUM_SHARDS": f"{shards:05d}"}
     numbered["SHARD_X_OF_Y"] = f"{shard:05d}-of-{shards:05d}"
     for name, value in {**values, **numbered}.items():
         template = template.replace(f"{{{name}}}", value)
     if "{" in template or "/" in template:
-        raise ValueError(f"{template} is no name of a file")
+        raise ValueError(f"{template} is not a file name")
     return template
 
 
 def array_record() -> Any:
-    """The module of readers and writers of ArrayRecord.
+    """The module with the reader and the writer of ArrayRecord.
 
     Raises:
-        UserError: it is not installed, as on Windows.
+        UserError: it is not installed, for example on Windows.
     """
     try:
         return importlib.import_module("array_record.python.array_record_module")
     except ImportError:
         raise UserError(
-            "data.source: reading ArrayRecord needs array-record, which is not installed and which "
-            'Windows does not have; pip install "array-record>=0.8.1"'
+            "data.source: reading ArrayRecord needs array-record, which is not installed; run "
+            'pip install "array-record>=0.8.1" (it is not available for Windows)'
         ) from None
 
 
 def _names(file: Path, classes: int) -> tuple[str, ...]:
-    """The names of the classes, which TFDS writes beside the files; none if they do not fit."""
+    """The class names that TFDS writes beside the files; empty if their number is another."""
     if not is_file(file):
         return ()
     names = tuple(file.read_text("utf-8").splitlines())
@@ -161,10 +165,10 @@ def _names(file: Path, classes: int) -> tuple[str, ...]:
 def _opened(
     files: Sequence[Path], counts: Sequence[int], image: str, label: str
 ) -> tuple[Records, NDArray[np.int64]]:
-    """The images of a split where they are asked for, and its labels.
+    """Open the images of a split, which are decoded later, and read its labels.
 
     Raises:
-        DataError: a file is missing or damaged, or has another number of records than was said.
+        DataError: a file is missing or damaged, or has another number of records than expected.
     """
     readers: list[Any] = []
     labels: list[int] = []
@@ -185,7 +189,7 @@ def _opened(
         (record,) = readers[number].read([row])
         held = parse_example(record).get(image)
         if not held or not isinstance(held[0], bytes):
-            raise ValueError(f"it has no encoded image under {image}; {_PREPARE}")
+            raise ValueError(f"it has no encoded image in the feature {image}; {_PREPARE}")
         return held[0]
 
     def where(place: int) -> str:
@@ -205,7 +209,7 @@ def _reader(file: Path, count: int) -> Any:
         raise _damaged(file, error) from error
     if held != count:
         raise DataError(
-            f"data.source: {file} holds {held} records, expected {count} as {_INFO} says; "
+            f"data.source: {file} holds {held} records, expected {count} according to {_INFO}; "
             f"{_PREPARE}"
         )
     return reader
@@ -213,13 +217,13 @@ def _reader(file: Path, count: int) -> Any:
 
 def _damaged(file: Path, error: Exception) -> DataError:
     reason = " ".join(str(error).split()) or type(error).__name__
-    return DataError(f"data.source: {file} is no intact ArrayRecord file: {reason}; {_PREPARE}")
+    return DataError(f"data.source: {file} is not an intact ArrayRecord file: {reason}; {_PREPARE}")
 
 
 def _label(record: bytes, name: str, place: int) -> int:
     held = parse_example(record).get(name)
     if not held or len(held) != 1 or not isinstance(held[0], int):
-        raise ValueError(f"record {place} has no whole number under {name}")
+        raise ValueError(f"record {place} has no whole number in the feature {name}")
     return held[0]
 
 
@@ -228,7 +232,7 @@ def write_version(
     splits: Mapping[str, tuple[NDArray[np.uint8], NDArray[np.integer]]],
     names: Sequence[str],
 ) -> None:
-    """Write a version of a data set as TFDS does, two files a split, for tests.
+    """Write a version of a data set as TFDS does, with two files per split, for tests.
 
     Raises:
         UserError: array_record or Pillow is not installed.

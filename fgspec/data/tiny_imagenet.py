@@ -1,4 +1,4 @@
-"""Tiny ImageNet from the folder that its archive unpacks to."""
+"""Tiny ImageNet, read from the folder that its archive unpacks to."""
 
 from pathlib import Path
 from typing import Self
@@ -29,14 +29,14 @@ PUBLICATION = Publication(
 _MADE = ("tiny-imagenet-200",)
 _CLASSES, _ANNOTATIONS, _IMAGES = "wnids.txt", "val_annotations.txt", "images"
 _FIELDS = 6
-"""Of a line of annotations: file, class, and the four sides of a box."""
+"""Fields of a line of annotations: file, class, and the four sides of a box."""
 
 
 class TinyImageNet(tiny_imagenet.TinyImageNet):
-    """The section with how its folders are listed."""
+    """The fields of this source, and how its folders are listed."""
 
     def read(self, search: Search = None) -> Dataset:
-        """Images [N, 64, 64, 3] uint8, decoded when they are asked for; classes are sorted.
+        """Images [N, 64, 64, 3] uint8, decoded when a batch needs them; classes are sorted.
 
         Raises:
             DataError: a file or folder is missing or damaged, or counts are not the published ones.
@@ -46,32 +46,32 @@ class TinyImageNet(tiny_imagenet.TinyImageNet):
         root = first_holding(self.path, places, _MADE, _is_root)
         if root is None:
             raise missing(PUBLICATION, f"{_CLASSES} beside train/ and val/", places, None)
-        known = _classes(root, self.verify)
+        classes = _classes(root, self.verify)
         train: list[tuple[str, int, int]] = []
-        for name, label in known.items():
+        for name, label in classes.items():
             train += _listed(root, f"train/{name}/{_IMAGES}", label)
         tested = _annotated if is_file(root / "val" / _ANNOTATIONS) else _sorted_into_folders
         train_images, train_labels = _files(root, train)
-        test_images, test_labels = _files(root, tested(root, known))
+        test_images, test_labels = _files(root, tested(root, classes))
         dataset = Dataset(
-            train_images, train_labels, test_images, test_labels, FROM_FILES, names=tuple(known)
+            train_images, train_labels, test_images, test_labels, FROM_FILES, names=tuple(classes)
         )
         if self.verify:
             check_counts(PUBLICATION, root, dataset, TINY_IMAGENET)
         return dataset
 
     def measured(self, search: Search = None) -> DatasetInfo:
-        """What is listed; mean and deviation are measured on up to 1,024 images."""
+        """Describe what was listed; mean and deviation are measured on up to 1,024 images."""
         return measured(TINY_IMAGENET.name, self.read(search))
 
     @classmethod
     def recognizes(cls, place: Path) -> bool:
-        """By the list of its classes beside its folders."""
+        """Recognize the data set by the list of its classes beside its folders."""
         return any(_is_root(folder) for folder in (place, *(place / name for name in _MADE)))
 
     @classmethod
     def example(cls, folder: Path) -> Self:
-        """A part of it: two classes of three and one images of noise."""
+        """Write two classes, each with three training images and one test image of noise."""
         random, names = np.random.default_rng(0), ("n00000001", "n00000002")
         (folder / _CLASSES).write_text("".join(f"{name}\n" for name in reversed(names)))
         (folder / "val" / _IMAGES).mkdir(parents=True)
@@ -93,43 +93,44 @@ def _is_root(place: Path) -> bool:
 
 
 def _classes(root: Path, verify: bool) -> dict[str, int]:
-    """The label of every class; labels count the sorted names."""
+    """The label of every class, which is its position among the sorted names."""
     file = root / _CLASSES
     with damage_reported(PUBLICATION, file, None):
         names = file.read_text().split()
         if len(names) < 2 or len(set(names)) != len(names):
-            raise ValueError(f"it lists {len(names)} classes, {len(set(names))} of them different")
+            raise ValueError(
+                f"it lists {len(names)} classes, of which {len(set(names))} are different"
+            )
     if len(names) > TINY_IMAGENET.classes or (verify and len(names) != TINY_IMAGENET.classes):
         raise DataError(
             f"data.source: {file} lists {len(names)} classes, expected {TINY_IMAGENET.classes}; "
-            f"{PUBLICATION.advice([root])}, or read a part of it with "
-            "data.source.verify: false"
+            f"{PUBLICATION.advice([root])}, or set data.source.verify: false to read a part of it"
         )
     return {name: label for label, name in enumerate(sorted(names))}
 
 
 def _listed(root: Path, folder: str, label: int) -> list[tuple[str, int, int]]:
-    """Name, size and label of every image of a folder, sorted; there is one at least.
+    """The name, size and label of every image in a folder, sorted; there is at least one.
 
     Raises:
-        DataError: the folder is missing, or there is none.
+        DataError: the folder is missing, or has no images.
     """
     place = root / folder
     if not is_dir(place):
         raise missing(PUBLICATION, f"the folder {folder}/", [root], None)
     with unlisted(place):
         images = [e for e in entries(place) if e.name.lower().endswith(ENDINGS) and e.is_file()]
-        found = sorted((f"{folder}/{entry.name}", entry.stat().st_size, label) for entry in images)
-    if not found:
+        files = sorted((f"{folder}/{entry.name}", entry.stat().st_size, label) for entry in images)
+    if not files:
         raise missing(PUBLICATION, f"images of {folder}/", [place], None)
-    return found
+    return files
 
 
-def _annotated(root: Path, known: dict[str, int]) -> list[tuple[str, int, int]]:
-    """The validation images as published: in one folder, with a list of their classes."""
+def _annotated(root: Path, classes: dict[str, int]) -> list[tuple[str, int, int]]:
+    """The validation images as they are published: in one folder, with a list of their classes."""
     file = root / "val" / _ANNOTATIONS
     listed = {name: size for name, size, _ in _listed(root, f"val/{_IMAGES}", 0)}
-    found: dict[str, tuple[str, int, int]] = {}
+    annotated: dict[str, tuple[str, int, int]] = {}
     with damage_reported(PUBLICATION, file, None):
         for number, line in enumerate(file.read_text().splitlines(), start=1):
             fields = line.split("\t")
@@ -139,25 +140,25 @@ def _annotated(root: Path, known: dict[str, int]) -> list[tuple[str, int, int]]:
                     "name of the image, its class, and the sides of a box"
                 )
             name = f"val/{_IMAGES}/{fields[0]}"
-            if fields[1] not in known:
+            if fields[1] not in classes:
                 raise ValueError(f"line {number} has the class {fields[1]}, which {_CLASSES} lacks")
-            if name in found:
-                raise ValueError(f"line {number} names {fields[0]} again")
+            if name in annotated:
+                raise ValueError(f"line {number} names {fields[0]} a second time")
             if name not in listed:
                 raise ValueError(f"line {number} names {fields[0]}, which val/{_IMAGES}/ lacks")
-            found[name] = (name, listed[name], known[fields[1]])
-        if unnamed := listed.keys() - found.keys():
-            raise ValueError(f"it has no line for {min(unnamed)}, of {len(unnamed)} such images")
-    return list(found.values())
+            annotated[name] = (name, listed[name], classes[fields[1]])
+        if unnamed := listed.keys() - annotated.keys():
+            raise ValueError(f"it has no line for {len(unnamed)} images, such as {min(unnamed)}")
+    return list(annotated.values())
 
 
-def _sorted_into_folders(root: Path, known: dict[str, int]) -> list[tuple[str, int, int]]:
-    """The validation images where they were sorted into a folder for each class."""
-    found: list[tuple[str, int, int]] = []
-    for name, label in known.items():
+def _sorted_into_folders(root: Path, classes: dict[str, int]) -> list[tuple[str, int, int]]:
+    """The validation images, if they were sorted into one folder per class."""
+    files: list[tuple[str, int, int]] = []
+    for name, label in classes.items():
         inner = f"val/{name}/{_IMAGES}"
-        found += _listed(root, inner if is_dir(root / inner) else f"val/{name}", label)
-    return found
+        files += _listed(root, inner if is_dir(root / inner) else f"val/{name}", label)
+    return files
 
 
 def _files(root: Path, listed: list[tuple[str, int, int]]) -> tuple[ImageFiles, NDArray[np.int32]]:

@@ -1,4 +1,4 @@
-"""A validation set: training examples that are set aside before anything else sees them."""
+"""Sets training examples aside as a validation set, before anything else uses them."""
 
 import hashlib
 from dataclasses import replace
@@ -12,15 +12,15 @@ from fgspec.spec.data import Validation
 from fgspec.spec.dataset_info import DatasetInfo
 
 _STREAM = 0x76616C6964
-"""Apart from the streams of training orders, which are addressed by a seed and an epoch."""
+"""The random stream of the split. Training orders use their epoch, which is never so large."""
 
 
 def set_aside(validation: Validation, training: int) -> NDArray[np.intp]:
-    """The places, in order, of the training examples that are set aside.
+    """The indices of the training examples that are set aside, in ascending order.
 
     Args:
-        validation: how many, and by which seed.
-        training: how many training examples with a label there are.
+        validation: says how many examples are set aside, and with which seed.
+        training: how many training examples have a label.
     """
     key = np.array([validation.seed, _STREAM], np.uint64)
     order = np.random.Generator(np.random.Philox(key=key)).permutation(training)
@@ -28,7 +28,7 @@ def set_aside(validation: Validation, training: int) -> NDArray[np.intp]:
 
 
 def described(info: DatasetInfo, validation: Validation | None) -> DatasetInfo:
-    """A data set of which some training examples are set aside; mean and deviation stay."""
+    """The description after examples were set aside; mean and deviation stay those of all."""
     if validation is None:
         return info
     count = validation.count(info.train_examples - info.unlabelled)
@@ -36,15 +36,15 @@ def described(info: DatasetInfo, validation: Validation | None) -> DatasetInfo:
 
 
 def divided(dataset: Dataset, validation: Validation | None) -> Dataset:
-    """The same examples, some of the training set's in the validation set instead.
+    """Move some training examples to the validation set.
 
-    Examples without a label are never set aside: nothing could be compared with what is predicted.
+    Examples without a label are never moved, because no prediction could be compared with them.
     """
     if validation is None:
         return dataset
     images, labels = dataset.train_images, dataset.train_labels
-    known = np.flatnonzero(labelled(labels))
-    aside = known[set_aside(validation, len(known))]
+    with_label = np.flatnonzero(labelled(labels))
+    aside = with_label[set_aside(validation, len(with_label))]
     rest = np.setdiff1d(np.arange(len(labels)), aside)
     return replace(
         dataset,
@@ -61,7 +61,7 @@ def _picked(images: Images, places: NDArray[np.intp]) -> Images:
 
 
 class _Picked:
-    """Some images of those that are read when taken."""
+    """A selection of images that are read when they are taken."""
 
     def __init__(self, images: Images, places: NDArray[np.intp]) -> None:
         self._images = images
@@ -78,7 +78,7 @@ class _Picked:
         return len(self._places)
 
     def take(self, indices: NDArray[np.integer], /, axis: int) -> Any:
-        """The images at these places among the picked ones."""
+        """The selected images with these indices."""
         return self._images.take(self._places[indices], axis=axis)
 
     def __getitem__(self, part: slice, /) -> "_Picked":
@@ -86,7 +86,7 @@ class _Picked:
         return _Picked(self._images, self._places[part])
 
     def evidence(self, reading: Reading) -> NDArray[np.uint8]:
-        """A SHA-256, [32], of the evidence of all images and the places of these."""
+        """A SHA-256, [32], of the evidence of all images and the indices of the selected ones."""
         whole = np.ascontiguousarray(reading.evidence(self._images))
         digest = hashlib.sha256(whole.data)
         digest.update(self._places.astype("<i8").data)

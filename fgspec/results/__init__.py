@@ -1,1 +1,1 @@
-"""What runs found, by arm: tables, differences, figures."""
+"""The results of runs, by arm: tables, differences, statistics and figures."""

@@ -1,4 +1,4 @@
-"""What curves are drawn over: updates, epochs, FLOPs or seconds."""
+"""The horizontal axes of curves: updates, epochs, FLOPs or seconds."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -9,12 +9,12 @@ from fgspec.results.collect import RunResult
 
 
 class Cost(NamedTuple):
-    """What the runs of an arm cost by its plan.
+    """The cost of an arm's runs according to its plan.
 
     Attributes:
-        flops: of an update.
-        steps: updates of a run.
-        steps_per_epoch: updates of a pass over the training set.
+        flops: the FLOPs of an update.
+        steps: how many updates a run has.
+        steps_per_epoch: how many updates a pass over the training set has.
     """
 
     flops: int
@@ -23,16 +23,16 @@ class Cost(NamedTuple):
 
 
 Costs = Mapping[str, Cost]
-"""By an arm's label; none where the data of an arm are not here."""
+"""The cost by an arm's label; arms whose data are not on this machine are missing."""
 
 
 class Abscissa(NamedTuple):
-    """One choice.
+    """A horizontal axis.
 
     Attributes:
-        title: of the axis.
-        places: of steps of a run, [steps]; None where they are not known.
-        prefixes: whether numbers along it are so large that they have prefixes, such as 1.5 G.
+        title: the title of the axis.
+        places: returns where the steps of a run are on the axis, [steps]; None if unknown.
+        prefixes: whether numbers are so large that they need prefixes, such as 1.5 G.
     """
 
     title: str
@@ -41,12 +41,12 @@ class Abscissa(NamedTuple):
 
     @property
     def of_whole_runs(self) -> "Abscissa":
-        """What the cost of whole runs is measured in: itself, or FLOPs where it is no cost."""
+        """The axis for the cost of whole runs: this one, or FLOPs if it does not measure cost."""
         return self if self in (ABSCISSAE["flops"], ABSCISSAE["seconds"]) else ABSCISSAE["flops"]
 
 
 def _seconds(steps: np.ndarray, run: RunResult, cost: Cost | None) -> np.ndarray | None:
-    """Time is logged as a mean over the updates since the last line that has it."""
+    """Seconds of training at the steps. Logged times are means since the previous logged time."""
     timed = [line for line in run.lines if "perf/step_time_s" in line]
     if not timed:
         return None
@@ -67,4 +67,4 @@ ABSCISSAE = {
     ),
     "seconds": Abscissa("seconds of training", _seconds),
 }
-"""By the name that `--x` takes."""
+"""The axes by the name that `--x` takes."""

@@ -1,4 +1,4 @@
-"""The cells of a paper's table: specs below a folder, by column and row, at part of their cost."""
+"""The cells of a paper's table: specs in a folder, by column and row, with scaled epochs."""
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -13,15 +13,15 @@ from fgspec.results.statistics import summary
 from fgspec.show.text import columns
 from fgspec.spec.metrics import TEST, today
 from fgspec.sweeps.expand import Arm, Sweep, is_sweep, load_sweep
-from fgspec.sweeps.folder import Found
+from fgspec.sweeps.folder import RunStatus
 
 COUNTED = ("epochs", "every_epochs", "warmup_epochs")
-"""Fields that count passes over the data, wherever they stand."""
+"""Names of fields that count epochs, in any section."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One number of a table, and the spec that is to reach it."""
+    """One number of a table, and the spec that should reproduce it."""
 
     column: str
     row: str
@@ -29,32 +29,33 @@ class Cell:
 
     @property
     def label(self) -> str:
-        """Names its runs."""
+        """The name of its runs."""
         return f"{self.column}.{self.row}"
 
 
 def table_at(folder: Path, name: str) -> dict[str, list[Path]]:
-    """The files of a table by column: subfolders of specs, and files of specs or sweeps.
+    """The files of a table by column: subfolders with specs, or files of specs or sweeps.
 
     Args:
-        folder: of all specs.
-        name: such as ren2022/table3: a folder below it, or a file without its ending.
+        folder: the folder of all specs.
+        name: the name of a folder in it, or of a file without its ending, such as ren2022/table3.
 
     Raises:
         UserError: there is no such folder or table.
     """
     if not folder.is_dir():
         raise UserError(
-            f"reproduce: --specs {folder}: no such folder; give the one named specs of a checkout"
+            f"reproduce: --specs {folder}: no such folder; give the folder `specs` of fgspec's "
+            "repository"
         )
     place, file = folder / name, folder / f"{name}.yaml"
     if file.is_file():
         return {file.stem: [file]}
-    found = _columns(place) if place.is_dir() else {}
-    if not found:
+    columns = _columns(place) if place.is_dir() else {}
+    if not columns:
         hint = nearest(name, known(folder))
-        raise UserError(f"reproduce: {name}: no table of this name below {folder}/; {hint}")
-    return found
+        raise UserError(f"reproduce: {name}: there is no such table in {folder}/; {hint}")
+    return columns
 
 
 def _columns(place: Path) -> dict[str, list[Path]]:
@@ -77,48 +78,48 @@ def _files(folder: Path) -> list[Path]:
 
 
 def known(folder: Path) -> list[str]:
-    """Every table: folders and sweeps two levels below the folder of all specs."""
-    found = {
+    """The names of all tables: folders and sweeps two levels below the folder of all specs."""
+    tables = {
         path.relative_to(folder).with_suffix("")
         for path in folder.glob("*/*")
         if not path.name.startswith("_") and (path.is_dir() or is_sweep(path))
     }
-    return sorted(map(str, found))
+    return sorted(map(str, tables))
 
 
 def cells_of(table: Mapping[str, list[Path]], asked: "Asked") -> list[Cell]:
-    """The cells asked for, in that order, their epochs scaled.
+    """The requested cells in the requested order, with scaled epochs.
 
     Raises:
         UserError: a column or a row is not in the table.
         SpecError: a spec is wrong.
     """
     _refuse_unknown("columns", asked.columns, table)
-    found = {
+    cells = {
         (column, arm.label): Cell(column, arm.label, arm)
         for column in asked.columns or table
         for file in table[column]
         for arm in _arms(file)
     }
-    rows = list(dict.fromkeys(row for _, row in found))
+    rows = list(dict.fromkeys(row for _, row in cells))
     _refuse_unknown("rows", asked.rows, rows)
     return [
-        Cell(column, row, _scaled(found[column, row], asked))
+        Cell(column, row, _scaled(cells[column, row], asked))
         for column in asked.columns or table
         for row in asked.rows or rows
-        if (column, row) in found
+        if (column, row) in cells
     ]
 
 
 @dataclass(frozen=True)
 class Asked:
-    """Which cells, and how much of them; no columns or rows are all.
+    """Which cells of a table are requested, and how long they are trained.
 
     Attributes:
-        columns: by name.
-        rows: by name.
-        budget: what epochs are multiplied by.
-        seeds: of every cell.
+        columns: names of columns; empty for all.
+        rows: names of rows; empty for all.
+        budget: the factor that all numbers of epochs are multiplied by.
+        seeds: the seeds of every cell.
     """
 
     columns: tuple[str, ...]
@@ -131,19 +132,19 @@ def _refuse_unknown(what: str, asked: Sequence[str], there: Collection[str]) -> 
     for name in asked:
         if name not in there:
             raise UserError(
-                f"reproduce: --{what} {name}: not in this table; {nearest(name, there)}"
+                f"reproduce: --{what} {name}: is not in this table; {nearest(name, there)}"
             )
 
 
 def _arms(file: Path) -> tuple[Arm, ...]:
-    """The arms of a file. Baselines are none of a table's cells; `fgspec sweep` trains them."""
+    """The arms of a file without baselines, which are not part of the table."""
     if not is_sweep(file):
         return (Arm(file.stem, load(file)),)
     return tuple(arm for arm in load_sweep(file).arms if arm.baseline is None)
 
 
 def _scaled(cell: Cell, asked: Asked) -> Arm:
-    """A cell's spec with the first seed, and a part of its epochs."""
+    """A cell's spec with the first seed and scaled epochs."""
     loaded = cell.arm.loaded
     sets = [f"{dotted(path)}={value}" for path, value in _counts(loaded.values(), asked.budget)]
     if loaded.experiment.expect is not None and asked.budget != 1:
@@ -155,16 +156,16 @@ def _scaled(cell: Cell, asked: Asked) -> Arm:
 
 
 def _share(loaded: Loaded, budget: float) -> str:
-    """How much of its training a shortened spec has."""
+    """The length of a shortened spec, such as "3 of 300 epochs"."""
     training = loaded.values()["training"]
     what = "epochs" if training["epochs"] is not None else "steps"
     return f"{max(round(training[what] * budget), 1)} of {training[what]} {what}"
 
 
 def _counts(tree: Any, budget: float, at: tuple[str, ...] = ()) -> Iterator[tuple[Any, int]]:
-    """Every number of epochs, and that of updates, times the budget: at least 1, a warm-up 0.
+    """Every number of epochs or updates, times the budget; at least 1, or 0 for a warm-up.
 
-    A budget scales a run and never truncates it, so that the schedule ends where the run does.
+    All numbers are scaled, so that the schedule still ends where the run does.
     """
     if budget == 1 or not isinstance(tree, Mapping):
         return
@@ -177,13 +178,13 @@ def _counts(tree: Any, budget: float, at: tuple[str, ...] = ()) -> Iterator[tupl
 
 
 def as_sweep(name: str, cells: Sequence[Cell], asked: Asked, text: str) -> Sweep:
-    """The cells as a sweep, whose folder keeps what was run at every budget."""
+    """The cells as a sweep; its folder keeps the runs of all budgets."""
     arms = tuple(cell.arm for cell in cells)
     return Sweep(f"reproduce-{name.replace('/', '-')}", text, arms, asked.seeds)
 
 
 def unverified(cells: Sequence[Cell]) -> list[str]:
-    """A line that names the cells whose specs say that no run was compared with their number."""
+    """A line that names the cells whose number was never compared with a run, by their spec."""
     expected = ((cell, cell.arm.loaded.experiment.expect) for cell in cells)
     labels = [cell.label for cell, expect in expected if expect and expect.verified is False]
     if not labels:
@@ -191,11 +192,11 @@ def unverified(cells: Sequence[Cell]) -> list[str]:
     return [f"* not verified: no run of these specs was compared before: {', '.join(labels)}"]
 
 
-def comparison(cells: Sequence[Cell], found: Sequence[Found]) -> list[str]:
-    """The paper's numbers beside those measured, in per cent: a row each, three columns a column.
+def comparison(cells: Sequence[Cell], runs: Sequence[RunStatus]) -> list[str]:
+    """The paper's numbers beside the measured ones, in per cent; three columns for each column.
 
-    Measured is the mean over seeds, with its standard deviation if there are several. A star marks
-    numbers that are not verified.
+    The measured number is the mean over seeds, with the standard deviation if there are several. A
+    star marks numbers that are not verified.
     """
     names = list(dict.fromkeys(cell.column for cell in cells))
     rows = list(dict.fromkeys(cell.row for cell in cells))
@@ -203,23 +204,24 @@ def comparison(cells: Sequence[Cell], found: Sequence[Found]) -> list[str]:
     above = [word for name in names for word in ("", name, "")]
     lines = [("", *above), ("", *("paper", "measured", "difference") * len(names))]
     for row in rows:
-        own = [_three(by_place.get((row, name)), found) for name in names]
-        lines.append((row, *(cell for three in own for cell in three)))
+        threes = [_three(by_place.get((row, name)), runs) for name in names]
+        lines.append((row, *(cell for three in threes for cell in three)))
     return [*columns(lines), *unverified(cells)]
 
 
-def _three(cell: Cell | None, found: Sequence[Found]) -> tuple[str, str, str]:
+def _three(cell: Cell | None, runs: Sequence[RunStatus]) -> tuple[str, str, str]:
+    """The paper's number, the measured one, and their difference."""
     if cell is None:
         return "", "", ""
     expect = cell.arm.loaded.experiment.expect
     metric = today(expect.metric) if expect is not None else f"{TEST}/error"
-    own = [one for one in found if one.planned.arm == cell.label and one.state == "done"]
-    measured = summary({one.planned.seed: one.metrics[metric] for one in own})
+    done = [run for run in runs if run.planned.arm == cell.label and run.state == "done"]
+    measured = summary({run.planned.seed: run.metrics[metric] for run in done})
     paper = "" if expect is None else f"{expect.value:.2%}"
     if expect is not None and expect.verified is False:
         paper += " *"
     if measured is None:
-        states = {one.state for one in found if one.planned.arm == cell.label}
+        states = {run.state for run in runs if run.planned.arm == cell.label}
         return paper, ", ".join(sorted(states)), ""
     spread = "" if measured.deviation is None else f" ± {measured.deviation * 100:.2f}"
     off = "" if expect is None else f"{(measured.mean - expect.value) * 100:+.2f}"

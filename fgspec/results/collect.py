@@ -1,4 +1,4 @@
-"""Folders of runs and of sweeps -> arms, each with the runs that differ in nothing but the seed."""
+"""Reads folders of runs and sweeps, and groups runs that differ only in the seed into arms."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -23,10 +23,10 @@ class RunResult:
 
     Attributes:
         path: its folder.
-        seed: of the run.
+        seed: its seed.
         state: `done`, `failed`, `preempted` or `begun`.
-        lines: of its metrics, each with its `step`.
-        provenance: as recorded when it began.
+        lines: the lines of its metrics, each with its `step`.
+        provenance: the record made when it began.
     """
 
     path: Path
@@ -36,7 +36,7 @@ class RunResult:
     provenance: dict[str, Any]
 
     def last(self, metric: str) -> float | None:
-        """The last value of a metric; None without one."""
+        """The last value of a metric; None if there is none."""
         values = (line[metric] for line in reversed(self.lines) if metric in line)
         return next(values, None)
 
@@ -46,10 +46,10 @@ class ArmResult:
     """Runs of one spec with several seeds.
 
     Attributes:
-        label: its name among the others.
+        label: its name within the report.
         loaded: the spec, with the seed of its first run.
-        runs: one a seed, those that are done.
-        others: those that are not, and repeated ones.
+        runs: the runs that are done, one per seed.
+        others: runs that are not done, and further runs with the same seed.
     """
 
     label: str
@@ -59,13 +59,13 @@ class ArmResult:
 
     def values(self, metric: str) -> dict[int, float]:
         """The last value of a metric, by seed."""
-        found = {run.seed: run.last(metric) for run in self.runs}
-        return {seed: value for seed, value in found.items() if value is not None}
+        last = {run.seed: run.last(metric) for run in self.runs}
+        return {seed: value for seed, value in last.items() if value is not None}
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A run of which nothing counts, as its record or its log is not what was written."""
+    """A run that is not counted, because its record or its log was changed or damaged."""
 
     path: Path
     reason: str
@@ -73,10 +73,10 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Collected:
-    """What there is of runs and sweeps.
+    """The runs that were found, by arm.
 
     Attributes:
-        arms: in the order in which they are named.
+        arms: the arms, in the order in which they were given.
         left_out: damaged runs.
     """
 
@@ -85,14 +85,14 @@ class Collected:
 
 
 def collect(paths: Sequence[Path]) -> Collected:
-    """The arms of runs and sweeps; damaged runs are left out.
+    """Read runs and sweeps and group them into arms; damaged runs are left out.
 
     Args:
-        paths: folders of runs, and folders of sweeps that stand for all their runs.
+        paths: folders of runs, or of sweeps, which stand for all their runs.
 
     Raises:
-        UserError: a path is neither, or there is no run.
-        ResumeError: a path is no run, or all runs are damaged.
+        UserError: a path is not one of these, or there is no run.
+        ResumeError: a path is not the folder of a run, or all runs are damaged.
     """
     arms: dict[str, tuple[str, Loaded, list[RunResult]]] = {}
     left_out: dict[Path, ResumeError] = {}
@@ -103,12 +103,12 @@ def collect(paths: Sequence[Path]) -> Collected:
             key = spec_hash(loaded, **compared(run, loaded) | {"seed": 0})
         except ResumeError as error:
             if not any(file.exists() for file in (RunDir(path).resolved, RunDir(path).provenance)):
-                raise  # a wrong path, which the user can mend at once
+                raise  # the path is wrong, so there is no run to leave out
             left_out[path] = error
             continue
-        own = arms.setdefault(key, (label or loaded.experiment.name, loaded, []))[2]
-        if all(run.path.resolve() != other.path.resolve() for other in own):
-            own.append(result)
+        results = arms.setdefault(key, (label or loaded.experiment.name, loaded, []))[2]
+        if all(run.path.resolve() != other.path.resolve() for other in results):
+            results.append(result)
     if left_out and not arms:
         raise ResumeError(
             "report: every run is damaged:\n" + "\n".join(map(str, left_out.values()))
@@ -117,8 +117,8 @@ def collect(paths: Sequence[Path]) -> Collected:
         why = "".join(f"\n{failure.run}: {failure.reason}" for failure in failures(paths))
         raise UserError(f"report: no runs yet in {', '.join(map(str, paths))}{why}")
     taken: dict[str, int] = {}
-    found = [_arm(untaken(label, taken), loaded, runs) for label, loaded, runs in arms.values()]
-    return Collected(found, tuple(LeftOut(path, str(why)) for path, why in left_out.items()))
+    made = [_arm(untaken(label, taken), loaded, runs) for label, loaded, runs in arms.values()]
+    return Collected(made, tuple(LeftOut(path, str(why)) for path, why in left_out.items()))
 
 
 @dataclass(frozen=True)
@@ -130,37 +130,37 @@ class Failure:
 
 
 def failures(paths: Sequence[Path]) -> list[Failure]:
-    """Every failed run of the sweeps among some folders whose reason is known."""
+    """All failed runs of the sweeps among these folders, if the reason is known."""
     return [
-        Failure(str(found.planned), found.reason)
+        Failure(str(run.planned), run.reason)
         for path in paths
         if (path / "sweep.json").is_file()
-        for found in sweeps.status(*sweeps.reopen(path))
-        if found.state == "failed" and found.reason
+        for run in sweeps.status(*sweeps.reopen(path))
+        if run.state == "failed" and run.reason
     ]
 
 
 def unended(paths: Iterable[Path]) -> int:
-    """How many runs of some folders of runs and sweeps have not ended, or are still to come."""
+    """How many runs in folders of runs and sweeps have not ended, or are still to come."""
     states, more = [], 0
     for path in paths:
         if (path / "sweep.json").is_file():
             more += sweeps.to_come(sweeps.SweepDir(path))
-            states += [found.state for found in sweeps.status(*sweeps.reopen(path))]
+            states += [run.state for run in sweeps.status(*sweeps.reopen(path))]
         else:
             states.append(sweeps.run_state(RunDir(path)))
     return more + sum(state not in sweeps.ENDED for state in states)
 
 
 def _runs(paths: Iterable[Path]) -> Iterable[tuple[str, Path]]:
-    """Label (of a sweep's arm, or empty) and folder of every run."""
+    """The folder of every run, with the label of its arm if it belongs to a sweep."""
     for path in paths:
         if not (path / "sweep.json").is_file():
             yield "", path
             continue
-        for found in sweeps.status(*sweeps.reopen(path)):
-            if found.run is not None:
-                yield found.planned.arm, found.run
+        for run in sweeps.status(*sweeps.reopen(path)):
+            if run.run is not None:
+                yield run.planned.arm, run.run
 
 
 def _result(run: RunDir, loaded: Loaded) -> RunResult:
@@ -169,10 +169,10 @@ def _result(run: RunDir, loaded: Loaded) -> RunResult:
     return RunResult(run.path, seed, sweeps.run_state(run), lines, provenance)
 
 
-def _arm(label: str, loaded: Loaded, found: list[RunResult]) -> ArmResult:
+def _arm(label: str, loaded: Loaded, results: list[RunResult]) -> ArmResult:
     done: dict[int, RunResult] = {}
-    for run in found:
+    for run in results:
         if run.state == "done":
             done.setdefault(run.seed, run)
     runs = tuple(done[seed] for seed in sorted(done))
-    return ArmResult(label, loaded, runs, tuple(run for run in found if run not in runs))
+    return ArmResult(label, loaded, runs, tuple(run for run in results if run not in runs))

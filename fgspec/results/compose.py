@@ -1,4 +1,4 @@
-"""The sections of a report: what stands in which table, and what is said of it."""
+"""Makes the sections of a report: its sentences, tables and figures."""
 
 from collections.abc import Mapping, Sequence
 
@@ -23,7 +23,7 @@ from fgspec.show.text import expectation, quantity
 from fgspec.spec.metrics import TEST, VALID, today
 
 CURVES = ("train/loss", "train/objective", "valid/loss", "valid/error", "test/loss", "test/error")
-"""Metrics with a learning curve each, if logged, beside the one that arms are judged by."""
+"""Metrics that get a learning curve if they were logged, besides that of the comparison."""
 
 DRAWN = {
     "fg/cosine/": (
@@ -47,8 +47,8 @@ DRAWN = {
         True,
     ),
 }
-"""By the beginning of a metric's name: name and caption of its figure, and whether its axis is
-logarithmic. A panel is a block or a layer."""
+"""By the start of a metric's name: the name and caption of its figure, and whether its axis is
+logarithmic. Each panel is a block or a layer."""
 
 QUALITY = {start: caption for start, (_, caption, _) in DRAWN.items()} | {
     "fg/alignment/": "Cosine between backward and forward weights",
@@ -56,10 +56,10 @@ QUALITY = {start: caption for start, (_, caption, _) in DRAWN.items()} | {
     "t' in float32 with the examples in the opposite order",
     "local_accuracy/": "Accuracy of a local head on a training batch",
 }
-"""What the table of gradient quality shows, by the beginning of a metric's name."""
+"""The metrics in the table of gradient quality, by the start of their names, and their meaning."""
 
 UNSAID = (("name",), ("description",), ("seed",), ("expect",))
-"""Differences to the base that say nothing of what was changed."""
+"""Fields that are left out of the table of differences, because they do not affect training."""
 
 
 def compose(
@@ -72,17 +72,17 @@ def compose(
     failed: Sequence[Failure] = (),
     pictures: Mapping[str, str] | None = None,
 ) -> list[Section]:
-    """All sections of a report.
+    """Make all sections of a report.
 
     Args:
-        collected: arms with their runs, and the runs that are left out.
-        metric: that they are judged by, such as valid/error.
-        base: what differences are to.
-        costs: of arms.
-        over: what curves are drawn over.
-        draws: whether there are figures; they need matplotlib.
-        failed: runs of sweeps of which nothing counts.
-        pictures: of arms by label, SVG elements.
+        collected: the arms with their runs, and the runs that are left out.
+        metric: the metric by which arms are compared, such as valid/error.
+        base: the arm that differences are taken to.
+        costs: the costs of the arms.
+        over: the horizontal axis of curves.
+        draws: whether to draw figures, which needs matplotlib.
+        failed: runs of sweeps that failed.
+        pictures: pictures of the arms' learning rules by label, as SVG elements.
     """
     arms = collected.arms
     sections = [
@@ -99,29 +99,29 @@ def compose(
 
 
 def result(arms: Sequence[ArmResult], metric: str) -> tuple[str, ...]:
-    """Which arm is best, on which examples that was decided, and what it does on the others."""
-    said = verdict(metric, [(arm.label, arm.values(metric)) for arm in arms]).text
+    """Which arm is best, whether that was decided on the test set, and its test result if not."""
+    best_arm = verdict(metric, [(arm.label, arm.values(metric)) for arm in arms]).text
     which, _, name = metric.partition("/")
     if which == TEST:
-        return said, (
+        return best_arm, (
             "The arms were compared on the test set, so the best one's test result is optimistic. "
             "Set data.validation to compare arms on held-out training examples."
         )
-    found = [(arm, own) for arm in arms if (own := summary(arm.values(metric))) is not None]
+    results = [(arm, mean) for arm in arms if (mean := summary(arm.values(metric))) is not None]
     lower = lower_is_better(metric)
-    if which != VALID or lower is None or not found:
-        return (said,)
-    best, _ = (min if lower else max)(found, key=lambda pair: pair[1].mean)
+    if which != VALID or lower is None or not results:
+        return (best_arm,)
+    best, _ = (min if lower else max)(results, key=lambda pair: pair[1].mean)
     of_test = f"{TEST}/{name}"
-    own = summary(best.values(of_test))
-    if own is None:
-        return (said,)
-    measured = f"{written(of_test, own.mean)} over {own.count} seed{'s' * (own.count > 1)}"
-    return said, f"{of_test} of {best.label}, the best by {metric}: {measured}."
+    seeds = summary(best.values(of_test))
+    if seeds is None:
+        return (best_arm,)
+    measured = f"{written(of_test, seeds.mean)} over {seeds.count} seed{'s' * (seeds.count > 1)}"
+    return best_arm, f"{of_test} of {best.label}, the best by {metric}: {measured}."
 
 
 def _pictures(pictures: Mapping[str, str]) -> list[Section]:
-    """One for every picture, with the arms that it is of."""
+    """A figure for every picture, with the labels of the arms that it shows."""
     arms: dict[str, list[str]] = {}
     for label, svg in pictures.items():
         arms.setdefault(svg, []).append(label)
@@ -138,7 +138,7 @@ def _failed(failures: Sequence[Failure]) -> list[Section]:
 
 
 def _left_out(collected: Collected) -> list[Section]:
-    """Damaged runs, and what is damaged."""
+    """The table of damaged runs, with what is damaged."""
     rows = tuple((str(run.path), run.reason) for run in collected.left_out)
     note = "These runs are damaged. No number above includes them."
     table = Table("left_out", ("folder", "reason"), rows, note)
@@ -146,7 +146,7 @@ def _left_out(collected: Collected) -> list[Section]:
 
 
 def _cell(metric: str, value: float | None, sign: str = "") -> Cell:
-    """A value in the unit that `titled` says."""
+    """A value in the unit of `titled`."""
     return Cell(number(metric, value, sign), None if value is None else value * scale(metric))
 
 
@@ -193,7 +193,7 @@ def _difference(metric: str, pair: Paired) -> tuple[Cell | str, ...]:
 
 
 def _expected(arms: Sequence[ArmResult]) -> list[Part]:
-    """What specs expect, against the mean over seeds."""
+    """The values that specs expect, and the means over seeds."""
     head = ("arm", "metric", "expected", "tolerance", "measured", "difference", "agrees", "source")
     rows = []
     for arm in arms:
@@ -222,7 +222,7 @@ def _curves(arms: Sequence[ArmResult], metric: str, over: Abscissa, costs: Costs
 
 
 def _quality(arms: Sequence[ArmResult], over: Abscissa, costs: Costs, draws: bool) -> list[Section]:
-    """What diagnostics measured: curves, and the last values as means over seeds."""
+    """The results of diagnostics: curves, and the last values as means over seeds."""
     names = [name for start in QUALITY for name in sorted(kinds(arms, start))]
     if not names:
         return []
@@ -251,7 +251,7 @@ def _quality(arms: Sequence[ArmResult], over: Abscissa, costs: Costs, draws: boo
 def _cost(
     arms: Sequence[ArmResult], metric: str, over: Abscissa, costs: Costs, draws: bool
 ) -> list[Section]:
-    """What runs cost, and the metric that they reach for it."""
+    """The cost of runs, and the metric that they reach."""
     lower = lower_is_better(metric)
     means = {arm.label: summary(arm.values(metric)) for arm in arms}
     points = {
@@ -259,7 +259,7 @@ def _cost(
         for arm in arms
         if (own := means[arm.label]) is not None and (cost := _spent(arm, over, costs)) is not None
     }
-    # Without a direction no arm is better than another.
+    # If it is unknown whether lower is better, there is no front.
     front = [] if lower is None or len(points) < 2 else pareto_front(points, lower)
     head = (
         "arm",
@@ -295,7 +295,7 @@ def _cost(
 
 
 def _spent(arm: ArmResult, over: Abscissa, costs: Costs) -> float | None:
-    """What a run of an arm costs up to its last line, the mean over seeds."""
+    """The cost of an arm's runs up to their last line, as a mean over seeds."""
     ends = [
         over.places(np.asarray([run.lines[-1]["step"]]), run, costs.get(arm.label))
         for run in arm.runs
@@ -306,7 +306,7 @@ def _spent(arm: ArmResult, over: Abscissa, costs: Costs) -> float | None:
 
 
 def _descriptions(arms: Sequence[ArmResult]) -> list[Section]:
-    """What each arm is about, where that is not the same for all: for example, baselines."""
+    """The descriptions of the arms, if they differ, as those of baselines do."""
     rows = tuple((arm.label, arm.loaded.experiment.description) for arm in arms)
     differ = len({description for _, description in rows}) > 1
     table = Table("descriptions", ("arm", "description"), rows)
@@ -314,7 +314,7 @@ def _descriptions(arms: Sequence[ArmResult]) -> list[Section]:
 
 
 def _changes(arms: Sequence[ArmResult], base: ArmResult) -> list[Section]:
-    """What each arm's spec has in another way than the base's."""
+    """The fields in which each arm's spec differs from that of the base."""
     rows = [
         (arm.label, Cell(dotted(d.path), code=True), _told(d.a), _told(d.b))
         for arm in arms

@@ -16,7 +16,7 @@ from fgspec.results.metrics import scale, titled
 from fgspec.show.document import Figure
 
 _INK = "#1b1a19"
-"""Of text and axes in files; a page puts the colour of its own text in its place."""
+"""The colour of text and axes in files; on a page the colour of its text replaces it."""
 
 _COLOURS = (
     "#3a78b8",
@@ -29,10 +29,10 @@ _COLOURS = (
     "#1d8896",
     "#8b6b55",
 )
-"""About as far from white as from black, so that they are seen on light and dark pages."""
+"""Colours of medium lightness, which are visible on light and on dark pages."""
 
 _MARKERS, _LINES = "os^Dv<P>X*", ("-", "--", ":", "-.")
-"""Arms differ in them, too: a figure is read in black and white. 180 arms are all different."""
+"""Arms also differ in these, so that figures can be read in black and white, up to 180 arms."""
 
 _RC = {
     "svg.fonttype": "none",
@@ -50,7 +50,7 @@ _RC = {
 )
 
 _MARKED = 8
-"""Markers along a curve, at most."""
+"""The largest number of markers along a curve."""
 
 
 def _matplotlib(module: str) -> Any:
@@ -61,8 +61,8 @@ class Curve(NamedTuple):
     """A metric of one arm.
 
     Attributes:
-        places: along the axis, [steps].
-        values: in the unit of the axis, [seeds, steps].
+        places: the horizontal positions, [steps].
+        values: the values in the unit of the axis, [seeds, steps].
     """
 
     places: np.ndarray
@@ -70,11 +70,11 @@ class Curve(NamedTuple):
 
 
 class Panel(Protocol):
-    """One system of axes."""
+    """One panel of a figure."""
 
     @property
     def title(self) -> str:
-        """What it shows, for those who cannot see it."""
+        """What it shows, for readers who cannot see it."""
         ...
 
     def draw(self, axis: Any) -> None:
@@ -96,7 +96,7 @@ class CurvePanel(NamedTuple):
         return f"{self.metric} over {self.over.title}"
 
     def draw(self, axis: Any) -> None:
-        """Means over seeds, and bands."""
+        """Draw means over seeds, and bands."""
         for index, (places, values) in self.curves.items():
             every = -(-len(places) // _MARKED)
             axis.plot(places, values.mean(0), markevery=every, **style(index))
@@ -119,42 +119,42 @@ def curves(
     costs: Costs,
     logarithmic: bool | None = None,
 ) -> Figure | None:
-    """Means over seeds with a band from the lowest to the highest, a panel a metric.
+    """Draw means over seeds with a band from the lowest to the highest, one panel per metric.
 
     Args:
-        name: of its files.
-        caption: of it, without what bands are.
-        arms: to draw.
-        metrics: to draw, those that some run has logged at two steps.
-        over: what is along the axis.
-        costs: of arms.
-        logarithmic: the axis of values; None decides by the name of each metric.
+        name: the name of its files.
+        caption: the caption; what lines and bands mean is added.
+        arms: the arms to draw.
+        metrics: the metrics to draw; those without two logged steps are left out.
+        over: the horizontal axis.
+        costs: the costs of the arms.
+        logarithmic: whether the axis of values is logarithmic; None decides by each metric's name.
 
     Returns:
-        None if there is nothing to draw.
+        The figure; None if there is nothing to draw.
     """
     panels = []
     for metric in metrics:
-        found = {
+        by_arm = {
             index: curve
             for index, arm in enumerate(arms)
             if (curve := _curve(arm, metric, over, costs)) is not None
         }
-        if found:
-            positive = all((curve.values > 0).all() for curve in found.values())
+        if by_arm:
+            positive = all((curve.values > 0).all() for curve in by_arm.values())
             wanted = metric.endswith(("loss", "error")) if logarithmic is None else logarithmic
-            panels.append(CurvePanel(metric, over, wanted and positive, found))
+            panels.append(CurvePanel(metric, over, wanted and positive, by_arm))
     if not panels:
         return None
     shown = sorted({index for panel in panels for index in panel.curves})
     seeds = sorted({len(curve.values) for panel in panels for curve in panel.curves.values()})
-    told = f"{caption} over {over.title}. Lines are means over {_seeds(seeds)}"
-    told += "; bands show the lowest and highest seed." if seeds[-1] > 1 else "."
+    text = f"{caption} over {over.title}. Lines are means over {_seeds(seeds)}"
+    text += "; bands show the lowest and highest seed." if seeds[-1] > 1 else "."
     hidden = [arm.label for index, arm in enumerate(arms) if arm.runs and index not in shown]
     if hidden:
-        told += f" Without values over {over.title}, so not drawn: {', '.join(hidden)}."
+        text += f" Not drawn, because there are no values over {over.title}: {', '.join(hidden)}."
     labels = {index: arms[index].label for index in shown}
-    return _figure(name, told, panels, labels)
+    return _figure(name, text, panels, labels)
 
 
 def _seeds(counts: Sequence[int]) -> str:
@@ -164,23 +164,26 @@ def _seeds(counts: Sequence[int]) -> str:
 
 
 def _curve(arm: ArmResult, metric: str, over: Abscissa, costs: Costs) -> Curve | None:
-    """Steps that every run has; None of fewer than two, or where their places are not known."""
-    found = [
+    """The curve over the steps that all runs have.
+
+    None if there are fewer than two, or their positions are unknown.
+    """
+    logged = [
         {line["step"]: line[metric] for line in run.lines if metric in line} for run in arm.runs
     ]
-    steps = sorted(set.intersection(*map(set, found))) if found else []
+    steps = sorted(set.intersection(*map(set, logged))) if logged else []
     if len(steps) < 2:
         return None
     each = (over.places(np.asarray(steps), run, costs.get(arm.label)) for run in arm.runs)
     places = [place for place in each if place is not None]
     if len(places) < len(arm.runs):
         return None
-    values = np.asarray([[run[step] for step in steps] for run in found], np.float64)
+    values = np.asarray([[run[step] for step in steps] for run in logged], np.float64)
     return Curve(np.mean(places, axis=0), values * scale(metric))
 
 
 def style(index: int) -> dict[str, Any]:
-    """How the arm of this number is drawn."""
+    """The style of the arm with this number."""
     return {
         "color": _COLOURS[index % len(_COLOURS)],
         "marker": _MARKERS[index % len(_MARKERS)],
@@ -194,7 +197,7 @@ def _along(axis: Any, over: Abscissa) -> None:
 
 
 def _logarithmic(axis: Any) -> None:
-    """A logarithmic axis of values whose ticks are plain numbers, not too many of them."""
+    """Make the axis of values logarithmic, with a few ticks that are plain numbers."""
     ticker = _matplotlib("matplotlib.ticker")
     axis.set_yscale("log")
     low, high = axis.get_ylim()
@@ -206,7 +209,7 @@ def _logarithmic(axis: Any) -> None:
 
 
 class Point(NamedTuple):
-    """An arm's cost and metric, means over its seeds; no deviation of one seed."""
+    """An arm's cost and metric as means over its seeds; one seed has no deviation."""
 
     cost: float
     mean: float
@@ -214,7 +217,7 @@ class Point(NamedTuple):
 
 
 def pareto_front(points: Mapping[str, Point], lower: bool) -> list[str]:
-    """The arms that no other one equals or betters at no more cost, from the cheapest on."""
+    """The arms that no other arm equals or beats at the same cost or less, the cheapest first."""
     sign = 1 if lower else -1
     ordered = sorted(points, key=lambda label: (points[label].cost, sign * points[label].mean))
     front, best = [], float("inf")
@@ -232,14 +235,14 @@ def against_cost(
     lower: bool,
     over: Abscissa,
 ) -> Figure | None:
-    """A metric over the cost of a run, with the Pareto front; None of fewer than two arms.
+    """Draw a metric over the cost of a run, with the Pareto front; None if there is only one arm.
 
     Args:
-        points: by arm.
-        indices: the number of each arm, which its style is chosen by.
-        metric: on the other axis.
-        lower: whether less of it is better.
-        over: what the cost is.
+        points: the point of each arm, by label.
+        indices: the number of each arm, which determines its style.
+        metric: the metric on the vertical axis.
+        lower: whether lower values of it are better.
+        over: the horizontal axis, in which cost is measured.
     """
     if len(points) < 2:
         return None
@@ -254,7 +257,7 @@ def against_cost(
 
 
 class CostPanel(NamedTuple):
-    """A metric over cost; arguments are those of `against_cost`."""
+    """The panel of a metric over cost; see `against_cost` for its fields."""
 
     points: Mapping[str, Point]
     indices: Mapping[str, int]
@@ -268,7 +271,7 @@ class CostPanel(NamedTuple):
         return f"{self.metric} over {self.over.title} per run"
 
     def draw(self, axis: Any) -> None:
-        """A point an arm, and the front."""
+        """Draw a point for each arm, and the front."""
         unit = scale(self.metric)
         for label, point in self.points.items():
             reach = None if point.deviation is None else point.deviation * unit
@@ -281,7 +284,7 @@ class CostPanel(NamedTuple):
         self._draw_front(axis)
 
     def _draw_front(self, axis: Any) -> None:
-        """From the worst value at the least cost to the best value at any cost."""
+        """Draw the front from the worst value at the lowest cost to the best value at any cost."""
         (left, right), (bottom, top) = axis.get_xlim(), axis.get_ylim()
         front = [self.points[label] for label in pareto_front(self.points, self.lower)]
         costs = [point.cost for point in front]
@@ -300,7 +303,7 @@ def _figure(
     labels: Mapping[int, str],
     lines: bool = True,
 ) -> Figure:
-    """Panels for a page, each of its own, and files with all of them."""
+    """Separate panels for a page, and files with all panels together."""
     matplotlib = _matplotlib("matplotlib")
     with matplotlib.rc_context(_RC | {"svg.hashsalt": name}):
         keys = tuple((_key(index, lines), label) for index, label in labels.items())
@@ -328,7 +331,7 @@ def _panel(drawn: Panel) -> str:
 def _files(drawn: Sequence[Panel], labels: Mapping[int, str], lines: bool) -> dict[str, bytes]:
     columns = min(len(drawn), 2 if len(drawn) <= 4 else 3)
     rows = -(-len(drawn) // columns)
-    # As wide as a column of text, or as a page.
+    # As wide as a column of text in a paper, or as its page.
     size = (3.5 * columns, 2.6 * rows + 0.25 * -(-len(labels) // (2 * columns)))
     figure = _matplotlib("matplotlib.figure").Figure(figsize=size, layout="constrained")
     axes = list(np.ravel(figure.subplots(rows, columns, squeeze=False)))
@@ -349,7 +352,7 @@ def _files(drawn: Sequence[Panel], labels: Mapping[int, str], lines: bool) -> di
 
 
 def _saved(figure: Any, ending: str, facecolor: str = "none") -> bytes:
-    """The figure as a file, the same bytes for the same data."""
+    """The figure as a file; the same data give the same bytes."""
     for axis in figure.axes:
         axis.patch.set_alpha(0)
     buffer = io.BytesIO()
@@ -359,7 +362,7 @@ def _saved(figure: Any, ending: str, facecolor: str = "none") -> bytes:
 
 
 def _inline(svg: bytes, title: str) -> str:
-    """An SVG file as an element of a page, in the colour of its text."""
+    """An SVG file as an element of a page, drawn in the colour of the page's text."""
     text = svg.decode()
     text = text[text.index("<svg") :]
     text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
@@ -370,6 +373,6 @@ def _inline(svg: bytes, title: str) -> str:
 
 
 def kinds(arms: Iterable[ArmResult], start: str) -> list[str]:
-    """The metrics whose names begin so that any run has logged, in the order of the log."""
+    """The logged metrics whose names start with `start`, in the order of the log."""
     names = (name for arm in arms for run in arm.runs for line in run.lines for name in line)
     return [name for name in dict.fromkeys(names) if name.startswith(start)]

@@ -1,4 +1,4 @@
-"""Runs in a table: how each ended, its metrics, and in which fields their specs differ."""
+"""A table of runs: the state of each, its metrics, and the fields in which their specs differ."""
 
 import fnmatch
 import json
@@ -23,11 +23,11 @@ from fgspec.training.which_run import runs_below
 from fgspec.yaml.load import YamlError, read, scalar
 
 FACTS = ("run", "name", "state", "step", "age", "spec")
-"""Columns that are neither a metric nor a field of a spec."""
+"""Columns that are neither metrics nor fields of a spec."""
 
 
 _SPEC_WIDTH = 60
-"""Letters of the fields that differ, in a table."""
+"""The width in characters of the column with the fields that differ."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,12 @@ class Listed:
 
     Attributes:
         path: its folder.
-        state: `begun`, or how it ended: `done`, `preempted`, `failed`; `damaged`.
-        step: of the last line of its metrics.
+        state: `begun`, `done`, `preempted`, `failed` or `damaged`.
+        step: the step of the last line of its metrics.
         started: when it began; None if its record cannot be read.
-        metrics: the last value of each.
-        fields: of its resolved spec, by path.
-        differs: those fields in which the runs of a table are not all alike.
+        metrics: the last value of each metric.
+        fields: the fields of its resolved spec, by path.
+        differs: those of the fields in which the runs of the table differ.
     """
 
     path: Path
@@ -54,7 +54,7 @@ class Listed:
 
     @property
     def name(self) -> str:
-        """That of its spec."""
+        """The name of its spec."""
         return str(self.fields.get("name", self.path.parent.name))
 
     @property
@@ -63,7 +63,7 @@ class Listed:
         return 0.0 if self.started is None else (datetime.now(UTC) - self.started).total_seconds()
 
     def value(self, column: str) -> Any:
-        """What it has in a column; None if nothing. Metrics may have their former names."""
+        """The value in a column, or None. Metrics may be given by their former names."""
         column = today(column)
         if column in ("name", "state", "step", "age"):
             return getattr(self, column)
@@ -82,23 +82,25 @@ class Listed:
 
 
 def listed(folder: Path) -> list[Listed]:
-    """Every run below a folder, the newest last.
+    """All runs below a folder, the newest last.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no run.
     """
     if not (runs := runs_below(folder)):
-        raise UserError(f"{folder}: no runs; give the folder that fgspec train --run-dir was given")
+        raise UserError(
+            f"{folder}: no runs; give the folder that was given to fgspec train --run-dir"
+        )
     return [_look(path) for path in runs]
 
 
 def compared(runs: Sequence[Listed]) -> list[Listed]:
-    """The runs, each with its values of the fields in which their specs are not all alike."""
+    """The runs, each with its values of the fields in which their specs differ."""
     values: dict[str, set[str]] = {}
     for run in runs:
         for name, value in run.fields.items():
             values.setdefault(name, set()).add(json.dumps(value))
-    differ = [name for name, found in values.items() if len(found) > 1 and name not in UNTRAINED]
+    differ = [name for name, each in values.items() if len(each) > 1 and name not in UNTRAINED]
     return [
         replace(run, differs={name: run.fields[name] for name in differ if name in run.fields})
         for run in runs
@@ -144,22 +146,22 @@ _OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
 
 
 def chosen(runs: Sequence[Listed], conditions: Sequence[str]) -> list[Listed]:
-    """The runs for which all conditions hold, such as `state=done` or `test/error<0.1`.
+    """The runs that satisfy all conditions, such as `state=done` or `test/error<0.1`.
 
-    Text may have the wildcards of file names; a run without a value fits no condition but `!=`.
+    Text may contain the wildcards of file names. A run without a value satisfies only `!=`.
 
     Raises:
-        UserError: a condition cannot be read, or names what no run has.
+        UserError: a condition cannot be read, or names something that no run has.
     """
-    found = list(runs)
+    kept = list(runs)
     for text in conditions:
         match = re.fullmatch(r"([\w./\[\]-]+)\s*(<=|>=|!=|=|<|>)\s*(.+)", text.strip())
         if match is None:
             raise UserError(f"--filter: must be like state=done or train/loss<0.1 (got {text})")
         column, sign, wanted = match.groups()
         refuse_unknown("--filter", [column], runs)
-        found = [run for run in found if _holds(run.value(column), sign, wanted)]
-    return found
+        kept = [run for run in kept if _holds(run.value(column), sign, wanted)]
+    return kept
 
 
 def _holds(value: Any, sign: str, wanted: str) -> bool:
@@ -180,10 +182,10 @@ def _holds(value: Any, sign: str, wanted: str) -> bool:
 
 
 def in_order(runs: Sequence[Listed], column: str) -> list[Listed]:
-    """The runs by a column, downwards with `-` in front; those without a value last.
+    """The runs sorted by a column, descending if it starts with `-`; runs without a value last.
 
     Raises:
-        UserError: no run has that column.
+        UserError: no run has this column.
     """
     name = column.removeprefix("-")
     refuse_unknown("--sort", [name], runs)
@@ -198,7 +200,7 @@ def _comparable(value: Any) -> tuple[int, Any]:
 
 
 def default_columns(runs: Sequence[Listed]) -> list[str]:
-    """What a table shows where nothing is asked for."""
+    """The columns that a table has by default."""
     metrics = list(followed({name for run in runs for name in run.metrics}))
     return ["run", "state", "step", *metrics, "age", "spec"]
 
@@ -207,7 +209,7 @@ def refuse_unknown(option: str, names: Iterable[str], runs: Sequence[Listed]) ->
     """Raise for a column that no run has.
 
     Raises:
-        UserError: naming it and its nearest neighbour.
+        UserError: no run has the column; the message suggests the most similar one.
     """
     known = [*FACTS, *dict.fromkeys(name for run in runs for name in (*run.metrics, *run.fields))]
     for name in names:
@@ -218,7 +220,7 @@ def refuse_unknown(option: str, names: Iterable[str], runs: Sequence[Listed]) ->
 
 
 def rows(runs: Sequence[Listed], columns: Sequence[str]) -> list[list[str]]:
-    """A head and a row for every run, as text."""
+    """A header and a row for every run, as text."""
     return [list(columns), *([_cell(run, column) for column in columns] for run in runs)]
 
 
@@ -236,7 +238,7 @@ def _cell(run: Listed, column: str) -> str:
 
 
 def _shortened(words: Sequence[str]) -> str:
-    """The first words, and how many more there are."""
+    """The first words that fit, and how many more there are."""
     fit = 1
     while fit < len(words) and len(" ".join(words[: fit + 1])) <= _SPEC_WIDTH:
         fit += 1
@@ -245,7 +247,7 @@ def _shortened(words: Sequence[str]) -> str:
 
 
 def span(seconds: float) -> str:
-    """`3 min`: a time in one unit."""
+    """A time in a single unit, such as `3 min`."""
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:
             return f"{seconds / size:.0f} {unit}"

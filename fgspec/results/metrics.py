@@ -1,7 +1,7 @@
-"""How the values of a metric are written."""
+"""How the values of metrics are written."""
 
 SHARES = ("error", "accuracy", "local_accuracy")
-"""Words in the names of metrics that are parts of a whole, and are written in per cent."""
+"""Words in the names of metrics that are fractions, and are written in per cent."""
 
 
 def is_share(metric: str) -> bool:
@@ -10,12 +10,12 @@ def is_share(metric: str) -> bool:
 
 
 def scale(metric: str) -> float:
-    """What values are multiplied by to be in the unit that `titled` says."""
+    """The factor that converts values to the unit of `titled`."""
     return 100.0 if is_share(metric) else 1.0
 
 
 def titled(metric: str) -> str:
-    """Its name, with the unit if it has one: of an axis, or of a column."""
+    """The metric's name with its unit, if it has one, for an axis or a column."""
     return f"{metric} (%)" if is_share(metric) else metric
 
 
@@ -25,12 +25,12 @@ def written(metric: str, value: float) -> str:
 
 
 def number(metric: str, value: float | None, sign: str = "") -> str:
-    """A value in the unit that `titled` says; empty where there is none.
+    """A value in the unit of `titled`; empty if there is none.
 
     Args:
-        metric: whose value.
-        value: as it was logged.
-        sign: `+` writes the sign of positive numbers, too.
+        metric: the name of the metric.
+        value: the value as it was logged.
+        sign: `+` also writes the sign of positive numbers.
     """
     if value is None:
         return ""

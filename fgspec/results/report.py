@@ -1,4 +1,4 @@
-"""What runs and sweeps show beside each other, as an object and as files."""
+"""A report that compares runs and sweeps, as an object and as files."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,16 +27,16 @@ from fgspec.training.logbook import write_text
 
 @dataclass(frozen=True)
 class Report:
-    """Runs compared: every spec with several seeds is an arm.
+    """A comparison of runs. All runs of one spec, with different seeds, form an arm.
 
-    Tables are named as the files that `write` makes: `arms` has means over seeds and differences,
-    `cost`, `gradients`, `differences`, `runs` and others are there where there is something to say.
+    Tables have the names of the files that `write` makes. `arms` has means over seeds and
+    differences. `cost`, `gradients`, `differences`, `runs` and others exist if they have content.
 
     Attributes:
-        title: of the page.
-        metric: that arms are judged by, such as valid/error.
-        arms: with their runs, in the order in which they were named.
-        sections: all that stands in the report.
+        title: the title of the page.
+        metric: the metric by which arms are compared, such as valid/error.
+        arms: the arms with their runs, in the order in which they were given.
+        sections: the content of the report.
         failed: runs of sweeps that failed, and why.
         left_out: damaged runs, and what is damaged.
     """
@@ -50,20 +50,20 @@ class Report:
 
     @property
     def best(self) -> str | None:
-        """The label of the arm with the best mean; None where no arm has a result.
+        """The label of the arm with the best mean; None if no arm has a result.
 
-        It is the one to go on with. Whether it is better than the others says `winner`.
+        It need not be better than the others by more than chance; see `winner`.
         """
         return best_of(self.metric, self._values)
 
     @property
     def winner(self) -> str | None:
-        """The label of the arm that is better than all others; None where chance explains it."""
+        """The label of the arm that is better than all others; None if chance can explain it."""
         return verdict(self.metric, self._values).winner
 
     @property
     def verdict(self) -> str:
-        """Why a winner is named or none, and what the best arm does on the test set."""
+        """Why a winner is named or not, and the result of the best arm on the test set."""
         return "\n".join(result(self.arms, self.metric))
 
     @property
@@ -76,24 +76,24 @@ class Report:
         return {table.name: table for table in tables(self.sections)}
 
     def rows(self, table: str = "arms") -> list[dict[str, Any]]:
-        """A table as a list of rows, such as `pandas.DataFrame(report.rows("arms"))` takes it.
+        """A table as a list of rows, for `pandas.DataFrame(report.rows("arms"))`.
 
-        Numbers are in full, in the unit that the column says; words are as the report has them.
+        Numbers have all digits, in the unit that the column's title states.
 
         Raises:
             UserError: there is no such table.
         """
-        found = self._table(table)
+        wanted = self._table(table)
         return [
             {
                 name: cell.text if cell.value is None else cell.value
-                for name, cell in zip(found.head, row, strict=True)
+                for name, cell in zip(wanted.head, row, strict=True)
             }
-            for row in found.cells()
+            for row in wanted.cells()
         ]
 
     def csv(self, table: str = "arms") -> str:
-        """A table as CSV, numbers in full.
+        """A table as CSV; numbers have all digits.
 
         Raises:
             UserError: there is no such table.
@@ -109,11 +109,11 @@ class Report:
         return as_latex(self._table(table))
 
     def markdown(self) -> str:
-        """The whole report; its figures are the files that `write` makes."""
+        """The whole report as Markdown; its figures are the files that `write` makes."""
         return as_markdown(self.title, self.sections)
 
     def html(self, refresh: int | None = None) -> str:
-        """The whole report as one page, which a browser loads again every `refresh` seconds."""
+        """The whole report as an HTML page, which a browser reloads every `refresh` seconds."""
         return page(self.title, self.sections, refresh)
 
     def _table(self, name: str) -> Table:
@@ -125,11 +125,11 @@ class Report:
         """Write report.html, report.md, every figure as SVG and PDF, every table as LaTeX and CSV.
 
         Args:
-            folder: it is made if it is not there; files of an earlier report are replaced.
-            refresh: as `html` takes it.
+            folder: the folder, which is created if needed. Files of an earlier report are replaced.
+            refresh: seconds after which a browser reloads the page; None for never.
 
         Returns:
-            The page, report.html.
+            The path of the page, report.html.
         """
         folder = Path(folder)
         write_text(folder / "report.html", self.html(refresh))
@@ -145,11 +145,11 @@ class Report:
 
 
 class Reporter:
-    """Makes reports of the same runs; arms are planned once.
+    """Makes reports of the same runs, again and again; each arm is planned only once.
 
     Attributes:
-        paths: folders of runs and of sweeps.
-        no_figures: why there are none; empty if there are.
+        paths: the folders of runs and sweeps.
+        no_figures: why the report has no figures; empty if it has.
     """
 
     def __init__(
@@ -162,18 +162,19 @@ class Reporter:
         x: str = "updates",
         option: str = "",
     ) -> None:
-        """What is asked for.
+        """Prepare a report.
 
         Args:
-            paths: folders of runs and of sweeps.
-            plan: a spec.
-            metric: that arms are judged by; None: what all can be selected by.
-            against: the arm that differences are to; None: the first.
-            x: what curves are drawn over, one of `ABSCISSAE`.
-            option: stands before the names of these where an error names them.
+            paths: the folders of runs and sweeps.
+            plan: plans a spec.
+            metric: the metric by which arms are compared; None means the main metric that all arms
+                have.
+            against: the label of the arm that differences are taken to; None means the first.
+            x: the horizontal axis of curves, one of `ABSCISSAE`.
+            option: is put before the names of arguments in errors, such as `--`.
 
         Raises:
-            UserError: `x` is none of these.
+            UserError: `x` is not one of `ABSCISSAE`.
         """
         if x not in ABSCISSAE:
             raise UserError(f"report: {option}x {x}: no such axis; {nearest(x, ABSCISSAE)}")
@@ -188,11 +189,14 @@ class Reporter:
             self.no_figures = str(error)
 
     def report(self, collected: Collected | None = None) -> Report:
-        """The report of what there is now, or was when it was collected.
+        """Make a report.
+
+        Args:
+            collected: runs that were collected before; None reads them now.
 
         Raises:
-            UserError: there is no run, or no arm or metric of the name that was given.
-            ResumeError: a path is no run, or all runs are damaged.
+            UserError: there is no run, or no arm or metric with the given name.
+            ResumeError: a path is not the folder of a run, or all runs are damaged.
         """
         collected = collect(self.paths) if collected is None else collected
         arms = collected.arms
@@ -212,7 +216,7 @@ class Reporter:
         )
 
     def _cost(self, arm: ArmResult) -> Cost | None:
-        """None where the data of an arm are not known here; planned once."""
+        """The cost of an arm; None if its data are not on this machine."""
         key = spec_hash(arm.loaded)
         if key not in self._costs:
             try:
@@ -229,8 +233,8 @@ class Reporter:
         if against is None:
             return arms[0]
         if against not in labels:
-            said = f"report: {self._option}against {against}: no such arm"
-            raise UserError(f"{said}; {nearest(against, labels)}")
+            problem = f"report: {self._option}against {against}: no such arm"
+            raise UserError(f"{problem}; {nearest(against, labels)}")
         return arms[labels.index(against)]
 
     def _refuse_metric(self, arms: Sequence[ArmResult], metric: str) -> None:
@@ -241,6 +245,6 @@ class Reporter:
 
 
 def _leading(arms: Sequence[ArmResult]) -> str:
-    """What all arms can be selected by, by the validation set where every arm has one."""
-    found = [leading(arm.loaded.experiment.data, arm.loaded.experiment.losses) for arm in arms]
-    return max(found, key=lambda one: one.of_test_set).name
+    """The metric by which all arms can be compared, on the validation set if every arm has one."""
+    main = [leading(arm.loaded.experiment.data, arm.loaded.experiment.losses) for arm in arms]
+    return max(main, key=lambda metric: metric.of_test_set).name

@@ -1,4 +1,4 @@
-"""Means over seeds, differences of pairs, and when a winner may be named."""
+"""Means over seeds, paired differences, and the rule by which a winner is named."""
 
 import importlib
 import warnings
@@ -14,20 +14,20 @@ from fgspec.spec.metrics import is_error
 CONFIDENCE = 0.95
 
 FALSE = 0.05
-"""How often a winner may be named among arms that are equal."""
+"""How often a winner may be named, at most, if all arms are equal."""
 
 FEWEST_PAIRS = 5
-"""Below it no winner is named and no interval is shown.
+"""The least number of pairs for which a winner is named or an interval is shown.
 
-With fewer pairs everything rests on the normal distribution, which so few seeds cannot show, and an
-interval from resampling is little more than the range of what was seen.
+With fewer pairs, a test depends entirely on the assumption of a normal distribution, which so few
+seeds cannot support. And an interval from resampling is little more than the observed range.
 """
 
 _NAMED = 3
-"""Arms that are named one by one where there are too few seeds."""
+"""Arms that are listed by name if they have too few seeds; more arms are only counted."""
 
 RESAMPLES = 5_000
-"""Of the seeds, for an interval."""
+"""How often seeds are resampled for an interval."""
 
 LOWER = {
     "loss": True,
@@ -36,15 +36,15 @@ LOWER = {
     "local_loss": True,
     "local_accuracy": False,
 }
-"""By a word of a metric's name: whether less is better. Of errors it is."""
+"""Whether lower is better, by a word in a metric's name. For errors it always is."""
 
 Values = Mapping[int, float]
-"""Of a metric, by seed."""
+"""The values of a metric by seed."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Of one arm: count, mean, and standard deviation over seeds; None of one seed alone."""
+    """Count, mean and standard deviation over the seeds of one arm; None for a single seed."""
 
     count: int
     mean: float
@@ -53,15 +53,15 @@ class Summary:
 
 @dataclass(frozen=True)
 class Paired:
-    """Differences of two arms, seed by seed.
+    """The differences of two arms, seed by seed.
 
     Attributes:
-        count: seeds that both have.
-        mean: of first less second; None without a pair.
-        interval: of that mean, with 95 % confidence, by resampling; None where there is none.
+        count: how many seeds both arms have.
+        mean: the mean of first minus second; None without pairs.
+        interval: the 95 % confidence interval of that mean by resampling, or None.
         method: how the interval was made, or why there is none.
-        effect: paired Cohen's d: the mean over the standard deviation of the differences; None of
-            few pairs, and where all differences are equal.
+        effect: paired Cohen's d: the mean of the differences over their standard deviation. None
+            for few pairs, or if all differences are equal.
     """
 
     count: int
@@ -72,13 +72,13 @@ class Paired:
 
 
 class PairedTest(NamedTuple):
-    """What the paired seeds of two arms say.
+    """The result of a paired test of two arms.
 
     Attributes:
-        p: chance of so large a difference between equal arms, in either direction.
+        p: the two-sided p value: the probability of so large a difference between equal arms.
         effect: paired Cohen's d: the mean of the differences over their standard deviation; None
-            where all differences are equal.
-        pairs: seeds that both arms have.
+            if all differences are equal.
+        pairs: how many seeds both arms have.
     """
 
     p: float
@@ -91,8 +91,8 @@ class Verdict:
     """Which arm is best.
 
     Attributes:
-        winner: its label; None where none is named.
-        text: the same in a sentence or two, with the reason.
+        winner: its label; None if no winner is named.
+        text: the result in one or two sentences, with the reason.
     """
 
     winner: str | None
@@ -100,17 +100,18 @@ class Verdict:
 
 
 def summary(values: Values) -> Summary | None:
-    """Of the values of all seeds; None if there are none."""
-    own = np.asarray(list(values.values()), np.float64)
-    if not len(own):
+    """Count, mean and deviation of the values of all seeds; None if there are none."""
+    numbers = np.asarray(list(values.values()), np.float64)
+    if not len(numbers):
         return None
-    return Summary(len(own), float(own.mean()), float(own.std(ddof=1)) if len(own) > 1 else None)
+    deviation = float(numbers.std(ddof=1)) if len(numbers) > 1 else None
+    return Summary(len(numbers), float(numbers.mean()), deviation)
 
 
 def paired(a: Values, b: Values) -> Paired:
-    """Differences a - b over the seeds of both, with an interval that decides nothing.
+    """The differences a - b over the seeds that both have, with an interval.
 
-    The interval is the bias-corrected and accelerated bootstrap's (BCa), over pairs. It is too
+    The interval is that of the bias-corrected and accelerated bootstrap (BCa) over pairs. It is too
     narrow for few pairs, so no verdict depends on it.
     """
     first, second = _shared(a, b)
@@ -125,7 +126,7 @@ def paired(a: Values, b: Values) -> Paired:
         return Paired(pairs, mean, None, "all differences are equal")
     effect = mean / float(differences.std(ddof=1))
     stats = _stats()
-    # BCa is not defined where leaving out any one pair changes nothing it can measure.
+    # BCa is not defined if leaving out a pair never changes the mean measurably.
     for method in ("BCa", "percentile"):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", stats.DegenerateDataWarning)
@@ -145,19 +146,19 @@ def paired(a: Values, b: Values) -> Paired:
 
 
 def lower_is_better(metric: str) -> bool | None:
-    """Whether less of a metric is better; None if that is not known."""
+    """Whether lower values of a metric are better; None if this is unknown."""
     if is_error(metric):
         return True
     return next((LOWER[word] for word in metric.split("/") if word in LOWER), None)
 
 
 def compared(best: Values, other: Values, lower: bool) -> PairedTest:
-    """A paired t-test, with a continuity correction, of the arm that looks best against another.
+    """Test the arm that looks best against another, by a paired t-test with continuity correction.
 
     Args:
         best: the arm that looks best.
-        other: one that it is compared with; both have at least two seeds in common.
-        lower: whether less is better.
+        other: the arm to compare it with; both have at least two seeds in common.
+        lower: whether lower values are better.
     """
     first, second = _shared(best, other)
     differences = first - second
@@ -165,18 +166,19 @@ def compared(best: Values, other: Values, lower: bool) -> PairedTest:
     if _equal(differences, first, second):
         if abs(mean) <= _resolution(first, second):
             return PairedTest(1.0, 0.0, pairs)
-        # No variance, so no t: the sign test. Equal arms differ in one direction with every seed
-        # in 2 of 2^n cases; results in steps of one test example do that with equal sizes, too.
+        # Without variance there is no t, so the sign test is used: equal arms differ in the same
+        # direction with all n seeds in 2 of 2^n cases. Results come in steps of one test example,
+        # so differences of equal size do occur.
         return PairedTest(2.0 ** (1 - pairs), None, pairs)
-    # Results of small test sets come in steps, so that few differences stand for many and a t-test
-    # at 5 % names up to 6 % at seven seeds. A continuity correction mends that: the sum of the
-    # differences, which moves in steps, too, counts as half a step nearer to zero. Where results
-    # are not tied the least step is so small that it hardly matters.
+    # Results of small test sets come in steps, so only few different differences are possible, and
+    # a t-test at 5 % rejects in up to 6 % of cases at seven seeds. A continuity correction prevents
+    # this: the sum of the differences, which comes in steps too, is moved half a step towards zero.
+    # If there are no ties, the smallest step is so small that the correction hardly matters.
     gaps = np.diff(np.sort(differences))
     step = float(min(gaps[gaps > _resolution(first, second)], default=0.0))
     nearer = first + (1 if lower else -1) * step / (2 * pairs)
-    # Twice the one-sided p is the two-sided p, as which arm looks best was seen in the same
-    # numbers; it is 1 where the arm is not ahead on the seeds that both have.
+    # The two-sided p, twice the one-sided one, is needed because the same numbers decided which arm
+    # looks best. It is 1 if that arm is not ahead on the seeds that both have.
     one_sided = (
         _stats().ttest_rel(nearer, second, alternative="less" if lower else "greater").pvalue
     )
@@ -184,7 +186,7 @@ def compared(best: Values, other: Values, lower: bool) -> PairedTest:
 
 
 def holm(chances: Sequence[float]) -> list[float]:
-    """P values adjusted for their number by Holm's step-down method, in the same order."""
+    """Adjust p values for multiple comparisons by Holm's step-down method; the order is kept."""
     adjusted, largest = [1.0] * len(chances), 0.0
     for rank, index in enumerate(np.argsort(chances, kind="stable")):
         largest = max(largest, min(1.0, (len(chances) - rank) * chances[index]))
@@ -193,27 +195,27 @@ def holm(chances: Sequence[float]) -> list[float]:
 
 
 def verdict(metric: str, arms: Sequence[tuple[str, Values]]) -> Verdict:
-    """Which arm is best, or why none is named.
+    """Decide which arm is best, or why no winner is named.
 
-    The arm with the best mean is named if paired t-tests tell it from every other arm, with p
-    values adjusted by Holm's method over these comparisons, and at least `FEWEST_PAIRS` pairs each.
+    The arm with the best mean is named if paired t-tests distinguish it from every other arm, with
+    p values adjusted by Holm's method, and at least `FEWEST_PAIRS` pairs for each.
 
     Args:
-        metric: its name says whether less is better.
-        arms: labels, and the metric by seed.
+        metric: the metric, whose name says whether lower is better.
+        arms: the labels of the arms, each with the metric by seed.
     """
-    # That the best arm is chosen after looking costs nothing here. An arm that is not best alone
-    # can be named only if it beats one that is at least as good, which happens with a chance of
-    # FALSE / 2 for each of two equal arms, FALSE together. With more equal arms it must beat all
-    # others at once, which is rarer: below 1 % for three. The difference of two equal arms is
-    # distributed symmetrically, however skewed either is, and most often near 0; for such
-    # differences the t-test keeps its level, too (benchmarks/verdicts.py).
+    # It does no harm that the best arm is chosen after looking at the results. An arm that is not
+    # truly the single best one is named only if it beats an arm that is at least as good. For two
+    # equal arms this has a probability of FALSE / 2 for each, so FALSE in all. With more equal arms
+    # it must beat all others at once, which is rarer: below 1 % for three arms. The difference of
+    # two equal arms has a symmetric distribution, however skewed their own is, with its peak near
+    # 0; for such differences the t-test keeps its level (benchmarks/verdicts.py).
     lower = lower_is_better(metric)
     measured = {label: own for label, own in arms if own}
     if lower is None:
-        return _none(f"whether less of {metric} is better is not known.")
+        return _none(f"it is unknown whether lower or higher {metric} is better.")
     if len(measured) < 2:
-        return _none("there are not two arms with results.")
+        return _none("fewer than two arms have results.")
     broken = [label for label, own in measured.items() if not np.isfinite([*own.values()]).all()]
     if broken:
         return _none(f"{metric} of {', '.join(broken)} is not a finite number.")
@@ -227,12 +229,12 @@ def verdict(metric: str, arms: Sequence[tuple[str, Values]]) -> Verdict:
         return _none(f"{ahead}, but {_too_few(shared)}")
     tests = {label: compared(measured[best], own, lower) for label, own in others.items()}
     adjusted = dict(zip(tests, holm([test.p for test in tests.values()]), strict=True))
-    told = {label: f"{label} ({_told(test, adjusted[label])})" for label, test in tests.items()}
+    texts = {label: f"{label} ({_result(test, adjusted[label])})" for label, test in tests.items()}
     count = len(tests)
     rule = "Paired t-tests" + (
         f", p adjusted for {count} comparisons by Holm's method" * (count > 1)
     )
-    unclear = [told[label] for label, p in adjusted.items() if p > FALSE]
+    unclear = [texts[label] for label, p in adjusted.items() if p > FALSE]
     if unclear:
         return _none(
             f"{ahead}, but chance can explain the difference to {', '.join(unclear)}. {rule}; "
@@ -241,15 +243,15 @@ def verdict(metric: str, arms: Sequence[tuple[str, Values]]) -> Verdict:
     return Verdict(
         best,
         f"{ahead}, and the difference to every other arm is larger than chance explains: "
-        f"{', '.join(told.values())}. {rule}; each is at most {FALSE:g}. Among equal arms, a "
+        f"{', '.join(texts.values())}. {rule}; each is at most {FALSE:g}. Among equal arms, a "
         f"winner is named in at most {FALSE:.0%} of reports.",
     )
 
 
 def best_of(metric: str, arms: Sequence[tuple[str, Values]]) -> str | None:
-    """The arm with the best mean, which need not be better than the others; see `verdict`.
+    """The arm with the best mean, even if chance can explain the difference; see `verdict`.
 
-    None where no arm has a result, or it is not known whether less of the metric is better.
+    None if no arm has a result, or it is unknown whether lower values are better.
     """
     lower = lower_is_better(metric)
     means = {label: float(np.mean([*own.values()])) for label, own in arms if own}
@@ -262,14 +264,14 @@ def _none(reason: str) -> Verdict:
     return Verdict(None, f"No winner is named: {reason}")
 
 
-def _told(test: PairedTest, adjusted: float) -> str:
+def _result(test: PairedTest, adjusted: float) -> str:
     if test.effect is None:
         return f"all {test.pairs} differences are equal, p = {adjusted:.2g} by the sign test"
     return f"p = {adjusted:.2g}, paired Cohen's d = {test.effect:.2g}"
 
 
 def _too_few(shared: Mapping[str, int]) -> str:
-    """That seeds are too few, and how many are needed."""
+    """Says that there are too few seeds, and how many are needed."""
     by_count: dict[int, list[str]] = {}
     for label, count in shared.items():
         if count < FEWEST_PAIRS:
@@ -286,22 +288,22 @@ def _too_few(shared: Mapping[str, int]) -> str:
 
 
 def _shared(a: Values, b: Values) -> tuple[np.ndarray, np.ndarray]:
-    """The values of both for the seeds that both have, [pairs] each."""
+    """The values of both arms for the seeds that both have, [pairs] each."""
     seeds = sorted(a.keys() & b.keys())
     first, second = ([own[seed] for seed in seeds] for own in (a, b))
     return np.asarray(first, np.float64), np.asarray(second, np.float64)
 
 
 def _equal(differences: np.ndarray, *values: np.ndarray) -> bool:
-    """Whether differences vary by no more than the rounding of the values."""
+    """Whether the differences are equal up to the rounding of the values."""
     return bool(np.ptp(differences) <= _resolution(*values))
 
 
 def _resolution(*values: np.ndarray) -> float:
-    # Metrics are computed in float32, so that 0.3 - 0.2 and 0.2 - 0.1 differ in the eighth digit.
+    # Metrics are computed in float32, so 0.3 - 0.2 and 0.2 - 0.1 differ in the eighth digit.
     return 4 * float(np.finfo(np.float32).eps) * max(float(np.abs(own).max()) for own in values)
 
 
 def _stats() -> Any:
-    """`scipy.stats`. Its import takes a second, for which no run should wait that only trains."""
+    """The module `scipy.stats`, whose import takes a second, which training need not wait for."""
     return importlib.import_module("scipy.stats")

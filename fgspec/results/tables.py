@@ -1,4 +1,4 @@
-"""Sections as Markdown, and their tables as LaTeX and CSV."""
+"""Writes sections of a report as Markdown, and their tables as LaTeX and CSV."""
 
 import csv
 import io
@@ -9,11 +9,11 @@ from fgspec.show.document import Cell, Figure, Part, Section, Table
 from fgspec.show.html_page import is_text
 
 FIGURES, TABLES = "figures", "tables"
-"""Folders of a report's files, beside its pages."""
+"""The folders of a report's figures and tables, beside its pages."""
 
 
 def as_markdown(title: str, sections: Sequence[Section]) -> str:
-    """All sections; pictures are the SVG files of `FIGURES`."""
+    """All sections as Markdown; pictures refer to the SVG files in the folder `FIGURES`."""
     parts = "\n".join(
         f"## {section.title}\n\n" + "\n\n".join(map(_markdown, section.parts)) + "\n"
         for section in sections
@@ -36,7 +36,7 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def as_csv(table: Table) -> str:
-    """Head and rows, numbers in full."""
+    """A header and rows; numbers have all digits."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(table.head)
@@ -49,7 +49,7 @@ def _plain(cell: Cell) -> str:
 
 
 def as_latex(table: Table) -> str:
-    """A table for a paper, whose preamble loads the package booktabs."""
+    """A table for a paper; its preamble must load the package booktabs."""
     columns = "".join("l" if left else "r" for left in is_text(table))
     caption = [f"  \\caption{{{_latex(table.caption)}}}"] * bool(table.caption)
     lines = [
@@ -86,5 +86,5 @@ _SPECIAL = {
 
 def _latex(text: str) -> str:
     escaped = "".join(_SPECIAL.get(character, character) for character in text)
-    # A hyphen before a number is its sign.
+    # A hyphen before a number is a minus sign.
     return re.sub(r"(?<![\w.-])-(?=\d)", "$-$", escaped)

@@ -1,4 +1,4 @@
-"""What sections of data sets have in common that other libraries saved as splits."""
+"""The fields that sources share if other libraries saved their data as splits."""
 
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -16,7 +16,8 @@ class SavedSplits(Source):
 
     decoded: ClassVar[bool] = True
 
-    # Not fields here: fields of a base come first, and specs are printed in the order of fields.
+    # Pydantic puts fields of a base class first, which would change the order in printed specs. So
+    # each source declares these fields itself.
     if TYPE_CHECKING:
         path: str
         train: str
@@ -41,7 +42,7 @@ def test_split() -> Any:
 
 
 def size_of_images() -> Any:
-    """The field of their size."""
+    """The field of the size of images."""
     return Field(
         default=None,
         description="Height and width that the central square of each image is resized to. null: "

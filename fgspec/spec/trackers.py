@@ -1,4 +1,4 @@
-"""`training.trackers:` what follows a run from outside, one class each."""
+"""`training.trackers:` tools that receive the metrics of a run, one class each."""
 
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
@@ -16,16 +16,16 @@ TRACKERS = table("tracker", "trackers")
 
 
 class Tracker(Kind):
-    """Receives every line of metrics that a run writes, and decides no number.
+    """Receives every line of metrics that a run writes. It does not affect any result.
 
     `open` is called once, then `log` for every line in the order of steps, then `close`. Only
-    process 0 of a run calls it. An error is printed as a warning, and the tracker receives nothing
-    more; the run goes on. Each run has an instance of its own: what it must remember belongs into
-    private attributes of pydantic, such as `_file: Any = PrivateAttr(None)`.
+    process 0 of a run calls these methods. If one of them raises an error, a warning is printed,
+    and the run continues without the tracker. Each run has its own instance. What it must remember
+    belongs into private attributes of pydantic, such as `_file: Any = PrivateAttr(None)`.
 
     Attributes:
-        needs: the module that must be installed; empty if fgspec brings it.
-        extra: of fgspec, which brings that module.
+        needs: the module that must be installed; empty if fgspec itself depends on it.
+        extra: the extra of fgspec that installs that module.
     """
 
     table: ClassVar = TRACKERS
@@ -35,41 +35,41 @@ class Tracker(Kind):
     extra: ClassVar[str] = ""
 
     def problems(self, at: Path, training: Any) -> Iterator[Problem]:
-        """No tracker is named twice: both would write to the same place."""
+        """A tracker that is listed twice; both would write to the same place."""
         if self in training.trackers[: at[-1]]:
             yield Problem(at, "is listed twice; remove one")
 
     def missing(self, at: Path) -> Iterator[Problem]:
-        """The package that a run with this tracker must have; nothing is imported."""
-        found = find_spec(self.needs) if self.needs else None
-        # A folder that happens to be called wandb is found as a package without a file of its own.
-        if self.needs and (found is None or found.origin is None):
+        """The package that this tracker needs, if it is not installed; nothing is imported."""
+        package = find_spec(self.needs) if self.needs else None
+        # A folder that happens to be called wandb is found too, as a package without a file.
+        if self.needs and (package is None or package.origin is None):
             remedy = f'pip install "fgspec[{self.extra}]"' if self.extra else "install it"
             yield Problem(at, f"needs {self.needs}, which is not installed; {remedy}")
 
     def open(self, run_folder: File, values: Mapping[str, Any]) -> None:
-        """The run begins, or is resumed: then the folder is the one of before.
+        """Called when the run begins or is resumed; a resumed run has the same folder as before.
 
-        A run that was killed is resumed from its last checkpoint, so that lines that were logged
-        before may come once more.
+        A run that was killed is resumed from its last checkpoint, so lines that were logged after
+        it are logged again.
 
         Args:
-            run_folder: of the run; it holds metrics.jsonl, cut off after the checkpoint.
+            run_folder: the folder of the run. Its metrics.jsonl ends at the checkpoint.
             values: the resolved spec as plain values.
         """
         raise self.lacks("open")
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """A line of metrics.
+        """Called for every line of metrics.
 
         Args:
-            step: updates done.
-            metrics: by name, such as `train/loss`; not the same names in every line.
+            step: how many updates are done.
+            metrics: values by name, such as `train/loss`. Names differ from line to line.
         """
         raise self.lacks("log")
 
     def close(self, status: str) -> None:
-        """The run is over, or stopped until it is resumed.
+        """Called when the run has ended, or was stopped and may be resumed.
 
         Args:
             status: `done`, `preempted` or `failed`.
@@ -77,7 +77,7 @@ class Tracker(Kind):
 
 
 class Csv(Tracker):
-    """A file `metrics.csv` in the run's folder: a row for each line, a column for each metric."""
+    """A file `metrics.csv` in the run's folder, with a row for each line of metrics."""
 
     behaviour: ClassVar[str | None] = "fgspec.training.csv_file:Csv"
     type: Literal["csv"] = "csv"
@@ -126,7 +126,7 @@ class Wandb(Named):
         Values(
             {
                 "offline": "Metrics go to files in the run's folder.",
-                "online": "Metrics are sent as they come.",
+                "online": "Metrics are sent while the run is trained.",
             }
         ),
     ] = Field(

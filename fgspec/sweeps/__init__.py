@@ -1,1 +1,1 @@
-"""Many specs from one file, and their runs in one folder."""
+"""Sweeps: many specs from one file, and their runs in one folder."""

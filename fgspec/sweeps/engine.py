@@ -1,4 +1,4 @@
-"""Runs of a sweep somewhere: started, watched, tried again; where is an engine's business."""
+"""Starts, watches and retries the runs of a sweep. An engine decides where they are trained."""
 
 import os
 import re
@@ -12,34 +12,34 @@ from typing import Any, Protocol
 
 from fgspec.errors import STOPPED
 from fgspec.spec.metrics import shown
-from fgspec.sweeps.folder import ENDED, Found, Planned, SweepDir, fail, status
+from fgspec.sweeps.folder import ENDED, Planned, RunStatus, SweepDir, fail, status
 from fgspec.sweeps.node import Order
 from fgspec.training.loop import Preempted
 
 TICK = 0.1
-"""Seconds between two looks at whether the sweep was told to stop."""
+"""Seconds between two checks whether the sweep was told to stop."""
 
 _PROGRESS = re.compile(r"run |step \d|compilation cache|    |Traceback|  File ")
-"""Lines of a process that say nothing of why it ended: its progress, and where a traceback was."""
+"""Lines of output that do not say why a process ended: progress, and the lines of a traceback."""
 
 _LAST = 5
-"""Lines of what a process printed that may be the reason of its end."""
+"""How many of the last lines of output are shown as the reason, at most."""
 
 FINAL = (2, 3, STOPPED)
-"""Exit codes that another try would not change: a bad spec, a refused resume, told to stop."""
+"""Exit codes for which a retry is useless: a wrong spec, a refused resume, a request to stop."""
 
 
 @dataclass(frozen=True)
 class Site:
-    """What an engine needs to know.
+    """What an engine needs to know about a sweep.
 
     Attributes:
-        folder: of the sweep, locked.
-        lock: the descriptor of that lock.
-        jobs: how many runs at a time; None if it was not said.
-        resources: what a run asks for, in the words of Ray or submitit: ours would be a third
-            vocabulary to learn.
-        say: called with a line about what the engine does.
+        folder: the folder of the sweep, locked.
+        lock: the file descriptor of that lock.
+        jobs: how many runs may be trained at a time; None if this was not given.
+        resources: what each run asks for, in the names of Ray or submitit, so that users need not
+            learn names of our own.
+        say: prints a line about what the engine does.
     """
 
     folder: SweepDir
@@ -51,11 +51,11 @@ class Site:
 
 @dataclass(frozen=True)
 class Gone:
-    """How what an engine started is over.
+    """How a process, task or job ended.
 
     Attributes:
-        code: its exit code, if it left one.
-        how: that it ended, in words.
+        code: its exit code; None if it is unknown.
+        how: how it ended, in words, such as "ended with exit code 1".
     """
 
     code: int | None
@@ -63,32 +63,32 @@ class Gone:
 
 
 class Engine(Protocol):
-    """Where runs are trained. A handle stands for one run that was started."""
+    """Trains the runs of one sweep. Each run that was started is known by a handle, a string."""
 
     @property
     def at_once(self) -> int | None:
-        """How many runs it is given at a time; None for all."""
+        """How many runs may be started at a time; None means all."""
         ...
 
     @property
     def pause(self) -> float:
-        """Seconds between two looks at them."""
+        """Seconds to wait between two calls of `gone`."""
         ...
 
     def under_way(self, todo: Sequence[Planned]) -> Mapping[str, Planned]:
-        """Runs that an earlier call of the sweep started and that are not over, by handle."""
+        """Runs that an earlier call of the sweep started and that have not ended, by handle."""
         ...
 
-    def start(self, runs: Sequence[Found]) -> Mapping[str, Planned]:
-        """Start runs; each by its handle."""
+    def start(self, runs: Sequence[RunStatus]) -> Mapping[str, Planned]:
+        """Start runs; returns each by its handle."""
         ...
 
     def gone(self, handles: Sequence[str]) -> Mapping[str, Gone]:
-        """Those that are over."""
+        """Those of the runs that have ended, by handle."""
         ...
 
     def leave(self, handles: Sequence[str]) -> str:
-        """The sweep was told to stop; returns what has become of its runs."""
+        """Called when the sweep was told to stop; returns what happens to its runs, in words."""
         ...
 
 
@@ -97,9 +97,9 @@ class Watch:
     """How runs are watched.
 
     Attributes:
-        retries: further tries of a run whose process was killed or failed without a word.
-        say: called with a line for every run that ended.
-        stopping: whether the sweep was told to stop.
+        retries: how often a run is tried again after its process was killed or failed.
+        say: prints a line for every run that ended.
+        stopping: returns whether the sweep was told to stop.
     """
 
     retries: int
@@ -107,30 +107,31 @@ class Watch:
     stopping: Callable[[], bool]
 
 
-def place(folder: SweepDir, found: Found) -> Path:
-    """The folder of a run: that which it has, or else the one it will get."""
-    planned = found.planned
+def place(folder: SweepDir, run: RunStatus) -> Path:
+    """The folder of a run: the existing one, or else the one that it will get."""
+    planned = run.planned
     label = f"seed-{planned.seed}-{planned.sha256[:8]}"
-    return found.run or folder.path / planned.name / label
+    return run.run or folder.path / planned.name / label
 
 
-def command(folder: SweepDir, found: Found) -> list[str]:
-    """The command line that begins a run, and goes on with it once it has begun."""
-    planned = found.planned
+def command(folder: SweepDir, run: RunStatus) -> list[str]:
+    """The command line that starts a run, or resumes it if it exists."""
+    planned = run.planned
     spec = [str(folder.spec(planned.arm)), "--set", f"seed={planned.seed}"]
-    run = ["--run", str(place(folder, found))]
-    return [sys.executable, "-m", "fgspec", "train", *spec, *run]
+    to_folder = ["--run", str(place(folder, run))]
+    return [sys.executable, "-m", "fgspec", "train", *spec, *to_folder]
 
 
-def order(folder: SweepDir, found: Found) -> Order:
-    """What a node of a cluster is to do for a run."""
+def order(folder: SweepDir, run: RunStatus) -> Order:
+    """What a node of a cluster must do for a run."""
     folder = SweepDir(folder.path.resolve())
-    planned = found.planned
-    found = Found(planned, found.state, found.run and found.run.resolve())
+    planned = run.planned
+    run = RunStatus(planned, run.state, run.run and run.run.resolve())
     return Order(
-        # The order's own lock waits for a process that a lost node left behind.
-        command=(*command(folder, found), "--break-lock"),
-        run=str(place(folder, found)),
+        # The run's lock can be broken, because the order's own lock already waits for a process
+        # that a lost node left behind.
+        command=(*command(folder, run), "--break-lock"),
+        run=str(place(folder, run)),
         log=str(folder.log(planned)),
         lock=str(folder.lock(planned)),
         code=str(folder.code(planned)),
@@ -140,11 +141,11 @@ def order(folder: SweepDir, found: Found) -> Order:
 
 
 def run_all(folder: SweepDir, todo: Sequence[Planned], engine: Engine, watch: Watch) -> None:
-    """Run what is to be done.
+    """Train all runs of `todo`.
 
     Raises:
-        Preempted: told to stop; says what has become of the runs.
-        UserError: the engine cannot start them.
+        Preempted: the sweep was told to stop; the message says what happens to the runs.
+        UserError: the engine cannot start the runs.
     """
     active = dict(engine.under_way(todo))
     tries = dict.fromkeys(todo, watch.retries)
@@ -158,32 +159,32 @@ def run_all(folder: SweepDir, todo: Sequence[Planned], engine: Engine, watch: Wa
             raise Preempted(engine.leave([*active]))
         for handle, gone in engine.gone([*active]).items():
             planned = active.pop(handle)
-            (found,) = status(folder, [planned])
-            again = found.state not in ENDED and tries[planned] > 0 and gone.code not in FINAL
+            (run,) = status(folder, [planned])
+            again = run.state not in ENDED and tries[planned] > 0 and gone.code not in FINAL
             if again:
                 tries[planned] -= 1
                 waiting.append(planned)
-                watch.say(f"{planned}: {gone.how} at step {found.step}; it is tried again")
+                watch.say(f"{planned}: {gone.how} at step {run.step}; it is tried again")
                 continue
             log = folder.log(planned)
-            if found.state != "done" and gone.code == STOPPED:
-                watch.say(f"{planned}: {gone.how} at step {found.step}; see {log}")
+            if run.state != "done" and gone.code == STOPPED:
+                watch.say(f"{planned}: {gone.how} at step {run.step}; see {log}")
                 continue
-            if found.state != "done":
+            if run.state != "done":
                 fail(folder, planned, _reason(gone.how, log))
             watch.say(outcome(*status(folder, [planned])))
 
 
 def _told_to_stop(pause: float, stopping: Callable[[], bool]) -> bool:
-    """Let some seconds pass, unless the sweep is told to stop."""
+    """Wait for some seconds, or until the sweep is told to stop; returns whether it was."""
     until = time.monotonic() + pause
-    while not (told := stopping()) and time.monotonic() < until:
+    while not (stop := stopping()) and time.monotonic() < until:
         time.sleep(TICK)
-    return told
+    return stop
 
 
 def _reason(how: str, log: Path) -> str:
-    """Why a process failed: what it printed at last, after all that tells its progress."""
+    """Why a process failed: the last lines that it printed, without its progress."""
     if not log.exists():
         return f"{how}; it printed nothing"
     last: list[str] = []
@@ -191,19 +192,19 @@ def _reason(how: str, log: Path) -> str:
         if _PROGRESS.match(line) or len(last) == _LAST:
             break
         last.insert(0, line)
-    said = " ".join(filter(None, map(str.strip, last)))
-    return f"{said or how}; see {log}"
+    printed = " ".join(filter(None, map(str.strip, last)))
+    return f"{printed or how}; see {log}"
 
 
-def outcome(found: Found) -> str:
-    """A line on a run that ended."""
-    if found.reason:
-        return f"{found.planned}: {found.state}: {found.reason}"
-    metric = shown(found.metrics)
-    told = f", {metric} {found.metrics[metric]:.4f}" if metric in found.metrics else ""
-    return f"{found.planned}: {found.state} at step {found.step}{told}"
+def outcome(run: RunStatus) -> str:
+    """A line about a run that ended."""
+    if run.reason:
+        return f"{run.planned}: {run.state}: {run.reason}"
+    metric = shown(run.metrics)
+    value = f", {metric} {run.metrics[metric]:.4f}" if metric in run.metrics else ""
+    return f"{run.planned}: {run.state} at step {run.step}{value}"
 
 
 def how(code: int) -> str:
-    """That a process ended, in words."""
+    """How a process ended, in words."""
     return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"

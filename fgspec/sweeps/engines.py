@@ -1,4 +1,7 @@
-"""Where a sweep's runs can be trained, one class each; packages are imported on use."""
+"""The places where a sweep's runs can be trained, one class each.
+
+The packages that they need are imported when a sweep begins.
+"""
 
 from typing import ClassVar, Literal
 
@@ -10,12 +13,12 @@ ENGINES = table("sweep engine", "engines")
 
 
 class SweepEngine(Kind):
-    """A place where runs of a sweep are trained, which `fgspec sweep --on NAME` asks for.
+    """A place where runs of a sweep are trained, chosen by `fgspec sweep --on NAME`.
 
     Attributes:
         resources: whether runs can ask for resources, with `--resource`.
-        outlives: whether its runs go on when the process that started them has ended, so that
-            another engine must ask `refuse_under_way` before it starts the same runs.
+        outlives: whether its runs continue after the process that started them has ended. Then
+            `refuse_under_way` is called before another engine starts the same runs.
     """
 
     table: ClassVar = ENGINES
@@ -23,18 +26,18 @@ class SweepEngine(Kind):
     outlives: ClassVar[bool] = False
 
     def begin(self, site: Site) -> Engine:
-        """What starts and watches the runs of one sweep.
+        """Make the engine that starts and watches the runs of one sweep.
 
         Raises:
-            UserError: a package is not installed, or what the site asks for cannot be had.
+            UserError: a package is not installed, or the resources of `site` are not available.
         """
         raise self.lacks("begin")
 
     def refuse_under_way(self, folder: SweepDir) -> None:
-        """Raise if runs that it started for this sweep are not over.
+        """Raise if runs of this sweep that this engine started have not ended.
 
         Raises:
-            UserError: they are not, or it cannot be known.
+            UserError: runs have not ended, or this cannot be found out.
         """
 
 

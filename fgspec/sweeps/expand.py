@@ -1,4 +1,4 @@
-"""A sweep file -> its arms: named, resolved specs, no two of them alike."""
+"""Reads a sweep file, and makes its arms: named, resolved specs, no two of which are equal."""
 
 import hashlib
 import itertools
@@ -22,27 +22,27 @@ from fgspec.spec.sweep import Draw, Optuna, Random, Settings, SweepFile
 from fgspec.yaml.load import Document, YamlError, read
 
 RESERVED = {
-    "fgspec": "is that of the base",
+    "fgspec": "is taken from the base",
     "extends": "belongs in the base",
-    "name": "is made of the sweep's name and the arm's",
+    "name": "is made from the names of the sweep and the arm",
     "seed": "belongs in `seeds`, which all arms share",
 }
-"""Fields that no arm sets, and why."""
+"""Fields that an arm cannot set, and why."""
 
 UNTRAINED = ("name", "description", "expect")
-"""Fields that say nothing of what is trained: arms that differ in them only are the same."""
+"""Fields that do not affect training: arms that differ only in them train the same."""
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One resolved spec of several that are compared.
+    """One of the resolved specs that a sweep compares.
 
     Attributes:
-        label: its name among the others.
+        label: its name within the sweep.
         loaded: the spec, with the first seed.
-        drawn: what was drawn for it at random, as `--set` takes it.
-        baseline: that it is, if it is one.
-        rule: the spec that it is a baseline of.
+        drawn: the fields that were drawn for it at random, in the form of `--set`.
+        baseline: the baseline that it is, or None.
+        rule: the spec that a baseline is compared with.
         says: what a baseline was fitted to, in words.
     """
 
@@ -55,14 +55,14 @@ class Arm:
 
     @property
     def fits(self) -> str:
-        """What of its rule's program it must still be fitted to, in words; empty if nothing."""
+        """What a baseline must still be fitted to, in words; empty if nothing."""
         return "" if self.baseline is None or self.says else self.baseline.fits
 
     def over(self, fields: Mapping[str, Any]) -> Loaded:
-        """The arm's spec with further fields, by path.
+        """The arm's spec with further fields set, by path.
 
         Raises:
-            SpecError: the language refuses them.
+            SpecError: the resulting spec is not valid.
         """
         origin = self.loaded.origins.get(("name",), Origin("--set"))
         changes = [Change(keys_of(path), value, origin) for path, value in fields.items()]
@@ -71,11 +71,11 @@ class Arm:
 
 @dataclass(frozen=True)
 class Search:
-    """Arms that are chosen while others are run.
+    """A search, whose arms are chosen while earlier ones are trained.
 
     Attributes:
-        drawn: how many, and what each field is chosen from.
-        arm: (number, a value of every field) -> that arm.
+        drawn: how many arms there are, and what each field is chosen from.
+        arm: makes an arm from its number and a value of every field.
     """
 
     drawn: Optuna
@@ -84,15 +84,16 @@ class Search:
 
 @dataclass(frozen=True)
 class Sweep:
-    """Arms that are run with the same seeds.
+    """Arms that are trained with the same seeds.
 
     Attributes:
-        name: of the folder of all runs.
-        text: of the file that says so.
-        arms: no two train the same; of a search one, with the first value of every field.
-        seeds: of every arm.
-        dropped: a line for every arm left out because another trains the same.
-        search: chooses the arms; None where they are known.
+        name: the name of the sweep, and of the folder of its runs.
+        text: the text of the sweep file.
+        arms: the arms, no two of which train the same. For a search this is a single example, with
+            the first value of every field.
+        seeds: the seeds of every arm.
+        dropped: a line for every arm that is left out because another one trains the same.
+        search: chooses the arms; None if the file states them.
     """
 
     name: str
@@ -105,7 +106,7 @@ class Sweep:
 
 @dataclass(frozen=True)
 class _Choice:
-    """A part of an arm: what its label says and what it sets."""
+    """A part of an arm: a part of its label, and the fields that it sets."""
 
     label: str
     changes: tuple[Change, ...]
@@ -113,7 +114,7 @@ class _Choice:
 
 
 def is_sweep(path: Path) -> bool:
-    """Whether a file says from which spec its arms are made, and so is no spec itself."""
+    """Whether a file is a sweep file, which has `base`, and not a spec."""
     try:
         return "base" in read(path).value
     except YamlError:
@@ -125,10 +126,10 @@ def load_sweep(path: str | Path, overrides: Sequence[str] = ()) -> Sweep:
 
     Args:
         path: a YAML file.
-        overrides: `path=value` strings as given to `--set`, for every arm.
+        overrides: `path=value` strings as given to `--set`, which apply to every arm.
 
     Raises:
-        SpecError: with one line for everything that is wrong, of the file or of any arm.
+        SpecError: the file or an arm has mistakes; there is a line for each.
     """
     file = Path(path)
     try:
@@ -136,7 +137,7 @@ def load_sweep(path: str | Path, overrides: Sequence[str] = ()) -> Sweep:
     except YamlError as error:
         raise SpecError(str(error).splitlines()) from None
     if "base" not in document.value and "training" in document.value:
-        message = f"this is a spec; a sweep of it says base: {file.name}"
+        message = f"this is a spec; write a sweep file that has base: {file.name}"
         raise SpecError([f"{document.values[()]}: {message}"])
     record, problems = validate_record(SweepFile, document.value)
     if record is None or (problems := _problems(record, file)):
@@ -153,30 +154,31 @@ def load_sweep(path: str | Path, overrides: Sequence[str] = ()) -> Sweep:
 
 
 def fitted(sweep: Sweep, cost: Callable[[Loaded], ProgramCost]) -> Sweep:
-    """A sweep whose baselines are fitted to what their rules cost.
+    """Fit the baselines of a sweep to the cost of their rules.
 
     Args:
-        sweep: of `load_sweep`.
-        cost: of the program of a spec.
+        sweep: the sweep from `load_sweep`.
+        cost: returns the cost of a spec's program.
 
     Returns:
-        The sweep, without the baselines that cannot be had, which its `dropped` names.
+        The sweep with fitted baselines. Those that cannot be fitted are left out, and its `dropped`
+        names them.
 
     Raises:
-        SpecError: a program cannot be made.
+        SpecError: a spec cannot be compiled.
     """
     arms, lines = list[Arm](), list[str]()
     for arm in sweep.arms:
         if not arm.fits or arm.baseline is None or arm.rule is None:
             arms.append(arm)
             continue
-        found = arm.baseline.fitted(cost(arm.rule), partial(_cost, cost, arm))
-        if found.fields is None:
-            lines.append(f"{arm.label} is left out: {found.says}")
+        fit = arm.baseline.fitted(cost(arm.rule), partial(_cost, cost, arm))
+        if fit.fields is None:
+            lines.append(f"{arm.label} is left out: {fit.says}")
             continue
-        description = f"{arm.baseline.title}: {found.says}"
-        loaded = arm.over({**found.fields, "description": description})
-        arms.append(replace(arm, loaded=loaded, says=found.says))
+        description = f"{arm.baseline.title}: {fit.says}"
+        loaded = arm.over({**fit.fields, "description": description})
+        arms.append(replace(arm, loaded=loaded, says=fit.says))
     kept, dropped = _distinct(arms)
     return replace(sweep, arms=kept, dropped=(*sweep.dropped, *lines, *dropped))
 
@@ -191,34 +193,34 @@ def _cost(
 
 
 def beside_rule(rule: Loaded, baseline: Baseline, name: str, origin: Origin) -> Loaded:
-    """The spec of a baseline that stands beside a learning rule.
+    """Make the spec of a baseline from the spec of a learning rule.
 
     Args:
         rule: the rule's spec.
-        baseline: that is made of it.
-        name: of the new spec.
-        origin: of the fields that the baseline sets.
+        baseline: the baseline to make.
+        name: the name of the new spec.
+        origin: the place in the sweep file that errors in the baseline's fields refer to.
 
     Raises:
-        SpecError: the language refuses it.
+        SpecError: the resulting spec is not valid.
     """
-    own = {
+    fields = {
         "rule": baseline.rule,
         "name": name,
         "description": baseline.title,
         **baseline.fields(),
     }
-    changes = [Change(keys_of(path), value, origin) for path, value in own.items()]
+    changes = [Change(keys_of(path), value, origin) for path, value in fields.items()]
     changes += [replace(setting(text), origin=origin) for text in baseline.set]
     return laid_over(rule, [keys_of(path) for path in baseline.forgets], changes)
 
 
 def _baselines(record: SweepFile, arms: Sequence[Arm], document: Document) -> list[Arm]:
-    """The baselines of every arm, or one error with the mistakes of all.
+    """The baselines of every arm, or a single error with all mistakes.
 
-    They are made from resolved specs, so what `--set` says of the rule is not said of them.
+    They are made from resolved specs, so `--set` is not applied to them a second time.
     """
-    found, wrong, taken = list[Arm](), dict[str, list[str]](), dict[str, int]()
+    baselines, wrong, taken = list[Arm](), dict[str, list[str]](), dict[str, int]()
     for arm in arms:
         taken.setdefault(arm.label, 1)
     for arm, (index, baseline) in itertools.product(arms, enumerate(record.baselines)):
@@ -232,15 +234,15 @@ def _baselines(record: SweepFile, arms: Sequence[Arm], document: Document) -> li
             for line in error.lines:
                 wrong.setdefault(line, []).append(label)
             continue
-        found.append(Arm(label, loaded, (), baseline, arm.loaded))
+        baselines.append(Arm(label, loaded, (), baseline, arm.loaded))
     if wrong:
         count = len(arms) * (len(record.baselines) + 1)
         raise SpecError([of_arms(line, labels, count) for line, labels in wrong.items()])
-    return found
+    return baselines
 
 
 def _problems(record: SweepFile, file: Path) -> list[Problem]:
-    """What no type says: reserved fields, lists of other lengths, draws from nothing, bases."""
+    """Mistakes that types cannot express: reserved fields, lengths, ranges of draws, bases."""
     drawings = {
         name: drawing.fields
         for name, drawing in (("random", record.random), ("optuna", record.optuna))
@@ -252,7 +254,7 @@ def _problems(record: SweepFile, file: Path) -> list[Problem]:
     named += [(("zip", path), path) for path in record.zip]
     named += [((name, "fields", path), path) for name, own in drawings.items() for path in own]
     problems = [
-        Problem(at, f"no arm sets {first}: it {RESERVED[first]}", False, at_key=True)
+        Problem(at, f"an arm cannot set {first}: it {RESERVED[first]}", False, at_key=True)
         for at, path in named
         if (first := keys_of(path)[0]) in RESERVED
     ]
@@ -269,18 +271,18 @@ def _problems(record: SweepFile, file: Path) -> list[Problem]:
     ]
     lengths = {len(values) for values in record.zip.values()}
     if len(lengths) > 1:
-        told = ", ".join(f"{path} has {len(v)}" for path, v in record.zip.items())
-        problems.append(Problem(("zip",), f"must be lists of one length ({told})", False))
+        each = ", ".join(f"{path} has {len(v)}" for path, v in record.zip.items())
+        problems.append(Problem(("zip",), f"must be lists of equal length ({each})", False))
     if len(set(record.seeds)) < len(record.seeds):
         problems.append(Problem(("seeds",), "must name each seed once"))
     if record.optuna is not None:
         problems += [
-            Problem((name,), "optuna chooses every arm; use another sweep for these", False)
+            Problem((name,), "optuna chooses all arms; use a separate sweep for these", False)
             for name in ("arms", "grid", "zip", "random", "baselines")
             if getattr(record, name)
         ]
         if len(record.base) > 1:
-            problems.append(Problem(("base",), "optuna takes one base", False))
+            problems.append(Problem(("base",), "optuna needs a single base", False))
     return problems + [
         Problem((name, "fields", path), text)
         for name, own in drawings.items()
@@ -290,10 +292,10 @@ def _problems(record: SweepFile, file: Path) -> list[Problem]:
 
 
 def _unsettable(text: str) -> str:
-    """Why a baseline cannot set what a text says; empty if it can."""
+    """Why a baseline cannot set `path=value`; empty if it can."""
     first = keys_of(text.partition("=")[0])[0]
     if first in RESERVED:
-        return f"no baseline sets {first}: it {RESERVED[first]}"
+        return f"a baseline cannot set {first}: it {RESERVED[first]}"
     try:
         setting(text)
     except SpecError as error:
@@ -314,14 +316,14 @@ def _unusable(draw: Draw) -> str:
 def _resolved(
     record: SweepFile, document: Document, file: Path, overrides: Sequence[str]
 ) -> list[Arm]:
-    """Every arm, or one error with the mistakes of all."""
+    """All arms, or a single error with the mistakes of all of them."""
     chosen = [("", ())] if not record.arms else [*record.arms.items()]
     by_name = [_Choice(name, _changes(dict(own), document, ("arms", name))) for name, own in chosen]
     axes = [by_name, *_grid(record, document), _zipped(record, document)]
     axes.append(_drawn(record.random, document))
     common = _changes(record.set, document, ("set",))
     seed = Change(("seed",), record.seeds[0], _origin(document, ("seeds",)))
-    several, found, taken = len(record.base) > 1, list[Arm](), dict[str, int]()
+    several, arms, taken = len(record.base) > 1, list[Arm](), dict[str, int]()
     wrong: dict[str, list[str]] = {}
     for base, parts in itertools.product(record.base, list(itertools.product(*axes))):
         words = [_plain(Path(base).stem)] * several + [part.label for part in parts]
@@ -333,20 +335,20 @@ def _resolved(
         named = Change(("name",), name, _origin(document, ("name",)))
         try:
             loaded = load(beside(file, base), overrides, [*common, *own, seed, named])
-            found.append(Arm(label or record.name, loaded, drawn))
+            arms.append(Arm(label or record.name, loaded, drawn))
         except SpecError as error:
             for line in error.lines:
                 wrong.setdefault(line, []).append(label)
     if wrong:
-        count = len(found) + len({label for labels in wrong.values() for label in labels})
+        count = len(arms) + len({label for labels in wrong.values() for label in labels})
         raise SpecError([of_arms(line, labels, count) for line, labels in wrong.items()])
-    return found
+    return arms
 
 
 def _searched(
     record: SweepFile, drawn: Optuna, document: Document, file: Path, overrides: Sequence[str]
 ) -> Sweep:
-    """A sweep whose arms are not known yet, and one with the first value of every field."""
+    """A sweep whose arms are chosen later, with an example that has each field's first value."""
     common = _changes(record.set, document, ("set",))
     seed = Change(("seed",), record.seeds[0], _origin(document, ("seeds",)))
 
@@ -369,7 +371,7 @@ def _searched(
 
 
 def of_arms(line: str, labels: list[str], count: int) -> str:
-    """A mistake, and in which arms it is if not in all."""
+    """A mistake, with the arms that have it if not all do."""
     if len(labels) == count:
         return line
     more = f" and {len(labels) - 3} more" if len(labels) > 3 else ""
@@ -377,7 +379,7 @@ def of_arms(line: str, labels: list[str], count: int) -> str:
 
 
 def untaken(label: str, taken: dict[str, int]) -> str:
-    """`label`, or `label-2` the second time; `taken` counts."""
+    """`label`, or `label-2` the second time; `taken` counts how often each label was used."""
     taken[label] = taken.get(label, 0) + 1
     return label if taken[label] == 1 else f"{label}-{taken[label]}"
 
@@ -389,7 +391,7 @@ def _changes(own: Settings, document: Document, at: tuple[str, ...]) -> tuple[Ch
 
 
 def _origin(document: Document, path: tuple[str | int, ...]) -> Origin:
-    """That of a value of the sweep file; of what holds it where it is not written there."""
+    """The place of a value in the sweep file, or of the nearest section that is written there."""
     while path not in document.values:
         path = path[:-1]
     mark = document.values[path]
@@ -420,7 +422,7 @@ def _one(path: str, value: Any, document: Document, at: tuple[str | int, ...]) -
 
 
 def _word(path: str, value: Any) -> str:
-    """A value in a label: text alone, anything else after the last key of its path."""
+    """A value as part of a label: text as it is, anything else with the last key of its path."""
     if isinstance(value, str):
         text = value
     elif isinstance(value, Mapping) and set(value) == {"type"}:
@@ -433,12 +435,12 @@ def _word(path: str, value: Any) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text with nothing but what the names of specs may have."""
+    """Text with only the characters that the name of a spec may have."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-")
 
 
 def shortened(name: str) -> str:
-    """A name of at most as many letters as a spec's may have, with a piece of its hash if cut."""
+    """A name that is short enough for a spec; if it is cut, it ends in a part of its hash."""
     if len(name) <= LONGEST_NAME:
         return name
     piece = hashlib.sha256(name.encode()).hexdigest()[:8]
@@ -460,10 +462,10 @@ def _drawn(drawn: Random | None, document: Document) -> list[_Choice]:
 
 
 def _value(draw: Draw, rng: random.Random) -> Any:
-    """One draw; numbers that are not whole have four digits, so that they can be read."""
+    """One draw; numbers that are not whole are rounded to four digits, to be readable."""
     if draw.values is not None:
         return rng.choice(draw.values)
-    low, high = draw.low or 0, draw.high or 0  # `_problems` refuses those that are not given
+    low, high = draw.low or 0, draw.high or 0  # `_problems` refuses draws without them
     if draw.scale == "log":
         number = math.exp(rng.uniform(math.log(low), math.log(high)))
     else:
@@ -474,23 +476,23 @@ def _value(draw: Draw, rng: random.Random) -> Any:
 
 
 def readable(number: float, low: float, high: float) -> float:
-    """A number with four digits, between these."""
+    """A number rounded to four digits, and kept between `low` and `high`."""
     return min(max(float(f"{number:.4g}"), low), high)
 
 
 def trained(loaded: Loaded) -> str:
-    """A hash of all that decides what a spec trains, whatever it is called."""
+    """A hash of everything that affects what a spec trains, but not of its name."""
     values = loaded.values()
     return identity({name: value for name, value in values.items() if name not in UNTRAINED})
 
 
-# Name, description and expectation are in the hash of a spec, but nothing is learned from training
-# it twice.
+# The hash of a spec covers its name, description and expectation too. But training it a second time
+# because they differ would show nothing new.
 def _distinct(arms: Sequence[Arm]) -> tuple[tuple[Arm, ...], tuple[str, ...]]:
     kept: dict[str, Arm] = {}
     dropped = []
     for arm in arms:
-        # What is still to be fitted will train something else than what it is like so far.
+        # A baseline that is still to be fitted will differ from an arm that it equals now.
         same = kept.setdefault(f"{trained(arm.loaded)} {arm.fits}", arm)
         if same is not arm:
             dropped.append(f"{arm.label} is left out: it trains the same as {same.label}")

@@ -1,6 +1,6 @@
-"""The folder of a sweep: its arms as specs, the runs of each, and which are still to be done.
+"""The folder of a sweep: the specs of its arms, the runs of each, and the state of every run.
 
-What was run is found by the hash of its spec, so nothing is run twice whatever happened meanwhile.
+Runs are found by the hash of their spec. So no run is trained twice, however a sweep was stopped.
 """
 
 import fcntl
@@ -26,10 +26,10 @@ from fgspec.training.run_log import checked_lines
 VERSION = 1
 _LONGEST_REASON = 1000
 DAMAGED = "damaged"
-"""The state of a run whose record or log is not what was written: nothing of it counts."""
+"""The state of a run whose record or log was changed or damaged; its results do not count."""
 
 ENDED = ("done", "failed", DAMAGED)
-"""States that no further training changes."""
+"""States in which a run is not trained further."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,12 @@ class Planned:
     """One run that a sweep asks for.
 
     Attributes:
-        arm: label of its arm.
-        seed: of the run.
-        name: of its spec, and so of the folder that holds it.
-        sha256: of its resolved spec.
-        steps: updates in all.
-        drawn: what was drawn for its arm at random.
+        arm: the label of its arm.
+        seed: its seed.
+        name: the name of its spec, and of the folder that contains the run.
+        sha256: the hash of its resolved spec.
+        steps: how many updates it has.
+        drawn: the fields that were drawn for its arm at random.
     """
 
     arm: str
@@ -53,23 +53,23 @@ class Planned:
     drawn: str = ""
 
     def __str__(self) -> str:
-        """As progress names it."""
+        """The name of the run in progress messages."""
         return f"{self.arm} seed {self.seed}"
 
 
 @dataclass(frozen=True)
-class Found:
-    """What there is of a planned run.
+class RunStatus:
+    """How far a planned run is.
 
     Attributes:
-        planned: what was asked for.
-        state: `waiting`, `begun`, or how it ended: `preempted`, `failed` or `done`; `damaged`.
-        run: its folder, once there is one.
-        step: of the last line of its metrics.
-        metrics: the last value of each, as known so far.
-        reason: why it failed, or what is damaged and what mends it, if that is known.
-        mendable: whether it failed before or beside its training, by what a user can mend: data, a
-            checkpoint, memory. The next call of the sweep tries it again.
+        planned: the planned run.
+        state: `waiting`, `begun`, `preempted`, `failed`, `done` or `damaged`.
+        run: its folder; None as long as it has none.
+        step: the step of the last line of its metrics.
+        metrics: the last value of each metric so far.
+        reason: why it failed, or what is damaged and how to repair it; empty if unknown.
+        mendable: whether it failed for a reason that the user can remove, such as missing data, a
+            damaged checkpoint or too little memory. The next call of the sweep tries it again.
     """
 
     planned: Planned
@@ -82,7 +82,7 @@ class Found:
 
     @property
     def over(self) -> bool:
-        """Whether nothing is to be done for it any more."""
+        """Whether the run needs no further training."""
         return self.state in ENDED and not self.mendable
 
 
@@ -94,12 +94,12 @@ class SweepDir:
 
     @property
     def record(self) -> Path:
-        """What is planned."""
+        """The file that lists the planned runs."""
         return self.path / "sweep.json"
 
     @property
     def trials(self) -> Path:
-        """What a search chose, in order."""
+        """The file with the choices of a search, in order."""
         return self.path / "trials.json"
 
     def spec(self, arm: str) -> Path:
@@ -107,36 +107,36 @@ class SweepDir:
         return self.path / "specs" / f"{arm}.yaml"
 
     def log(self, planned: Planned) -> Path:
-        """What the process of a run printed."""
+        """The output of a run's process."""
         return self.path / "logs" / f"{planned.arm}-seed-{planned.seed}.txt"
 
     def failure(self, planned: Planned) -> Path:
-        """Why a run failed; there is none where it did not, or is tried again."""
+        """The file that says why a run failed. A run that did not, or is tried again, has none."""
         file = f"{planned.arm}-seed-{planned.seed}.{planned.sha256[:8]}.json"
         return self.path / "failures" / file
 
     def code(self, planned: Planned) -> Path:
-        """The exit code of the process of a run, where a job of a cluster leaves it."""
+        """The file to which a job on a cluster writes the exit code of a run's process."""
         return self.log(planned).with_suffix(f".{planned.sha256[:8]}.code")
 
     def lock(self, planned: Planned) -> Path:
-        """What the process of a run on a cluster holds locked."""
+        """The file that a run's process on a cluster keeps locked."""
         return self.log(planned).with_suffix(f".{planned.sha256[:8]}.lock")
 
 
 def record(
     folder: SweepDir, sweep: Sweep, steps: Mapping[str, int], to_come: int = 0
 ) -> list[Planned]:
-    """Write down, or once more, what a sweep asks for; runs that are there stay.
+    """Write the plan of a sweep, or overwrite it; existing runs are kept.
 
     Args:
-        folder: of the sweep, locked.
-        sweep: its arms, resolved.
-        steps: updates of a run of every arm.
-        to_come: further runs, whose arms a search has yet to choose.
+        folder: the folder of the sweep, locked.
+        sweep: the sweep, with its resolved arms.
+        steps: how many updates a run of every arm has, by label.
+        to_come: how many runs are still to come, because a search has not chosen their arms yet.
 
     Returns:
-        Every run, in the order in which they are run.
+        All runs, in the order in which they are trained.
     """
     planned = [
         Planned(
@@ -160,21 +160,21 @@ def record(
 
 
 def to_come(folder: SweepDir) -> int:
-    """How many further runs a search will choose; 0 of every other sweep.
+    """How many runs a search is still to choose; 0 for all other sweeps.
 
     Raises:
-        UserError: it is no sweep's folder.
+        UserError: it is not the folder of a sweep.
     """
     reopen(folder.path)
-    found = json.loads(folder.record.read_bytes()).get("to_come", 0)
-    return found if isinstance(found, int) else 0
+    count = json.loads(folder.record.read_bytes()).get("to_come", 0)
+    return count if isinstance(count, int) else 0
 
 
 def reopen(path: Path) -> tuple[SweepDir, list[Planned]]:
-    """A sweep's folder and every run it asks for, in the order in which they are run.
+    """The folder of a sweep and all its planned runs, in the order in which they are trained.
 
     Raises:
-        UserError: `path` is no sweep's folder.
+        UserError: `path` is not the folder of a sweep.
     """
     folder = SweepDir(path)
     try:
@@ -184,39 +184,39 @@ def reopen(path: Path) -> tuple[SweepDir, list[Planned]]:
     except (OSError, ValueError, RecursionError, KeyError, TypeError):
         raise UserError(
             f"{path}: not a sweep: it has no readable sweep.json; give the folder that "
-            "`fgspec sweep` named"
+            "`fgspec sweep` printed"
         ) from None
 
 
-def status(folder: SweepDir, planned: list[Planned]) -> list[Found]:
-    """What there is of every planned run."""
-    known: dict[str, dict[str, list[Path]]] = {}
+def status(folder: SweepDir, planned: list[Planned]) -> list[RunStatus]:
+    """How far every planned run is."""
+    folders: dict[str, dict[str, list[Path]]] = {}
     wanted = {run.sha256 for run in planned}
     for name in {run.name for run in planned}:
-        runs = known.setdefault(name, {})
+        by_hash = folders.setdefault(name, {})
         for path in sorted((folder.path / name).glob("*/provenance.json")):
             recorded = _recorded(path)
             today = recorded if recorded in wanted else _of_today(path.parent)
             today = today or _by_name(path.parent, wanted)
-            runs.setdefault(today, []).append(path.parent)
-    found = [_found(run, known[run.name].get(run.sha256, [])) for run in planned]
-    return [_with_failure(folder, one) for one in found]
+            by_hash.setdefault(today, []).append(path.parent)
+    runs = [_run_status(run, folders[run.name].get(run.sha256, [])) for run in planned]
+    return [_with_failure(folder, run) for run in runs]
 
 
-def _with_failure(folder: SweepDir, found: Found) -> Found:
-    """A run, and why it failed if it did: not every failure leaves a run's folder or a summary."""
-    file = folder.failure(found.planned)
-    if found.state == "done" or not file.is_file():
-        return found
+def _with_failure(folder: SweepDir, run: RunStatus) -> RunStatus:
+    """The status with a recorded failure; not every failure leaves a run's folder or summary."""
+    file = folder.failure(run.planned)
+    if run.state == "done" or not file.is_file():
+        return run
     try:
         reason = str(json.loads(file.read_bytes())["reason"])
     except (OSError, ValueError, RecursionError, KeyError, TypeError):
         reason = f"{file} cannot be read"
-    return replace(found, state="failed", reason=reason, mendable=found.state != "failed")
+    return replace(run, state="failed", reason=reason, mendable=run.state != "failed")
 
 
 def fail(folder: SweepDir, planned: Planned, reason: str) -> None:
-    """Write down why a run failed."""
+    """Record why a run failed."""
     write_json(folder.failure(planned), {"reason": " ".join(reason.split())[:_LONGEST_REASON]})
 
 
@@ -229,49 +229,53 @@ def _recorded(provenance: Path) -> str:
 
 @cache
 def _of_today(run: Path) -> str:
-    """The hash of a run's spec with the fields that the language has got since it began."""
+    """The hash of a run's spec in today's language, which may have more fields than it had then."""
     try:
         loaded, record = reopen_run(run)[1], read_record(run / "provenance.json")
-        # Packages and other code count as they were: newer ones may compute something else.
+        # Use the recorded versions of packages and code: newer ones may compute something else.
         return identity(loaded.values(), record.get("methods"), record.get("code"))
     except ResumeError:
         return ""
 
 
 def _by_name(run: Path, wanted: Collection[str]) -> str:
-    """Which of the hashes a run is of whose record cannot be read: its folder's name has a part."""
+    """The hash of a run whose record cannot be read, by the part of it in the folder's name."""
     return next((sha256 for sha256 in wanted if sha256[:8] in run.name.split("-")), "")
 
 
-def _found(planned: Planned, runs: list[Path]) -> Found:
-    """Of several runs of one spec the one that ended, else the newest; a damaged one at last."""
+def _run_status(planned: Planned, runs: list[Path]) -> RunStatus:
+    """The status of a planned run.
+
+    Of several runs of one spec, the one that ended counts, else the newest. A damaged one counts
+    only if there is no other.
+    """
     if not runs:
-        return Found(planned)
+        return RunStatus(planned)
     each = [_look(planned, RunDir(path)) for path in runs]
-    return max(each, key=lambda found: (found.state != DAMAGED, found.state in ENDED))
+    return max(each, key=lambda run: (run.state != DAMAGED, run.state in ENDED))
 
 
-def _look(planned: Planned, run: RunDir) -> Found:
+def _look(planned: Planned, run: RunDir) -> RunStatus:
     metrics: dict[str, Any] = {"step": 0}
     try:
         read_record(run.provenance)
         for line in checked_lines(run):
             metrics |= line
-        return Found(planned, run_state(run), run.path, metrics.pop("step"), metrics)
+        return RunStatus(planned, run_state(run), run.path, metrics.pop("step"), metrics)
     except DamagedRecord as error:
-        return Found(planned, DAMAGED, run.path, reason=f"{error}; {remedy(run)}")
+        return RunStatus(planned, DAMAGED, run.path, reason=f"{error}; {remedy(run)}")
 
 
 def remedy(run: RunDir) -> str:
     """What to do about a damaged run."""
     return (
-        f"fgspec train --resume {run.path} goes back to where its record holds, or remove the "
-        "folder to train it again"
+        f"fgspec train --resume {run.path} resumes from the last part of it that is intact, or "
+        "remove the folder to train it again"
     )
 
 
 def run_state(run: RunDir) -> str:
-    """How a run ended; `begun` if it did not yet, or was killed.
+    """How a run ended; `begun` if it has not ended or was killed.
 
     Raises:
         DamagedRecord: its summary is damaged.
@@ -280,30 +284,31 @@ def run_state(run: RunDir) -> str:
         return "begun"
     state = read_record(run.summary).get("status")
     if not isinstance(state, str):
-        raise DamagedRecord(f"{run.summary}: is damaged: it says no status")
+        raise DamagedRecord(f"{run.summary}: is damaged: it has no status")
     return state
 
 
 @contextmanager
 def locked(folder: SweepDir, say: Callable[[str], None]) -> Iterator[int]:
-    """Make the folder, and wait until no other process runs its sweep; yields a descriptor.
+    """Create the folder, wait until no other process runs its sweep, and lock it.
 
-    Processes that inherit the descriptor hold the lock as well, though their parent be killed.
+    Yields the descriptor of the lock. Processes that inherit it hold the lock too, even if their
+    parent is killed.
 
     Raises:
-        UserError: the folder cannot be made.
+        UserError: the folder cannot be created.
     """
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(
-            f"{folder.path}: cannot be made ({reason}); choose another folder"
+            f"{folder.path}: cannot be created ({reason}); choose another folder"
         ) from None
     with (folder.path / "lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            say(f"waiting: {folder.path} is being run by another process, or by what one started")
+            say(f"waiting: another process, or one that it started, is running {folder.path}")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield file.fileno()

@@ -1,4 +1,4 @@
-"""How far the runs of a sweep are, while they are trained: a table on a terminal, else lines."""
+"""Shows how far the runs of a sweep are: as a live table on a terminal, otherwise as lines."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,24 +16,24 @@ from fgspec.processes.stopping import at_last
 from fgspec.show.lines import say
 from fgspec.show.progress import clock
 from fgspec.show.text import quantity
-from fgspec.sweeps.folder import ENDED, Found, Planned, SweepDir, reopen, status, to_come
+from fgspec.sweeps.folder import ENDED, Planned, RunStatus, SweepDir, reopen, status, to_come
 from fgspec.sweeps.show import status_cells
 
 PAUSE = 1.0
-"""Seconds between two looks at the folder."""
+"""Seconds between two updates from the folder."""
 
 _STEP_TIME = "perf/step_time_s"
 
 
 @contextmanager
 def followed(folder: SweepDir, planned: list[Planned], console: Console) -> Iterator[None]:
-    """Show a table of all runs that renews itself while the block trains them, on a terminal."""
+    """On a terminal, show a live table of all runs while the `with` block trains them."""
     if not console.is_terminal:
         yield
         return
     table = _Looks(folder, planned).table
     live = Live(get_renderable=table, console=console, refresh_per_second=1)
-    with live, at_last(live.stop):  # which shows the cursor again
+    with live, at_last(live.stop):  # stopping shows the cursor again
         yield
 
 
@@ -42,53 +42,53 @@ def watch(
     planned: list[Planned],
     console: Console,
     wait: Callable[[float], None] = time.sleep,
-) -> list[Found]:
-    """Show the table until every run has ended; a line for each change where there is no terminal.
+) -> list[RunStatus]:
+    """Show the table until every run has ended; without a terminal, print a line for each change.
 
     Returns:
-        What there is of every run then.
+        The final status of every run.
     """
-    looks, told = _Looks(folder, planned), dict[Planned, str]()
+    looks, printed = _Looks(folder, planned), dict[Planned, str]()
     with followed(folder, planned, console):
         while True:
             over = looks.over()
-            changed = [one for one in looks.found if told.get(one.planned) != one.state]
-            told |= {one.planned: one.state for one in changed}
+            changed = [run for run in looks.runs if printed.get(run.planned) != run.state]
+            printed |= {run.planned: run.state for run in changed}
             if changed and not console.is_terminal:
-                for one in changed:
-                    step = f"step {one.step}/{one.planned.steps}"
-                    say(console, f"{one.planned}: {one.state} at {step}")
-                say(console, tally(looks.found))
+                for run in changed:
+                    step = f"step {run.step}/{run.planned.steps}"
+                    say(console, f"{run.planned}: {run.state} at {step}")
+                say(console, tally(looks.runs))
             if over:
-                return looks.found
+                return looks.runs
             wait(PAUSE)
 
 
 class _Looks:
-    """What was seen of the runs at the last look; runs that ended are not read again."""
+    """The status of the runs at the last update; runs that have ended are not read again."""
 
     def __init__(self, folder: SweepDir, planned: list[Planned]) -> None:
         self._folder, self._planned = folder, planned
-        self._ended, self._looked = dict[Planned, Found](), 0.0
-        self.found: list[Found] = []
+        self._ended, self._looked = dict[Planned, RunStatus](), 0.0
+        self.runs: list[RunStatus] = []
 
     def over(self) -> bool:
-        """Look again; whether every run has ended, and a search chooses no more."""
+        """Read the folder again; returns whether every run has ended, and no more are to come."""
         more = to_come(self._folder)
         _, self._planned = reopen(self._folder.path)
-        open_ones = [one for one in self._planned if one not in self._ended]
-        new = {one.planned: one for one in status(self._folder, open_ones)}
-        self._ended |= {planned: one for planned, one in new.items() if one.state in ENDED}
-        self.found = [self._ended.get(one) or new[one] for one in self._planned]
+        unfinished = [planned for planned in self._planned if planned not in self._ended]
+        new = {run.planned: run for run in status(self._folder, unfinished)}
+        self._ended |= {planned: run for planned, run in new.items() if run.state in ENDED}
+        self.runs = [self._ended.get(planned) or new[planned] for planned in self._planned]
         return not more and len(self._ended) == len(self._planned)
 
     def table(self) -> Group:
-        """Arms and seeds, and how far all of them are, as of at most `PAUSE` seconds ago."""
+        """The table of arms and seeds with a progress bar, at most `PAUSE` seconds old."""
         if time.monotonic() - self._looked >= PAUSE:
             self.over()
             self._looked = time.monotonic()
-        head, *rows = status_cells(self.found)
-        drawn = {one.arm: one.drawn for one in self._planned if one.drawn}
+        head, *rows = status_cells(self.runs)
+        drawn = {planned.arm: planned.drawn for planned in self._planned if planned.drawn}
         if drawn:
             head, rows = (*head, "drawn"), [(*row, drawn.get(row[0], "")) for row in rows]
         grid = Table(box=None, padding=(0, 2, 0, 0))
@@ -96,31 +96,31 @@ class _Looks:
             grid.add_column(Text(name), no_wrap=True)
         for row in rows:
             grid.add_row(*map(Text, row))
-        done, whole = _steps(self.found)
-        bar = Padding(ProgressBar(total=max(whole, 1), completed=done), 0)  # a line of its own
-        return Group(grid, bar, Text(tally(self.found)))
+        done, total = _steps(self.runs)
+        bar = Padding(ProgressBar(total=max(total, 1), completed=done), 0)  # on its own line
+        return Group(grid, bar, Text(tally(self.runs)))
 
 
-def _steps(found: Sequence[Found]) -> tuple[int, int]:
-    """Updates that are done, or never will be, and all."""
-    whole = sum(one.planned.steps for one in found)
-    over = (one.planned.steps if one.state in ENDED else one.step for one in found)
-    return sum(over), whole
+def _steps(runs: Sequence[RunStatus]) -> tuple[int, int]:
+    """How many updates are done, counting ended runs as complete, and how many there are."""
+    total = sum(run.planned.steps for run in runs)
+    done = (run.planned.steps if run.state in ENDED else run.step for run in runs)
+    return sum(done), total
 
 
-def tally(found: Sequence[Found]) -> str:
-    """How many runs ended, how fast the others are, and about how long they still take."""
-    under_way = [one for one in found if one.state not in ENDED]
-    begun = [one for one in under_way if one.state != "waiting"]
-    words = [f"{len(found) - len(under_way)} of {len(found)} runs ended", f"{len(begun)} under way"]
-    known = {one.planned: one.metrics[_STEP_TIME] for one in found if _STEP_TIME in one.metrics}
-    if under_way and known:
-        typical = fmean(known.values())
+def tally(runs: Sequence[RunStatus]) -> str:
+    """How many runs have ended, how fast the others are, and how long they will still take."""
+    under_way = [run for run in runs if run.state not in ENDED]
+    begun = [run for run in under_way if run.state != "waiting"]
+    words = [f"{len(runs) - len(under_way)} of {len(runs)} runs ended", f"{len(begun)} under way"]
+    step_s = {run.planned: run.metrics[_STEP_TIME] for run in runs if _STEP_TIME in run.metrics}
+    if under_way and step_s:
+        typical = fmean(step_s.values())
         if begun:
-            rate = sum(1 / known.get(one.planned, typical) for one in begun)
+            rate = sum(1 / step_s.get(run.planned, typical) for run in begun)
             words.append(f"{quantity(rate)} steps/s")
         times = [
-            (one.planned.steps - one.step) * known.get(one.planned, typical) for one in under_way
+            (run.planned.steps - run.step) * step_s.get(run.planned, typical) for run in under_way
         ]
         words.append(f"about {clock(sum(times) / max(len(begun), 1))} left")
     return "  ".join(words)

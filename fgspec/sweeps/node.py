@@ -1,6 +1,7 @@
-"""One run where a cluster put it: its process, its log, and the lock that no second one gets.
+"""Trains one run on a node of a cluster: its process, its log, and a lock against a second process.
 
-This is what Ray and SLURM start on a node. It imports nothing heavy: the run has its own process.
+Ray and SLURM start this code on a node. It imports nothing heavy, because the run has a process of
+its own.
 """
 
 import fcntl
@@ -20,21 +21,21 @@ from fgspec.errors import STOPPED
 from fgspec.training.steps import steps_in
 
 POLL = 0.1
-"""Seconds between two looks at a process, or at a lock."""
+"""Seconds between two checks of a process or a lock."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """What a node is to run. Paths are absolute, on a file system that all nodes share.
+    """What a node must run. Paths are absolute, on a file system that all nodes share.
 
     Attributes:
-        command: that begins the run or goes on with it, whichever it is.
+        command: the command that starts the run, or resumes it if it exists.
         run: the folder of the run.
-        log: where the process writes what it prints, after what stands there.
+        log: the file to which the output of the process is appended.
         lock: a file that is locked while the process lives.
-        code: a file for its exit code; "" for none.
+        code: a file for the exit code; "" for none.
         cwd: the folder in which the command is run.
-        environment: variables beside those of the node.
+        environment: environment variables that are set in addition to those of the node.
     """
 
     command: tuple[str, ...]
@@ -48,7 +49,7 @@ class Order:
 
 @contextmanager
 def held(path: str) -> Iterator[int]:
-    """Wait until no process holds the lock of this file, and hold it; yields its descriptor."""
+    """Wait until no process holds the lock of this file, and take it; yields its descriptor."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w") as file:
         while not taken(file):
@@ -57,7 +58,7 @@ def held(path: str) -> Iterator[int]:
 
 
 def taken(file: IO[Any]) -> bool:
-    """Whether the lock of a file is ours now; also where the file system has no locks."""
+    """Try to lock a file; returns whether it worked, or the file system does not support locks."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -68,9 +69,10 @@ def taken(file: IO[Any]) -> bool:
 
 
 def begin(order: Order, lock: int) -> "subprocess.Popen[bytes]":
-    """Start the process of a run; it holds the lock too, and never gets the scheduler's signal."""
+    """Start the process of a run. It inherits the lock, and has the scheduler's signal blocked."""
     Path(order.log).parent.mkdir(parents=True, exist_ok=True)
-    signal.pthread_sigmask(signal.SIG_BLOCK, {notice()})  # which SLURM sends to every process
+    # SLURM sends this signal to all processes of a job; only this process handles it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {notice()})
     try:
         with open(order.log, "ab") as log:
             return subprocess.Popen(
@@ -87,15 +89,15 @@ def begin(order: Order, lock: int) -> "subprocess.Popen[bytes]":
 
 
 def notice() -> signal.Signals:
-    """The signal by which submitit hears that a job is about to lose its node."""
+    """The signal that tells submitit that a job is about to lose its node."""
     return signal.Signals[f"SIG{os.environ.get('SUBMITIT_PREEMPT_SIGNAL', 'USR2')}"]
 
 
 def wait(process: "subprocess.Popen[bytes]") -> int:
-    """The exit code of a process, once it ended.
+    """Wait until a process ends; returns its exit code.
 
-    It looks and sleeps: Ray's and SLURM's signals are handled meanwhile, and their handlers may
-    wait for the same process.
+    It polls, so that the signals of Ray and SLURM are handled meanwhile; their handlers may wait
+    for the same process.
     """
     while not _over(process):
         time.sleep(POLL)
@@ -103,7 +105,7 @@ def wait(process: "subprocess.Popen[bytes]") -> int:
 
 
 def _over(process: "subprocess.Popen[bytes]") -> bool:
-    """Whether a process ended; takes none of the locks that an interrupted `Popen` may hold."""
+    """Whether a process has ended; avoids the lock that an interrupted `Popen.wait` may hold."""
     try:
         ended = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
@@ -112,7 +114,7 @@ def _over(process: "subprocess.Popen[bytes]") -> bool:
 
 
 def stop(process: "subprocess.Popen[bytes]") -> None:
-    """Ask a process to save and stop, and wait until it has; a signal's handler may."""
+    """Ask a process to save and stop, and wait until it has; signal handlers may call this."""
     if not _over(process):
         os.kill(process.pid, signal.SIGTERM)
     while not _over(process):
@@ -120,9 +122,9 @@ def stop(process: "subprocess.Popen[bytes]") -> None:
 
 
 def train(order: Order) -> int:
-    """Carry out an order, as a task of Ray; the process's exit code.
+    """Carry out an order as a Ray task; returns the exit code of the process.
 
-    A cancelled task is interrupted: it saves, and ends with exit code 75.
+    Ray interrupts a cancelled task: the run is saved, and ends with exit code 75.
     """
     process = None
     try:
@@ -136,10 +138,10 @@ def train(order: Order) -> int:
 
 
 class Job:
-    """An order, carried out as a job of SLURM by submitit.
+    """An order that submitit carries out as a SLURM job.
 
-    At the end of its time, or when its node is taken for other jobs, the run is saved and the job
-    goes back into the queue. One whose time was too short for a single step fails instead.
+    When its time is over or its node is needed for other jobs, the run is saved and the job goes
+    back into the queue. If the time was too short for a single step, the job fails instead.
     """
 
     def __init__(self, order: Order) -> None:
@@ -149,7 +151,7 @@ class Job:
         self._pushed_out = False
 
     def __call__(self) -> None:
-        """Run in every task of the job; those beside the first join its run."""
+        """Run in every task of the job; all tasks train the same run together."""
         rank = int(os.environ.get("SLURM_PROCID", "0"))
         order = joined(self.order, rank, int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")))
         self._began_at = reached(order.run)
@@ -160,7 +162,7 @@ class Job:
             code = wait(self._process)
         if rank:
             return
-        if code == -signal.SIGTERM:  # before it could save, when there was nothing to be saved
+        if code == -signal.SIGTERM:  # it ended so early that there was nothing to save
             code = STOPPED
         if code == STOPPED and _state() == "RUNNING":
             self._pushed_out = True
@@ -170,24 +172,27 @@ class Job:
             sys.exit(code)
 
     def checkpoint(self) -> Any:
-        """What is to be run when the job is back, as submitit asks; None if it is not to be."""
+        """What submitit runs when the job is back from the queue; None to end the job."""
         if self._process is not None:
             stop(self._process)
             stuck = reached(self.order.run) <= self._began_at
             if stuck and not self._pushed_out:
                 with open(self.order.log, "a") as log:
-                    log.write("the job's time was over before a step was done; ask for more time\n")
+                    log.write(
+                        "the job's time was over before a step was done; ask for more with "
+                        "--resource time=MINUTES\n"
+                    )
                 return None
         return importlib.import_module("submitit.helpers").DelayedSubmission(Job(self.order))
 
 
 def joined(order: Order, rank: int, ranks: int) -> Order:
-    """The order of one task of a job of several, which train one run together."""
+    """The order for one of several tasks of a job, which train one run together."""
     if ranks == 1:
         return order
-    mine = f".{rank}" * (rank > 0)
-    own = {"log": order.log + mine, "lock": order.lock + mine}
-    return replace(order, command=(*order.command, "--distributed"), **own)
+    suffix = f".{rank}" * (rank > 0)
+    files = {"log": order.log + suffix, "lock": order.lock + suffix}
+    return replace(order, command=(*order.command, "--distributed"), **files)
 
 
 def reached(run: str) -> int:
@@ -196,6 +201,6 @@ def reached(run: str) -> int:
 
 
 def _state() -> str:
-    """What SLURM says of this job: RUNNING unless it was cancelled or is being ended."""
+    """The state of this job in SLURM: RUNNING unless it was cancelled or is being ended."""
     ask = ["squeue", "--noheader", "--format", "%T", "--job", os.environ["SLURM_JOB_ID"]]
     return subprocess.run(ask, capture_output=True, text=True, check=False).stdout.strip()

@@ -1,4 +1,4 @@
-"""Runs of a sweep as tasks of a Ray cluster, each an ordinary `fgspec train` on some node."""
+"""Trains runs of a sweep as tasks of a Ray cluster; each is an `fgspec train` on some node."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -8,15 +8,15 @@ from fgspec.errors import STOPPED, UserError
 from fgspec.errors.extras import extra
 from fgspec.sweeps import engine, engines
 from fgspec.sweeps.engine import Gone, Site
-from fgspec.sweeps.folder import Found, Planned
+from fgspec.sweeps.folder import Planned, RunStatus
 from fgspec.sweeps.node import train
 
 
 class Ray:
-    """Hands runs to a cluster, all at once if it was not said how many; Ray queues them.
+    """Submits runs to a cluster, all at once unless `--jobs` says how many; Ray queues them.
 
     Raises:
-        UserError: Ray is not installed, there is no cluster, or it knows no such resource.
+        UserError: Ray is not installed, there is no cluster, or a resource is unknown.
     """
 
     pause = 0.5
@@ -48,35 +48,35 @@ class Ray:
             reason = str(error).strip().splitlines()[0].rstrip(".")
             raise UserError(
                 f"sweep: --on ray: no cluster {where} ({reason}); start one with `ray start "
-                "--head`, or name one in RAY_ADDRESS, with RAY_AUTH_MODE=token if it asks for one"
+                "--head`, or set RAY_ADDRESS to one, with RAY_AUTH_MODE=token if it needs a token"
             ) from None
 
     def _tell_shortage(self, options: Mapping[str, Any]) -> None:
-        """Say what the cluster has not got: tasks wait for it, and some clusters grow."""
+        """Say which resources are missing. This is no error: tasks wait, and clusters may grow."""
         asked = {"CPU": options["num_cpus"], "GPU": options.get("num_gpus")}
         have = self._ray.cluster_resources()
         for name, number in {**asked, **options.get("resources", {})}.items():
             if (number or 0) > have.get(name, 0):
-                told = (
+                shortage = (
                     f"a run asks for {number:g} {name}, the Ray cluster has {have.get(name, 0):g}"
                 )
-                self._site.say(f"{told}; runs wait until it has more")
+                self._site.say(f"{shortage}; runs wait until it has more")
 
     def under_way(self, todo: Sequence[Planned]) -> Mapping[str, Planned]:
-        """None: Ray ends the tasks of a process that is gone."""
+        """No runs: Ray ends the tasks of a process that has ended."""
         return {}
 
-    def start(self, runs: Sequence[Found]) -> Mapping[str, Planned]:
-        """A task for each."""
+    def start(self, runs: Sequence[RunStatus]) -> Mapping[str, Planned]:
+        """Submit a task for each run."""
         started = {}
-        for found in runs:
-            task = self._task.remote(engine.order(self._site.folder, found))
+        for run in runs:
+            task = self._task.remote(engine.order(self._site.folder, run))
             self._tasks[task.hex()] = task
-            started[task.hex()] = found.planned
+            started[task.hex()] = run.planned
         return started
 
     def gone(self, handles: Sequence[str]) -> Mapping[str, Gone]:
-        """Tasks that ended, whose worker died, or that no node will ever run."""
+        """Tasks that have ended, whose worker died, or that no node will ever run."""
         tasks = [self._tasks[handle] for handle in handles]
         over, _ = self._ray.wait(tasks, num_returns=len(tasks), timeout=0) if tasks else ((), ())
         return {task.hex(): self._how(task) for task in over}
@@ -92,7 +92,7 @@ class Ray:
         return Gone(code, engine.how(code))
 
     def leave(self, handles: Sequence[str]) -> str:
-        """Cancel tasks, and wait until those that ran have saved."""
+        """Cancel the tasks, and wait until those that were running have saved."""
         tasks = [self._tasks[handle] for handle in handles]
         for task in tasks:
             self._ray.cancel(task)
@@ -102,8 +102,8 @@ class Ray:
 
 
 class OnRay(engines.Ray):
-    """The section with what it starts."""
+    """The engine `ray`, with the code that starts its tasks."""
 
     def begin(self, site: Site) -> Ray:
-        """See `Ray`."""
+        """Connect to the cluster; see `Ray`."""
         return Ray(site)

@@ -1,8 +1,8 @@
-"""Runs of a sweep as jobs of SLURM, submitted by submitit, each an ordinary `fgspec train`.
+"""Trains runs of a sweep as SLURM jobs that submitit submits; each is an `fgspec train`.
 
-Jobs outlive whoever submitted them. Before jobs are submitted, a ticket with the runs they stand
-for is written into the sweep's folder, and the jobs bear its name; so they are found again in the
-queue, even if the sweep was killed before it heard their numbers.
+Jobs outlive the process that submitted them. Before jobs are submitted, a ticket is written into
+the sweep's folder: a file that lists their runs. The names of the jobs contain the ticket's name.
+So they are found again in the queue, even if the sweep was killed before it got their numbers.
 """
 
 import json
@@ -19,7 +19,7 @@ from fgspec.errors import STOPPED, UserError
 from fgspec.errors.extras import extra
 from fgspec.sweeps import engine, engines
 from fgspec.sweeps.engine import Gone, Site
-from fgspec.sweeps.folder import Found, Planned, SweepDir
+from fgspec.sweeps.folder import Planned, RunStatus, SweepDir
 from fgspec.sweeps.node import Job
 from fgspec.training.logbook import write_json
 
@@ -27,24 +27,26 @@ OVER = (
     *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY"),
     *("PREEMPTED", "REVOKED", "TIMEOUT"),
 )
-"""States in which a job is over; in all others it waits, runs, or will come back."""
+"""States of a job that has ended; in all other states it waits, runs, or will be queued again."""
 
 OWN = frozenset({"job_name", "array_parallelism", "stderr_to_stdout"})
-"""Parameters of submitit that a sweep sets itself."""
+"""Parameters of submitit that the sweep itself sets."""
 
 
 NOTICE = 90
-"""Seconds before the end of its time in which submitit tells a job, unless `signal_delay_s` says
-otherwise. SLURM may do so a minute earlier."""
+"""Seconds before the end of its time at which a job gets a signal to save, by default.
+
+`signal_delay_s` is submitit's parameter for it. SLURM may send the signal up to a minute earlier.
+"""
 
 
 @dataclass(frozen=True)
 class Listed:
-    """A job as SLURM lists it.
+    """A job in SLURM's queue.
 
     Attributes:
-        number: as `scancel` takes it, such as 12 or 12_3.
-        state: in SLURM's words.
+        number: the job's number in the form that `scancel` takes, such as 12 or 12_3.
+        state: SLURM's name of its state.
     """
 
     number: str
@@ -52,7 +54,7 @@ class Listed:
 
 
 class Slurm:
-    """Submits runs as one array of jobs, and watches the queue.
+    """Submits runs as one job array, and watches the queue.
 
     Raises:
         UserError: submitit or SLURM is not installed, or a parameter is wrong.
@@ -62,8 +64,8 @@ class Slurm:
     at_once = None
 
     def __init__(self, site: Site) -> None:
-        # It puts jobs back into the queue and checks parameters, which `simple-slurm` does not. Its
-        # makers look for others to maintain it (its issue 1801); what is used of it is small.
+        # submitit queues jobs again and checks parameters, which `simple-slurm` does not. Its
+        # authors are looking for new maintainers (its issue 1801), but little of it is used here.
         self._submitit: Any = extra("submitit", "submitit>=1.5.4", "slurm", "sweep: --on slurm")
         self._site = site
         self._numbers: dict[str, str] = {}
@@ -78,7 +80,7 @@ class Slurm:
         own = sorted(OWN & self._site.resources.keys())
         if own:
             raise UserError(f"sweep: --resource {own[0]}: is set by the sweep; leave it out")
-        # Asked for, because submitit's default is five minutes.
+        # The time is required, because submitit's default is only five minutes.
         minutes = self._parameters.get("time")
         if type(minutes) is not int:
             got = f" (got {minutes})" if minutes is not None else ""
@@ -89,8 +91,9 @@ class Slurm:
         notice = self._parameters.get("signal_delay_s", NOTICE)
         if type(notice) is not int or 60 * minutes <= notice + 60:
             raise UserError(
-                f"sweep: --resource time={minutes}: must be more than a minute and the seconds in "
-                f"which a run is saved; give more, or a smaller signal_delay_s (got {notice})"
+                f"sweep: --resource time={minutes}: must be more than one minute plus "
+                "signal_delay_s, the seconds in which a run is saved; give more minutes, or a "
+                f"smaller signal_delay_s (got {notice})"
             )
         with tempfile.TemporaryDirectory() as nowhere:
             self._executor(Path(nowhere), "check")
@@ -110,30 +113,30 @@ class Slurm:
         wanted = {planned.sha256: planned for planned in todo}
         listed = queue()
         standing = _standing(self._site.folder, listed)
-        found = {handle: wanted[sha] for handle, sha in standing.items() if sha in wanted}
-        self._numbers.update({handle: listed[handle].number for handle in found})
-        self._runs.update(found)
-        if found:
-            numbers = ", ".join(self._numbers[handle] for handle in found)
+        runs = {handle: wanted[sha] for handle, sha in standing.items() if sha in wanted}
+        self._numbers.update({handle: listed[handle].number for handle in runs})
+        self._runs.update(runs)
+        if runs:
+            numbers = ", ".join(self._numbers[handle] for handle in runs)
             self._site.say(f"queued or running already: {numbers}")
-        return found
+        return runs
 
-    def start(self, runs: Sequence[Found]) -> Mapping[str, Planned]:
-        """One array of jobs; a single run is a job by itself."""
+    def start(self, runs: Sequence[RunStatus]) -> Mapping[str, Planned]:
+        """Submit the runs as one job array; a single run becomes a plain job."""
         folder, token = self._site.folder, secrets.token_hex(4)
         ticket = _ticket(folder, token)
-        write_json(ticket, {"runs": [found.planned.sha256 for found in runs]})
+        write_json(ticket, {"runs": [run.planned.sha256 for run in runs]})
         executor = self._executor(folder.path.resolve() / "slurm", _name(folder, token))
-        for found in runs:
-            folder.code(found.planned).unlink(missing_ok=True)
+        for run in runs:
+            folder.code(run.planned).unlink(missing_ok=True)
         try:
             with executor.batch():
-                jobs = [executor.submit(Job(engine.order(folder, found))) for found in runs]
+                jobs = [executor.submit(Job(engine.order(folder, run))) for run in runs]
         except (subprocess.CalledProcessError, OSError, RuntimeError) as error:
-            # The ticket stays: where sbatch only heard no answer, the jobs are there.
+            # The ticket is kept: if sbatch only got no answer, the jobs may exist.
             words = _words(getattr(error, "stderr", None) or str(error))
             raise UserError(f"sweep: --on slurm: sbatch refused the jobs: {words}") from None
-        handles = {f"{token}.{i}": found.planned for i, found in enumerate(runs)}
+        handles = {f"{token}.{i}": run.planned for i, run in enumerate(runs)}
         self._numbers.update(zip(handles, (job.job_id for job in jobs), strict=True))
         number = jobs[0].job_id.split("_")[0]
         self._site.say(f"submitted {len(runs)} run{'s' * (len(runs) > 1)} as job {number}")
@@ -141,10 +144,10 @@ class Slurm:
         return handles
 
     def gone(self, handles: Sequence[str]) -> Mapping[str, Gone]:
-        """Jobs that are over, or that SLURM has forgotten."""
+        """Jobs that have ended, or that SLURM no longer lists."""
         try:
             listed = queue()
-        except UserError as error:  # a controller that is busy or away says nothing of its jobs
+        except UserError as error:  # no answer from the controller does not mean that jobs ended
             self._warn(str(error))
             return {}
         self._silent = False
@@ -167,7 +170,7 @@ class Slurm:
         return Gone(None, f"job {number} is {job.state if job is not None else 'over'}")
 
     def leave(self, handles: Sequence[str]) -> str:
-        """Let jobs go on: they do not need whoever submitted them."""
+        """Let the jobs continue, because they do not need the process that submitted them."""
         if not handles:
             return f"stopped; no job is queued or running: {self._site.folder.path}"
         numbers = sorted({self._numbers[handle].split("_")[0] for handle in handles})
@@ -178,10 +181,10 @@ class Slurm:
 
 
 class OnSlurm(engines.Slurm):
-    """The section with what it starts."""
+    """The engine `slurm`, with the code that submits its jobs."""
 
     def begin(self, site: Site) -> Slurm:
-        """See `Slurm`."""
+        """Check the parameters; see `Slurm`."""
         return Slurm(site)
 
     def refuse_under_way(self, folder: SweepDir) -> None:
@@ -190,10 +193,10 @@ class OnSlurm(engines.Slurm):
 
 
 def refuse_others(folder: SweepDir) -> None:
-    """Raise if jobs of this sweep are queued or running: another engine would run them twice.
+    """Raise if jobs of this sweep are queued or running, because another engine would repeat them.
 
     Raises:
-        UserError: they are, or SLURM cannot be asked.
+        UserError: jobs are queued or running, or SLURM cannot be asked.
     """
     if not _tickets(folder):
         return
@@ -201,8 +204,8 @@ def refuse_others(folder: SweepDir) -> None:
         listed = queue()
     except UserError as error:
         raise UserError(
-            f"{error}; jobs of this sweep may be queued or running under SLURM. Go on where squeue "
-            f"can be run; or remove {_ticket(folder, '*')} if there are none"
+            f"{error}; jobs of this sweep may be queued or running under SLURM. Repeat the command "
+            f"where squeue can be run, or remove {_ticket(folder, '*')} if there are no such jobs"
         ) from None
     standing = _standing(folder, listed)
     if standing:
@@ -214,9 +217,10 @@ def refuse_others(folder: SweepDir) -> None:
 
 
 def queue() -> dict[str, Listed]:
-    """The user's jobs that bear a ticket's name, by handle; those of the last minutes too.
+    """The user's jobs that belong to sweeps, by handle, including those that ended recently.
 
-    submitit's own watcher needs `sacct`, which clusters without accounting do not have.
+    `squeue` is used because submitit's own watcher needs `sacct`, which clusters without accounting
+    do not have.
 
     Raises:
         UserError: SLURM cannot be asked.
@@ -238,15 +242,15 @@ def queue() -> dict[str, Listed]:
 
 
 def _standing(folder: SweepDir, listed: Mapping[str, Listed]) -> dict[str, str]:
-    """The hash of the run of every job that is not over; tickets without such a job are removed."""
-    found = dict[str, str]()
+    """The run's hash of every job that has not ended; tickets without such jobs are removed."""
+    standing = dict[str, str]()
     for token, runs in _tickets(folder).items():
-        own = {f"{token}.{i}": sha for i, sha in enumerate(runs)}
-        alive = {h: sha for h, sha in own.items() if h in listed and listed[h].state not in OVER}
+        jobs = {f"{token}.{i}": sha for i, sha in enumerate(runs)}
+        alive = {h: sha for h, sha in jobs.items() if h in listed and listed[h].state not in OVER}
         if not alive:
             _ticket(folder, token).unlink()
-        found |= alive
-    return found
+        standing |= alive
+    return standing
 
 
 def _name(folder: SweepDir, token: str) -> str:
@@ -258,7 +262,7 @@ def _ticket(folder: SweepDir, token: str) -> Path:
 
 
 def _tickets(folder: SweepDir) -> dict[str, list[str]]:
-    """The hashes of the runs of every ticket."""
+    """The hashes of the runs in every ticket."""
     files = sorted((folder.path / "slurm").glob("*.json"))
     return {file.stem: json.loads(file.read_text())["runs"] for file in files}
 

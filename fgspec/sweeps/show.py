@@ -1,4 +1,4 @@
-"""What a sweep costs before it runs, and how far its runs are, as lines of text."""
+"""The cost of a sweep before it runs, and the progress of its runs, as lines of text."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,15 +6,15 @@ from fgspec.loading.resolved import spec_hash
 from fgspec.show.text import columns, quantity
 from fgspec.spec.metrics import shown
 from fgspec.sweeps.expand import Sweep
-from fgspec.sweeps.folder import DAMAGED, ENDED, Found
+from fgspec.sweeps.folder import DAMAGED, ENDED, RunStatus
 
 
 def plan_lines(sweep: Sweep, costs: Mapping[str, tuple[int, int]]) -> list[str]:
-    """Every arm with its hash and its cost, and the cost of all runs.
+    """Every arm with its hash and cost, and the cost of all runs.
 
     Args:
-        sweep: its arms.
-        costs: FLOPs of an update, and updates of a run, of every arm by its label.
+        sweep: the sweep.
+        costs: for every arm's label, the FLOPs of an update and the number of updates of a run.
     """
     seeds = len(sweep.seeds)
     arms = len(sweep.arms) if sweep.search is None else sweep.search.drawn.count
@@ -41,30 +41,30 @@ def plan_lines(sweep: Sweep, costs: Mapping[str, tuple[int, int]]) -> list[str]:
     return [head, *columns(rows), *drawn, *fits, *sweep.dropped]
 
 
-def status_lines(found: Sequence[Found]) -> list[str]:
-    """A row for every arm, what was drawn for it, why runs failed, and how many ended."""
-    ended = sum(one.state in ENDED for one in found)
-    drawn = {one.planned.arm: one.planned.drawn for one in found if one.planned.drawn}
+def status_lines(runs: Sequence[RunStatus]) -> list[str]:
+    """A table of the arms, the fields drawn for them, why runs failed, and how many have ended."""
+    ended = sum(run.state in ENDED for run in runs)
+    drawn = {run.planned.arm: run.planned.drawn for run in runs if run.planned.drawn}
     about = [f"{arm}: {text}" for arm, text in drawn.items()]
-    about += [f"{one.planned}: {one.reason}" for one in found if one.reason]
-    return [*columns(status_cells(found)), *about, f"{ended} of {len(found)} runs ended"]
+    about += [f"{run.planned}: {run.reason}" for run in runs if run.reason]
+    return [*columns(status_cells(runs)), *about, f"{ended} of {len(runs)} runs ended"]
 
 
-def status_cells(found: Sequence[Found]) -> list[tuple[str, ...]]:
-    """A row for every arm: the last error of every seed, or how far its run is."""
-    metric = shown({name for one in found for name in one.metrics})
-    seeds = list(dict.fromkeys(one.planned.seed for one in found))
-    arms = list(dict.fromkeys(one.planned.arm for one in found))
-    cells = {(one.planned.arm, one.planned.seed): _cell(one, metric) for one in found}
+def status_cells(runs: Sequence[RunStatus]) -> list[tuple[str, ...]]:
+    """A row for every arm, with the last error of every seed, or the progress of its run."""
+    metric = shown({name for run in runs for name in run.metrics})
+    seeds = list(dict.fromkeys(run.planned.seed for run in runs))
+    arms = list(dict.fromkeys(run.planned.arm for run in runs))
+    cells = {(run.planned.arm, run.planned.seed): _cell(run, metric) for run in runs}
     rows = [(metric, *(f"seed {seed}" for seed in seeds))]
     return rows + [(arm, *(cells.get((arm, seed), "") for seed in seeds)) for arm in arms]
 
 
-def _cell(one: Found, metric: str) -> str:
-    value = one.metrics.get(metric)
-    told = f"{value:.4f}" if value is not None else ""
-    if one.state == "done":
-        return told
-    if one.state in ("waiting", DAMAGED):
-        return one.state
-    return f"{one.state} {one.step}/{one.planned.steps} {told}".rstrip()
+def _cell(run: RunStatus, metric: str) -> str:
+    value = run.metrics.get(metric)
+    last = f"{value:.4f}" if value is not None else ""
+    if run.state == "done":
+        return last
+    if run.state in ("waiting", DAMAGED):
+        return run.state
+    return f"{run.state} {run.step}/{run.planned.steps} {last}".rstrip()

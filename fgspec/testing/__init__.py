@@ -1,7 +1,8 @@
-"""Laws that every method of a table must obey, for the tests of fgspec and of packages.
+"""Laws that every method of a kind must obey, for the tests of fgspec and of plugins.
 
-A law is a function that raises AssertionError with the reason. It takes a class, of which it makes
-an instance by its defaults or its `example`, or an instance; neither need be installed.
+A law is a function that raises an AssertionError with the reason if it is broken. It takes an
+instance, or a class, of which it makes an instance by its defaults or its `example`. The class need
+not be registered.
 """
 
 from fgspec.testing.baselines import check_baseline

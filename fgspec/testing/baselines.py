@@ -1,4 +1,4 @@
-"""The law of baselines, which stand beside a learning rule in a sweep."""
+"""The law of baselines, with which a sweep compares a learning rule."""
 
 import numpy as np
 
@@ -23,15 +23,16 @@ training: {{steps: 8}}
 expect: {{metric: test/error, value: 0.1, tolerance: 0.1, source: a law}}
 """
 _LARGE = ProgramCost(10**9, 8, lambda: 10**12)
-"""What a rule costs that leaves room for everything."""
+"""The cost of a rule that is so high that every baseline fits."""
 
 
 @law
 def check_baseline(baseline: Baseline | type[Baseline]) -> None:
-    """It can be made of the spec of every rule, expects nothing, trains a readout, and is fitted.
+    """A baseline can be made from the spec of every rule, and its readout learns.
 
-    A baseline that is fitted to what a rule costs sets fields that the language takes, says why,
-    and does so in the same way for the same cost.
+    It drops `expect`, and keeps the data. If it is fitted to the cost of a rule, it sets fields
+    that the language accepts, states what it was fitted to, and gives the same fit for the same
+    cost.
 
     Args:
         baseline: an instance, or a class whose defaults give one.
@@ -40,7 +41,7 @@ def check_baseline(baseline: Baseline | type[Baseline]) -> None:
     for name in RULES.names():
         rule = loads(_SPEC.format(rule=name))
         experiment = _beside(rule, made).experiment
-        assert experiment.expect is None, f"{made}: keeps what the spec of rule {name} expects"
+        assert experiment.expect is None, f"{made}: keeps `expect` of the spec of rule {name}"
         assert experiment.data == rule.experiment.data, f"{made}: has other data than rule {name}"
     assert made.title.rstrip("."), f"{made}: has no title"
     assert not made.title.endswith("."), f"{made}: its title ends in a full stop"
@@ -61,20 +62,20 @@ def _beside(rule: Loaded, made: Baseline) -> Loaded:
         return beside_rule(rule, made, "law", Origin("--set"))
     except SpecError as error:
         raise AssertionError(
-            f"{made}: is refused beside a rule: {error}; rule {rule.rule}"
+            f"{made}: its spec for the rule {rule.rule} is refused: {error}"
         ) from error
 
 
 def _check_fit(made: Baseline, arm: Arm) -> None:
-    own = ProgramCost(1000, 8, lambda: 1000)
-    found = [made.fitted(_LARGE, lambda fields: own) for _ in range(2)]
-    assert found[0] == found[1], f"{made}: two fits to one cost differ"
-    assert found[0].fields is not None, f"{made}: cannot be had although there is room: {found[0]}"
+    small = ProgramCost(1000, 8, lambda: 1000)
+    fits = [made.fitted(_LARGE, lambda fields: small) for _ in range(2)]
+    assert fits[0] == fits[1], f"{made}: two fits to the same cost differ"
+    assert fits[0].fields is not None, f"{made}: is not fitted although it would fit: {fits[0]}"
     try:
-        arm.over(found[0].fields)
+        arm.over(fits[0].fields)
     except SpecError as error:
-        raise AssertionError(f"{made}: what it is fitted with is refused: {error}") from error
+        raise AssertionError(f"{made}: the fields of its fit are refused: {error}") from error
     none = made.fitted(ProgramCost(1, 1, lambda: 0), lambda fields: None)
-    assert none.fields is None, f"{made}: is fitted although the language refuses all that it tries"
-    for fit in (found[0], none):
+    assert none.fields is None, f"{made}: is fitted although all fields that it tries are refused"
+    for fit in (fits[0], none):
         assert fit.says, f"{made}: does not say what it was fitted to"

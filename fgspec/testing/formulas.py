@@ -1,4 +1,4 @@
-"""Formulas of an objective, evaluated in NumPy from its outputs."""
+"""Evaluates the formulas of an objective in NumPy."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -26,32 +26,32 @@ class _Quantities:
         return self.given[(key, *indices) if indices else key]
 
     def members(self, domain: Domain, index: Index, bound: Bound) -> Sequence[Any]:
-        """What the index of quantities stands for."""
+        """The values that an index of the quantities takes."""
         return sorted({key[1] for key in self.given if isinstance(key, tuple)})
 
     def derived(self, index: str, place: Any) -> Bound:
-        """Nothing follows from an index."""
+        """No other index follows from an index."""
         return {}
 
     def at(self, index: Index, bound: Bound) -> Any:
-        """What an index stands for."""
+        """The value of an index."""
         return bound[index.name] + index.shift
 
     def jacobian(self, of: Any, by: Any, through: str) -> None:
-        """A loss has no derivative in it."""
+        """Formulas of losses contain no derivatives."""
 
     def moved(self, loss: Any, directions: Any, step: float) -> Array:
-        """A loss has no difference in it."""
+        """Formulas of losses contain no finite differences."""
         raise NotImplementedError
 
 
 def evaluated(objective: Objective, outputs: Any, targets: Any) -> np.ndarray:
-    """The loss of every row by the formulas of an objective, [n], in float64.
+    """The loss of every row according to the formulas of an objective, [n], in float64.
 
     Args:
-        objective: with formulas.
-        outputs: as `value` reads them.
-        targets: of every row.
+        objective: an objective that has formulas.
+        outputs: the outputs, as `value` takes them.
+        targets: the targets of every row.
     """
     values = _Quantities(objective.quantities(outputs, targets))
     return Evaluation(tuple(objective.formulas()), values).solve(LOSS).spread("n")

@@ -1,4 +1,4 @@
-"""Laws of what surrounds a learning rule: data, optimizers, trackers, sweep engines.
+"""Laws of data sources, optimizers, trackers and sweep engines.
 
 Each function takes an instance, or a class whose `example` or defaults give one.
 """
@@ -29,17 +29,17 @@ from fgspec.sweeps.engines import SweepEngine
 from fgspec.testing.law import array, law, method_of
 
 MOMENT_TOLERANCE = 0.05
-"""By which a described mean or deviation may miss the measured one: published deviations are of
-other definitions, and made-up images are described by their distribution."""
+"""The largest difference between a described mean or deviation and the measured one. Published
+deviations have various definitions, and made-up images are described by their distribution."""
 
 
 @law
 def check_source(source: Source | type[Source], folder: Path) -> None:
-    """What is described is what is read, the same every time, and nobody can change it.
+    """A source's description matches its data, which are always the same, and read-only.
 
     Args:
         source: an instance, or a class whose `example` gives one.
-        folder: an empty one, for the files of an example.
+        folder: an empty folder, for the files of an example.
     """
     made = method_of(source, folder)
     info, read, again = made.describe(), made.read(), made.read()
@@ -72,7 +72,7 @@ def _check_shapes(source: Source, info: DatasetInfo, read: Dataset) -> None:
         )
         expected = (len(images), *info.label_shape)
         assert labels.shape == expected, (
-            f"{source}: labels have the shape {labels.shape}, not {expected}: one label an image"
+            f"{source}: labels have the shape {labels.shape}, expected {expected}, one per image"
         )
         if info.label_dtype == "int32":
             limit = info.classes or 2
@@ -80,12 +80,12 @@ def _check_shapes(source: Source, info: DatasetInfo, read: Dataset) -> None:
             assert labels.min() >= least, f"{source}: a label is below {least}"
             assert labels.max() < limit, f"{source}: a label is not below {limit}"
     assert info.label == source.label_kind(), (
-        f"{source}: describes labels of the kind {info.label}, label_kind() says "
+        f"{source}: describe() has labels of the kind {info.label}, but label_kind() returns "
         f"{source.label_kind()}"
     )
-    own = type(read.train_images)
+    images_type = type(read.train_images)
     assert isinstance(read.train_images, np.ndarray) != source.decoded, (
-        f"{source}: decoded is {source.decoded}, but its images are {own.__name__}"
+        f"{source}: decoded is {source.decoded}, but its images are {images_type.__name__}"
     )
 
 
@@ -104,12 +104,12 @@ def _check_counts(source: Source, info: DatasetInfo, read: Dataset) -> None:
         )
     images = _array(read.train_images)
     pixels = images / 255 if images.dtype == np.uint8 else images
-    for name, found, said in (
+    for name, measured, described_as in (
         ("mean", pixels.mean((0, 1, 2)), info.mean),
         ("deviation", pixels.std((0, 1, 2)), info.std),
     ):
-        assert np.abs(found - np.asarray(said)).max() < MOMENT_TOLERANCE, (
-            f"{source}: the {name} is {found}, described as {said}"
+        assert np.abs(measured - np.asarray(described_as)).max() < MOMENT_TOLERANCE, (
+            f"{source}: the {name} is {measured}, described as {described_as}"
         )
 
 
@@ -121,14 +121,14 @@ def _array(images: Any) -> Any:
 
 @law
 def check_augmentation(augmentation: Augmentation | type[Augmentation]) -> None:
-    """A pure function of its draws; images stay images, and each is changed by itself."""
+    """An augmentation is a pure function of its random draws, and changes each image separately."""
     made = method_of(augmentation)
     random = np.random.default_rng(0)
     images = random.random((6, 16, 12, 3), np.float32)
     others = images.copy()
     others[:5] = random.random((5, 16, 12, 3), np.float32)
 
-    # Uncompiled, as what XLA fuses may take another side where a hue jumps.
+    # Not compiled, because fused operations may round differently where a hue is discontinuous.
     def change(batch: Any, first: int = 0) -> Any:
         return np.asarray(augmented(made, 2, array(batch), key_data(0), 3, first))
 
@@ -137,15 +137,17 @@ def check_augmentation(augmentation: Augmentation | type[Augmentation]) -> None:
     assert changed.dtype == np.float32, f"{made}: images become {changed.dtype}"
     assert changed.min() >= 0, f"{made}: a pixel is below 0"
     assert changed.max() <= 1, f"{made}: a pixel is above 1"
-    assert np.array_equal(changed, change(images)), f"{made}: the same draws change images anew"
+    assert np.array_equal(changed, change(images)), f"{made}: the same draws change images twice"
     assert np.allclose(changed[[5, 11]], change(others)[[5, 11]], atol=1e-5), (
-        f"{made}: an image is changed otherwise among other images"
+        f"{made}: the change of an image depends on the other images of the batch"
     )
     assert np.allclose(changed[[5, 11]], change(images[5:], 5), atol=1e-5), (
-        f"{made}: an image is changed otherwise when the batch is split"
+        f"{made}: the change of an image depends on how the batch is split"
     )
     same = np.array_equal(changed, np.concatenate([images, images]))
-    assert same != made.changes, f"{made}: changes is {made.changes}, and images stay: {same}"
+    assert same != made.changes, (
+        f"{made}: changes is {made.changes}, but its images {'stay' if same else 'change'}"
+    )
 
 
 _SHAPES = {
@@ -160,7 +162,7 @@ _SHAPES = {
 
 @law
 def check_optimizer(optimizer: Optimizer | type[Optimizer]) -> None:
-    """Weights alone decay, arrays do not mix, losses fall, and it keeps what it says."""
+    """Only weights decay, arrays do not affect each other, losses fall, and `moments` is right."""
     made = method_of(optimizer)
     random = np.random.default_rng(0)
     params = {path: random.normal(size=s).astype(np.float32) for path, s in _SHAPES.items()}
@@ -173,7 +175,9 @@ def check_optimizer(optimizer: Optimizer | type[Optimizer]) -> None:
     )
     shaped = sum(x.size for x in states if x.ndim)
     expected = made.moments * sum(x.size for x in params.values())
-    assert shaped == expected, f"{made}: keeps {shaped} numbers, moments says {expected}"
+    assert shaped == expected, (
+        f"{made}: its state has {shaped} numbers, but by `moments` it has {expected}"
+    )
 
     decayed, kept = _stepped(decaying, params, still), _stepped(plain, params, still)
     for path, x in params.items():
@@ -198,8 +202,8 @@ def check_optimizer(optimizer: Optimizer | type[Optimizer]) -> None:
     for path, x in params.items():
         step = once[path] - x
         assert np.allclose(twice[path] - x, 2 * step, atol=1e-2 * np.abs(step).max()), (
-            f"{made}: at twice the learning rate a step of {path} is not twice as long; the rate "
-            "is applied after before_rate()"
+            f"{made}: at twice the learning rate a step of {path} is not twice as long; "
+            "before_rate() must not apply the rate"
         )
 
     for path, x in params.items():  # the gradient of |x|^2 / 2 is x
@@ -210,7 +214,7 @@ def check_optimizer(optimizer: Optimizer | type[Optimizer]) -> None:
 
 
 def _weights(paths: Iterable[str]) -> frozenset[str]:
-    """The weights among made-up parameters."""
+    """The weights among the made-up parameters."""
     return frozenset(path for path in paths if path.endswith("/w"))
 
 
@@ -231,7 +235,7 @@ def _stepped(
 
 
 def as_jax(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """The same arrays as JAX has them."""
+    """The same arrays as JAX arrays."""
     return jax.device_put(dict(arrays))
 
 
@@ -242,7 +246,7 @@ def flatten_arrays(tree: Any) -> Sequence[Any]:
 
 @law
 def check_clipping(clipping: Clipping | type[Clipping]) -> None:
-    """Small gradients stay, no number grows or turns, and blocks do not mix unless it says so."""
+    """Small gradients stay, no number grows or changes its sign, and `whole` is right."""
     made = method_of(clipping)
     random = np.random.default_rng(0)
     gradient = {path: random.normal(size=s).astype(np.float32) for path, s in _SHAPES.items()}
@@ -258,7 +262,8 @@ def check_clipping(clipping: Clipping | type[Clipping]) -> None:
     alone = _clipped(made, others)
     mixes = any(not np.allclose(x, once[path], rtol=1e-5) for path, x in alone.items())
     assert mixes == made.whole, (
-        f"{made}: whole is {made.whole}, and a head's gradient depends on others: {mixes}"
+        f"{made}: whole is {made.whole}, but a head's gradient "
+        f"{'depends' if mixes else 'does not depend'} on other gradients"
     )
 
 
@@ -266,14 +271,14 @@ def _clipped(clipping: Clipping, gradient: Mapping[str, np.ndarray]) -> dict[str
     clip = optax.chain(optax.identity(), *clipping.transformations())
     grads = unflatten(as_jax(gradient))
     state = clip.init(grads)
-    assert not jax.tree.leaves(state), f"{clipping}: keeps arrays; a clipping has no state"
+    assert not jax.tree.leaves(state), f"{clipping}: has a state, which a clipping must not have"
     clipped = cast(dict[str, Any], clip.update(grads, state)[0])
     return {path: np.asarray(x) for path, x in flatten(clipped).items()}
 
 
 @law
 def check_schedule(schedule: Schedule | type[Schedule]) -> None:
-    """Never negative, never above the peak, which some step has; a function of the step alone."""
+    """Rates depend only on the step, are never negative, and reach but never exceed the peak."""
     made = method_of(schedule)
     for peak, per_epoch, epochs in ((0.3, 5, 40), (2.0, 1, 100)):
         steps = per_epoch * epochs
@@ -294,50 +299,55 @@ def check_tracker(
     folder: Path,
     held: Callable[[Path], Mapping[int, Mapping[str, float]]] | None = None,
 ) -> None:
-    """It takes every line of a run that is stopped and resumed, and leaves what it is given.
+    """A tracker accepts every line of a run that is stopped and resumed, and changes no argument.
 
     Args:
-        tracker: an instance, or a class without fields that must be given.
-        folder: of a run.
-        held: reads back what the tracker has: the run's folder -> metrics by step. Only with it is
-            a line missed that the tracker drops.
+        tracker: an instance, or a class without required fields.
+        folder: the folder of a run.
+        held: reads back what the tracker has stored: the run's folder -> metrics by step. Without
+            it, lines that the tracker drops are not noticed.
     """
     made = method_of(tracker)
     logged: dict[int, dict[str, float]] = {}
     values: dict[str, Any] = {"name": "law", "training": {"steps": 4}}
     before = repr(values)
     for steps, status in (((1, 2, 3), "preempted"), ((3, 4), "done"), ((), "failed")):
-        follower = made.model_copy()  # each run, and each part of one, has its own
+        follower = made.model_copy()  # each run has its own instance, also after it is resumed
         follower.open(folder, values)
         for step in steps:
             metrics = {"train/loss": 1 / step} | ({"test/loss": 0.5} if step == 4 else {})
             given = dict(metrics)
             follower.log(step, given)
-            assert given == metrics, f"{made}: log changes the metrics"
+            assert given == metrics, f"{made}: log() changes the metrics"
             logged[step] = metrics
         follower.close(status)
-        found = logged if held is None else {k: dict(v) for k, v in held(folder).items()}
-        lost = [step for step, metrics in logged.items() if found.get(step) != metrics]
+        stored = logged if held is None else {k: dict(v) for k, v in held(folder).items()}
+        lost = [step for step, metrics in logged.items() if stored.get(step) != metrics]
         assert not lost, (
-            f"{made}: after it was closed ({status}) it holds {found.get(lost[0])} of step "
-            f"{lost[0]}, logged were {logged[lost[0]]}"
+            f"{made}: after close({status!r}) it holds {stored.get(lost[0])} of step "
+            f"{lost[0]}, but {logged[lost[0]]} was logged"
         )
-    assert repr(values) == before, f"{made}: open changes the values of the spec"
+    assert repr(values) == before, f"{made}: open() changes the values of the spec"
 
 
 @law
 def check_engine(engine: SweepEngine | type[SweepEngine]) -> None:
-    """It says what it can do without any of its packages, and begins with a site alone."""
+    """An engine describes itself without importing its packages, and `begin` takes only a site."""
     made = method_of(engine)
     begin = type(made).begin
     assert begin is not SweepEngine.begin, f"{made}: has no begin()"
     names = list(inspect.signature(begin).parameters)
-    assert len(names) == 2, f"{made}: begin() takes {names}, expected a site alone"
+    assert len(names) == 2, f"{made}: begin() takes {names}, expected only a site"
     asks = type(made).refuse_under_way is not SweepEngine.refuse_under_way
-    assert asks == made.outlives, f"{made}: outlives is {made.outlives}, refuse_under_way: {asks}"
+    assert asks == made.outlives, (
+        f"{made}: outlives is {made.outlives}, but it "
+        f"{'has a' if asks else 'does not have a'} refuse_under_way() of its own"
+    )
     given = inspect.signature(begin).return_annotation
     for name in _members(Engine) if isinstance(given, type) else ():
-        assert name == "at_once" or hasattr(given, name), f"{made}: what begins has no {name}"
+        assert name == "at_once" or hasattr(given, name), (
+            f"{made}: what begin() returns has no {name}"
+        )
 
 
 def _members(protocol: type) -> Iterator[str]:

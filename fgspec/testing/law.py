@@ -1,4 +1,4 @@
-"""What all laws share: how a method is made of a class, and how a law fails."""
+"""What all laws share: making an instance of a class, and how a law fails."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -19,9 +19,9 @@ R = TypeVar("R")
 
 
 def law(check: Callable[P, R]) -> Callable[P, R]:
-    """A law that raises AssertionError for a method that its class lacks, too.
+    """Make a law raise an AssertionError also if its class lacks a method.
 
-    In a run that is a UserError, which a class raises when the method is called.
+    Calling such a method raises a UserError, which is turned into an AssertionError here.
     """
 
     @wraps(check)
@@ -35,44 +35,45 @@ def law(check: Callable[P, R]) -> Callable[P, R]:
 
 
 def array(numbers: Any, dtype: Any = np.float32) -> Any:
-    """Numbers as JAX has them; unlike jnp.asarray nothing is compiled for their shape."""
+    """Numbers as a JAX array; unlike with jnp.asarray, nothing is compiled for their shape."""
     return jax.device_put(np.asarray(numbers, dtype))
 
 
 def method_of(kind: K | type[K], folder: Path | None = None) -> K:
-    """A method with what it does.
+    """An instance of a method, with its behaviour loaded.
 
     Args:
-        kind: an instance, or a class: its `example` gives one, or its defaults.
-        folder: an empty one for the files of an example that needs some.
+        kind: an instance, or a class, of which an instance is made by its `example` or defaults.
+        folder: an empty folder, for an example that needs files.
 
     Raises:
-        AssertionError: the class cannot be made, a field is not hashable, or `behaviour` names a
-            class of something else.
+        AssertionError: no instance can be made, a field is not hashable, or `behaviour` does not
+            name a subclass.
     """
     section = _of_class(kind, folder) if isinstance(kind, type) else kind
     try:
         hash(section)
     except TypeError as error:
         raise AssertionError(
-            f"{section}: {error}; methods are compared by the values of their fields: use tuples"
+            f"{section}: {error}; methods are compared by the values of their fields, so use "
+            "tuples instead of lists"
         ) from error
     method = working(section)
     assert isinstance(method, type(section)), (
-        f"{method}: behaviour names {section.behaviour}, which is no class below "
+        f"{method}: behaviour names {section.behaviour}, which is not a subclass of "
         f"{type(section).__name__}"
     )
     return method
 
 
 def _of_class(kind: type[K], folder: Path | None) -> K:
-    whole = cast(Any, kind if kind.behaviour is None else plugins.named(kind.behaviour))
-    example = getattr(whole, "example", whole)
+    working_kind = cast(Any, kind if kind.behaviour is None else plugins.named(kind.behaviour))
+    example = getattr(working_kind, "example", working_kind)
     try:
         return example() if folder is None else example(folder)
     except ValidationError as error:
-        fields = ", ".join(".".join(map(str, found["loc"])) for found in error.errors())
+        fields = ", ".join(".".join(map(str, each["loc"])) for each in error.errors())
         raise AssertionError(
-            f"{kind.__name__} cannot be made by its defaults ({fields}: "
+            f"{kind.__name__}: no instance can be made from its defaults ({fields}: "
             f"{error.errors()[0]['msg'].lower()}); give the law an instance"
         ) from error

@@ -1,6 +1,7 @@
-"""Laws of what a learning rule is made of: objectives, estimators, guesses, targets and the rest.
+"""Laws of the parts of a learning rule: objectives, estimators, guesses, targets and others.
 
-Each function takes an instance, or a class whose defaults give one, on small networks.
+Each function takes an instance, or a class whose defaults give one, and checks it in small
+networks.
 """
 
 from collections.abc import Iterator, Mapping
@@ -65,27 +66,27 @@ MIXER = {
     "groups": 2,
     "normalization": {"type": "local_layer_norm", "epsilon": 0.1},
 }
-"""A network with every named axis, and without examples that couple."""
+"""A network with all named axes, whose examples do not affect each other."""
 
 CLOSE = 1e-4
-"""Largest difference of gradients that count as equal, relative to the largest number."""
+"""The largest difference of equal gradients, relative to the largest number."""
 
 AGAINST = -0.1
-"""Cosine of an estimate with its gradient below which it is no noise: those of fgspec's own are
-above 0.6 where backward weights are the true ones, and one with the wrong sign is below -0.6."""
+"""An estimate whose cosine with its gradient is lower has the wrong sign; noise cannot explain it.
+With true backward weights, fgspec's estimators are above 0.6, and below -0.6 with a wrong sign."""
 
 
 def experiment_of(rule: str, tree: Mapping[str, Any], **methods: Any) -> Experiment:
-    """A small experiment.
+    """Make a small experiment.
 
     Args:
-        rule: an installed rule.
-        tree: further fields, as a spec has them.
-        methods: sections or methods that need not be registered, by dotted path with `__` for dots,
-            such as `losses__objective`.
+        rule: the name of an installed rule; empty for none.
+        tree: further fields, as in a spec.
+        methods: sections or methods, which need not be registered, by their path with `__` for
+            dots, such as `losses__objective`.
 
     Raises:
-        AssertionError: the language refuses it.
+        AssertionError: the language refuses the experiment.
     """
     settings = dict(cast(type[Rule], RULES.kind(rule)).settings) if rule else {}
     base: dict[str, Any] = {
@@ -101,18 +102,18 @@ def experiment_of(rule: str, tree: Mapping[str, Any], **methods: Any) -> Experim
         experiment = _with(experiment, path.split("__"), method)
     sections = {name: getattr(experiment, name) for name in type(experiment).model_fields}
     refused = [f"{'.'.join(map(str, p.path))}: {p.message}" for p in check(sections)]
-    assert not refused, f"the language refuses it: {'; '.join(refused)}"
+    assert not refused, f"the language refuses a law's spec: {'; '.join(refused)}"
     return complete(experiment)
 
 
 def _over(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
-    found = dict(base)
+    merged = dict(base)
     for key, value in top.items():
-        old = found.get(key)
+        old = merged.get(key)
         if isinstance(old, Mapping) and isinstance(value, Mapping) and "type" not in value:
             value = _over(old, value)
-        found[key] = value
-    return found
+        merged[key] = value
+    return merged
 
 
 def _with(section: Any, path: list[str], method: Any) -> Any:
@@ -122,11 +123,11 @@ def _with(section: Any, path: list[str], method: Any) -> Any:
 
 
 def program_of(experiment: Experiment, info: DatasetInfo = INFO) -> Program:
-    """Its program, on made-up data; asked for again it is compiled already."""
+    """The program of an experiment on made-up data; it is compiled only once."""
     return _program(cast(Any, experiment), info)
 
 
-@lru_cache(maxsize=32)  # several laws ask for one program, and compiling it is what they cost
+@lru_cache(maxsize=32)  # several laws use the same program, and most of their time is compiling
 def _program(experiment: Any, info: DatasetInfo) -> Program:
     return compile_plan(make_plan(experiment, info))
 
@@ -165,9 +166,9 @@ def state_of(program: Program, seed: int = 0) -> State:
 
 def distance(a: Any, b: Any) -> float:
     """The largest difference of two trees, relative to the largest number of the second."""
-    # By NumPy, as JAX compiles even a maximum for every shape.
+    # NumPy is used, because JAX would compile even a maximum for every shape.
     pairs = list(zip(_arrays(a), _arrays(b), strict=True))
-    # Unlike max(), its maximum is NaN if any number is, which is close to nothing.
+    # Unlike max(), np.max is NaN if any number is, and NaN fails every comparison.
     gap, largest = (
         np.max([np.abs(part).max() for part in parts])
         for parts in ([x - y for x, y in pairs], [y for _, y in pairs])
@@ -184,17 +185,19 @@ def _arrays(tree: Any) -> list[Any]:
 
 @law
 def check_objective(objective: Objective | type[Objective]) -> None:
-    """Exact rules give `jax.grad` of its own loss, fused copies are naive ones, evaluation says it.
+    """An objective is trained by its own gradient, and evaluated by its own loss and metrics.
 
-    Outputs of low loss have a better headline metric than those of high loss, and predict the
-    label. Forward gradients of it, over a full basis of what is perturbed, are the exact ones. All
-    of it with each kind of label that the objective takes.
+    * Exact rules give `jax.grad` of its loss, and forward gradients over a full basis equal it.
+    * Fused copies of the loss equal naive ones.
+    * Outputs with a low loss have a better main metric than others, and predict the label.
+
+    All this is checked with each kind of label that the objective takes.
 
     Args:
         objective: an instance, or a class.
     """
     made = method_of(objective)
-    assert made.takes, f"{made}: takes no labels; say which in takes"
+    assert made.takes, f"{made}: `takes` is empty; name the kinds of labels that it takes"
     for kind in made.takes:
         info = info_of(kind)
         own = working(made.for_labels(kind))
@@ -202,35 +205,36 @@ def check_objective(objective: Objective | type[Objective]) -> None:
         _check_metrics(own, info)
         _check_formulas(own, info)
         _check_fusion(own, info)
-        # What a rule does to the loss does not depend on its labels; a program takes seconds.
+        # Rules do not depend on labels, so other kinds of labels are checked with one rule only,
+        # because compiling a program takes seconds.
         first, final = kind == made.takes[0], "lg-bp" if own.local_only else "bp"
         for rule in dict.fromkeys((final, "l-bp", "lg-bp")) if first else ("lg-bp",):
             _check_gradient(own, rule, info)
         _check_evaluation(own, final if first else "lg-bp", info)
-    # What the labels are decides nothing about which copies are credited. Weights are credited as
-    # activations are, but for losses that couple rows, as rows share the noise of weights.
+    # Which copies are credited does not depend on the labels. Perturbed weights are credited like
+    # activations, except for losses that couple rows, because all rows share the noise of weights.
     own, info = working(made.for_labels(made.takes[0])), info_of(made.takes[0])
     for rule in ("lg-fg-a",) if own.coupling() is None else ("lg-fg-a", "lg-fg-w"):
         _check_forward(own, rule, info)
 
 
 def info_of(kind: LabelKind) -> DatasetInfo:
-    """The made-up data with labels of a kind."""
+    """The made-up data, with labels of this kind."""
     if kind == "class":
         return INFO
     return replace(INFO, classes=0, label=kind, numbers=3, label_square=3.0)
 
 
 def labels_of(info: DatasetInfo, rows: int, rng: np.random.Generator) -> Any:
-    """Random labels, as the data have them."""
+    """Random labels, in the form that the data have."""
     if info.label == "vector":
         return array(rng.standard_normal((rows, *info.label_shape)))
     return array(rng.integers(0, info.classes or 2, (rows, *info.label_shape)), np.int32)
 
 
 def _losing(objective: Objective, rule: str, info: DatasetInfo) -> Program:
-    """The program of a rule with this objective; of its local losses, if it is only for those."""
-    # Nothing reads its file: the program is compiled for what `info` describes.
+    """The program of a rule with this objective, which is used locally if it is only for that."""
+    # The file is never read, because the program is compiled for `info`.
     source = {"type": "npz", "path": "law.npz", "labels": info.label}
     data: dict[str, Any] = {} if info.label == "class" else {"source": source}
     if objective.views > 1:
@@ -246,7 +250,7 @@ def _losing(objective: Objective, rule: str, info: DatasetInfo) -> Program:
 
 
 def _targets(objective: Objective, info: DatasetInfo, labels: Any) -> Any:
-    """What outputs are compared with, of random images."""
+    """The targets for these labels and random images."""
     images = np.random.default_rng(5).standard_normal((len(labels), *info.image_shape))
     return objective.targets(labels, lambda: array(images))
 
@@ -260,50 +264,50 @@ def _batch_for(objective: Objective, program: Program) -> dict[str, Any]:
 
 
 def _shapes(objective: Objective, info: DatasetInfo) -> tuple[tuple[int, ...], ...]:
-    """Of the outputs of a row, chain by chain, as the head of the first local loss gives them."""
+    """The shapes of a row's outputs, one for each chain of the first local loss's head."""
     plan = _losing(objective, "lg-bp", info).plan
     return plan.readout(plan.units[0][1]).shapes
 
 
 def _cut(objective: Objective, info: DatasetInfo, flat: Any) -> Any:
-    """Outputs as `value` reads them, from all numbers of every row as one vector."""
+    """Outputs in the form that `value` reads, from rows that are flat vectors."""
     shapes = _shapes(objective, info)
     parts = jnp.split(flat, np.cumsum([prod(shape) for shape in shapes])[:-1], axis=-1)
-    found = [part.reshape(len(flat), *shape) for part, shape in zip(parts, shapes, strict=True)]
-    return found[0] if len(found) == 1 else tuple(found)
+    outputs = [part.reshape(len(flat), *shape) for part, shape in zip(parts, shapes, strict=True)]
+    return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
 
 def _count(objective: Objective, info: DatasetInfo) -> int:
-    """The numbers of a row's outputs, of all chains of layers together."""
+    """How many numbers the outputs of a row have, for all chains together."""
     return sum(map(prod, _shapes(objective, info)))
 
 
 def _outputs(objective: Objective, info: DatasetInfo, rows: int, seed: int = 0) -> tuple[Any, Any]:
-    """Random outputs, all numbers of a row as one vector, and what they are compared with."""
+    """Random outputs, with each row as a flat vector, and their targets."""
     rng, k = np.random.default_rng(seed), _count(objective, info)
     labels = labels_of(info, rows, rng)
     return array(rng.standard_normal((rows, k))), _targets(objective, info, labels)
 
 
 def _check_rows(objective: Objective, info: DatasetInfo) -> None:
-    """A row's loss is of its own outputs, unless the objective says that something couples them."""
+    """A row's loss depends only on its own outputs, unless the objective declares otherwise."""
     outputs, labels = _outputs(objective, info, 6)
     value = jax.jit(lambda flat, labels: objective.value(_cut(objective, info, flat), labels))
     values = value(outputs, labels)
     assert values.shape == (6,), (
-        f"{objective}: value() gives {values.shape}, must be one a row, (6,)"
+        f"{objective}: value() returns the shape {values.shape}, must be one number per row, (6,)"
     )
     slopes = jax.jit(jax.jacobian(value))(outputs, labels)
     off = np.abs(slopes).max(-1) * (1 - np.eye(6))
     if objective.coupling() is None:
         assert off.max() == 0, (
-            f"{objective}: the loss of a row depends on outputs of others; say so in coupling(), "
-            "or put them behind jax.lax.stop_gradient"
+            f"{objective}: the loss of a row has a gradient by outputs of other rows; declare it "
+            "in coupling(), or apply jax.lax.stop_gradient to them"
         )
     _, other_labels = _outputs(objective, info, 6, seed=9)
     reads_labels = not np.array_equal(value(outputs, other_labels), values)
     assert objective.needs_labels == reads_labels, (
-        f"{objective}: its loss {'reads' if reads_labels else 'never reads'} the labels; say "
+        f"{objective}: its loss {'reads' if reads_labels else 'never reads'} the labels; set "
         f"needs_labels = {reads_labels}"
     )
     few, rest = np.split(np.asarray(outputs), 2)
@@ -311,54 +315,56 @@ def _check_rows(objective: Objective, info: DatasetInfo) -> None:
     reads_others = not np.array_equal(value(moved, labels)[:3], values[:3])
     assert objective.compares == reads_others, (
         f"{objective}: the loss of a row {'reads' if reads_others else 'never reads'} the outputs "
-        f"of other rows; say compares = {reads_others}"
+        f"of other rows; set compares = {reads_others}"
     )
     if not reads_others:
         fewer = value(array(few), labels[:3])
         gap = np.abs(np.asarray(fewer) - np.asarray(values)[:3]).max()
         assert gap < CLOSE, (
-            f"{objective}: the loss of a row is another among more rows, by {gap:.1e}; fgspec "
-            "averages over the batch, value() must not"
+            f"{objective}: the loss of a row changes by {gap:.1e} if the batch has more rows; "
+            "value() must not average over the batch, which fgspec does"
         )
     metrics = jax.jit(
         lambda flat, labels: dict(objective.metrics(_cut(objective, info, flat), labels))
     )
-    found = metrics(outputs, labels)
-    names = tuple(found)
+    by_name = metrics(outputs, labels)
+    names = tuple(by_name)
     assert sorted(names) == sorted(objective.reports), (
-        f"{objective}: metrics() gives {names}, reports says {objective.reports}"
+        f"{objective}: metrics() returns {names}, but `reports` names {objective.reports}"
     )
-    for name, metric in found.items():
+    for name, metric in by_name.items():
         assert metric.shape == (6,), f"{objective}: {name} has the shape {metric.shape}, not (6,)"
     if objective.answers:
         assert objective.headline in objective.reports, (
-            f"{objective}: no metric {objective.headline}"
+            f"{objective}: metrics() has no {objective.headline}, which is its headline"
         )
         answers = np.asarray(jax.jit(objective.predict)(outputs))
-        assert len(answers) == 6, f"{objective}: predict() must give one a row"
+        assert len(answers) == 6, f"{objective}: predict() must return one answer per row"
         integers = answers.shape == (6,) and answers.dtype.kind in "iu"
         assert integers or not objective.classifies, (
-            f"{objective}: predict() gives {answers.dtype} {list(answers.shape)}, which are no "
-            "classes; give integers [n], or say classifies = False"
+            f"{objective}: predict() returns {answers.dtype} {list(answers.shape)}, which are not "
+            "classes; return integers [n], or set classifies = False"
         )
     scale = objective.scale(info)
-    assert np.isfinite(scale), f"{objective}: its scale is {scale}"
-    assert scale > 0, f"{objective}: its scale is {scale}, must be > 0"
+    assert np.isfinite(scale), f"{objective}: scale() is {scale}, must be finite"
+    assert scale > 0, f"{objective}: scale() is {scale}, must be > 0"
 
 
 def _check_metrics(objective: Objective, info: DatasetInfo) -> None:
-    """Of many outputs, those of the lowest loss are the best by the headline and the answer."""
+    """Among many outputs, those with the lowest loss have the best metric and the right answer."""
     if not objective.answers:
         return
     tried, rng = 500, np.random.default_rng(2)
     classes = np.arange(info.classes)
     labels = array(classes, np.int32) if info.label == "class" else labels_of(info, 3, rng)
     wanted = np.asarray(_targets(objective, info, labels))
-    # Losses can be smallest at small outputs or at large ones.
+    # A loss can be smallest at small or at large outputs, so both are tried.
     outputs = rng.standard_normal((tried, objective.outputs(info))) * rng.uniform(0, 5, (tried, 1))
     outputs = array(outputs)
     value, metrics = jax.jit(objective.value), jax.jit(objective.metrics)
-    losses = [value(outputs, array(np.repeat(one[None], tried, 0), wanted.dtype)) for one in wanted]
+    losses = [
+        value(outputs, array(np.repeat(target[None], tried, 0), wanted.dtype)) for target in wanted
+    ]
     right = array(np.asarray(outputs)[np.argmin(losses, 1)])
     name, less = objective.headline, objective.lower_is_better
     good, bad = (
@@ -372,13 +378,13 @@ def _check_metrics(objective: Objective, info: DatasetInfo) -> None:
     answers = np.asarray(jax.jit(objective.predict)(right))
     if objective.classifies and info.label == "class":
         assert np.array_equal(answers, classes), (
-            f"{objective}: predict() gives {answers.tolist()} for outputs whose loss is lowest "
+            f"{objective}: predict() returns {answers.tolist()} for outputs whose loss is lowest "
             f"with the labels {classes.tolist()}"
         )
 
 
 def _check_formulas(objective: Objective, info: DatasetInfo) -> None:
-    """The formulas of an objective, if it has any, give its value."""
+    """The formulas of an objective, if it has any, evaluate to its value."""
     if not tuple(objective.formulas()):
         return
     flat, targets = _outputs(objective, info, 6, seed=3)
@@ -387,11 +393,11 @@ def _check_formulas(objective: Objective, info: DatasetInfo) -> None:
         outputs = _cut(objective, info, flat * size)
         expected = np.asarray(value(outputs, targets), np.float64)
         gap = distance(evaluated(objective, outputs, targets), expected)
-        assert gap < CLOSE, f"{objective}: formulas() give another loss than value(), by {gap:.1e}"
+        assert gap < CLOSE, f"{objective}: the loss of formulas() differs from value() by {gap:.1e}"
 
 
 def _check_fusion(objective: Objective, info: DatasetInfo) -> None:
-    """One evaluation serves all copies of a replicated loss, for any tangent and cotangent."""
+    """Fused copies of a replicated loss equal naive copies, for any tangent and cotangent."""
     if objective.coupling() is not None:
         return
     rng = np.random.default_rng(1)
@@ -415,11 +421,10 @@ def _check_fusion(objective: Objective, info: DatasetInfo) -> None:
         return of(fused(value, axes)), of(naive(value, axes))
 
     ours, theirs = sides(weight, x, array(error), array(turn))
-    for what, own, expected in zip(("values", "gradients", "tangents"), ours, theirs, strict=True):
-        gap = distance(own, expected)
+    for what, fast, expected in zip(("values", "gradients", "tangents"), ours, theirs, strict=True):
+        gap = distance(fast, expected)
         assert gap < CLOSE, (
-            f"{objective}: {what} of fused copies are not those of the copies themselves, by "
-            f"{gap:.1e}"
+            f"{objective}: {what} of fused copies differ from those of naive copies by {gap:.1e}"
         )
 
 
@@ -437,22 +442,22 @@ def _check_gradient(objective: Objective, rule: str, info: DatasetInfo) -> None:
 
 
 def _check_forward(objective: Objective, rule: str, info: DatasetInfo) -> None:
-    """The mean of forward gradients is the exact gradient, where copies of losses are replicated.
+    """The mean of forward gradients is the exact gradient, for replicated losses.
 
-    Where losses couple rows, a derivative of each row's noise is credited with all of them.
+    If losses couple rows, the noise of each row is credited with the losses of all rows.
     """
     program = _losing(objective, rule, info)
     state, batch = state_of(program), _batch_for(objective, program)
-    found, exact = _mean_over_basis(program, state, batch), _exact(program, state, batch)
-    gap = distance(found, exact)
+    mean, exact = _mean_over_basis(program, state, batch), _exact(program, state, batch)
+    gap = distance(mean, exact)
     assert gap < 5 * CLOSE, (
-        f"{objective}: under {rule} the mean of forward gradients is off its exact gradient by "
-        f"{gap:.1e}; if a row reads others with a gradient, say so in coupling()"
+        f"{objective}: under {rule} the mean of forward gradients differs from the exact gradient "
+        f"by {gap:.1e}; if a row's loss has a gradient by other rows, declare it in coupling()"
     )
 
 
 def _by_hand(plan: Plan, state: State, batch: Mapping[str, Any]) -> dict[str, Any]:
-    """The gradient of the sum of all losses that count, with stopped features where they say so."""
+    """The gradient of the sum of the target's losses, stopped where the plan says."""
     params, answer = state.params, plan.answer
     image = batch["views"] if "views" in batch else batch["image"]
     labels = jnp.concatenate([batch["label"]] * plan.views)
@@ -520,23 +525,26 @@ def _check_evaluation(objective: Objective, rule: str, info: DatasetInfo) -> Non
 
     sums = program.evaluate(state, batch)
     for name, own in by_hand(state, batch).items():
-        found, expected = float(sums[name]), float(own)
-        assert abs(found - expected) <= CLOSE * max(1.0, abs(expected)), (
-            f"{objective}: evaluation reports {name} {found:g}, its own is {expected:g}"
+        reported, expected = float(sums[name]), float(own)
+        assert abs(reported - expected) <= CLOSE * max(1.0, abs(expected)), (
+            f"{objective}: evaluation reports {name} {reported:g}, but the objective's own value "
+            f"is {expected:g}"
         )
 
 
 @law
 def check_prediction(prediction: Prediction | type[Prediction]) -> None:
-    """Outputs are of their own image alone, one for each class, and evaluation measures them."""
+    """A prediction's outputs depend only on their own image, and evaluation measures them."""
     made = method_of(prediction)
     program = program_of(experiment_of("lg-bp", made.needs, losses__prediction=made))
     state, batch, plan = state_of(program), batch_of(program), program.plan
     outputs = np.asarray(program.outputs(state, batch["image"]))
     wanted = (len(batch["label"]), plan.answer.outputs(plan.data))
-    assert outputs.shape == wanted, f"{made}: outputs() gives {outputs.shape}, must be {wanted}"
+    assert outputs.shape == wanted, (
+        f"{made}: outputs() returns the shape {outputs.shape}, must be {wanted}"
+    )
     assert np.isfinite(outputs).all(), f"{made}: outputs are not finite"
-    assert np.ptp(outputs, 0).max() > 0, f"{made}: gives all images the same outputs"
+    assert np.ptp(outputs, 0).max() > 0, f"{made}: outputs are the same for all images"
     turned = program.outputs(state, array(np.asarray(batch["image"])[::-1]))
     gap = distance(np.asarray(turned)[::-1], outputs)
     assert gap < CLOSE, f"{made}: outputs of an image depend on others in the batch, by {gap:.1e}"
@@ -544,9 +552,10 @@ def check_prediction(prediction: Prediction | type[Prediction]) -> None:
     named |= plan.answer.metrics(array(outputs), batch["label"])
     sums = program.evaluate(state, batch)
     for name, values in named.items():
-        found, expected = float(sums[name]), float(values.sum())
-        assert abs(found - expected) <= CLOSE * max(1.0, abs(expected)), (
-            f"{made}: evaluation reports {name} {found:g}, that of its outputs is {expected:g}"
+        reported, expected = float(sums[name]), float(values.sum())
+        assert abs(reported - expected) <= CLOSE * max(1.0, abs(expected)), (
+            f"{made}: evaluation reports {name} {reported:g}, but that of its outputs is "
+            f"{expected:g}"
         )
 
 
@@ -555,13 +564,15 @@ def check_prediction(prediction: Prediction | type[Prediction]) -> None:
 
 @law
 def check_estimator(estimator: Estimator | type[Estimator]) -> None:
-    """Every array learns that has something to learn, and what is said of the mean is true.
+    """Every array learns that has an exact gradient, and the declared bias is right.
 
-    Within three steps every array of the blocks whose exact gradient is not zero gets an estimate
-    that is not zero; an estimator that says nothing of a bias has the exact gradient as its mean,
-    and that of another points its way if its backward weights are the true ones;
-    equal blocks that are scanned learn what unrolled ones do; a step is a pure function; of
-    updates that are exact now and then, the others stay what they are.
+    * Within three steps, every array of the blocks whose exact gradient is not zero gets an
+      estimate that is not zero.
+    * Without a declared bias, the mean of the estimate is the exact gradient. With one, the
+      estimate points in its direction if backward weights are the true ones.
+    * Scanned blocks learn the same as unrolled ones.
+    * An update is a pure function.
+    * With `exact_every`, only the exact updates change.
 
     Args:
         estimator: an instance, or a class.
@@ -588,9 +599,10 @@ def _settings(estimator: Estimator, target: str) -> dict[str, Any]:
 def _programs(
     estimator: Estimator, more: Mapping[str, Any] | None = None
 ) -> Iterator[tuple[str, Program]]:
-    """The programs of the targets that it can have."""
+    """The programs of an estimator with the targets that it can have."""
     targets = ("global",) if estimator.isolates_layers else ("global", "local")
-    # Perturbations of a full basis cost by the row; what is random otherwise averages over rows.
+    # A full basis of perturbations costs more with each row. Without perturbations, more rows
+    # average over what is random.
     rows = 4 if estimator.perturbs else 16
     for target in targets:
         tree = _over(_settings(estimator, target), {"data": {"batch_size": rows}, **(more or {})})
@@ -625,12 +637,12 @@ def _check_all_learn(estimator: Estimator, target: str, program: Program) -> Non
     still = [path for path in found if path in wanted - seen]
     assert not still, (
         f"{estimator}: under target {target} {', '.join(still)} never learn: their estimates stay "
-        "zero; if it has backward weights, see how they begin (ParamSpec.role)"
+        "zero; if it has backward weights, check how they begin (ParamSpec.role)"
     )
 
 
 def _copied(state: State) -> State:
-    """The same numbers, as an update takes its state's buffers."""
+    """A copy of a state, because an update reuses the buffers of its state."""
     return jax.tree.map(np.array, state)
 
 
@@ -639,12 +651,13 @@ def _check_pure(estimator: Estimator, program: Program) -> None:
     twice = [program.update(_copied(state), batch)[0] for _ in range(2)]
     leaves = zip(*map(jax.tree.leaves, twice), strict=True)
     assert all(np.array_equal(a, b) for a, b in leaves), (
-        f"{estimator}: two updates of one state differ; draw by context.noise, or key and step"
+        f"{estimator}: two updates of the same state differ; draw random numbers with "
+        "context.noise, or from the key and the step"
     )
 
 
 def _check_exact_updates(estimator: Estimator) -> None:
-    """The second update of two takes the exact gradient, the first one estimates as before."""
+    """With `exact_every: 2` the second update takes the exact gradient, the first an estimate."""
     *_, (target, program) = _programs(estimator)
     experiment = program.plan.experiment
     gradient = experiment.gradient.model_copy(update={"exact_every": 2})
@@ -656,8 +669,8 @@ def _check_exact_updates(estimator: Estimator) -> None:
     for update, state in {"first": first, "second": second}.items():
         gap = distance(often.gradient(state, batch)[0]["blocks"], wanted[update])
         assert gap < CLOSE, (
-            f"{estimator}: under target {target} with exact_every: 2, the {update} of two updates "
-            f"is off by {gap:.1e}"
+            f"{estimator}: under target {target} with exact_every: 2, the gradient of the {update} "
+            f"of two updates is wrong by {gap:.1e}"
         )
     for update, state in {"first": first, "second": second}.items() if first.feedback else ():
         before = flatten(state.feedback)
@@ -666,25 +679,25 @@ def _check_exact_updates(estimator: Estimator) -> None:
         learns = estimator.learns_backward and update == "first"
         assert moves == learns, (
             f"{estimator}: at the {update} of two updates, of which the second is exact, its "
-            f"backward weights {'move' if moves else 'rest'}; see learns_backward"
+            f"backward weights {'change' if moves else 'do not change'}; check learns_backward"
         )
 
 
 def _check_unbiased(estimator: Estimator, target: str, program: Program) -> None:
     state, batch = state_of(program), batch_of(program)
     exact = _exact(program, state, batch)
-    found = _mean_over_basis(program, state, batch)
-    gap = distance(found, exact)
+    mean = _mean_over_basis(program, state, batch)
+    gap = distance(mean, exact)
     assert gap < 5 * CLOSE, (
-        f"{estimator}: under target {target} its mean is off the exact gradient by {gap:.1e}; "
-        "mend it, or say so in its bias"
+        f"{estimator}: under target {target} its mean differs from the exact gradient by "
+        f"{gap:.1e}; correct it, or describe the difference in `bias`"
     )
 
 
 def _mean_over_basis(program: Program, state: State, batch: Any) -> Any:
-    """The sum of the estimates over an orthonormal basis of what is perturbed together.
+    """The sum of the estimates over an orthonormal basis of each joint space of perturbations.
 
-    That is the mean over noise of unit variance; without perturbations, the estimate itself.
+    It equals the mean over noise of unit variance. Without perturbations, it is the estimate.
     """
     plan = program.plan
     if plan.perturbation is None:
@@ -696,14 +709,14 @@ def _mean_over_basis(program: Program, state: State, batch: Any) -> Any:
     perturbation = perturbation.model_copy(update={"samples": count})
     gradient = experiment.gradient.model_copy(update={"perturbation": perturbation})
     many = program_of(experiment.model_copy(update={"gradient": gradient}), plan.data)
-    found, _ = many.gradient(state, batch, vectors)
-    return jax.tree.map(lambda leaf: np.asarray(leaf) * count, found["blocks"])
+    estimate, _ = many.gradient(state, batch, vectors)
+    return jax.tree.map(lambda leaf: np.asarray(leaf) * count, estimate["blocks"])
 
 
 def _basis(plan: Plan) -> tuple[dict[str, Any], int]:
-    """An orthonormal basis of every segment's space.
+    """An orthonormal basis of every segment's space, and the number of its vectors.
 
-    Rows that have noise of their own have the same vectors, unless their losses are coupled.
+    If rows have separate noise, all rows get the same vectors, unless their losses are coupled.
     """
     rows, given, total = plan.space.rows, dict[str, Any](), 0
     rows = 0 if plan.experiment.losses.coupling() is not None else rows
@@ -726,13 +739,14 @@ def _basis(plan: Plan) -> tuple[dict[str, Any], int]:
 
 
 def _check_direction(estimator: Estimator) -> None:
-    """Through backward weights that are the true ones, nothing learns against its gradient.
+    """With true backward weights, no estimate points against its exact gradient.
 
-    Only so does a sign count: random ones are as likely as their negatives, and training follows
-    either. An estimator whose backward weights are neither forward ones nor Jacobians is not known.
+    With random backward weights the sign has no meaning, because they are as likely as their
+    negatives, and training adapts to either. Estimators whose backward weights are neither forward
+    weights nor Jacobians are not checked.
     """
-    # In a network without activations a layer's Jacobian is the same for every example, and where
-    # all weights have one magnitude, their signs alone send errors back as they themselves do.
+    # Without activations a layer's Jacobian is the same for every example. And if all weights have
+    # the same magnitude, estimators that use only their signs send the same errors back.
     straight = {**MIXER, "normalization": {"type": "none"}, "activation": "none"}
     target, program = next(_programs(estimator, {"architecture": straight}))
     state, batch = state_of(program), batch_of(program)
@@ -743,27 +757,27 @@ def _check_direction(estimator: Estimator) -> None:
         return
     state = state._replace(feedback=weights)
     exact = flatten(_exact(program, state, batch))
-    # Noise of an estimator's own teaches its backward weights, which would be true no longer.
+    # An estimator's own noise would change its backward weights, which would not be true any more.
     still = {name: array(np.zeros(own.shape)) for name, own in program.perturbations().items()}
     if program.plan.perturbation is None and still:
-        found = flatten(program.gradient(state, batch, still)[0]["blocks"])
+        estimates = flatten(program.gradient(state, batch, still)[0]["blocks"])
     else:
-        found = flatten(_mean_over_basis(program, state, batch))
+        estimates = flatten(_mean_over_basis(program, state, batch))
     for path, leaf in _without_rounding(exact).items():
-        wanted, own = np.ravel(leaf), np.ravel(found[path])
-        cosine = wanted @ own / max(np.linalg.norm(wanted) * np.linalg.norm(own), 1e-30)
+        wanted, estimate = np.ravel(leaf), np.ravel(estimates[path])
+        cosine = wanted @ estimate / max(np.linalg.norm(wanted) * np.linalg.norm(estimate), 1e-30)
         assert cosine > AGAINST, (
             f"{estimator}: under target {target} the estimate of {path} points against its exact "
             f"gradient (cosine {cosine:.2f})"
-            + (", though its backward weights are the true ones here" if weights else "")
-            + "; see its sign"
+            + (", although its backward weights are the true ones here" if weights else "")
+            + "; check its sign"
         )
 
 
 def _without_rounding(gradient: Mapping[str, Any]) -> dict[str, Any]:
-    """The arrays of a gradient that are more than what rounding leaves of zero.
+    """The arrays of a gradient that are not zero up to rounding.
 
-    A normalization behind it takes an array's gradient out.
+    An array's gradient is zero if the normalization that follows removes its effect.
     """
     sizes = {path: float(np.abs(leaf).max()) for path, leaf in gradient.items()}
     return {
@@ -772,25 +786,25 @@ def _without_rounding(gradient: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _true_backward_weights(plan: Plan, state: State, batch: Any) -> dict[str, Any] | None:
-    """What backward weights stand for: forward ones, or the mean Jacobians of the outputs.
+    """The true values of backward weights: forward weights, or mean Jacobians of the outputs.
 
     Returns:
-        By section, block, layer and name; None where one is something else.
+        The weights by section, block, layer and name; None if some are neither of these.
     """
     shapes = {path: spec.shape for path, spec in flatten(plan.feedback()).items()}
     direct = {path: spec.shape for path, spec in plan.to_every_layer().items()}
-    known: dict[str, Any] = flatten(state.params)
+    true: dict[str, Any] = flatten(state.params)
     if any(shape == direct.get(path) for path, shape in shapes.items()):
         sign = plan.estimator.feedback_sign
         jacobians = jax.jit(partial(_mean_jacobians, plan))(state, batch)
-        known = known | {path: sign * jacobian for path, jacobian in jacobians.items()}
-    if any(path not in known or known[path].shape != shape for path, shape in shapes.items()):
+        true = true | {path: sign * jacobian for path, jacobian in jacobians.items()}
+    if any(path not in true or true[path].shape != shape for path, shape in shapes.items()):
         return None
-    return unflatten({path: known[path] for path in shapes})
+    return unflatten({path: true[path] for path in shapes})
 
 
 def _mean_jacobians(plan: Plan, state: State, batch: Any) -> dict[str, Any]:
-    """What every layer's outputs do to the network's, [k, p, g, c], by paths as of its weights."""
+    """The mean Jacobian of the network's outputs by each layer's, [k, p, g, c], by weight path."""
     x, blocks = stem(plan, batch["image"]), plan.network.blocks
     layers = dict(layers_in(blocks))
 
@@ -801,7 +815,7 @@ def _mean_jacobians(plan: Plan, state: State, batch: Any) -> dict[str, Any]:
         }
         trace = forward(blocks, state.params["blocks"], x, taps=taps)
         read = plan.network.classifier.outputs(state.params["classifier"], trace.output)[0]
-        # Only differences of outputs count in cross entropy, so what moves all alike is left out.
+        # Cross entropy depends only on differences of outputs, so their mean is subtracted.
         return (read - read.mean(-1, keepdims=True)).mean(0)
 
     still = {path: jnp.zeros(layer.outputs) for path, layer in layers.items()}
@@ -809,7 +823,7 @@ def _mean_jacobians(plan: Plan, state: State, batch: Any) -> dict[str, Any]:
 
 
 def _check_scanned(estimator: Estimator) -> None:
-    """Three blocks, of which two are equal."""
+    """Scanned blocks learn the same as unrolled ones, in three blocks of which two are equal."""
     if estimator.couples_blocks or estimator.isolates_layers:
         return
     deep = {"architecture": {**MIXER, "blocks": 3}}
@@ -825,7 +839,9 @@ def _check_scanned(estimator: Estimator) -> None:
     scanned = state_of(programs[1])._replace(params=stack(state.params), feedback=feedback)
     grads = [p.gradient(s, batch)[0] for p, s in zip(programs, (state, scanned), strict=True)]
     gap = distance(grads[1], grads[0])
-    assert gap < CLOSE, f"{estimator}: scanned blocks learn something else, by {gap:.1e}"
+    assert gap < CLOSE, (
+        f"{estimator}: gradients of scanned blocks differ from those of unrolled ones by {gap:.1e}"
+    )
 
 
 # -------------------------------------------------------------------------------- directions
@@ -833,7 +849,7 @@ def _check_scanned(estimator: Estimator) -> None:
 
 @law
 def check_guess(guess: Guess | type[Guess]) -> None:
-    """Drawn: zero mean, unit variance, the kurtosis it says; made: something for every block."""
+    """A drawn guess has mean 0, variance 1 and its kurtosis; others give every block a guess."""
     made = method_of(guess)
     if made.made:
         _check_made(made)
@@ -841,21 +857,23 @@ def check_guess(guess: Guess | type[Guess]) -> None:
     key = address(key_data(0), "law")
     drawn = made.draw(key, (4000,), (2, 4))
     assert drawn.shape == (4000, 2, 4), (
-        f"{made}: draw() gives {drawn.shape}, asked for (4000, 2, 4)"
+        f"{made}: draw() returns the shape {drawn.shape}, must be (4000, 2, 4)"
     )
-    assert drawn.dtype == jnp.float32, f"{made}: draw() gives {drawn.dtype}, must be float32"
-    assert np.array_equal(drawn, made.draw(key, (4000,), (2, 4))), f"{made}: draw() is not pure"
+    assert drawn.dtype == jnp.float32, f"{made}: draw() returns {drawn.dtype}, must be float32"
+    assert np.array_equal(drawn, made.draw(key, (4000,), (2, 4))), (
+        f"{made}: two draws with the same key differ"
+    )
     rows = np.asarray(drawn, np.float64).reshape(4000, -1)
     products = rows[:, :, None] * rows[:, None]
     assert np.abs(rows.mean(0)).max() < 0.08, f"{made}: its mean is not zero"
     assert (np.abs(products.mean(0) - np.eye(8)) < np.maximum(0.12, _error(products))).all(), (
-        f"{made}: its numbers have not unit variance, or are correlated"
+        f"{made}: its numbers do not have the variance 1, or are correlated"
     )
-    # |u|^4 / d has the mean d + kurtosis - 1. Guesses with heavy tails have it with a larger error.
+    # |u|^4 / d has the mean d + kurtosis - 1. With heavy tails, its standard error is larger.
     fourth = np.square(np.square(rows).sum(1)) / 8 - (8 - 1)
     says = made.kurtosis_of((2, 4))
     assert abs(fourth.mean() - says) < max(0.6, _error(fourth)), (
-        f"{made}: its kurtosis is about {fourth.mean():.2f}, it says {says}"
+        f"{made}: its kurtosis is about {fourth.mean():.2f}, but kurtosis_of() says {says}"
     )
 
 
@@ -879,14 +897,16 @@ def _check_made(guess: Guess) -> None:
     grads = flatten(program.gradient(state, batch)[0]["blocks"])
     silent = [p for p, leaf in grads.items() if p.endswith("/w") and not np.asarray(leaf).any()]
     assert not silent, f"{guess}: {', '.join(silent)} get no guess"
-    assert all(np.isfinite(leaf).all() for leaf in grads.values()), f"{guess}: not finite"
+    assert all(np.isfinite(leaf).all() for leaf in grads.values()), (
+        f"{guess}: an estimate is not finite"
+    )
 
 
 @law
 def check_sample_set(samples: SampleSet | type[SampleSet]) -> None:
-    """The mean of sum v u^T is the identity, unless its bias says otherwise.
+    """The mean of sum v u^T, with directions u and partners v, is the identity, except for a bias.
 
-    What it keeps between updates may be anything: it starts as it is declared, and here is random.
+    This holds whatever the set keeps between updates: both its start and random arrays are tried.
     """
     made = method_of(samples)
     normal, size, count = working(Normal()), 6, 4
@@ -902,8 +922,8 @@ def check_sample_set(samples: SampleSet | type[SampleSet]) -> None:
         mean = np.asarray(jax.vmap(partial(outer, kept=kept))(keys).mean(0), np.float64)
         off = np.abs(mean - np.eye(size)).max()
         assert (off < 0.1) == (not made.bias), (
-            f"{made}: the mean of sum v u^T is off the identity by {off:.2f}; it says "
-            f"{made.bias or 'that it is unbiased'}"
+            f"{made}: the mean of sum v u^T differs from the identity by {off:.2f}, but its bias "
+            f"is {made.bias or 'empty'}"
         )
     if made.keeps:
         _check_kept(made)
@@ -912,11 +932,11 @@ def check_sample_set(samples: SampleSet | type[SampleSet]) -> None:
         if (made.drawn_alone)
         else made.spread({"a": normal.draw(keys[0], (count, 2), (size,))}, 1)
     )
-    assert u.keys() == v.keys(), f"{made}: partners have other names than directions"
+    assert u.keys() == v.keys(), f"{made}: partners and directions have different names"
 
 
 def _check_kept(samples: SampleSet) -> None:
-    """What a set keeps has the shapes that it declares, and is that of the gradients before."""
+    """What a set keeps has the declared shapes, and is updated from the estimates."""
     tree = {
         "gradient": {
             "estimator": {"type": "forward"},
@@ -929,31 +949,34 @@ def _check_kept(samples: SampleSet) -> None:
     }
     program = program_of(experiment_of("", tree))
     declared = samples.kept(program.plan)
-    assert declared, f"{samples}: says that it keeps {samples.keeps}, but kept() declares nothing"
+    assert declared, f"{samples}: `keeps` is {samples.keeps!r}, but kept() declares nothing"
     state, batch = program.init(0), batch_of(program)
     kept = flatten(state.feedback)
     assert {f"{KEPT}/{name}": spec.shape for name, spec in declared.items()} == {
         name: array.shape for name, array in kept.items()
-    }, f"{samples}: a run does not keep what kept() declares"
+    }, f"{samples}: the state of a run does not have the arrays that kept() declares"
     estimate = flatten(program.gradient(state, batch)[0]["blocks"])
     wanted = samples.next_kept({name: kept[f"{KEPT}/{name}"] for name in declared}, estimate)
     after = flatten(program.update(_copied(state), batch)[0].feedback)
     gap = distance(after, {f"{KEPT}/{name}": array for name, array in wanted.items()})
-    assert gap < CLOSE, f"{samples}: a run keeps something else than next_kept(), by {gap:.1e}"
+    assert gap < CLOSE, (
+        f"{samples}: after an update, the arrays of a run differ from next_kept() by {gap:.1e}"
+    )
 
 
 @law
 def check_space(space: Space | type[Space]) -> None:
-    """Over a full basis of what is perturbed, forward gradients are exact, for every local loss."""
+    """Forward gradients over a full basis of the space are exact, with and without local losses."""
     made = method_of(space)
     for rule in ("fg-a", "lg-fg-a"):
         made_experiment = experiment_of(rule, {}, gradient__perturbation__space=made)
         program = program_of(made_experiment)
         state, batch = state_of(program), batch_of(program)
-        found, exact = _mean_over_basis(program, state, batch), _exact(program, state, batch)
-        gap = distance(found, exact)
+        mean, exact = _mean_over_basis(program, state, batch), _exact(program, state, batch)
+        gap = distance(mean, exact)
         assert gap < 5 * CLOSE, (
-            f"{made}: over a full basis, as {rule}, the estimate is off the gradient by {gap:.1e}"
+            f"{made}: over a full basis, under {rule}, the estimate differs from the exact "
+            f"gradient by {gap:.1e}"
         )
 
 
@@ -962,36 +985,42 @@ def check_space(space: Space | type[Space]) -> None:
 
 @law
 def check_scale(scale: Scale | type[Scale]) -> None:
-    """A factor for every slope; the projection on a guess does not depend on the guess's length."""
+    """A scale has a positive factor per slope; projections do not depend on the guess's length."""
     made = method_of(scale)
     along = array([1.0, -2.0, 0.5])
     for length in (1.0, 3.0):
         group = Group(along * length, jnp.full(3, 4.0 * length**2), 4)
         factor = made.scale(group, 2, 3.0)
-        assert factor.shape == along.shape, f"{made}: gives {factor.shape}, must be {along.shape}"
-        assert bool((factor > 0).all()), f"{made}: must be positive"
+        assert factor.shape == along.shape, (
+            f"{made}: scale() returns the shape {factor.shape}, must be {along.shape}"
+        )
+        assert bool((factor > 0).all()), f"{made}: a factor is not positive"
         if made.projects:
             estimate = factor * along * length * length
             expected = along * 1.0 / 4.0
             assert distance(estimate, expected) < CLOSE, (
-                f"{made}: says that it projects, but depends on the length of the guess"
+                f"{made}: `projects` is true, but the estimate depends on the length of the guess"
             )
 
 
 @law
 def check_coefficient(coefficient: Coefficient | type[Coefficient]) -> None:
-    """The derivative, unless it says that it is a control."""
+    """A coefficient is the derivative, unless it declares that it is a control."""
     made = method_of(coefficient)
     along, coin = array([2.0, -3.0]), array([1.0, 1.0])
-    found = made.coefficient(along, coin)
-    assert found.shape == along.shape, f"{made}: gives {found.shape}, must be {along.shape}"
-    same = bool((found == along).all())
-    assert same == (not made.control), f"{made}: is {'' if same else 'not '}the derivative"
+    factor = made.coefficient(along, coin)
+    assert factor.shape == along.shape, (
+        f"{made}: coefficient() returns the shape {factor.shape}, must be {along.shape}"
+    )
+    same = bool((factor == along).all())
+    assert same == (not made.control), (
+        f"{made}: `control` is {made.control!r}, but it is {'' if same else 'not '}the derivative"
+    )
 
 
 @law
 def check_granularity(granularity: Granularity | type[Granularity]) -> None:
-    """An estimate comes of it, of guesses made from the network."""
+    """With guesses made from the network, all weights get a finite estimate that is not zero."""
     made = method_of(granularity)
     tree = {
         "losses": {"local": {"last": "final"}},
@@ -1007,12 +1036,14 @@ def check_granularity(granularity: Granularity | type[Granularity]) -> None:
     state, batch = state_of(program), batch_of(program)
     for path, leaf in flatten(program.gradient(state, batch)[0]["blocks"]).items():
         assert np.isfinite(leaf).all(), f"{made}: the estimate of {path} is not finite"
-        assert np.asarray(leaf).any() or not path.endswith("/w"), f"{made}: {path} gets nothing"
+        assert np.asarray(leaf).any() or not path.endswith("/w"), (
+            f"{made}: the estimate of {path} is zero"
+        )
 
 
 @law
 def check_grouping(grouping: Grouping | type[Grouping]) -> None:
-    """Every array is in one group, and noise with one slope a group is unbiased."""
+    """Every array belongs to one group, and blocks without a common loss to different groups."""
     made = method_of(grouping)
     names = ("block0/a/w", "block0/a/b", "block1/a/w")
     titles = [made.title(name, {}) for name in names]
@@ -1028,7 +1059,7 @@ def check_grouping(grouping: Grouping | type[Grouping]) -> None:
 
 @law
 def check_target(target: Target | type[Target]) -> None:
-    """Its segments hold every block and end in losses, and no exact gradient of it is zero."""
+    """A target's segments cover all blocks and end in losses, and no exact gradient is zero."""
     made = method_of(target)
     isolate = "block" if made.inside else "none"
     tree = {"losses": {"local": {} if made.reads_local else None, "isolate": isolate}}
@@ -1036,51 +1067,63 @@ def check_target(target: Target | type[Target]) -> None:
     units = program.plan.units
     segments = list(made.segments(units))
     blocks = {block.name for segment in segments for block in segment.blocks}
-    assert blocks == {b.name for chain, _ in units for b in chain}, f"{made}: leaves out blocks"
+    assert blocks == {b.name for chain, _ in units for b in chain}, (
+        f"{made}: segments() leaves out blocks"
+    )
     for segment in segments:
-        own = [block.name for block in segment.blocks]
-        assert all(site.block in own for site in segment.sites), (
-            f"{made}: a segment has a loss behind a block that it lacks"
+        names = [block.name for block in segment.blocks]
+        assert all(site.block in names for site in segment.sites), (
+            f"{made}: a segment has a loss after a block that is not in it"
         )
-        assert segment.sites[-1].block == own[-1], f"{made}: a segment does not end in a loss"
+        assert segment.sites[-1].block == names[-1], f"{made}: a segment does not end in a loss"
         if made.inside:
-            assert len(segment.sites) == 1, f"{made}: says it stays inside, but takes more losses"
+            assert len(segment.sites) == 1, (
+                f"{made}: `inside` is true, but a segment has several losses"
+            )
     grads = flatten(program.gradient(state_of(program), batch_of(program))[0]["blocks"])
     silent = [p for p, leaf in grads.items() if p.endswith("/w") and not np.asarray(leaf).any()]
-    assert not silent, f"{made}: {', '.join(silent)} have no gradient"
+    assert not silent, f"{made}: the gradient of {', '.join(silent)} is zero"
 
 
 @law
 def check_backward_weights(weights: BackwardWeights | type[BackwardWeights]) -> None:
-    """In the shape of the forward weights, and pure."""
+    """Backward weights have the shape of the forward weights, and are a pure function."""
     made, rng = method_of(weights), np.random.default_rng(0)
     drawn, ahead = (array(rng.standard_normal((3, 4))) for _ in range(2))
-    found = made.matched(drawn, ahead)
-    assert found.shape == ahead.shape, f"{made}: gives {found.shape}, must be {ahead.shape}"
-    assert np.asarray(found).any(), f"{made}: is zero, so nothing would learn"
-    assert np.array_equal(found, made.matched(drawn, ahead)), f"{made}: is not pure"
+    backward = made.matched(drawn, ahead)
+    assert backward.shape == ahead.shape, (
+        f"{made}: matched() returns the shape {backward.shape}, must be {ahead.shape}"
+    )
+    assert np.asarray(backward).any(), f"{made}: matched() is zero, so nothing would learn"
+    assert np.array_equal(backward, made.matched(drawn, ahead)), (
+        f"{made}: two calls of matched() differ"
+    )
 
 
 @law
 def check_head(head: Head | type[Head]) -> None:
-    """Its layers end in the outputs, its parameters learn, and so do the blocks through it."""
+    """A head ends in one output per class, and its weights have a gradient."""
     made = method_of(head)
     for aggregation in ("pooled",) if made.reads_grid else ("pooled", "replicated"):
         tree = {"losses": {"local": {"aggregation": aggregation, "last": "final"}}}
         program = program_of(experiment_of("l-bp", tree, losses__local__head=made))
         (site,) = program.plan.headed_sites()
         outputs = program.plan.readout(site).layers[-1].outputs
-        assert outputs == (1, 1, INFO.classes), f"{made}: gives {outputs}, not one number a class"
+        assert outputs == (1, 1, INFO.classes), (
+            f"{made}: its outputs have the shape {outputs}, must be one number per class"
+        )
         grads, _ = program.gradient(state_of(program), batch_of(program))
         for path, leaf in flatten(grads["heads"]).items():
-            assert np.isfinite(leaf).all(), f"{made}: {path} is not finite"
-            assert np.asarray(leaf).any() or not path.endswith("/w"), f"{made}: {path} is still"
+            assert np.isfinite(leaf).all(), f"{made}: the gradient of {path} is not finite"
+            assert np.asarray(leaf).any() or not path.endswith("/w"), (
+                f"{made}: the gradient of {path} is zero"
+            )
 
 
 @law
 def check_rule(rule: type[Rule]) -> None:
-    """Its settings are a spec that all accept, under its own name, and an update is finite."""
-    assert rule.title, f"{rule.__name__}: needs a title"
+    """The settings of a rule make a valid spec, and an update is finite."""
+    assert rule.title, f"{rule.__name__}: has no title"
     experiment, problems = validate(
         _over(
             {"fgspec": 1, "name": "law", "training": {"epochs": 2}, "architecture": MIXER},
@@ -1090,8 +1133,10 @@ def check_rule(rule: type[Rule]) -> None:
     assert experiment is not None, f"{rule.__name__}: the language refuses its settings: {problems}"
     sections = {name: getattr(experiment, name) for name in type(experiment).model_fields}
     refused = [p.message for p in check(sections)]
-    assert not refused, f"{rule.__name__}: refused: {'; '.join(refused)}"
+    assert not refused, f"{rule.__name__}: its settings are refused: {'; '.join(refused)}"
     data = experiment.data.model_copy(update={"batch_size": 4})
     program = program_of(complete(experiment.model_copy(update={"data": data})))
     _, metrics = program.update(state_of(program), batch_of(program))
-    assert all(np.isfinite(v).all() for v in metrics.values()), f"{rule.__name__}: not finite"
+    assert all(np.isfinite(v).all() for v in metrics.values()), (
+        f"{rule.__name__}: a metric of an update is not finite"
+    )

@@ -1,1 +1,1 @@
-"""Trained models: restored from runs, applied to images, evaluated, written to files."""
+"""Trained models: restoring them from runs, applying, evaluating and exporting them."""

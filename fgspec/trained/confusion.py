@@ -1,4 +1,4 @@
-"""Accuracies of classes and the confusion matrix: as text, as CSV, as a picture."""
+"""The accuracy of each class and the confusion matrix, as text, CSV or a picture."""
 
 import csv
 import io
@@ -16,13 +16,13 @@ from fgspec.trained.evaluation import Evaluation
 from fgspec.training.logbook import write_bytes
 
 _MOST = 20
-"""Classes whose confusion matrix is text that can be read."""
+"""The largest number of classes for which the confusion matrix is readable as text."""
 
 
 def lines(evaluation: Evaluation) -> Iterator[str]:
-    """The accuracy of every class and the confusion matrix, for people.
+    """The accuracy of every class and the confusion matrix, as lines of text.
 
-    Of more than `_MOST` classes these are the least accurate, and there is no matrix.
+    If there are more than `_MOST` classes, only the least accurate ones are listed, without matrix.
     """
     for k, share in evaluation.top.items():
         yield f"top-{k} accuracy {share:.4f}"
@@ -31,50 +31,53 @@ def lines(evaluation: Evaluation) -> Iterator[str]:
         return
     names, order = evaluation.classes, np.arange(len(matrix))
     if len(names) > _MOST:
-        yield f"the {_MOST} least accurate of {len(names)} classes; --confusion writes all:"
-        order = np.argsort(accuracy, kind="stable")[:_MOST]  # NaN, of no images, comes last
-    rows = [("class", "images", "accuracy", "most often taken for")]
+        yield f"the {_MOST} least accurate of {len(names)} classes; --confusion FILE writes all:"
+        order = np.argsort(accuracy, kind="stable")[:_MOST]  # NaN, for no images, comes last
+    rows = [("class", "images", "accuracy", "most often predicted as")]
     for label in order:
-        own = matrix[label]
+        counts = matrix[label]
         shown = "-" if math.isnan(accuracy[label]) else f"{accuracy[label]:.4f}"
-        others = np.where(np.arange(len(own)) == label, 0, own)
+        others = np.where(np.arange(len(counts)) == label, 0, counts)
         worst = int(others.argmax())
-        said = f"{names[worst]} ({others[worst]})" if others[worst] else "-"
-        rows.append((names[label], str(own.sum()), shown, said))
+        mistake = f"{names[worst]} ({others[worst]})" if others[worst] else "-"
+        rows.append((names[label], str(counts.sum()), shown, mistake))
     yield from columns(rows)
     if len(names) <= _MOST:
-        yield "confusion matrix (rows: the class; columns: what it was taken for)"
+        yield "confusion matrix (rows: true class, columns: predicted class)"
         head = ("", *names)
-        body = ((name, *map(str, own)) for name, own in zip(names, matrix, strict=True))
+        body = ((name, *map(str, counts)) for name, counts in zip(names, matrix, strict=True))
         yield from columns([head, *body])
 
 
 def endings() -> str:
-    """The endings of files that a confusion matrix can be written to, for messages."""
+    """The file name endings that a confusion matrix can be written to, for messages."""
     return ", ".join(_WRITERS)
 
 
 def check_writable(path: Path) -> None:
-    """Raise unless a confusion matrix can be written to a file of this name.
+    """Raise if a confusion matrix cannot be written to a file of this name.
 
     Raises:
-        UserError: its ending is another, or a picture needs a package that is not installed.
+        UserError: the ending is unknown, or a picture needs a package that is not installed.
     """
     if path.suffix not in _WRITERS:
-        raise UserError(f"{path}: must end in {endings()}, for a table or a picture")
+        raise UserError(f"{path}: must end in one of {endings()}")
     if _WRITERS[path.suffix] is _drawn:
         plotting("eval: --confusion")
 
 
 def write(evaluation: Evaluation, path: Path) -> None:
-    """Write the confusion matrix to a file, as its ending says.
+    """Write the confusion matrix to a file, in the format of its ending.
 
     Raises:
-        UserError: as `check_writable`; or the objective predicts no class.
+        UserError: as `check_writable`; or the objective does not predict classes.
     """
     check_writable(path)
     if evaluation.confusion is None:
-        raise UserError(f"{path}: the run's objective predicts no class, so nothing is confused")
+        raise UserError(
+            f"{path}: the run's objective does not predict classes, so there is no confusion "
+            "matrix; leave out --confusion"
+        )
     write_bytes(path, _WRITERS[path.suffix](evaluation, path.suffix))
 
 
@@ -83,13 +86,13 @@ def _table(evaluation: Evaluation, ending: str) -> bytes:
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["class", *evaluation.classes])
     matrix: Any = evaluation.confusion
-    for name, own in zip(evaluation.classes, matrix.tolist(), strict=True):
-        rows.writerow([name, *own])
+    for name, counts in zip(evaluation.classes, matrix.tolist(), strict=True):
+        rows.writerow([name, *counts])
     return text.getvalue().encode()
 
 
 def _drawn(evaluation: Evaluation, ending: str) -> bytes:
-    """Shares of each class's images, with their numbers where these can be read."""
+    """A picture of the fractions of each class's images, with their counts if they are readable."""
     matrix: Any = evaluation.confusion
     names = evaluation.classes
     side = max(3.2, 1.4 + 0.42 * min(len(names), 30))
@@ -99,14 +102,14 @@ def _drawn(evaluation: Evaluation, ending: str) -> bytes:
     axis = figure.subplots()
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    figure.colorbar(image, ax=axis, label="share of the class's images")
-    axis.set(xlabel="taken for", ylabel="class")
+    figure.colorbar(image, ax=axis, label="fraction of the class's images")
+    axis.set(xlabel="predicted class", ylabel="true class")
     if len(names) <= _MOST:
         places = range(len(names))
         axis.set_xticks(places, names, rotation=90 if max(map(len, names)) > 3 else 0)
         axis.set_yticks(places, names)
-        for row, own in enumerate(matrix):
-            for column, count in enumerate(own):
+        for row, counts in enumerate(matrix):
+            for column, count in enumerate(counts):
                 if count:
                     colour = "white" if shares[row, column] > 0.5 else "black"
                     axis.text(column, row, str(count), color=colour, ha="center", va="center")

@@ -1,4 +1,4 @@
-"""What one pass over a test set says of a model: losses, every class, what is confused."""
+"""Evaluates a model in one pass over a test set: losses, class accuracies, confusion matrix."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -22,21 +22,21 @@ from fgspec.training.checkpoint import Restored
 from fgspec.training.loop import Functions
 
 TOP = 5
-"""Classes among which the right one is looked for, where there are more of them."""
+"""The k of the top-k accuracy, which is reported if there are more than k classes."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One pass over a test set.
+    """The result of one pass over a test set.
 
     Attributes:
-        step: updates that the model was trained for.
-        metrics: the mean loss and the means of what the objective reports, as a run logs them.
+        step: how many updates the model was trained for.
+        metrics: the mean loss and the mean metrics of the objective, named as in a run's log.
         classes: the names of the classes by label, or of the numbers of a label.
-        confusion: [classes, classes], int64: how many images of each class (rows) were taken for
-            each class (columns). None where the objective predicts no class.
-        top: for each k, the share of images whose class is among the k with the largest outputs.
-            Empty where outputs are not one a class, or there are at most `TOP` classes.
+        confusion: [classes, classes], int64: how many images of each class (rows) were predicted as
+            each class (columns). None if the objective does not predict classes.
+        top: for each k, the fraction of images whose class has one of the k largest outputs. Empty
+            if there is not one output per class, or if there are at most `TOP` classes.
     """
 
     step: int
@@ -47,21 +47,21 @@ class Evaluation:
 
     @property
     def class_accuracy(self) -> NDArray[np.float64] | None:
-        """The share of each class's images that were taken for it, [classes]; NaN without any."""
+        """The fraction of correct predictions for each class, [classes]; NaN without images."""
         if self.confusion is None:
             return None
         with np.errstate(invalid="ignore"):
             return np.diag(self.confusion) / self.confusion.sum(1)
 
     def json(self) -> dict[str, Any]:
-        """All of it as plain values; null stands for the accuracy of a class without images."""
-        found: dict[str, Any] = {"step": self.step, **self.metrics, "classes": list(self.classes)}
-        found |= {f"top_{k}_accuracy": share for k, share in self.top.items()}
+        """The result as plain values; the accuracy of a class without images is None."""
+        values: dict[str, Any] = {"step": self.step, **self.metrics, "classes": list(self.classes)}
+        values |= {f"top_{k}_accuracy": share for k, share in self.top.items()}
         accuracy = self.class_accuracy
         if self.confusion is None or accuracy is None:
-            return found
+            return values
         each = [None if math.isnan(value) else value for value in accuracy.tolist()]
-        return found | {"class_accuracy": each, "confusion": self.confusion.tolist()}
+        return values | {"class_accuracy": each, "confusion": self.confusion.tolist()}
 
 
 def evaluated(
@@ -72,26 +72,26 @@ def evaluated(
     classes: Sequence[str],
     name: str,
 ) -> Evaluation:
-    """One pass over images with labels.
+    """Evaluate a model in one pass over images with labels.
 
     Args:
-        program: of the model, on one device.
-        checkpoint: of it.
-        data: what it is evaluated on.
-        batch_size: images a batch.
-        classes: their names.
-        name: of the run, for errors.
+        program: the model's program, on one device.
+        checkpoint: the checkpoint to evaluate.
+        data: the images and labels.
+        batch_size: how many images a batch has.
+        classes: the names of the classes.
+        name: the name of the run, for errors.
 
     Raises:
         RunError: a loss is not finite.
         DataError: an image is damaged.
     """
-    found: list[Any] = []
+    batches_of_outputs: list[Any] = []
 
     def summed(state: Any, batch: Mapping[str, Any]) -> Any:
         image, label = taken(batch["image"], slice(None)), batch["label"]
         sums, outputs = program.answered(state, {"image": image, "label": label})
-        found.append(jax.device_get(outputs))
+        batches_of_outputs.append(jax.device_get(outputs))
         return sums
 
     called = Functions(program.init, program.abstract, program.updates, summed, program.diagnose)
@@ -100,9 +100,10 @@ def evaluated(
     for metric, value in metrics.items():
         if not math.isfinite(value):
             raise RunError(
-                f"{name}: step {checkpoint.step}: {metric} is {value}: its numbers broke"
+                f"{name}: step {checkpoint.step}: {metric} is {value}; its parameters are not "
+                "usable; evaluate another checkpoint with --step"
             )
-    outputs, answer = np.concatenate(found), program.plan.answer
+    outputs, answer = np.concatenate(batches_of_outputs), program.plan.answer
     confusion, top = None, dict[int, float]()
     classifies = answer.classifies and type(answer).predict is not Objective.predict
     if classifies and program.plan.data.label == "class" and outputs.shape[1] == len(classes):
@@ -117,15 +118,15 @@ def evaluated(
 def confused(
     labels: NDArray[np.integer], predicted: NDArray[np.integer], classes: int
 ) -> NDArray[np.int64]:
-    """How many of each class (rows) were taken for each (columns), [classes, classes]."""
+    """How many images of each class (rows) were predicted as each (columns), [classes, classes]."""
     pairs = labels.astype(np.int64) * classes + predicted
     return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
 
 def among_largest(outputs: NDArray[np.floating], labels: NDArray[np.integer], most: int) -> float:
-    """The share of rows of outputs [n, k] whose label is among the `most` largest.
+    """The fraction of rows of outputs [n, k] whose label has one of the `most` largest outputs.
 
-    Of equal outputs the first is the larger, as it is for the most likely class.
+    Among equal outputs, the first one counts as the largest, as in argmax.
     """
     order = np.argsort(-outputs, axis=1, kind="stable")[:, :most]
     return float((order == labels[:, None]).any(1).mean())

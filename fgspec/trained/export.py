@@ -1,4 +1,4 @@
-"""A trained model's arrays in a file of their own, with all that is needed to apply them."""
+"""Exports a trained model's arrays to a file, with all that is needed to apply them."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +13,7 @@ from fgspec.trained.steps import NEWEST, Step
 from fgspec.training.records import read_record
 
 VERSION = 1
-"""Of the names and the metadata of exported files."""
+"""The version of the names and the metadata in exported files."""
 
 STATISTICS = "statistics"
 
@@ -21,12 +21,12 @@ STATISTICS = "statistics"
 def export(run: str | Path, out: str | Path, *, to: str, step: Step = NEWEST) -> Model:
     """Write the parameters that a run trained, and its running statistics, to a file.
 
-    Arrays have the names of `Model.parameters`, such as `blocks/block0/channel/w`; running moments
-    are below `statistics/`. See `about` for what lies beside them.
+    Arrays have the names of `Model.parameters`, such as `blocks/block0/channel/w`. The names of
+    running moments start with `statistics/`. `about` describes the metadata.
 
     Args:
-        run: its folder.
-        out: the file, replaced if it is there; with `orbax` a folder, which must not be.
+        run: the folder of the run.
+        out: the file, which is replaced if it exists; with `orbax` a folder, which must not exist.
         to: `safetensors`, `npz` or `orbax`.
         step: which checkpoint; see `restore`.
 
@@ -34,11 +34,11 @@ def export(run: str | Path, out: str | Path, *, to: str, step: Step = NEWEST) ->
         The model that was written.
 
     Raises:
-        UserError: the format is none of these or not installed, or the folder is there.
+        UserError: the format is unknown or not installed, or the folder exists.
         ResumeError: as `restore`.
     """
     if to not in FORMATS:
-        raise UserError(f"to: {nearest(to, FORMATS)} (got {to})")
+        raise UserError(f"export: to: {nearest(to, FORMATS)} (got {to})")
     FORMATS[to].check()
     model = restore(run, step)
     FORMATS[to].write(Path(out), arrays(model), about(model))
@@ -46,19 +46,23 @@ def export(run: str | Path, out: str | Path, *, to: str, step: Step = NEWEST) ->
 
 
 def arrays(model: Model) -> dict[str, Any]:
-    """All arrays of a model by name: parameters in the order of its plan, running moments."""
-    found = flatten(model.parameters)
-    own = {name: found[name] for name in flatten(model.program.plan.parameters())}
-    return own | flatten({STATISTICS: model.statistics} if model.statistics else {})
+    """All arrays of a model by name: parameters in the order of its plan, then running moments."""
+    parameters = flatten(model.parameters)
+    ordered = {name: parameters[name] for name in flatten(model.program.plan.parameters())}
+    return ordered | flatten({STATISTICS: model.statistics} if model.statistics else {})
 
 
 def about(model: Model) -> dict[str, Any]:
-    """What is known of a model's arrays, as JSON.
+    """The metadata of an exported model, as values for JSON.
 
-    `format`, `version`; `run`, `step`; `spec`, the resolved spec as YAML; `hashes` of the spec and
-    of the data; `data`: `image_shape`, `classes`, `mean` and `std` per channel of pixels in [0, 1],
-    by which images are standardized unless the spec says otherwise; `classes`, their names;
-    `arrays`: by name the `shape` and the `axes`: for each dimension its named axis or null.
+    * `format`, `version`, `run`, `step`.
+    * `spec`: the resolved spec as YAML.
+    * `hashes`: those of the spec and of the data.
+    * `data`: `image_shape`, `classes`, and the `mean` and `std` per channel of pixels in [0, 1], by
+      which images are standardized unless the spec says otherwise.
+    * `classes`: the names of the classes.
+    * `arrays`: for each array its `shape`, and its `axes`: the named axis of each dimension, or
+      null.
     """
     specs = flatten(model.program.plan.parameters())
     axes = {name: list(spec.axes) for name, spec in specs.items()}

@@ -1,4 +1,4 @@
-"""Files that hold arrays by name and what is known of them: one class a format."""
+"""Files with named arrays and metadata, one class per format."""
 
 import json
 from collections.abc import Mapping
@@ -18,56 +18,56 @@ Arrays = Mapping[str, NDArray[Any]]
 """Arrays by names such as `blocks/block0/channel/w`."""
 
 About = Mapping[str, Any]
-"""What is known of the arrays, as JSON knows it."""
+"""Metadata, as values for JSON."""
 
 
 class Format(Protocol):
-    """How arrays lie in a file.
+    """A file format for arrays.
 
     Attributes:
-        ending: of the names of such files; empty for a folder.
+        ending: the ending of file names; empty for a folder.
     """
 
     ending: str
 
     def check(self) -> None:
-        """Raise unless what it needs is installed.
+        """Raise if a package that the format needs is not installed.
 
         Raises:
-            UserError: it is not.
+            UserError: the package is not installed.
         """
         ...
 
     def write(self, path: Path, arrays: Arrays, about: About) -> None:
-        """Write a file; one that is there is replaced at once.
+        """Write a file; an existing file is replaced in one step.
 
         Raises:
-            UserError: a folder is there already.
+            UserError: the folder exists, for formats that write a folder.
         """
         ...
 
     def read(self, path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """What was written."""
+        """Read the arrays and the metadata."""
         ...
 
 
 class Safetensors:
-    """The format of Hugging Face's library; its metadata are texts, JSON where they have parts."""
+    """The format of Hugging Face's library. Metadata that are not text are stored as JSON."""
 
     ending = ".safetensors"
 
     def check(self) -> None:
-        """The package is an extra."""
+        """Raise if the package, which is an extra, is not installed."""
         self._package()
 
     def write(self, path: Path, arrays: Arrays, about: About) -> None:
-        """All in one file."""
+        """Write one file."""
         texts = {name: v if isinstance(v, str) else json.dumps(v) for name, v in about.items()}
         with replacing(path) as new:
             self._package().numpy.save_file(dict(arrays), new, metadata=texts)
 
     def read(self, path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """Texts that are JSON become what they stand for."""
+        """Read a file; metadata that are JSON are decoded."""
         with self._package().safe_open(path, framework="numpy") as file:
             texts = file.metadata() or {}
             names = file.keys()
@@ -79,39 +79,39 @@ class Safetensors:
 
 
 class Npz:
-    """A NumPy archive; what is known of the arrays is JSON in the array `__metadata__`."""
+    """A NumPy archive; the metadata are JSON in the array `__metadata__`."""
 
     ending = ".npz"
     about = "__metadata__"
 
     def check(self) -> None:
-        """NumPy is always there."""
+        """NumPy is always installed."""
 
     def write(self, path: Path, arrays: Arrays, about: About) -> None:
-        """Not compressed, as weights do not shrink."""
+        """Write an archive without compression, because weights hardly shrink."""
         with replacing(path) as new, new.open("wb") as file:
-            told = np.array(json.dumps(about))
-            np.savez(file, allow_pickle=False, **{**arrays, self.about: told})
+            metadata = np.array(json.dumps(about))
+            np.savez(file, allow_pickle=False, **{**arrays, self.about: metadata})
 
     def read(self, path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """Nothing is unpickled."""
+        """Read an archive without unpickling anything."""
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         return arrays, json.loads(str(arrays.pop(self.about)))
 
 
 class Orbax:
-    """A folder with the items `parameters`, nested, and `metadata`, JSON."""
+    """An Orbax checkpoint: a folder with the items `parameters`, nested, and `metadata`, JSON."""
 
     ending = ""
 
     def check(self) -> None:
-        """Orbax is always there."""
+        """Orbax is always installed."""
 
     def write(self, path: Path, arrays: Arrays, about: About) -> None:
-        """A new folder."""
+        """Write a new folder."""
         if path.exists():
-            raise UserError(f"{path}: is there already; choose another folder")
+            raise UserError(f"{path}: exists already; choose another folder")
         path.parent.mkdir(parents=True, exist_ok=True)
         items = ocp.args.Composite(
             parameters=ocp.args.PyTreeSave(unflatten(arrays)),
@@ -121,25 +121,25 @@ class Orbax:
             writer.save(path.resolve(), args=items)
 
     def read(self, path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """As arrays on the host."""
+        """Read a folder; arrays are NumPy arrays."""
         kinds = ocp.args.Composite(
             parameters=ocp.args.PyTreeRestore(), metadata=ocp.args.JsonRestore()
         )
         with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
-            found = reader.restore(path.resolve(), args=kinds)
-        arrays = {name: np.asarray(a) for name, a in flatten(found["parameters"]).items()}
-        return arrays, found["metadata"]
+            items = reader.restore(path.resolve(), args=kinds)
+        arrays = {name: np.asarray(a) for name, a in flatten(items["parameters"]).items()}
+        return arrays, items["metadata"]
 
 
 FORMATS: dict[str, Format] = {"safetensors": Safetensors(), "npz": Npz(), "orbax": Orbax()}
-"""By the name that `--to` takes."""
+"""The formats by the name that `--to` takes."""
 
 
 def _unpacked(texts: Mapping[str, str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
     for name, text in texts.items():
         try:
-            found[name] = json.loads(text)
+            metadata[name] = json.loads(text)
         except ValueError:
-            found[name] = text
-    return found
+            metadata[name] = text
+    return metadata

@@ -1,4 +1,4 @@
-"""Images with labels, from whatever names them, that a model can be evaluated on."""
+"""The images and labels that a model is evaluated on: the run's own test set, or other data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,30 +20,30 @@ from fgspec.trained.images import checked
 from fgspec.training.resuming import refuse_other_data
 from fgspec.training.run_folder import RunDir
 
-OTHER_DATA = "evaluate on what is there with --other-data (in Python: other_data=True)"
-"""What else can be done where the data of a run are others."""
+OTHER_DATA = "evaluate on the present data with --other-data (in Python: other_data=True)"
+"""The remedy in the error for a run whose data have changed."""
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """Images [n, height, width, channels] and their labels, like those of a data set."""
+    """Images [n, height, width, channels] and their labels, in the form of a data set."""
 
     images: Images
     labels: AnyLabels
 
 
 def own_labelled(run: RunDir, spec: Loaded, saved: str | None, other_data: bool) -> Labelled:
-    """The test set of a run.
+    """Read the test set of a run.
 
     Args:
         run: the run.
         spec: its spec, which says where its data are.
-        saved: the fingerprint that its checkpoint holds.
-        other_data: whether the data may be others than those that it was trained with.
+        saved: the fingerprint of the data in its checkpoint.
+        other_data: whether the data may differ from those that the run was trained with.
 
     Raises:
-        ResumeError: they are not.
-        DataError: they are missing or damaged.
+        ResumeError: the data differ, and may not.
+        DataError: the data are missing or damaged.
     """
     data = spec.experiment.data
     dataset = divided(read(data.source, spec.search), data.validation)
@@ -53,16 +53,16 @@ def own_labelled(run: RunDir, spec: Loaded, saved: str | None, other_data: bool)
 
 
 def labelled(data: Any, info: DatasetInfo, names: Sequence[str]) -> Labelled:
-    """Other images and labels, if they are of the kind that a model was trained with.
+    """Read other images and labels, which must fit the model.
 
     Args:
         data: a spec or its path, a data section, or a pair of images and labels.
-        info: of the data that the model was trained with.
-        names: of its classes; empty where they have none.
+        info: the description of the data that the model was trained with.
+        names: the names of the model's classes; empty if they have none.
 
     Raises:
         SpecError, DataError: the data are wrong, missing or damaged.
-        UserError: the images have another shape, or the classes are others.
+        UserError: the images have another shape, or the classes differ.
     """
     if isinstance(data, Data):
         return _of_section(data, None, info, names)
@@ -81,13 +81,13 @@ def labelled(data: Any, info: DatasetInfo, names: Sequence[str]) -> Labelled:
     integers = labels.dtype.kind in "iu"
     if labels.shape != expected or not (integers or (info.numbers and labels.dtype.kind in "fb")):
         wanted = (
-            f"{len(images)} rows of {info.numbers} numbers, a row an image"
+            f"{len(images)} rows of {info.numbers} numbers, one row per image"
             if info.numbers
-            else f"{len(images)} integers, one an image"
+            else f"{len(images)} integers, one per image"
         )
         raise UserError(f"labels: must be {wanted} (got {labels.dtype} {list(labels.shape)})")
     if not len(labels):
-        raise UserError("data: has no image; give at least one")
+        raise UserError("data: has no images; give at least one")
     try:
         return Labelled(
             images,
@@ -107,14 +107,18 @@ def _labels_of(info: DatasetInfo) -> str:
 
 def _of_section(data: Data, search: Search, info: DatasetInfo, names: Sequence[str]) -> Labelled:
     other = describe(data.source, search)
-    own, theirs = (f"{_labels_of(one)} of images {list(one.image_shape)}" for one in (info, other))
+    own, theirs = (
+        f"{_labels_of(each)} of images {list(each.image_shape)}" for each in (info, other)
+    )
     if own != theirs:
-        raise UserError(f"data: has {theirs}, the run's data {own}; give data of the same kind")
+        raise UserError(
+            f"data: has {theirs}, but the run's data have {own}; give data of the same kind"
+        )
     dataset = read(data.source, search)
     pairs = zip(names, dataset.names, strict=False)
     if differ := next(((own, theirs) for own, theirs in pairs if own != theirs), None):
         raise UserError(
-            f"data: has the class {differ[1]} where the run's data have {differ[0]}; name the "
-            "folders of classes as the run's are named"
+            f"data: has the class {differ[1]} where the run's data have {differ[0]}; give the "
+            "class folders the same names as in the run's data"
         )
     return Labelled(dataset.test_images, dataset.test_labels)

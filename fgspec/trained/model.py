@@ -1,4 +1,4 @@
-"""A trained model: restored from a run, without its data, and applied to images."""
+"""A trained model, which is restored from a run without its data and applied to images."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -45,27 +45,25 @@ Arrays = dict[str, Any]
 
 
 class Model:
-    """A network as a run trained it, on one device.
+    """A network that a run has trained, on one device. `fgspec.restore` makes it.
 
-    Images are [n, height, width, channels] like those of the run's data (the last axis may be left
-    out where there is one channel), uint8, or float32 from 0 to 1, in any number. What the spec
-    does to images before the network is done here too; running statistics are used where the
-    network has them. They go through it in batches of `data.evaluation_batch_size`; a smaller last
-    batch is compiled once more.
-
-    `fgspec.restore` makes it.
+    Images are [n, height, width, channels] like those of the run's data, uint8, or float32 from 0
+    to 1, in any number. The last axis may be left out if there is one channel. Images are
+    standardized as the spec says, and running statistics are used if the network has them. Images
+    are processed in batches of `data.evaluation_batch_size`; a smaller last batch is compiled
+    separately.
 
     Attributes:
         run: the run's folder.
-        step: updates that it was trained for.
+        step: how many updates it was trained for.
         spec: the run's spec, on one device.
-        data: shape, classes and moments of the images that it was trained with.
-        classes: the names of the classes by label; numbers where the data have no names. Where a
-            label is no class, the names of its numbers.
-        has_names: whether they have.
+        data: the shape, classes and moments of the images that it was trained with.
+        classes: the names of the classes by label, or numbers if the data have no names. If a label
+            is not a class, the names of its numbers.
+        has_names: whether the data have names.
         folder: the files of the run.
         program: the pure functions of the spec.
-        state: all that the checkpoint holds.
+        state: the state in the checkpoint.
     """
 
     def __init__(
@@ -100,73 +98,74 @@ class Model:
 
     @cached_property
     def parameters(self) -> Arrays:
-        """NumPy arrays by `blocks`, block, layer and name; `heads` and `classifier` likewise.
+        """NumPy arrays in nested dictionaries: `blocks`, block, layer, name.
 
-        They are copies: to change one changes nothing in the model. A readout of a single layer
-        has no level of layers.
+        `heads` and `classifier` are nested likewise; a readout of a single layer has no level for
+        layers. The arrays are copies, so changing them does not change the model.
         """
         plan = self.program.plan
         return _on_host(by_name(plan, answering(plan, self.state)).params)
 
     @cached_property
     def statistics(self) -> Arrays:
-        """Running moments by block, layer, place (`before` or `after` its map), mean and variance.
+        """Running moments by block, layer, `before` or `after` its map, and `mean` or `variance`.
 
-        Empty where no normalization couples examples.
+        Empty if no normalization couples examples.
         """
         return _on_host(unflatten(self.state.statistics))
 
     @property
     def classifies(self) -> bool:
-        """Whether what it predicts are classes."""
+        """Whether the model predicts classes."""
         return self._answer.classifies
 
     def predict(self, images: Any) -> NDArray[np.int32] | NDArray[np.float32]:
-        """The answer for every image: classes [n], int32, by a run that classifies.
+        """The prediction for every image: classes [n], int32, if the run classifies.
 
-        By others what the objective predicts: under `squared_error` with vectors as labels the
-        vectors [n, k], float32; under `binary_cross_entropy` labels of 0 and 1 [n, k], int32; under
-        `reconstruction` the standardized pixels [n, height * width * channels], float32.
+        Otherwise what the objective predicts: vectors [n, k], float32, with `squared_error` and
+        vectors as labels; labels of 0 and 1 [n, k], int32, with `binary_cross_entropy`; the
+        standardized pixels [n, height * width * channels], float32, with `reconstruction`.
 
         Raises:
-            UserError: the images have another shape or dtype, or floats beyond [0, 1]; or the
+            UserError: the images have another shape or dtype, or floats outside of [0, 1]; or the
                 objective predicts nothing.
         """
         return self.answers_of(self.outputs(images))
 
     def answers_of(self, outputs: Any) -> NDArray[np.int32] | NDArray[np.float32]:
-        """The answers that outputs [n, k] stand for; see `predict`.
+        """The predictions for outputs [n, k]; see `predict`.
 
         Raises:
             UserError: the objective predicts nothing.
         """
-        found = np.asarray(self._answer.predict(jnp.asarray(outputs)))
-        if found.dtype.kind in "iub":
-            return found.astype(np.int32)
-        return found.astype(np.float32)
+        answers = np.asarray(self._answer.predict(jnp.asarray(outputs)))
+        if answers.dtype.kind in "iub":
+            return answers.astype(np.int32)
+        return answers.astype(np.float32)
 
     def probabilities(self, images: Any) -> NDArray[np.float32]:
         """The probability of every class, or of every label of 0 and 1, [n, k], float32.
 
         Raises:
-            UserError: as `predict`, or the outputs stand for no probabilities.
+            UserError: as `predict`, or the objective's outputs do not give probabilities.
         """
-        found = self.probabilities_of(self.outputs(images))
-        if found is None:
+        probabilities = self.probabilities_of(self.outputs(images))
+        if probabilities is None:
             raise UserError(
-                f"{self.run}: the outputs of {self._answer} are no probabilities; use outputs()"
+                f"{self.run}: the outputs of {self._answer} do not give probabilities; use "
+                "outputs()"
             )
-        return found
+        return probabilities
 
     def probabilities_of(self, outputs: Any) -> NDArray[np.float32] | None:
-        """The probabilities that outputs [n, k] stand for, float32; None if they are none."""
-        found = self._answer.probabilities(jnp.asarray(outputs))
-        return None if found is None else np.asarray(found, np.float32)
+        """The probabilities for outputs [n, k], float32; None if the objective has none."""
+        probabilities = self._answer.probabilities(jnp.asarray(outputs))
+        return None if probabilities is None else np.asarray(probabilities, np.float32)
 
     def outputs(self, images: Any) -> NDArray[np.float32]:
-        """The outputs that the answer is read from, [n, k], float32: logits under cross entropy.
+        """The outputs from which predictions are made, [n, k], float32, such as logits.
 
-        They are the classifier's, or what `losses.prediction` says.
+        They are those of the classifier, or of `losses.prediction`.
 
         Raises:
             UserError: as `predict`.
@@ -187,17 +186,18 @@ class Model:
         return self._batched(images, of_block, shape)
 
     def evaluate(self, data: Any = None) -> Evaluation:
-        """One pass over a test set.
+        """Evaluate the model on a test set.
 
         Args:
-            data: whose: that of a spec (as `load` returns it, or its path), of a data section, or a
+            data: the test set: a spec (its path, or as `load` returns it), a data section, or a
                 pair of images and labels like the run's: classes [n], integers, or numbers [n, k].
-                The run's own without it. Images are standardized by the moments of the run's.
+                None means the run's own test set. Images are always standardized by the moments of
+                the run's data.
 
         Raises:
             SpecError, DataError: the data are wrong, missing or damaged.
-            UserError: its images have another shape, or its classes are others.
-            ResumeError: the run's own data are not those that it was trained with.
+            UserError: the images have another shape, or the classes differ.
+            ResumeError: the run's own data have changed since it was trained.
             RunError: a loss is not finite.
         """
         size = self.spec.experiment.data.evaluation_batch_size
@@ -214,18 +214,18 @@ class Model:
     def _batched(
         self, images: Any, function: Callable[[Pixels], Any], shape: tuple[int, ...]
     ) -> NDArray[np.float32]:
-        """What a function makes of images, a batch at a time, [n, *shape]."""
+        """The results of a function on all images, batch by batch, [n, *shape]."""
         some, size = checked(images, self.data), self.spec.experiment.data.evaluation_batch_size
-        found = np.empty((len(some), *shape), np.float32)
+        results = np.empty((len(some), *shape), np.float32)
         with compilation_cache():
             for start in range(0, len(some), size):
                 part = slice(start, start + size)
-                found[part] = jax.device_get(function(taken(some, part)))
-        return found
+                results[part] = jax.device_get(function(taken(some, part)))
+        return results
 
 
 def _on_host(tree: Mapping[str, Any]) -> Arrays:
-    """Nested dictionaries of copies; named tuples become dictionaries too."""
+    """Copies of all arrays in nested dictionaries; named tuples become dictionaries too."""
     named = {
         path: leaf._asdict() if hasattr(leaf, "_asdict") else leaf
         for path, leaf in flatten(tree).items()
@@ -240,34 +240,34 @@ def restore(
     overrides: Sequence[str] = (),
     other_data: bool = False,
 ) -> Model:
-    """The model that a run trained; its data need not be there unless it is evaluated on them.
+    """Restore the model that a run has trained. The run's data are needed only to evaluate on them.
 
     Args:
-        run: its folder.
-        step: which checkpoint: `newest`; `best`, the one on disk whose evaluation is best by the
-            metric that the objective names; or the updates done at one.
-        overrides: `path=value` strings as given to `--set`, of fields of `data.source`: where the
-            run's data are.
-        other_data: whether these may be others than those that it was trained with.
+        run: the folder of the run.
+        step: which checkpoint: `newest`; `best`, the one on disk with the best evaluation by the
+            objective's main metric; or the step of a checkpoint.
+        overrides: `path=value` strings as given to `--set`, for fields of `data.source`, if the
+            run's data are in another place now.
+        other_data: whether the data may differ from those that the run was trained with.
 
     Raises:
-        ResumeError: there is no such checkpoint, or none that can be trusted.
-        DataError: the run is of an older version, which did not record its images' moments, and
-            its data are missing.
-        UserError: `step` is none of these, or the overrides set something else.
+        ResumeError: there is no such checkpoint, or it is damaged.
+        DataError: the run was made by an older version, which did not record the moments of its
+            images, and its data are missing.
+        UserError: `step` is none of these, or the overrides set other fields.
     """
     refuse_missing_backend()
-    found, recorded = rundir.reopen(Path(run))
-    rundir.refuse_changed(found, recorded)
-    spec = alone(reading(found, recorded, overrides))
+    folder, recorded = rundir.reopen(Path(run))
+    rundir.refuse_changed(folder, recorded)
+    spec = alone(reading(folder, recorded, overrides))
     with compilation_cache():
-        info, names = _data_of(found, spec, other_data)
+        info, names = _data_of(folder, spec, other_data)
         program = compile_plan(make_plan(spec.experiment, info))
-        identity = rundir.began_as(found, recorded)
-        checkpoint = restored(found, identity, program.abstract(), step, program.plan.answer)
-    if damage := damage_of(found):
-        LOG.warning("%s; what is restored here is its checkpoint, which is intact", damage)
-    return Model(found, spec, program, checkpoint, names, other_data)
+        identity = rundir.began_as(folder, recorded)
+        checkpoint = restored(folder, identity, program.abstract(), step, program.plan.answer)
+    if damage := damage_of(folder):
+        LOG.warning("%s; its checkpoint, which is restored here, is intact", damage)
+    return Model(folder, spec, program, checkpoint, names, other_data)
 
 
 def alone(loaded: Loaded) -> Loaded:
@@ -276,12 +276,12 @@ def alone(loaded: Loaded) -> Loaded:
 
 
 def _data_of(run: RunDir, spec: Loaded, other_data: bool) -> tuple[DatasetInfo, list[str]]:
-    """What a run knew of its data, and the names of its classes."""
+    """The recorded description of a run's data, and the names of its classes."""
     record = read_record(run.provenance).get("data", {})
-    if known := record.get("info"):
-        lists = ((name, tuple(v) if isinstance(v, list) else v) for name, v in known.items())
+    if info := record.get("info"):
+        lists = ((name, tuple(v) if isinstance(v, list) else v) for name, v in info.items())
         return DatasetInfo(**dict[str, Any](lists)), record["classes"]
-    # A run of an older version, whose moments are those of its data.
+    # Older versions did not record the description, so the data must be read.
     source = spec.experiment.data.source
     dataset = read(source, spec.search)
     if not other_data:

@@ -1,4 +1,4 @@
-"""Pictures of anywhere as images of the kind that a model was trained with, where that is safe."""
+"""Turns picture files into images like those that a model was trained with, where that is safe."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,24 +17,24 @@ from fgspec.spec.sources import Source
 
 ARCHIVE = ".npz"
 IMAGES = ("images", "test_images")
-"""The array of an archive that is read: the first of these. Data sets have the second."""
+"""The array of an archive that is read is the first of these. Data sets have the second."""
 
 
 class Pictures:
     """Picture files as images [N, height, width, channels], uint8, decoded when they are taken.
 
-    Where the source of the model's data resizes pictures, these are treated alike. Elsewhere nobody
-    knows how a picture became an image: it must have the size, and the colours that can be had
-    without loss.
+    If the source of the model's data resizes pictures, these are resized in the same way. Otherwise
+    it is unknown how images were made from pictures. Then a picture must have the right size, and
+    colours that can be converted without loss.
 
     Args:
-        files: N of them.
-        shape: height, width, channels.
+        files: the N files.
+        shape: height, width and channels of the images.
         resizes: whether the source resizes pictures.
 
     Raises:
         UserError: Pillow is not installed.
-        DataError: from `take`: a file is damaged, or cannot be made an image of that shape.
+        DataError: `take` raises it if a file is damaged, or cannot become an image of this shape.
     """
 
     dtype = np.dtype(np.uint8)
@@ -58,7 +58,7 @@ class Pictures:
         return len(self._files)
 
     def take(self, indices: NDArray[np.integer], /, axis: int) -> NDArray[np.uint8]:
-        """The images at these places; `axis` must be 0."""
+        """The images with these indices; `axis` must be 0."""
         if axis != 0:
             raise ValueError(f"images are taken along axis 0, not {axis}")
         return side_by_side(lambda place: self._image(self._files[place]), indices, self.shape)
@@ -89,7 +89,9 @@ def _exact(image: Any, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
         )
     if "A" in image.getbands() or "transparency" in image.info:
         if image.convert("RGBA").getchannel("A").getextrema()[0] < 255:
-            raise Unfit("parts of it are transparent", "save it on the background of the others")
+            raise Unfit(
+                "parts of it are transparent", "save it with the background of the run's images"
+            )
         image = image.convert("RGBA")
     pixels = np.asarray(image.convert("RGB"))
     if channels == 3:
@@ -97,34 +99,36 @@ def _exact(image: Any, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
     if channels == 1:
         if (pixels == pixels[..., :1]).all():
             return pixels[..., :1]
-        raise Unfit("it has colours, the run's images are grey", "save it in grey as those were")
+        raise Unfit(
+            "it has colours, but the run's images are grey", "convert it to grey as those were"
+        )
     raise Unfit(
-        f"the run's images have {channels} channels, which no picture has",
-        f"give them as an {ARCHIVE} archive with the array {IMAGES[0]}",
+        f"the run's images have {channels} channels, but pictures have 1 or 3",
+        f"give the images as an {ARCHIVE} archive with the array {IMAGES[0]}",
     )
 
 
 @dataclass(frozen=True)
 class Given:
-    """Images, and where each comes from: its file, and its place in an archive."""
+    """Images, and where each comes from: its file, and its index in an archive."""
 
     images: Images
     names: list[tuple[Path, int | None]]
 
 
 def given(paths: Sequence[Path], source: Source, shape: tuple[int, int, int]) -> Iterator[Given]:
-    """Images from pictures, folders of pictures and archives, in order.
+    """Read images from pictures, folders of pictures and archives, in order.
 
-    Of an archive the first array of `IMAGES` is read. Folders are searched with all that is below
-    them, but for what is hidden; by name.
+    From an archive the first array of `IMAGES` is read. Folders are searched with their subfolders
+    in the order of names, without hidden files.
 
     Args:
-        paths: of them.
-        source: of the model's data.
-        shape: height, width, channels of its images.
+        paths: the pictures, folders and archives.
+        source: the source of the model's data.
+        shape: height, width and channels of the model's images.
 
     Raises:
-        UserError: a path is missing or something else, or a folder holds no picture.
+        UserError: a path is missing or of another kind, or a folder has no pictures.
         DataError: an archive is damaged.
     """
     pictures: list[Path] = []
@@ -149,18 +153,18 @@ def _of(files: list[Path], source: Source, shape: tuple[int, int, int]) -> Itera
 def _pictures(path: Path) -> list[Path]:
     kinds = ", ".join((*ENDINGS, ARCHIVE))
     if path.is_dir():
-        found = sorted(
+        files = sorted(
             file
             for file in path.rglob("*")
             if file.suffix.lower() in ENDINGS
             and file.is_file()
             and not any(part.startswith(".") for part in file.relative_to(path).parts)
         )
-        if not found:
-            raise UserError(f"{path}: holds no picture ({', '.join(ENDINGS)})")
-        return found
+        if not files:
+            raise UserError(f"{path}: has no pictures ({', '.join(ENDINGS)}); give another folder")
+        return files
     if not path.is_file():
         raise UserError(f"{path}: no such file or folder; correct the path")
     if path.suffix.lower() not in ENDINGS:
-        raise UserError(f"{path}: is no picture and no archive; must end in {kinds}")
+        raise UserError(f"{path}: is neither a picture nor an archive; must end in {kinds}")
     return [path]

@@ -1,4 +1,4 @@
-"""The table of what a model predicts for pictures and archives."""
+"""Makes the table of a model's predictions for pictures and archives."""
 
 import csv
 import io
@@ -18,9 +18,9 @@ _PLACE: Sequence[str] = ("file", "index")
 def columns(model: Model) -> Sequence[str]:
     """The columns of the table.
 
-    `index` is the image's place in an archive, empty for pictures. A model that classifies has
-    `class` and `probability`, which is empty where the objective has none. Others have a column for
-    every number that they predict: by its name where the data have names, else by its place.
+    `index` is the image's index in an archive, and is empty for pictures. A model that classifies
+    has `class` and `probability`, which is empty if the objective gives none. Other models have a
+    column for every number that they predict, with its name in the data, or its index.
     """
     if model.classifies:
         return (*_PLACE, "class", "probability")
@@ -29,11 +29,11 @@ def columns(model: Model) -> Sequence[str]:
 
 
 def predictions(model: Model, paths: Sequence[Path]) -> list[dict[str, str]]:
-    """A row an image, by `columns`, in the order of the paths.
+    """A row for every image with the `columns`, in the order of the paths.
 
     Args:
-        model: what predicts.
-        paths: pictures, folders of them, archives with an array `images` or `test_images`.
+        model: the model.
+        paths: pictures, folders of pictures, or archives with an array `images` or `test_images`.
 
     Raises:
         UserError, DataError: a path or an image cannot be used.
@@ -53,17 +53,17 @@ def predictions(model: Model, paths: Sequence[Path]) -> list[dict[str, str]]:
 
 
 def _answers(model: Model, outputs: NDArray[np.float32]) -> list[list[str]]:
-    """What is predicted for each row of outputs [n, k], as text."""
-    found = model.answers_of(outputs)
+    """The predictions for each row of outputs [n, k], as text."""
+    answers = model.answers_of(outputs)
     if not model.classifies:
-        return [[f"{number:g}" for number in row] for row in found.tolist()]
-    labels = found.astype(np.int32)
+        return [[f"{number:g}" for number in row] for row in answers.tolist()]
+    labels = answers.astype(np.int32)
     shares = _shares(model, outputs, labels)
     return [[model.classes[label], share] for label, share in zip(labels, shares, strict=True)]
 
 
 def _shares(model: Model, outputs: NDArray[np.float32], labels: NDArray[np.int32]) -> list[str]:
-    """The probability of each row's class as text."""
+    """The probability of each row's predicted class, as text."""
     shares = model.probabilities_of(outputs)
     if shares is None:
         return [""] * len(labels)
@@ -71,7 +71,7 @@ def _shares(model: Model, outputs: NDArray[np.float32], labels: NDArray[np.int32
 
 
 def as_csv(rows: Sequence[dict[str, str]], columns: Sequence[str]) -> bytes:
-    """The table as a CSV file; names of files that are no text keep their bytes."""
+    """The table as a CSV file; file names that are not valid text keep their bytes."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()

@@ -1,4 +1,4 @@
-"""Parameters that a run begins with, read from another run or from an exported file."""
+"""Reads the parameters that a run starts from, out of another run or an exported file."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,21 +25,23 @@ Arrays = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Beginning:
-    """What a plan's `start_from` names, read when it is first asked for.
+    """The parameters of a plan's `start_from`, which are read when they are first needed.
 
     Attributes:
-        plan: of the run that begins.
-        search: folders in which relative paths are looked for.
+        plan: the plan of the new run.
+        search: the folders in which relative paths are looked for.
     """
 
     plan: Plan
     search: Search = None
 
     def __call__(self) -> Arrays:
-        """Parameters by path such as `blocks/block0/w`, float32; those not read are not in it.
+        """Read the parameters, float32, by path such as `blocks/block0/w`.
+
+        Parameters that `start_from` does not name are left out.
 
         Raises:
-            UserError: the source is missing, or names and shapes do not fit.
+            UserError: the source is missing, or names or shapes do not fit.
             ResumeError: the run has no such checkpoint.
         """
         return self._read
@@ -51,18 +53,18 @@ class Beginning:
 
 
 def _source(start: StartFrom, search: Search) -> Arrays:
-    """All parameters that are there."""
+    """All parameters in the source."""
     if start.run is not None:
         return flatten(restore(_located("run", start.run, search), start.step).parameters)
     path = _located("file", start.file or "", search)
     form = next((form for form in FORMATS.values() if form.ending == path.suffix), None)
     if form is None or path.is_dir() != (form.ending == ""):
         endings = ", ".join(form.ending for form in FORMATS.values() if form.ending)
-        raise UserError(f"start_from.file: {path}: must end in {endings}, or be an orbax folder")
+        raise UserError(f"start_from.file: {path}: must end in {endings}, or be an Orbax folder")
     form.check()
     try:
         arrays, _ = form.read(path)
-    except Exception as error:  # a damaged file can make its readers raise anything
+    except Exception as error:  # reading a damaged file can raise any exception
         reason = str(error).strip().split("\n", 1)[0] or type(error).__name__
         raise UserError(
             f"start_from.file: {path}: cannot be read: {reason}; write it with fgspec export"
@@ -72,48 +74,48 @@ def _source(start: StartFrom, search: Search) -> Arrays:
 
 def _located(field: str, path: str, search: Search) -> Path:
     places = candidates(path, search)
-    found = next((place for place in places if place.exists()), None)
-    if found is None:
+    existing = next((place for place in places if place.exists()), None)
+    if existing is None:
         raise UserError(
             f"start_from.{field}: {path} was not found; looked for "
             f"{', '.join(map(str, places))}; correct the path"
         )
-    return found
+    return existing
 
 
 def _fitting(plan: Plan, start: StartFrom, arrays: Arrays) -> Arrays:
-    """The arrays that are read, by the names that they have here.
+    """The arrays that the plan needs, by the plan's names.
 
     Raises:
-        UserError: naming those that do not fit.
+        UserError: arrays do not fit; the message names them.
     """
     specs, wanted = flatten(plan.parameters()), plan.begins_elsewhere
-    own = [block.name for block in plan.network.blocks]
-    found = _renamed(arrays, start.rename, own)
-    if missing := [path for path in specs if path in wanted and path not in found]:
+    blocks = [block.name for block in plan.network.blocks]
+    renamed = _renamed(arrays, start.rename, blocks)
+    if missing := [path for path in specs if path in wanted and path not in renamed]:
         raise UserError(
-            f"start_from: there is no {_listed(missing)}; there are {_listed(list(found))}; name "
-            "the parts to read in start_from.only, or what they are called there in "
+            f"start_from: the source has no {_listed(missing)}; it has {_listed(list(renamed))}; "
+            "name the parts to read in start_from.only, or give their names in the source in "
             "start_from.rename"
         )
-    if not start.only and (unused := [path for path in found if path not in specs]):
+    if not start.only and (unused := [path for path in renamed if path not in specs]):
         raise UserError(
-            f"start_from: {_listed(unused)} of the source is no parameter here; name the parts to "
-            "read in start_from.only"
+            f"start_from: the source has {_listed(unused)}, which this network does not have; name "
+            "the parts to read in start_from.only"
         )
     read = [path for path in specs if path in wanted]
     for path in read:
-        there, here = found[path].shape, specs[path].shape
-        if there != here or found[path].dtype.kind != "f":
+        there, here = renamed[path].shape, specs[path].shape
+        if there != here or renamed[path].dtype.kind != "f":
             raise UserError(
-                f"start_from: {path.replace('/', '.')} is {found[path].dtype} {list(there)} there, "
-                f"expected float32 {list(here)}; leave it out of start_from.only"
+                f"start_from: {path.replace('/', '.')} is {renamed[path].dtype} {list(there)} in "
+                f"the source, expected float32 {list(here)}; leave it out of start_from.only"
             )
-    return {path: np.asarray(found[path], np.float32) for path in read}
+    return {path: np.asarray(renamed[path], np.float32) for path in read}
 
 
 def _renamed(arrays: Arrays, rename: Mapping[str, str], own: Sequence[str]) -> dict[str, Any]:
-    """The arrays by the names they have here; a new name goes before one that is there."""
+    """The arrays by the plan's names; renamed arrays replace those that have the name already."""
     blocks = [name.split("/")[1] for name in arrays if within(name, "blocks")]
     theirs = list(dict.fromkeys(blocks))
     moved: dict[str, Any] = {}
@@ -125,7 +127,7 @@ def _renamed(arrays: Arrays, rename: Mapping[str, str], own: Sequence[str]) -> d
 
 
 def _listed(paths: Sequence[str]) -> str:
-    """A few of the names, dotted."""
+    """The first three names, with dots, and how many more there are."""
     named = [path.replace("/", ".") for path in paths]
     more = f" and {len(named) - 3} more" if len(named) > 3 else ""
     return ", ".join(named[:3]) + more

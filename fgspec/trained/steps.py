@@ -1,4 +1,4 @@
-"""Which checkpoint of a run is meant: the newest, the best, or that of a step."""
+"""Chooses a checkpoint of a run: the newest, the best, or that of a step."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,58 +14,56 @@ from fgspec.training.steps import steps_in
 NEWEST, BEST = "newest", "best"
 
 Step = int | str
-"""`newest`, `best`, or updates done."""
+"""`newest`, `best`, or the step of a checkpoint."""
 
 _PASSES = (VALID, TEST)
-"""What metrics of evaluations begin with."""
+"""The first parts of the names of evaluation metrics."""
 
 
 def wanted(step: Step) -> Step:
-    """A step as `restored` takes it; digits are a number.
+    """Check a step, and turn digits into a number.
 
     Raises:
-        UserError: it is none.
+        UserError: it is not a valid step.
     """
     text = str(step)
     if text in (NEWEST, BEST):
         return text
     if not text.isdecimal():
-        raise UserError(
-            f"step: must be {BEST}, {NEWEST}, or the updates done at a checkpoint (got {text})"
-        )
+        raise UserError(f"step: must be {BEST}, {NEWEST}, or the step of a checkpoint (got {text})")
     return int(text)
 
 
 def restored(run: RunDir, identity: str, template: Any, step: Step, answer: Objective) -> Restored:
-    """A checkpoint of a run.
+    """Read a checkpoint of a run.
 
     Args:
         run: the run.
-        identity: of its spec.
+        identity: the identity of its spec.
         template: the shapes of its state.
-        step: see `Step`.
-        answer: what its classifier is evaluated by.
+        step: which checkpoint, see `Step`.
+        answer: the objective by which its classifier is evaluated.
 
     Raises:
-        ResumeError: there is none, it is damaged, or no evaluation tells which is best.
-        UserError: `step` is no step.
+        ResumeError: there is no such checkpoint, it is damaged, or no checkpoint was evaluated.
+        UserError: `step` is not a valid step.
     """
     step = wanted(step)
     if step == NEWEST:
-        found = newest(run.checkpoints, identity, template)
-        if found is None:
-            raise ResumeError(f"{run.path}: no checkpoint yet; resume it first")
-        return found
+        checkpoint = newest(run.checkpoints, identity, template)
+        if checkpoint is None:
+            raise ResumeError(
+                f"{run.path}: no checkpoint yet; resume it with fgspec train --resume {run.path}"
+            )
+        return checkpoint
     if step == BEST and (marked := best(run.checkpoints, identity, template)) is not None:
-        return marked  # of a run with `checkpoint.best`
+        return marked  # the run has `checkpoint.best`
     at = best_step(run, answer) if step == BEST else int(step)
     return at_step(run.checkpoints, identity, template, at)
 
 
 def best_step(run: RunDir, answer: Objective) -> int:
-    """The step of the checkpoint on disk whose evaluation is best by the leading metric.
-
-    Of equals it is the first.
+    """The step of the checkpoint on disk with the best evaluation, or the first of equal ones.
 
     Raises:
         ResumeError: no step that has a checkpoint was evaluated.
@@ -74,19 +72,19 @@ def best_step(run: RunDir, answer: Objective) -> int:
     on_disk, lines = steps_in(run.checkpoints), checked_lines(run)
     metric = leading(lines, answer)
     values = {line["step"]: line[metric] for line in lines if metric in line}
-    known = {step: values[step] for step in on_disk if step in values}
-    if not known:
+    evaluated = {step: values[step] for step in on_disk if step in values}
+    if not evaluated:
         there, done = (", ".join(map(str, steps)) or "none" for steps in (on_disk, values))
         raise ResumeError(
-            f"{run.path}: no checkpoint is of a step that was evaluated, so none is best: "
+            f"{run.path}: no step with a checkpoint was evaluated, so none is the best: "
             f"checkpoints at {there}; {metric} at {done}; use --step {NEWEST} or a number, and "
-            "give the next run checkpoint.every like training.evaluate_every"
+            "set checkpoint.every to training.evaluate_every in the next run"
         )
     sign = 1 if answer.lower_is_better else -1
-    return min(known, key=lambda step: sign * known[step])
+    return min(evaluated, key=lambda step: sign * evaluated[step])
 
 
 def leading(lines: Sequence[Mapping[str, Any]], answer: Objective) -> str:
-    """The metric that checkpoints of a run are chosen by, from the lines of its log."""
+    """The metric by which the best checkpoint of a run is chosen, from the lines of its log."""
     names = [f"{name}/{answer.headline}" for name in _PASSES]
     return next((name for name in names if any(name in line for line in lines)), names[-1])

@@ -1,4 +1,4 @@
-"""A run's metrics as a table that a spreadsheet opens."""
+"""Writes a run's metrics to a CSV file."""
 
 import csv
 import io
@@ -12,18 +12,18 @@ from fgspec.spec import trackers
 from fgspec.training.logbook import write_text
 
 NAME = "metrics.csv"
-"""Of the file in a run's folder."""
+"""The name of the file in a run's folder."""
 
 STEP = "step"
 """The first column."""
 
 
 class Csv(trackers.Csv):
-    """The section with how the file is written.
+    """The tracker `csv`, with the code that writes the file.
 
-    A metric that is seen for the first time adds a column at the right; the file is then written
-    anew. An empty cell is a metric that the line of its step did not have. Floats are written by
-    `repr`, which reads back as the same float.
+    A metric that is logged for the first time adds a column on the right, for which the whole file
+    is written again. A cell is empty if its step has no value of the metric. Floats are written by
+    `repr`, so that they are read back exactly.
     """
 
     _path: Path = PrivateAttr(default=Path())
@@ -31,13 +31,13 @@ class Csv(trackers.Csv):
     _resumed: bool = PrivateAttr(default=False)
 
     def open(self, run_folder: Path, values: Mapping[str, Any]) -> None:
-        """The file is made with the first row; one that is there is continued."""
+        """Prepare the file, which is created with the first row, or continued if it exists."""
         self._path = run_folder / NAME
         self._columns = [STEP]
         self._resumed = self._path.exists()
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """A row. After a resume, rows of this step and later ones are dropped first."""
+        """Write a row. After a resume, rows of this step and of later steps are dropped first."""
         if self._resumed:
             self._resumed = False
             kept = [row for row in rows_of(self._path) if int(row[STEP]) < step]
@@ -65,9 +65,9 @@ class Csv(trackers.Csv):
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
-    """The rows of a file that `Csv` wrote, without empty cells; a missing file has none.
+    """The rows of a file that `Csv` wrote, without empty cells; a missing file has no rows.
 
-    A last row that lacks its line end is left out: its writer was killed.
+    A last row without an end of line is left out, because its writer was killed.
     """
     if not path.exists():
         return []

@@ -79,7 +79,7 @@ class Writer:
 
         Raises:
             ResumeError: another process has it.
-            UserError: the folder cannot be made or written.
+            UserError: the folder cannot be created or written.
         """
         if self._held is not None:
             return
@@ -117,7 +117,9 @@ class Writer:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             reason = error.strerror or str(error)
-            raise UserError(f"{folder}: cannot be made ({reason}); choose another folder") from None
+            raise UserError(
+                f"{folder}: cannot be created ({reason}); choose another folder"
+            ) from None
         self._made = folder if missing else None
 
     def _hold(self, folder: Path, path: Path) -> None:

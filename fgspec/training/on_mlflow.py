@@ -1,4 +1,4 @@
-"""A run in MLflow: in a SQLite file, or on a server."""
+"""Tracks a run in MLflow, in a SQLite file or on a server."""
 
 import importlib
 import os
@@ -13,17 +13,17 @@ from fgspec.spec import trackers
 from fgspec.training.tracked import label, plain, remember, remembered, tags
 
 ENDS = {"done": "FINISHED", "failed": "FAILED", "preempted": "KILLED"}
-"""How MLflow calls the ways in which a run ends."""
+"""MLflow's names for the ways in which a run ends."""
 
 METRICS, PARAMETERS, LENGTH = 1000, 100, 6000
-"""How many MLflow takes at once, and letters of a parameter."""
+"""How many metrics and parameters MLflow accepts at a time, and characters of a parameter."""
 
 
 class Mlflow(trackers.Mlflow):
-    """The section with how runs are written.
+    """The tracker `mlflow`, with the code that writes runs.
 
-    MLflow removes no number that it has. Lines of steps that it has already are left out: a run
-    that goes on computes the same numbers there.
+    MLflow cannot remove numbers. So lines of steps that it already has are left out; a resumed run
+    computes the same numbers for them.
     """
 
     _client: Any = PrivateAttr(default=None)
@@ -31,12 +31,12 @@ class Mlflow(trackers.Mlflow):
     _last: int = PrivateAttr(default=-1)
 
     def open(self, run_folder: Path, values: Mapping[str, Any]) -> None:
-        """A new run with parameters and tags, or the one of before."""
+        """Create a run with parameters and tags, or continue the existing one."""
         mlflow = importlib.import_module("mlflow")
         place = f"mlflow {self.uri or ''} {self.project}"
-        known = remembered(run_folder, place)
-        if known is not None:
-            self._client, self._run = mlflow.MlflowClient(known["uri"]), known["run"]
+        earlier = remembered(run_folder, place)
+        if earlier is not None:
+            self._client, self._run = mlflow.MlflowClient(earlier["uri"]), earlier["run"]
             self._last = self._steps_done()
             self._client.update_run(self._run, status="RUNNING")
             return
@@ -50,8 +50,8 @@ class Mlflow(trackers.Mlflow):
         self._run = run.info.run_id
         remember(run_folder, place, {"uri": uri, "run": self._run})
         entities = importlib.import_module("mlflow.entities")
-        found = plain(values).items()
-        parameters = [entities.Param(key, str(value)[:LENGTH]) for key, value in found]
+        fields = plain(values).items()
+        parameters = [entities.Param(key, str(value)[:LENGTH]) for key, value in fields]
         for first in range(0, len(parameters), PARAMETERS):
             self._client.log_batch(self._run, params=parameters[first : first + PARAMETERS])
 
@@ -60,11 +60,11 @@ class Mlflow(trackers.Mlflow):
 
     def _steps_done(self) -> int:
         names = self._client.get_run(self._run).data.metrics
-        points = (self._client.get_metric_history(self._run, name) for name in names)
-        return max((point.step for found in points for point in found), default=-1)
+        histories = (self._client.get_metric_history(self._run, name) for name in names)
+        return max((point.step for history in histories for point in history), default=-1)
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """A point of each metric."""
+        """Write a point for each metric."""
         if step <= self._last:
             return
         entities = importlib.import_module("mlflow.entities")
@@ -74,5 +74,5 @@ class Mlflow(trackers.Mlflow):
             self._client.log_batch(self._run, metrics=points[first : first + METRICS])
 
     def close(self, status: str) -> None:
-        """How the run ended."""
+        """Record how the run ended."""
         self._client.set_terminated(self._run, ENDS[status])

@@ -1,7 +1,7 @@
-"""A run as event files, which TensorBoard shows.
+"""Writes a run to event files, which TensorBoard shows.
 
-They are written by parts of TensorBoard that need neither TensorFlow nor torch, one record after
-the other: a thread that writes, as tensorboardX has, would wait for ever on a disk that is full.
+The parts of TensorBoard that are used need neither TensorFlow nor torch. Records are written one by
+one, because a separate writing thread, as in tensorboardX, would hang if the disk is full.
 """
 
 import importlib
@@ -17,14 +17,14 @@ from fgspec.training.run_folder import RunDir
 from fgspec.training.tracked import label, plain, remember, remembered, tags
 
 VERSION = "brain.Event:2"
-"""Of event files; readers look for `START` from this one on."""
+"""The version of event files. From this version on, readers take account of `START` events."""
 
 
 class TensorBoard(trackers.TensorBoard):
-    """The section with how the files are written.
+    """The tracker `tensorboard`, with the code that writes the files.
 
-    Each part of a run that was stopped has a file of its own. Its first event tells readers to
-    forget what earlier files hold from that step on.
+    Each time a run is resumed, it begins a new file. The first event of that file tells readers to
+    ignore what earlier files have from that step on.
     """
 
     _folder: Path = PrivateAttr(default=Path())
@@ -34,21 +34,21 @@ class TensorBoard(trackers.TensorBoard):
     _records: Any = PrivateAttr(default=None)
 
     def open(self, run_folder: Path, values: Mapping[str, Any]) -> None:
-        """The first line of metrics makes the file, which begins with the step of that line."""
+        """Choose the folder. The file is created with the first line of metrics."""
         place = f"tensorboard {self.folder or ''}".rstrip()
-        known = remembered(run_folder, place)
-        if known is None:
+        about = remembered(run_folder, place)
+        if about is None:
             to = Path(self.folder) / label(run_folder, values) if self.folder else None
-            known = {"folder": str(to.resolve()) if to else "tensorboard"}
-            remember(run_folder, place, known)
+            about = {"folder": str(to.resolve()) if to else "tensorboard"}
+            remember(run_folder, place, about)
             hparams = importlib.import_module("tensorboard.plugins.hparams.summary_v2")
             self._first = [hparams.hparams_pb(plain(values) | tags(run_folder, values))]
             if (spec := RunDir(run_folder).resolved).exists():
                 self._first.append(_text("spec", spec.read_text()))
-        self._folder = run_folder / known["folder"]
+        self._folder = run_folder / about["folder"]
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """One event with a scalar for each metric."""
+        """Write an event with a scalar for each metric."""
         if self._file is None:
             self._begin(step)
         protos = importlib.import_module("tensorboard.compat.proto.summary_pb2")
@@ -59,7 +59,7 @@ class TensorBoard(trackers.TensorBoard):
         self._step = step
 
     def close(self, status: str) -> None:
-        """How the run ended, among its hyperparameters and as a text."""
+        """Record how the run ended, with its hyperparameters and as a text."""
         if self._file is None:
             return
         states = importlib.import_module("tensorboard.plugins.hparams.api_pb2")
@@ -72,7 +72,7 @@ class TensorBoard(trackers.TensorBoard):
     def _begin(self, step: int) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         before = len(list(self._folder.glob("events.out.tfevents.*")))
-        # Readers take files in the order of their names; two can be of the same second.
+        # Readers read files in the order of their names. Two files may begin in the same second.
         name = f"events.out.tfevents.{int(time.time()):010d}.{before:05d}.fgspec"
         writer = importlib.import_module("tensorboard.summary.writer.record_writer")
         events = importlib.import_module("tensorboard.compat.proto.event_pb2")
@@ -93,7 +93,7 @@ class TensorBoard(trackers.TensorBoard):
 
 
 def _end(status: Any) -> Any:
-    """How a run ended, for the page of hyperparameters."""
+    """An event that says how a run ended, for the page of hyperparameters."""
     hparams = importlib.import_module("tensorboard.plugins.hparams.metadata")
     data = importlib.import_module("tensorboard.plugins.hparams.plugin_data_pb2")
     protos = importlib.import_module("tensorboard.compat.proto.summary_pb2")
@@ -107,6 +107,6 @@ def _end(status: Any) -> Any:
 
 
 def _text(tag: str, text: str) -> Any:
-    """A text as TensorBoard shows it, in letters of equal width."""
+    """A text that TensorBoard shows in a monospaced font."""
     module = importlib.import_module("tensorboard.plugins.text.summary_v2")
     return module.text_pb(tag, "".join(f"    {line}\n" for line in text.splitlines()))

@@ -1,4 +1,4 @@
-"""A run in trackio: in a SQLite file of this machine, or on a Hugging Face Space."""
+"""Tracks a run in trackio, in a SQLite file on this machine or on a Hugging Face Space."""
 
 import importlib
 import io
@@ -14,33 +14,33 @@ from fgspec.training.tracked import label, remember, remembered, tags
 
 
 class Trackio(trackers.Trackio):
-    """The section with how runs are written.
+    """The tracker `trackio`, with the code that writes runs.
 
-    trackio removes no number that it has. Lines of steps that it has already are left out: a run
-    that goes on computes the same numbers there.
+    trackio cannot remove numbers. So lines of steps that it already has are left out; a resumed run
+    computes the same numbers for them.
     """
 
     _run: Any = PrivateAttr(default=None)
     _last: int = PrivateAttr(default=-1)
 
     def open(self, run_folder: Path, values: Mapping[str, Any]) -> None:
-        """A new run with the spec as its configuration, or the one of before."""
+        """Create a run with the spec as its configuration, or continue the existing one."""
         trackio = importlib.import_module("trackio")
         place = f"trackio {self.space or ''}/{self.project}"
-        known = remembered(run_folder, place)
-        name = known["run"] if known else self.run or label(run_folder, values)
+        earlier = remembered(run_folder, place)
+        name = earlier["run"] if earlier else self.run or label(run_folder, values)
         about = tags(run_folder, values)
-        with redirect_stdout(io.StringIO()):  # which it fills with advice
+        with redirect_stdout(io.StringIO()):  # trackio prints advice
             self._run = trackio.init(
                 project=self.project,
                 name=name,
                 space_id=self.space,
                 config={**values, **about},
-                resume="never" if known is None else "allow",
+                resume="never" if earlier is None else "allow",
                 embed=False,
                 auto_log_gpu=False,
             )
-        if known is None:
+        if earlier is None:
             remember(run_folder, place, {"run": self._run.name})
             return
         storage = importlib.import_module("trackio.sqlite_storage").SQLiteStorage
@@ -48,14 +48,14 @@ class Trackio(trackers.Trackio):
         self._last = -1 if last is None else last
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """A row."""
+        """Write a row."""
         if step > self._last:
             self._run.log(dict(metrics), step=step)
 
     def close(self, status: str) -> None:
-        """Trackio does not say how a run ended; all is written."""
+        """Finish writing. trackio has no field for how a run ended."""
         with redirect_stdout(io.StringIO()):
             self._run.finish()
         current = importlib.import_module("trackio").context_vars.current_run
-        if current.get() is self._run:  # which trackio would finish, and tell of, once more
+        if current.get() is self._run:  # otherwise trackio would finish the run a second time
             current.set(None)

@@ -1,4 +1,4 @@
-"""A run in Weights & Biases: files in its folder, or sent as it goes."""
+"""Tracks a run in Weights & Biases, in files in the run's folder or online."""
 
 import importlib
 import uuid
@@ -12,33 +12,32 @@ from fgspec.spec import trackers
 from fgspec.training.tracked import label, remember, remembered, tags
 
 LONGEST_TAG = 64
-"""Letters of a tag."""
+"""The largest number of characters of a tag."""
 
 
 class Wandb(trackers.Wandb):
-    """The section with how runs are written.
+    """The tracker `wandb`, with the code that writes runs.
 
-    Each part of a run that was stopped has files of its own, all of one run in W&B. W&B takes a
-    step once: lines of a step that it has already are left out by W&B, and a run that goes on
-    computes the same numbers there.
+    Each time a run is resumed, it begins new files, which belong to the same run in W&B. W&B
+    ignores lines of steps that it already has; a resumed run computes the same numbers for them.
     """
 
     _run: Any = PrivateAttr(default=None)
 
     def open(self, run_folder: Path, values: Mapping[str, Any]) -> None:
-        """A new run with the spec as its configuration, or the one of before."""
+        """Create a run with the spec as its configuration, or continue the existing one."""
         wandb = importlib.import_module("wandb")
         place = f"wandb {self.entity or ''}/{self.project}"
-        known = remembered(run_folder, place)
-        if known is None:
-            known = {"run": uuid.uuid4().hex[:8]}
-            remember(run_folder, place, known)
+        identity = remembered(run_folder, place)
+        if identity is None:
+            identity = {"run": uuid.uuid4().hex[:8]}
+            remember(run_folder, place, identity)
         about = tags(run_folder, values)
         named = [tag[:LONGEST_TAG] for tag in (*about.values(), *self.tags)]
         self._run = wandb.init(
             entity=self.entity,
             project=self.project,
-            id=known["run"],
+            id=identity["run"],
             name=self.run or label(run_folder, values),
             group=self.group,
             tags=list(dict.fromkeys(named)),
@@ -52,11 +51,11 @@ class Wandb(trackers.Wandb):
         )
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """A row of the history."""
+        """Write a row of the history."""
         self._run.log(dict(metrics), step=step)
 
     def close(self, status: str) -> None:
-        """How the run ended."""
+        """Record how the run ended."""
         self._run.summary["status"] = status
         if status == "preempted":
             self._run.mark_preempting()

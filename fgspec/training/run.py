@@ -243,7 +243,7 @@ def start(job: Job, run_dir: Path, at: Path | None) -> RunDir:
     """Make the folder of a new run, below `run_dir` or `at` a place, and describe the run in it.
 
     Raises:
-        UserError: the folder cannot be made.
+        UserError: the folder cannot be created.
     """
 
     def made() -> str:

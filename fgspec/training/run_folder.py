@@ -82,7 +82,7 @@ def create(loaded: Loaded, parent: Path, now: Callable[[], datetime] = _now) -> 
     """Make `<parent>/<name>/<time>-<hash8>/` and write both specs into it.
 
     Raises:
-        UserError: the folder cannot be made.
+        UserError: the folder cannot be created.
     """
     label = f"{now():%Y%m%dT%H%M%S}-{spec_hash(loaded)[:8]}"
     base = parent / loaded.experiment.name
@@ -95,7 +95,9 @@ def create(loaded: Loaded, parent: Path, now: Callable[[], datetime] = _now) -> 
             if isinstance(error, FileExistsError) and path.is_dir():
                 continue
             reason = error.strerror or str(error)
-            raise UserError(f"{path}: cannot be made ({reason}); choose another folder") from None
+            raise UserError(
+                f"{path}: cannot be created ({reason}); choose another folder"
+            ) from None
         return _with_specs(loaded, path)
     raise UserError(f"{base / label}: already exists a thousand times; choose another folder")
 
@@ -104,7 +106,7 @@ def create_at(loaded: Loaded, path: Path) -> RunDir:
     """Make `path` the folder of a run that has not begun, and write both specs into it.
 
     Raises:
-        UserError: the folder cannot be made, or holds something else.
+        UserError: the folder cannot be created, or holds something else.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -114,7 +116,7 @@ def create_at(loaded: Loaded, path: Path) -> RunDir:
         found = bool(files) and not RunDir(path).resolved.is_file()
     except OSError as error:
         reason = error.strerror or str(error)
-        raise UserError(f"{path}: cannot be made ({reason}); choose another folder") from None
+        raise UserError(f"{path}: cannot be created ({reason}); choose another folder") from None
     if found:
         raise UserError(f"{path}: is not empty and not the folder of a run; choose another folder")
     return _with_specs(loaded, path)
@@ -189,17 +191,17 @@ def _no_run(path: Path) -> str:
 
 
 def refuse_unwritable(folder: Path) -> None:
-    """Raise unless files can be written in a folder, or it can be made: soon, not once compiled.
+    """Refuse a folder that cannot be written or created, before anything is compiled.
 
     Raises:
-        UserError: it cannot.
+        UserError: the folder cannot be written or created.
     """
     try:
         there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
         with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:
-        reason, what = error.strerror or str(error), "written" if folder.is_dir() else "made"
+        reason, what = error.strerror or str(error), "written" if folder.is_dir() else "created"
         raise UserError(f"{folder}: cannot be {what} ({reason}); choose another folder") from None
 
 

@@ -1,4 +1,4 @@
-"""What trackers of other packages have in common: names, tags, and runs that go on."""
+"""What trackers of other packages share: names, tags, and how a resumed run is found again."""
 
 import json
 from collections.abc import Mapping
@@ -12,21 +12,21 @@ from fgspec.training.records import read_record
 from fgspec.training.run_folder import RunDir
 
 FILE = "tracked.json"
-"""In a run's folder: what each tracker calls the run, so that a resumed one is the same there."""
+"""A file in a run's folder with the name of the run in each tracker, which a resumed run needs."""
 
 
 def remembered(run_folder: Path, place: str) -> dict[str, str] | None:
-    """What a tracker wrote down of this run; None if it follows it for the first time.
+    """What a tracker recorded about this run; None if it tracks the run for the first time.
 
     Args:
-        run_folder: of the run.
-        place: where the run is tracked, such as `wandb fgspec`; another place is another run.
+        run_folder: the folder of the run.
+        place: where the run is tracked, such as `wandb fgspec`. In another place it is a new run.
     """
     return _all(run_folder).get(place)
 
 
 def remember(run_folder: Path, place: str, what: Mapping[str, str]) -> None:
-    """Write down what a tracker needs to go on with this run."""
+    """Record what a tracker needs to continue this run."""
     write_json(run_folder / FILE, {**_all(run_folder), place: dict(what)})
 
 
@@ -36,24 +36,24 @@ def _all(run_folder: Path) -> dict[str, Any]:
 
 
 def label(run_folder: Path, values: Mapping[str, Any]) -> str:
-    """The name of a run among others: that of its spec and of its folder."""
+    """The name of a run in trackers, made from the names of its spec and its folder."""
     return f"{values['name']}-{run_folder.resolve().name}"
 
 
 def tags(run_folder: Path, values: Mapping[str, Any]) -> dict[str, str]:
-    """Of a run: the name of its spec, the published rule if it names one, and the spec's hash."""
-    found = {"name": str(values["name"])}
+    """The tags of a run: the name of its spec, its rule if it names one, and the spec's hash."""
+    name = {"name": str(values["name"])}
     if not (file := RunDir(run_folder).provenance).exists():
-        return found
+        return name
     record = read_record(file)
     rule = {"rule": record["rule"]} if "rule" in record else {}
-    return found | rule | {"spec_sha256": record["hashes"]["spec"]}
+    return name | rule | {"spec_sha256": record["hashes"]["spec"]}
 
 
 def plain(values: Mapping[str, Any]) -> dict[str, bool | float | str]:
     """Every value of a resolved spec by its path, such as `optimizer.learning_rate`.
 
-    Lists and null are text.
+    Lists and null are converted to text.
     """
     return {
         dotted(path): value if isinstance(value, bool | int | float | str) else flow(value)

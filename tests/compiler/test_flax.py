@@ -425,7 +425,7 @@ def test_a_module_in_hand_compiles_and_begins_as_it_is():
 
 
 def test_a_module_in_hand_is_for_compile_alone():
-    with pytest.raises(UserError, match=r"network= is for fgspec.compile"):
+    with pytest.raises(UserError, match=r"network: is only for fgspec.compile"):
         fgspec.train(spec(""), network=in_hand())
     with pytest.raises(SpecError, match=r"architecture.module: no module; name one of"):
         fgspec.train(spec(""))

@@ -161,12 +161,12 @@ def test_damaged_archives(tmp_path):
     for content in (whole[: len(whole) // 2], whole[:-4], b"", b"no archive"):
         archive.write_bytes(content)
         text = refusal(Cifar10(path="c", verify=False))
-        assert f"{archive} is no intact file of CIFAR-10: " in text
+        assert f"{archive} is not an intact file of CIFAR-10: " in text
         assert "c32a1d4ab5d03f1284b67883e8d87530" in text
     with tarfile.open(archive, "w:gz") as made:
         made.addfile(tarfile.TarInfo("cifar-10-batches-bin/readme.html"), io.BytesIO())
     text = refusal(Cifar10(path="c", verify=False))
-    assert "it lacks cifar-10-batches-bin/data_batch_1.bin" in text
+    assert "it does not contain cifar-10-batches-bin/data_batch_1.bin" in text
 
 
 @pytest.mark.parametrize(
@@ -191,10 +191,10 @@ PLANES = np.zeros((2, 3072), np.uint8)
 @pytest.mark.parametrize(
     ("batch", "reason"),
     [
-        ([1, 2], "no dictionary with 'data' and 'labels'"),
-        ({"data": PLANES}, "no dictionary with 'data' and 'labels'"),
-        ({"data": PLANES[:, :5], "labels": [0, 1]}, "not an array of uint8 with the shape"),
-        ({"data": PLANES.astype(float), "labels": [0, 1]}, "not an array of uint8"),
+        ([1, 2], "not a dictionary with the keys 'data' and 'labels'"),
+        ({"data": PLANES}, "not a dictionary with the keys 'data' and 'labels'"),
+        ({"data": PLANES[:, :5], "labels": [0, 1]}, "not a uint8 array of the shape"),
+        ({"data": PLANES.astype(float), "labels": [0, 1]}, "not a uint8 array"),
         ({"data": PLANES, "labels": [0, "1"]}, "'labels' is not a list of integers"),
         ({"data": PLANES, "labels": [0]}, "it holds 2 images and 1 labels"),
         ({"data": PLANES, "labels": [0, 10]}, "it has the label 10"),
@@ -220,7 +220,7 @@ def test_a_pickle_runs_no_code(tmp_path, protocol):
     content = pickle.dumps({"data": Harmful(tmp_path / "written"), "labels": []}, protocol)
     (folder / "data_batch_1").write_bytes(content)
     text = refusal(Cifar10(path="c", verify=False))
-    assert "open, which a data file has no use for" in text
+    assert "open, which a data file does not need" in text
     assert not (tmp_path / "written").exists()
 
 

@@ -114,12 +114,12 @@ CIFAR100 = {
     "shape": (
         "python",
         lambda d: batch(d / "test", data=np.zeros((4, 3073), np.uint8)),
-        "'data' is not an array of uint8 with the shape",
+        "'data' is not a uint8 array of the shape",
     ),
     "dtype": (
         "python",
         lambda d: batch(d / "test", data=np.zeros((4, 3072), np.float32)),
-        "'data' is not an array of uint8",
+        "'data' is not a uint8 array",
     ),
     "label": (
         "python",
@@ -207,7 +207,7 @@ SVHN = {
         lambda f: mat(f, X=X, y=np.array([["a"]] * 4, object)),
         "and its y object, expected uint8",
     ),
-    "fractions": (lambda f: mat(f, X=X, y=Y + 0.5), "its y is not of whole numbers"),
+    "fractions": (lambda f: mat(f, X=X, y=Y + 0.5), "its y has numbers that are not whole"),
     "label": (lambda f: mat(f, X=X, y=Y - 1), "it has the label 0, expected 1 to 10"),
     "variable": (
         lambda f: mat(f, X=X, z=Y),
@@ -232,7 +232,7 @@ def test_a_matlab_file_of_zeros_is_not_unpacked(tmp_path):
     layouts.svhn(tmp_path)
     zeros = np.zeros((32, 32, 3, 30_000), np.uint8)
     mat(tmp_path / "test_32x32.mat", X=zeros, y=np.ones((30_000, 1), np.uint8))
-    assert "no images are" in told(Svhn(path=str(tmp_path), verify=False))
+    assert "too many for images" in told(Svhn(path=str(tmp_path), verify=False))
 
 
 def test_other_files_than_the_published_ones_of_svhn(tmp_path):
@@ -254,7 +254,7 @@ STL10 = {
     ),
     "dtype": (
         lambda d: (d / "train_y.bin").write_bytes(np.ones(5, np.int32).tobytes()),
-        "it has 20 labels, expected 5, one an image",
+        "it has 20 labels, expected 5, one per image",
     ),
     "label": (
         lambda d: (d / "test_y.bin").write_bytes(bytes([0, 1, 2, 3])),
@@ -296,7 +296,7 @@ TINY = {
         lambda d: replaced(d / VAL, "\t62", ""),
         "line 1 has 5 fields, expected 6 between tabs",
     ),
-    "dtype": (lambda d: deep(d / TRAINED), "expected 8 bits a channel"),
+    "dtype": (lambda d: deep(d / TRAINED), "expected 8 bits per channel"),
     "label": (
         lambda d: replaced(d / VAL, "n02058221", "n99999999"),
         "line 3 has the class n99999999, which wnids.txt lacks",
@@ -311,15 +311,15 @@ TINY = {
     ),
     "an image twice": (
         lambda d: replaced(d / VAL, "val_8.JPEG", "val_9.JPEG"),
-        "line 2 names val_9.JPEG again",
+        "line 2 names val_9.JPEG a second time",
     ),
     "an image without a class": (
         lambda d: (d / VAL).write_text(""),
-        "it has no line for val/images/val_7.JPEG, of 3 such images",
+        "it has no line for 3 images, such as val/images/val_7.JPEG",
     ),
     "a class twice": (
         lambda d: (d / "wnids.txt").write_text("n01443537\nn01443537\n"),
-        "it lists 2 classes, 1 of them different",
+        "it lists 2 classes, of which 1 are different",
     ),
 }
 
@@ -354,12 +354,12 @@ IMAGENET32 = {
     "shape": (
         "pickle",
         lambda d: batch(d / TRAIN3, data=np.zeros((4, 12288), np.uint8)),
-        "'data' is not an array of uint8 with the shape",
+        "'data' is not a uint8 array of the shape",
     ),
     "dtype": (
         "pickle",
         lambda d: batch(d / TRAIN3, data=np.zeros((4, 3072), np.int64)),
-        "'data' is not an array of uint8",
+        "'data' is not a uint8 array",
     ),
     "label": (
         "pickle",
@@ -374,12 +374,12 @@ IMAGENET32 = {
     "truncated npz": (
         "npz",
         lambda d: cut(d / f"{TRAIN3}.npz"),
-        "it is no npz archive or is cut off",
+        "it is not an npz archive or is cut off",
     ),
     "a byte of npz": (
         "npz",
         lambda d: change(d / f"{TRAIN3}.npz", at=0.1),
-        "data.npy in it is damaged",
+        "its member data.npy is damaged",
     ),
     "shape of npz": (
         "npz",
@@ -404,7 +404,7 @@ IMAGENET32 = {
     "objects in npz": (
         "npz",
         lambda d: npz(d / f"{TRAIN3}.npz", labels=np.array([1, "a", None, 2], object)),
-        "labels is not of plain numbers, and could run code",
+        "labels holds Python objects instead of numbers, and could run code",
     ),
 }
 
@@ -423,14 +423,16 @@ def test_imagenet32(tmp_path, damage):
 def test_damaged_archives_of_imagenet32(tmp_path, harm):
     layouts.imagenet32(tmp_path, "pickle", "zip")
     harm(tmp_path / "Imagenet32_train.zip")
-    assert "is no intact file of ImageNet32" in told(ImageNet32(path=str(tmp_path), verify=False))
+    assert "is not an intact file of ImageNet32" in told(
+        ImageNet32(path=str(tmp_path), verify=False)
+    )
 
 
 # ------------------------------------------------------------------------------ MedMNIST
 
 MEDMNIST = {
-    "truncated": (lambda f: cut(f), "it is no npz archive or is cut off"),
-    "a byte": (lambda f: change(f, at=0.3), "in it is damaged"),
+    "truncated": (lambda f: cut(f), "it is not an npz archive or is cut off"),
+    "a byte": (lambda f: change(f, at=0.3), "its member .* is damaged"),
     "shape": (
         lambda f: npz(f, train_images=layouts.noise(16, 28, 28)),
         r"its train_images are uint8 \[16, 28, 28\], expected uint8 \[N, 28, 28, 3\]",
@@ -449,7 +451,7 @@ MEDMNIST = {
     ),
     "objects": (
         lambda f: npz(f, train_labels=np.array([[None]] * 16, object)),
-        "train_labels is not of plain numbers, and could run code",
+        "train_labels holds Python objects instead of numbers, and could run code",
     ),
     "array": (
         lambda f: np.savez(f, train_images=np.zeros(3)),
@@ -498,19 +500,19 @@ SIZES = {
     "test": layouts.noise(2, 9, 8, 3),
 }
 HUGGING_FACE = {
-    "truncated": (lambda d: cut(d / ARROW), "is no intact file of a saved split"),
-    "nothing": (lambda d: (d / ARROW).write_bytes(b""), "is no intact file of a saved split"),
+    "truncated": (lambda d: cut(d / ARROW), "is not an intact file of a saved split"),
+    "nothing": (lambda d: (d / ARROW).write_bytes(b""), "is not an intact file of a saved split"),
     "an image": (
         lambda d: (d / ARROW).write_bytes((d / ARROW).read_bytes().replace(b"IDAT", b"IDAX")),
         r"row 0 of \S+train \(in data-00000-of-00002.arrow\) cannot be decoded",
     ),
     "shape": (
         lambda d: saved(d, SIZES, {"train": [0, 1, 2, 0], "test": [0, 1]}),
-        "it has 5x5 pixels, expected 9x8 like the first; give data.source.size",
+        "it has 5x5 pixels, expected 9x8 like the first; set data.source.size",
     ),
     "dtype": (
         lambda d: edited(d / FEATURES, other_column("Array3D")),
-        "the column image of .* is Array3D, expected Image",
+        "the column image of .* has the type Array3D, expected Image",
     ),
     "label": (
         lambda d: saved(d, None, {"train": [0, 1, 2, 3] * 2, "test": [0, 1]}),
@@ -527,18 +529,18 @@ HUGGING_FACE = {
     ),
     "state": (
         lambda d: (d / "train/state.json").write_text('{"_data_files": 3}'),
-        "does not list files that are the split",
+        "does not list the files of the split",
     ),
     "indices": (
         lambda d: edited(
             d / "train/state.json", lambda held: held.update(_indices_data_files=["i.arrow"])
         ),
-        "does not list files that are the split",
+        "does not list the files of the split",
     ),
     "info": (lambda d: (d / FEATURES).write_text("{"), "dataset_info.json cannot be read"),
     "one split": (
         lambda d: (d / "dataset_dict.json").unlink() or (d / "state.json").write_text("{}"),
-        "is one split alone",
+        "holds a single split",
     ),
 }
 
@@ -578,18 +580,18 @@ TFDS = {
     # A file of ArrayRecord ends with its index, without which it seems to be empty.
     "truncated": (lambda v: cut(v / SHARD), "holds 0 records, expected 3"),
     "nothing": (lambda v: (v / SHARD).write_bytes(b""), "holds 0 records, expected 3"),
-    "a byte": (lambda v: change(v / SHARD, at=200), "is no intact ArrayRecord file"),
+    "a byte": (lambda v: change(v / SHARD, at=200), "is not an intact ArrayRecord file"),
     "an image": (
         lambda v: prepared(v.parents[1], records=broken),
         r"record 0 of \S+00000-of-00003 cannot be decoded",
     ),
     "a record": (
         lambda v: prepared(v.parents[1], records=lambda _, r: [r[0][:-9], *r[1:]]),
-        "it is no tf.train.Example or is cut off",
+        "it is not a tf.train.Example or is cut off",
     ),
     "dtype": (
         lambda v: edited(v / "features.json", kind_of_image),
-        "the feature image of .* is Tensor, expected Image",
+        "the feature image of .* has the type Tensor, expected Image",
     ),
     "label": (
         lambda v: prepared(v.parents[1], labels={"train": [3] * 11, "test": [0] * 5}),
@@ -606,7 +608,7 @@ TFDS = {
         lambda v: edited(
             v / "dataset_info.json", lambda held: held["splits"][0].update(shardLengths=[4, 4, 4])
         ),
-        "holds 3 records, expected 4 as dataset_info.json says",
+        "holds 3 records, expected 4 according to dataset_info.json",
     ),
     "split": (
         lambda v: edited(v / "dataset_info.json", lambda held: held["splits"].pop(1)),
@@ -625,7 +627,7 @@ TFDS = {
         ),
         "does not say which files the split train has",
     ),
-    "info": (lambda v: (v / "dataset_info.json").write_text("[]"), "it is no mapping"),
+    "info": (lambda v: (v / "dataset_info.json").write_text("[]"), "it is not a JSON object"),
 }
 
 

@@ -93,7 +93,7 @@ def test_float_images_of_many_chunks_have_the_moments_of_numpy(write, fgspec, mo
     assert [n["mean"] for n in train["numbers"]] == pytest.approx(labels.mean(0).tolist())
     assert [n["lowest"] for n in train["numbers"]] == [0.0, -98.0]
     code, out, _ = fgspec("data", "check", path)
-    assert (code, "a vector of 2 numbers an image" in out, "rows are no classes" in out) == (
+    assert (code, "a vector of 2 numbers per image" in out, "rows are not classes" in out) == (
         0,
         1,
         1,

@@ -154,14 +154,16 @@ def test_a_damaged_image_is_named_by_the_batch_that_needs_it(tmp_path):
             next(ahead)
         text = str(caught.value)
         assert text.startswith(f"data.source: {file} cannot be decoded: {reason}")
-        assert text.endswith("put an intact copy in its place, or remove it, and start a new run")
+        assert text.endswith(
+            "put an intact copy in its place, or remove the file, and start a new run"
+        )
     file.unlink()
     with pytest.raises(DataError, match="No such file"):
         whole(dataset.train_images)
 
 
 def test_pixels_of_16_bits_are_refused(tmp_path):
-    with pytest.raises(DataError, match="pixels are I;16, expected 8 bits a channel"):
+    with pytest.raises(DataError, match="pixels are I;16, expected 8 bits per channel"):
         one(tmp_path, Image.fromarray(np.full((9, 9), 40_000, np.uint16)))
 
 
@@ -206,5 +208,5 @@ def test_moments_are_those_of_images_that_are_always_the_same(folder, decoded):
 
 def test_without_pillow_the_remedy_is_told(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL.Image", None)
-    with pytest.raises(UserError, match="needs Pillow, which is not installed; pip install"):
+    with pytest.raises(UserError, match="needs Pillow, which is not installed; run pip install"):
         read(source(folder))

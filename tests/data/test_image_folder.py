@@ -86,13 +86,13 @@ def test_folders_that_are_not_as_they_should_be_are_named(root):
     (root / "val" / "class1").rmdir()
     Image.new("L", (9, 9)).save(root / "val" / "ILSVRC2012_val_00000001.JPEG")
     assert folder_refusal(root) == (
-        "data.source.test: ROOT/val holds 0 folders of classes, expected at least 1; "
-        "put the images of each class into a folder of its name"
+        "data.source.test: ROOT/val holds 0 class folders, expected at least 1; "
+        "put the images of each class into a folder named after the class"
     )
     for label in (1, 2, 3):
         shutil.rmtree(root / "train" / f"class{label}")
     assert folder_refusal(root).startswith(
-        "data.source.train: ROOT/train holds 1 folders of classes, expected at least 2;"
+        "data.source.train: ROOT/train holds 1 class folders, expected at least 2;"
     )
 
 
@@ -103,7 +103,7 @@ def test_imagenet_is_described_without_files_and_found_in_the_usual_places(root,
     assert (info.image_shape, info.classes) == ((224, 224, 3), 1000)
     assert (info.train_examples, info.test_examples) == (1_281_167, 50_000)
     assert refusal(ImageNet()) == (
-        "data.source: the folder train/ (one folder a class) of ImageNet was not found; "
+        "data.source: the folder train/ (one folder per class) of ImageNet was not found; "
         "looked in /nobody/.cache/fgspec/imagenet; download it from "
         "https://image-net.org/download.php and put it there, or name its place in "
         "data.source.path or $FGSPEC_DATA"
@@ -111,7 +111,7 @@ def test_imagenet_is_described_without_files_and_found_in_the_usual_places(root,
     monkeypatch.setenv("FGSPEC_DATA", str(root.parent))
     root.rename(root.parent / "imagenet")
     assert refusal(ImageNet()).startswith(
-        f"data.source: {root.parent}/imagenet/train holds 4 classes, expected 1000; read other"
+        f"data.source: {root.parent}/imagenet/train holds 4 classes, expected 1000; use the source"
     )
     part = read(ImageNet(verify=False))
     assert part.train_images.shape == (24, 224, 224, 3)

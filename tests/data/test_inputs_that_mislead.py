@@ -177,7 +177,7 @@ def test_parts_of_different_scales_are_refused(tmp_path):
     scaled.flat[0] = 1
     text = refusal(npz(tmp_path, test_images=scaled))
     assert text.startswith("data.source.test_images: in ")
-    assert "the brightest pixel is 1, that of train_images 25" in text
+    assert "the brightest pixel is 1, but that of train_images is 25" in text
 
 
 @pytest.mark.parametrize("dtype", ["<f4", ">f4", "|u1"])
@@ -226,7 +226,7 @@ def test_junk_before_an_archive_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("path", "told"),
     [
-        ("a" * 5000, "aaa (5000 letters) was not found"),
+        ("a" * 5000, "aaa (5000 characters) was not found"),
         ("~nosuch/own.npz", "starts with ~nosuch, a home folder that this machine does not know"),
         ("line\nbreak.npz", "line\\nbreak.npz was not found"),
     ],
@@ -269,7 +269,7 @@ def test_a_packed_file_of_mnist_is_unpacked_as_far_as_it_may_go(tmp_path, verify
         start = gzip.compress(struct.pack(">4B3I", 0, 0, 8, 3, examples, 28, 28))
         (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(start + zeros(4096))
         text = refusal(Mnist(path=str(tmp_path), verify=verify))
-        assert "is no intact file of MNIST: it" in text
+        assert "is not an intact file of MNIST: it" in text
     assert sum(taken) < 2**20
 
 
@@ -283,7 +283,7 @@ def test_a_tar_of_zeros_is_unpacked_as_far_as_it_may_go(tmp_path):
         link.type, link.linkname = tarfile.SYMTYPE, "/dev/zero"
         archive.addfile(link)
     (tmp_path / "cifar-10-python.tar.gz").write_bytes(stream.getvalue())
-    assert "data_batch_1 in it is no plain file" in refusal(
+    assert "data_batch_1 is not a regular file" in refusal(
         Cifar10(path=str(tmp_path), verify=False)
     )
 
@@ -322,7 +322,7 @@ def test_an_array_that_claims_a_thousandfold_is_refused_before_it_is_unpacked(tm
     images = np.zeros((40_000, 50, 50), np.uint8)
     np.savez_compressed(tmp_path / "own.npz", **arrays(train_images=images))
     text = refusal(Npz(path="own.npz"))
-    assert "claim to be 100,000,128, which no images are; write it again with numpy.savez" in text
+    assert "claim to unpack to 100,000,128, too many for images; write it again with" in text
 
 
 # -------------------------------------------------------------------------------------- images
@@ -352,7 +352,7 @@ def png_of_16_bits(colour, channels, side=8):
 def test_16_bits_a_channel_are_refused_whatever_the_colours(tmp_path, colour, channels):
     root = photographs(tmp_path / "own")
     (root / "train" / "a" / "0.png").write_bytes(png_of_16_bits(colour, channels))
-    with pytest.raises(DataError, match="expected 8 bits a channel; save it with 8 bits"):
+    with pytest.raises(DataError, match="expected 8 bits per channel; save it with 8 bits"):
         describe(ImageFolder(path=str(root), size=8))
 
 
@@ -388,5 +388,6 @@ def test_enlarged_images_are_told_of_once_and_early(tmp_path, caplog):
             describe(ImageFolder(path=str(root), size=224))
         describe(ImageFolder(path=str(root), size=28))
     (line,) = [record.getMessage() for record in caplog.records]
-    assert "data.source.size: images of 28 pixels a side are enlarged to 224: 64 times" in line
+    assert "data.source.size: images with sides of 28 pixels are enlarged to 224 pixels" in line
+    assert "so an update costs about 64 times as much" in line
     assert "use data.source.size: 28" in line

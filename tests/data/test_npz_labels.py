@@ -81,7 +81,12 @@ NAN[3, 1] = np.nan
         ("vector", NAN, None, "it has the number nan, expected finite numbers that fit float32"),
         ("vector", VECTORS * 1e300, None, "expected finite numbers that fit float32"),
         ("vector", VECTORS.astype(str), None, "expected numbers; save labels.astype"),
-        ("vector", VECTORS[:, :, None], None, "expected [N, k], none of them 0; save labels.resh"),
+        (
+            "vector",
+            VECTORS[:, :, None],
+            None,
+            "expected [N, k] with both at least 1; save labels.resh",
+        ),
         (
             "vector",
             VECTORS,
@@ -89,7 +94,7 @@ NAN[3, 1] = np.nan
             "a test label has the shape (2,), a training label (3",
         ),
         ("binary", BINARY * 2, None, "it has the label 2, expected 0 or 1"),
-        ("binary", BINARY[:, :0], None, "expected [N, k], none of them 0"),
+        ("binary", BINARY[:, :0], None, "expected [N, k] with both at least 1"),
     ],
 )
 def test_refusals(kind, labels, test, told, tmp_path):

@@ -139,7 +139,7 @@ def _unfinished(packed):
         (_flipped, "train-00001-of-00003.array_record has sha256 .*, expected"),
         (_gone, "test-00000-of-00001.array_record cannot be read: No such file"),
         (_other_labels, "labels.npz has (sha256|[0-9,]+ bytes)"),
-        (_no_json, "dataset.json is no record of a packed set"),
+        (_no_json, "dataset.json is not the record of a packed set"),
         (_newer, "of version 99, expected 'fgspec packed images' of version 1"),
         (_unfinished, "holds no packed set; looked for dataset.json in .*; write it with fgspec"),
     ],
@@ -157,7 +157,7 @@ def test_a_damaged_record_is_found_when_it_is_read(packed):
     assert len(images.take(np.arange(40), axis=0)) == 40
     _flipped(packed)
     images = read(Packed(path=str(packed), verify=False)).train_images
-    with pytest.raises(DataError, match=r"a train image of .* cannot be read"):
+    with pytest.raises(DataError, match=r"one of the train images 0 to 39 of .* cannot be read"):
         images.take(np.arange(40), axis=0)
 
 

@@ -119,7 +119,7 @@ def test_unpacked_fashion_mnist_is_known_by_counts_and_mean(tmp_path, monkeypatc
     (tmp_path / "e").mkdir()
     idx_set_of_mean(tmp_path / "e" / "raw", 99.0, packed=False)
     text = refusal(FashionMnist(path="e"))
-    assert "have the mean 0.3882, those of Fashion-MNIST 0.2860" in text
+    assert "have the mean 0.3882, but those of Fashion-MNIST have 0.2860" in text
     assert "data.source.verify: false" in text
 
 
@@ -364,7 +364,9 @@ def test_one_of_several_versions_must_be_named(tmp_path):
     (tmp_path / "d" / "other" / "1.0.0").mkdir(parents=True)
     (tmp_path / "d" / "other" / "1.0.0" / "dataset_info.json").write_text("{}")
     text = refusal(Tfds(path="d"))
-    assert "holds 2 prepared data sets: birds/2.0.1, other/1.0.0; name one of them" in text
+    assert (
+        "holds 2 prepared data sets: birds/2.0.1, other/1.0.0; set the path to one of them" in text
+    )
 
 
 def test_a_set_that_tfds_prepared_as_tfrecord(tmp_path):

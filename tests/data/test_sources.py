@@ -182,7 +182,7 @@ def test_mnist_of_another_content_is_refused_with_the_way_out(tmp_path):
         ("train_images", lambda b: b[:9], "it ends after 9 bytes, within its header of 16"),
         ("train_images", lambda b: b[:-1], "it has 5503 bytes, expected 5504"),
         ("train_images", lambda b: gzip.compress(b)[:-9], "Compressed file ended before"),
-        ("train_images", lambda b: b"\x1f\x8b" + b, "is no intact file of MNIST: "),
+        ("train_images", lambda b: b"\x1f\x8b" + b, "is not an intact file of MNIST: "),
         ("train_images", lambda b: idx(np.zeros((7, 9, 9), np.uint8)), "its images are (9, 9)"),
         ("train_labels", lambda b: b[:-1] + b"\x0b", "it has the label 11, expected 0 to 9"),
         ("train_labels", lambda b: idx(np.zeros(6, np.uint8)), "holds 7 images and 6 labels"),

@@ -27,7 +27,7 @@ from fgspec.results.collect import collect
 from fgspec.spec import plugins
 from fgspec.sweeps.engine import place
 from fgspec.sweeps.expand import load_sweep
-from fgspec.sweeps.folder import DAMAGED, Found, SweepDir, record, reopen, status
+from fgspec.sweeps.folder import DAMAGED, RunStatus, SweepDir, record, reopen, status
 from fgspec.training import run_folder
 from fgspec.training.checkpoint import newest
 from fgspec.training.logbook import lines_of
@@ -105,7 +105,7 @@ def _made(folder: Path) -> tuple[Path, list[Path]]:
     runs = []
     for one, stop in zip(planned, (None, 6, 9), strict=True):
         spec = load(within.spec(one.arm), [f"seed={one.seed}"])
-        path = place(within, Found(one))
+        path = place(within, RunStatus(one))
         with _stopping_after(stop), contextlib.suppress(Preempted):
             api.train(spec, run=path)
         runs.append(path)

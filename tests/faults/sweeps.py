@@ -168,7 +168,7 @@ class NoCheckpoint(Fault):
 class InTheWay(Fault):
     """A file lies where the run's folder belongs."""
 
-    reason = "cannot be made"
+    reason = "cannot be created"
 
     def make(self, run):
         Path("runs/s").mkdir(parents=True)

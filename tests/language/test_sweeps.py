@@ -186,10 +186,10 @@ MISTAKES = {
         "s.yaml:5:9: seeds[0]: must be >= 0 (got -1)",
     ],
     "grid: {seed: [1, 2]}\n": [
-        "s.yaml:4:8: grid.seed: no arm sets seed: it belongs in `seeds`, which all arms share"
+        "s.yaml:4:8: grid.seed: an arm cannot set seed: it belongs in `seeds`, which all arms share"
     ],
     "zip: {rule: [bp, fa], training.epochs: [1]}\n": [
-        "s.yaml:4:6: zip: must be lists of one length (rule has 2, training.epochs has 1)"
+        "s.yaml:4:6: zip: must be lists of equal length (rule has 2, training.epochs has 1)"
     ],
     "seeds: [1, 1]\n": ["s.yaml:4:8: seeds: must name each seed once (got [1, 1])"],
     "random: {count: 2, fields: {data.batch_size: {low: 1}}}\n": [
@@ -207,9 +207,9 @@ MISTAKES = {
     "optuna: {count: 2, fields: {data.batch_size: {low: 8, high: 4}, seed: {values: [1]}}}\n"
     "grid: {rule: [bp]}\n": [
         's.yaml:4:46: optuna.fields."data.batch_size": low must be < high (got {low: 8, high: 4})',
-        "s.yaml:4:65: optuna.fields.seed: no arm sets seed: it belongs in `seeds`, which all arms "
-        "share",
-        "s.yaml:5:7: grid: optuna chooses every arm; use another sweep for these",
+        "s.yaml:4:65: optuna.fields.seed: an arm cannot set seed: it belongs in `seeds`, which "
+        "all arms share",
+        "s.yaml:5:7: grid: optuna chooses all arms; use a separate sweep for these",
     ],
     "optuna: {count: 2, fields: {data.batch_sise: {low: 4, high: 8}}}\n": [
         "s.yaml:4:29: data.batch_sise: unknown key; did you mean batch_size?"
@@ -228,7 +228,7 @@ def test_a_mistake_is_told_with_its_place_in_the_sweep(sweep, text):
 @pytest.mark.parametrize(
     ("head", "line"),
     [
-        (SPEC, "s.yaml:1:1: this is a spec; a sweep of it says base: s.yaml"),
+        (SPEC, "s.yaml:1:1: this is a spec; write a sweep file that has base: s.yaml"),
         ("fgspec: 1\nname: s\n", "s.yaml:1:1: base: missing; add base:"),
         (
             "fgspec: 1\nname: s\nbase: none.yaml\n",
@@ -307,7 +307,7 @@ def test_a_baseline_has_settings_of_its_own(sweep):
         ),
         (
             "baselines: [{type: random_blocks, set: [seed=1]}]\n",
-            "s.yaml:4:41: baselines[0].set[0]: no baseline sets seed: it belongs in `seeds`, "
+            "s.yaml:4:41: baselines[0].set[0]: a baseline cannot set seed: it belongs in `seeds`, "
             'which all arms share (got "seed=1")',
         ),
         (
@@ -318,7 +318,7 @@ def test_a_baseline_has_settings_of_its_own(sweep):
         (
             "baselines: [linear_probe]\noptuna: {count: 2, fields: {optimizer.learning_rate: "
             "{low: 0.1, high: 0.2}}}\n",
-            "s.yaml:4:12: baselines: optuna chooses every arm; use another sweep for these",
+            "s.yaml:4:12: baselines: optuna chooses all arms; use a separate sweep for these",
         ),
     ],
 )

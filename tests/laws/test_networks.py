@@ -129,7 +129,7 @@ def test_a_normalization_of_a_package():
 
 
 def test_what_is_wrong_is_said():
-    with pytest.raises(AssertionError, match="mixes patch, and does not say so"):
+    with pytest.raises(AssertionError, match=r"mixes patch, but mixes\(\) does not name it"):
         networks.check_layer(Sloppy)
     with pytest.raises(AssertionError, match="is not linear in its weights"):
         networks.check_layer(Said)

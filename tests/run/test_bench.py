@@ -230,7 +230,7 @@ GOOD = "fgspec: 1\nname: a\ntraining: {epochs: 2}\narchitecture: {type: mlp}\n"
         ),
         (["good.yaml", "--json", "no/b.json"], "bench: --json no/b.json"),
         (["good.yaml", "--json", "."], "bench: --json .: is a folder"),
-        (["good.yaml", "--plot", "b.pdf"], "give a name that ends in .png"),
+        (["good.yaml", "--plot", "b.pdf"], "must end in .png"),
         (["good.yaml", "--plot", "b.png"], "needs matplotlib, which is not installed"),
         (["good.yaml", "--rounds", "0"], "--rounds"),
         (["good.yaml", "--rounds", "many"], "--rounds"),

@@ -36,7 +36,7 @@ def test_a_run_dir_that_is_a_file(tmp_path):
     (tmp_path / "taken").write_text("mine")
     spec = runs.write_spec(tmp_path, "bp", steps=1)
     with pytest.raises(
-        fgspec.UserError, match=r"cannot be made \(Not a directory\); choose another"
+        fgspec.UserError, match=r"cannot be created \(Not a directory\); choose another"
     ):
         fgspec.train(spec, run_dir=tmp_path / "taken")
     assert (tmp_path / "taken").read_text() == "mine"
@@ -184,7 +184,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_anything_is_compiled(
 
     monkeypatch.setattr(fgspec.api, "_prepared", late)
     spec = runs.write_spec(tmp_path, "bp", steps=1)
-    with pytest.raises(fgspec.UserError, match=r"taken/x.*: cannot be made \(Not a directory\)"):
+    with pytest.raises(fgspec.UserError, match=r"taken/x.*: cannot be created \(Not a directory\)"):
         fgspec.train(spec, **{how: tmp_path / "taken" / "x"})
     with pytest.raises(AssertionError, match="compiled"):
         fgspec.train(spec, **{how: tmp_path / "free" / "x"})

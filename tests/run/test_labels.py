@@ -83,7 +83,7 @@ def test_regression(folder, monkeypatch, fgspec):
     assert model.evaluate((images, labels)).metrics == pytest.approx(own.metrics)
     with pytest.raises(UserError, match="must be 30 rows of 2 numbers"):
         model.evaluate((images, labels[:, 0]))
-    with pytest.raises(UserError, match="are no probabilities"):
+    with pytest.raises(UserError, match="do not give probabilities"):
         model.probabilities(images)
     code, out, _ = fgspec("predict", run, "own.npz", "--step", "best", "--out", "answers.csv")
     assert code == 0

@@ -101,7 +101,7 @@ def _trace(folder, span, calls, said=None, **options):
 
 
 def test_more_steps_than_the_run_has_are_refused(tmp_path):
-    with pytest.raises(fgspec.UserError, match="profile: 17 steps are more than the 16 of the run"):
+    with pytest.raises(fgspec.UserError, match="profile: the run has only 16 steps; trace fewer"):
         _train(tmp_path, profile=17)
     assert not (tmp_path / "small").exists()
 

@@ -307,11 +307,11 @@ VERDICTS = {
             "b": {seed: SIX[seed] + 0.1 for seed in range(1, 6)} | {3: 0.2, 2: 0.2, 5: 0.3},
         },
     ),
-    "No winner is named: whether less of optim/grad_norm is better is not known.": (
+    "No winner is named: it is unknown whether lower or higher optim/grad_norm is better.": (
         "optim/grad_norm",
         {"a": A, "b": B},
     ),
-    "No winner is named: there are not two arms": ("test/error", {"a": A, "b": {}}),
+    "No winner is named: fewer than two arms": ("test/error", {"a": A, "b": {}}),
     "No winner is named: test/error of b is not a finite number.": (
         "test/error",
         {"a": A, "b": B | {3: float("nan")}},

@@ -8,7 +8,7 @@ import runs
 from benchmarks.variance_laws import KINDS, Layer, Point, law, simulate
 from fgspec.loading.spec_file import load
 from fgspec.results.cells import Asked, cells_of, comparison, table_at, unverified
-from fgspec.sweeps.folder import Found, Planned
+from fgspec.sweeps.folder import Planned, RunStatus
 
 ROOT = Path(__file__).parents[2]
 SPECS = ROOT / "specs"
@@ -76,7 +76,7 @@ def test_the_papers_number_stands_beside_the_mean_over_seeds(tmp_path):
 
     def found(seed, state, error):
         planned = Planned("c.small", seed, "small", "", 25)
-        return Found(planned, state, None, 25, {"test/error": error})
+        return RunStatus(planned, state, None, 25, {"test/error": error})
 
     done = [found(0, "done", 0.0300), found(1, "done", 0.0320)]
     assert comparison(cells, done)[2].split() == ["small", "2.66%", "3.10%", "±", "0.14", "+0.44"]
@@ -101,12 +101,16 @@ def test_numbers_that_nobody_verified_have_a_star(tmp_path):
 def test_names_that_are_in_no_table_are_told(fgspec):
     name = "ren2022/table3"
     for arguments, line in {
-        ("ren2022/tabel3",): "ren2022/tabel3: no table of this name below specs/; did you mean "
+        ("ren2022/tabel3",): "ren2022/tabel3: there is no such table in specs/; did you mean "
         "ren2022/table3?",
-        (name, "--columns", "mnist_s_1"): "--columns mnist_s_1: not in this table; did you mean "
+        (name, "--columns", "mnist_s_1"): "--columns mnist_s_1: is not in this table; did you mean "
         "mnist_s_1_1?",
-        (name, "--rows", "lg_bo"): "--rows lg_bo: not in this table; did you mean lg_bp?",
-        (name, "--specs", "s"): "--specs s: no such folder; give the one named specs of a checkout",
+        (name, "--rows", "lg_bo"): "--rows lg_bo: is not in this table; did you mean lg_bp?",
+        (
+            name,
+            "--specs",
+            "s",
+        ): "--specs s: no such folder; give the folder `specs` of fgspec's repository",
         (name, "--seeds", "a"): "--seeds a: must be whole numbers, such as 0,1,2",
     }.items():
         assert fgspec("reproduce", *arguments) == (2, "", f"reproduce: {line}\n")

@@ -144,7 +144,7 @@ def test_runs_of_one_name_are_listed(three, fgspec):
         (["--columns", "tst/error"], "--columns: no run has tst/error; did you mean test/error?"),
         (["--sort", "zzzz"], "--sort: no run has zzzz; fgspec runs --json shows what runs have"),
         (["--filter", "done"], "--filter: must be like state=done or train/loss<0.1 (got done)"),
-        (["nowhere"], "nowhere: no runs; give the folder that fgspec train --run-dir was given"),
+        (["nowhere"], "nowhere: no runs; give the folder that was given to fgspec train --run-dir"),
     ],
 )
 def test_what_no_run_has_is_told(three, fgspec, words, hint):

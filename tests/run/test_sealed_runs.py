@@ -14,7 +14,7 @@ from fgspec import api
 from fgspec.errors import DamagedRecord
 from fgspec.results.collect import collect
 from fgspec.sweeps.engine import place
-from fgspec.sweeps.folder import Found, status
+from fgspec.sweeps.folder import RunStatus, status
 from fgspec.training.records import read_record
 from fgspec.training.run_folder import RunDir
 from fgspec.training.run_log import checked_lines
@@ -132,7 +132,7 @@ def sweep(tmp_path, monkeypatch):
     folder, planned = tiny_sweep.planned_in(tmp_path)
     made = []
     for number, one in enumerate(planned):
-        path = place(folder, Found(one))
+        path = place(folder, RunStatus(one))
         lines = [{"step": 4, "test/error": 0.1 * (number + 1)}]
         invented = runs.invent(tmp_path / "made", folder.spec(one.arm), [f"seed={one.seed}"], lines)
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -102,8 +102,14 @@ def test_parts_that_are_none_are_refused(parent, tmp_path, more, said):
 def test_what_does_not_fit_is_refused_by_name(parent, tmp_path):
     spec = _spec(tmp_path, f"start_from: {{run: {parent}}}")
     for overrides, said in (
-        (["architecture.hidden=[8,8,8,8,8]"], "there is no blocks.block4.dense.w, blocks.block4"),
-        (["architecture.hidden=[8,8,8]"], r"blocks\.block3\.dense\.w, .* is no parameter here"),
+        (
+            ["architecture.hidden=[8,8,8,8,8]"],
+            "the source has no blocks.block4.dense.w, blocks.block4",
+        ),
+        (
+            ["architecture.hidden=[8,8,8]"],
+            r"blocks\.block3\.dense\.w, .*, which this network does not have",
+        ),
         (["architecture.hidden=[8,8,8,6]"], r"block3\.dense\.[wb] is float32 .* expected float32"),
         (["start_from.run=nowhere"], "start_from.run: nowhere was not found; looked for"),
         (["start_from.file=w.npz"], "start_from.file: give either run or file"),

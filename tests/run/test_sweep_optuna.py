@@ -11,7 +11,7 @@ from tiny_sweep import SPEC, pretend
 
 from fgspec.spec.sweep import Optuna
 from fgspec.sweeps.expand import load_sweep
-from fgspec.sweeps.folder import Found, Planned
+from fgspec.sweeps.folder import Planned, RunStatus
 from fgspec.sweeps.search import Arms, Trial, best, chosen_next, values_of
 
 optuna = pytest.importorskip("optuna")
@@ -126,7 +126,7 @@ def test_what_was_chosen_from_must_not_change(fgspec, monkeypatch):
     Path("runs/found").mkdir(parents=True)
     Path("runs/found/trials.json").write_text('{"drawn": {}, "trials": []}')
     code, _, err = fgspec("sweep", "found.yaml")
-    assert (code, "trials.json: this search chose from other values" in err) == (2, True)
+    assert (code, "trials.json: this search began with other optuna.fields" in err) == (2, True)
     Path("runs/found/trials.json").write_text("{")
     code, _, err = fgspec("sweep", "found.yaml")
     assert (code, "trials.json: cannot be read; remove it" in err) == (2, True)
@@ -146,7 +146,7 @@ def test_what_trials_reached(fgspec):
     assert arms.labels == ["trial-1", "trial-2", "trial-1", "trial-4", None]
     done = {"trial-1": (0.5, 0.25), "trial-2": (0.125, None), "trial-4": (0.5, math.nan)}
     found = [
-        Found(
+        RunStatus(
             Planned(label, seed, label, "", 4),
             "failed" if error is None else "done",
             metrics={} if error is None else {"valid/error": error},

@@ -150,7 +150,9 @@ def test_a_job_too_short_for_a_step_does_not_come_back_for_ever(planned, monkeyp
 
     stopping = _once_ready(lambda: slurm_stand_in.signal_step(bin, "1", signal.SIGUSR2))
     assert _run(folder, todo[:1], said, stopping=stopping) == ["failed"]
-    why = "the job's time was over before a step was done; ask for more time"
+    why = (
+        "the job's time was over before a step was done; ask for more with --resource time=MINUTES"
+    )
     assert said[1] == f"{todo[0]}: failed: {why}; see {folder.log(todo[0])}"
 
 
@@ -196,7 +198,7 @@ def test_jobs_that_are_refused_are_no_jobs(planned):
     [
         ({"time": None}, "--on slurm: give --resource time=MINUTES, a whole number"),
         ({"time": "1:00"}, r"a whole number; .*\(got 1:00\)"),
-        ({"time": 2}, r"time=2: must be more than a minute and the seconds .*\(got 90\)"),
+        ({"time": 2}, r"time=2: must be more than one minute plus .*\(got 90\)"),
         ({"time": 2, "signal_delay_s": "x"}, r"smaller signal_delay_s \(got x\)"),
         ({"job_name": "mine"}, "--resource job_name: is set by the sweep; leave it out"),
         ({"partitoin": "a"}, r"--resource: Unavailable parameter\(s\): \['partitoin'\]"),

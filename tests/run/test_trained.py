@@ -83,7 +83,9 @@ def test_the_best_is_the_one_with_the_least_error_of_those_that_are_left(mlp, tm
     assert api.restore(tmp_path / "run", "best").step == order[1]
     for step in order[1:]:
         (tmp_path / "run" / "checkpoints" / str(step)).rename(tmp_path / str(step))
-    with pytest.raises(ResumeError, match=r"none is best: checkpoints at none; test/error at 6, "):
+    with pytest.raises(
+        ResumeError, match=r"none is the best: checkpoints at none; test/error at 6, "
+    ):
         api.restore(tmp_path / "run", "best")
 
 
@@ -120,7 +122,7 @@ def test_a_batch_does_not_change_what_is_in_it(model):
     [
         (lambda x: x[0], r"give images\[None\]"),
         (lambda x: x[:, :7], r"must be \[n, 8, 8, 1\].*got \[2, 7, 8, 1\]"),
-        (lambda x: np.moveaxis(x, -1, 1), "channels come last"),
+        (lambda x: np.moveaxis(x, -1, 1), "channels must come last"),
         (lambda x: x.astype(np.float64), r'images.astype\("float32"\)'),
         (lambda x: x.astype(np.int64), r'images.astype\("uint8"\)'),
         (lambda x: x.astype(np.float32) * 0 + 255, "values from 255 to 255"),
@@ -153,7 +155,9 @@ def test_labels_of_another_kind_are_refused(model):
     ):
         with pytest.raises(UserError, match=said):
             model.evaluate((images, labels))
-    with pytest.raises(UserError, match=r"10 classes of images \[32, 32, 3\], the run's data 10 "):
+    with pytest.raises(
+        UserError, match=r"10 classes of images \[32, 32, 3\], but the run's data have 10 "
+    ):
         model.evaluate(Data(source=Cifar10()))
     with pytest.raises(UserError, match="must be a spec"):
         model.evaluate(3)
@@ -209,7 +213,7 @@ def test_exported_arrays_predict_the_same_by_numpy_alone(mlp, model, tmp_path, t
     assert all(len(own["axes"]) == len(own["shape"]) for own in about["arrays"].values())
     assert set(flatten(model.parameters)) <= set(weights)
     if not FORMATS[to].ending:
-        with pytest.raises(UserError, match="is there already"):
+        with pytest.raises(UserError, match="exists already"):
             api.export(mlp, out, to=to)
 
 
@@ -242,7 +246,11 @@ def test_predict_writes_a_row_an_image_and_refuses_other_sizes(mlp, model, tmp_p
     out.unlink()
     for name, other, told in (
         ("large.png", grey.resize((16, 16)), "the run's images are 8x8; scale it"),
-        ("red.png", Image.new("RGB", (8, 8), "red"), "it has colours, the run's images are grey"),
+        (
+            "red.png",
+            Image.new("RGB", (8, 8), "red"),
+            "it has colours, but the run's images are grey",
+        ),
         ("clear.png", Image.new("RGBA", (8, 8)), "parts of it are transparent"),
         ("none.png", None, "no such file"),
         ("none", None, "no such file or folder"),
@@ -270,7 +278,7 @@ def test_eval_prints_classes_below_its_first_line(mlp, model, tmp_path, fgspec):
     assert json.loads(fgspec("eval", mlp, "--json")[1]) == found.json()
     code, _, err = fgspec("eval", mlp, "--confusion", tmp_path / "confusion.gif")
     assert code == 2
-    assert "must end in .csv, .png, .svg" in err
+    assert "must end in one of .csv, .png, .svg" in err
 
 
 FOLDER = """
