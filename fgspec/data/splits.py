@@ -64,7 +64,7 @@ class SplitSource(SavedSplits):
             rows, where = np.arange(len(split.labels)), f"data.source.{field}: {split.where}"
             parts.append(EncodedImages(split.records, rows, self.size, shape))
             parts.append(checked(split.labels, greatest, where, field == "train"))
-        return Dataset(*parts, FROM_FILES, names=names)
+        return Dataset(*parts, reading=FROM_FILES, names=names)
 
     def describe(self, search: Search = None) -> DatasetInfo:
         """Describe what was read; mean and deviation are measured on up to 1,024 images."""
