@@ -121,6 +121,22 @@ def stop(process: "subprocess.Popen[bytes]") -> None:
         time.sleep(POLL)
 
 
+@contextmanager
+def put_off(number: signal.Signals) -> Iterator[None]:
+    """Handle a signal that comes meanwhile only at the end.
+
+    Ray's interrupts cannot be blocked as signals can: they call the signal's handler directly.
+    """
+    came: list[int] = []
+    before = signal.signal(number, lambda number, frame: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(number, signal.SIG_DFL if before is None else before)
+    if came:
+        signal.raise_signal(number)
+
+
 def train(order: Order) -> int:
     """Carry out an order as a Ray task; returns the exit code of the process.
 
@@ -129,7 +145,8 @@ def train(order: Order) -> int:
     process = None
     try:
         with held(order.lock) as lock:
-            process = begin(order, lock)
+            with put_off(signal.SIGINT):  # else an interrupt could lose a process just begun
+                process = begin(order, lock)
             return wait(process)
     except KeyboardInterrupt:
         if process is not None:
@@ -158,7 +175,8 @@ class Job:
         if not rank:
             Path(order.code).unlink(missing_ok=True)
         with held(order.lock) as lock:
-            self._process = begin(order, lock)
+            with put_off(notice()):  # its handler stops the process, so it has to know it
+                self._process = begin(order, lock)
             code = wait(self._process)
         if rank:
             return
