@@ -188,21 +188,29 @@ class Ratio(Expr):
 
 
 @dataclass(frozen=True)
-class Total(Expr):
-    """The sum over axes.
+class _OverAxes(Expr):
+    """What is taken over axes.
 
     Attributes:
-        axes: that are summed over.
-        body: of the sum.
+        axes: that it is taken over.
+        body: what it is taken of.
     """
 
     axes: tuple[str, ...]
     body: Expr
 
+    def _body(self, style: Any) -> str:
+        shown = self.body.show(style)
+        return style.brackets(shown) if self.body.loose else shown
+
+
+@dataclass(frozen=True)
+class Total(_OverAxes):
+    """The sum over axes."""
+
     def show(self, style: Any) -> str:
         """A sum sign."""
-        body = self.body.show(style)
-        return style.sum(",".join(self.axes), style.brackets(body) if self.body.loose else body)
+        return style.sum(",".join(self.axes), self._body(style))
 
     def value(self, at: Any, bound: Bound) -> Any:
         """The sum."""
@@ -210,21 +218,12 @@ class Total(Expr):
 
 
 @dataclass(frozen=True)
-class Mean(Expr):
-    """The mean over axes.
-
-    Attributes:
-        axes: that are averaged over.
-        body: of the mean.
-    """
-
-    axes: tuple[str, ...]
-    body: Expr
+class Mean(_OverAxes):
+    """The mean over axes."""
 
     def show(self, style: Any) -> str:
         """The word `mean` in place of a sum sign."""
-        body = self.body.show(style)
-        return style.mean(",".join(self.axes), style.brackets(body) if self.body.loose else body)
+        return style.mean(",".join(self.axes), self._body(style))
 
     def value(self, at: Any, bound: Bound) -> Any:
         """The mean."""
