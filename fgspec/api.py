@@ -11,6 +11,7 @@ changes = fgspec.diff("specs/a.yaml", "specs/b.yaml")
 consequences = fgspec.compare("specs/a.yaml", "specs/b.yaml").consequences
 """
 
+import importlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -45,6 +46,7 @@ from fgspec.comparing.contract import base, broken, untold
 from fgspec.data.dataset import Dataset
 from fgspec.data.describe import describe
 from fgspec.data.moments import moments_of
+from fgspec.data.pipeline import GRAIN
 from fgspec.data.sources import read
 from fgspec.data.validation import described, divided
 from fgspec.errors import DataError, ResumeError, RunError, UserError
@@ -86,7 +88,7 @@ from fgspec.trained.start import Beginning
 from fgspec.trained.steps import NEWEST, Step
 from fgspec.training import run_folder as rundir
 from fgspec.training.bundle import read_bundle
-from fgspec.training.checkpoint import newest
+from fgspec.training.checkpoint import ORBAX, newest
 from fgspec.training.compile_cache import CacheUse, compilation_cache
 from fgspec.training.device_calls import functions, rows_of, timed
 from fgspec.training.jax_settings import refuse_interpreting, refuse_missing_backend
@@ -447,18 +449,22 @@ def _prepared(
     calls = calls._replace(steps=1) if profile else calls
     with parts.part("trace the update"):
         lowered = lower_update(program, calls)
-    # XLA releases Python's GIL while it compiles. Meanwhile the cost is counted and the first state
-    # is made. Several processes do not do this, as all must run the same programs in one order.
+    # XLA releases Python's GIL while it compiles. Meanwhile the cost is counted, the first state is
+    # made, and what only the loop needs is imported. Several processes make no state beside it, as
+    # all must run the same programs in one order.
     begins = course.run is None and course.parent is None and jax.process_count() == 1
-    with ThreadPoolExecutor(2) as beside:
+    with ThreadPoolExecutor(3) as beside:
         made = beside.submit(compiled_update, program, lowered)
         first = beside.submit(program.init, loaded.experiment.seed) if begins else None
+        imported = beside.map(importlib.import_module, (GRAIN, ORBAX))
         with parts.part("count what it costs"):
             anatomy = dissect(program)
+            idle = program.plan.idle_params()
             said = [f"note: {note}" for note in notes(program.plan)]
         with parts.part("compile it, the rest"):
             compiled = made.result()
-    rows = cost_rows(program.plan, compiled, anatomy) | mesh_rows(program.plan)
+            list(imported)  # raise what an import raised
+    rows = cost_rows(program.plan, compiled, anatomy, idle) | mesh_rows(program.plan)
     table(loaded.experiment.name, rows, console)
     for line in said + cache.lines():
         say(console, line)

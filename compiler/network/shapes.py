@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+import jax
 import numpy as np
 from jax import numpy as jnp
 from jaxtyping import Array, Float
@@ -110,21 +111,6 @@ class Layer:
         """All parameters by name."""
         return self.map_params() | self.norm_params()
 
-    def idle_params(self) -> tuple[str, ...]:
-        """The parameters that cannot learn, because the normalization after the map cancels them.
-
-        A normalization that subtracts a mean also subtracts a bias that is constant along the axes
-        of that mean.
-        """
-        if self.after is None or BIAS not in self.map_params():
-            return ()
-        # Tried out, because a plugin's normalization may subtract no mean.
-        rng = np.random.default_rng(0)
-        out = jnp.asarray(rng.standard_normal((2, *self.outputs), np.float32))
-        moved = out + jnp.asarray(rng.standard_normal(self.bias_shape(), np.float32))
-        same = jnp.allclose(self.after(out), self.after(moved), atol=1e-3)
-        return (BIAS,) if same else ()
-
     def bias_shape(self) -> tuple[int, ...]:
         """The shape [1, p, g, c] of the bias, with 1 for axes that it does not have."""
         sizes = zip(ACTIVATION[1:], self.outputs, strict=True)
@@ -136,3 +122,34 @@ class Layer:
         if BIAS not in params:
             return out
         return out + params[BIAS].reshape(self.bias_shape())
+
+
+def cancelled_biases(layers: Mapping[str, Layer]) -> list[str]:
+    """The paths of biases that cannot learn, because the normalization after the map cancels them.
+
+    A normalization that subtracts a mean also subtracts a bias that is constant along the axes of
+    that mean.
+
+    Args:
+        layers: by path.
+    """
+    biased = {
+        path: (layer.after, layer.outputs, layer.bias_shape())
+        for path, layer in layers.items()
+        if layer.after is not None and BIAS in layer.map_params()
+    }
+    # Tried out, because a plugin's normalization may subtract no mean; all in one program, because
+    # compiling one for each operation takes most of a second.
+    rng, kinds = np.random.default_rng(0), list(dict.fromkeys(biased.values()))
+    outs = [rng.standard_normal((2, *outputs), np.float32) for _, outputs, _ in kinds]
+    biases = [rng.standard_normal(shape, np.float32) for _, _, shape in kinds]
+
+    @jax.jit
+    def cancelled(outs: list[Array], biases: list[Array]) -> list[Array]:
+        return [
+            jnp.allclose(norm(out), norm(out + bias), atol=1e-3)
+            for (norm, _, _), out, bias in zip(kinds, outs, biases, strict=True)
+        ]
+
+    same = dict(zip(kinds, cancelled(outs, biases), strict=True))
+    return [f"{path}/{BIAS}" for path, kind in biased.items() if same[kind]]

@@ -18,6 +18,7 @@ from compiler.network.heads import final_head, make_head
 from compiler.network.network import Network, every_layer, layers_in
 from compiler.network.norms import Norm
 from compiler.network.readout import Readout
+from compiler.network.shapes import cancelled_biases
 from compiler.objectives.replicated import copy_axes
 from compiler.plan.element import Element
 from compiler.plan.parts_named import chosen, within
@@ -239,9 +240,8 @@ class Plan:
         }
 
     def idle_params(self) -> list[str]:
-        """The paths of parameters of blocks that cannot learn; see `Layer.idle_params`."""
-        layers = layers_in(self.network.blocks)
-        return [f"{path}/{name}" for path, layer in layers for name in layer.idle_params()]
+        """The paths of parameters of blocks that cannot learn; see `cancelled_biases`."""
+        return cancelled_biases(dict(layers_in(self.network.blocks)))
 
     @cached_property
     def frozen(self) -> frozenset[str]:

@@ -59,7 +59,7 @@ def run(
         print(json.dumps(values | {"notes": notes(plan)}, indent=2))
         return
     print("\n".join(layer_lines(plan)))
-    rows = cost_rows(plan, compiled, found) | mesh_rows(plan)
+    rows = cost_rows(plan, compiled, found, plan.idle_params()) | mesh_rows(plan)
     console = Console()
     print()
     table(f"cost of one training step of {loaded.experiment.name}", rows, console)

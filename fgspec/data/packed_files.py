@@ -1,6 +1,7 @@
 """The files of a packed set: images in ArrayRecord files, labels, and a record that lists them."""
 
 import hashlib
+import importlib
 import json
 import math
 from collections.abc import Mapping
@@ -9,7 +10,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-import grain
 import numpy as np
 from numpy.typing import NDArray
 
@@ -230,6 +230,7 @@ class PackedImages:
 
     @cached_property
     def _records(self) -> Any:
+        grain = importlib.import_module("grain")  # late, because it takes long
         return grain.sources.ArrayRecordDataSource(
             [str(self._folder / file.name) for file in self._files]
         )

@@ -5,18 +5,23 @@ for an image and negligible for a batch.
 """
 
 import hashlib
+import importlib
 import json
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
-import grain
-import grain.experimental
 import numpy as np
 from numpy.typing import NDArray
 
 from fgspec.data.dataset import IN_MEMORY, AnyLabels, Dataset, Images, Pixels, Reading
 from fgspec.errors import DataError
+
+if TYPE_CHECKING:
+    import grain
+
+GRAIN = "grain.experimental"
+"""What takes long to import, so that a run imports it while XLA compiles."""
 
 Rows = NDArray[np.intp] | None
 """Indices of rows of a batch; None means all."""
@@ -154,7 +159,7 @@ def epoch_order(examples: int, seed: int, epoch: int) -> NDArray[np.intp]:
 
 def train_batches(
     batches: TrainBatches | IdentifiedBatches, start_step: int, reading: Reading = IN_MEMORY
-) -> grain.DatasetIterator[Any]:
+) -> "grain.DatasetIterator[Any]":
     """Iterate over the training batches from `start_step` on, without reading earlier ones.
 
     Threads read ahead; the iterator's `close()` stops them.
@@ -163,10 +168,10 @@ def train_batches(
         IndexError: `start_step` is not from 0 to the number of steps.
         DataError: `next` raises it if an image is damaged.
     """
+    experimental, grain = importlib.import_module(GRAIN), importlib.import_module("grain")
     ahead = grain.ReadOptions(num_threads=reading.threads, prefetch_buffer_size=reading.ahead)
-    source: Any = batches
-    iterator = iter(grain.MapDataset.source(source).to_iter_dataset(ahead))
-    grain.experimental.set_next_index(iterator, start_step)
+    iterator = iter(grain.MapDataset.source(batches).to_iter_dataset(ahead))
+    experimental.set_next_index(iterator, start_step)
     return iterator
 
 

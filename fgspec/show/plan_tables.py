@@ -1,6 +1,6 @@
 """A plan and its cost as tables for people and as plain values for machines."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from math import prod
 from typing import Any
 
@@ -22,13 +22,16 @@ from fgspec.spec.directional import irreversible
 from fgspec.spec.scanning import stores_all, unscannable
 
 
-def cost_rows(plan: Plan, compiled: CompiledUpdate, anatomy: Anatomy) -> dict[str, str]:
+def cost_rows(
+    plan: Plan, compiled: CompiledUpdate, anatomy: Anatomy, idle: Sequence[str]
+) -> dict[str, str]:
     """The cost of one training step, as shown before a run: name of the row -> text.
 
     Args:
         plan: the plan.
         compiled: the step as XLA has compiled it.
         anatomy: the predicted cost of the step.
+        idle: the paths of parameters that cannot learn.
     """
     counted, batch = counts(plan), plan.experiment.data.batch_size
     rows = f" in {plan.rows_each} rows each" if plan.rows_each > 1 else ""
@@ -65,7 +68,7 @@ def cost_rows(plan: Plan, compiled: CompiledUpdate, anatomy: Anatomy) -> dict[st
         )
     if plan.phases:
         rows["phases"] = "; ".join(phase_lines(plan))
-    if idle := plan.idle_params():
+    if idle:
         rows["cannot learn"] = f"{few(idle)}: the normalization after it cancels it"
     if plan.experiment.start_from is not None:
         rows["start from"] = _start(plan)

@@ -1,12 +1,12 @@
 """Files with named arrays and metadata, one class per format."""
 
+import importlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import orbax.checkpoint as ocp
 from numpy.typing import NDArray
 
 from compiler.named_arrays.paths import flatten, unflatten
@@ -113,6 +113,7 @@ class Orbax:
         if path.exists():
             raise UserError(f"{path}: exists already; choose another folder")
         path.parent.mkdir(parents=True, exist_ok=True)
+        ocp = _orbax()
         items = ocp.args.Composite(
             parameters=ocp.args.PyTreeSave(unflatten(arrays)),
             metadata=ocp.args.JsonSave(dict(about)),
@@ -122,6 +123,7 @@ class Orbax:
 
     def read(self, path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Read a folder; arrays are NumPy arrays."""
+        ocp = _orbax()
         kinds = ocp.args.Composite(
             parameters=ocp.args.PyTreeRestore(), metadata=ocp.args.JsonRestore()
         )
@@ -129,6 +131,10 @@ class Orbax:
             items = reader.restore(path.resolve(), args=kinds)
         arrays = {name: np.asarray(a) for name, a in flatten(items["parameters"]).items()}
         return arrays, items["metadata"]
+
+
+def _orbax() -> Any:
+    return importlib.import_module("orbax.checkpoint")  # late, because it takes long
 
 
 FORMATS: dict[str, Format] = {"safetensors": Safetensors(), "npz": Npz(), "orbax": Orbax()}

@@ -5,9 +5,8 @@ step or none). What it does not notice is checked here: flipped bits, another dt
 step, another experiment's spec.
 """
 
-import asyncio
 import errno
-import glob
+import importlib
 import logging
 import os
 import shutil
@@ -17,12 +16,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 
 from fgspec.errors import DamagedRecord, ResumeError, RunError
@@ -38,19 +36,16 @@ from fgspec.training.manifest import (
 )
 from fgspec.training.steps import steps_in
 
+if TYPE_CHECKING:
+    from fgspec.training.orbax_files import StepFiles
+
 LOG = logging.getLogger("fgspec")
 
+ORBAX = "fgspec.training.orbax_files"
+"""The module that imports Orbax."""
 
 _REMOVAL = 1.0
 """Seconds in which a writer removes a step that it began to remove."""
-
-
-def _is_not_orbax(record: logging.LogRecord) -> bool:
-    # Its background threads log each failure with a traceback, and raise it here as well.
-    return record.exc_info is None or "orbax" not in record.pathname
-
-
-logging.getLogger("absl").addFilter(_is_not_orbax)
 
 
 @dataclass(frozen=True)
@@ -99,13 +94,13 @@ class Checkpointer:
         self._trusted: set[int] = set()
         self._damaged: set[int] = set()
         self._proven = False
-        self._policy = _Preserve(keep)
-        self._manager = _open_manager(self._directory, self._policy)
+        # Imported late, because it takes long: a run imports it while XLA compiles.
+        self._files: StepFiles = importlib.import_module(ORBAX).StepFiles(self._directory, keep)
         self._place = _identity_of(self._directory)
 
     def preserve(self, steps: Iterable[int]) -> None:
         """Keeps these steps besides the newest, from the next save on, and no longer others."""
-        self._policy.also = frozenset(steps)
+        self._files.preserve(steps)
 
     def save(self, step: int, state: Any, extra: Mapping[str, Any]) -> None:
         """Copies the state to the host and returns; files are written in the background.
@@ -138,19 +133,13 @@ class Checkpointer:
         sealed = seal(Description(step, self._identity, leaves, dict(extra)))
         # Orbax refuses to write an array of no elements; the manifest suffices to make it again.
         filled = {path: array for path, array in arrays.items() if array.size}
-        self._manager.save(
-            step,
-            force=True,
-            args=ocp.args.Composite(
-                state=ocp.args.PyTreeSave(filled), meta=ocp.args.JsonSave(sealed)
-            ),
-        )
+        self._files.write(step, filled, sealed)
         if not self._proven:
             self._prove(step)
 
     def _prove(self, step: int) -> None:
         """Reads a step back that was just saved."""
-        self._manager.wait_until_finished()
+        self._files.wait()
         try:
             self._verified(step)
         except Exception as error:  # as in `restore`
@@ -177,7 +166,7 @@ class Checkpointer:
         Raises:
             ResumeError: No checkpoint is intact, or one belongs to another experiment.
         """
-        self._manager.wait_until_finished()
+        self._files.wait()
         reasons: dict[int, str] = {}
         steps = self._steps_on_disk()
         for step in reversed(steps):
@@ -235,7 +224,7 @@ class Checkpointer:
         Raises:
             ResumeError: There is none, it is damaged, or it belongs to another experiment.
         """
-        self._manager.wait_until_finished()
+        self._files.wait()
         if step not in (steps := self._steps_on_disk()):
             there = ", ".join(map(str, steps)) or "none"
             raise ResumeError(
@@ -269,7 +258,7 @@ class Checkpointer:
             OSError: A save failed in the background.
         """
         with _as_os_error(self._directory):
-            self._manager.wait_until_finished()
+            self._files.wait()
 
     def close(self) -> None:
         """Waits until everything saved is on disk, and ends Orbax's threads.
@@ -278,7 +267,7 @@ class Checkpointer:
             OSError: A save failed in the background.
         """
         with _as_os_error(self._directory):
-            self._manager.close()
+            self._files.close()
 
     def _have_changed(self, steps: Sequence[int]) -> bool:
         """Whether the run's writer saves and removes steps meanwhile; waits while it may do so."""
@@ -287,7 +276,7 @@ class Checkpointer:
             if time.monotonic() > until:
                 return False
             time.sleep(_REMOVAL / 50)
-        self._manager.reload()
+        self._files.reload()
         return True
 
     def _steps_on_disk(self) -> list[int]:
@@ -319,7 +308,7 @@ class Checkpointer:
                 LOG.warning("moved the unused checkpoint %d to %s", found, aside)
         if jax.process_count() > 1:
             multihost_utils.sync_global_devices("fgspec:set-aside")
-        self._manager.reload()
+        self._files.reload()
 
     def _read(self, step: int, template: Any) -> Restored:
         """One checkpoint, verified.
@@ -337,8 +326,7 @@ class Checkpointer:
 
     def _verified(self, step: int) -> tuple[Description, dict[str, np.ndarray]]:
         """What one checkpoint says of itself, and its arrays; raises what `_read` raises."""
-        meta = self._manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))
-        found = unseal(meta["meta"])
+        found = unseal(self._files.read_meta(step))
         if found.identity != self._identity:
             raise ResumeError(
                 f"{self._directory / str(step)}: this checkpoint was written by another "
@@ -352,11 +340,7 @@ class Checkpointer:
     def _read_arrays(self, step: int, leaves: Mapping[str, Leaf]) -> dict[str, np.ndarray]:
         """The arrays of a manifest on the host, each one verified."""
         filled = [path for path, leaf in leaves.items() if 0 not in leaf.shape]
-        request = ocp.args.PyTreeRestore(
-            item=dict.fromkeys(filled, 0),
-            restore_args={path: ocp.RestoreArgs(restore_type=np.ndarray) for path in filled},
-        )
-        read = self._manager.restore(step, args=ocp.args.Composite(state=request))["state"]
+        read = self._files.read_arrays(step, filled)
         arrays: dict[str, np.ndarray] = {}
         for path, leaf in leaves.items():
             array = np.asarray(read[path]) if path in read else np.empty(leaf.shape, leaf.dtype)
@@ -401,44 +385,6 @@ _WRITE_ERRORS = (
 )
 
 
-class _Patient(ocp.type_handlers.NumpyHandler):
-    """Ends every read and write before it reports the first that failed.
-
-    Orbax closes its event loop at the first failure, and each of them that ends after that
-    complains on standard error that the loop is closed.
-    """
-
-    async def _background_serialize(
-        self,
-        values: Sequence[np.ndarray],
-        infos: Sequence[ocp.type_handlers.ParamInfo],
-        args: Sequence[ocp.SaveArgs] | None = None,
-    ) -> None:
-        write = super()._background_serialize
-        asked = args or [ocp.SaveArgs()] * len(values)
-        writes = [write([v], [i], [a]) for v, i, a in zip(values, infos, asked, strict=True)]
-        for outcome in await asyncio.gather(*writes, return_exceptions=True):
-            if isinstance(outcome, BaseException):
-                raise outcome
-
-    async def deserialize(
-        self,
-        infos: Sequence[ocp.type_handlers.ParamInfo],
-        args: Sequence[ocp.RestoreArgs] | None = None,
-    ) -> Sequence[np.ndarray]:
-        """The arrays of `infos`, read side by side."""
-        read = super().deserialize
-        asked = args or [ocp.RestoreArgs()] * len(infos)
-        reads = [read([info], [arg]) for info, arg in zip(infos, asked, strict=True)]
-        ended = await asyncio.gather(*reads, return_exceptions=True)
-        arrays: list[np.ndarray] = []
-        for outcome in ended:
-            if isinstance(outcome, BaseException):
-                raise outcome
-            arrays.extend(outcome)
-        return arrays
-
-
 def newest(directory: Path, identity: str, template: Any) -> Restored | None:
     """The newest intact checkpoint of a run that may be going on; see `Checkpointer.restore`."""
     with _reader(directory, identity) as reader:
@@ -467,44 +413,6 @@ def best(directory: Path, identity: str, template: Any) -> Restored | None:
         return reader.restore_best(template)
     finally:
         reader.close()
-
-
-class _Preserve:
-    """Which steps stay on disk: the newest, and others by their number."""
-
-    def __init__(self, keep: int) -> None:
-        self._newest = ocp.checkpoint_managers.LatestN(keep)
-        self.also: frozenset[int] = frozenset()
-
-    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> Sequence[bool]:
-        """Whether each of these steps stays; called by Orbax."""
-        newest = self._newest.should_preserve(checkpoints, context=context)
-        pairs = zip(checkpoints, newest, strict=True)
-        return [new or found.step in self.also for found, new in pairs]
-
-
-def _open_manager(directory: Path, policy: _Preserve) -> ocp.CheckpointManager:
-    # The arrays given to it are copies already: it need not copy them again.
-    arrays = (np.ndarray, _Patient(deepcopy_host_arrays=False))
-    # Never used, but Orbax warns where it is missing.
-    unused = (jax.Array, ocp.type_handlers.ArrayHandler())
-    # Orbax looks for what it is to merge into one OCDBT database by a pattern that begins with the
-    # folder's name: in `[2026] thesis` it finds nothing, and the checkpoint cannot be read. Arrays
-    # in files of their own need no merging; how a checkpoint was written is seen when it is read.
-    plain = glob.escape(str(directory)) == str(directory)
-    state = ocp.PyTreeCheckpointHandler(
-        use_ocdbt=plain,
-        type_handler_registry=ocp.type_handlers.create_type_handler_registry(arrays, unused),
-    )
-    return ocp.CheckpointManager(
-        directory,
-        item_handlers={"state": state, "meta": ocp.JsonCheckpointHandler()},
-        options=ocp.CheckpointManagerOptions(
-            preservation_policy=policy,
-            # `restore` judges each step itself; Orbax would log errors about damaged ones.
-            lightweight_initialize=True,
-        ),
-    )
 
 
 def _to_host(value: Any) -> np.ndarray:

@@ -139,5 +139,5 @@ def test_every_group_has_a_tangent_through_what_is_behind_it():
 def test_the_plan_says_how_derivatives_are_taken(case, how, said):
     made = _program(*CASES[case], how)
     other = networks.program("bp", architecture=MLP)
-    rows = cost_rows(made.plan, compile_update(other), dissect(other))
+    rows = cost_rows(made.plan, compile_update(other), dissect(other), ())
     assert said in rows["derivatives"]

@@ -343,14 +343,14 @@ def test_a_checkpoint_may_move_to_a_folder_of_another_kind_of_name(tmp_path: Pat
 
 def test_a_first_checkpoint_that_cannot_be_read_back_is_told(tmp_path: Path, monkeypatch) -> None:
     checkpointer = Checkpointer(tmp_path / "run", keep=2, identity=IDENTITY)
-    wait = checkpointer._manager.wait_until_finished
+    wait = checkpointer._files.wait
 
     def lose() -> None:
         wait()
         for file in data_files(tmp_path / "run" / "5" / "state"):
             file.unlink()
 
-    monkeypatch.setattr(checkpointer._manager, "wait_until_finished", lose)
+    monkeypatch.setattr(checkpointer._files, "wait", lose)
     with pytest.raises(RunError, match="the saved checkpoint cannot be read back"):
         checkpointer.save(5, make_state(5), {})
     monkeypatch.undo()
