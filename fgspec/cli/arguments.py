@@ -3,7 +3,8 @@
 import re
 import shlex
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,19 +39,41 @@ def meant(named: Path) -> Path:
     return found
 
 
-def unwritable(file: Path) -> str:
-    """Why a file cannot be written, empty if it can: asked before what it is to hold is computed.
+def refuse_unwritable(argument: str, path: Path, file: Path | None = None) -> None:
+    """Refuse a file that cannot be written, before what it is to hold is computed.
 
     Folders that are missing will be made.
+
+    Args:
+        argument: the verb and its option, such as `plan: --picture`.
+        path: its value.
+        file: what will be written there, if not the path itself.
+
+    Raises:
+        ArgumentError: the file cannot be written.
     """
+    file = file or path
     if file.is_dir():
-        return "is a folder"
+        raise ArgumentError(f"{argument} {path}: is a folder; add a file name to it")
     folder = next(place for place in file.absolute().parents if place.exists())
+    with written(argument, path), tempfile.TemporaryFile(dir=folder):
+        pass
+
+
+@contextmanager
+def written(argument: str, path: Path) -> Iterator[None]:
+    """Write what an argument asks for.
+
+    Raises:
+        ArgumentError: it cannot be written.
+    """
     try:
-        with tempfile.TemporaryFile(dir=folder):
-            return ""
-    except OSError as error:
-        return error.strerror or str(error)
+        yield
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ArgumentError(
+            f"{argument} {path}: cannot be written ({reason}); choose another folder or file name"
+        ) from None
 
 
 def with_mesh(overrides: list[str] | None, mesh: str | None) -> list[str]:

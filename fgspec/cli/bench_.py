@@ -20,7 +20,7 @@ from fgspec import api
 from fgspec.bench.measure import SCHEMA_VERSION, Subject, measure, timed, times
 from fgspec.bench.plot import draw, plotting
 from fgspec.bench.tables import lines
-from fgspec.cli.arguments import ArgumentError, unwritable
+from fgspec.cli.arguments import ArgumentError, refuse_unwritable
 from fgspec.cli.check_ import checked
 from fgspec.loading.resolved import spec_hash
 from fgspec.loading.spec_file import Loaded, load
@@ -78,10 +78,8 @@ def _refuse_files(json_file: Path | None, plot_file: Path | None) -> None:
                 f"bench: {option} {path}: is a folder, or is in a folder that does not exist; give "
                 "another file name"
             )
-        if path is not None and (reason := unwritable(path)):
-            raise ArgumentError(
-                f"bench: {option} {path}: cannot be written ({reason}); choose another folder"
-            )
+        if path is not None:
+            refuse_unwritable(f"bench: {option}", path)
     if plot_file is not None:
         if plot_file.suffix.lower() != ".png":
             raise ArgumentError(f"bench: --plot {plot_file}: must end in .png")

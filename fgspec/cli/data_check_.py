@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from fgspec.check.against_data import data_problems
-from fgspec.cli.arguments import ArgumentError, then, unwritable
+from fgspec.cli.arguments import ArgumentError, refuse_unwritable, then
 from fgspec.data.contact_sheet import Sheet, sheet_of
 from fgspec.data.describe import describe
 from fgspec.data.inspection import Inspection, Part, inspected
@@ -31,10 +31,7 @@ def run(spec: Path, overrides: list[str] | None, sheet: Path, as_json: bool) -> 
     """What `fgspec data check` does."""
     if sheet.suffix != ".png":
         raise ArgumentError(f"data check: --sheet {sheet}: must end in .png")
-    if reason := unwritable(sheet):
-        raise ArgumentError(
-            f"data check: --sheet {sheet}: cannot be written ({reason}); choose another folder"
-        )
+    refuse_unwritable("data check: --sheet", sheet)
     loaded = load(spec, overrides or ())
     data, console = loaded.experiment.data, Console(stderr=True)
     with waiting("reading everything", console):

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from fgspec import api
-from fgspec.cli.arguments import ArgumentError, unwritable
+from fgspec.cli.arguments import ArgumentError, refuse_unwritable, written
 from fgspec.comparing import as_html as diff_html
 from fgspec.comparing import as_text as diff_text
 from fgspec.comparing.comparison import Probing, of_fields
@@ -35,17 +35,15 @@ def run(
     given = {name: value for name, value in chosen.items() if value is not None}
     if given and not probe:
         raise ArgumentError(f"diff: --{next(iter(given))} is of --probe; give that too")
-    if html is not None and (reason := unwritable(html)):
-        raise ArgumentError(f"diff: {html} cannot be written ({reason})")
+    if html is not None:
+        refuse_unwritable("diff: --html", html)
     left, right = load(specs[0]), load(specs[-1], overrides or ())
     how = Probing(**given) if probe else None
     found = of_fields(left, right) if fields else api.compare(left, right, how)
     if html is not None:
-        try:
-            drawn = () if fields else tuple(picture(api.plan(s, here=False)) for s in (left, right))
+        drawn = () if fields else tuple(picture(api.plan(s, here=False)) for s in (left, right))
+        with written("diff: --html", html):
             write_text(html, diff_html.page(found, drawn))
-        except (OSError, ValueError) as error:
-            raise ArgumentError(f"diff: {html} cannot be written ({error})") from None
     if as_json:
         print(json.dumps(found.json(), indent=2))
     else:

@@ -3,8 +3,7 @@
 import json
 from pathlib import Path
 
-from fgspec.cli.arguments import ArgumentError, meant, then
-from fgspec.cli.arguments import unwritable as why_unwritable
+from fgspec.cli.arguments import meant, refuse_unwritable, then
 from fgspec.trained.confusion import check_writable, lines, write
 from fgspec.trained.model import restore
 
@@ -22,11 +21,7 @@ def run(
     run = meant(run)
     if confusion is not None:
         check_writable(confusion)
-        if reason := why_unwritable(confusion):
-            raise ArgumentError(
-                f"eval: --confusion {confusion}: cannot be written ({reason}); choose another "
-                "folder"
-            )
+        refuse_unwritable("eval: --confusion", confusion)
     model = restore(run, step, overrides=overrides or (), other_data=other_data)
     found = model.evaluate(data)
     if confusion is not None:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from fgspec import api
-from fgspec.cli.arguments import ArgumentError, unwritable
+from fgspec.cli.arguments import refuse_unwritable
 from fgspec.explaining.explanation import Explanation, letters_of
 from fgspec.formulas.styles import TEXT
 from fgspec.formulas.tree import Equation
@@ -37,8 +37,8 @@ def show(
     """
     asked = {"--latex": latex, "--markdown": markdown, "--picture": picture}
     for option, file in asked.items():
-        if file is not None and (reason := unwritable(file)):
-            raise ArgumentError(f"explain: {option} {file}: cannot be written ({reason})")
+        if file is not None:
+            refuse_unwritable(f"explain: {option}", file)
     found = api.explain(load(spec, overrides))
     _print(found)
     forms = {latex: found.latex, markdown: found.markdown, picture: lambda: found.picture}

@@ -12,7 +12,7 @@ from compiler.cost.scaling import Machine, mesh_values, predict
 from compiler.cost.updates_per_call import calls_of
 from compiler.plan.plan import Plan
 from fgspec import api
-from fgspec.cli.arguments import ArgumentError, then, unwritable, with_mesh
+from fgspec.cli.arguments import refuse_unwritable, then, with_mesh
 from fgspec.explaining.picture import picture as draw
 from fgspec.loading.resolved import spec_hash
 from fgspec.loading.spec_file import Loaded, load
@@ -39,8 +39,8 @@ def run(
     picture: Path | None,
 ) -> None:
     """What `fgspec plan` does."""
-    if picture is not None and (reason := unwritable(picture)):
-        raise ArgumentError(f"plan: --picture {picture}: cannot be written ({reason})")
+    if picture is not None:
+        refuse_unwritable("plan: --picture", picture)
     loaded = load(spec, with_mesh(overrides, mesh))
     if picture is not None:
         write_text(picture, draw(api.plan(loaded, here=mesh is None)))

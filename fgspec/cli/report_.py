@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from fgspec import api
-from fgspec.cli.arguments import ArgumentError, meant, unwritable
+from fgspec.cli.arguments import meant, refuse_unwritable
 from fgspec.errors import ResumeError, UserError
 from fgspec.processes.stopping import advise
 from fgspec.results.collect import Collected, collect, unended
@@ -25,10 +25,8 @@ def run(
     """What `fgspec report` does."""
     paths = [meant(path) for path in paths]
     reporter = Reporter(paths, api.plan, metric=metric, against=against, x=x, option="--")
-    if out is not None and (reason := unwritable(out / "report.html")):
-        raise ArgumentError(
-            f"report: --out {out}: cannot be written ({reason}); choose another folder"
-        )
+    if out is not None:
+        refuse_unwritable("report: --out", out, out / "report.html")
     if reporter.no_figures:
         print(reporter.no_figures)
     folder = out or paths[0]

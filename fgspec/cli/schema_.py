@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fgspec.cli.arguments import ArgumentError
+from fgspec.cli.arguments import written
 from fgspec.reference.words import RESUMED
 from fgspec.spec.base import RESUME, UNIT, plain
 from fgspec.spec.experiment import SpecFile
@@ -191,9 +191,7 @@ def run(out: Path | None, sweep: bool) -> None:
     if out is None:
         print(text, end="")
         return
-    try:
+    with written("schema: --out", out):
         write_text(out, text)
-    except (OSError, ValueError) as error:
-        raise ArgumentError(f"schema: {out} cannot be written ({error})") from None
     print(f"{out} written; begin a {'sweep' if sweep else 'spec'} beside it with")
     print(f"# yaml-language-server: $schema={out.name}")

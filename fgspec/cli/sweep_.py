@@ -15,7 +15,7 @@ from compiler.cost.by_part import dissect
 from compiler.cost.update_flops import update_flops
 from fgspec import api
 from fgspec.check.against_data import not_installed
-from fgspec.cli.arguments import ArgumentError, nested, then
+from fgspec.cli.arguments import ArgumentError, nested, then, written
 from fgspec.errors import UserError
 from fgspec.loading.resolved import resolved_text
 from fgspec.loading.spec_file import Loaded, load
@@ -85,14 +85,9 @@ def run(
 
 
 def _write(sweep: Sweep, folder: Path) -> None:
-    try:
+    with written("sweep: --write", folder):
         for arm in sweep.arms:
             write_text(folder / f"{arm.label}.yaml", resolved_text(arm.loaded))
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise ArgumentError(
-            f"sweep: --write {folder}: cannot be written ({reason}); choose another folder"
-        ) from None
     print(f"specs of all arms: {folder}")
 
 

@@ -177,7 +177,10 @@ def test_init_writes_once(fgspec, tmp_path):
     assert fgspec("check", target)[0] == 0
     text = target.read_text()
     code, _, err = fgspec("init", target, "--rule", "bp")
-    assert (code, err) == (2, f"init: {target} is there already; nothing was written\n")
+    assert (code, err) == (
+        2,
+        f"init: {target}: is there already, and was left as it is; give another file name\n",
+    )
     assert target.read_text() == text
 
 
@@ -374,9 +377,38 @@ def test_what_only_a_plan_can_tell_is_told_by_check(fgspec, spec, sets, line):
     assert err.startswith(f"--set: {line}")
 
 
-@pytest.mark.parametrize("words", [["a.yaml", "--html", "a.yaml/x"], ["a.yaml", "--html", "."]])
-def test_what_cannot_be_written_is_told_before_it_is_computed(fgspec, tmp_path, monkeypatch, words):
+@pytest.mark.parametrize("file", ["a.yaml/x", "."])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["data", "check", "a.yaml", "--sheet"],
+        ["diff", "a.yaml", "--set", "seed=1", "--html"],
+        ["explain", "a.yaml", "--latex"],
+        ["explain", "a.yaml", "--markdown"],
+        ["explain", "a.yaml", "--picture"],
+        ["init"],
+        ["plan", "a.yaml", "--picture"],
+        ["schema", "--out"],
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_be_written_is_told_before_it_is_computed(
+    fgspec, tmp_path, monkeypatch, words, file
+):
     monkeypatch.chdir(tmp_path)
     Path("a.yaml").write_text("not even read")
-    code, _, err = fgspec("diff", *words, "--set", "seed=1")
-    assert (code, "cannot be written" in err) == (2, True)
+    Path("x.png").mkdir()
+    if words[-1] == "--sheet":
+        file = {"a.yaml/x": "a.yaml/x.png", ".": "x.png"}[file]
+    code, _, err = fgspec(*words, file)
+    assert (code, err.count("\n")) == (2, 1), err
+    assert err.startswith(f"{' '.join(words[: 1 + (words[0] == 'data')])}: "), err
+    assert err.rstrip().endswith(
+        (
+            "add a file name to it",
+            "choose another folder or file name",
+            "choose another one",
+            "give another file name",
+        )
+    ), err
+    assert Path("a.yaml").read_text() == "not even read"
