@@ -126,7 +126,8 @@ def noise():
 def traffic():
     """Bytes of an update that are predicted, and those of the compiled program."""
     found = {}
-    cases = [("bp", "1x8", ""), ("bp", "4x2", ""), ("lg-fg-a", "1x8", ""), ("lg-fg-w", "4x2", "")]
+    rules = ("bp", "lg-fg-a", "lg-fg-w")
+    cases = [(rule, name, "") for name in ("1x8", "4x2") for rule in rules]
     for rule, name, more in (*cases, ("lg-fg-w", "4x2", SECOND)):
         made = meshes.program(rule, meshes.MESHES[name], channels=256, more=more)
         if more:  # the second of two updates, which is exact
