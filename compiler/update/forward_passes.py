@@ -107,6 +107,23 @@ def _targets(
     return Targets(wanted, wanted if local == final else local.targets(labels, seen))
 
 
+@jax.named_scope("context")
+def targets_from_last(
+    plan: Plan, state: State, x: Features, wanted: Shaped[Array, "m ..."]
+) -> Shaped[Array, "m ..."]:
+    """What local losses compare outputs with where they read the features after the last block.
+
+    Args:
+        plan: the plan.
+        state: the state.
+        x: the input of the first block, for every row.
+        wanted: the targets of local losses so far.
+    """
+    last = jax.lax.stop_gradient(through(plan.parts(), state.params, x).output)
+    end = plan.network.blocks[-1].end
+    return in_full(plan.local_objective.targets_from_last)(wanted, precise(last), end)
+
+
 def answer_targets(plan: Plan, batch: Mapping[str, Array]) -> Shaped[Array, "n ..."]:
     """What the outputs of the classifier are compared with where it sees clean images."""
     return plan.answer.targets(batch["label"], lambda: as_seen(plan, batch["image"]))

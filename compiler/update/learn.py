@@ -25,7 +25,7 @@ from compiler.plan.loops import looped
 from compiler.plan.plan import Plan
 from compiler.plan.segment import Segment, Unit
 from compiler.plan.stacks import Stack
-from compiler.update.forward_passes import heads_gradient, rows, stem
+from compiler.update.forward_passes import heads_gradient, rows, stem, targets_from_last
 from compiler.update.state import State, stepped
 from compiler.update.which_gradient import network_estimate, unit_estimate
 
@@ -99,7 +99,10 @@ def rows_of(
 ) -> Rows:
     """The rows of the next step of a state, those of every example of a batch."""
     images, wanted = rows(plan, batch, state.key, state.step)
-    return Rows(stem(plan, images), wanted, state.key, state.step, perturbations)
+    x = stem(plan, images)
+    if plan.local_objective.reads_last:
+        wanted = wanted._replace(local=targets_from_last(plan, state, x, wanted.local))
+    return Rows(x, wanted, state.key, state.step, perturbations)
 
 
 def _renamed(name: str, names: Mapping[str, str]) -> str:

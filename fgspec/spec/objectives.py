@@ -141,6 +141,21 @@ class Objective(Kind):
         """
         return labels
 
+    @property
+    def reads_last(self) -> bool:
+        """Whether local losses read the features after the last block, behind a stop-gradient."""
+        return False
+
+    def targets_from_last(self, targets: Any, features: Any, start: Any) -> Any:
+        """What local losses compare outputs with, needed where it `reads_last`.
+
+        Args:
+            targets: of every row, from `targets`.
+            features: after the last block, [n, p, g, c]; no gradient passes through them.
+            start: `fgspec.spec.shapes.Extent`: their shape, with rows and columns.
+        """
+        raise self.lacks("targets_from_last")
+
     def prepared(self, images: Any, labels: Any, data: DatasetInfo, draw: Draw) -> tuple[Any, Any]:
         """The rows that blocks train on, and the label of every row, which `targets` is given.
 

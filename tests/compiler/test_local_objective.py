@@ -124,10 +124,15 @@ def test_equal_blocks_under_predsim_are_scanned():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), found, wanted)
 
 
+PLUS = "{local: {objective: {type: clapp_plus_plus, grid: GRID}, aggregation: pooled}}"
+
+
 @pytest.mark.parametrize(
     ("losses", "message"),
     [
         ("{local: {objective: {type: clapp, steps: 2}, aggregation: pooled}}", "2 rows of patches"),
+        (PLUS.replace("GRID", "[3]"), "at most the 2x2 positions after block0 .got 3"),
+        (PLUS.replace("GRID", "[2, 1, 1]"), "1 number or 2, one for each block .got 3"),
     ],
 )
 def test_what_only_a_plan_can_refuse(losses, message):

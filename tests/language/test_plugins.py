@@ -26,8 +26,8 @@ from fgspec.spec.objectives import OBJECTIVES
 from fgspec.yaml.load import parse
 
 OWN = (
-    "binary_cross_entropy, clapp, cross_entropy, forward_forward, info_nce, label_smoothing, "
-    "predsim, reconstruction, squared_error"
+    "binary_cross_entropy, clapp, clapp_plus_plus, cross_entropy, forward_forward, info_nce, "
+    "label_smoothing, predsim, reconstruction, squared_error"
 )
 """The objectives of fgspec."""
 

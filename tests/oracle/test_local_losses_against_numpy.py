@@ -18,13 +18,13 @@ N, CLASSES = 5, 3
 BLOCKS = ("block0", "block1")
 
 
-def program(patches, local):
+def program(patches, local, augment="none"):
     """Greedy exact gradients of local losses in a network of `patches` x `patches` positions."""
     text = f"""
 fgspec: 1
 name: by-hand
 rule: lg-bp
-data: {{source: {{type: synthetic}}, batch_size: {N}}}
+data: {{source: {{type: synthetic}}, batch_size: {N}, augment: {augment}}}
 architecture:
   type: chain
   patches: {patches}
@@ -48,8 +48,14 @@ def wide(tree):
 def cut(image, patches):
     """Standardized images as patches [n, rows, columns, pixels]."""
     seen = (np.float64(image) - np.array([0.4, 0.6])) / np.array([0.2, 0.3])
-    seen = seen.reshape(N, patches, 2, patches, 2, 2).transpose(0, 1, 3, 2, 4, 5)
-    return seen.reshape(N, patches, patches, 8)
+    seen = seen.reshape(-1, patches, 2, patches, 2, 2).transpose(0, 1, 3, 2, 4, 5)
+    return seen.reshape(-1, patches, patches, 8)
+
+
+def block(x, params):
+    """The features after a block, [n, r, q, c]."""
+    w, b = params["dense0"]["w"], params["dense0"]["b"]
+    return np.maximum(x @ w.reshape(x.shape[-1], -1) + b.reshape(-1), 0)
 
 
 def checked(program, loss):
@@ -58,16 +64,22 @@ def checked(program, loss):
     Args:
         program: to check.
         loss: (features [n, r, q, c], head, labels) -> the mean loss, its derivative by features,
-            and those by parameters of the head.
+            and those by parameters of the head. Of two views it gets the features after the last
+            block instead of labels.
     """
     state, batch = state_of(program), batch_of(program, seed=4)
-    found, metrics = program.gradient(state, batch, float64=True)
-    params, labels = wide(state.params), np.asarray(batch["label"])
+    params, known = wide(state.params), np.asarray(batch["label"])
     x = cut(batch["image"], program.plan.network.grid[0])
+    if program.plan.views > 1:
+        seen = np.random.default_rng(7).random((2 * N, *batch["image"].shape[1:]), np.float32)
+        batch |= {"views": seen}
+        known = x = cut(seen, program.plan.network.grid[0])
+        for name in BLOCKS:
+            known = block(known, params["blocks"][name])
+    found, metrics = program.gradient(state, batch, float64=True)
     for name in BLOCKS:
-        weights = params["blocks"][name]["dense0"]
-        h = np.maximum(x @ weights["w"].reshape(x.shape[-1], -1) + weights["b"].reshape(-1), 0)
-        value, by_h, by_head = loss(h, params["heads"][name], labels)
+        h = block(x, params["blocks"][name])
+        value, by_h, by_head = loss(h, params["heads"][name], known)
         error = by_h * (h > 0)
         np.testing.assert_allclose(metrics[f"local_loss/{name}"], value, rtol=1e-9)
         own = found["blocks"][name]["dense0"]
@@ -191,6 +203,54 @@ def clapp(steps):
         return value, by_z, {"predict/w": by_w}
 
     return loss
+
+
+def averages(z, side):
+    """Means over a grid of parts, [n, f], and the function that spreads a derivative over them."""
+    n, rows, columns, width = z.shape
+    parts = (n, side, rows // side, side, columns // side, width)
+
+    def spread(by_means):
+        each = by_means.reshape(n, side, 1, side, 1, width) * side**2 / (rows * columns)
+        return np.broadcast_to(each, parts).reshape(z.shape)
+
+    return z.reshape(parts).mean((2, 4)).reshape(n, -1), spread
+
+
+def clapp_plus_plus(contexts, sides):
+    """`sides` are those of the grids of each block."""
+    left = list(sides)
+
+    def loss(z, head, last):
+        side = left.pop(0)
+        rows, spread = averages(z, side)
+        value, by_rows, by_head = 0.0, np.zeros_like(rows), {}
+        for context in contexts:
+            known = rows if context == "own" else averages(last, sides[-1])[0]
+            b = head[f"to_{context}"]["w"].reshape(rows.shape[1], known.shape[1])
+            by_b = np.zeros_like(b)
+            for n in range(2 * N):
+                view = (n + N) % (2 * N)
+                for other, sign in ((view, -1), ((view + 1) % (2 * N), 1)):
+                    margin = 1 + sign * (rows[other] @ b @ known[n])
+                    value += max(0, margin) / (2 * N)
+                    slope = sign * (margin > 0) / (2 * N)
+                    by_rows[other] += slope * b @ known[n]
+                    by_b += slope * np.outer(rows[other], known[n])
+            by_head[f"to_{context}/w"] = by_b
+        return value, spread(by_rows), by_head
+
+    return loss
+
+
+@pytest.mark.parametrize("context", ["own", "last", "both"])
+@pytest.mark.parametrize("grid", [(1,), (4, 2)])
+def test_clapp_plus_plus(context, grid):
+    objective = f"{{type: clapp_plus_plus, context: {context}, grid: {list(grid)}}}"
+    crop = "{type: crop_flip, padding: 1}"
+    made = program(4, f"{{objective: {objective}, aggregation: pooled}}", crop)
+    contexts = ("own", "last") if context == "both" else (context,)
+    checked(made, clapp_plus_plus(contexts, grid * (2 // len(grid))))
 
 
 @pytest.mark.parametrize("beta", [0.0, 0.4, 1.0])
