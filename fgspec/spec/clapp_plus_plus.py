@@ -1,7 +1,7 @@
 """CLAPP++: the features of one view predict those of the other, against another image's."""
 
 from collections.abc import Iterable, Iterator
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field
 
@@ -59,6 +59,11 @@ class ClappPlusPlus(Objective):
             }
         ),
     ] = Field(default="own", description="Whose features predict those of a block.")
+
+    @classmethod
+    def example(cls) -> Self:
+        """See the base."""
+        return cls(context="both")
 
     @property
     def contexts(self) -> tuple[Context, ...]:

@@ -250,9 +250,15 @@ def _losing(objective: Objective, rule: str, info: DatasetInfo) -> Program:
 
 
 def _targets(objective: Objective, info: DatasetInfo, labels: Any) -> Any:
-    """The targets for these labels and random images."""
-    images = np.random.default_rng(5).standard_normal((len(labels), *info.image_shape))
-    return objective.targets(labels, lambda: array(images))
+    """The targets for these labels, random images and random features of the last block."""
+    rng = np.random.default_rng(5)
+    images = rng.standard_normal((len(labels), *info.image_shape))
+    wanted = objective.targets(labels, lambda: array(images))
+    if not objective.reads_last:
+        return wanted
+    end = _losing(objective, "lg-bp", info).plan.network.blocks[-1].end
+    last = array(rng.standard_normal((len(labels), *end.features)))
+    return objective.targets_from_last(wanted, last, end)
 
 
 def _batch_for(objective: Objective, program: Program) -> dict[str, Any]:
@@ -468,7 +474,11 @@ def _by_hand(plan: Plan, state: State, batch: Mapping[str, Any]) -> dict[str, An
     blocks, local = plan.network.blocks, plan.experiment.losses.local is not None
 
     def wanted(objective: Objective) -> Any:
-        return objective.targets(labels, lambda: as_seen(plan, image))
+        known = objective.targets(labels, lambda: as_seen(plan, image))
+        if not objective.reads_last:
+            return known
+        last = jax.lax.stop_gradient(forward(blocks, params["blocks"], x).output)
+        return objective.targets_from_last(known, last, blocks[-1].end)
 
     def read(site: Any, params: Any, features: Any) -> Any:
         readout, own = plan.readout(site), params
