@@ -28,7 +28,7 @@ class ClappPlusPlus(Objective):
     """
 
     behaviour: ClassVar[str | None] = "compiler.objectives.clapp_plus_plus:ClappPlusPlus"
-    title: ClassVar[str] = "CLAPP++ hinge loss"
+    title: ClassVar[str] = "CLAPP++ loss"
     takes: ClassVar[tuple[LabelKind, ...]] = ("class", "vector", "binary")
     needs_labels: ClassVar[bool] = False
     classifies: ClassVar[bool] = False
@@ -74,6 +74,10 @@ class ClappPlusPlus(Objective):
     def reads_last(self) -> bool:
         """See the base."""
         return "last" in self.contexts
+
+    def reading(self) -> str:
+        """The features, and those that predict them."""
+        return "the features there" + (" and after the last block" if self.reads_last else "")
 
     def formulas(self) -> Iterable[Equation]:
         """The hinge losses of every context."""
