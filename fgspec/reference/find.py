@@ -1,7 +1,7 @@
 """What a user means by a field, a section, a value or the name of a method."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from fgspec.errors import UserError
@@ -45,12 +45,12 @@ def found(asked: str) -> list[Found]:
     methods = _methods(path) if path else []
     # A rule may have the name of the estimator that it is made of; whoever asks means the whole.
     rules = [group for group in methods if group.path == ("rule",)]
-    whole: list[Found] = [*_ending_in(path), *(rules or methods)] if path else []
+    whole: list[Found] = [*_ending_in(path), *(rules or _different(methods))] if path else []
     meant = dict.fromkeys(map(_typed, whole))
     if len(meant) == 1:
         return _once(whole)
     if meant:
-        raise UserError(f"explain: {asked} has several meanings; use one of {', '.join(meant)}")
+        raise _unclear(asked, meant)
     raise UserError(f"explain: no such field, value or rule (got {asked}); {_nearest(path)}")
 
 
@@ -80,6 +80,24 @@ def _methods(name: str) -> list[Group]:
     return [group for group in language() if group.method == name]
 
 
+def _different(methods: Sequence[Group]) -> list[Group]:
+    """Without what a method is at other places too, such as a loss that may also be a local one."""
+    own = [group for group in methods if not _refused(group)]
+    first = {group.model: place(group.path) for group in reversed(own)}
+    return [group for group in own if first[group.model] == place(group.path)]
+
+
+def _refused(group: Group) -> bool:
+    """Whether it is a loss of features inside the network, where the final loss stands."""
+    only_inside = bool(getattr(group.model, "local_only", ""))
+    return only_inside and place(group.path) == "losses.objective"
+
+
+def _unclear(asked: str, meant: Iterable[str]) -> UserError:
+    typed = " or ".join(f"fgspec explain {one}" for one in meant)
+    return UserError(f"explain: {asked} has several meanings; use {typed}")
+
+
 def _values(asked: str, entries: Sequence[Entry], value: str) -> list[Found]:
     if not entries:
         path = asked.partition("=")[0]
@@ -98,7 +116,7 @@ def _values(asked: str, entries: Sequence[Entry], value: str) -> list[Found]:
     ]
     meant = dict.fromkeys(map(_typed, chosen))
     if len(meant) > 1:
-        raise UserError(f"explain: {asked} has several meanings; use one of {', '.join(meant)}")
+        raise _unclear(asked, meant)
     if chosen:
         return _once(chosen)
     known = list(dict.fromkeys(line.value for entry in entries for line in lines(entry)))
