@@ -20,6 +20,7 @@ from fgspec.show.bias_notes import notes
 from fgspec.show.cost_tables import anatomy_lines
 from fgspec.show.lines import say
 from fgspec.show.plan_tables import cost_rows, cost_values, layer_lines, layer_values
+from fgspec.show.progress import waiting
 from fgspec.show.scaling_text import mesh_rows, prediction_rows, scaling_lines
 from fgspec.show.text import table
 from fgspec.spec.mesh import sizes
@@ -49,7 +50,7 @@ def run(
         return
     program = api.compile(loaded)
     api.refuse_untold(loaded)
-    with compilation_cache():
+    with compilation_cache(), waiting("compiling", Console(stderr=True)):
         plan = program.plan
         compiled, found = compile_update(program, calls_of(plan)), dissect(program)
     if as_json:
