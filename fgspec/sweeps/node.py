@@ -142,6 +142,9 @@ def train(order: Order) -> int:
 
     Ray interrupts a cancelled task: the run is saved, and ends with exit code 75.
     """
+    # Where a shell's `&` started Ray, this signal is ignored, and an interrupt would do nothing.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     process = None
     try:
         with held(order.lock) as lock:

@@ -52,8 +52,9 @@ time.sleep(60)
 """
 
 
-def test_an_interrupt_while_a_process_begins_loses_no_run(order, tmp_path, monkeypatch):
-    """As Ray interrupts: it calls the handler, at any line."""
+@pytest.mark.parametrize("at_first", [signal.default_int_handler, signal.SIG_IGN])
+def test_an_interrupt_while_a_process_begins_loses_no_run(order, tmp_path, monkeypatch, at_first):
+    """As Ray interrupts: it calls the handler, at any line. Behind a shell's `&` there is none."""
 
     def interrupted(order, lock):
         process = begin(order, lock)
@@ -64,8 +65,7 @@ def test_an_interrupt_while_a_process_begins_loses_no_run(order, tmp_path, monke
         return process
 
     monkeypatch.setattr(node, "begin", interrupted)
-    # Python leaves the signal ignored where a shell began the tests in the background.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    before = signal.signal(signal.SIGINT, at_first)
     try:
         assert train(replace(order, command=(sys.executable, "-S", "-c", SAVES))) == 75
     finally:
