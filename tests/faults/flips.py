@@ -38,6 +38,7 @@ from tests.faults.outcome import Outcome
 TITLE = "flipped bits in every file of a run"
 COUNT = 1000
 """Flips that are tried unless another number is asked for."""
+SMALL = 5
 
 SPEC = """\
 fgspec: 1
@@ -135,7 +136,8 @@ def _stopping_after(questions: int | None) -> Iterator[None]:
 @contextlib.contextmanager
 def _compiled_once() -> Iterator[None]:
     """What does not depend on a run's files is made once: programs, data, costs, entry points."""
-    made, compiled, costs = api._with_data, api.compile_update, api.dissect
+    made, lowered = api._with_data, api.lower_update
+    compiled, costs = api.compiled_update, api.dissect
     package_of = plugins.package_of
     programs: dict[tuple[str, Any], Any] = {}
 
@@ -145,12 +147,14 @@ def _compiled_once() -> Iterator[None]:
             programs[key] = made(loaded)
         return programs[key]
 
-    api._with_data, api.compile_update, api.dissect = with_data, cache(compiled), cache(costs)
+    api._with_data, api.lower_update = with_data, cache(lowered)
+    api.compiled_update, api.dissect = cache(compiled), cache(costs)
     plugins.package_of = cache(package_of)
     try:
         yield
     finally:
-        api._with_data, api.compile_update, api.dissect = made, compiled, costs
+        api._with_data, api.lower_update = made, lowered
+        api.compiled_update, api.dissect = compiled, costs
         plugins.package_of = package_of
 
 
