@@ -144,6 +144,15 @@ def labels(data: Data, losses: Losses) -> Iterator[Problem]:
         return
 
 
+def views(data: Data, losses: Losses) -> Iterator[Problem]:
+    """Views of an example differ, where an objective compares them."""
+    for at, objective in losses.placed():
+        if objective.views > 1 and not data.augment.changes:
+            message = f"{objective} compares two augmented views; use byol"
+            yield Problem(("data", "augment", "type"), message, others=((*at, "type"),))
+            return
+
+
 def loss_sites(architecture: Architecture, losses: Losses) -> Iterator[Problem]:
     """Local losses close the last block."""
     count = architecture.block_count()
@@ -347,6 +356,7 @@ CHECKS: tuple[Callable[..., Iterator[Problem]], ...] = (
     intervals,
     noise_scale,
     labels,
+    views,
     loss_sites,
     head,
     objectives,

@@ -360,10 +360,7 @@ class InfoNce(Objective):
         return Coupling("keys: free", ("keys",)) if self.keys == "free" else None
 
     def problems(self, at: Path, data: Data) -> Iterator[Problem]:
-        """It compares two augmented views of several examples."""
+        """There are other examples."""
         if data.batch_size == 1:
             message = "info_nce has no negatives in a batch of one example; give at least 2"
             yield Problem(("data", "batch_size"), message, others=((*at, "type"),))
-        if not data.augment.changes:
-            message = "info_nce compares two augmented views; use byol"
-            yield Problem(("data", "augment", "type"), message, others=((*at, "type"),))

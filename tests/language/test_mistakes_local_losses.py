@@ -26,6 +26,10 @@ MISTAKES = {
         "rule: lg-bp\ndata: {batch_size: 1}\nlosses: {local: {objective: clapp, aggregation: pooled}}\n",
         "a.yaml:5:20: data.batch_size: clapp has no other image in a batch of one example; give at least 2 (got 1; losses.local.objective.type is clapp at a.yaml:6:29)",
     ),
+    "the same view twice": mistake(
+        "rule: lg-bp\nlosses: {local: {objective: clapp_plus_plus, aggregation: pooled}}\n",
+        "a.yaml:5:29: data.augment.type: clapp_plus_plus compares two augmented views; use byol (is none by default; losses.local.objective.type is clapp_plus_plus at a.yaml:5:29)",
+    ),
     "no pairs": mistake(
         "rule: lg-bp\ndata: {batch_size: 1}\nlosses: {local: {objective: predsim}}\n",
         "a.yaml:5:20: data.batch_size: predsim has no pairs in a batch of one example; give at least 2 (got 1; losses.local.objective.type is predsim at a.yaml:6:29)",
