@@ -1,6 +1,7 @@
 """CLAPP++'s hinge loss (Wu et al. 2026, arXiv 2601.21683), as in the authors' public code."""
 
 from collections.abc import Mapping
+from math import prod
 from typing import Any
 
 import jax
@@ -39,8 +40,7 @@ class ClappPlusPlus(clapp_plus_plus.ClappPlusPlus):
             if context == "last":
                 last = place.network.blocks[-1]
                 read = self._averaged("last", last.end, place._replace(block=last.name)).end
-            size = read.rows * read.columns * read.width
-            chains.append((before, full(f"to_{context}", before.end, size, bias=False)))
+            chains.append((before, full(f"to_{context}", before.end, prod(read), bias=False)))
         return tuple(chains)
 
     def _averaged(self, name: str, start: Extent, place: Any) -> Layer:

@@ -30,7 +30,32 @@ from fgspec.spec.objectives import Objective
 from fgspec.yaml.load import Path
 
 
-class Clapp(Objective):
+class AgainstAnotherImage(Objective):
+    """A loss of features inside the network that compares them with those of another image.
+
+    No label is read.
+    """
+
+    takes: ClassVar[tuple[LabelKind, ...]] = ("class", "vector", "binary")
+    needs_labels: ClassVar[bool] = False
+    classifies: ClassVar[bool] = False
+    answers: ClassVar[bool] = False
+    compares: ClassVar[bool] = True
+    reports: ClassVar[tuple[str, ...]] = ()
+    reads_head: ClassVar[bool] = False
+
+    def coupling(self) -> Coupling | None:
+        """The features of each image are compared with those of another."""
+        return Coupling(str(self), ("type",))
+
+    def problems(self, at: Path, data: Data) -> Iterator[Problem]:
+        """There is another image."""
+        if data.batch_size == 1:
+            message = f"{self} has no other image in a batch of one example; give at least 2"
+            yield Problem(("data", "batch_size"), message, others=((*at, "type"),))
+
+
+class Clapp(AgainstAnotherImage):
     """Contrastive local predictive hinge loss (CLAPP; Illing et al. 2021, arXiv 2010.08262).
 
     The score of a patch's features z for the features c of a patch above it is u = z W c, with a
@@ -41,13 +66,6 @@ class Clapp(Objective):
 
     behaviour: ClassVar[str | None] = "compiler.objectives.clapp:Clapp"
     title: ClassVar[str] = "CLAPP hinge loss"
-    takes: ClassVar[tuple[LabelKind, ...]] = ("class", "vector", "binary")
-    needs_labels: ClassVar[bool] = False
-    classifies: ClassVar[bool] = False
-    answers: ClassVar[bool] = False
-    compares: ClassVar[bool] = True
-    reports: ClassVar[tuple[str, ...]] = ()
-    reads_head: ClassVar[bool] = False
     reads_grid: ClassVar[str] = "clapp compares patches"
     local_only: ClassVar[str] = "clapp is a loss of features inside the network"
     type: Literal["clapp"] = "clapp"
@@ -84,13 +102,3 @@ class Clapp(Objective):
     def scale(self, data: DatasetInfo) -> float:
         """That of scores of zero."""
         return 1.0
-
-    def coupling(self) -> Coupling | None:
-        """The patches of each image are compared with those of another."""
-        return Coupling("clapp", ("type",))
-
-    def problems(self, at: Path, data: Data) -> Iterator[Problem]:
-        """There is another image."""
-        if data.batch_size == 1:
-            message = "clapp has no other image in a batch of one example; give at least 2"
-            yield Problem(("data", "batch_size"), message, others=((*at, "type"),))

@@ -1,24 +1,20 @@
 """CLAPP++: the features of one view predict those of the other, against another image's."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field
 
 from fgspec.formulas import losses as of
 from fgspec.formulas.tree import Equation, Expr, Function, Number, Plus, Product, Symbol, Total
-from fgspec.problems.problems import Problem
 from fgspec.spec.base import PositiveInt, Unit, Values
-from fgspec.spec.coupling import Coupling
-from fgspec.spec.data import Data
-from fgspec.spec.dataset_info import DatasetInfo, LabelKind
-from fgspec.spec.objectives import Objective
-from fgspec.yaml.load import Path
+from fgspec.spec.clapp import AgainstAnotherImage
+from fgspec.spec.dataset_info import DatasetInfo
 
 Context = Literal["own", "last"]
 
 
-class ClappPlusPlus(Objective):
+class ClappPlusPlus(AgainstAnotherImage):
     """Hinge loss of two augmented views (CLAPP++; Wu et al. 2026, arXiv 2601.21683).
 
     The score of features z for a context c is u = z B c, with a learned matrix B for each layer.
@@ -29,14 +25,7 @@ class ClappPlusPlus(Objective):
 
     behaviour: ClassVar[str | None] = "compiler.objectives.clapp_plus_plus:ClappPlusPlus"
     title: ClassVar[str] = "CLAPP++ loss"
-    takes: ClassVar[tuple[LabelKind, ...]] = ("class", "vector", "binary")
-    needs_labels: ClassVar[bool] = False
-    classifies: ClassVar[bool] = False
     views: ClassVar[int] = 2
-    answers: ClassVar[bool] = False
-    compares: ClassVar[bool] = True
-    reports: ClassVar[tuple[str, ...]] = ()
-    reads_head: ClassVar[bool] = False
     reads_grid: ClassVar[str] = "clapp_plus_plus averages features itself"
     local_only: ClassVar[str] = "clapp_plus_plus is a loss of features inside the network"
     type: Literal["clapp_plus_plus"] = "clapp_plus_plus"
@@ -110,15 +99,3 @@ class ClappPlusPlus(Objective):
     def scale(self, data: DatasetInfo) -> float:
         """That of scores of zero."""
         return 2.0 * len(self.contexts)
-
-    def coupling(self) -> Coupling | None:
-        """Each view is compared with the other, and with another image."""
-        return Coupling("clapp_plus_plus", ("type",))
-
-    def problems(self, at: Path, data: Data) -> Iterator[Problem]:
-        """There is another image."""
-        if data.batch_size == 1:
-            message = (
-                "clapp_plus_plus has no other image in a batch of one example; give at least 2"
-            )
-            yield Problem(("data", "batch_size"), message, others=((*at, "type"),))
